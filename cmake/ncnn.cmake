@@ -1,0 +1,142 @@
+# The pinned ncnn, as the imported target `ncnn`. In this order:
+#   1. what the user points at: REALESRGAN_VK_NCNN (CMake variable or environment), either an installed prefix
+#      or the sdist's .tar.gz for a machine without a package index;
+#   2. one built earlier, in a cache outside the checkout (REALESRGAN_VK_CACHE, else the user's cache folder),
+#      keyed by version, flags and compiler;
+#   3. a fresh build into that cache, from the sdist on the user's configured package index.
+
+set(NCNN_VERSION 1.0.20261020)
+set(NCNN_SHA256 ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200)
+
+# Layers no super-resolution network uses. Everything else stays, so that a user's own network loads.
+set(NCNN_DROPPED_LAYERS
+    argmax bnll embed lrn proposal roipooling spp rnn lstm gru priorbox detectionoutput
+    yolodetectionoutput yolov3detectionoutput quantize dequantize requantize psroipooling roialign
+    statisticspooling convolution1d pooling1d convolutiondepthwise1d convolution3d
+    convolutiondepthwise3d pooling3d deconvolution1d deconvolutiondepthwise1d deconvolution3d
+    deconvolutiondepthwise3d spectrogram inversespectrogram rotaryembed cumulativesum diag
+    threshold deformableconv2d celu shrink selu)
+
+# AVX2, AVX-512 and NEON variants are chosen at run time; int8, bf16 and vendor one-offs are dropped.
+set(NCNN_OPTIONS
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_CXX_VISIBILITY_PRESET=hidden
+    -DNCNN_VULKAN=ON -DNCNN_SIMPLEVK=ON -DNCNN_OPENMP=ON -DNCNN_RUNTIME_CPU=ON -DNCNN_SHARED_LIB=OFF
+    -DNCNN_AVX2=ON -DNCNN_AVX512=ON -DNCNN_F16C=ON -DNCNN_FMA=ON
+    -DNCNN_INT8=OFF -DNCNN_BF16=OFF -DNCNN_WEIGHT_QUANT=OFF -DNCNN_BATCH=OFF
+    -DNCNN_XOP=OFF -DNCNN_FMA4=OFF -DNCNN_AVXVNNI=OFF -DNCNN_AVXVNNIINT8=OFF -DNCNN_AVXVNNIINT16=OFF
+    -DNCNN_AVXNECONVERT=OFF -DNCNN_AVX512VNNI=OFF -DNCNN_AVX512BF16=OFF -DNCNN_AVX512FP16=OFF
+    -DNCNN_ARM82DOT=OFF -DNCNN_ARM82FP16FML=OFF -DNCNN_ARM84BF16=OFF -DNCNN_ARM84I8MM=OFF
+    -DNCNN_ARM86SVE=OFF
+    -DNCNN_STDIO=OFF  # files are read by us, and ncnn's notes on every device stay off the user's stderr
+    -DNCNN_C_API=OFF -DNCNN_PIXEL=OFF -DNCNN_PIXEL_ROTATE=OFF -DNCNN_PIXEL_AFFINE=OFF
+    -DNCNN_PIXEL_DRAWING=OFF -DNCNN_BUILD_TOOLS=OFF -DNCNN_BUILD_EXAMPLES=OFF
+    -DNCNN_BUILD_BENCHMARK=OFF -DNCNN_BUILD_TESTS=OFF -DNCNN_PYTHON=OFF)
+foreach(layer IN LISTS NCNN_DROPPED_LAYERS)
+    list(APPEND NCNN_OPTIONS -DWITH_LAYER_${layer}=OFF)
+endforeach()
+
+function(_ncnn_cache_root out)
+    if(DEFINED ENV{REALESRGAN_VK_CACHE})
+        set(root "$ENV{REALESRGAN_VK_CACHE}")
+    elseif(WIN32)
+        set(root "$ENV{LOCALAPPDATA}/realesrgan-vk")
+    elseif(DEFINED ENV{XDG_CACHE_HOME})
+        set(root "$ENV{XDG_CACHE_HOME}/realesrgan-vk")
+    elseif(DEFINED ENV{HOME})
+        set(root "$ENV{HOME}/.cache/realesrgan-vk")
+    else()
+        set(root "${CMAKE_BINARY_DIR}/cache")
+    endif()
+    file(TO_CMAKE_PATH "${root}" root)
+    set(${out} "${root}" PARENT_SCOPE)
+endfunction()
+
+function(_ncnn_check_sdist file)
+    file(SHA256 "${file}" hash)
+    if(NOT hash STREQUAL NCNN_SHA256)
+        message(FATAL_ERROR "ncnn: ${file} has sha256 ${hash}, but ncnn ${NCNN_VERSION} must have ${NCNN_SHA256}; delete the file and fetch it again.")
+    endif()
+endfunction()
+
+# The sdist's path: the given file, or the one fetched into the cache.
+function(_ncnn_sdist given root out)
+    set(sdist "${given}")
+    if(NOT sdist)
+        set(sdist "${root}/ncnn-${NCNN_VERSION}.tar.gz")
+        if(NOT EXISTS "${sdist}")
+            message(STATUS "ncnn: fetching the source of ${NCNN_VERSION} from the package index")
+            execute_process(
+                COMMAND "${Python_EXECUTABLE}" "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/fetch_sdist.py"
+                        ncnn ${NCNN_VERSION} "${sdist}"
+                RESULT_VARIABLE code ERROR_VARIABLE errors)
+            if(NOT code EQUAL 0)
+                message(FATAL_ERROR "ncnn: ${errors}Without a package index, set REALESRGAN_VK_NCNN to ncnn-${NCNN_VERSION}.tar.gz or to an installed ncnn.")
+            endif()
+        endif()
+    endif()
+    _ncnn_check_sdist("${sdist}")
+    set(${out} "${sdist}" PARENT_SCOPE)
+endfunction()
+
+# Runs one step of the build; its output goes to a log, whose end is shown when it fails.
+function(_ncnn_step name log)
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_FILE "${log}" ERROR_FILE "${log}")
+    if(NOT code EQUAL 0)
+        file(READ "${log}" text)
+        string(LENGTH "${text}" length)
+        if(length GREATER 4000)
+            math(EXPR start "${length} - 4000")
+            string(SUBSTRING "${text}" ${start} -1 text)
+        endif()
+        message(FATAL_ERROR "ncnn: ${name} failed (${code}). The end of ${log}:\n${text}")
+    endif()
+endfunction()
+
+function(_ncnn_build sdist prefix)
+    set(work "${prefix}.work")
+    file(REMOVE_RECURSE "${work}")
+    file(MAKE_DIRECTORY "${work}")
+    message(STATUS "ncnn: building ${NCNN_VERSION} once into ${prefix} (about 10 minutes on two cores)")
+    file(ARCHIVE_EXTRACT INPUT "${sdist}" DESTINATION "${work}")
+    # Installed beside its final place and renamed, so that an interrupted build is never taken for a whole one.
+    _ncnn_step(configure "${work}/configure.log" "${CMAKE_COMMAND}" -G "${CMAKE_GENERATOR}"
+        -S "${work}/ncnn-${NCNN_VERSION}" -B "${work}/build" ${NCNN_OPTIONS}
+        "-DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM}"
+        "-DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}" "-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}"
+        "-DCMAKE_INSTALL_PREFIX=${work}/install" -DCMAKE_INSTALL_LIBDIR=lib)
+    cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
+    _ncnn_step(build "${work}/build.log" "${CMAKE_COMMAND}" --build "${work}/build" --config Release -j ${cores})
+    _ncnn_step(install "${work}/install.log" "${CMAKE_COMMAND}" --install "${work}/build" --config Release)
+    file(RENAME "${work}/install" "${prefix}")
+    file(REMOVE_RECURSE "${work}")
+endfunction()
+
+function(_ncnn_prefix out)
+    set(given "${REALESRGAN_VK_NCNN}")
+    if(NOT given AND DEFINED ENV{REALESRGAN_VK_NCNN})
+        set(given "$ENV{REALESRGAN_VK_NCNN}")
+    endif()
+    if(given AND NOT EXISTS "${given}")
+        message(FATAL_ERROR "ncnn: REALESRGAN_VK_NCNN names ${given}, which does not exist; give an installed prefix or ncnn-${NCNN_VERSION}.tar.gz.")
+    endif()
+    if(given AND IS_DIRECTORY "${given}")
+        set(${out} "${given}" PARENT_SCOPE)
+        return()
+    endif()
+    _ncnn_cache_root(root)
+    file(MAKE_DIRECTORY "${root}")
+    file(SHA256 "${CMAKE_CURRENT_FUNCTION_LIST_FILE}" recipe)
+    string(SHA256 key "${recipe};${CMAKE_CXX_COMPILER_ID};${CMAKE_CXX_COMPILER_VERSION};${CMAKE_SYSTEM_NAME};${CMAKE_SYSTEM_PROCESSOR}")
+    string(SUBSTRING "${key}" 0 16 key)
+    set(prefix "${root}/ncnn-${NCNN_VERSION}-${key}")
+    file(LOCK "${root}/ncnn.lock" GUARD FUNCTION TIMEOUT 3600)  # a second build waits for the first
+    if(NOT EXISTS "${prefix}/lib")
+        _ncnn_sdist("${given}" "${root}" sdist)
+        _ncnn_build("${sdist}" "${prefix}")
+    endif()
+    set(${out} "${prefix}" PARENT_SCOPE)
+endfunction()
+
+_ncnn_prefix(REALESRGAN_VK_NCNN_PREFIX)
+message(STATUS "ncnn: using ${REALESRGAN_VK_NCNN_PREFIX}")
+find_package(ncnn CONFIG REQUIRED PATHS "${REALESRGAN_VK_NCNN_PREFIX}" NO_DEFAULT_PATH)
