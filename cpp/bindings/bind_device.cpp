@@ -1,0 +1,57 @@
+#include <pybind11/stl.h>
+
+#include <sstream>
+
+#include "bindings.hpp"
+#include "gil.hpp"
+#include "gpu_instance.hpp"
+#include "realesrgan/device.hpp"
+
+namespace py = pybind11;
+
+namespace realesrgan::bindings {
+namespace {
+
+const char* type_name(const DeviceInfo& device) {
+    switch (device.type) {
+        case DeviceType::discrete:
+            return "discrete";
+        case DeviceType::integrated:
+            return "integrated";
+        case DeviceType::virtual_gpu:
+            return "virtual";
+        case DeviceType::cpu:
+            return "cpu";
+        case DeviceType::other:
+            break;
+    }
+    return "other";
+}
+
+std::string describe(const DeviceInfo& device) {
+    std::ostringstream text;
+    text << "DeviceInfo(index=" << device.index << ", name='" << device.name << "', type='"
+         << type_name(device) << "')";
+    return text.str();
+}
+
+}  // namespace
+
+void bind_device(py::module_& module) {
+    py::class_<DeviceInfo>(module, "DeviceInfo", "One Vulkan device as its driver describes it.")
+        .def_readonly("index", &DeviceInfo::index)
+        .def_readonly("name", &DeviceInfo::name)
+        .def_property_readonly("type", &type_name)
+        .def_readonly("driver", &DeviceInfo::driver)
+        .def_readonly("memory_bytes", &DeviceInfo::memory_bytes)
+        .def_readonly("fp16_storage", &DeviceInfo::fp16_storage)
+        .def_readonly("cooperative_matrix", &DeviceInfo::cooperative_matrix)
+        .def("__repr__", &describe);
+    module.def("list_devices", &list_devices, py::call_guard<GilReleased>(),
+               "All Vulkan devices; empty without a loader, driver or device.");
+    // Daemon threads may be in the middle of a run when the interpreter ends.
+    py::module_::import("atexit").attr("register")(
+        py::cpp_function(&drain_gpu, py::call_guard<GilReleased>()));
+}
+
+}  // namespace realesrgan::bindings

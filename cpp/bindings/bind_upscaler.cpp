@@ -1,0 +1,149 @@
+#include <pybind11/numpy.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "bindings.hpp"
+#include "gil.hpp"
+#include "realesrgan/upscaler.hpp"
+
+namespace py = pybind11;
+
+namespace realesrgan::bindings {
+namespace {
+
+SampleType sample_type(const py::array& array, const char* name) {
+    const py::dtype type = array.dtype();
+    if (type.is(py::dtype::of<std::uint8_t>())) {
+        return SampleType::u8;
+    }
+    if (type.is(py::dtype::of<std::uint16_t>())) {
+        return SampleType::u16;
+    }
+    if (type.is(py::dtype::of<float>())) {
+        return SampleType::f32;
+    }
+    throw py::type_error(std::string(name) + " has dtype " + py::str(type).cast<std::string>() +
+                         "; expected uint8, uint16 or float32 in the machine's byte order");
+}
+
+int side(py::ssize_t length) {
+    constexpr py::ssize_t kMost = py::ssize_t{1} << 30;
+    if (length > kMost) {
+        throw std::invalid_argument("a side of " + std::to_string(length) +
+                                    " pixels; at most 2^30 are possible");
+    }
+    return static_cast<int>(length);
+}
+
+// An H x W x C array as it lies in memory, whatever its strides.
+template <typename View, typename Byte>
+View view_of(const py::array& array, Byte* data, const char* name) {
+    if (array.ndim() != 3) {
+        throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.ndim()) +
+                                    " dimensions; expected height x width x channels");
+    }
+    View view;
+    view.data = data;
+    view.type = sample_type(array, name);
+    view.height = side(array.shape(0));
+    view.width = side(array.shape(1));
+    view.channels = side(array.shape(2));
+    view.row_stride = array.strides(0);
+    view.pixel_stride = array.strides(1);
+    view.channel_stride = array.strides(2);
+    return view;
+}
+
+// Calls back into Python, and lets Ctrl-C through when the run is on the main thread. An exception
+// of either is carried through the core as it is.
+Progress python_progress(const py::object& callback, GilReleased& released) {
+    return [&](double share) {
+        const GilReleased::Retaken gil(released);
+        if (PyErr_CheckSignals() != 0) {
+            throw py::error_already_set();
+        }
+        if (!callback.is_none()) {
+            callback(share);
+        }
+    };
+}
+
+// Destroying a network waits for its device: other Python threads go on meanwhile.
+struct DeleteWithoutGil {
+    void operator()(Upscaler* upscaler) const {
+        const GilReleased released;
+        delete upscaler;
+    }
+};
+
+using Holder = std::unique_ptr<Upscaler, DeleteWithoutGil>;
+
+Holder make(const std::string& param_path, const std::string& bin_path, int device, bool fp16,
+            int tile, bool tta, int threads, std::uint64_t memory_limit, const std::string& backend,
+            int band) {
+    Options options;
+    options.device = device;
+    options.fp16 = fp16;
+    options.tile = tile;
+    options.tta = tta;
+    options.threads = threads;
+    options.memory_limit = memory_limit;
+    options.backend = backend;
+    options.band = band;
+    const GilReleased released;
+    return Holder(new Upscaler(param_path, bin_path, options));
+}
+
+void run(const Upscaler& upscaler, const py::array& image, py::array& output,
+         const py::object& callback) {
+    const auto from =
+        view_of<ImageView>(image, static_cast<const std::byte*>(image.data()), "image");
+    const auto to =
+        view_of<MutableImageView>(output, static_cast<std::byte*>(output.mutable_data()), "output");
+    GilReleased released;
+    upscaler.run(from, to, python_progress(callback, released));
+}
+
+py::dict plan(const Upscaler& upscaler, int width, int height) {
+    const PlanReport report = [&] {
+        const GilReleased released;
+        return upscaler.plan(width, height);
+    }();
+    py::dict memory;
+    for (const auto& [kind, bytes] : report.memory_bytes) {
+        memory[py::str(kind)] = bytes;
+    }
+    py::dict result;
+    result["path"] = report.path;
+    result["reason"] = report.reason;
+    result["band_rows"] = report.band_rows;
+    result["strips"] = report.strips;
+    result["memory_bytes"] = memory;
+    result["dispatches_per_band"] = report.dispatches_per_band;
+    result["bytes_moved_per_input_pixel"] = report.bytes_moved_per_input_pixel;
+    return result;
+}
+
+}  // namespace
+
+void bind_upscaler(py::module_& module) {
+    const Options defaults;
+    py::class_<Upscaler, Holder>(module, "Upscaler", "One network on one device.")
+        .def(py::init(&make), py::arg("param_path"), py::arg("bin_path"), py::kw_only(),
+             py::arg("device") = defaults.device, py::arg("fp16") = defaults.fp16,
+             py::arg("tile") = defaults.tile, py::arg("tta") = defaults.tta,
+             py::arg("threads") = defaults.threads, py::arg("memory_limit") = defaults.memory_limit,
+             py::arg("backend") = defaults.backend, py::arg("band") = defaults.band)
+        .def_property_readonly("network", &Upscaler::network)
+        .def("run", &run, py::arg("image"), py::arg("output"), py::arg("progress") = py::none(),
+             "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
+             "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")
+        .def("plan", &plan, py::arg("width"), py::arg("height"),
+             "How a picture of this size in pixels would be run: a dict with path ('stream' or "
+             "'tiles'), reason, band_rows, strips, memory_bytes (by kind, and total), "
+             "dispatches_per_band and bytes_moved_per_input_pixel.");
+}
+
+}  // namespace realesrgan::bindings

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "realesrgan/image.hpp"
+
+namespace realesrgan {
+
+// A picture that comes in rows, so that it need not be in memory whole.
+class RowSource {
+  public:
+    virtual ~RowSource() = default;
+
+    virtual int width() const = 0;
+    virtual int height() const = 0;
+    virtual int channels() const = 0;
+    virtual SampleType type() const = 0;
+
+    // Fills `rows`, whose first pixel is (first_column, first_row). Within a pass over the picture
+    // rows are asked for once, in order; a run that cuts the picture into strips or turns it passes
+    // over it several times, each time from row 0. Positions beyond the right and lower end (fewer
+    // than the network's alignment) mirror the picture without repeating its edge.
+    virtual void read(int first_row, int first_column, const MutableImageView& rows) = 0;
+};
+
+// Where a result's rows go.
+class RowSink {
+  public:
+    virtual ~RowSink() = default;
+
+    // As RowSource::read: in order within a pass. `rows` may reach beyond the result where the
+    // source's rows did.
+    virtual void write(int first_row, int first_column, const ImageView& rows) = 0;
+};
+
+}  // namespace realesrgan

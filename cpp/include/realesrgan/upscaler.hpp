@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "realesrgan/device.hpp"
+#include "realesrgan/image.hpp"
+#include "realesrgan/plan_report.hpp"
+
+namespace realesrgan {
+
+// What the graph says about a network, whatever its file is called.
+struct NetworkInfo {
+    int scale = 0;
+    int input_channels = 0;
+    int output_channels = 0;
+    int receptive_field = 0;  // input pixels on each side that an output pixel depends on
+    bool row_local = false;   // every layer is local in rows, so the row stream can run it
+};
+
+// What the .param file alone tells; a scale of 0 when it needs the weights, too. Throws ModelError.
+NetworkInfo inspect_network(const std::string& param_path);
+
+inline constexpr int kTileAuto = 0;    // the best path: row stream, or tiles that fit the memory
+inline constexpr int kTileWhole = -1;  // the whole picture at once through the tile path
+
+struct Options {
+    int device = kCpuDevice;
+    bool fp16 = false;               // 16-bit storage (Vulkan only); accumulation stays 32-bit
+    int tile = kTileAuto;            // or the tile's side in input pixels, at least 32
+    bool tta = false;                // average over the eight orientations
+    int threads = 0;                 // CPU threads; 0: one for each physical core
+    std::uint64_t memory_limit = 0;  // bytes; 0: a share of what is free
+    // What computes the stream's convolutions on the CPU: empty for the fastest; "ncnn", or an
+    // instruction set of ours ("avx512", "avx2", "neon", "baseline"), for comparison.
+    std::string backend;
+    int band = 0;  // rows the stream takes at a time, for tests and benchmarks; 0: what fits best
+};
+
+// Told the finished share, 0..1, never decreasing, from the thread that called `run`. What it
+// throws stops the run and comes out of `run`.
+using Progress = std::function<void(double)>;
+
+// One network on one device. Any number of threads may call `run` on one object at once.
+class Upscaler {
+  public:
+    Upscaler(const std::string& param_path, const std::string& bin_path, const Options& options);
+    ~Upscaler();
+    Upscaler(Upscaler&&) noexcept;
+    Upscaler& operator=(Upscaler&&) noexcept;
+
+    const NetworkInfo& network() const;
+
+    // `output` is `scale` times the size of `input`, of any sample type; channels as the network
+    // has. Throws std::invalid_argument when the views do not fit the network, and the errors of
+    // errors.hpp.
+    void run(const ImageView& input, const MutableImageView& output,
+             const Progress& progress = nullptr) const;
+
+    // How a picture of this size would be run. Throws OutOfMemoryError when it could not be.
+    PlanReport plan(int width, int height) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,85 @@
+#include <algorithm>
+
+#include "backend.hpp"
+#include "cpu/session.hpp"
+#include "memory_budget.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+// Measured on two AVX-512 cores: taller bands gain nothing, lower ones lose to the kernels' edges.
+// With more threads a band must have work for all of them.
+constexpr int kBand = 16;
+constexpr int kTailBand =
+    2;  // at four times the size: eight rows, which both kernels' tiles divide
+constexpr int kThreadsPerBand = 4;
+
+// Weights that are transformed once may take this share of the memory limit; otherwise they are
+// kept as they came and transformed band after band, which costs a few percent of the time.
+constexpr std::uint64_t kWeightShare = 3;
+
+std::uint64_t transformed_bytes(const Program& program) {
+    constexpr std::uint64_t kBytes = 36 * sizeof(float);
+    std::uint64_t bytes = 0;
+    for (const ConvolutionShape& shape : program.convolutions) {
+        bytes += kBytes * static_cast<std::uint64_t>(shape.inputs) *
+                 static_cast<std::uint64_t>(shape.outputs);
+    }
+    return bytes;
+}
+
+std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program,
+                                                    const CpuBackendOptions& options) {
+    if (options.ncnn) return cpu::make_ncnn_kernel(options.threads);
+    const bool lean = options.memory_limit > 0 &&
+                      transformed_bytes(program) > options.memory_limit / kWeightShare;
+    return cpu::make_winograd_kernel(options.threads, lean, options.instruction_set);
+}
+
+class CpuBackend final : public Backend {
+  public:
+    CpuBackend(const FusedNetwork& network, const CpuBackendOptions& options) {
+        const Program& program = network.program;
+        kernels_.threads = options.threads;
+        kernels_.kind = make_kernel(program, options);
+        storage_.narrow_multiple = kernels_.kind->group(1);
+        storage_.padding_columns = 2;
+        storage_.border_rows = true;
+        const int bands = std::max(1, options.threads / kThreadsPerBand);
+        storage_.band = kBand * bands;
+        storage_.tail_band = kTailBand * bands;
+        for (const Op& op : program.ops) {
+            if (op.kind != OpKind::convolution) continue;
+            kernels_.convolutions.push_back(
+                kernels_.kind->make(program, op, network.weights(op.convolution)));
+            storage_.weight_bytes += kernels_.convolutions.back()->weight_bytes();
+        }
+        storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
+            if (op.kind != OpKind::convolution) return std::uint64_t{0};
+            const auto index = static_cast<std::size_t>(op.convolution);
+            return kernels_.convolutions[index]->scratch_bytes(width, rows);
+        };
+    }
+
+    const StorageModel& storage() const override { return storage_; }
+
+    std::uint64_t default_budget() const override { return default_memory_limit(kCpuDevice); }
+
+    std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
+        return std::make_unique<cpu::CpuSession>(kernels_, plan, format);
+    }
+
+  private:
+    cpu::Kernels kernels_;
+    StorageModel storage_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const FusedNetwork& network,
+                                          const CpuBackendOptions& options) {
+    return std::make_unique<CpuBackend>(network, options);
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,114 @@
+#include "pixels.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/winograd/thread_pool.hpp"
+
+namespace realesrgan::cpu {
+
+namespace {
+
+template <typename Sample>
+constexpr float kWhite = static_cast<float>(std::numeric_limits<Sample>::max());
+template <>
+constexpr float kWhite<float> = 1.0F;
+
+template <typename Sample>
+Sample to_sample(float value, [[maybe_unused]] bool clamp) {
+    if constexpr (std::is_same_v<Sample, float>) {
+        return clamp ? std::clamp(value, 0.0F, 1.0F) : value;
+    } else {
+        const float scaled = std::clamp(value, 0.0F, 1.0F) * kWhite<Sample> + 0.5F;
+        return static_cast<Sample>(std::isnan(scaled) ? 0.0F : scaled);
+    }
+}
+
+float* channel_row(const RowBuffer& ring, int channel, int y) {
+    const int group = ring.layout().group;
+    return ring.row(channel / group * group, y) + channel % group;
+}
+
+template <typename Sample>
+void load(const Program& program, const std::byte* packed, const RowBuffer& ring, int first,
+          int count, int threads) {
+    const int r = program.unshuffle;
+    const int channels = program.picture_channels;
+    const int width = ring.layout().width;
+    const int step = ring.layout().group;
+    const auto* samples = reinterpret_cast<const Sample*>(packed);
+    const std::ptrdiff_t row_samples = static_cast<std::ptrdiff_t>(width) * r * channels;
+    winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
+        for (int c = 0; c < channels * r * r; ++c) {
+            const int dy = c / r % r;
+            const Sample* from = samples + (static_cast<std::ptrdiff_t>(i) * r + dy) * row_samples +
+                                 static_cast<std::ptrdiff_t>(c % r) * channels + c / (r * r);
+            float* to = channel_row(ring, program.input.channel + c, first + i);
+            for (int x = 0; x < width; ++x) {
+                to[x * step] =
+                    static_cast<float>(from[static_cast<std::ptrdiff_t>(x) * r * channels]) /
+                    kWhite<Sample>;
+            }
+        }
+    });
+}
+
+template <typename Sample>
+std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, int first, int count,
+                    std::byte* packed, int threads) {
+    const int channels = program.output.channels;
+    const int width = ring.layout().width;
+    const int step = ring.layout().group;
+    auto* samples = reinterpret_cast<Sample*>(packed);
+    std::atomic<std::uint64_t> bad{0};
+    winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
+        Sample* row = samples + static_cast<std::ptrdiff_t>(i) * width * channels;
+        for (int c = 0; c < channels; ++c) {
+            const float* from = channel_row(ring, program.output.channel + c, first + i);
+            std::uint64_t row_bad = 0;
+            for (int x = 0; x < width; ++x) {
+                const float value = from[x * step];
+                row_bad += std::abs(value) <= std::numeric_limits<float>::max() ? 0 : 1;
+                row[x * channels + c] = to_sample<Sample>(value, clamp);
+            }
+            bad += row_bad;
+        }
+    });
+    return bad;
+}
+
+}  // namespace
+
+std::size_t sample_size(SampleType type) {
+    return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
+}
+
+void load_rows(const Program& program, SampleType type, const std::byte* packed,
+               const RowBuffer& ring, int first, int count, int threads) {
+    switch (type) {
+        case SampleType::u8:
+            return load<std::uint8_t>(program, packed, ring, first, count, threads);
+        case SampleType::u16:
+            return load<std::uint16_t>(program, packed, ring, first, count, threads);
+        case SampleType::f32:
+            return load<float>(program, packed, ring, first, count, threads);
+    }
+}
+
+std::uint64_t store_rows(const Program& program, const SessionFormat& format, const RowBuffer& ring,
+                         int first, int count, std::byte* packed, int threads) {
+    switch (format.output) {
+        case SampleType::u8:
+            return store<std::uint8_t>(program, format.clamp, ring, first, count, packed, threads);
+        case SampleType::u16:
+            return store<std::uint16_t>(program, format.clamp, ring, first, count, packed, threads);
+        case SampleType::f32:
+            return store<float>(program, format.clamp, ring, first, count, packed, threads);
+    }
+    return 0;
+}
+
+}  // namespace realesrgan::cpu

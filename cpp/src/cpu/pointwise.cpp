@@ -1,0 +1,136 @@
+#include "pointwise.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "cpu/winograd/thread_pool.hpp"
+#include "resize_taps.hpp"
+
+namespace realesrgan::cpu {
+
+namespace {
+
+// Sample 0 of one channel's row; the next pixel is layout().group floats on.
+float* channel_row(const RowBuffer& buffer, int channel, int y) {
+    const int group = buffer.layout().group;
+    return buffer.row(channel / group * group, y) + channel % group;
+}
+
+void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
+    const int step = band.output->layout().group;
+    const int width = band.output->layout().width;
+    for (std::size_t s = 0; s < op.skips.size(); ++s) {
+        const Skip& skip = op.skips[s];
+        const float* from =
+            channel_row(*band.skips[s], skip.from.channel + channel, y / skip.upsample);
+        const int skip_step = band.skips[s]->layout().group;
+        for (int x = 0; x < width; x += skip.upsample) {
+            const float add = from[x / skip.upsample * skip_step] * skip.skip_scale;
+            for (int i = 0; i < skip.upsample; ++i) {
+                float& value = to[(x + i) * step];
+                value = value * skip.value_scale + add;
+            }
+        }
+    }
+}
+
+void copy_row(const Op& op, const Band& band, int channel, int y, const float* from) {
+    if (band.copy == nullptr) return;
+    float* to = channel_row(*band.copy, op.copy->channel + channel, y);
+    const int step = band.copy->layout().group;
+    for (int x = 0; x < band.output->layout().width; ++x) {
+        to[x * step] = from[x * band.output->layout().group];
+    }
+}
+
+void shuffle_row(const Op& op, const Band& band, int channel, int y) {
+    float* to = channel_row(*band.output, op.output.channel + channel, y);
+    const int step = band.output->layout().group;
+    const int from_step = band.input->layout().group;
+    const int width = band.input->layout().width;
+    for (int dx = 0; dx < op.factor; ++dx) {
+        const int source = (channel * op.factor + y % op.factor) * op.factor + dx;
+        const float* from = channel_row(*band.input, op.input.channel + source, y / op.factor);
+        for (int x = 0; x < width; ++x) to[(x * op.factor + dx) * step] = from[x * from_step];
+    }
+    add_skips(op, band, channel, y, to);
+    copy_row(op, band, channel, y, to);
+}
+
+// Rows first, columns then, as ncnn does, and the filter's rows kept from one result row to the
+// next.
+class ChannelResizer {
+  public:
+    ChannelResizer(const Op& op, const Band& band, const std::vector<ResizeTaps>& columns,
+                   int channel)
+        : op_(op), band_(band), columns_(columns), channel_(channel) {}
+
+    void store(int y) {
+        const ResizeTaps taps = resize_taps(op_.resize, band_.input->height(), y);
+        float* to = channel_row(*band_.output, op_.output.channel + channel_, y);
+        const int step = band_.output->layout().group;
+        const float* rows[4] = {};
+        for (int i = 0; i < taps.count; ++i) rows[i] = row(taps.first + i);
+        for (std::size_t x = 0; x < columns_.size(); ++x) {
+            float value = 0.0F;
+            for (int i = 0; i < taps.count; ++i)
+                value += rows[i][x] * taps.weight[static_cast<std::size_t>(i)];
+            to[static_cast<std::ptrdiff_t>(x) * step] = value;
+        }
+        add_skips(op_, band_, channel_, y, to);
+        copy_row(op_, band_, channel_, y, to);
+    }
+
+  private:
+    struct Kept {
+        int row = -1;
+        std::vector<float> values;
+    };
+
+    const float* row(int y) {
+        Kept& kept = kept_[y % 4];
+        if (kept.row == y) return kept.values.data();
+        kept.row = y;
+        kept.values.resize(columns_.size());
+        const float* from = channel_row(*band_.input, op_.input.channel + channel_, y);
+        const int step = band_.input->layout().group;
+        for (std::size_t x = 0; x < columns_.size(); ++x) {
+            const ResizeTaps& taps = columns_[x];
+            float value = 0.0F;
+            for (int i = 0; i < taps.count; ++i) {
+                value += from[(taps.first + i) * step] * taps.weight[static_cast<std::size_t>(i)];
+            }
+            kept.values[x] = value;
+        }
+        return kept.values.data();
+    }
+
+    const Op& op_;
+    const Band& band_;
+    const std::vector<ResizeTaps>& columns_;
+    int channel_;
+    Kept kept_[4];  // filtered along the columns; a filter reads four rows at most
+};
+
+}  // namespace
+
+void pixel_shuffle(const Op& op, const Band& band, int threads) {
+    const int tasks = op.output.channels * band.count;
+    winograd::ThreadPool::shared().run(tasks, threads, [&](int i, int) {
+        shuffle_row(op, band, i % op.output.channels, band.first + i / op.output.channels);
+    });
+}
+
+void resize(const Op& op, const Band& band, int threads) {
+    std::vector<ResizeTaps> columns;
+    for (int x = 0; x < band.output->layout().width; ++x) {
+        columns.push_back(resize_taps(op.resize, band.input->layout().width, x));
+    }
+    winograd::ThreadPool::shared().run(op.output.channels, threads, [&](int channel, int) {
+        ChannelResizer resizer(op, band, columns, channel);
+        for (int y = band.first; y < band.first + band.count; ++y) resizer.store(y);
+    });
+}
+
+}  // namespace realesrgan::cpu

@@ -1,0 +1,192 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/pixels.hpp"
+#include "cpu/pointwise.hpp"
+#include "cpu/winograd/thread_pool.hpp"
+
+namespace realesrgan::cpu {
+
+namespace {
+
+// A slice with its padding, which a narrow ring does not have.
+int carried_groups(const CarrySlice& slice, const RowLayout& layout) {
+    return std::min(round_up(slice.channels, kChannelAlignment) / layout.group, layout.groups);
+}
+
+}  // namespace
+
+CpuSession::CpuSession(const Kernels& kernels, const Plan& plan, const SessionFormat& format)
+    : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
+    make_rings();
+    scratch_ = kernels.kind->make_scratch(meter_, plan.memory().scratch);
+    const auto pixels = static_cast<std::size_t>(plan.request().width);
+    const auto scale = static_cast<std::size_t>(program_.scale());
+    input_ = Buffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
+                                static_cast<std::size_t>(program_.picture_channels) *
+                                sample_size(format.input));
+    output_ = Buffer(meter_, pixels * scale * static_cast<std::size_t>(plan.max_output_rows()) *
+                                 static_cast<std::size_t>(program_.output.channels) *
+                                 sample_size(format.output));
+}
+
+RowLayout CpuSession::layout_of(int ring) const {
+    const int channels = program_.rings[static_cast<std::size_t>(ring)].channels;
+    RowLayout layout;
+    layout.group = kernels_.kind->group(channels);
+    const int stored =
+        channels < kChannelAlignment ? channels : round_up(channels, kChannelAlignment);
+    layout.groups = round_up(stored, layout.group) / layout.group;
+    layout.width = plan_.ring_width(ring);
+    layout.rows = plan_.rings()[static_cast<std::size_t>(ring)].rows;
+    return layout;
+}
+
+void CpuSession::make_rings() {
+    std::vector<float*> workspaces(plan_.workspaces().size(), nullptr);
+    for (std::size_t i = 0; i < program_.rings.size(); ++i) {
+        const int index = static_cast<int>(i);
+        const RingStorage& storage = plan_.rings()[i];
+        const RowLayout layout = layout_of(index);
+        float* own = nullptr;
+        float*& memory =
+            storage.workspace >= 0 ? workspaces[static_cast<std::size_t>(storage.workspace)] : own;
+        if (memory == nullptr) {
+            memory_.emplace_back(meter_, layout.floats() * sizeof(float));
+            memory = memory_.back().floats();
+        }
+        rings_.emplace_back(memory, layout, plan_.ring_height(index), storage.skip_only);
+        make_carries(index);
+    }
+}
+
+void CpuSession::make_carries(int ring) {
+    carries_.emplace_back();
+    const RowLayout& layout = rings_.back().layout();
+    for (const CarrySlice& slice : plan_.rings()[static_cast<std::size_t>(ring)].carry) {
+        const int groups = carried_groups(slice, layout);
+        const auto floats = static_cast<std::size_t>(groups * slice.rows) *
+                            static_cast<std::size_t>(layout.row_stride());
+        carries_.back().emplace_back(meter_, floats * sizeof(float));
+    }
+}
+
+MutableImageView CpuSession::input_rows(int count) {
+    MutableImageView view;
+    view.data = input_.bytes();
+    view.type = format_.input;
+    view.width = plan_.request().width;
+    view.height = count;
+    view.channels = program_.picture_channels;
+    view.channel_stride = static_cast<std::ptrdiff_t>(sample_size(format_.input));
+    view.pixel_stride = view.channel_stride * view.channels;
+    view.row_stride = view.pixel_stride * view.width;
+    return view;
+}
+
+ImageView CpuSession::output_rows() {
+    ImageView view;
+    view.data = output_.bytes();
+    view.type = format_.output;
+    view.width = plan_.request().width * program_.scale();
+    view.height = output_rows_;
+    view.channels = program_.output.channels;
+    view.channel_stride = static_cast<std::ptrdiff_t>(sample_size(format_.output));
+    view.pixel_stride = view.channel_stride * view.channels;
+    view.row_stride = view.pixel_stride * view.width;
+    output_rows_ = 0;
+    return view;
+}
+
+void CpuSession::run(const Step& step) {
+    for (const Command& command : step.commands) {
+        ++dispatches_;
+        switch (command.kind) {
+            case CommandKind::input:
+                ring(program_.input).reach(command.rows.end(), command.keep);
+                load_rows(program_, format_.input, input_.bytes(), ring(program_.input),
+                          command.rows.first, command.rows.count, kernels_.threads);
+                break;
+            case CommandKind::run:
+                run_op(command);
+                break;
+            case CommandKind::output:
+                store(command, step);
+                break;
+            case CommandKind::carry:
+                carry(command);
+                break;
+        }
+    }
+}
+
+Band CpuSession::band_of(const Op& op, const Command& command) const {
+    Band band;
+    band.input = &ring(op.input);
+    band.output = &ring(op.output);
+    band.copy = op.copy ? &ring(*op.copy) : nullptr;
+    for (const Skip& skip : op.skips) band.skips.push_back(&ring(skip.from));
+    band.first = command.rows.first;
+    band.count = command.rows.count;
+    return band;
+}
+
+void CpuSession::run_op(const Command& command) {
+    const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
+    ring(op.output).reach(command.rows.end(), command.keep);
+    if (op.copy) ring(*op.copy).reach(command.rows.end(), command.copy_keep);
+    const Band band = band_of(op, command);
+    switch (op.kind) {
+        case OpKind::convolution:
+            kernels_.convolutions[static_cast<std::size_t>(op.convolution)]->run(band, *scratch_);
+            break;
+        case OpKind::pixel_shuffle:
+            pixel_shuffle(op, band, kernels_.threads);
+            break;
+        case OpKind::resize:
+            resize(op, band, kernels_.threads);
+            break;
+    }
+}
+
+void CpuSession::store(const Command& command, const Step& step) {
+    const RowBuffer& result = ring(program_.output);
+    const std::size_t row = static_cast<std::size_t>(result.layout().width) *
+                            static_cast<std::size_t>(program_.output.channels) *
+                            sample_size(format_.output);
+    std::byte* to =
+        output_.bytes() + row * static_cast<std::size_t>(command.rows.first - step.output.first);
+    not_finite_ += store_rows(program_, format_, result, command.rows.first, command.rows.count, to,
+                              kernels_.threads);
+    output_rows_ = command.rows.end() - step.output.first;
+}
+
+void CpuSession::carry(const Command& command) {
+    for (const CarryRows& rows : command.saves) move_rows(rows, true);
+    for (const OpenedRing& opened : command.opened) {
+        rings_[static_cast<std::size_t>(opened.ring)].open(opened.keep);
+    }
+    for (const CarryRows& rows : command.restores) move_rows(rows, false);
+}
+
+// A carry holds its rows from the first on, group after group.
+void CpuSession::move_rows(const CarryRows& rows, bool save) {
+    const auto index = static_cast<std::size_t>(rows.ring);
+    const auto part = static_cast<std::size_t>(rows.slice);
+    const CarrySlice& slice = plan_.rings()[index].carry[part];
+    const RowLayout& layout = rings_[index].layout();
+    const int groups = carried_groups(slice, layout);
+    const std::ptrdiff_t count = rows.rows.count * layout.row_stride();
+    float* carried = carries_[index][part].floats();
+    winograd::ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
+        float* there = carried + g * count;
+        float* here =
+            rings_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;
+        std::memcpy(save ? there : here, save ? here : there,
+                    static_cast<std::size_t>(count) * sizeof(float));
+    });
+}
+
+}  // namespace realesrgan::cpu

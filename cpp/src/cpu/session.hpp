@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend.hpp"
+#include "cpu/convolution.hpp"
+#include "cpu/memory.hpp"
+#include "cpu/row_buffer.hpp"
+
+namespace realesrgan::cpu {
+
+// What all sessions of a network share.
+struct Kernels {
+    std::unique_ptr<ConvolutionKernel> kind;
+    std::vector<std::unique_ptr<Convolution>> convolutions;  // by Op::convolution
+    int threads = 1;
+};
+
+// One run on the processor: a step is finished when run() comes back.
+class CpuSession final : public Session {
+  public:
+    CpuSession(const Kernels& kernels, const Plan& plan, const SessionFormat& format);
+
+    MutableImageView input_rows(int count) override;
+    void run(const Step& step) override;
+    ImageView output_rows() override;
+    std::uint64_t not_finite() const override { return not_finite_; }
+    std::uint64_t allocated_bytes() const override { return meter_.most(); }
+    std::uint64_t dispatches() const override { return dispatches_; }
+
+  private:
+    void make_rings();
+    void make_carries(int ring);
+    RowLayout layout_of(int ring) const;
+    Band band_of(const Op& op, const Command& command) const;
+    void run_op(const Command& command);
+    void carry(const Command& command);
+    void move_rows(const CarryRows& rows, bool save);
+    void store(const Command& command, const Step& step);
+
+    const RowBuffer& ring(const Slice& slice) const {
+        return rings_[static_cast<std::size_t>(slice.ring)];
+    }
+    RowBuffer& ring(const Slice& slice) { return rings_[static_cast<std::size_t>(slice.ring)]; }
+
+    Meter meter_;  // before everything that counts in it
+    const Kernels& kernels_;
+    const Plan& plan_;
+    const Program& program_;
+    SessionFormat format_;
+    std::vector<Buffer> memory_;  // of own rings and workspaces
+    std::vector<RowBuffer> rings_;
+    std::vector<std::vector<Buffer>> carries_;  // by ring and CarrySlice
+    std::unique_ptr<KernelScratch> scratch_;
+    Buffer input_;
+    Buffer output_;
+    int output_rows_ = 0;
+    std::uint64_t not_finite_ = 0;
+    std::uint64_t dispatches_ = 0;
+};
+
+}  // namespace realesrgan::cpu

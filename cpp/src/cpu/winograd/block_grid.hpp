@@ -1,0 +1,61 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "cpu/winograd/kernel.hpp"
+
+namespace realesrgan::winograd {
+
+constexpr int divide_up(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+// A band's output cut into blocks, column after column: up to four rows of tiles tall, so that the
+// patches of a block overlap inside a cache, and as wide as `capacity` allows.
+class BlockGrid {
+  public:
+    // In tiles (or pixels, for the direct form); `capacity` is a multiple of kBlockStep.
+    BlockGrid(int columns, int rows, int capacity, int max_block_rows)
+        : columns_(columns), rows_(rows), down_(divide_up(rows, max_block_rows)) {
+        block_rows_ = divide_up(rows, down_);
+        block_columns_ = std::max(1, capacity / block_rows_);
+        across_ = divide_up(columns, block_columns_);
+    }
+
+    int count() const { return across_ * down_; }
+
+    Block operator[](int item) const {
+        Block block;
+        block.row = item % down_ * block_rows_;
+        block.column = item / down_ * block_columns_;
+        block.rows = std::min(block_rows_, rows_ - block.row);
+        block.columns = std::min(block_columns_, columns_ - block.column);
+        return block;
+    }
+
+  private:
+    int columns_;
+    int rows_;
+    int down_;
+    int across_ = 0;
+    int block_rows_ = 0;
+    int block_columns_ = 0;
+};
+
+// Tiles in a block: as many as keep the data and products in half of the second-level cache
+// (weights, input and output stream through the rest), fewer when there would not be several blocks
+// for each thread.
+inline int tiles_per_block(std::size_t cache_bytes, int in_channels, int out_channels, int tiles,
+                           int threads) {
+    const std::size_t channels =
+        static_cast<std::size_t>(in_channels) + static_cast<std::size_t>(out_channels);
+    const std::size_t bytes_per_tile = kPoints * channels * sizeof(float);
+    const int fitting = static_cast<int>(cache_bytes / 2 / bytes_per_tile);
+    const int fair = tiles / (4 * threads);
+    constexpr int largest = 8 * kBlockStep;
+    const int wanted = std::min({fitting, fair, largest});
+    return std::max(wanted / kBlockStep, 1) * kBlockStep;
+}
+
+}  // namespace realesrgan::winograd

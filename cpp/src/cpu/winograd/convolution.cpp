@@ -1,0 +1,193 @@
+#include "cpu/winograd/convolution.hpp"
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+#include "cpu/winograd/block_grid.hpp"
+#include "cpu/winograd/instruction_set.hpp"
+#include "cpu/winograd/packed_taps.hpp"
+#include "cpu/winograd/thread_pool.hpp"
+
+namespace realesrgan::winograd {
+namespace {
+
+constexpr int kMaxBlockRows = 4;
+constexpr int kDirectPixels = 4 * kBlockStep;
+constexpr int kWeightSlice = 16;  // input channels a thread transforms at a time (lean form)
+
+void check(const Description& d) {
+    if (d.in_channels < 1 || d.out_channels < 1) {
+        throw std::invalid_argument("a convolution needs at least one channel on each side, got " +
+                                    std::to_string(d.in_channels) + " in and " +
+                                    std::to_string(d.out_channels) + " out");
+    }
+    if ((d.taps != nullptr) == (d.half_taps != nullptr)) {
+        throw std::invalid_argument(
+            "a convolution takes its weights as floats or as halves: give one of them");
+    }
+    const std::size_t slopes = d.slopes.size();
+    if (slopes > 1 && slopes != static_cast<std::size_t>(d.out_channels)) {
+        throw std::invalid_argument("a convolution takes no, one or " +
+                                    std::to_string(d.out_channels) + " slopes, got " +
+                                    std::to_string(slopes));
+    }
+}
+
+void check(const Band& band) {
+    if (band.width < 1 || band.height < 1 || (band.upsample && band.width % 2 != 0)) {
+        throw std::invalid_argument("a band of " + std::to_string(band.width) + "x" +
+                                    std::to_string(band.height) +
+                                    " cannot be convolved: sizes are at least 1, and even in width "
+                                    "for an upsampled one");
+    }
+    if (band.epilogue.skip_count < 0 || band.epilogue.skip_count > kMaxSkips) {
+        throw std::invalid_argument("a convolution adds at most " + std::to_string(kMaxSkips) +
+                                    " skips, got " + std::to_string(band.epilogue.skip_count));
+    }
+}
+
+double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+}  // namespace
+
+Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
+    : in_channels_(d.in_channels), out_channels_(d.out_channels), form_(form), kernel_(&kernel) {
+    check(d);
+    const std::size_t padded = static_cast<std::size_t>(groups_of(out_channels_)) * kGroup;
+    bias_.reserve(padded);
+    slopes_.reserve(padded);
+    for (int o = 0; o < out_channels_; ++o) {
+        const auto i = static_cast<std::size_t>(o);
+        bias_.data()[o] = d.bias != nullptr ? d.bias[o] : 0.0f;
+        slopes_.data()[o] = d.slopes.empty() ? 1.0f : d.slopes[d.slopes.size() > 1 ? i : 0];
+    }
+    if (d.half_taps != nullptr) {
+        half_taps_ = pack_taps(d, d.half_taps, kernel.panel);
+    } else {
+        taps_ = pack_taps(d, d.taps, kernel.panel);
+    }
+    if (form == Form::kLean) return;
+    transformed_.reserve(kPoints * static_cast<std::size_t>(in_channels_) * padded);
+    derive_weights(false, 0, in_channels_, transformed_.data());
+    taps_ = {};
+    half_taps_ = {};
+}
+
+void Convolution::derive_weights(bool direct, int begin, int end, float* result) const {
+    const auto derive = [&](const auto& functions, const auto& taps) {
+        (direct ? functions.separate : functions.transform)(
+            {taps.data(), in_channels_, groups_of(out_channels_)}, begin, end, result);
+    };
+    if (half_taps_.data() != nullptr) {
+        derive(kernel_->from_half, half_taps_);
+    } else {
+        derive(kernel_->from_float, taps_);
+    }
+}
+
+// How a band is cut, and how many floats of the workspace go to what: first the weights, then for
+// each thread the data and the products of a block.
+struct Convolution::Layout {
+    BlockGrid grid;
+    std::size_t weights;
+    std::size_t data;
+    std::size_t products;
+    std::size_t total(int threads) const {
+        return weights + static_cast<std::size_t>(threads) * (data + products);
+    }
+};
+
+Convolution::Layout Convolution::layout(int width, int height, int threads) const {
+    const int in = groups_of(in_channels_) * kGroup;
+    const int out = groups_of(out_channels_) * kGroup;
+    const auto size = [](int points, int count, int channels) {
+        return static_cast<std::size_t>(points) *
+               (static_cast<std::size_t>(count) * static_cast<std::size_t>(channels) + kSkew);
+    };
+    const bool row = direct(height);
+    const std::size_t weights =
+        form_ == Form::kLean ? size(row ? kTaps : kPoints, in_channels_, out) : 0;
+    if (row) {
+        return {BlockGrid(width, height, kDirectPixels, 1), weights, size(3, kDirectPixels + 2, in),
+                size(1, kDirectPixels, out)};
+    }
+    const int columns = divide_up(width, kTile);
+    const int rows = divide_up(height, kTile);
+    const int tiles = tiles_per_block(second_level_cache_bytes(), in, out, columns * rows, threads);
+    return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, size(kPoints, tiles, in),
+            size(kPoints, tiles, out)};
+}
+
+std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {
+    return sizeof(float) * layout(width, height, threads).total(threads);
+}
+
+const float* Convolution::lean_weights(bool direct, Workspace& workspace, float* result) const {
+    const auto slice = [&](int item, int slot) {
+        const double start = seconds();
+        const int begin = item * kWeightSlice;
+        derive_weights(direct, begin, std::min(begin + kWeightSlice, in_channels_), result);
+        workspace.profiles_[static_cast<std::size_t>(slot)].profile.weights += seconds() - start;
+    };
+    ThreadPool::shared().run(divide_up(in_channels_, kWeightSlice), workspace.threads(), slice);
+    return result;
+}
+
+Task Convolution::task_of(const Band& band) const {
+    Task task;
+    task.in_channels = in_channels_;
+    task.out_groups = groups_of(out_channels_);
+    task.width = band.width;
+    task.height = band.height;
+    task.upsample = band.upsample;
+    task.input = band.input;
+    task.output = band.output;
+    task.epilogue = band.epilogue;
+    task.bias = bias_.data();
+    task.slopes = slopes_.data();
+    task.weights = transformed_.data();
+    return task;
+}
+
+void Convolution::run(const Band& band, Workspace& workspace) const {
+    check(band);
+    const Layout need = layout(band.width, band.height, workspace.threads());
+    if (need.total(workspace.threads()) > workspace.size_) {
+        throw std::invalid_argument("the workspace is smaller than workspace_bytes() of this band");
+    }
+    const bool row = direct(band.height);
+    Task task = task_of(band);
+    if (form_ == Form::kLean) task.weights = lean_weights(row, workspace, workspace.memory_);
+
+    const auto begin = row ? kernel_->gather_input : kernel_->transform_input;
+    const auto multiply = row ? kernel_->multiply_taps : kernel_->multiply;
+    const auto finish = row ? kernel_->store_output : kernel_->transform_output;
+    const auto compute = [&](int item, int thread) {
+        const auto slot = static_cast<std::size_t>(thread);
+        float* const data = workspace.memory_ + need.weights + slot * (need.data + need.products);
+        float* const products = data + need.data;
+        const Block block = need.grid[item];
+        const double start = seconds();
+        begin(task, block, data);
+        const double transformed = seconds();
+        multiply(task, block, data, products);
+        const double multiplied = seconds();
+        finish(task, block, products);
+        Profile& profile = workspace.profiles_[slot].profile;
+        profile.input += transformed - start;
+        profile.multiply += multiplied - transformed;
+        profile.output += seconds() - multiplied;
+    };
+    ThreadPool::shared().run(need.grid.count(), workspace.threads(), compute);
+}
+
+std::size_t Convolution::bytes() const {
+    return transformed_.bytes() + taps_.bytes() + half_taps_.bytes() + bias_.bytes() +
+           slopes_.bytes();
+}
+
+}  // namespace realesrgan::winograd

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/winograd/aligned_buffer.hpp"
+#include "cpu/winograd/kernel.hpp"
+#include "cpu/winograd/workspace.hpp"
+
+namespace realesrgan::winograd {
+
+// How a convolution keeps its weights.
+enum class Form {
+    kResident,  // transformed once: 16 bytes a weight, the fastest
+    kLean,  // as given (2 bytes a weight from halves), transformed in each run; bands of one row,
+            // of which Winograd would use a quarter, are convolved directly
+};
+
+// A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the
+// constructor.
+struct Description {
+    int in_channels = 0;
+    int out_channels = 0;
+    const float* taps = nullptr;  // [out][in][3][3]
+    const std::uint16_t* half_taps =
+        nullptr;                  // the same as IEEE halves; exactly one of the two is given
+    const float* bias = nullptr;  // [out], or null for zeros
+    std::vector<float>
+        slopes;  // below zero: none (identity), one (0: ReLU, else LeakyReLU) or [out] (PReLU)
+};
+
+// What one run reads and writes: rows of channel groups (kernel.hpp). `output` may share memory
+// with `input` as long as no element is both, and with a skip element by element.
+struct Band {
+    int width = 0;   // output pixels
+    int height = 0;  // output rows
+    bool upsample =
+        false;       // nearest x2: `input` is half as wide (width is even), rows are given twice
+    RowsView input;  // height + 2 rows, from the one above the first output row; null: zeros
+    MutableRowsView
+        output;  // height rows; all lanes of the last group are written, unused ones with 0
+    Epilogue epilogue;
+};
+
+// One convolution's weights, ready for one instruction set. Immutable: any number of threads may
+// run it.
+class Convolution {
+  public:
+    // Throws std::invalid_argument for counts below one, slopes of another length, or not exactly
+    // one of the taps.
+    Convolution(const Description& description, Form form, const Kernel& kernel);
+
+    // Computes the band on up to workspace.threads() threads of ThreadPool::shared().
+    // Throws std::invalid_argument for a size below one, an odd width with `upsample`, too many
+    // skips or too small a workspace.
+    void run(const Band& band, Workspace& workspace) const;
+
+    // What a workspace grows to for a band of this size.
+    std::size_t workspace_bytes(int width, int height, int threads) const;
+
+    int in_channels() const { return in_channels_; }
+    int out_channels() const { return out_channels_; }
+    Form form() const { return form_; }
+    std::size_t bytes() const;
+
+  private:
+    struct Layout;
+    bool direct(int height) const { return form_ == Form::kLean && height == 1; }
+    Layout layout(int width, int height, int threads) const;
+    void derive_weights(bool direct, int begin, int end, float* result) const;
+    const float* lean_weights(bool direct, Workspace& workspace, float* result) const;
+    Task task_of(const Band& band) const;
+
+    int in_channels_;
+    int out_channels_;
+    Form form_;
+    const Kernel* kernel_;
+    AlignedBuffer<float> transformed_;  // resident form
+    AlignedBuffer<float> taps_;         // lean form: exactly one of these two
+    AlignedBuffer<std::uint16_t> half_taps_;
+    AlignedBuffer<float> bias_;
+    AlignedBuffer<float> slopes_;
+};
+
+}  // namespace realesrgan::winograd

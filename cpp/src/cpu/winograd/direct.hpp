@@ -1,0 +1,92 @@
+#pragma once
+
+#include "cpu/winograd/gemm.hpp"
+#include "cpu/winograd/output_transform.hpp"
+
+// The convolution as nine small products: for bands of one row, where three of a tile's four rows
+// would be thrown away. A block is a run of pixels in one row. Data: [3 rows][channel
+// group][pixel][kGroup], one pixel more on each side; products: [pixel][out channel]; weights:
+// [tap], then as in gemm.hpp.
+namespace realesrgan::winograd::KERNEL_ISA {
+
+REALESRGAN_INLINE int gathered_pixels(const Block& block) {
+    return (block.columns + kTiles - 1) / kTiles * kTiles + 2;
+}
+
+REALESRGAN_INLINE void copy_pixel(const float* source, float* destination) {
+    constexpr int width = least(kLanes, kGroup);
+    for (int lane = 0; lane < kGroup; lane += width) {
+        store<width>(destination + lane,
+                     source != nullptr ? load<width>(source + lane) : splat<width>(0.0f));
+    }
+}
+
+void gather_input(const Task& task, const Block& block, float* data) {
+    const int shift = task.upsample ? 1 : 0;
+    for (int tap_row = 0; tap_row < 3; ++tap_row) {
+        const float* row = task.input.rows[block.row + tap_row];
+        for (int group = 0; group < groups_of(task.in_channels); ++group) {
+            for (int i = 0; i < gathered_pixels(block); ++i, data += kGroup) {
+                const int x = block.column + i - 1;
+                const bool inside = row != nullptr && x >= 0 && x < task.width;
+                copy_pixel(inside ? row + group * task.input.group_stride + (x >> shift) * kGroup
+                                  : nullptr,
+                           data);
+            }
+        }
+    }
+}
+
+void multiply_taps(const Task& task, const Block& block, const float* data, float* products) {
+    const int out_channels = task.out_groups * kGroup;
+    const std::size_t tap_size = static_cast<std::size_t>(task.in_channels) * out_channels;
+    Operand op{};
+    op.data_step = static_cast<std::size_t>(gathered_pixels(block)) * kGroup;
+    op.product_step = out_channels;
+    for (int start = 0, width = 0; start < out_channels; start += width) {
+        width = panel_width(kPanel, out_channels, start);
+        for (int tap = 0; tap < kTaps; ++tap) {
+            op.weights =
+                task.weights + tap * tap_size + static_cast<std::size_t>(start) * task.in_channels;
+            const float* row = data + (tap / 3) * groups_of(task.in_channels) * op.data_step;
+            for (int pixel = 0; pixel < block.columns; pixel += kTiles) {
+                op.data = row + (pixel + tap % 3) * kGroup;
+                op.products = products + pixel * op.product_step + start;
+                if (tap == 0) {
+                    multiply_panel<false>(width, op, task.in_channels);
+                } else {
+                    multiply_panel<true>(width, op, task.in_channels);
+                }
+            }
+        }
+    }
+}
+
+template <int Skips>
+void store_output(const Task& task, const Block& block, const float* products) {
+    constexpr int width = least(kLanes, kGroup);
+    const int channels = task.out_groups * kGroup;
+    for (int channel = 0; channel < channels; channel += width) {
+        const Finish<width, Skips> finish(task, channel);
+        const OutputRow<Skips> row(task, block.row, block.column, channel / kGroup);
+        for (int x = 0; x < block.columns; ++x) {
+            const int offset = x * kGroup + channel % kGroup;
+            const Vec<width> value =
+                load<width>(products + static_cast<std::size_t>(x) * channels + channel);
+            store<width>(row.output + offset, finish(value, row.skips, offset));
+        }
+    }
+}
+
+void store_output(const Task& task, const Block& block, const float* products) {
+    switch (task.epilogue.skip_count) {
+        case 0:
+            return store_output<0>(task, block, products);
+        case 1:
+            return store_output<1>(task, block, products);
+        default:
+            return store_output<2>(task, block, products);
+    }
+}
+
+}  // namespace realesrgan::winograd::KERNEL_ISA

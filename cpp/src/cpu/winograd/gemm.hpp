@@ -1,0 +1,114 @@
+#pragma once
+
+#include "cpu/winograd/kernel.hpp"
+#include "cpu/winograd/simd.hpp"
+
+// Data, per point, as [group of kTiles tiles][channel group][tile][kGroup]; weights, per point, as
+// [panel][in channel][channel of the panel]; products, per point, as [tile][out channel]. In each
+// loop the microkernel walks both operands without a gap, and neither is ever transposed.
+namespace realesrgan::winograd::KERNEL_ISA {
+
+inline constexpr std::size_t kPrefetchAhead = 512;  // floats of weights, two kilobytes
+
+struct Operand {
+    const float* data;
+    std::size_t data_step;  // floats from one channel group to the next
+    const float* weights;
+    float* products;
+    std::size_t product_step;  // floats from one tile to the next
+};
+
+// kTiles x (Registers * Width) products summed over the input channels, held in registers
+// throughout.
+template <int Width, int Registers, bool Accumulate>
+REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
+    Vec<Width> sum[kTiles][Registers];
+    REALESRGAN_UNROLL
+    for (int t = 0; t < kTiles; ++t) {
+        REALESRGAN_UNROLL
+        for (int r = 0; r < Registers; ++r) {
+            const float* product = op.products + static_cast<std::size_t>(t) * op.product_step;
+            sum[t][r] = Accumulate ? load<Width>(product + r * Width) : splat<Width>(0.0f);
+        }
+    }
+    const float* weights = op.weights;
+    const float* data = op.data;
+    const auto channel = [&](int k) REALESRGAN_LAMBDA_INLINE {
+        Vec<Width> weight[Registers];
+        REALESRGAN_UNROLL
+        for (int r = 0; r < Registers; ++r) weight[r] = load<Width>(weights + r * Width);
+        REALESRGAN_PREFETCH(weights + kPrefetchAhead);
+        weights += Registers * Width;
+        REALESRGAN_UNROLL
+        for (int t = 0; t < kTiles; ++t) {
+            const Vec<Width> value = splat<Width>(data[t * kGroup + k]);
+            REALESRGAN_UNROLL
+            for (int r = 0; r < Registers; ++r) sum[t][r] += weight[r] * value;
+        }
+    };
+    for (int left = in_channels; left >= kGroup; left -= kGroup, data += op.data_step) {
+        for (int k = 0; k < kGroup; ++k) channel(k);
+    }
+    for (int k = 0; k < in_channels % kGroup; ++k) channel(k);
+    REALESRGAN_UNROLL
+    for (int t = 0; t < kTiles; ++t) {
+        REALESRGAN_UNROLL
+        for (int r = 0; r < Registers; ++r) {
+            float* product = op.products + static_cast<std::size_t>(t) * op.product_step;
+            store<Width>(product + r * Width, sum[t][r]);
+        }
+    }
+}
+
+template <int Panel, bool Accumulate>
+void multiply_panel(const Operand& op, int in_channels) {
+    constexpr int width = least(Panel, kLanes);
+    multiply_panel<width, Panel / width, Accumulate>(op, in_channels);
+}
+
+template <bool Accumulate>
+REALESRGAN_INLINE void multiply_panel(int width, const Operand& op, int in_channels) {
+    if (width == kPanel) {
+        multiply_panel<kPanel, Accumulate>(op, in_channels);
+    } else if (kPanel > 16 && width == 16) {
+        multiply_panel<16, Accumulate>(op, in_channels);
+    } else {
+        multiply_panel<kGroup, Accumulate>(op, in_channels);
+    }
+}
+
+REALESRGAN_INLINE std::size_t data_plane(const Task& task, int groups) {
+    const int channels = groups_of(task.in_channels) * kGroup;
+    return static_cast<std::size_t>(groups) * kTiles * channels + kSkew;
+}
+
+REALESRGAN_INLINE std::size_t product_plane(const Task& task, int groups) {
+    return static_cast<std::size_t>(groups) * kTiles * task.out_groups * kGroup + kSkew;
+}
+
+void multiply(const Task& task, const Block& block, const float* data, float* products) {
+    const int groups = (block.count() + kTiles - 1) / kTiles;
+    const int out_channels = task.out_groups * kGroup;
+    const std::size_t group_size =
+        static_cast<std::size_t>(kTiles) * groups_of(task.in_channels) * kGroup;
+    Operand op{};
+    op.data_step = kTiles * kGroup;
+    op.weights = task.weights;
+    op.product_step = out_channels;
+    for (int point = 0; point < kPoints; ++point) {
+        for (int start = 0; start < out_channels;) {
+            const int width = panel_width(kPanel, out_channels, start);
+            for (int group = 0; group < groups; ++group) {
+                op.data = data + group * group_size;
+                op.products = products + group * (kTiles * op.product_step) + start;
+                multiply_panel<false>(width, op, task.in_channels);
+            }
+            op.weights += static_cast<std::size_t>(width) * task.in_channels;
+            start += width;
+        }
+        data += data_plane(task, groups);
+        products += product_plane(task, groups);
+    }
+}
+
+}  // namespace realesrgan::winograd::KERNEL_ISA

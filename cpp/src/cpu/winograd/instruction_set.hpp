@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "cpu/winograd/kernel.hpp"
+
+namespace realesrgan::winograd {
+
+// The kernels compiled into this build that this processor can run, the fastest first; never empty.
+const std::vector<const Kernel*>& supported_kernels();
+
+// The named kernel, or the fastest for "". Throws std::invalid_argument naming the supported ones.
+const Kernel& select_kernel(const std::string& name = "");
+
+// Of one core, as the system reports it, kept within what is plausible; 512 KiB where it says
+// nothing.
+std::size_t second_level_cache_bytes();
+
+}  // namespace realesrgan::winograd

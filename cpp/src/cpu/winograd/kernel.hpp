@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace realesrgan::winograd {
+
+inline constexpr int kGroup = 8;    // channels that lie side by side for one pixel
+inline constexpr int kTile = 4;     // an output tile's side
+inline constexpr int kPatch = 6;    // the side of the input patch that a tile needs
+inline constexpr int kPoints = 36;  // products per tile and channel pair
+inline constexpr int kTaps = 9;
+inline constexpr int kBlockStep =
+    12;  // tiles in a block come in multiples of this: every ISA's kTiles divides it
+inline constexpr std::size_t kSkew =
+    16;  // floats between planes that keep them out of the same cache sets
+
+constexpr int groups_of(int channels) {
+    return (channels + kGroup - 1) / kGroup;
+}
+
+// Rows of a tensor: rows[y] points at channel group 0 of pixel 0, the next pixel is kGroup floats
+// on and the next group `group_stride` floats. A null row reads as zeros.
+struct RowsView {
+    const float* const* rows = nullptr;
+    std::size_t group_stride = 0;
+};
+
+struct MutableRowsView {
+    float* const* rows = nullptr;
+    std::size_t group_stride = 0;
+};
+
+inline constexpr int kMaxSkips = 2;
+
+// What is stored: scale * act(convolution + bias) + sum of weight * skip, act(v) = max(v, 0) +
+// slope * min(v, 0).
+struct Epilogue {
+    struct Skip {
+        RowsView rows;
+        float weight = 1.0f;
+    };
+    float scale = 1.0f;
+    int skip_count = 0;
+    Skip skips[kMaxSkips];
+};
+
+// Everything a kernel must know of one convolution over one band of rows.
+struct Task {
+    int in_channels = 0;
+    int out_groups = 0;
+    int width = 0;          // output pixels
+    int height = 0;         // output rows
+    bool upsample = false;  // the input is half as wide, and each of its pixels is read twice
+    RowsView input;         // height + 2 rows from the one above the first output row on
+    MutableRowsView output;
+    Epilogue epilogue;
+    const float* bias = nullptr;  // out_groups * kGroup, as the slopes
+    const float* slopes = nullptr;
+    const float* weights = nullptr;  // transformed, or the taps themselves for the direct form
+};
+
+// A rectangle of tiles; for the direct form, a run of pixels in one row.
+struct Block {
+    int row = 0;
+    int column = 0;
+    int rows = 0;
+    int columns = 0;
+    int count() const { return rows * columns; }
+};
+
+// Weights as stored for the kernels: panels of output channels, each [in channel][tap][channel of
+// the panel]. `Value` is float or, for half precision, std::uint16_t.
+template <class Value>
+struct PackedTaps {
+    const Value* values = nullptr;
+    int in_channels = 0;
+    int out_groups = 0;
+};
+
+template <class Value>
+struct WeightFunctions {
+    void (*transform)(const PackedTaps<Value>&, int begin, int end, float* transformed);
+    void (*separate)(const PackedTaps<Value>&, int begin, int end, float* taps);
+};
+
+// One instruction set's code. `data`, `products` are the block's scratch (sizes: workspace.hpp).
+struct Kernel {
+    const char* name;
+    int tiles;  // multiplied at once: a block's tiles are padded to a multiple of it
+    int panel;  // output channels produced at once
+    void (*transform_input)(const Task&, const Block&, float* data);
+    void (*multiply)(const Task&, const Block&, const float* data, float* products);
+    void (*transform_output)(const Task&, const Block&, const float* products);
+    void (*gather_input)(const Task&, const Block&, float* data);  // the direct form's three steps
+    void (*multiply_taps)(const Task&, const Block&, const float* data, float* products);
+    void (*store_output)(const Task&, const Block&, const float* products);
+    // Of the input channels [begin, end), in every panel: the 36 transformed planes, or (for the
+    // direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
+    WeightFunctions<float> from_float;
+    WeightFunctions<std::uint16_t> from_half;
+    double (*fma_peak)(
+        long rounds);  // arithmetic only: returns the operations done, for benchmarks
+};
+
+// The width of the panel that begins at channel `start` of `channels` (a multiple of kGroup): full
+// ones, then narrower ones, so that no product is wasted on padding beyond a group.
+constexpr int panel_width(int panel, int channels, int start) {
+    const int left = channels - start;
+    while (panel > left) panel /= 2;
+    return panel;
+}
+
+}  // namespace realesrgan::winograd

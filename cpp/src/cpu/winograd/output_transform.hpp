@@ -1,0 +1,131 @@
+#pragma once
+
+#include "cpu/winograd/gemm.hpp"
+#include "cpu/winograd/transforms.hpp"
+
+namespace realesrgan::winograd::KERNEL_ISA {
+
+// The epilogue for N channels of one group, its constants held in registers.
+template <int N, int Skips>
+struct Finish {
+    Vec<N> bias;
+    Vec<N> slope;
+    Vec<N> scale;
+    Vec<N> weight[Skips > 0 ? Skips : 1];
+
+    REALESRGAN_INLINE Finish(const Task& task, int channel) {
+        bias = load<N>(task.bias + channel);
+        slope = load<N>(task.slopes + channel);
+        scale = splat<N>(task.epilogue.scale);
+        for (int s = 0; s < Skips; ++s) weight[s] = splat<N>(task.epilogue.skips[s].weight);
+    }
+
+    REALESRGAN_INLINE Vec<N> operator()(Vec<N> value, const float* const* skips, int offset) const {
+        value += bias;
+        const Vec<N> positive = positive_part<N>(value);
+        value = (positive + (value - positive) * slope) * scale;
+        for (int s = 0; s < Skips; ++s) value += load<N>(skips[s] + offset) * weight[s];
+        return value;
+    }
+};
+
+// Where one output row and its skips begin, for a channel group and a pixel.
+template <int Skips>
+struct OutputRow {
+    float* output;
+    const float* skips[Skips > 0 ? Skips : 1];
+
+    REALESRGAN_INLINE OutputRow(const Task& task, int y, int x, int group) {
+        output = task.output.rows[y] + group * task.output.group_stride + x * kGroup;
+        for (int s = 0; s < Skips; ++s) {
+            const RowsView& view = task.epilogue.skips[s].rows;
+            skips[s] = view.rows[y] + group * view.group_stride + x * kGroup;
+        }
+    }
+};
+
+// The next channel group's part of the row: pieces too short for the processor to foresee.
+template <int Skips>
+REALESRGAN_INLINE void prefetch_next_group(const Task& task, const OutputRow<Skips>& row) {
+    constexpr int line = 16;
+    for (int x = 0; x < kTile * kGroup; x += line) {
+        REALESRGAN_PREFETCH(row.output + task.output.group_stride + x);
+        for (int s = 0; s < Skips; ++s) {
+            REALESRGAN_PREFETCH(row.skips[s] + task.epilogue.skips[s].rows.group_stride + x);
+        }
+    }
+}
+
+template <int N>
+REALESRGAN_INLINE void transform_products(const float* products, std::size_t plane,
+                                          Vec<N> (&y)[kTile][kTile]) {
+    Vec<N> half[kTile][kPatch];  // [output column][point row]
+    REALESRGAN_UNROLL
+    for (int i = 0; i < kPatch; ++i) {
+        Vec<N> r[kPatch];
+        Vec<N> o[kTile];
+        REALESRGAN_UNROLL
+        for (int j = 0; j < kPatch; ++j) r[j] = load<N>(products + (i * kPatch + j) * plane);
+        transform_product(r, o);
+        REALESRGAN_UNROLL
+        for (int x = 0; x < kTile; ++x) half[x][i] = o[x];
+    }
+    REALESRGAN_UNROLL
+    for (int x = 0; x < kTile; ++x) transform_product(half[x], y[x]);
+}
+
+template <int N, int Skips>
+REALESRGAN_INLINE void output_tile(const Task& task, const Finish<N, Skips>& finish, int tile_row,
+                                   int tile_column, int channel, const float* products,
+                                   std::size_t plane) {
+    Vec<N> y[kTile][kTile];  // [column][row]
+    transform_products<N>(products, plane, y);
+    const int top = tile_row * kTile;
+    const int left = tile_column * kTile;
+    const int rows = least(kTile, task.height - top);
+    const int columns = least(kTile, task.width - left);
+    const int lane = channel % kGroup;
+    REALESRGAN_UNROLL
+    for (int i = 0; i < kTile; ++i) {
+        if (i >= rows) break;
+        const OutputRow<Skips> row(task, top + i, left, channel / kGroup);
+        if (lane == 0 && channel + kGroup < task.out_groups * kGroup)
+            prefetch_next_group(task, row);
+        REALESRGAN_UNROLL
+        for (int x = 0; x < kTile; ++x) {
+            if (x >= columns) break;
+            const int offset = x * kGroup + lane;
+            store<N>(row.output + offset, finish(y[x][i], row.skips, offset));
+        }
+    }
+}
+
+template <int Skips>
+void transform_output(const Task& task, const Block& block, const float* products) {
+    constexpr int width = least(kLanes, kGroup);
+    const std::size_t plane = product_plane(task, (block.count() + kTiles - 1) / kTiles);
+    const int channels = task.out_groups * kGroup;
+    for (int channel = 0; channel < channels; channel += width) {
+        const Finish<width, Skips> finish(task, channel);
+        const float* product = products + channel;
+        for (int row = 0; row < block.rows; ++row) {
+            for (int column = 0; column < block.columns; ++column, product += channels) {
+                output_tile<width, Skips>(task, finish, block.row + row, block.column + column,
+                                          channel, product, plane);
+            }
+        }
+    }
+}
+
+void transform_output(const Task& task, const Block& block, const float* products) {
+    switch (task.epilogue.skip_count) {
+        case 0:
+            return transform_output<0>(task, block, products);
+        case 1:
+            return transform_output<1>(task, block, products);
+        default:
+            return transform_output<2>(task, block, products);
+    }
+}
+
+}  // namespace realesrgan::winograd::KERNEL_ISA

@@ -1,0 +1,173 @@
+#pragma once
+
+// Included only by kernel.cpp, which is compiled once per instruction set into the namespace
+// KERNEL_ISA. Nothing here may have external linkage outside that namespace, and no standard
+// template may be instantiated: the linker keeps one copy of an inline function, and that copy
+// could hold instructions the running processor lacks.
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define REALESRGAN_INLINE inline __attribute__((always_inline))
+#define REALESRGAN_PREFETCH(address) __builtin_prefetch(address)
+#define REALESRGAN_LAMBDA_INLINE __attribute__((always_inline))
+#define REALESRGAN_UNROLL _Pragma("GCC unroll 32")
+#else
+#define REALESRGAN_INLINE inline
+#define REALESRGAN_PREFETCH(address) ((void)(address))
+#define REALESRGAN_LAMBDA_INLINE
+#define REALESRGAN_UNROLL
+#endif
+
+namespace realesrgan::winograd::KERNEL_ISA {
+
+// kLanes: floats in a register. kTiles: tiles a microkernel multiplies at once. kPanel: output
+// channels it produces at once. kTiles * kPanel / kLanes accumulators fill the register file but
+// for a few.
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;
+inline constexpr int kTiles = 12;
+inline constexpr int kPanel = 32;
+#elif defined(__AVX2__)
+inline constexpr int kLanes = 8;
+inline constexpr int kTiles = 6;
+inline constexpr int kPanel = 16;
+#elif defined(__aarch64__) || defined(_M_ARM64)
+inline constexpr int kLanes = 4;
+inline constexpr int kTiles = 6;
+inline constexpr int kPanel = 16;
+#else
+inline constexpr int kLanes = 4;
+inline constexpr int kTiles = 6;
+inline constexpr int kPanel = 8;
+#endif
+
+constexpr int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(REALESRGAN_NO_VECTOR_EXTENSION)
+
+template <int N>
+struct Lanes {
+    typedef float Float __attribute__((vector_size(N * 4)));
+    typedef std::uint32_t Bits __attribute__((vector_size(N * 4)));
+    typedef std::uint16_t Half __attribute__((vector_size(N * 2)));
+};
+template <int N>
+using Vec = typename Lanes<N>::Float;
+
+template <int N>
+REALESRGAN_INLINE Vec<N> load(const float* p) {
+    Vec<N> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <int N>
+REALESRGAN_INLINE void store(float* p, Vec<N> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+template <int N>
+REALESRGAN_INLINE Vec<N> splat(float x) {
+    return x - Vec<N>{};  // x - 0 and not x + 0: exact for -0, and folded into a broadcast
+}
+
+template <int N>
+REALESRGAN_INLINE Vec<N> positive_part(Vec<N> v) {
+    return v > Vec<N>{} ? v : Vec<N>{};
+}
+
+// Exact for every finite half, subnormal ones included: the exponent is moved into place as if the
+// half were a tiny float, and a multiplication by 2^112 corrects the bias.
+template <int N>
+REALESRGAN_INLINE Vec<N> load(const std::uint16_t* p) {
+    using Bits = typename Lanes<N>::Bits;
+    typename Lanes<N>::Half half;
+    __builtin_memcpy(&half, p, sizeof half);
+    const Bits bits = __builtin_convertvector(half, Bits);
+    const Bits magnitude = (bits & 0x7fffu) << 13;
+    const Bits sign = (bits & 0x8000u) << 16;
+    Vec<N> value;
+    __builtin_memcpy(&value, &magnitude, sizeof value);
+    value *= 0x1p112f;
+    Bits result;
+    __builtin_memcpy(&result, &value, sizeof result);
+    result |= sign;
+    __builtin_memcpy(&value, &result, sizeof value);
+    return value;
+}
+
+#else  // A compiler without vector types (MSVC): plain loops, which it vectorises itself.
+
+template <int N>
+struct Vec {
+    float lane[N];
+};
+
+template <int N>
+inline Vec<N> load(const float* p) {
+    Vec<N> v;
+    for (int i = 0; i < N; ++i) v.lane[i] = p[i];
+    return v;
+}
+
+template <int N>
+inline void store(float* p, Vec<N> v) {
+    for (int i = 0; i < N; ++i) p[i] = v.lane[i];
+}
+
+template <int N>
+inline Vec<N> splat(float x) {
+    Vec<N> v;
+    for (int i = 0; i < N; ++i) v.lane[i] = x;
+    return v;
+}
+
+#define REALESRGAN_LANEWISE(op)                                         \
+    template <int N>                                                    \
+    inline Vec<N> operator op(Vec<N> a, Vec<N> b) {                     \
+        for (int i = 0; i < N; ++i) a.lane[i] = a.lane[i] op b.lane[i]; \
+        return a;                                                       \
+    }                                                                   \
+    template <int N>                                                    \
+    inline Vec<N> operator op(Vec<N> a, float b) {                      \
+        for (int i = 0; i < N; ++i) a.lane[i] = a.lane[i] op b;         \
+        return a;                                                       \
+    }
+REALESRGAN_LANEWISE(+)
+REALESRGAN_LANEWISE(-)
+REALESRGAN_LANEWISE(*)
+#undef REALESRGAN_LANEWISE
+
+template <int N>
+inline Vec<N>& operator+=(Vec<N>& a, Vec<N> b) {
+    return a = a + b;
+}
+
+template <int N>
+inline Vec<N> positive_part(Vec<N> v) {
+    for (int i = 0; i < N; ++i) v.lane[i] = v.lane[i] > 0.0f ? v.lane[i] : 0.0f;
+    return v;
+}
+
+template <int N>
+inline Vec<N> load(const std::uint16_t* p) {
+    Vec<N> v;
+    for (int i = 0; i < N; ++i) {
+        union {
+            std::uint32_t bits;
+            float value;
+        } half{(p[i] & 0x7fffu) << 13};
+        half.value *= 5.192296858534828e33f;  // 2^112
+        half.bits |= (p[i] & 0x8000u) << 16;
+        v.lane[i] = half.value;
+    }
+    return v;
+}
+
+#endif
+
+}  // namespace realesrgan::winograd::KERNEL_ISA

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace realesrgan::winograd {
+
+// Workers shared by all callers of the process. At no time do more threads compute than the machine
+// has processors: a worker leaves a job between two items when another caller needs its processor.
+// Workers wait for the next job actively for some microseconds (a layer lasts about a millisecond),
+// then sleep.
+//
+// Not OpenMP: each calling thread would get a team of its own, which oversubscribes when several
+// upscalers run, and its workers spin after the run or are slow to wake, by a setting of the whole
+// process.
+class ThreadPool {
+  public:
+    // item: 0..items-1, each once, handed out in order; slot: 0..threads-1, no two at a time the
+    // same. Must not throw.
+    using Task = std::function<void(int item, int slot)>;
+
+    // Never destroyed: workers may still sleep when the process ends.
+    static ThreadPool& shared();
+
+    explicit ThreadPool(int processors);
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+    int processors() const { return processors_; }
+
+    // Returns when every item is done. The caller works, too, in slot 0.
+    void run(int items, int threads, const Task& task);
+
+  private:
+    struct Job;
+    void work();
+    void wait_for_job(unsigned seen);
+    Job* claim(int* slot);  // with mutex_ held
+    void help(Job& job, int slot);
+    void start_workers(int count);
+
+    const int processors_;
+    std::atomic<int> busy_{0};         // threads computing now, callers included
+    std::atomic<unsigned> posted_{0};  // jobs so far: what waiting workers watch
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable wake_;
+    std::vector<Job*> jobs_;
+    int asleep_ = 0;
+    std::vector<std::thread> workers_;
+};
+
+}  // namespace realesrgan::winograd

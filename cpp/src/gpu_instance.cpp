@@ -1,0 +1,140 @@
+#include "gpu_instance.hpp"
+
+#include <gpu.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan {
+namespace {
+
+// Never destroyed: threads may be inside when static objects go.
+struct Registry {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int users = 0;
+    std::thread::id drainer;  // the thread that ends the process, once it has begun to
+    bool closed = false;      // the devices are gone
+    std::once_flag created;
+    int count = 0;
+    std::vector<std::unique_ptr<ncnn::VulkanDevice>> devices;  // by index
+    std::vector<std::unique_ptr<ncnn::VulkanDevice>> retired;
+};
+
+Registry& registry() {
+    static Registry* const instance = new Registry;
+    return *instance;
+}
+
+thread_local int use_depth = 0;
+
+void close_at_exit() {
+    drain_gpu();
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    all.closed = true;
+    all.devices.clear();
+    all.retired.clear();
+}
+
+void create() {
+    Registry& all = registry();
+    if (ncnn::create_gpu_instance() != 0) {
+        return;
+    }
+    all.count = ncnn::get_gpu_count();
+    all.devices.resize(static_cast<std::size_t>(all.count));
+    // Registered after ncnn's own, hence run before it, and both before the driver's.
+    std::atexit(close_at_exit);
+}
+
+std::string device_list() {
+    std::string text;
+    for (int i = 0; i < gpu_count(); ++i) {
+        text += (i == 0 ? "" : ", ") + std::to_string(i) + " (" +
+                ncnn::get_gpu_info(i).device_name() + ")";
+    }
+    return text.empty() ? "there is none on this machine; use the CPU" : "there is " + text;
+}
+
+}  // namespace
+
+int gpu_count() {
+    Registry& all = registry();
+    std::call_once(all.created, create);
+    return all.count;
+}
+
+const ncnn::VulkanDevice& gpu_device(int index) {
+    if (index < 0 || index >= gpu_count()) {
+        throw DeviceError("no Vulkan device " + std::to_string(index) + ": " + device_list());
+    }
+    const GpuUse use;
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    std::unique_ptr<ncnn::VulkanDevice>& slot = all.devices[static_cast<std::size_t>(index)];
+    if (!slot) {
+        auto device = std::make_unique<ncnn::VulkanDevice>(index);
+        if (!device->is_valid()) {
+            throw DeviceError("Vulkan device " + std::to_string(index) + " (" +
+                              ncnn::get_gpu_info(index).device_name() +
+                              ") cannot be opened; update its driver, or use another device");
+        }
+        slot = std::move(device);
+    }
+    return *slot;
+}
+
+void retire_gpu_device(const ncnn::VulkanDevice& device) {
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    for (std::unique_ptr<ncnn::VulkanDevice>& slot : all.devices) {
+        if (slot.get() == &device) {
+            all.retired.push_back(std::move(slot));
+        }
+    }
+}
+
+GpuUse::GpuUse() {
+    if (use_depth++ > 0) {
+        return;
+    }
+    Registry& all = registry();
+    std::unique_lock<std::mutex> lock(all.mutex);
+    const std::thread::id nobody;
+    const std::thread::id here = std::this_thread::get_id();
+    all.changed.wait(lock, [&] { return all.drainer == nobody || all.drainer == here; });
+    ++all.users;
+}
+
+GpuUse::~GpuUse() {
+    if (--use_depth > 0) {
+        return;
+    }
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    --all.users;
+    all.changed.notify_all();
+}
+
+void drain_gpu() {
+    Registry& all = registry();
+    std::unique_lock<std::mutex> lock(all.mutex);
+    all.drainer = std::this_thread::get_id();
+    all.changed.wait(lock, [&] { return all.users == 0; });
+}
+
+bool gpu_alive() {
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    return !all.closed;
+}
+
+}  // namespace realesrgan

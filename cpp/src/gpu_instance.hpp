@@ -1,0 +1,40 @@
+#pragma once
+
+namespace ncnn {
+class VulkanDevice;
+}
+
+namespace realesrgan {
+
+// How many Vulkan devices there are; 0 without a loader, driver or device. The instance is created
+// on the first call of any thread and taken down when the process exits.
+int gpu_count();
+
+// The process's one object for a device, shared by all networks on it. Throws DeviceError for an
+// index that does not exist and for a device that cannot be opened.
+const ncnn::VulkanDevice& gpu_device(int index);
+
+// After a device was lost: the next gpu_device(index) opens it anew. The lost object stays until
+// the process exits, because networks still hold it.
+void retire_gpu_device(const ncnn::VulkanDevice& device);
+
+// Held while a thread uses Vulkan. Once a thread has called drain_gpu, all others stop here for
+// good.
+class GpuUse {
+  public:
+    GpuUse();
+    ~GpuUse();
+    GpuUse(const GpuUse&) = delete;
+    GpuUse& operator=(const GpuUse&) = delete;
+};
+
+// Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is
+// pulled away under their feet. Called at the process' exit; better earlier, because parts of
+// drivers (LLVM's) are gone when the exit handlers run: Python calls it when the interpreter begins
+// to end.
+void drain_gpu();
+
+// False once the devices are gone: what still belongs to one must be abandoned, not destroyed.
+bool gpu_alive();
+
+}  // namespace realesrgan

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "realesrgan/upscaler.hpp"
+
+namespace realesrgan {
+
+// One value of a layer's parameter list ("0=64 9=2 -23310=1,0.2"): arrays lose their -23300 offset.
+using ParamValue = std::variant<int, float, std::vector<float>>;
+
+struct Layer {
+    std::string type;
+    std::string name;
+    std::vector<int> inputs;   // blob ids
+    std::vector<int> outputs;  // blob ids
+    std::map<int, ParamValue> params;
+
+    int integer(int id, int fallback) const;
+    float number(int id, float fallback) const;
+    std::vector<float> array(int id) const;
+};
+
+// A .param file as data, checked: every blob is produced once before it is used, counts agree.
+struct Graph {
+    std::vector<Layer> layers;
+    std::vector<std::string> blobs;
+    int input = -1;   // blob id: the one Input layer's blob
+    int output = -1;  // blob id: the one blob nobody consumes
+
+    const std::string& input_name() const { return blobs[static_cast<std::size_t>(input)]; }
+    const std::string& output_name() const { return blobs[static_cast<std::size_t>(output)]; }
+};
+
+// Throws ModelError naming the file and the line for anything that is not an image-to-image graph.
+Graph read_graph(const std::string& param_path);
+
+// Scale, channels, receptive field and row-locality, by following sizes through the layers of
+// either converter (onnx2ncnn: Eltwise, blobs data/output; pnnx: BinaryOp with scalar, in0/out0).
+// Layers it does not know leave `row_local` false and the receptive field at the 64-pixel cap.
+NetworkInfo inspect(const Graph& graph);
+
+}  // namespace realesrgan

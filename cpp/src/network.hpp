@@ -1,0 +1,53 @@
+#pragma once
+
+#include <net.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graph.hpp"
+#include "realesrgan/upscaler.hpp"
+
+namespace realesrgan {
+
+// An ncnn::Net loaded with every step checked, on the CPU or on a Vulkan device. Threads share it.
+class Network {
+  public:
+    // Throws ModelError for a damaged or foreign file, DeviceError, OutOfMemoryError.
+    Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
+            const Options& options);
+    ~Network();
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+
+    // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
+    // On the CPU `progress` is told the finished share between layers, too, and may throw there.
+    ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress) const;
+
+    // Pixels a single run can have before a buffer would be larger than the device allows.
+    std::int64_t most_pixels() const { return most_pixels_; }
+
+  private:
+    void load(const std::string& param_path, const std::string& bin_path);
+    ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
+    ncnn::Mat infer_gpu(const ncnn::Mat& input) const;
+    [[noreturn]] void fail(int code, const ncnn::Mat& input) const;
+
+    // A blob to stop at on the way through the layers, and the share of the work done by then.
+    struct Checkpoint {
+        std::string blob;
+        double share;
+    };
+    static std::vector<Checkpoint> checkpoints(const Graph& graph);
+
+    std::unique_ptr<ncnn::Net> net_;
+    const ncnn::VulkanDevice* device_ = nullptr;  // null: the CPU
+    std::string name_;                            // of the .param, for messages
+    std::string input_;
+    std::string output_;
+    std::vector<Checkpoint> checkpoints_;
+    std::int64_t most_pixels_;
+};
+
+}  // namespace realesrgan

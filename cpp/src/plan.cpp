@@ -1,0 +1,256 @@
+#include "plan.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+
+#include "row_reach.hpp"
+#include "schedule.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+// High enough that no step near its middle meets an end of the picture, low enough for int.
+constexpr int kEndlessRows = 1 << 26;
+
+std::uint64_t sample_bytes(SampleType type) {
+    switch (type) {
+        case SampleType::u8:
+            return 1;
+        case SampleType::u16:
+            return 2;
+        case SampleType::f32:
+            return 4;
+    }
+    return 4;
+}
+
+std::uint64_t product(int a, int b) {
+    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
+}
+
+int stored_channels(int channels, const StorageModel& storage) {
+    const bool narrow = channels < kChannelAlignment;
+    return round_up(channels, narrow ? storage.narrow_multiple : kChannelAlignment);
+}
+
+}  // namespace
+
+Plan::Plan(const Program& program, const PlanRequest& request, const StorageModel& storage)
+    : program_(&program), request_(request), storage_(storage) {
+    rings_.resize(program.rings.size());
+    families_ = find_families(program, storage.share_group);
+    const int height = request.height / program.unshuffle;
+    const Schedule endless(program, families_, kEndlessRows, request.band, request.tail_band,
+                           storage.border_rows);
+    // A step in whose every window all rows exist.
+    const int middle = kEndlessRows / 2 / request.band;
+    measure_rings(endless, middle);
+    place_rings();
+    measure_carries(endless, middle);
+    count_traffic(Schedule(program, families_, kEndlessRows, request.band, request.tail_band,
+                           storage.border_rows)
+                      .step(middle));
+    schedule_ = std::make_shared<Schedule>(program, families_, height, request.band,
+                                           request.tail_band, storage.border_rows);
+    steps_ = schedule_->steps();
+    count_bytes();
+}
+
+int Plan::ring_width(int ring) const {
+    return request_.width / program_->unshuffle *
+           program_->rings[static_cast<std::size_t>(ring)].scale;
+}
+
+int Plan::ring_height(int ring) const {
+    return schedule_->ring_height(ring);
+}
+
+Step Plan::step(int index) const {
+    return schedule_->step(index);
+}
+
+// How far apart the rows of a ring that are in use at one time ever are.
+void Plan::measure_rings(const Schedule& endless, int step) {
+    const int height = request_.height / program_->unshuffle;
+    std::vector<int> opened(rings_.size(), std::numeric_limits<int>::max());
+    const auto reach = [&](const Slice& slice, int end, int keep) {
+        RingStorage& ring = rings_[static_cast<std::size_t>(slice.ring)];
+        const int first = std::min(keep, opened[static_cast<std::size_t>(slice.ring)]);
+        ring.rows = std::max(ring.rows, end - first + (storage_.border_rows ? 1 : 0));
+    };
+    run_rows_.assign(program_->ops.size(), 0);
+    const Step middle = endless.step(step);
+    for (const Command& command : middle.commands) {
+        for (const OpenedRing& ring : command.opened) {
+            opened[static_cast<std::size_t>(ring.ring)] = ring.keep;
+        }
+        if (command.kind == CommandKind::input)
+            reach(program_->input, command.rows.end(), command.keep);
+        if (command.kind != CommandKind::run) continue;
+        const auto i = static_cast<std::size_t>(command.index);
+        const Op& op = program_->ops[i];
+        reach(op.output, command.rows.end(), command.keep);
+        if (op.copy) reach(*op.copy, command.rows.end(), command.copy_keep);
+        run_rows_[i] = std::max(run_rows_[i], command.rows.count);
+    }
+    input_rows_ = std::min(middle.input.count, request_.height);
+    output_rows_ = std::min(middle.output.count, request_.height * program_->scale());
+    const std::vector<RingUse>& uses = endless.uses();
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        const int borders = storage_.border_rows ? 2 : 0;
+        rings_[i].rows = std::min(rings_[i].rows, height * program_->rings[i].scale + borders);
+        rings_[i].skip_only = uses[i].readers.empty();
+    }
+    for (std::size_t i = 0; i < run_rows_.size(); ++i) {
+        run_rows_[i] =
+            std::min(run_rows_[i], height * program_->ring(program_->ops[i].output).scale);
+    }
+}
+
+bool Plan::exact(int ring) const {
+    return storage_.exact_bytes_per_value > 0 &&
+           (ring == 0 || rings_[static_cast<std::size_t>(ring)].skip_only);
+}
+
+int Plan::value_bytes(int ring) const {
+    return exact(ring) ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
+}
+
+std::uint64_t Plan::row_bytes(int ring) const {
+    const int channels =
+        stored_channels(program_->rings[static_cast<std::size_t>(ring)].channels, storage_);
+    return product(channels, ring_width(ring) + storage_.padding_columns) *
+           static_cast<std::uint64_t>(value_bytes(ring));
+}
+
+std::uint64_t Plan::largest_ring_bytes() const {
+    std::uint64_t largest = 0;
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        largest = std::max(
+            largest, static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(static_cast<int>(i)));
+    }
+    return largest;
+}
+
+// Families large enough to be worth the copies move into workspaces.
+void Plan::place_rings() {
+    std::vector<Family> shared;
+    for (Family& family : families_) {
+        const auto first = static_cast<std::size_t>(family.groups[0][0]);
+        int rows = 0;
+        for (const std::vector<int>& group : family.groups) {
+            for (const int ring : group)
+                rows = std::max(rows, rings_[static_cast<std::size_t>(ring)].rows);
+        }
+        const std::uint64_t own = static_cast<std::uint64_t>(rows) *
+                                  row_bytes(static_cast<int>(first)) *
+                                  static_cast<std::uint64_t>(family.rings());
+        if (own <= storage_.share_above) continue;
+        const int base = static_cast<int>(workspaces_.size());
+        const int size = storage_.share_group;
+        for (int i = 0; i < 2 * size; ++i) {
+            const Ring& ring = program_->rings[first];
+            workspaces_.push_back(Workspace{ring.channels, ring.scale, rows});
+        }
+        for (std::size_t g = 0; g < family.groups.size(); ++g) {
+            for (std::size_t i = 0; i < family.groups[g].size(); ++i) {
+                RingStorage& ring = rings_[static_cast<std::size_t>(family.groups[g][i])];
+                ring.workspace = base + static_cast<int>(g % 2) * size + static_cast<int>(i);
+                ring.rows = rows;
+            }
+        }
+        shared.push_back(std::move(family));
+    }
+    families_ = std::move(shared);
+}
+
+void Plan::measure_carries(const Schedule& endless, int step) {
+    const std::vector<int> ends = endless.ends(step * request_.band);
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        if (rings_[i].workspace < 0) continue;
+        for (const RingUse::Written& written : endless.uses()[i].written) {
+            const int rows = endless.live_rows(static_cast<int>(i), written, ends).count;
+            rings_[i].carry.push_back(CarrySlice{
+                written.slice.channel, written.slice.channels,
+                std::min(rows, request_.height / program_->unshuffle * program_->rings[i].scale)});
+        }
+    }
+}
+
+void Plan::count_bytes() {
+    memory_.weights = storage_.weight_bytes;
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        const int ring = static_cast<int>(i);
+        if (rings_[i].workspace < 0) {
+            memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(ring);
+        }
+        for (const CarrySlice& carry : rings_[i].carry) {
+            const int most = stored_channels(program_->rings[i].channels, storage_);
+            const int channels = std::min(round_up(carry.channels, kChannelAlignment), most);
+            memory_.carries +=
+                product(carry.rows, channels) *
+                static_cast<std::uint64_t>(ring_width(ring) + storage_.padding_columns) *
+                static_cast<std::uint64_t>(storage_.bytes_per_value);
+        }
+    }
+    for (const Workspace& workspace : workspaces_) {
+        const int width = request_.width / program_->unshuffle * workspace.scale;
+        memory_.workspaces +=
+            product(workspace.rows, stored_channels(workspace.channels, storage_)) *
+            static_cast<std::uint64_t>(width + storage_.padding_columns) *
+            static_cast<std::uint64_t>(storage_.bytes_per_value);
+    }
+    if (storage_.scratch) {
+        for (std::size_t i = 0; i < program_->ops.size(); ++i) {
+            const Op& op = program_->ops[i];
+            memory_.scratch =
+                std::max(memory_.scratch,
+                         storage_.scratch(*program_, op, ring_width(op.output.ring), run_rows_[i]));
+        }
+    }
+    const auto width = static_cast<std::uint64_t>(request_.width);
+    const auto scale = static_cast<std::uint64_t>(program_->scale());
+    const std::uint64_t staged = static_cast<std::uint64_t>(input_rows_) * width *
+                                     static_cast<std::uint64_t>(program_->picture_channels) *
+                                     sample_bytes(request_.input_type) +
+                                 static_cast<std::uint64_t>(output_rows_) * width * scale *
+                                     static_cast<std::uint64_t>(program_->output.channels) *
+                                     sample_bytes(request_.output_type);
+    memory_.staging = staged * static_cast<std::uint64_t>(storage_.bands_in_flight);
+}
+
+void Plan::count_traffic(const Step& step) {
+    const auto bytes = [&](const Slice& slice, double rows) {
+        return rows * static_cast<double>(ring_width(slice.ring)) *
+               stored_channels(slice.channels, storage_) * value_bytes(slice.ring);
+    };
+    double moved = 0.0;
+    for (const Command& command : step.commands) {
+        const double rows = command.rows.count;
+        if (command.kind == CommandKind::input) moved += bytes(program_->input, rows);
+        if (command.kind == CommandKind::output) moved += bytes(program_->output, rows);
+        for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
+            for (const CarryRows& carry : *list) {
+                const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.ring)]
+                                              .carry[static_cast<std::size_t>(carry.slice)];
+                moved +=
+                    2 * bytes(Slice{carry.ring, slice.channel, slice.channels}, carry.rows.count);
+            }
+        }
+        if (command.kind != CommandKind::run) continue;
+        const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
+        const double scale = program_->ring(op.output).scale;
+        moved += bytes(op.input, rows * program_->ring(op.input).scale / scale);
+        moved += bytes(op.output, rows);
+        if (op.copy) moved += bytes(*op.copy, rows);
+        for (const Skip& skip : op.skips) {
+            moved += bytes(skip.from, rows * program_->ring(skip.from).scale / scale);
+        }
+    }
+    dispatches_ = static_cast<int>(step.commands.size());
+    bytes_moved_ = moved / (static_cast<double>(step.input.count) * request_.width);
+}
+
+}  // namespace realesrgan

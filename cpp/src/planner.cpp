@@ -1,0 +1,127 @@
+#include "planner.hpp"
+
+#include <algorithm>
+
+namespace realesrgan {
+
+namespace {
+
+constexpr int kSmallestHalo = 64;
+constexpr int kSmallestStrip = 32;
+constexpr int kFeather = 16;  // where the halo cuts the receptive field off, neighbours are blended
+
+class Planner {
+  public:
+    Planner(const Program& program, const StorageModel& storage, const PlannerRequest& request)
+        : program_(program), storage_(storage), request_(request) {}
+
+    std::optional<StreamPlan> choose() const {
+        const AxisPlan whole = strips(request_.width, 0);
+        if (const int band = largest_band(whole); band > 0) return plan(whole, band);
+        for (const int halo : {std::max(request_.receptive_field, kSmallestHalo), kSmallestHalo}) {
+            const AxisPlan cut = widest_strips(halo);
+            if (cut.tiles.empty()) continue;
+            return plan(cut, largest_band(cut));
+        }
+        return std::nullopt;
+    }
+
+    std::uint64_t smallest() const {
+        const int strip = std::min(kSmallestStrip, request_.width);
+        return std::min(bytes(strips(strip, kSmallestHalo), 1),
+                        bytes(strips(request_.width, 0), 1));
+    }
+
+  private:
+    AxisPlan strips(std::int64_t core, int halo) const {
+        const int feather = halo < request_.receptive_field ? kFeather : 0;
+        const bool whole = core >= request_.width;
+        const std::int64_t tile = whole ? round_up(request_.width, program_.unshuffle) : core;
+        return plan_axis(request_.width, TileRequest{tile, halo, program_.unshuffle, feather});
+    }
+
+    PlanRequest plan_request(const AxisPlan& cut, int band) const {
+        PlanRequest request;
+        request.width = static_cast<int>(cut.longest_read());
+        request.height = round_up(request_.height, program_.unshuffle);
+        request.band = band;
+        request.tail_band = storage_.tail_band > 0 ? std::min(storage_.tail_band, band) : 0;
+        request.input_type = request_.input_type;
+        const bool floats = request_.sums || cut.tiles.size() > 1;
+        request.output_type = floats ? SampleType::f32 : request_.output_type;
+        return request;
+    }
+
+    bool ring_too_large(const Plan& plan) const {
+        if (storage_.max_ring_bytes == 0) return false;
+        return plan.largest_ring_bytes() > storage_.max_ring_bytes;
+    }
+
+    // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
+    std::uint64_t blending_bytes(const AxisPlan& cut) const {
+        const auto scale = static_cast<std::uint64_t>(program_.scale());
+        const std::uint64_t column = static_cast<std::uint64_t>(request_.height) * scale * scale *
+                                     static_cast<std::uint64_t>(program_.output.channels) *
+                                     sizeof(float);
+        if (request_.sums) return column * static_cast<std::uint64_t>(request_.width);
+        if (cut.tiles.size() == 1) return 0;
+        const std::uint64_t overlaps = cut.tiles.size() > 2 ? 2 : 1;
+        return overlaps * 2 * static_cast<std::uint64_t>(cut.feather) * column;
+    }
+
+    std::uint64_t bytes(const AxisPlan& cut, int band) const {
+        const Plan plan(program_, plan_request(cut, band), storage_);
+        if (ring_too_large(plan)) return UINT64_MAX;
+        return plan.memory().total() + blending_bytes(cut);
+    }
+
+    bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
+
+    // 0 when not even a band of one row fits.
+    int largest_band(const AxisPlan& cut) const {
+        if (request_.band > 0) return fits(cut, request_.band) ? request_.band : 0;
+        int low = storage_.band;
+        if (fits(cut, low)) return low;
+        int high = low;  // does not fit
+        low = 0;
+        while (high - low > 1) {
+            const int middle = low + (high - low) / 2;
+            (fits(cut, middle) ? low : high) = middle;
+        }
+        return low;
+    }
+
+    AxisPlan widest_strips(int halo) const {
+        const int band = std::max(request_.band, 1);
+        std::int64_t low = kSmallestStrip;
+        if (low >= request_.width || !fits(strips(low, halo), band)) return {};
+        std::int64_t high = request_.width;  // does not fit
+        while (high - low > 1) {
+            const std::int64_t middle = low + (high - low) / 2;
+            (fits(strips(middle, halo), band) ? low : high) = middle;
+        }
+        return strips(low, halo);
+    }
+
+    StreamPlan plan(const AxisPlan& cut, int band) const {
+        return StreamPlan{cut, plan_request(cut, band), bytes(cut, band)};
+    }
+
+    const Program& program_;
+    const StorageModel& storage_;
+    const PlannerRequest& request_;
+};
+
+}  // namespace
+
+std::optional<StreamPlan> choose_plan(const Program& program, const StorageModel& storage,
+                                      const PlannerRequest& request) {
+    return Planner(program, storage, request).choose();
+}
+
+std::uint64_t smallest_plan_bytes(const Program& program, const StorageModel& storage,
+                                  const PlannerRequest& request) {
+    return Planner(program, storage, request).smallest();
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "realesrgan/image.hpp"
+
+namespace realesrgan {
+
+// Channel offsets inside a ring are multiples of this, so that every backend can move whole
+// vectors.
+inline constexpr int kChannelAlignment = 16;
+
+constexpr int round_up(int value, int multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+// A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
+// as wide and high as the input ring's. Channels that belong to no slice are padding and hold zero.
+struct Ring {
+    int channels = 0;
+    int scale = 1;
+};
+
+// A range of a ring's channels. `channel` is a multiple of kChannelAlignment; `channels` need not
+// be: a backend may read and write up to the next multiple, where weights are zero and results are
+// zero.
+struct Slice {
+    int ring = -1;
+    int channel = 0;
+    int channels = 0;
+};
+
+enum class OpKind {
+    convolution,    // 3x3, zero padding of 1, on the input enlarged by nearest `upsample`
+    pixel_shuffle,  // channel c*f*f + dy*f + dx of pixel (x, y) becomes channel c of (x*f + dx, y*f
+                    // + dy)
+    resize,         // rows and columns resampled by `resize`
+};
+
+enum class Activation { none, leaky_relu, prelu };  // ReLU is leaky_relu with slope 0
+
+// One addition of the epilogue: value = value * value_scale + skip * skip_scale, read from the same
+// channel counted from the slice's start, at row y / upsample and column x / upsample.
+struct Skip {
+    Slice from;
+    float value_scale = 1.0F;
+    float skip_scale = 1.0F;
+    int upsample = 1;
+};
+
+enum class ResizeFilter { bilinear, bicubic };
+
+// Resampling by `numerator / denominator` (0.75 is 3/4) with half-pixel centres.
+struct Resize {
+    ResizeFilter filter = ResizeFilter::bicubic;
+    int numerator = 1;
+    int denominator = 1;
+};
+
+inline constexpr std::size_t kMaxSkips = 2;
+
+// One fused operation: output = skips(activation(kind(input) + bias)).
+struct Op {
+    OpKind kind = OpKind::convolution;
+    Slice input;
+    int upsample = 1;  // convolution: nearest enlargement of the input as it is read
+    Slice output;
+    std::optional<Slice> copy;  // the same result, written to a second ring as well
+    int convolution = -1;       // index into Program::convolutions
+    Activation activation = Activation::none;
+    float slope = 0.0F;       // of leaky_relu
+    std::vector<Skip> skips;  // applied in this order, at most kMaxSkips
+    int factor = 1;           // of pixel_shuffle
+    Resize resize;
+};
+
+struct ConvolutionShape {
+    int inputs = 0;   // channels of the op's input slice, alignment gaps inside it included
+    int outputs = 0;  // channels of the op's output slice
+};
+
+// A convolution's numbers: kernel[output][input][3][3], zero at the input's alignment gaps.
+struct ConvolutionWeights {
+    int inputs = 0;
+    int outputs = 0;
+    std::vector<float> kernel;
+    std::vector<float> bias;    // `outputs` values
+    std::vector<float> slopes;  // `outputs` values for Activation::prelu, otherwise empty
+};
+
+// A row-local network as fused operations in execution order. The input ring is rings[0]; with
+// unshuffle r its channel c*r*r + dy*r + dx of pixel (x, y) is the picture's channel c of
+// (x*r + dx, y*r + dy), and the picture's size is a multiple of r. Nothing writes a slice twice.
+struct Program {
+    std::vector<Ring> rings;
+    std::vector<Op> ops;
+    std::vector<ConvolutionShape> convolutions;
+    Slice input;  // of ring 0: all its channels
+    int unshuffle = 1;
+    int picture_channels = 0;
+    Slice output;  // what the network gives; its picture is the whole result
+
+    const Ring& ring(const Slice& slice) const {
+        return rings[static_cast<std::size_t>(slice.ring)];
+    }
+    // The result's size over the picture's.
+    int scale() const { return ring(output).scale / unshuffle; }
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <vector>
+
+#include "families.hpp"
+#include "plan.hpp"
+#include "program.hpp"
+
+namespace realesrgan {
+
+// Which rows every command of every step computes. The picture is thought to go on endlessly: after
+// `fed` rows of it the op i has finished ends(fed)[i + 1] rows, of which those inside the real
+// picture are computed. So the end of the picture drains in steps of a band, too.
+class Schedule {
+  public:
+    Schedule(const Program& program, const std::vector<Family>& families, int height, int band,
+             int tail_band, bool border_rows);
+
+    int steps() const;
+    Step step(int index) const;
+
+    // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
+    // picture's.
+    std::vector<int> ends(int fed) const;
+    int ring_height(int ring) const;
+
+    // Rows of a written slice still needed when every op has come as far as ends(fed).
+    RowRange live_rows(int ring, const RingUse::Written& written,
+                       const std::vector<int>& ends) const;
+
+    const std::vector<RingUse>& uses() const { return uses_; }
+
+  private:
+    class Builder;
+
+    int clamp(int ring, int row) const;
+    std::vector<int> clamped(std::vector<int> ends) const;
+    int keep(int ring, const std::vector<int>& done) const;
+
+    const Program& program_;
+    const std::vector<Family>& families_;
+    std::vector<RingUse> uses_;
+    std::vector<bool> tail_;
+    int height_;  // rows of the input ring
+    int band_;
+    int tail_band_;
+    bool border_rows_;
+};
+
+}  // namespace realesrgan

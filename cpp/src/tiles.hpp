@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+
+#include "engine.hpp"
+#include "graph.hpp"
+#include "network.hpp"
+#include "tiling.hpp"
+
+namespace realesrgan {
+
+// The path for every network: ncnn's own layers over tiles. A tile is read with a halo of the
+// receptive field, at most 64 pixels, and blended into its neighbours; at the picture's border it
+// ends there, so that the network pads exactly where it pads the whole picture. One tile for the
+// whole picture is exact.
+class TileEngine : public Engine {
+  public:
+    TileEngine(const Graph& graph, std::unique_ptr<const Network> network, const NetworkInfo& info,
+               const Options& options);
+
+    void run(const ImageView& input, const MutableImageView& output,
+             const Progress& progress) const override;
+    PlanReport plan(int width, int height) const override;
+
+  private:
+    std::int64_t first_tile(const ImageView& input) const;
+
+    std::unique_ptr<const Network> network_;
+    NetworkInfo info_;
+    Options options_;
+    std::int64_t halo_;
+    std::int64_t feather_;
+    int alignment_;
+    double bytes_per_pixel_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace realesrgan {
+
+// Positions [begin, end) along one axis, in input pixels.
+struct Span {
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+
+    std::int64_t size() const { return end - begin; }
+};
+
+// One tile along one axis. `read` goes to the network; of its result `write` is used, and of that
+// the part beyond `core` fades out into the neighbour's.
+struct AxisTile {
+    Span core;
+    Span read;
+    Span write;
+};
+
+// One axis of a picture cut into tiles of nearly equal size. Cores cover the axis once. Reads may
+// end past it, by less than the alignment: such a network's input is padded there.
+struct AxisPlan {
+    std::int64_t length = 0;
+    std::int64_t feather = 0;  // half the width, in input pixels, over which neighbours are blended
+    std::vector<AxisTile> tiles;
+
+    std::int64_t longest_read() const;
+    std::int64_t longest_write() const;
+
+    // The tile's share of each output position of its `write`, `scale` positions a pixel. At every
+    // position the shares of all tiles sum to one.
+    std::vector<float> weights(std::size_t tile, int scale) const;
+};
+
+struct TileRequest {
+    std::int64_t tile = 0;  // the longest core; at least the axis' length: one tile
+    std::int64_t halo = 0;  // input pixels read on each side of a core
+    int alignment = 1;      // reads begin and end at multiples of it
+    // How far past its core a tile is blended into its neighbour, at most; less than the halo. Not
+    // needed when the halo covers the receptive field: neighbours then agree.
+    std::int64_t feather = 0;
+};
+
+AxisPlan plan_axis(std::int64_t length, const TileRequest& request);
+
+// The side of the largest square tile for which the biggest read of a width x height picture has at
+// most `most_pixels`; the longer side when the whole picture fits; 0 when no tile of at least
+// `smallest` does.
+std::int64_t largest_tile(std::int64_t width, std::int64_t height, std::int64_t halo, int alignment,
+                          double most_pixels, std::int64_t smallest);
+
+}  // namespace realesrgan

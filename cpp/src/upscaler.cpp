@@ -1,0 +1,164 @@
+#include "realesrgan/upscaler.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "engine.hpp"
+#include "fuse.hpp"
+#include "graph.hpp"
+#include "network.hpp"
+#include "realesrgan/errors.hpp"
+#include "stream_engine.hpp"
+#include "tiles.hpp"
+
+namespace realesrgan {
+namespace {
+
+constexpr int kSmallestTile = 32;
+
+void check_options(const Options& options) {
+    if (options.device < kCpuDevice) {
+        throw std::invalid_argument("device " + std::to_string(options.device) +
+                                    ": expected -1 for the CPU, or a Vulkan device's index");
+    }
+    if (options.fp16 && options.device == kCpuDevice) {
+        throw std::invalid_argument("fp16 is for Vulkan devices; the CPU computes in fp32");
+    }
+    if (options.tile != kTileAuto && options.tile != kTileWhole && options.tile < kSmallestTile) {
+        throw std::invalid_argument(
+            "tile " + std::to_string(options.tile) +
+            ": expected at least 32 pixels, 0 for auto, or -1 for the whole "
+            "picture at once");
+    }
+    if (options.band < 0) {
+        throw std::invalid_argument("band " + std::to_string(options.band) +
+                                    ": expected a number of rows, or 0 for what fits best");
+    }
+    if (options.threads < 0) {
+        throw std::invalid_argument("threads " + std::to_string(options.threads) +
+                                    ": expected a number from 1, or 0 for one for each core");
+    }
+}
+
+template <typename View>
+std::string size_text(const View& view) {
+    return std::to_string(view.width) + "x" + std::to_string(view.height) + "x" +
+           std::to_string(view.channels);
+}
+
+void check_views(const NetworkInfo& network, const ImageView& input,
+                 const MutableImageView& output) {
+    if (input.data == nullptr || input.width < 1 || input.height < 1) {
+        throw ImageError("the picture is empty (" + size_text(input) + ")");
+    }
+    if (input.channels != network.input_channels) {
+        throw ImageError("the picture has " + std::to_string(input.channels) +
+                         " channels, but the network takes " +
+                         std::to_string(network.input_channels));
+    }
+    const std::int64_t scale = network.scale;
+    if (output.data == nullptr || output.width != input.width * scale ||
+        output.height != input.height * scale || output.channels != network.output_channels) {
+        throw std::invalid_argument(
+            "the output is " + size_text(output) + ", but the result of " + size_text(input) +
+            " is " + std::to_string(input.width * scale) + "x" +
+            std::to_string(input.height * scale) + "x" + std::to_string(network.output_channels));
+    }
+}
+
+// Runs a small grey picture through a network whose layers do not tell its scale and channels.
+void complete(NetworkInfo& info, const Network& network, const std::string& param_path) {
+    constexpr int kSide = 64;
+    ncnn::Mat grey(kSide, kSide, info.input_channels);
+    grey.fill(0.5F);
+    const ncnn::Mat result = network.infer(grey, nullptr);
+    if (result.dims != 3 || result.w % kSide != 0 || result.h != result.w) {
+        throw ModelError(param_path + ": makes " + std::to_string(result.w) + "x" +
+                         std::to_string(result.h) +
+                         " of 64x64 pixels; only whole scales from 1 are supported");
+    }
+    info.scale = result.w / kSide;
+    info.output_channels = result.c;
+}
+
+NetworkInfo inspect_file(const Graph& graph, const std::string& param_path) {
+    try {
+        return inspect(graph);
+    } catch (const ModelError& error) {
+        throw ModelError(param_path + ": " + error.what());
+    }
+}
+
+}  // namespace
+
+NetworkInfo inspect_network(const std::string& param_path) {
+    return inspect_file(read_graph(param_path), param_path);
+}
+
+struct Upscaler::Impl {
+    NetworkInfo network;
+    std::unique_ptr<const Engine> engine;
+    std::string why_tiles;  // for the report of the tile path
+
+    // The row stream, if the network is one it runs. Otherwise the reason is kept.
+    bool make_stream(const Graph& graph, const std::string& bin_path, const Options& options) {
+        if (options.tile != kTileAuto) {
+            why_tiles = "a tile size was asked for";
+            return false;
+        }
+        FuseResult fused = fuse(graph, bin_path);
+        network.row_local = fused.network.has_value();
+        if (!fused.network) {
+            why_tiles = "the network is not local in rows: " + fused.reason;
+            return false;
+        }
+        engine = std::make_unique<StreamEngine>(std::move(*fused.network), network, options);
+        return true;
+    }
+};
+
+Upscaler::Upscaler(const std::string& param_path, const std::string& bin_path,
+                   const Options& options)
+    : impl_(std::make_unique<Impl>()) {
+    check_options(options);
+    const Graph graph = read_graph(param_path);
+    impl_->network = inspect_file(graph, param_path);
+    if (impl_->make_stream(graph, bin_path, options)) {
+        return;
+    }
+    auto network = std::make_unique<const Network>(graph, param_path, bin_path, options);
+    if (impl_->network.scale == 0 || impl_->network.output_channels == 0) {
+        complete(impl_->network, *network, param_path);
+    }
+    impl_->engine =
+        std::make_unique<TileEngine>(graph, std::move(network), impl_->network, options);
+}
+
+Upscaler::~Upscaler() = default;
+Upscaler::Upscaler(Upscaler&&) noexcept = default;
+Upscaler& Upscaler::operator=(Upscaler&&) noexcept = default;
+
+const NetworkInfo& Upscaler::network() const {
+    return impl_->network;
+}
+
+void Upscaler::run(const ImageView& input, const MutableImageView& output,
+                   const Progress& progress) const {
+    check_views(impl_->network, input, output);
+    impl_->engine->run(input, output, progress);
+}
+
+PlanReport Upscaler::plan(int width, int height) const {
+    if (width < 1 || height < 1) {
+        throw std::invalid_argument("a picture of " + std::to_string(width) + "x" +
+                                    std::to_string(height) + " pixels; expected at least 1x1");
+    }
+    PlanReport report = impl_->engine->plan(width, height);
+    if (!impl_->why_tiles.empty()) {
+        report.reason = impl_->why_tiles;
+    }
+    return report;
+}
+
+}  // namespace realesrgan

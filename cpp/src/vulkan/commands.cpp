@@ -1,0 +1,165 @@
+#include "commands.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "faults.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr VkPipelineStageFlags kStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
+void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessFlags access) {
+    VkMemoryBarrier barrier = {};
+    barrier.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    barrier.srcAccessMask = kWrites;
+    barrier.dstAccessMask = access;
+    ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
+}
+
+bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
+    return std::find(buffers.begin(), buffers.end(), buffer) != buffers.end();
+}
+
+}  // namespace
+
+Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(context)) {
+    try {
+        make();
+    } catch (...) {
+        destroy();
+        throw;
+    }
+}
+
+void Commands::make() {
+    VkCommandPoolCreateInfo pool = {};
+    pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+    pool.queueFamilyIndex = context_->ncnn_device().info.compute_queue_family_index();
+    context_->check(ncnn::vkCreateCommandPool(context_->handle(), &pool, nullptr, &pool_),
+                    "making a command pool");
+    VkCommandBufferAllocateInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+    info.commandPool = pool_;
+    info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+    info.commandBufferCount = 1;
+    context_->check(ncnn::vkAllocateCommandBuffers(context_->handle(), &info, &commands_),
+                    "making a command buffer");
+    VkFenceCreateInfo fence = {};
+    fence.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO;
+    context_->check(ncnn::vkCreateFence(context_->handle(), &fence, nullptr, &fence_),
+                    "making a fence");
+}
+
+Commands::~Commands() {
+    destroy();
+}
+
+void Commands::destroy() noexcept {
+    if (!gpu_alive()) return;
+    // An exception can leave a submission running; its buffers must outlive it.
+    if (in_flight_)
+        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0});
+    if (fence_) ncnn::vkDestroyFence(context_->handle(), fence_, nullptr);
+    if (pool_) ncnn::vkDestroyCommandPool(context_->handle(), pool_, nullptr);
+}
+
+void Commands::begin() {
+    wait();
+    context_->check(ncnn::vkResetCommandPool(context_->handle(), pool_, 0), "resetting commands");
+    VkCommandBufferBeginInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+    info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    context_->check(ncnn::vkBeginCommandBuffer(commands_, &info), "recording commands");
+    recorded_ = Recorded{};
+    barrier();  // after the submissions before this one
+}
+
+void Commands::barrier() {
+    memory_barrier(commands_, kStages, kReads | kWrites);
+    recorded_.barriers++;
+    read_.clear();
+    written_.clear();
+}
+
+// Waits for earlier commands only where one of these buffers is really at stake.
+void Commands::order(const std::vector<Binding>& bindings) {
+    const bool hazard = std::any_of(bindings.begin(), bindings.end(), [&](const Binding& binding) {
+        return contains(written_, binding.buffer) ||
+               (binding.written && contains(read_, binding.buffer));
+    });
+    if (hazard) barrier();
+    for (const Binding& binding : bindings) {
+        (binding.written ? written_ : read_).push_back(binding.buffer);
+    }
+}
+
+void Commands::bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings) {
+    std::vector<VkDescriptorBufferInfo> infos;
+    infos.reserve(bindings.size());
+    for (const Binding& binding : bindings) {
+        const std::uint64_t bytes =
+            binding.bytes != 0 ? binding.bytes : binding.buffer->bytes() - binding.offset;
+        infos.push_back({binding.buffer->handle(), binding.offset, bytes});
+    }
+    context_->ncnn_device().vkCmdPushDescriptorSetWithTemplateKHR(
+        commands_, pipeline.descriptor_update_template(), pipeline.pipeline_layout(), 0,
+        infos.data());
+}
+
+void Commands::dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
+                        const void* constants, std::size_t constant_bytes, Groups groups,
+                        std::uint64_t ring_bytes) {
+    order(bindings);
+    ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.pipeline());
+    bind(pipeline, bindings);
+    ncnn::vkCmdPushConstants(commands_, pipeline.pipeline_layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                             static_cast<std::uint32_t>(constant_bytes), constants);
+    ncnn::vkCmdDispatch(commands_, static_cast<std::uint32_t>(groups.x),
+                        static_cast<std::uint32_t>(groups.y), static_cast<std::uint32_t>(groups.z));
+    recorded_.dispatches++;
+    recorded_.ring_bytes += ring_bytes;
+}
+
+void Commands::copy(const Buffer& from, std::uint64_t from_offset, const Buffer& to,
+                    std::uint64_t to_offset, std::uint64_t bytes) {
+    order({{&from, from_offset, bytes, false}, {&to, to_offset, bytes, true}});
+    const VkBufferCopy region = {from_offset, to_offset, bytes};
+    ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(), 1, &region);
+    recorded_.copies++;
+}
+
+void Commands::fill_zero(const Buffer& buffer) {
+    order({{&buffer, 0, 0, true}});
+    ncnn::vkCmdFillBuffer(commands_, buffer.handle(), 0, VK_WHOLE_SIZE, 0);
+}
+
+void Commands::submit(const QueueLease& queue) {
+    memory_barrier(commands_, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    context_->check(ncnn::vkEndCommandBuffer(commands_), "recording commands");
+    VkSubmitInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+    info.commandBufferCount = 1;
+    info.pCommandBuffers = &commands_;
+    const VkResult result = faults().submission.due()
+                                ? VK_ERROR_DEVICE_LOST
+                                : ncnn::vkQueueSubmit(queue.handle(), 1, &info, fence_);
+    context_->check(result, "submitting work");
+    in_flight_ = true;
+}
+
+void Commands::wait() {
+    if (!in_flight_) return;
+    in_flight_ = false;
+    context_->check(
+        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0}),
+        "waiting for a band");
+    context_->check(ncnn::vkResetFences(context_->handle(), 1, &fence_), "resetting a fence");
+}
+
+}  // namespace realesrgan::vulkan

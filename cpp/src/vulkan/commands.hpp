@@ -1,0 +1,77 @@
+#pragma once
+
+#include <pipeline.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "buffer.hpp"
+#include "context.hpp"
+
+namespace realesrgan::vulkan {
+
+// What one recording really holds, to be compared with what a plan promised.
+struct Recorded {
+    int dispatches = 0;
+    int barriers = 0;
+    int copies = 0;
+    std::uint64_t ring_bytes =
+        0;  // of rings, read or written by the dispatches; each byte once a dispatch
+};
+
+struct Binding {
+    const Buffer* buffer = nullptr;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;  // 0: to the end
+    bool written = false;
+};
+
+struct Groups {
+    int x = 1, y = 1, z = 1;
+};
+
+// One command buffer, recorded anew for every band: at about a microsecond a dispatch, while the
+// band before it runs, that costs nothing, and push constants can hold the rows of this very band.
+// Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches, waits
+// after every submission, and cannot have two in flight.
+class Commands {
+  public:
+    explicit Commands(std::shared_ptr<Context> context);
+    Commands(const Commands&) = delete;
+    Commands& operator=(const Commands&) = delete;
+    ~Commands();
+
+    void begin();
+    void dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
+                  const void* constants, std::size_t constant_bytes, Groups groups,
+                  std::uint64_t ring_bytes = 0);
+    void copy(const Buffer& from, std::uint64_t from_offset, const Buffer& to,
+              std::uint64_t to_offset, std::uint64_t bytes);
+    void fill_zero(const Buffer& buffer);
+
+    // Ends the recording and submits it; what it wrote is there for the host after `wait`.
+    void submit(const QueueLease& queue);
+    void wait();
+    bool in_flight() const { return in_flight_; }
+    const Recorded& recorded() const { return recorded_; }
+
+  private:
+    void make();
+    void destroy() noexcept;
+    void order(const std::vector<Binding>& bindings);
+    void barrier();
+    void bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings);
+
+    std::shared_ptr<Context> context_;
+    VkCommandPool pool_ = 0;
+    VkCommandBuffer commands_ = nullptr;
+    VkFence fence_ = 0;
+    bool in_flight_ = false;
+    Recorded recorded_;
+    std::vector<const Buffer*> read_;     // since the last barrier
+    std::vector<const Buffer*> written_;  // since the last barrier
+};
+
+}  // namespace realesrgan::vulkan

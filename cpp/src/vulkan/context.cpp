@@ -1,0 +1,110 @@
+#include "context.hpp"
+
+#include <map>
+#include <mutex>
+
+#include "buffer.hpp"
+#include "pipelines.hpp"
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr std::uint32_t kStorageBuffers = 7;  // bindings of a convolution
+
+// Without VK_EXT_memory_budget nobody says what others use: part of the heap.
+std::uint64_t assumed_budget(std::uint64_t heap_bytes) {
+    return heap_bytes >= (std::uint64_t{4000} << 20) ? heap_bytes / 10 * 7 : heap_bytes / 2;
+}
+
+bool has_what_we_need(const ncnn::GpuInfo& info) {
+    const VkPhysicalDeviceLimits& limits = info.physicalDeviceProperties().limits;
+    return info.support_VK_KHR_push_descriptor() != 0 &&
+           info.support_VK_KHR_descriptor_update_template() != 0 &&
+           limits.maxPerStageDescriptorStorageBuffers >= kStorageBuffers;
+}
+
+}  // namespace
+
+std::shared_ptr<Context> Context::open(int device_index) {
+    static std::mutex mutex;
+    static std::map<const ncnn::VulkanDevice*, std::weak_ptr<Context>> contexts;
+    const ncnn::VulkanDevice* device = &gpu_device(device_index);
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (auto known = contexts[device].lock()) return known;
+    auto context = std::make_shared<Context>(device_index);
+    contexts[device] = context;
+    return context;
+}
+
+Context::Context(int device_index)
+    : index_(device_index),
+      device_(&gpu_device(device_index)),
+      pipelines_(std::make_unique<Pipelines>(*this)) {
+    if (!has_what_we_need(device_->info)) {
+        throw DeviceError("Vulkan device " + name() +
+                          " has no push descriptors or too few storage buffers; update its driver, "
+                          "or use another device");
+    }
+}
+
+Context::~Context() = default;
+
+const VkPhysicalDeviceLimits& Context::limits() const {
+    return device_->info.physicalDeviceProperties().limits;
+}
+
+std::string Context::name() const {
+    return device_->info.device_name();
+}
+
+std::uint64_t Context::max_buffer_bytes() const {
+    return limits().maxStorageBufferRange;
+}
+
+std::uint64_t Context::free_bytes() const {
+    const VkPhysicalDeviceMemoryProperties& memory = device_->info.physicalDeviceMemoryProperties();
+    const std::uint32_t type = memory_type(*this, BufferKind::device, ~std::uint32_t{0});
+    const std::uint32_t heap = memory.memoryTypes[type].heapIndex;
+    if (!device_->info.support_VK_EXT_memory_budget()) {
+        return assumed_budget(memory.memoryHeaps[heap].size);
+    }
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
+    budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+    VkPhysicalDeviceMemoryProperties2KHR properties = {};
+    properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2_KHR;
+    properties.pNext = &budget;
+    ncnn::vkGetPhysicalDeviceMemoryProperties2KHR(device_->info.physicalDevice(), &properties);
+    const std::uint64_t total = budget.heapBudget[heap];
+    const std::uint64_t used = budget.heapUsage[heap];
+    return total > used ? total - used : 0;
+}
+
+void Context::check(VkResult result, const char* doing) const {
+    if (result == VK_SUCCESS) return;
+    const std::string where = "Vulkan device " + name();
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        throw OutOfMemoryError(where + " ran out of memory while " + doing +
+                               "; set a lower memory limit or close other programs that use it");
+    }
+    if (result == VK_ERROR_DEVICE_LOST) {
+        retire_gpu_device(*device_);
+        throw DeviceError(where + " was lost while " + doing +
+                          "; make a new Upscaler, and if it happens again update the driver");
+    }
+    throw DeviceError(where + " failed while " + doing + " (VkResult " + std::to_string(result) +
+                      "); update the driver or use another device");
+}
+
+QueueLease::QueueLease(const Context& context)
+    : context_(&context),
+      queue_(context.ncnn_device().acquire_queue(
+          context.ncnn_device().info.compute_queue_family_index())) {}
+
+QueueLease::~QueueLease() {
+    const ncnn::VulkanDevice& device = context_->ncnn_device();
+    device.reclaim_queue(device.info.compute_queue_family_index(), queue_);
+}
+
+}  // namespace realesrgan::vulkan

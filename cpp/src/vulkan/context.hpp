@@ -1,0 +1,67 @@
+#pragma once
+
+#include <gpu.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "gpu_instance.hpp"
+
+namespace realesrgan::vulkan {
+
+class Pipelines;
+
+// A Vulkan device as the stream uses it, one for all Upscalers on it.
+class Context {
+  public:
+    // Throws DeviceError when there is no such device, or it cannot be opened or lacks what we
+    // need. After a loss the next call opens the device anew; Upscalers made before keep the lost
+    // one.
+    static std::shared_ptr<Context> open(int device_index);
+
+    explicit Context(int device_index);
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+    ~Context();
+
+    const ncnn::VulkanDevice& ncnn_device() const { return *device_; }
+    VkDevice handle() const { return device_->vkdevice(); }
+    const VkPhysicalDeviceLimits& limits() const;
+    int index() const { return index_; }
+    std::string name() const;
+    Pipelines& pipelines() { return *pipelines_; }
+
+    // The largest range one binding can have: the cap on each ring and staging buffer.
+    std::uint64_t max_buffer_bytes() const;
+
+    // Bytes this process can still take from the heap that device-local buffers really come from.
+    std::uint64_t free_bytes() const;
+
+    // Turns a VkResult into the errors of errors.hpp; `doing` completes "device X was lost while
+    // ...".
+    void check(VkResult result, const char* doing) const;
+
+  private:
+    int index_;
+    const ncnn::VulkanDevice* device_;
+    std::unique_ptr<Pipelines> pipelines_;
+};
+
+// A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn
+// may be different queues, which do not wait for each other.
+class QueueLease {
+  public:
+    explicit QueueLease(const Context& context);
+    QueueLease(const QueueLease&) = delete;
+    QueueLease& operator=(const QueueLease&) = delete;
+    ~QueueLease();
+
+    VkQueue handle() const { return queue_; }
+
+  private:
+    const Context* context_;
+    VkQueue queue_;
+};
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <atomic>
+
+namespace realesrgan::vulkan {
+
+// For tests: makes the n-th of some kind of calls fail, or all from there on.
+class Fault {
+  public:
+    void arm(int nth_call, bool forever = false) {
+        forever_ = forever;
+        remaining_ = nth_call;
+    }
+    void disarm() { remaining_ = 0; }
+    bool armed() const { return remaining_ > 0; }
+    bool due() {
+        if (!armed()) return false;
+        if (remaining_ == 1 && forever_) return true;
+        return remaining_.fetch_sub(1) == 1;
+    }
+
+  private:
+    std::atomic<int> remaining_{0};
+    std::atomic<bool> forever_{false};
+};
+
+struct Faults {
+    Fault allocation;  // as if the device had no memory left
+    Fault submission;  // as if the device was lost
+};
+
+inline Faults& faults() {
+    static Faults all;
+    return all;
+}
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,177 @@
+#include "operation.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr int kInvocations = 64;
+constexpr int kBlockedChannels = 32;
+
+// The push constants of operation.glsl.
+struct Push {
+    int width, height, y0, rows;
+    int src_row, src_rows, dst_row, dst_rows, copy_row, copy_rows;
+    int skip0_row, skip0_rows, skip1_row, skip1_rows;
+};
+
+int groups(int items, int each) {
+    return (items + each - 1) / each;
+}
+
+const DeviceRing& ring_of(const std::vector<DeviceRing>& rings, const Slice& slice) {
+    return rings.at(static_cast<std::size_t>(slice.ring));
+}
+
+// Constants 0 to 24 of operation.glsl.
+Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings) {
+    const Slice twin = op.copy.value_or(op.output);
+    Constants constants;
+    // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
+    constants << round_up(op.input.channels, 4) << op.input.channel
+              << ring_of(rings, op.input).channels;
+    constants << round_up(op.output.channels, 4) << op.output.channel
+              << ring_of(rings, op.output).channels;
+    constants << int{op.copy.has_value()} << twin.channel << ring_of(rings, twin).channels;
+    constants << static_cast<int>(op.skips.size());
+    std::array<Slice, kMaxSkips> added;
+    for (std::size_t i = 0; i < kMaxSkips; i++) {
+        const Skip skip = i < op.skips.size() ? op.skips[i] : Skip{op.input, 1.0F, 1.0F, 1};
+        constants << skip.from.channel << ring_of(rings, skip.from).channels << skip.upsample
+                  << skip.value_scale << skip.skip_scale;
+        added.at(i) = skip.from;
+    }
+    for (const Slice& slice : {op.input, op.output, twin, added[0], added[1]}) {
+        constants << int{ring_of(rings, slice).exact};
+    }
+    return constants;
+}
+
+}  // namespace
+
+Operation::Operation(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel, const Op& op,
+                     const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows)
+    : src_(ring_of(rings, op.input)),
+      dst_(ring_of(rings, op.output)),
+      copy_(ring_of(rings, op.copy.value_or(op.output))),
+      storage_(storage),
+      in_channels_(round_up(op.input.channels, 4)),
+      skip_count_(op.skips.size()),
+      copy_count_(op.copy.has_value() ? 1 : 0),
+      out_channels_(round_up(op.output.channels, 4)) {
+    // A binding must name a buffer even where the pipeline does not use it.
+    skips_.fill(src_);
+    for (std::size_t i = 0; i < op.skips.size(); i++) {
+        skips_.at(i) = ring_of(rings, op.skips[i].from);
+        skip_upsample_.at(i) = op.skips[i].upsample;
+    }
+    Constants constants = common_constants(op, rings);
+    if (op.kind != OpKind::convolution) {
+        choose_pointwise(pipelines, storage, std::move(constants), op);
+        return;
+    }
+    layer_ = *layer;
+    has_weights_ = true;
+    enlarge_ = op.upsample;
+    choose_convolution(pipelines, storage, kernel, std::move(constants), op, most_rows);
+}
+
+void Operation::choose_convolution(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel,
+                                   Constants constants, const Op& op, int most_rows) {
+    constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none};
+    // Few output channels would leave most of a blocked workgroup idle, and it stages as stored.
+    if (kernel == ConvolutionKernel::blocked && out_channels_ > 8 && !src_.exact) {
+        // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
+        // them.
+        tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
+        tile_width_ = kInvocations / tile_height_;
+        tile_channels_ = kBlockedChannels;
+        constants << tile_width_ << tile_height_ << (storage == Storage::fp16 ? 16 : 8);
+        pipeline_ = &pipelines.get("convolution_blocked", storage, constants, {kInvocations, 1, 1});
+        return;
+    }
+    const int channel_groups = std::min(8, out_channels_ / 4);
+    const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
+    pipeline_ = &pipelines.get("convolution_plain", storage, constants, local);
+    channels_first_ = true;
+    // ncnn rounds local sizes up to whole subgroups
+    tile_channels_ = static_cast<int>(pipeline_->local_size_x()) * 4;
+    tile_width_ = static_cast<int>(pipeline_->local_size_y());
+    tile_height_ = static_cast<int>(pipeline_->local_size_z());
+}
+
+void Operation::choose_pointwise(Pipelines& pipelines, Storage storage, Constants constants,
+                                 const Op& op) {
+    const char* shader = "pixel_shuffle";
+    if (op.kind == OpKind::pixel_shuffle) {
+        enlarge_ = op.factor;
+        constants << op.factor << op.output.channels;
+    } else {
+        shader = "resize";
+        enlarge_ = op.resize.numerator;
+        reduce_ = op.resize.denominator;
+        constants << enlarge_ << reduce_ << int{op.resize.filter == ResizeFilter::bicubic};
+    }
+    if (op.activation != Activation::none) {
+        throw std::logic_error("an activation without a convolution in the program");
+    }
+    pipeline_ = &pipelines.get(shader, storage, constants, {kInvocations, 1, 1});
+    tile_width_ = static_cast<int>(pipeline_->local_size_x());
+    tile_height_ = static_cast<int>(pipeline_->local_size_y());
+    tile_channels_ = static_cast<int>(pipeline_->local_size_z()) * 4;
+}
+
+// What a dispatch of so many output rows reads and writes of rings, each byte once.
+std::uint64_t Operation::ring_bytes(int rows) const {
+    const auto bytes = [&](const DeviceRing& ring, int ring_rows, int channels) {
+        DeviceRing part = ring;
+        part.rows = ring_rows;
+        part.channels = channels;
+        return vulkan::ring_bytes(part, storage_);
+    };
+    const int halo = has_weights_ ? 2 : 0;
+    const int source_rows = groups(rows * reduce_, enlarge_) + halo;
+    std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
+    total += bytes(dst_, rows, out_channels_);
+    if (copy_count_ > 0) total += bytes(copy_, rows, out_channels_);
+    for (std::size_t i = 0; i < skip_count_; i++) {
+        total += bytes(skips_.at(i), groups(rows, skip_upsample_.at(i)), out_channels_);
+    }
+    return total;
+}
+
+void Operation::record(Commands& commands, const Weights& weights, RowRange rows) const {
+    const Push push = {dst_.width,
+                       dst_.height,
+                       rows.first,
+                       rows.count,
+                       src_.slot(static_cast<int>(std::int64_t{rows.first} * reduce_ / enlarge_)),
+                       src_.rows,
+                       dst_.slot(rows.first),
+                       dst_.rows,
+                       copy_.slot(rows.first),
+                       copy_.rows,
+                       skips_[0].slot(rows.first / skip_upsample_[0]),
+                       skips_[0].rows,
+                       skips_[1].slot(rows.first / skip_upsample_[1]),
+                       skips_[1].rows};
+    std::vector<Binding> bindings = {{src_.buffer, 0, 0, false},
+                                     {dst_.buffer, 0, 0, true},
+                                     {copy_.buffer, 0, 0, true},
+                                     {skips_[0].buffer, 0, 0, false},
+                                     {skips_[1].buffer, 0, 0, false}};
+    if (has_weights_) {
+        for (const WeightRange& range : {layer_.taps, layer_.epilogue}) {
+            bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});
+        }
+    }
+    const Groups tiles = {groups(dst_.width, tile_width_), groups(rows.count, tile_height_),
+                          groups(out_channels_, tile_channels_)};
+    commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
+                      channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
+                      ring_bytes(rows.count));
+}
+
+}  // namespace realesrgan::vulkan

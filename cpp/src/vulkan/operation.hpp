@@ -1,0 +1,51 @@
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "commands.hpp"
+#include "device_weights.hpp"
+#include "pipelines.hpp"
+#include "plan.hpp"
+#include "ring.hpp"
+
+namespace realesrgan::vulkan {
+
+// plain: the reference, any channel counts. blocked: eight pixels by four channels in registers.
+enum class ConvolutionKernel { plain, blocked };
+
+// One op of a program on given rings, ready to be recorded for any band of up to `most_rows` rows.
+// Ops of the same shape share their pipeline.
+class Operation {
+  public:
+    // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
+    Operation(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel, const Op& op,
+              const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows);
+
+    void record(Commands& commands, const Weights& weights, RowRange rows) const;
+
+  private:
+    void choose_convolution(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel,
+                            Constants constants, const Op& op, int most_rows);
+    std::uint64_t ring_bytes(int rows) const;
+    void choose_pointwise(Pipelines& pipelines, Storage storage, Constants constants, const Op& op);
+
+    DeviceRing src_, dst_, copy_;
+    std::array<DeviceRing, kMaxSkips> skips_;
+    std::array<int, kMaxSkips> skip_upsample_{1, 1};
+    LayerWeights layer_;
+    bool has_weights_ = false;
+    Storage storage_;
+    int in_channels_ = 0;
+    std::size_t skip_count_ = 0, copy_count_ = 0;
+    int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
+
+    const ncnn::Pipeline* pipeline_ = nullptr;
+    // what a workgroup makes; the plain convolution's first axis runs over channels, the others'
+    // last
+    bool channels_first_ = false;
+    int tile_width_ = 1, tile_height_ = 1, tile_channels_ = 4;
+    int out_channels_ = 0;
+};
+
+}  // namespace realesrgan::vulkan

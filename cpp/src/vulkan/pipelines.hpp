@@ -1,0 +1,72 @@
+#pragma once
+
+#include <pipeline.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "context.hpp"
+
+namespace realesrgan::vulkan {
+
+// How activations and weights lie in memory. fp16 is packed in pairs of 32 bits, which every device
+// can do and which costs nothing against native 16-bit storage; sums are fp32 either way.
+enum class Storage { fp32, fp16 };
+
+inline int bytes_per_value(Storage storage) {
+    return storage == Storage::fp16 ? 2 : 4;
+}
+
+// Specialization constants in the order of their ids.
+class Constants {
+  public:
+    Constants& operator<<(int value) {
+        values_.emplace_back().i = value;
+        return *this;
+    }
+    Constants& operator<<(float value) {
+        values_.emplace_back().f = value;
+        return *this;
+    }
+    const std::vector<ncnn::vk_specialization_type>& values() const { return values_; }
+
+  private:
+    std::vector<ncnn::vk_specialization_type> values_;
+};
+
+struct LocalSize {
+    int x = 64, y = 1, z = 1;
+};
+
+// The pipelines of one device, made on first use and shared by every layer of the same shape and by
+// every Upscaler. Thread-safe.
+class Pipelines {
+  public:
+    explicit Pipelines(const Context& context);
+
+    // `shader` is the name of a file in shaders/ without its extension. Throws DeviceError.
+    const ncnn::Pipeline& get(std::string_view shader, Storage storage, const Constants& constants,
+                              LocalSize local);
+
+    // Writes the device's pipeline cache to disk if anything was made since it was read.
+    void save();
+
+  private:
+    using SpirvKey = std::pair<std::string, Storage>;
+
+    const std::vector<std::uint32_t>& spirv(std::string_view shader, Storage storage);
+
+    const Context* context_;
+    std::mutex mutex_;
+    std::map<SpirvKey, std::vector<std::uint32_t>> spirv_;
+    std::map<std::string, std::unique_ptr<ncnn::Pipeline>> pipelines_;
+    bool saved_ = true;
+};
+
+}  // namespace realesrgan::vulkan

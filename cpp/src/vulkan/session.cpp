@@ -1,0 +1,225 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr int kInvocations = 64;
+constexpr int kHeaderBytes = 16;    // of a download buffer: compose.comp counts in its first word
+constexpr int kMostGroups = 32768;  // of one axis; Vulkan guarantees 65535
+
+// The push constants of gather.comp and compose.comp.
+struct GatherPush {
+    int width, rows, dst_row, dst_rows;
+};
+struct ComposePush {
+    int width, rows, src_row, src_rows, stride;
+};
+
+int sample_bytes(SampleType type) {
+    return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
+}
+
+int groups(int items, int each) {
+    return (items + each - 1) / each;
+}
+
+// Whole words, so that a shader may touch every word that holds a sample.
+std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) {
+    const std::uint64_t bytes = static_cast<std::uint64_t>(width) *
+                                static_cast<std::uint64_t>(rows) *
+                                static_cast<std::uint64_t>(channels * sample_bytes(type));
+    return kHeaderBytes + (bytes + 15) / 16 * 16;
+}
+
+template <typename Byte>
+BasicImageView<Byte> packed_rows(Byte* data, SampleType type, int width, int rows, int channels) {
+    const std::ptrdiff_t sample = sample_bytes(type);
+    return {data,  type, width, rows, channels, sample * channels * width, sample * channels,
+            sample};
+}
+
+}  // namespace
+
+VulkanSession::VulkanSession(const Network& network, const Plan& plan, const SessionFormat& format)
+    : network_(&network), plan_(&plan), format_(format) {
+    make_rings();
+    make_operations();
+    make_flights();
+    // Channels that nobody writes are read with zero weights, and zero times garbage could be NaN.
+    Commands commands(network.context);
+    commands.begin();
+    for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
+    commands.submit(QueueLease(*network.context));
+    commands.wait();
+}
+
+VulkanSession::~VulkanSession() = default;  // the flights first: they wait for what still runs
+
+std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t bytes) {
+    auto buffer = std::make_unique<Buffer>(network_->context, kind, bytes);
+    allocated_ += buffer->allocated_bytes();
+    return buffer;
+}
+
+void VulkanSession::make_rings() {
+    const Program& program = plan_->program();
+    for (std::size_t i = 0; i < program.rings.size(); i++) {
+        const auto ring_index = static_cast<int>(i);
+        DeviceRing ring;
+        ring.width = plan_->ring_width(ring_index);
+        ring.height = plan_->ring_height(ring_index);
+        ring.channels = round_up(program.rings[i].channels, kChannelAlignment);
+        ring.rows = plan_->rings()[i].rows;
+        ring.exact = plan_->exact(ring_index);
+        buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
+        ring.buffer = buffers_.back().get();
+        rings_.push_back(ring);
+    }
+}
+
+void VulkanSession::make_operations() {
+    const Program& program = plan_->program();
+    operations_.reserve(program.ops.size());
+    for (std::size_t i = 0; i < program.ops.size(); i++) {
+        const Op& op = program.ops[i];
+        const LayerWeights* layer =
+            op.convolution < 0 ? nullptr
+                               : &network_->layers[static_cast<std::size_t>(op.convolution)];
+        operations_.emplace_back(network_->context->pipelines(), network_->storage,
+                                 network_->kernel, op, rings_, layer,
+                                 plan_->max_run_rows(static_cast<int>(i)));
+    }
+    const LocalSize local = {kInvocations, 1, 1};
+    Constants gather;
+    gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
+           << rings_[0].channels << int{rings_[0].exact};
+    gather_ = &network_->context->pipelines().get("gather", network_->storage, gather, local);
+    Constants compose;
+    const DeviceRing& result = rings_[static_cast<std::size_t>(program.output.ring)];
+    compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
+            << result.channels << int{format_.clamp} << int{result.exact};
+    compose_ = &network_->context->pipelines().get("compose", network_->storage, compose, local);
+    network_->context->pipelines().save();
+}
+
+void VulkanSession::make_flights() {
+    const Program& program = plan_->program();
+    const std::uint64_t in = staging_bytes(plan_->request().width, plan_->max_input_rows(),
+                                           program.picture_channels, format_.input);
+    const std::uint64_t out =
+        staging_bytes(plan_->ring_width(program.output.ring), plan_->max_output_rows(),
+                      program.output.channels, format_.output);
+    for (int i = 0; i < kBandsInFlight; i++) {
+        flights_.push_back(std::make_unique<Flight>(network_->context));
+        flights_.back()->upload = allocate(BufferKind::upload, in);
+        flights_.back()->download = allocate(BufferKind::download, out);
+    }
+}
+
+MutableImageView VulkanSession::input_rows(int count) {
+    Flight& flight = *flights_[next_];
+    return packed_rows(flight.upload->data(), format_.input, plan_->request().width, count,
+                       plan_->program().picture_channels);
+}
+
+void VulkanSession::run(const Step& step) {
+    const GpuUse use;
+    if (running_.size() == flights_.size()) {
+        throw std::logic_error("every flight is running: take output_rows() first");
+    }
+    Flight& flight = *flights_[next_];
+    flight.upload->flush();
+    std::memset(flight.download->data(), 0, kHeaderBytes);
+    flight.download->flush();
+    flight.commands.begin();
+    record(flight, step);
+    submit(flight);
+    dispatches_ += static_cast<std::uint64_t>(flight.commands.recorded().dispatches);
+    bytes_moved_ += flight.commands.recorded().ring_bytes;
+    running_.push_back(next_);
+    next_ = (next_ + 1) % flights_.size();
+}
+
+void VulkanSession::submit(Flight& flight) {
+    const QueueLease queue(*network_->context);
+    if (queue.handle() != queue_) {
+        // Another queue than last time does not wait for the bands before this one: we do.
+        for (const std::size_t running : running_) flights_[running]->commands.wait();
+        queue_ = queue.handle();
+    }
+    flight.commands.submit(queue);
+}
+
+void VulkanSession::record(Flight& flight, const Step& step) {
+    flight.output_rows = 0;
+    for (const Command& command : step.commands) {
+        switch (command.kind) {
+            case CommandKind::input:
+                record_input(flight, command.rows);
+                break;
+            case CommandKind::run:
+                operations_[static_cast<std::size_t>(command.index)].record(
+                    flight.commands, *network_->weights, command.rows);
+                break;
+            case CommandKind::output:
+                record_output(flight, command.rows);
+                break;
+            case CommandKind::carry:
+                throw std::logic_error("this backend plans no shared workspaces");
+        }
+    }
+}
+
+void VulkanSession::record_input(Flight& flight, RowRange rows) {
+    const DeviceRing& ring = rings_[0];
+    const Program& program = plan_->program();
+    const GatherPush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows};
+    const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
+    flight.commands.dispatch(*gather_,
+                             {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
+                             sizeof(push),
+                             {groups(ring.width, static_cast<int>(gather_->local_size_x())),
+                              rows.count, groups(channels, 4)});
+}
+
+void VulkanSession::record_output(Flight& flight, RowRange rows) {
+    if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
+    flight.output_rows = rows.count;
+    const Slice& output = plan_->program().output;
+    const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
+    const int each = 4 / sample_bytes(format_.output);
+    const int words = groups(rows.count * ring.width * output.channels, each);
+    const auto local = static_cast<int>(compose_->local_size_x());
+    const int across = std::min(groups(words, local), kMostGroups);
+    const ComposePush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows,
+                              across * local};
+    flight.commands.dispatch(*compose_,
+                             {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
+                             &push, sizeof(push), {across, groups(words, across * local), 1});
+}
+
+ImageView VulkanSession::output_rows() {
+    const Program& program = plan_->program();
+    const int width = plan_->ring_width(program.output.ring);
+    if (running_.empty())
+        return packed_rows<const std::byte>(nullptr, format_.output, width, 0,
+                                            program.output.channels);
+    const GpuUse use;
+    Flight& flight = *flights_[running_.front()];
+    running_.pop_front();
+    flight.commands.wait();
+    flight.download->invalidate();
+    std::uint32_t bad = 0;
+    std::memcpy(&bad, flight.download->data(), sizeof(bad));
+    not_finite_ += bad;
+    return packed_rows<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
+                                        width, flight.output_rows, program.output.channels);
+}
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "backend.hpp"
+#include "commands.hpp"
+#include "device_weights.hpp"
+#include "operation.hpp"
+#include "pipelines.hpp"
+#include "ring.hpp"
+
+namespace realesrgan::vulkan {
+
+inline constexpr int kBandsInFlight = 3;
+
+// What every session of one backend shares.
+struct Network {
+    std::shared_ptr<Context> context;
+    std::unique_ptr<Weights> weights;
+    std::vector<LayerWeights> layers;  // as Program::convolutions
+    Storage storage = Storage::fp32;
+    ConvolutionKernel kernel = ConvolutionKernel::blocked;
+};
+
+// The rings of one run, and up to kBandsInFlight bands being uploaded, computed and downloaded at
+// once.
+class VulkanSession : public Session {
+  public:
+    VulkanSession(const Network& network, const Plan& plan, const SessionFormat& format);
+    ~VulkanSession() override;
+
+    MutableImageView input_rows(int count) override;
+    void run(const Step& step) override;
+    ImageView output_rows() override;
+    std::uint64_t not_finite() const override { return not_finite_; }
+    std::uint64_t allocated_bytes() const override { return allocated_; }
+    std::uint64_t dispatches() const override { return dispatches_; }
+
+    // Bytes of rings that the recorded operations read and wrote so far.
+    std::uint64_t bytes_moved() const { return bytes_moved_; }
+
+  private:
+    // One band's staging memory and commands.
+    struct Flight {
+        explicit Flight(std::shared_ptr<Context> context) : commands(std::move(context)) {}
+        std::unique_ptr<Buffer> upload, download;
+        Commands commands;
+        int output_rows = 0;
+    };
+
+    void make_rings();
+    void make_operations();
+    void make_flights();
+    std::unique_ptr<Buffer> allocate(BufferKind kind, std::uint64_t bytes);
+    void submit(Flight& flight);
+    void record(Flight& flight, const Step& step);
+    void record_input(Flight& flight, RowRange rows);
+    void record_output(Flight& flight, RowRange rows);
+
+    const Network* network_;
+    const Plan* plan_;
+    SessionFormat format_;
+    std::vector<std::unique_ptr<Buffer>> buffers_;
+    std::vector<DeviceRing> rings_;
+    std::vector<Operation> operations_;
+    const ncnn::Pipeline* gather_ = nullptr;
+    const ncnn::Pipeline* compose_ = nullptr;
+    std::vector<std::unique_ptr<Flight>> flights_;
+    std::size_t next_ = 0;             // flight that takes the next step
+    std::deque<std::size_t> running_;  // flights submitted and not taken, oldest first
+    VkQueue queue_ = nullptr;          // of the last submission
+    std::uint64_t not_finite_ = 0;
+    std::uint64_t allocated_ = 0;
+    std::uint64_t dispatches_ = 0;
+    std::uint64_t bytes_moved_ = 0;
+};
+
+}  // namespace realesrgan::vulkan

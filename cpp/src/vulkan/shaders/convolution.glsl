@@ -1,0 +1,25 @@
+// What the convolution kernels share: weights, borders, and the epilogue up to the activation.
+layout(constant_id = 25) const int WEIGHT_PITCH = 16;  // output channels a row of weights holds
+layout(constant_id = 26) const int UPSAMPLE = 1;       // the source is read as its nearest enlargement
+layout(constant_id = 27) const int ACTIVATION = 0;     // 1: negative values times the channel's slope
+
+layout(binding = 5) readonly buffer weight_blob { sfpvec4 weight[]; };  // [tap][input][output]
+layout(binding = 6) readonly buffer bias_blob { vec4 bias[]; };  // WEIGHT_PITCH biases, as many slopes
+
+int source_width() { return p.width / UPSAMPLE; }
+
+// Group 0 of the source pixel under (x, y0 + y), or -1 outside the picture, where the convolution sees zero
+int source_pixel(int x, int y)
+{
+    const int plane_y = p.y0 + y;
+    if (plane_y < 0 || plane_y >= p.height || x < 0 || x >= p.width) return -1;
+    const int below = plane_y / UPSAMPLE - p.y0 / UPSAMPLE;
+    return pixel4(ring_row(p.src_row + below, p.src_rows), x / UPSAMPLE, source_width(), SRC_PITCH);
+}
+
+void finish_sum(vec4 sum, int x, int y, int oc4)
+{
+    vec4 v = sum + bias[oc4];
+    if (ACTIVATION != 0) v = mix(v * bias[WEIGHT_PITCH / 4 + oc4], v, greaterThan(v, vec4(0)));
+    finish(v, x, y, oc4 * 4);
+}

@@ -1,0 +1,63 @@
+#extension GL_EXT_control_flow_attributes : require
+// A workgroup of 64 makes TILE_W x TILE_H = 64 pixels x 32 channels, an invocation 8 pixels of
+// a row x 4 channels in registers. CHUNK input channels at a time go through shared memory with their weights.
+layout(constant_id = 28) const int TILE_W = 16;
+layout(constant_id = 29) const int TILE_H = 4;
+layout(constant_id = 30) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
+
+const int SPAN = TILE_W + 2;
+shared lfpvec4 tile[(TILE_H + 2) * SPAN * CHUNK / 4];
+shared lfpvec4 taps[9 * CHUNK * 8];
+
+void stage(int t, int x0, int y0, int oc4_0, int c)
+{
+    const int width = source_width();
+    for (int i = t; i < (TILE_H + 2) * SPAN * (CHUNK / 4); i += 64)
+    {
+        const int k = i / (CHUNK / 4), ic = c + i % (CHUNK / 4) * 4;
+        const int at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
+        // the tile may reach below the band's last tap, where the ring holds other rows
+        if (at >= 0 && y0 + k / SPAN <= p.rows + 1 && ic < IN_CHANNELS) tile[i] = buffer_sm4(src, at + channel4(IN_OFFSET + ic, width));
+        else tile[i] = afp2lfpvec4(vec4(0));
+    }
+    for (int i = t; i < 9 * CHUNK * 8; i += 64)
+    {
+        const int tap = i / (CHUNK * 8), ic = c + i / 8 % CHUNK, oc4 = oc4_0 + i % 8;
+        if (oc4 * 4 < WEIGHT_PITCH && ic < IN_CHANNELS) taps[i] = buffer_sm4(weight, (tap * IN_CHANNELS + ic) * (WEIGHT_PITCH / 4) + oc4);
+        else taps[i] = afp2lfpvec4(vec4(0));
+    }
+}
+
+void main()
+{
+    const int t = int(gl_LocalInvocationID.x);
+    const int x0 = int(gl_WorkGroupID.x) * TILE_W, y0 = int(gl_WorkGroupID.y) * TILE_H, oc4_0 = int(gl_WorkGroupID.z) * 8;
+    const int oc4 = t % 8, px = (t / 8 % (TILE_W / 8)) * 8, py = t / TILE_W;
+
+    vec4 sum[8];
+    [[unroll]] for (int i = 0; i < 8; i++) sum[i] = vec4(0);
+
+    for (int c = 0; c < IN_CHANNELS; c += CHUNK)
+    {
+        stage(t, x0, y0, oc4_0, c);
+        barrier();
+        for (int ky = 0; ky < 3; ky++)
+        for (int ic4 = 0; ic4 < CHUNK / 4; ic4++)
+        {
+            vec4 strip[10];
+            [[unroll]] for (int i = 0; i < 10; i++) strip[i] = lfp2afpvec4(tile[((py + ky) * SPAN + px + i) * (CHUNK / 4) + ic4]);
+            [[unroll]] for (int kx = 0; kx < 3; kx++)
+            [[unroll]] for (int k = 0; k < 4; k++)
+            {
+                const vec4 w = lfp2afpvec4(taps[((ky * 3 + kx) * CHUNK + ic4 * 4 + k) * 8 + oc4]);
+                [[unroll]] for (int i = 0; i < 8; i++) sum[i] += strip[i + kx][k] * w;
+            }
+        }
+        barrier();
+    }
+
+    const int y = y0 + py;
+    if (y >= p.rows || (oc4_0 + oc4) * 4 >= OUT_CHANNELS) return;
+    [[unroll]] for (int i = 0; i < 8; i++)
+        if (x0 + px + i < p.width) finish_sum(sum[i], x0 + px + i, y, oc4_0 + oc4);
+}

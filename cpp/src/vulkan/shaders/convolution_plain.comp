@@ -1,0 +1,22 @@
+// The reference kernel: one invocation makes four channels of one pixel. Local size (groups of output
+// channels, pixels, 1), so that neighbours share a source pixel.
+void main()
+{
+    const int oc4 = int(gl_GlobalInvocationID.x), x = int(gl_GlobalInvocationID.y), y = int(gl_GlobalInvocationID.z);
+    if (oc4 * 4 >= OUT_CHANNELS || x >= p.width || y >= p.rows) return;
+
+    const int width = source_width();
+    vec4 sum = vec4(0);
+    for (int tap = 0; tap < 9; tap++)
+    {
+        const int at = source_pixel(x + tap % 3 - 1, y + tap / 3 - 1);
+        if (at < 0) continue;
+        for (int ic = 0; ic < IN_CHANNELS; ic += 4)
+        {
+            const vec4 v = source4(at + channel4(IN_OFFSET + ic, width));
+            const int w = (tap * IN_CHANNELS + ic) * (WEIGHT_PITCH / 4) + oc4;
+            for (int k = 0; k < 4; k++) sum += v[k] * vec4(buffer_ld4(weight, w + k * (WEIGHT_PITCH / 4)));
+        }
+    }
+    finish_sum(sum, x, y, oc4);
+}

@@ -1,0 +1,90 @@
+// What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 24, its bindings but
+// the weights, the rows of this dispatch, and the epilogue's additions.
+layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4
+layout(constant_id = 1) const int IN_OFFSET = 0;
+layout(constant_id = 2) const int SRC_PITCH = 16;     // channels of the source ring
+layout(constant_id = 3) const int OUT_CHANNELS = 16;  // written, a multiple of 4
+layout(constant_id = 4) const int OUT_OFFSET = 0;
+layout(constant_id = 5) const int DST_PITCH = 16;
+layout(constant_id = 6) const int COPIES = 0;         // 1: the result goes to a second ring, too
+layout(constant_id = 7) const int COPY_OFFSET = 0;
+layout(constant_id = 8) const int COPY_PITCH = 16;
+layout(constant_id = 9) const int SKIPS = 0;          // additions, in this order
+layout(constant_id = 10) const int SKIP0_OFFSET = 0;
+layout(constant_id = 11) const int SKIP0_PITCH = 16;
+layout(constant_id = 12) const int SKIP0_UPSAMPLE = 1;
+layout(constant_id = 13) const float VALUE0_SCALE = 1.0;
+layout(constant_id = 14) const float SKIP0_SCALE = 1.0;
+layout(constant_id = 15) const int SKIP1_OFFSET = 0;
+layout(constant_id = 16) const int SKIP1_PITCH = 16;
+layout(constant_id = 17) const int SKIP1_UPSAMPLE = 1;
+layout(constant_id = 18) const float VALUE1_SCALE = 1.0;
+layout(constant_id = 19) const float SKIP1_SCALE = 1.0;
+layout(constant_id = 20) const int SRC_EXACT = 0;     // 1: that ring holds fp32 whatever the others hold
+layout(constant_id = 21) const int DST_EXACT = 0;
+layout(constant_id = 22) const int COPY_EXACT = 0;
+layout(constant_id = 23) const int SKIP0_EXACT = 0;
+layout(constant_id = 24) const int SKIP1_EXACT = 0;
+
+layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
+layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
+layout(binding = 2) writeonly buffer copy_blob { sfpvec4 copy[]; };
+layout(binding = 3) readonly buffer skip0_blob { sfpvec4 skip0[]; };
+layout(binding = 4) readonly buffer skip1_blob { sfpvec4 skip1[]; };
+
+// ncnn finds the push constants by this name and counts them: scalars of four bytes only. X_row is the ring
+// row that holds picture row y0 (for the source and the skips: the row that y0 falls into), X_rows the ring's size.
+layout(push_constant) uniform parameter
+{
+    int width;   // of the output picture
+    int height;
+    int y0;      // first output row to make
+    int rows;    // and how many
+    int src_row;
+    int src_rows;
+    int dst_row;
+    int dst_rows;
+    int copy_row;
+    int copy_rows;
+    int skip0_row;
+    int skip0_rows;
+    int skip1_row;
+    int skip1_rows;
+} p;
+
+vec4 source4(int at)
+{
+    if (SRC_EXACT != 0) return ld4_exact(src, at);
+    return vec4(buffer_ld4(src, at));
+}
+
+// Address of channels c .. c + 3 of the skip pixel that output pixel (x, y0 + y) falls into
+int skip4(int x, int y, int c, int row, int rows, int pitch, int upsample)
+{
+    const int below = (p.y0 + y) / upsample - p.y0 / upsample, width = p.width / upsample;
+    return pixel4(ring_row(row + below, rows), x / upsample, width, pitch) + channel4(c, width);
+}
+
+// The skips, and out: four channels, from `c` on, of output pixel (x, y0 + y)
+void finish(vec4 v, int x, int y, int c)
+{
+    if (SKIPS > 0)
+    {
+        const int at = skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, SKIP0_UPSAMPLE);
+        const vec4 term = SKIP0_EXACT != 0 ? ld4_exact(skip0, at) : vec4(buffer_ld4(skip0, at));
+        v = v * VALUE0_SCALE + term * SKIP0_SCALE;
+    }
+    if (SKIPS > 1)
+    {
+        const int at = skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, SKIP1_UPSAMPLE);
+        const vec4 term = SKIP1_EXACT != 0 ? ld4_exact(skip1, at) : vec4(buffer_ld4(skip1, at));
+        v = v * VALUE1_SCALE + term * SKIP1_SCALE;
+    }
+    const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
+    store4(dst, DST_EXACT, at + channel4(OUT_OFFSET + c, p.width), v);
+    if (COPIES > 0)
+    {
+        const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH);
+        store4(copy, COPY_EXACT, twin + channel4(COPY_OFFSET + c, p.width), v);
+    }
+}

@@ -1,0 +1,22 @@
+// Channel c * FACTOR^2 + dy * FACTOR + dx of pixel (x, y) becomes channel c of (x * FACTOR + dx, y * FACTOR + dy).
+// One invocation makes four channels of one output pixel.
+layout(constant_id = 25) const int FACTOR = 2;
+layout(constant_id = 26) const int REAL_CHANNELS = 3;  // of the output; the ring's others are zero
+
+float source(int x, int y, int c)
+{
+    const int below = (p.y0 + y) / FACTOR - p.y0 / FACTOR, width = p.width / FACTOR;
+    const int from = IN_OFFSET + (c * FACTOR + (p.y0 + y) % FACTOR) * FACTOR + x % FACTOR;
+    const int at = pixel4(ring_row(p.src_row + below, p.src_rows), x / FACTOR, width, SRC_PITCH);
+    return source4((at + channel4(from, width)))[from % 4];
+}
+
+void main()
+{
+    const int x = int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
+    if (x >= p.width || y >= p.rows || c >= OUT_CHANNELS) return;
+    vec4 v = vec4(0);
+    for (int k = 0; k < 4; k++)
+        if (c + k < REAL_CHANNELS) v[k] = source(x, y, c + k);
+    finish(v, x, y, c);
+}

@@ -1,0 +1,28 @@
+# Adds the Vulkan backend to the target `realesrgan`. Included, not a subdirectory: the rule that makes
+# a generated file must be in the directory of the target that compiles it.
+set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
+set(vulkan_shaders "")
+foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
+             pixel_shuffle.comp resize.comp gather.comp compose.comp)
+    list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")
+endforeach()
+set(embed_shaders "${PROJECT_SOURCE_DIR}/cmake/embed_shaders.cmake")
+set(shader_sources "${CMAKE_CURRENT_BINARY_DIR}/shader_sources.cpp")
+add_custom_command(
+    OUTPUT "${shader_sources}"
+    COMMAND "${CMAKE_COMMAND}" "-DOUTPUT=${shader_sources}" "-DSHADERS=${vulkan_shaders}" -P "${embed_shaders}"
+    DEPENDS ${vulkan_shaders} "${embed_shaders}"
+    COMMENT "Embedding the shaders"
+    VERBATIM)
+target_sources(realesrgan PRIVATE
+    "${shader_sources}"
+    "${vulkan_dir}/buffer.cpp"
+    "${vulkan_dir}/commands.cpp"
+    "${vulkan_dir}/context.cpp"
+    "${vulkan_dir}/device_weights.cpp"
+    "${vulkan_dir}/operation.cpp"
+    "${vulkan_dir}/pipeline_file.cpp"
+    "${vulkan_dir}/pipelines.cpp"
+    "${vulkan_dir}/session.cpp"
+    "${vulkan_dir}/vulkan_backend.cpp")
+target_include_directories(realesrgan PRIVATE "${vulkan_dir}")

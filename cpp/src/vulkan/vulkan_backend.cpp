@@ -1,0 +1,81 @@
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "backend.hpp"
+#include "realesrgan/errors.hpp"
+#include "session.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+// A GPU keeps its cores busy with about a million invocations; more rows only cost memory.
+constexpr int kLargestBand = 64;
+
+class VulkanBackend : public Backend {
+  public:
+    VulkanBackend(const FusedNetwork& network, int device, bool fp16) {
+        const GpuUse use;
+        network_.context = Context::open(device);
+        network_.storage = fp16 ? Storage::fp16 : Storage::fp32;
+        network_.kernel = kernel_for(*network_.context);
+        upload_weights(network);
+        model_.bytes_per_value = bytes_per_value(network_.storage);
+        if (fp16) model_.exact_bytes_per_value = 4;
+        model_.band = kLargestBand;
+        model_.bands_in_flight = kBandsInFlight;
+        model_.max_ring_bytes = network_.context->max_buffer_bytes();
+        model_.share_above = ~std::uint64_t{0};  // every ring has its own buffer
+        model_.weight_bytes = network_.weights->bytes();
+    }
+
+    const StorageModel& storage() const override { return model_; }
+
+    std::uint64_t default_budget() const override {
+        const std::uint64_t free = network_.context->free_bytes();
+        const int type = network_.context->ncnn_device().info.type();
+        // Integrated and software devices share their memory with everybody else.
+        return type == 0 ? free / 10 * 8 : free / 2;
+    }
+
+    std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
+        const GpuUse use;
+        return std::make_unique<VulkanSession>(network_, plan, format);
+    }
+
+  private:
+    static ConvolutionKernel kernel_for(const Context& context) {
+        // The blocked kernel is written for workgroups of exactly 64, which ncnn rounds to
+        // subgroups.
+        const bool fits = context.ncnn_device().info.subgroup_size() <= 64;
+        return fits ? ConvolutionKernel::blocked : ConvolutionKernel::plain;
+    }
+
+    void upload_weights(const FusedNetwork& network) {
+        const Program& program = network.program;
+        network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
+        network_.layers.resize(program.convolutions.size());
+        for (const Op& op : program.ops) {
+            if (op.convolution < 0) continue;
+            network_.layers[static_cast<std::size_t>(op.convolution)] =
+                network_.weights->add(network.weights(op.convolution), op.slope);
+        }
+        network_.weights->upload();
+    }
+
+    Network network_;
+    StorageModel model_;
+};
+
+}  // namespace
+
+}  // namespace realesrgan::vulkan
+
+namespace realesrgan {
+
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16) {
+    return std::make_unique<vulkan::VulkanBackend>(network, device, fp16);
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <fstream>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Writes small networks as .param and .bin files, layer by layer; blobs go by their names.
+class NetworkWriter {
+  public:
+    explicit NetworkWriter(unsigned seed) : random_(seed) {}
+
+    std::string input() {
+        line("Input", {}, "");
+        return "data";
+    }
+
+    // weights: uniform, small enough that a deep network stays within a few units.
+    std::string convolution(const std::string& from, int inputs, int outputs,
+                            const std::string& more = "", int kernel = 3, int stride = 1) {
+        std::ostringstream parameters;
+        const int count = inputs * outputs * kernel * kernel;
+        parameters << "0=" << outputs << " 1=" << kernel << " 3=" << stride
+                   << " 4=" << (stride > 1 ? stride : kernel / 2) << " 5=1 6=" << count << ' '
+                   << more;
+        weights(count, 1.5F / std::sqrt(static_cast<float>(inputs * kernel * kernel)), true);
+        weights(outputs, 0.1F, false);
+        return line("Convolution", {from}, parameters.str());
+    }
+
+    std::string prelu(const std::string& from, int channels) {
+        weights(channels, 0.3F, false);
+        return line("PReLU", {from}, "0=" + std::to_string(channels));
+    }
+
+    std::string concat(const std::vector<std::string>& from) { return line("Concat", from, "0=0"); }
+    std::string layer(const std::string& type, const std::vector<std::string>& from,
+                      const std::string& parameters) {
+        return line(type, from, parameters);
+    }
+
+    // The file names: of the .param and the .bin. As converters do, a blob with several readers is
+    // split: ncnn frees what it takes for read.
+    std::pair<std::string, std::string> save(const std::string& stem) {
+        std::ostringstream text;
+        int layers = 0;
+        int blobs = 0;
+        std::map<std::string, int> readers;
+        std::map<std::string, int> taken;
+        for (const Line& line : lines_) {
+            for (const std::string& blob : line.from) ++readers[blob];
+        }
+        for (const Line& line : lines_) {
+            text << line.type << " l" << layers++ << ' ' << line.from.size() << " 1";
+            for (const std::string& blob : line.from) {
+                text << ' ' << blob;
+                if (readers[blob] > 1) text << "_split" << taken[blob]++;
+            }
+            text << ' ' << line.name << ' ' << line.parameters << '\n';
+            ++blobs;
+            if (readers[line.name] < 2) continue;
+            text << "Split s" << layers++ << " 1 " << readers[line.name] << ' ' << line.name;
+            for (int i = 0; i < readers[line.name]; ++i, ++blobs)
+                text << ' ' << line.name << "_split" << i;
+            text << '\n';
+        }
+        std::ofstream(stem + ".param") << "7767517\n"
+                                       << layers << ' ' << blobs << '\n'
+                                       << text.str();
+        std::ofstream(stem + ".bin", std::ios::binary)
+            .write(reinterpret_cast<const char*>(bytes_.data()),
+                   static_cast<std::streamsize>(bytes_.size()));
+        return {stem + ".param", stem + ".bin"};
+    }
+
+  private:
+    std::string line(const std::string& type, const std::vector<std::string>& from,
+                     const std::string& parameters) {
+        const std::string name = type == "Input" ? "data" : "b" + std::to_string(lines_.size());
+        lines_.push_back({type, from, parameters, name});
+        return name;
+    }
+
+    void weights(int count, float range, bool tagged) {
+        if (tagged) bytes_.insert(bytes_.end(), 4, 0);
+        std::uniform_real_distribution<float> uniform(-range, range);
+        for (int i = 0; i < count; ++i) {
+            const float value = uniform(random_);
+            const auto* raw = reinterpret_cast<const unsigned char*>(&value);
+            bytes_.insert(bytes_.end(), raw, raw + sizeof(value));
+        }
+    }
+
+    struct Line {
+        std::string type;
+        std::vector<std::string> from;
+        std::string parameters;
+        std::string name;
+    };
+    std::mt19937 random_;
+    std::vector<Line> lines_;
+    std::vector<unsigned char> bytes_;
+};

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+#include <random>
+#include <string>
+
+// A folder of its own for one test, gone with it.
+struct TemporaryFolder {
+    std::filesystem::path path;
+    std::string file(const std::string& name) const { return (path / name).string(); }
+    TemporaryFolder()
+        : path(std::filesystem::temp_directory_path() /
+               ("realesrgan-test-" + std::to_string(std::random_device()()))) {
+        std::filesystem::create_directories(path);
+    }
+    ~TemporaryFolder() { std::filesystem::remove_all(path); }
+};

@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+#include "check.hpp"
+#include "fuse.hpp"
+#include "graph.hpp"
+#include "plan.hpp"
+#include "random_network.hpp"
+#include "temporary_folder.hpp"
+
+using namespace realesrgan;
+
+namespace {
+
+// Which row of which ring lies in a slot; the channels of every written slice are kept apart.
+struct Place {
+    int ring = -1;
+    int row = -1;
+    bool operator==(const Place& other) const { return ring == other.ring && row == other.row; }
+};
+
+// Rows an operation reads for one output row, straight from the definition of its kind; the
+// picture's own rows only.
+std::set<int> rows_read(const Op& op, int row, int height) {
+    std::set<int> rows;
+    const auto add = [&](int y) {
+        if (y >= 0 && y < height) rows.insert(y);
+    };
+    if (op.kind == OpKind::convolution) {
+        for (int y = row - 1; y <= row + 1; ++y) {
+            if (y >= 0 && y < height * op.upsample) add(y / op.upsample);
+        }
+    } else if (op.kind == OpKind::pixel_shuffle) {
+        add(row / op.factor);
+    } else {
+        const double centre = (row + 0.5) * op.resize.denominator / op.resize.numerator - 0.5;
+        const int base = static_cast<int>(std::floor(centre));
+        const bool cubic = op.resize.filter == ResizeFilter::bicubic;
+        for (int t = cubic ? -1 : 0; t <= (cubic ? 2 : 1); ++t)
+            add(std::clamp(base + t, 0, height - 1));
+    }
+    return rows;
+}
+
+// Plays a plan row by row and complains at the first row that is read before it is written, read
+// after it was overwritten, or computed twice.
+class Simulator {
+  public:
+    explicit Simulator(const Plan& plan) : plan_(plan), program_(plan.program()) {
+        note(program_.input);
+        for (const Op& op : program_.ops) {
+            note(op.output);
+            if (op.copy) note(*op.copy);
+        }
+        base_.assign(program_.rings.size(), -1);
+    }
+
+    void play(bool borders) {
+        borders_ = borders;
+        int picture = 0;
+        int result = 0;
+        for (int i = 0; i < plan_.steps(); ++i) {
+            const Step step = plan_.step(i);
+            if (step.input.count > 0) CHECK_EQUAL(step.input.first, picture);
+            picture += step.input.count;
+            CHECK(step.input.count <= plan_.max_input_rows());
+            for (const Command& command : step.commands) obey(command);
+            if (step.output.count > 0) CHECK_EQUAL(step.output.first, result);
+            result += step.output.count;
+            CHECK(step.output.count <= plan_.max_output_rows());
+            CHECK_EQUAL(sent_, result);
+        }
+        CHECK_EQUAL(picture, plan_.request().height);
+        CHECK_EQUAL(result, plan_.ring_height(program_.output.ring));
+        CHECK_EQUAL(result, plan_.request().height * program_.scale());
+    }
+
+  private:
+    void note(const Slice& slice) { slices_[slice.ring].push_back(slice); }
+
+    Place& slot(int ring, int channel, int row) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
+        const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : ring;
+        return slots_[{buffer, channel, row % storage.rows}];
+    }
+
+    // The window a contiguous buffer shows: it moves only when a row would fall off its end.
+    void reach(int ring, int end, int keep) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
+        int& base = base_[static_cast<std::size_t>(ring)];
+        CHECK(keep >= base || storage.workspace >= 0);
+        const int last = end + (borders_ && end == plan_.ring_height(ring) ? 1 : 0);
+        if (last - base > storage.rows) {
+            CHECK(storage.workspace < 0);  // a workspace's window moves between steps only
+            base = keep;
+        }
+        CHECK(last - base <= storage.rows);
+    }
+
+    void write(const Slice& slice, int row) {
+        slot(slice.ring, slice.channel, row) = {slice.ring, row};
+    }
+
+    void read(const Slice& from, int row) {
+        CHECK(row >= base_[static_cast<std::size_t>(from.ring)]);
+        for (const Slice& slice : slices_[from.ring]) {
+            if (slice.channel + slice.channels <= from.channel ||
+                slice.channel >= from.channel + from.channels) {
+                continue;
+            }
+            CHECK((slot(from.ring, slice.channel, row) == Place{from.ring, row}));
+        }
+    }
+
+    void obey(const Command& command) {
+        switch (command.kind) {
+            case CommandKind::input:
+                CHECK_EQUAL(command.rows.first, fed_);
+                fed_ = command.rows.end();
+                reach(0, fed_, command.keep);
+                for (int y = command.rows.first; y < fed_; ++y) write(program_.input, y);
+                break;
+            case CommandKind::run:
+                run(command);
+                break;
+            case CommandKind::output:
+                CHECK_EQUAL(command.rows.first, sent_);
+                for (int y = sent_; y < command.rows.end(); ++y) read(program_.output, y);
+                sent_ = command.rows.end();
+                break;
+            case CommandKind::carry:
+                carry(command);
+                break;
+        }
+    }
+
+    void run(const Command& command) {
+        const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
+        CHECK(command.rows.count <= plan_.max_run_rows(command.index));
+        const int input_height = plan_.ring_height(op.input.ring);
+        for (int y = command.rows.first; y < command.rows.end(); ++y) {
+            CHECK(computed_.insert({command.index, y}).second);
+            for (const int row : rows_read(op, y, input_height)) read(op.input, row);
+            for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
+            if (borders_ && op.kind == OpKind::convolution && y == 0) {
+                CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.ring)], -1);
+            }
+        }
+        reach(op.output.ring, command.rows.end(), command.keep);
+        if (op.copy) reach(op.copy->ring, command.rows.end(), command.copy_keep);
+        for (int y = command.rows.first; y < command.rows.end(); ++y) {
+            write(op.output, y);
+            if (op.copy) write(*op.copy, y);
+        }
+    }
+
+    void carry(const Command& command) {
+        for (const CarryRows& rows : command.saves) {
+            const CarrySlice& slice = carry_slice(rows);
+            CHECK(rows.rows.count <= slice.rows);
+            for (int y = rows.rows.first; y < rows.rows.end(); ++y) {
+                const Place place = slot(rows.ring, slice.channel, y);
+                CHECK((place == Place{rows.ring, y}));
+                saved_.insert({rows.ring, slice.channel, y});
+            }
+        }
+        for (const OpenedRing& opened : command.opened) {
+            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.ring)];
+            CHECK(storage.workspace >= 0);
+            base_[static_cast<std::size_t>(opened.ring)] = opened.keep;
+            for (const Slice& slice : slices_[opened.ring]) {
+                for (int y = 0; y < storage.rows; ++y)
+                    slot(opened.ring, slice.channel, y) = Place{};
+            }
+        }
+        for (const CarryRows& rows : command.restores) {
+            const CarrySlice& slice = carry_slice(rows);
+            for (int y = rows.rows.first; y < rows.rows.end(); ++y) {
+                CHECK(saved_.erase({rows.ring, slice.channel, y}) == 1);
+                slot(rows.ring, slice.channel, y) = {rows.ring, y};
+            }
+        }
+    }
+
+    const CarrySlice& carry_slice(const CarryRows& rows) const {
+        return plan_.rings()[static_cast<std::size_t>(rows.ring)]
+            .carry[static_cast<std::size_t>(rows.slice)];
+    }
+
+    const Plan& plan_;
+    const Program& program_;
+    std::map<int, std::vector<Slice>> slices_;          // written ones, by ring
+    std::map<std::tuple<int, int, int>, Place> slots_;  // by buffer, channel and slot
+    std::set<std::tuple<int, int, int>> saved_;         // ring, channel, row
+    std::set<std::pair<int, int>> computed_;            // op, row
+    std::vector<int> base_;                             // first row of a ring's window
+    bool borders_ = false;
+    int fed_ = 0;
+    int sent_ = 0;
+};
+
+Program random_program(unsigned seed, const std::string& stem) {
+    const auto [param, bin] = random_network(seed).save(stem);
+    const FuseResult fused = fuse(read_graph(param), bin);
+    if (!fused.network)
+        throw std::runtime_error("seed " + std::to_string(seed) + ": " + fused.reason);
+    return fused.network->program;
+}
+
+}  // namespace
+
+TEST_CASE("rows are written once, before they are read, and stay until they are") {
+    const TemporaryFolder folder;
+    std::mt19937 random(7);
+    const auto pick = [&](int low, int high) {
+        return std::uniform_int_distribution<int>(low, high)(random);
+    };
+    int shared = 0;
+    for (unsigned seed = 0; seed < 150; ++seed) {
+        const Program program = random_program(seed, (folder.path / "net").string());
+        for (int round = 0; round < 6; ++round) {
+            PlanRequest request;
+            request.width = program.unshuffle * pick(1, 5);
+            request.height = program.unshuffle * pick(1, 70);
+            request.band = pick(1, round == 0 ? 200 : 20);
+            request.tail_band = pick(0, 4);
+            StorageModel storage;
+            storage.border_rows = pick(0, 1) == 1;
+            storage.share_group = pick(1, 3);
+            storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
+            const Plan plan(program, request, storage);
+            shared += plan.workspaces().empty() ? 0 : 1;
+            try {
+                Simulator(plan).play(storage.border_rows);
+            } catch (const check::Failure& failure) {
+                throw check::Failure(std::string(failure.what()) + " (seed " +
+                                     std::to_string(seed) + ", height " +
+                                     std::to_string(request.height) + ", band " +
+                                     std::to_string(request.band) + ")");
+            }
+        }
+    }
+    CHECK(shared > 100);  // workspaces were really tried
+}
+
+TEST_CASE("bytes do not depend on the height of a high picture") {
+    const TemporaryFolder folder;
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        const Program program = random_program(seed, (folder.path / "net").string());
+        PlanRequest request;
+        request.width = 40 * program.unshuffle;
+        request.band = 8;
+        request.height = 4000 * program.unshuffle;
+        const std::uint64_t low = Plan(program, request, StorageModel()).memory().total();
+        request.height *= 50;
+        CHECK_EQUAL(Plan(program, request, StorageModel()).memory().total(), low);
+    }
+}
+
+int main() {
+    return check::run_all();
+}

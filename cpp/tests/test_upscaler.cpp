@@ -1,0 +1,242 @@
+#include <limits>
+#include <thread>
+
+#include "check.hpp"
+#include "picture.hpp"
+#include "realesrgan/errors.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "tiny_network.hpp"
+
+using realesrgan::DeviceError;
+using realesrgan::kTileWhole;
+using realesrgan::ModelError;
+using realesrgan::Options;
+using realesrgan::Upscaler;
+
+namespace {
+
+const tiny::Folder folder;
+
+Upscaler load(const tiny::Network& network, const Options& options = {}) {
+    return {folder.file("network.param", network.param), folder.file("network.bin", network.bin),
+            options};
+}
+
+Options with_tile(int tile) {
+    Options options;
+    options.tile = tile;
+    return options;
+}
+
+Picture run(const Upscaler& upscaler, const Picture& input) {
+    const int scale = upscaler.network().scale;
+    Picture output(input.width * scale, input.height * scale);
+    upscaler.run(input.view(), output.writable());
+    return output;
+}
+
+// Mirrored along x when `flip`, then turned by 90 degrees `turns` times.
+Picture turned(const Picture& picture, bool flip, int turns) {
+    Picture result = picture;
+    for (int y = 0; y < picture.height && flip; ++y) {
+        for (int x = 0; x < picture.width; ++x) {
+            for (int c = 0; c < 3; ++c) {
+                result.at(x, y, c) = Picture(picture).at(picture.width - 1 - x, y, c);
+            }
+        }
+    }
+    for (int turn = 0; turn < turns; ++turn) {
+        Picture next(result.height, result.width);
+        for (int y = 0; y < next.height; ++y) {
+            for (int x = 0; x < next.width; ++x) {
+                for (int c = 0; c < 3; ++c) {
+                    next.at(x, y, c) = result.at(y, next.width - 1 - x, c);
+                }
+            }
+        }
+        result = next;
+    }
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("a convolution pads the picture's border with zeros, in one tile and in many") {
+    const std::vector<float> box(9, 1.0F / 9);
+    Picture white(100, 70);
+    std::fill(white.samples.begin(), white.samples.end(), 0.9F);
+    for (const int tile : {kTileWhole, 32}) {
+        Picture blurred = run(load(tiny::filter(box), with_tile(tile)), white);
+        CHECK_NEAR(blurred.at(50, 35, 1), 0.9F, 1e-5F);
+        CHECK_NEAR(blurred.at(0, 35, 0), 0.6F, 1e-5F);
+        CHECK_NEAR(blurred.at(50, 69, 2), 0.6F, 1e-5F);
+        CHECK_NEAR(blurred.at(99, 0, 0), 0.4F, 1e-5F);
+    }
+}
+
+TEST_CASE("tiles with a whole halo give the whole picture's result") {
+    const Picture input = Picture::random(150, 90);
+    const Picture whole = run(load(tiny::compact(), with_tile(kTileWhole)), input);
+    for (const int tile : {32, 47, 64, 120}) {
+        CHECK_BELOW(largest_difference(run(load(tiny::compact(), with_tile(tile)), input), whole),
+                    2e-6F);
+    }
+}
+
+TEST_CASE("a tall picture and the same one lying give the same") {
+    const Picture tall = Picture::random(40, 200);
+    const Picture lying = turned(tall, false, 1);
+    const std::vector<float> spot = {0, 0, 0, 0, 1, 0, 0, 0, 0};
+    const Upscaler upscaler = load(tiny::filter(spot), with_tile(32));
+    CHECK_BELOW(largest_difference(run(upscaler, tall), tall), 1e-6F);
+    CHECK_BELOW(largest_difference(run(upscaler, lying), lying), 1e-6F);
+    const std::vector<float> shift = {0, 0, 0, 0, 0, 1, 0, 0, 0};  // the pixel on the right
+    Picture shifted = run(load(tiny::filter(shift), with_tile(32)), lying);
+    CHECK_NEAR(shifted.at(7, 3, 0), Picture(lying).at(8, 3, 0), 1e-6F);
+}
+
+TEST_CASE("the receptive field is where a change can be seen, and no further") {
+    const Upscaler upscaler = load(tiny::compact());
+    const int field = upscaler.network().receptive_field;
+    const Picture before = Picture::random(21, 21);
+    Picture changed = before;
+    changed.at(10, 10, 1) += 0.2F;
+    Picture a = run(upscaler, before);
+    Picture b = run(upscaler, changed);
+    const auto seen = [&](int x) {
+        float largest = 0.0F;
+        for (int c = 0; c < 3; ++c) {
+            largest = std::fmax(largest, std::abs(a.at(2 * x, 20, c) - b.at(2 * x, 20, c)));
+            largest = std::fmax(largest, std::abs(a.at(2 * x + 1, 21, c) - b.at(2 * x + 1, 21, c)));
+        }
+        return largest;
+    };
+    CHECK(seen(10 - field) > 1e-5F && seen(10 + field) > 1e-5F);
+    CHECK_BELOW(seen(10 - field - 1), 1e-6F);  // Winograd tiles round
+    CHECK_BELOW(seen(10 + field + 1), 1e-6F);
+}
+
+TEST_CASE("TTA is the mean over the eight orientations") {
+    const Picture input = Picture::random(37, 22);
+    const Upscaler plain = load(tiny::compact());
+    Picture mean(74, 44);
+    for (int way = 0; way < 8; ++way) {
+        const bool flip = way >= 4;
+        const int turns = way % 4;
+        const Picture upright =
+            turned(run(plain, turned(input, flip, turns)), false, (4 - turns) % 4);
+        const Picture back = turned(upright, flip, 0);
+        for (std::size_t i = 0; i < mean.samples.size(); ++i) {
+            mean.samples[i] += back.samples[i] / 8;
+        }
+    }
+    Options options;
+    options.tta = true;
+    CHECK_BELOW(largest_difference(run(load(tiny::compact(), options), input), mean), 1e-6F);
+    CHECK(largest_difference(run(plain, input), mean) > 1e-4F);  // the average changes something
+    options.tile = 32;
+    CHECK_BELOW(largest_difference(run(load(tiny::compact(), options), input), mean), 2e-6F);
+}
+
+TEST_CASE("tiny and narrow pictures, and odd sides of a network that needs even ones") {
+    for (const auto& network : {tiny::compact(), tiny::unshuffled()}) {
+        const Upscaler whole = load(network, with_tile(kTileWhole));
+        const Upscaler tiled = load(network, with_tile(32));
+        for (const auto& [width, height] :
+             {std::pair(1, 1), std::pair(1, 500), std::pair(7, 3), std::pair(131, 67)}) {
+            const Picture input = Picture::random(width, height);
+            CHECK_BELOW(largest_difference(run(whole, input), run(tiled, input)), 2e-6F);
+        }
+    }
+}
+
+TEST_CASE("eight threads sharing one upscaler give the single thread's result") {
+    const Upscaler upscaler = load(tiny::compact(), with_tile(32));
+    const Picture input = Picture::random(90, 60);
+    const Picture expected = run(upscaler, input);
+    std::vector<Picture> results(8, Picture(1, 1));
+    std::vector<std::thread> threads;
+    for (Picture& result : results) {
+        threads.emplace_back([&] { result = run(upscaler, input); });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    for (const Picture& result : results) {
+        CHECK(result.samples == expected.samples);
+    }
+}
+
+TEST_CASE("progress rises to 1, and what it throws comes out") {
+    const Upscaler upscaler = load(tiny::compact(), with_tile(32));
+    const Picture input = Picture::random(90, 60);
+    Picture output(180, 120);
+    double last = 0;
+    int calls = 0;
+    upscaler.run(input.view(), output.writable(), [&](double share) {
+        CHECK(share >= last && share <= 1.0);
+        last = share;
+        ++calls;
+    });
+    CHECK_EQUAL(last, 1.0);
+    CHECK(calls >= 6);
+    CHECK_THROWS(std::domain_error, std::vector<std::string>{"enough"},
+                 upscaler.run(input.view(), output.writable(),
+                              [](double) { throw std::domain_error("enough"); }));
+    CHECK(largest_difference(run(upscaler, input), run(upscaler, input)) == 0.0F);
+}
+
+TEST_CASE("broken files are ModelErrors that name the file") {
+    const tiny::Network good = tiny::compact();
+    const auto expect = [](const tiny::Network& network, const std::vector<std::string>& parts) {
+        CHECK_THROWS(ModelError, parts, load(network));
+    };
+    expect({good.param, good.bin.substr(0, good.bin.size() - 4)},
+           {"network.bin", "truncated", std::to_string(good.bin.size())});
+    expect({good.param, good.bin + "more"}, {"network.bin", "another network"});
+    expect({good.param, ""}, {"network.bin", "empty"});
+    expect({tiny::unshuffled().param, good.bin}, {"network.bin", "another network"});
+    expect({"", good.bin}, {"network.param", "empty"});
+    expect({"7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n", good.bin},
+           {"network.param", "'Mystery'"});
+    CHECK_THROWS(ModelError, std::vector<std::string>{"/no/such.bin"},
+                 Upscaler(folder.file("n.param", good.param), "/no/such.bin", Options{}));
+}
+
+TEST_CASE("a result that is no picture is a DeviceError") {
+    const Picture input = Picture::random(40, 30);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const float huge = std::numeric_limits<float>::max();
+    CHECK_THROWS(DeviceError, std::vector<std::string>{"NaN"},
+                 run(load(tiny::filter(std::vector<float>(9, nan))), input));
+    CHECK_THROWS(DeviceError, std::vector<std::string>{"NaN"},
+                 run(load(tiny::filter(std::vector<float>(9, huge))), input));
+    const Upscaler dark = load(tiny::filter(std::vector<float>(9, 0.0F)));
+    CHECK_THROWS(DeviceError, std::vector<std::string>{"all black"}, run(dark, input));
+    CHECK(run(dark, Picture(40, 30)).samples == Picture(40, 30).samples);  // black may stay black
+}
+
+TEST_CASE("wrong calls are invalid_argument or ImageError") {
+    const Upscaler upscaler = load(tiny::compact());
+    Picture output(20, 20);
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"the output is 20x20x3"},
+                 upscaler.run(Picture(9, 10).view(), output.writable()));
+    CHECK_THROWS(realesrgan::ImageError, (std::vector<std::string>{"4 channels", "takes 3"}),
+                 upscaler.run(Picture(10, 10, 4).view(), output.writable()));
+    CHECK_THROWS(realesrgan::ImageError, std::vector<std::string>{"empty"},
+                 upscaler.run(Picture(0, 10).view(), output.writable()));
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"tile 31"},
+                 load(tiny::compact(), with_tile(31)));
+    Options options;
+    options.fp16 = true;
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"fp16"},
+                 load(tiny::compact(), options));
+    options = {};
+    options.device = -3;
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"device -3"},
+                 load(tiny::compact(), options));
+}
+
+int main() {
+    return check::run_all();
+}

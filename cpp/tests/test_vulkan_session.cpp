@@ -1,0 +1,274 @@
+// Whole networks through the Vulkan backend: the CPU stream's picture, the same bits for every
+// band, what is recorded and allocated against what is planned, failures, and several threads.
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include "backend.hpp"
+#include "check.hpp"
+#include "fuse.hpp"
+#include "gpu_instance.hpp"
+#include "graph.hpp"
+#include "random_network.hpp"
+#include "realesrgan/errors.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "sample_picture.hpp"
+#include "skip_copies.hpp"
+#include "temporary_folder.hpp"
+#include "vulkan/faults.hpp"
+#include "vulkan/pipeline_file.hpp"
+#include "vulkan/session.hpp"
+
+using namespace realesrgan;
+using sample_picture::difference;
+using sample_picture::noise;
+using sample_picture::Picture;
+
+namespace {
+
+using Files = std::pair<std::string, std::string>;
+
+Options on_gpu(bool fp16 = false, int band = 0) {
+    if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
+    Options options;
+    options.device = 0;
+    options.fp16 = fp16;
+    options.band = band;
+    return options;
+}
+
+Options on_cpu() {
+    Options options;
+    options.threads = 2;
+    return options;
+}
+
+template <typename Result, typename Sample>
+Picture<Result> run(const Upscaler& upscaler, const Picture<Sample>& picture) {
+    const int scale = upscaler.network().scale;
+    Picture<Result> result(picture.width * scale, picture.height * scale);
+    upscaler.run(picture.source(), result.target());
+    return result;
+}
+
+Upscaler open(const Files& files, const Options& options) {
+    return {files.first, files.second, options};
+}
+
+// The shape of x4plus in every respect that the schedule knows, with fewer channels.
+Files slender_x4plus(const TemporaryFolder& folder) {
+    NetworkBuilder builder(3);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 23;
+    config.enlarge = {2, 2};
+    builder.rrdbnet(config);
+    return builder.save(folder.file("slender"));
+}
+
+struct Prepared {
+    FusedNetwork network;
+    std::unique_ptr<Backend> backend;
+
+    Prepared(const Files& files, bool fp16)
+        : network(*fuse(read_graph(files.first), files.second).network) {
+        if (fp16) keep_skips_apart(network.program);
+        backend = make_vulkan_backend(network, on_gpu(fp16).device, fp16);
+    }
+};
+
+struct DisarmAtEnd {
+    ~DisarmAtEnd() {
+        realesrgan::vulkan::faults().allocation.disarm();
+        realesrgan::vulkan::faults().submission.disarm();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("random networks give the CPU's picture, and the same bits for every band") {
+    const TemporaryFolder folder;
+    double worst = 0.0;
+    for (unsigned seed = 0; seed < 8; ++seed) {
+        const Files files = random_network(seed).save(folder.file("net"));
+        const auto picture = noise<float>(1 + static_cast<int>(seed * 5 % 23),
+                                          1 + static_cast<int>(seed * 7 % 19), seed);
+        const auto right = run<float>(open(files, on_cpu()), picture);
+        const auto whole = run<float>(open(files, on_gpu()), picture);
+        const double error = difference(whole, right);
+        worst = std::max(worst, error);
+        if (error > 5e-5)
+            check::fail(__FILE__, __LINE__,
+                        "seed " + std::to_string(seed) + " is off by " + std::to_string(error));
+        for (const int band : {1, 7, 16}) {
+            CHECK(run<float>(open(files, on_gpu(false, band)), picture).samples == whole.samples);
+        }
+        const auto half = run<float>(open(files, on_gpu(true)), picture);
+        CHECK(difference(half, right) < 4e-3);
+        CHECK(run<float>(open(files, on_gpu(true, 3)), picture).samples == half.samples);
+    }
+    std::cout << "    fp32 against the CPU: " << worst << '\n';
+}
+
+TEST_CASE("integer pictures come and go") {
+    const TemporaryFolder folder;
+    const Files files = random_network(1).save(folder.file("net"));
+    const Upscaler gpu = open(files, on_gpu());
+    const Upscaler processor = open(files, on_cpu());
+    const auto bytes = noise<std::uint8_t>(13, 9, 1);
+    const auto words = noise<std::uint16_t>(14, 5, 2);
+    CHECK(difference(run<std::uint8_t>(gpu, bytes), run<std::uint8_t>(processor, bytes)) <= 1);
+    CHECK(difference(run<std::uint16_t>(gpu, words), run<std::uint16_t>(processor, words)) <= 4);
+    CHECK(difference(run<float>(gpu, words), run<float>(processor, words)) <= 5e-5);
+    CHECK(difference(run<std::uint16_t>(gpu, bytes), run<std::uint16_t>(processor, bytes)) <= 4);
+}
+
+TEST_CASE("all orientations and strips agree with the CPU") {
+    const TemporaryFolder folder;
+    const Files files = random_network(3).save(folder.file("net"));
+    const auto picture = noise<float>(21, 34, 3);
+    Options all = on_cpu();
+    all.tta = true;
+    Options all_gpu = on_gpu();
+    all_gpu.tta = true;
+    CHECK(difference(run<float>(open(files, all_gpu), picture),
+                     run<float>(open(files, all), picture)) < 5e-5);
+}
+
+TEST_CASE("what is recorded and allocated is what the plan says") {
+    const TemporaryFolder folder;
+    const Prepared prepared(slender_x4plus(folder), true);
+    PlanRequest request;
+    request.width = 5;
+    request.height = 480;
+    request.band = 16;
+    const Plan plan(prepared.network.program, request, prepared.backend->storage());
+    const auto session = prepared.backend->start(plan, SessionFormat{});
+    auto& real = dynamic_cast<realesrgan::vulkan::VulkanSession&>(*session);
+    int running = 0;
+    std::uint64_t most_dispatches = 0, most_bytes = 0;
+    for (int i = 0; i < plan.steps(); ++i) {
+        if (running == realesrgan::vulkan::kBandsInFlight) {
+            session->output_rows();
+            running--;
+        }
+        const Step step = plan.step(i);
+        if (step.input.count > 0) {
+            const MutableImageView rows = session->input_rows(step.input.count);
+            std::memset(rows.data, 100, static_cast<std::size_t>(rows.row_stride * rows.height));
+        }
+        const std::uint64_t dispatches = session->dispatches(), bytes = real.bytes_moved();
+        session->run(step);
+        running++;
+        most_dispatches = std::max(most_dispatches, session->dispatches() - dispatches);
+        most_bytes = std::max(most_bytes, real.bytes_moved() - bytes);
+    }
+    while (running-- > 0) session->output_rows();
+    std::cout << "    " << most_dispatches << " dispatches a band\n";
+    CHECK_EQUAL(most_dispatches, static_cast<std::uint64_t>(plan.dispatches_per_band()));
+    CHECK(most_dispatches <= 420);
+    const double planned = plan.bytes_moved_per_input_pixel() * request.width * request.band;
+    // the plan leaves out the two rows around a band that a convolution reads a second time
+    CHECK(double(most_bytes) <= planned * (request.band + 2) / request.band);
+    CHECK(double(most_bytes) >= planned * 0.9);
+    const auto promised = static_cast<double>(plan.memory().total() - plan.memory().weights);
+    CHECK_NEAR(static_cast<double>(session->allocated_bytes()), promised, 0.1 * promised);
+}
+
+TEST_CASE("a failed allocation gives a smaller plan or one error, and the next call works") {
+    const TemporaryFolder folder;
+    const DisarmAtEnd disarm;
+    const Files files = random_network(4).save(folder.file("net"));
+    const auto picture = noise<float>(20, 15, 9);
+    const Upscaler upscaler = open(files, on_gpu());
+    const auto right = run<float>(upscaler, picture);
+    realesrgan::vulkan::Fault& fault = realesrgan::vulkan::faults().allocation;
+    int failed = 0;
+    for (int n = 1; n < 1000; ++n) {
+        fault.arm(n);
+        CHECK(run<float>(upscaler, picture).samples == right.samples);  // after a smaller plan
+        if (fault.armed()) break;  // a run makes fewer allocations than n
+        failed++;
+    }
+    CHECK(failed > 5);
+    for (int n = 1; n <= failed; n += 3) {
+        fault.arm(n, true);
+        CHECK_THROWS(OutOfMemoryError, (std::vector<std::string>{"memory"}),
+                     run<float>(upscaler, picture));
+        CHECK_THROWS(OutOfMemoryError, (std::vector<std::string>{"memory"}), open(files, on_gpu()));
+        fault.disarm();
+        CHECK(run<float>(upscaler, picture).samples == right.samples);
+    }
+}
+
+TEST_CASE("a lost device is an error, and a new Upscaler works") {
+    const TemporaryFolder folder;
+    const DisarmAtEnd disarm;
+    const Files files = random_network(5).save(folder.file("net"));
+    const auto picture = noise<float>(20, 40, 9);
+    Options options = on_gpu(false, 4);
+    const auto right = run<float>(open(files, options), picture);
+    for (const int n : {1, 2, 4}) {
+        const Upscaler upscaler = open(files, options);
+        const ncnn::VulkanDevice* before = &gpu_device(0);
+        realesrgan::vulkan::faults().submission.arm(n);
+        CHECK_THROWS(DeviceError, (std::vector<std::string>{"lost", "new Upscaler"}),
+                     run<float>(upscaler, picture));
+        CHECK(&gpu_device(0) != before);
+        CHECK(run<float>(open(files, options), picture).samples == right.samples);
+    }
+}
+
+TEST_CASE("eight threads share one network, and a callback may run another picture") {
+    const TemporaryFolder folder;
+    const Files files = random_network(6).save(folder.file("net"));
+    const Upscaler upscaler = open(files, on_gpu(false, 5));
+    const auto picture = noise<float>(17, 30, 2);
+    const auto right = run<float>(upscaler, picture);
+    std::vector<double> differences(8, 1.0);
+    std::vector<std::thread> threads;
+    for (double& most : differences) {
+        threads.emplace_back([&] { most = difference(run<float>(upscaler, picture), right); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const double most : differences) CHECK_EQUAL(most, 0.0);
+    Picture<float> result(right.width, right.height);
+    bool nested = false;
+    upscaler.run(picture.source(), result.target(), [&](double) {
+        if (std::exchange(nested, true)) return;
+        CHECK(run<float>(upscaler, picture).samples == right.samples);
+    });
+    CHECK(result.samples == right.samples);
+}
+
+TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") {
+    const TemporaryFolder folder;
+    on_gpu();
+    const Files files = random_network(7).save(folder.file("net"));
+    const std::string path = realesrgan::vulkan::pipeline_file_path(gpu_device(0));
+    const auto picture = noise<float>(5, 4, 2);
+    const auto right = run<float>(open(files, on_gpu()), picture);
+    CHECK(std::filesystem::file_size(path) > 0);
+    for (const char* damaged :
+         {"", "short", "this is long enough to be looked at, but it is not a pipeline cache"}) {
+        std::ofstream(path, std::ios::binary) << damaged;
+        realesrgan::vulkan::load_pipeline_cache(gpu_device(0));
+        realesrgan::vulkan::save_pipeline_cache(gpu_device(0));
+        CHECK(std::filesystem::file_size(path) > 100);
+        CHECK(run<float>(open(files, on_gpu()), picture).samples == right.samples);
+    }
+}
+
+int main() {
+    // The user's own cache is no place for a test.
+    const TemporaryFolder cache;
+    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    return check::run_all();
+}
