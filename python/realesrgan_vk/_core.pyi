@@ -1,0 +1,83 @@
+"""The C++ core: one network on one device, and the devices there are."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict
+
+from numpy.typing import NDArray
+
+__version__: str
+CPU_DEVICE: int
+TILE_AUTO: int
+TILE_WHOLE: int
+
+class RealesrganError(RuntimeError): ...
+class ModelError(RealesrganError): ...
+class DeviceError(RealesrganError): ...
+class OutOfMemoryError(RealesrganError): ...
+class ImageError(RealesrganError): ...
+class Cancelled(RealesrganError): ...  # noqa: N818  (an outcome, not a fault)
+
+class DeviceInfo:
+    @property
+    def index(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> Literal["discrete", "integrated", "virtual", "cpu", "other"]: ...
+    @property
+    def driver(self) -> str: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def fp16_storage(self) -> bool: ...
+    @property
+    def cooperative_matrix(self) -> bool: ...
+
+class NetworkInfo:
+    @property
+    def scale(self) -> int: ...
+    @property
+    def input_channels(self) -> int: ...
+    @property
+    def output_channels(self) -> int: ...
+    @property
+    def receptive_field(self) -> int: ...
+    @property
+    def row_local(self) -> bool: ...
+
+def list_devices() -> list[DeviceInfo]: ...
+def inspect_network(param_path: str) -> NetworkInfo: ...
+
+class PlanReport(TypedDict):
+    path: Literal["stream", "tiles"]
+    reason: str
+    band_rows: int
+    strips: int
+    memory_bytes: dict[str, int]
+    dispatches_per_band: int
+    bytes_moved_per_input_pixel: float
+
+class Upscaler:
+    def __init__(
+        self,
+        param_path: str,
+        bin_path: str,
+        *,
+        device: int = ...,
+        fp16: bool = ...,
+        tile: int = ...,
+        tta: bool = ...,
+        threads: int = ...,
+        memory_limit: int = ...,
+        band: int = ...,
+        backend: str = ...,
+    ) -> None: ...
+    @property
+    def network(self) -> NetworkInfo: ...
+    def run(
+        self,
+        image: NDArray[Any],
+        output: NDArray[Any],
+        progress: Callable[[float], object] | None = ...,
+    ) -> None: ...
+    def plan(self, width: int, height: int) -> PlanReport: ...

@@ -1,0 +1,92 @@
+"""Which device a caller means by "auto", "cpu", an index, "vulkan:0" or part of a name."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from realesrgan_vk import _core
+from realesrgan_vk._core import CPU_DEVICE, DeviceInfo
+from realesrgan_vk.errors import DeviceError
+
+# A software driver ("cpu") is never taken by itself: the CPU backend is faster.
+_AUTO_ORDER = ("discrete", "integrated", "virtual")
+
+
+class Device(Protocol):
+    """What choosing a device needs to know of it."""
+
+    @property
+    def index(self) -> int:
+        """Its place in the loader's order."""
+
+    @property
+    def name(self) -> str:
+        """As the driver gives it."""
+
+    @property
+    def type(self) -> str:
+        """One of "discrete", "integrated", "virtual", "cpu", "other"."""
+
+
+def list_devices() -> list[DeviceInfo]:
+    """The Vulkan devices of this machine; empty where there is no loader, driver or device."""
+    return _core.list_devices()
+
+
+def find_device(device: str | int, devices: Sequence[Device]) -> int:
+    """The index of the device that `device` means, or `CPU_DEVICE`.
+
+    Args:
+        device: "auto", "cpu", an index into `devices`, "vulkan:INDEX", or part of a name.
+        devices: All Vulkan devices.
+
+    Raises:
+        TypeError: `device` is neither text nor a whole number.
+        DeviceError: There is no such device, or a part of a name fits different ones.
+    """
+    if isinstance(device, bool) or not isinstance(device, (str, int)):
+        raise TypeError(f"device must be a name or an index, not {type(device).__name__}")
+    if isinstance(device, int):
+        return _by_index(device, str(device), devices)
+    text = device.strip().casefold()
+    if text == "auto":
+        return _best(devices)
+    if text == "cpu":
+        return CPU_DEVICE
+    number = text.removeprefix("vulkan:")
+    if number.lstrip("-").isascii() and number.lstrip("-").isdecimal():
+        return _by_index(int(number), device, devices)
+    return _by_name(text, device, devices)
+
+
+def _best(devices: Sequence[Device]) -> int:
+    for kind in _AUTO_ORDER:
+        for device in devices:
+            if device.type == kind:
+                return device.index
+    return CPU_DEVICE
+
+
+def _by_index(index: int, given: str, devices: Sequence[Device]) -> int:
+    if index == CPU_DEVICE or any(device.index == index for device in devices):
+        return index
+    raise DeviceError(_unknown(given, devices))
+
+
+def _by_name(part: str, given: str, devices: Sequence[Device]) -> int:
+    found = [device for device in devices if part and part in device.name.casefold()]
+    if not found:
+        raise DeviceError(_unknown(given, devices))
+    if len({device.name for device in found}) > 1:
+        names = ", ".join(f"{device.index} ({device.name})" for device in found)
+        raise DeviceError(f"device {given!r} fits several devices: {names}; give one's index")
+    return found[0].index
+
+
+def _unknown(given: str, devices: Sequence[Device]) -> str:
+    if not devices:
+        return (
+            f"no device {given!r}: this machine has no Vulkan device (or no Vulkan driver); "
+            "use 'cpu' or 'auto'"
+        )
+    names = ", ".join(f"{device.index} ({device.name})" for device in devices)
+    return f"no device {given!r}: there are {names}, and 'cpu'; give an index or part of a name"

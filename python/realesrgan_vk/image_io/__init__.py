@@ -1,0 +1,17 @@
+"""Picture files to pixels and back, keeping mode, depth, colour profile and metadata."""
+
+from realesrgan_vk.image_io.formats import Format, format_for
+from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.image_io.read import DEFAULT_MAX_PIXELS, read
+from realesrgan_vk.image_io.write import check_size, encode, write
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Format",
+    "WriteOptions",
+    "check_size",
+    "encode",
+    "format_for",
+    "read",
+    "write",
+]

@@ -1,0 +1,123 @@
+"""The picture formats: how to tell them apart, and what each can hold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+    features,
+)
+
+_NO_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        name: As people write it.
+        suffixes: Of its files, lower case; the first is the usual one.
+        max_side: Longest side it, or its encoder, can hold in pixels.
+        max_bits: Bits a sample can have; 32 is float.
+        alpha: Whether it holds an alpha channel (or a palette with transparency).
+        grey: Whether it holds grey as such.
+        palette: Whether a picture with a palette can keep it.
+        cmyk: Whether it holds CMYK.
+        animation: Whether it holds several frames.
+        profile: Whether it holds an ICC profile.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    max_side: int = _NO_LIMIT
+    max_bits: int = 8
+    alpha: bool = True
+    grey: bool = True
+    palette: bool = False
+    cmyk: bool = False
+    animation: bool = False
+    profile: bool = True
+
+
+PNG = Format("PNG", (".png", ".apng"), max_bits=16, palette=True, animation=True)
+# The standard says 65,535; libjpeg stops at 65,500.
+JPEG = Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), max_side=65500, alpha=False, cmyk=True)
+WEBP = Format("WebP", (".webp",), max_side=16383, grey=False, animation=True)
+TIFF = Format("TIFF", (".tif", ".tiff"), max_bits=32, palette=True, cmyk=True)
+BMP = Format("BMP", (".bmp", ".dib"), alpha=False, palette=True, profile=False)
+GIF = Format("GIF", (".gif",), max_side=65535, palette=True, animation=True, profile=False)
+AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False)
+HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False)
+
+FORMATS = (PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF, HEIC)
+SUFFIXES = frozenset(suffix for known in FORMATS for suffix in known.suffixes)
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def format_for(path: Path) -> Format | None:
+    """The format that a file of this name is written in; None when its suffix says none."""
+    suffix = path.suffix.lower()
+    return next((known for known in FORMATS if suffix in known.suffixes), None)
+
+
+def sniff(header: bytes) -> Format | None:
+    """The format that a file with these first bytes (32 suffice) has, whatever its name."""
+    starts: tuple[tuple[bytes, Format], ...] = (
+        (b"\x89PNG\r\n\x1a\n", PNG),
+        (b"\xff\xd8\xff", JPEG),
+        (b"GIF87a", GIF),
+        (b"GIF89a", GIF),
+        (b"II*\x00", TIFF),
+        (b"MM\x00*", TIFF),
+        (b"II+\x00", TIFF),
+        (b"MM\x00+", TIFF),
+        (b"BM", BMP),
+    )
+    for start, known in starts:
+        if header.startswith(start):
+            return known
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return WEBP
+    if header[4:8] == b"ftyp":
+        if b"avif" in header or b"avis" in header:
+            return AVIF
+        if header[8:12] in _HEIC_BRANDS:
+            return HEIC
+    return None
+
+
+def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:
+    """What opens this format with Pillow; None where what is installed cannot read it.
+
+    The classes are used directly: `Image.open` would apply a size limit that is global to the
+    process, and would try formats that are not meant.
+    """
+    if known is HEIC:
+        try:
+            from pillow_heif import HeifImageFile  # noqa: PLC0415 - an optional dependency
+        except ImportError:
+            return None
+        return HeifImageFile
+    if known is AVIF and not features.check("avif"):
+        return None
+    if known is WEBP and not features.check("webp"):
+        return None
+    classes: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
+        "PNG": PngImagePlugin.PngImageFile,
+        "JPEG": JpegImagePlugin.JpegImageFile,
+        "WebP": WebPImagePlugin.WebPImageFile,
+        "BMP": BmpImagePlugin.BmpImageFile,
+        "GIF": GifImagePlugin.GifImageFile,
+        "AVIF": AvifImagePlugin.AvifImageFile,
+    }
+    return classes.get(known.name)

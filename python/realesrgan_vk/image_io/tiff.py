@@ -1,0 +1,179 @@
+"""TIFF of any depth: decoded by libvips, described by its tags; written here (TIFF 6.0).
+
+Neither Pillow (no 16-bit colour) nor libvips (no EXIF in TIFF) writes all that has to be kept, so
+the strips are compressed here and Pillow's directory writer does the rest.
+"""
+
+import zlib
+from io import BytesIO
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io import color, metadata, pil, vips
+from realesrgan_vk.picture import Frame, Metadata, Mode, Picture, Pixels
+from realesrgan_vk.resample import from_unit, to_unit
+
+MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit
+_STRIP_BYTES = 1 << 18
+_BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
+_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+
+
+class SizeCheck(Protocol):
+    """Raises where a picture is too large to be decoded."""
+
+    def __call__(self, width: int, height: int, *, sample_bytes: int) -> None:
+        """Told the size in pixels, and the bytes of a sample."""
+
+
+def read(data: bytes, check: SizeCheck) -> Picture:
+    """Decode the first page; `check` is told its size before pixels are decoded.
+
+    Raises:
+        ImageError: A sample type or channel count that cannot be used.
+        Exception: Whatever the decoder raises on damaged data.
+    """
+    page = vips.open_tiff(data)
+    check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
+    carried, tags = metadata.of_tiff(data)
+    if page.interpretation in ("lab", "labs"):
+        page = page.colourspace("srgb")
+    samples = vips.pixels_of(page)
+    if samples.dtype == np.float64:
+        samples = samples.astype(np.float32)
+    if samples.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageError(f"{samples.dtype} samples cannot be used, only 8 and 16 bit and float")
+    pages = page.get("n-pages") if page.get_typeof("n-pages") else 1
+    notes = (_PAGES_NOTE.format(pages),) if pages > 1 else ()
+    mode, bits = _stored_as(samples, tags)
+    frame, value_range = _frame(samples, mode, carried, tags)
+    return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
+
+
+def encode(picture: Picture, carried: Metadata) -> bytes:
+    """The first frame as a TIFF file: Deflate, with horizontal differencing for whole numbers.
+
+    Raises:
+        ImageError: More than a TIFF file can hold.
+    """
+    samples, tags = _layout(picture, carried)
+    if samples.nbytes > MAX_BYTES:
+        raise ImageError(
+            f"a TIFF file holds 4 GiB, this picture is {samples.nbytes / 2**30:.1f}; write PNG"
+        )
+    strips, rows = _strips(samples, predict=tags[317] == 2)
+    directory = ImageFileDirectory_v2(b"II*\x00\x08\x00\x00\x00")
+    sizes = [len(strip) for strip in strips]
+    # Pillow adds the place where the directory ends to these.
+    offsets = [int(start) for start in np.cumsum([0, *sizes[:-1]])]
+    for tag, value in (tags | {273: offsets, 278: rows, 279: sizes}).items():
+        directory[tag] = tuple(value) if isinstance(value, list) else value
+    _add_metadata(directory, carried)
+    out = BytesIO()
+    directory.save(out)
+    return out.getvalue() + b"".join(strips)
+
+
+def _stored_as(samples: Pixels, tags: Image.Exif) -> tuple[Mode, int]:
+    bits = samples.dtype.itemsize * 8
+    if tags.get(_BITS, 1) in (1, (1,)):  # 1 is the standard's default
+        return "bilevel", 1
+    photometric = tags.get(_PHOTOMETRIC)
+    if photometric == 3:
+        return "palette", 8
+    if photometric == 5:
+        return "cmyk", bits
+    return ("grey" if samples.shape[2] < 3 else "colour"), bits
+
+
+def _frame(
+    samples: Pixels, mode: Mode, carried: Metadata, tags: Image.Exif
+) -> tuple[Frame, tuple[float, float]]:
+    bands = samples.shape[2]
+    colours = 4 if mode == "cmyk" else 1 if bands < 3 else 3
+    if bands < colours or bands > colours + 1:
+        raise ImageError(f"{bands} channels cannot be used, only grey, RGB (with alpha) and CMYK")
+    pixels = samples[..., :colours]
+    alpha = samples[..., colours] if bands > colours else None
+    if mode == "cmyk":
+        pixels = color.cmyk_to_rgb(pixels, carried.icc)
+    frame, value_range = Frame(pixels, alpha), (0.0, 1.0)
+    if samples.dtype == np.float32:
+        frame, value_range = pil.unit_range(frame)
+        if alpha is not None:
+            alpha = np.clip(np.nan_to_num(alpha), 0, 1)
+    extra = tags.get(_EXTRA_SAMPLES, 0)
+    if alpha is not None and extra in (_ASSOCIATED, (_ASSOCIATED,)):
+        opacity = np.maximum(to_unit(alpha)[..., None], np.float32(1e-6))
+        straight = np.clip(to_unit(frame.pixels) / opacity, 0, 1)
+        return Frame(from_unit(straight, samples.dtype), alpha), value_range
+    return Frame(frame.pixels, alpha), value_range
+
+
+def _layout(picture: Picture, carried: Metadata) -> tuple[Pixels, dict[int, Any]]:
+    """Height x width x samples as stored, and the tags that describe them."""
+    frame = picture.frames[0]
+    tags: dict[int, Any] = {256: frame.width, 257: frame.height, 259: 8, 284: 1, 317: 1}
+    if picture.mode == "bilevel" and frame.alpha is None:
+        packed = np.packbits(pil.bilevel(frame), axis=1)[..., None]
+        return packed, tags | {258: 1, 262: 1, 277: 1}
+    if picture.mode == "palette" and frame.alpha is None:
+        image = pil.palette_image(frame, 8)
+        colours = np.zeros((256, 3), np.uint16)
+        table = np.array(image.getpalette("RGB"), np.uint16).reshape(-1, 3)
+        colours[: len(table)] = table * 257
+        palette = {320: [int(value) for value in colours.T.ravel()]}
+        return np.asarray(image)[..., None], tags | palette | {258: 8, 262: 3, 277: 1}
+    if picture.mode == "cmyk" and frame.alpha is None:
+        samples, photometric = color.rgb_to_cmyk(frame.pixels, carried.icc), 5
+    else:
+        pixels = pil.original_range(frame, picture.value_range)
+        samples = vips.joined(Frame(pixels, frame.alpha))
+        photometric = 1 if frame.pixels.shape[2] == 1 else 2
+    count = samples.shape[2]
+    is_float = samples.dtype == np.float32
+    tags |= {258: [samples.dtype.itemsize * 8] * count, 262: photometric, 277: count}
+    tags |= {339: [3 if is_float else 1] * count, 317: 1 if is_float else 2}
+    if frame.alpha is not None:
+        tags[_EXTRA_SAMPLES] = 2  # unassociated alpha
+    return samples, tags
+
+
+def _strips(samples: Pixels, *, predict: bool) -> tuple[list[bytes], int]:
+    """Compressed strips and the rows of each."""
+    little = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
+    rows = max(1, _STRIP_BYTES // max(1, little[0].nbytes))
+    strips = []
+    for start in range(0, little.shape[0], rows):
+        strip = little[start : start + rows]
+        if predict:
+            differences = strip.copy()
+            differences[:, 1:] -= strip[:, :-1]
+            strip = differences
+        strips.append(zlib.compress(strip.tobytes(), 6))
+    return strips, min(rows, little.shape[0])
+
+
+def _add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
+    if carried.exif is not None:
+        block = Image.Exif()
+        block.load(b"Exif\x00\x00" + carried.exif)
+        for tag in block:
+            if tag not in (_EXIF_IFD, _GPS_IFD) and tag not in directory:
+                directory[tag] = block[tag]
+        for sub in (_EXIF_IFD, _GPS_IFD):
+            if values := block.get_ifd(sub):
+                directory[sub] = dict(values)
+    if carried.dpi is not None:
+        directory[282], directory[283], directory[296] = carried.dpi[0], carried.dpi[1], 2
+    if carried.xmp is not None:
+        directory[700] = carried.xmp
+        directory.tagtype[700] = 1
+    if carried.icc is not None:
+        directory[34675] = carried.icc
+        directory.tagtype[34675] = 7

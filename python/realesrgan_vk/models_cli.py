@@ -1,0 +1,73 @@
+"""`realesrgan-vk models`: list networks, add one's own, pull published ones."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+
+from realesrgan_vk.add_models import add_models
+from realesrgan_vk.download import Progress
+from realesrgan_vk.models import list_models
+from realesrgan_vk.own_models import own_models_folder
+from realesrgan_vk.pull import PUBLISHED, pull_model
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    """List the networks that --model can name; add and pull more."""
+    if context.invoked_subcommand is not None:
+        return
+    known = list_models()
+    if as_json:
+        rows = [
+            {
+                "name": model.name,
+                "scale": model.scale,
+                "channels": model.channels,
+                "architecture": model.architecture,
+                "licence": model.licence,
+                "origin": model.origin,
+                "param": str(model.param),
+                "bin": str(model.bin),
+                "installed": model.param.is_file() and model.bin.is_file(),
+            }
+            for model in known
+        ]
+        click.echo(json.dumps(rows))
+        return
+    width = max(len(model.name) for model in known)
+    for model in known:
+        about = model.architecture or str(model.param)
+        missing = "" if model.bin.is_file() else "  (files are missing)"
+        click.echo(f"{model.name:{width}}  x{model.scale}  {about}{missing}")
+
+
+@models.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER_OR_FILE")
+def add(source: Path) -> None:
+    """Install a network for --model NAME: a folder of realesrgan-export, or a .param file."""
+    for name in add_models(source):
+        click.echo(f"added {name} to {own_models_folder()}")
+
+
+@models.command(epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}.")
+@click.argument("name")
+@click.option("--sha256", help="The file's hash, where none is recorded.")
+def pull(name: str, sha256: str | None) -> None:
+    """Fetch a published checkpoint, export it and install it (needs realesrgan-export)."""
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
+
+        def progress(file: str) -> Progress:
+            task = bars.add_task(file, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        for added in pull_model(name, sha256, progress):
+            click.echo(f"added {added} to {own_models_folder()}")

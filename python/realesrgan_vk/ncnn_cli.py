@@ -1,0 +1,207 @@
+"""`realesrgan-ncnn-vulkan` and `upscayl-bin`: the original's flags, output and exit codes.
+
+The options are read with `getopt`, as the original reads them, so that every spelling it accepts
+(`-s2`, `-g -1`, options after paths) is accepted here.
+"""
+
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from realesrgan_vk._core import CPU_DEVICE
+from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.devices import find_device, list_devices
+from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
+from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
+from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
+from realesrgan_vk.models import Model, find_model, list_models, model_at
+from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
+from realesrgan_vk.picture import Picture
+from realesrgan_vk.processors import usable_cores
+from realesrgan_vk.request import Request
+from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.upscaler import Upscaler
+
+EXIT_SOME_FAILED = 1
+EXIT_BAD_ARGUMENT = 255
+EXIT_INTERRUPTED = 130
+_DEFAULT_FOLDER = "models"
+_ANIME_VIDEO = "realesr-animevideov3"
+
+
+def main(arguments: list[str] | None = None, program: str | None = None) -> None:
+    """Run the executable; ends the process with its exit code."""
+    warnings.simplefilter("ignore")  # callers read stderr: a library's remarks would mislead them
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    name = Path(program or sys.argv[0]).name.removesuffix(".exe")
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _run(parse(given, upscayl=name.startswith("upscayl")), Path(sys.argv[0]))
+    except BadArgument as error:
+        _say(str(error) if str(error) else usage(name))
+        code = EXIT_BAD_ARGUMENT
+    except (RealesrganError, ValueError, TypeError) as error:
+        _say(f"Error: {error}")
+        code = EXIT_BAD_ARGUMENT
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+def _run(options: Options, executable: Path) -> int:
+    if options.help:
+        _say(usage(executable.name))
+        return 0
+    jobs = _jobs(options)
+    devices = _devices(options)
+    model = _model(options, executable)
+    upscalers = _upscalers(options, model, devices, len(jobs))
+    target = options.size or TargetSize(scale=options.scale)
+    progress = _Progress(verbose=options.verbose)
+    settings = BatchOptions(
+        request=Request(target, kernel=options.kernel),
+        write=_write_options(options),
+        skip_existing=options.skip_existing,
+        load_threads=options.load_threads,
+        save_threads=options.save_threads,
+        max_pixels=None if options.max_pixels == 0 else options.max_pixels,
+        retarget=_keep_alpha,
+    )
+    summary = Batch(upscalers, settings, progress.event).run(jobs)
+    return EXIT_SOME_FAILED if summary.failed else 0
+
+
+def _jobs(options: Options) -> list[Job]:
+    source, output = Path(options.input), Path(options.output)
+    if source.is_dir():
+        if output.is_file() or (not output.exists() and format_for(output)):
+            raise BadArgument(
+                "inputpath and outputpath must be either file or directory at the same time"
+            )
+        sources = find_sources([options.input], recursive=options.recursive)
+        naming = Naming(suffix=f".{options.format or 'png'}")
+        # As in the original a result may take its source's place: it is read whole before.
+        jobs = plan_jobs(sources, output, naming, replace_sources=True)
+        output.mkdir(parents=True, exist_ok=True)
+        return jobs
+    if output.is_dir():
+        raise BadArgument(
+            "inputpath and outputpath must be either file or directory at the same time"
+        )
+    known = format_for(output)
+    if known is None and output.suffix:
+        raise BadArgument(f"invalid outputpath extension type {output.suffix}")
+    if known is None:
+        known = format_for(Path(f"_.{options.format or 'png'}")) or PNG
+    if not output.parent.is_dir():
+        raise BadArgument(f"invalid outputpath: folder {output.parent} does not exist")
+    return [Job(source, output, known)]
+
+
+def _devices(options: Options) -> list[int]:
+    known = list_devices()
+    try:
+        found = [find_device(device, known) for device in options.devices]
+    except DeviceError as error:
+        raise BadArgument(f"invalid gpu device: {error}") from error
+    if found == [CPU_DEVICE] and "auto" in options.devices:
+        _say("no GPU with Vulkan was found, the CPU is used")
+    return found
+
+
+def _model(options: Options, executable: Path) -> Model:
+    """The files that the original would open; the official ones where it has no folder of them."""
+    name = options.model_name
+    if name == _ANIME_VIDEO:
+        scale = options.scale or 4
+        name = f"{name}-x{scale if scale in (2, 3, 4) else 4}"
+    given = Path(options.model_folder or _DEFAULT_FOLDER)
+    folders = [given] if given.is_absolute() else [given, executable.resolve().parent / given]
+    for folder in folders:
+        for stem in (name, options.model_name):
+            if (folder / f"{stem}.param").is_file():
+                return model_at(folder / f"{stem}.param")
+    official = [known.name for known in list_models()]
+    if given == Path(_DEFAULT_FOLDER) and name in official:
+        return find_model(name)
+    raise ModelError(f"model file {given / (name + '.param')} does not exist")
+
+
+def _upscalers(options: Options, model: Model, devices: list[int], pictures: int) -> list[Upscaler]:
+    upscalers = []
+    for position, device in enumerate(devices):
+        at_once = options.work_threads[position] if options.work_threads else 2
+        at_once = min(at_once, pictures)
+        threads = None
+        if device == CPU_DEVICE and at_once > 1:
+            threads = max(1, usable_cores() // at_once)
+        tile = options.tiles[position] if options.tiles else 0
+        upscaler = Upscaler(
+            model.param,
+            device="cpu" if device == CPU_DEVICE else device,
+            tile=tile or "auto",
+            tta=options.tta,
+            threads=threads,
+        )
+        upscalers += [upscaler] * at_once
+    return upscalers
+
+
+def _write_options(options: Options) -> WriteOptions:
+    quality = 95 if options.compression is None else max(1, 100 - options.compression)
+    png = 6 if options.compression is None else min(9, options.compression // 10)
+    return WriteOptions(quality=quality, compression=png, strip=options.strip)
+
+
+def _keep_alpha(job: Job, picture: Picture) -> Job:
+    """A picture with alpha that is asked for as JPEG is written as NAME.jpg.png."""
+    if not picture.has_alpha or job.known.alpha or job.target.suffix.lower() not in SUFFIXES:
+        return job
+    target = job.target.with_name(job.target.name + PNG.suffixes[0])
+    _say(f"image {job.source} has alpha channel ! {job.source} will output {target}")
+    return Job(job.source, target, PNG)
+
+
+class _Progress:
+    """Percentages on stderr: from 0.00% on, and 100.00% when the file is there."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._last: dict[Path, str] = {}
+
+    def event(self, event: Event) -> None:
+        job = event.job
+        if event.kind == "progress":
+            # The last percent is the encoding's and the writing's.
+            line = f"{min(event.share * 100, 99.99):.2f}%"
+            if line != self._last.get(job.source):
+                self._last[job.source] = line
+                _say(line)
+            return
+        self._last.pop(job.source, None)
+        if event.kind == "failed":
+            what = {"decode": "decode image", "encode": "encode image"}.get(
+                event.stage or "", "process image"
+            )
+            name = job.target if event.stage == "encode" else job.source
+            _say(f"{what} {name} failed: {event.error}")
+        if event.kind == "done":
+            _say("100.00%")
+            if self._verbose:
+                for note in event.notes:
+                    _say(f"note: {note}")
+                _say(f"{job.source} -> {job.target} done")
+
+
+def _say(line: str) -> None:
+    # One write a line, and never an exception because a name has no place in the locale.
+    encoding = sys.stderr.encoding or "utf-8"
+    printable = (line + "\n").encode(encoding, "backslashreplace").decode(encoding)
+    sys.stderr.write(printable)
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

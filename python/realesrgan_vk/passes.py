@@ -1,0 +1,136 @@
+"""Runs the network as often as a size needs, then resamples once to that size."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from realesrgan_vk import _core
+from realesrgan_vk.errors import OutOfMemoryError
+from realesrgan_vk.picture import Pixels
+from realesrgan_vk.resample import Filter, Light, resize
+
+Progress = Callable[[float], object]
+"""Told the finished share, 0..1, never decreasing. What it raises stops the run."""
+
+
+class Steps:
+    """One progress over several runs of the network, weighted by their input pixels."""
+
+    def __init__(self, total: float, progress: Progress | None) -> None:
+        """`total`: the work of all runs together."""
+        self._total = max(total, 1.0)
+        self._done = 0.0
+        self._progress = progress
+
+    def step(self, work: float) -> Progress | None:
+        """The progress of the next run, which is this much of the total."""
+        start, self._done = self._done, self._done + work
+        progress, total = self._progress, self._total
+        if progress is None:
+            return None
+        return lambda share: progress(min(1.0, (start + share * work) / total))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How often the network runs to reach a size, and the size to resample to afterwards."""
+
+    width: int
+    height: int
+    runs: int
+    scale: int
+    target: tuple[int, int]
+
+    @staticmethod
+    def to(width: int, height: int, target: tuple[int, int], scale: int) -> "Plan":
+        """Enough runs that the last result is no smaller than the target; at least one."""
+        runs = 1
+        while scale > 1 and (width * scale**runs < target[0] or height * scale**runs < target[1]):
+            runs += 1
+        return Plan(width, height, runs, scale, target)
+
+    @property
+    def work(self) -> int:
+        """Input pixels of all runs together."""
+        area = self.width * self.height
+        return sum(area * self.scale ** (2 * run) for run in range(self.runs))
+
+
+def upscale_planes(
+    core: _core.Upscaler,
+    pixels: Pixels,
+    plan: Plan,
+    steps: Steps,
+    *,
+    light: Light,
+    kernel: Filter,
+) -> Pixels:
+    """Upscale height x width x 1 or 3 pixels to the plan's target, of the same type.
+
+    Raises:
+        OutOfMemoryError: The result cannot fit this machine's memory.
+    """
+    scale = core.network.scale
+    _check_memory(plan, pixels)
+    for _ in range(plan.runs):
+        work = pixels.shape[0] * pixels.shape[1]
+        pixels = _run(core, pixels, scale, steps.step(work))
+    return resize(pixels, plan.target, light, kernel)
+
+
+def _run(core: _core.Upscaler, pixels: Pixels, scale: int, progress: Progress | None) -> Pixels:
+    height, width, channels = pixels.shape
+    wanted = core.network.input_channels
+    out_shape = (height * scale, width * scale, core.network.output_channels)
+    if channels == wanted:
+        out = np.empty(out_shape, pixels.dtype)
+        core.run(pixels, out, progress)
+        return out
+    if channels == 1:  # a grey picture, or alpha, through a colour network
+        out = np.empty(out_shape, pixels.dtype)
+        core.run(np.broadcast_to(pixels, (height, width, wanted)), out, progress)
+        return _mean_of_channels(out)
+    planes = []  # colour through a grey network
+    for channel in range(channels):
+        out = np.empty(out_shape, pixels.dtype)
+        core.run(pixels[..., channel : channel + 1], out, _part(progress, channel, channels))
+        planes.append(out)
+    return np.concatenate(planes, axis=2)
+
+
+def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
+    return None if progress is None else lambda share: progress((index + share) / count)
+
+
+def _mean_of_channels(out: Pixels) -> Pixels:
+    mean: Pixels = out.sum(axis=2, keepdims=True, dtype=np.float32)
+    mean /= out.shape[2]
+    if out.dtype == np.float32:
+        return mean
+    np.rint(mean, out=mean)
+    rounded: Pixels = mean.astype(out.dtype)
+    return rounded
+
+
+def _check_memory(plan: Plan, pixels: Pixels) -> None:
+    """Refuse what can never fit, rather than let the system end the process."""
+    grown = plan.scale**plan.runs
+    last_run = plan.width * grown * plan.height * grown
+    needed = (last_run + plan.target[0] * plan.target[1]) * pixels.shape[2] * pixels.itemsize
+    installed = _installed_memory()
+    if installed is not None and needed > installed:
+        raise OutOfMemoryError(
+            f"a result of {plan.target[0]} x {plan.target[1]} pixels needs "
+            f"{needed / 2**30:.1f} GiB, this machine has {installed / 2**30:.1f}; "
+            "ask for a smaller size"
+        )
+
+
+def _installed_memory() -> int | None:
+    """Bytes of memory this machine has; None where Python cannot tell (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -1,0 +1,72 @@
+"""Which upscalers work on a batch: a list with an entry for each thread that upscales."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from realesrgan_vk._core import CPU_DEVICE
+from realesrgan_vk.devices import find_device, list_devices
+from realesrgan_vk.request import Precision
+from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
+
+# Each picture in work costs a CPU run's memory, so more cores join in on fewer pictures.
+_MOST_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the upscalers of a batch have in common; the arguments of `Upscaler`."""
+
+    model: str | os.PathLike[str] = DEFAULT_MODEL
+    precision: Precision = "auto"
+    tile: int | Literal["auto", "whole"] = "auto"
+    tta: bool = False
+    denoise: float | None = None
+    threads: int | None = None
+    memory_limit: int | str | None = None
+
+
+def load_processors(
+    settings: Settings, devices: Sequence[str | int], *, pictures: int
+) -> list[Upscaler]:
+    """One upscaler a device, repeated for each picture that it works on at a time.
+
+    On the CPU several pictures at a time with fewer threads each are faster than one with all:
+    small pictures do not keep many threads busy.
+
+    Raises:
+        ModelError: As `Upscaler`.
+        DeviceError: As `Upscaler`, or a device is named twice.
+        ValueError: As `Upscaler`.
+    """
+    known = list_devices()
+    indexes = list(dict.fromkeys(find_device(device, known) for device in devices))
+    processors: list[Upscaler] = []
+    for index in indexes:
+        at_once, threads = 1, settings.threads
+        if index == CPU_DEVICE:
+            cores = usable_cores()
+            at_once = max(1, min(cores, pictures, _MOST_AT_ONCE))
+            if at_once > 1:
+                threads = threads or max(1, cores // at_once)
+        upscaler = Upscaler(
+            settings.model,
+            device=index if index != CPU_DEVICE else "cpu",
+            # One device of several may lack what was asked of all; its error says so.
+            precision=settings.precision,
+            tile=settings.tile,
+            tta=settings.tta,
+            denoise=settings.denoise,
+            threads=threads,
+            memory_limit=settings.memory_limit,
+        )
+        processors += [upscaler] * at_once
+    return processors
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,66 @@
+"""What a caller can ask to be made of a picture."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict, get_args
+
+from realesrgan_vk.passes import Progress
+from realesrgan_vk.resample import FILTERS, LIGHTS, Filter, Light
+from realesrgan_vk.sizes import TargetSize
+
+AlphaMethod = Literal["network", "lanczos"]
+Precision = Literal["auto", "fp32", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to make of a picture.
+
+    Attributes:
+        size: The size asked for.
+        alpha: What upscales an alpha channel.
+        light: Whether the final resampling averages encoded values or linear light.
+        kernel: The filter of the final resampling.
+
+    Raises:
+        ValueError: A value that is not one of the possible ones.
+    """
+
+    size: TargetSize = field(default_factory=TargetSize)
+    alpha: AlphaMethod = "network"
+    light: Light = "gamma"
+    kernel: Filter = "lanczos"
+
+    def __post_init__(self) -> None:
+        _one_of("alpha", self.alpha, get_args(AlphaMethod))
+        _one_of("light", self.light, LIGHTS)
+        _one_of("kernel", self.kernel, FILTERS)
+
+
+class UpscaleOptions(TypedDict, total=False):
+    """The keywords of `Upscaler.upscale`, which describes them."""
+
+    scale: float | None
+    width: int | None
+    height: int | None
+    long_edge: int | None
+    alpha: AlphaMethod
+    light: Light
+    max_pixels: int | None
+    progress: Progress | None
+
+
+class CallOptions(UpscaleOptions, total=False):
+    """The keywords of `realesrgan_vk.upscale`: those of `Upscaler`, then of its method."""
+
+    model: str | os.PathLike[str]
+    device: str | int
+    precision: Precision
+    tile: int | Literal["auto", "whole"]
+    tta: bool
+    denoise: float | None
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

@@ -1,0 +1,58 @@
+"""Remembers which files were found to have which hash, so that each is read for it only once."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+class VerifiedFiles:
+    """SHA-256 of files, kept in the user's cache under path, size and modification time.
+
+    A cache that cannot be read or written only costs time: the hash is then computed again.
+    """
+
+    def __init__(self, store: Path | None = None) -> None:
+        """`store`: the file to remember in; by default one in the user's cache folder."""
+        self._store = store or user_cache_path("realesrgan-vk") / "verified.json"
+
+    def matches(self, path: Path, sha256: str) -> bool:
+        """Whether the file has this hash (hexadecimal).
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        status = path.stat()
+        known = self._load()
+        state = [status.st_size, status.st_mtime_ns]
+        remembered = known.get(str(path.resolve()))
+        if isinstance(remembered, list) and remembered == [*state, sha256]:
+            return True
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != sha256:
+            return False
+        known[str(path.resolve())] = [*state, sha256]
+        self._save(known)
+        return True
+
+    def _load(self) -> dict[str, object]:
+        try:
+            known = json.loads(self._store.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _save(self, known: dict[str, object]) -> None:
+        with contextlib.suppress(OSError):
+            self._store.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self._store.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(known, file)
+            Path(temporary).replace(self._store)

@@ -1,0 +1,135 @@
+"""Feeds damaged pictures to `image_io` in a process of its own, with limited memory.
+
+Run by `test_hostile.py`, and by hand for longer: `python tests/fuzz_image_io.py EXAMPLES`.
+Ends with the slowest decoding in seconds and the peak memory in MiB, or with a traceback.
+"""
+
+import json
+import resource
+import struct
+import sys
+import time
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io import encode, formats
+from realesrgan_vk.image_io.read import decode
+from realesrgan_vk.picture import Frame, Metadata, Picture
+
+ADDRESS_SPACE = 3 << 30  # bytes; libraries and thread stacks count as well
+EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+
+
+def seeds() -> list[bytes]:
+    """A small valid file of every format and of the modes with code of their own."""
+    rng = np.random.default_rng(0)
+    rgba = rng.integers(0, 256, (12, 14, 4), dtype=np.uint8)
+    carried = Metadata(exif=_exif(), xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    colour = Picture((Frame(rgba[..., :3], rgba[..., 3]),), "colour", 8, carried)
+    frames = tuple(Frame(np.roll(rgba[..., :3], i, 0), rgba[..., 3], 50) for i in range(3))
+    moving = Picture(frames, "colour", 8, carried, plays=2)
+    deep = Picture((Frame(rgba[..., :3].astype(np.uint16) * 257),), "colour", 16, carried)
+    palette = Picture(colour.frames, "palette", 4, carried)
+    cmyk = Picture((Frame(rgba[..., :3]),), "cmyk", 8, carried)
+    narrow = Picture((Frame(rgba[..., :1]),), "bilevel", 1, carried)
+    files = [encode(colour, known)[0] for known in formats.FORMATS]
+    files += [encode(moving, known)[0] for known in (formats.PNG, formats.GIF, formats.WEBP)]
+    files += [encode(each, formats.PNG)[0] for each in (deep, palette, narrow)]
+    files += [encode(each, formats.TIFF)[0] for each in (deep, palette, cmyk, narrow)]
+    files += [encode(each, formats.BMP)[0] for each in (palette, narrow)]
+    files += [encode(cmyk, formats.JPEG)[0]]
+    return files
+
+
+def _exif() -> bytes:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0112] = "Maker", 6
+    tags.get_ifd(0x8769)[0xA002] = 14
+    return tags.tobytes().removeprefix(b"Exif\0\0")
+
+
+def with_checksums(data: bytes) -> bytes:
+    """A PNG file whose checksums are right again, so that its damage reaches the decoder."""
+    out, position = bytearray(data), 8
+    while position + 12 <= len(out):
+        (size,) = struct.unpack_from(">I", out, position)
+        end = position + 8 + size
+        if end + 4 > len(out):
+            break
+        struct.pack_into(">I", out, end, zlib.crc32(out[position + 4 : end]))
+        position = end + 4
+    return bytes(out)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, files: list[bytes]) -> bytes:
+    """A file with bytes changed, numbers made extreme, parts cut out, doubled or exchanged."""
+    data = bytearray(draw(st.sampled_from(files)))
+    for _ in range(draw(st.integers(1, 3))):
+        # Headers are where it matters most.
+        near = draw(st.booleans())
+        at = draw(st.integers(0, max(0, min(len(data), 80 if near else len(data)) - 1)))
+        kind = draw(st.integers(0, 4))
+        if kind == 0:
+            data[at : at + 1] = bytes([draw(st.integers(0, 255))])
+        elif kind == 1:
+            layout = draw(st.sampled_from(["<I", ">I", "<H", ">H"]))
+            top = 0xFFFF if layout[1] == "H" else 0xFFFFFFFF
+            number = struct.pack(layout, draw(st.sampled_from(EXTREMES)) & top)
+            data[at : at + len(number)] = number
+        elif kind == 2:
+            del data[at:]
+        elif kind == 3:
+            length = draw(st.integers(1, 64))
+            data[at:at] = data[at : at + length]
+        else:
+            del data[at : at + draw(st.integers(1, 64))]
+    fixed = data[:4] == b"\x89PNG" and draw(st.booleans())
+    return with_checksums(bytes(data)) if fixed else bytes(data)
+
+
+def main(examples: int) -> None:
+    """Decode damaged files; anything but a picture or an `ImageError` is a fault."""
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    slowest, decoded, refused = 0.0, 0, 0
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(damaged(seeds()))
+    def check(data: bytes) -> None:
+        nonlocal slowest, decoded, refused
+        started = time.perf_counter()
+        try:
+            picture = decode(data)
+            decoded += 1
+            for frame in picture.frames:
+                assert frame.pixels.ndim == 3
+                assert frame.pixels.shape[2] in (1, 3)
+                assert frame.alpha is None or frame.alpha.shape == frame.pixels.shape[:2]
+        except ImageError:
+            refused += 1
+        slowest = max(slowest, time.perf_counter() - started)
+
+    check()
+    # Not ru_maxrss: across exec that keeps what the parent process had.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    report = {"slowest": slowest, "peak_mib": peak, "decoded": decoded, "refused": refused}
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,64 @@
+"""Transparency: no fringes, and no work where there is nothing to do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from realesrgan_vk import Upscaler
+from realesrgan_vk.alpha import bleed
+
+Photo = Callable[..., NDArray[np.uint8]]
+WIDTH, HEIGHT = 24, 16
+
+
+@pytest.mark.parametrize("method", ["network", "lanczos"])
+def test_no_fringe_where_a_picture_is_transparent(fast: Upscaler, method: str) -> None:
+    """An orange disc whose invisible surroundings are black, laid on magenta."""
+    y, x = np.mgrid[-16:16, -16:16] + 0.5
+    coverage = np.clip(10.5 - np.hypot(x, y), 0, 1)
+    orange, magenta = np.array([255.0, 150, 0]), np.array([255.0, 0, 255])
+    image = np.zeros((32, 32, 4), np.uint8)
+    image[coverage > 0, :3] = orange.astype(np.uint8)
+    image[..., 3] = np.rint(coverage * 255)
+    out = fast.upscale(image, alpha=method).astype(np.float64)  # type: ignore[call-overload]
+    alpha = out[..., 3:] / 255
+    shown = out[..., :3] * alpha + magenta * (1 - alpha)
+    # Between orange and magenta every mixture has full red; black would take it away.
+    assert shown[..., 0].min() > 240
+    ideal = orange * alpha + magenta * (1 - alpha)
+    assert np.abs(shown - ideal).max() < 16
+    naive = fast.upscale(np.ascontiguousarray(image[..., :3])).astype(np.float64)
+    fringe = naive * alpha + magenta * (1 - alpha)
+    assert fringe[..., 0].min() < 225, "otherwise nothing was tested"
+
+
+def test_opaque_and_constant_alpha_costs_no_network_run(photo: Photo, fast: Upscaler) -> None:
+    rgb = photo(WIDTH, HEIGHT)
+    counts = []
+    for alpha in (np.full((HEIGHT, WIDTH), 255), np.full((HEIGHT, WIDTH), 77), rgb[..., 0]):
+        calls: list[float] = []
+        out = fast.upscale(np.dstack([rgb, alpha.astype(np.uint8)]), progress=calls.append)
+        counts.append(len(calls))
+        if alpha is not rgb[..., 0] and counts[-1] == counts[0]:
+            assert (out[..., 3] == alpha[0, 0]).all()
+    assert counts[0] == counts[1] < counts[2]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 3), (33, 47)])
+def test_bleeding_changes_invisible_pixels_only(size: tuple[int, int], dtype: type) -> None:
+    rng = np.random.default_rng(3)
+    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    pixels: NDArray[Any] = (rng.random((*size, 3)) * top).astype(dtype)
+    alpha: NDArray[Any] = np.where(rng.random(size) < 0.3, rng.random(size) * top, 0).astype(dtype)
+    alpha.flat[0] = top
+    before = pixels.copy()
+    out = bleed(pixels, alpha)
+    assert np.array_equal(pixels, before), "the caller's array is not changed"
+    assert np.array_equal(out[alpha > 0], pixels[alpha > 0])
+    visible = pixels[alpha > 0]
+    assert (out >= visible.min(axis=0)).all()
+    assert (out <= visible.max(axis=0)).all()

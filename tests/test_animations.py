@@ -1,0 +1,71 @@
+"""Animations: every frame, how long it is shown, how often it all runs."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+from realesrgan_vk import Upscaler, image_io
+from realesrgan_vk.request import Request
+
+Photo = Callable[..., NDArray[np.uint8]]
+WIDTH, HEIGHT = 24, 20
+
+
+def saved(image: Image.Image, name: str, **options: object) -> bytes:
+    """The bytes of an animation that Pillow writes."""
+    out = BytesIO()
+    image.save(out, name, save_all=True, **options)
+    return out.getvalue()
+
+
+def upscaled(fast: Upscaler, source: bytes, path: Path) -> None:
+    before = path.with_name("source" + path.suffix)
+    before.write_bytes(source)
+    image_io.write(fast.upscale_picture(image_io.read(before), Request()), path)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_animations_keep_frames_durations_and_loops(
+    photo: Photo, fast: Upscaler, tmp_path: Path, suffix: str
+) -> None:
+    rgb = photo(WIDTH, HEIGHT)
+    colours = [Image.fromarray(np.roll(rgb, 3 * index, axis=1)) for index in range(4)]
+    name, durations = {"gif": "GIF", "png": "PNG", "webp": "WEBP"}[suffix], [40, 120, 70, 200]
+    extra: dict[str, object] = {"lossless": True} if suffix == "webp" else {"disposal": 1}
+    later: dict[str, object] = {"append_images": colours[1:], "duration": durations, "loop": 3}
+    source = saved(colours[0], name, **later, **extra)
+    path = tmp_path / f"out.{suffix}"
+    upscaled(fast, source, path)
+    with Image.open(path) as out, Image.open(BytesIO(source)) as before:
+        assert (getattr(out, "n_frames", 1), out.size) == (4, (4 * WIDTH, 4 * HEIGHT))
+        assert out.info["loop"] == before.info["loop"] == 3
+        told = []
+        for after, frame in zip(
+            ImageSequence.Iterator(out), ImageSequence.Iterator(before), strict=True
+        ):
+            after.load()
+            told.append(after.info["duration"])
+            expected = fast.upscale(np.asarray(frame.convert("RGB")))
+            assert np.abs(np.asarray(after.convert("RGB")).astype(int) - expected).mean() < 8
+        assert told == durations
+
+
+def test_gif_disposal_is_flattened(fast: Upscaler, tmp_path: Path) -> None:
+    """A small patch drawn over a background, then removed again."""
+    first = Image.new("RGBA", (16, 16), (200, 30, 30, 255))
+    patch = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
+    patch.paste((30, 200, 30, 255), (4, 4, 12, 12))
+    source = saved(first, "GIF", append_images=[patch, first], duration=100, disposal=[1, 3, 1])
+    path = tmp_path / "out.gif"
+    upscaled(fast, source, path)
+    with Image.open(path) as out:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(out)]
+    assert len(frames) == 3
+    assert np.abs(frames[1][32, 32].astype(int) - (30, 200, 30)).max() < 30, "the patch"
+    assert np.abs(frames[1][4, 4].astype(int) - (200, 30, 30)).max() < 30, "around it"
+    assert np.abs(frames[2][32, 32].astype(int) - (200, 30, 30)).max() < 30, "it is gone"

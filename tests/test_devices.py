@@ -1,0 +1,79 @@
+"""Which device the words mean."""
+
+from dataclasses import dataclass
+
+import pytest
+
+import realesrgan_vk
+from realesrgan_vk.devices import find_device
+
+
+@dataclass(frozen=True)
+class Fake:
+    index: int
+    name: str
+    type: str
+
+
+SOFTWARE = Fake(0, "llvmpipe (LLVM 15)", "cpu")
+INTEGRATED = Fake(1, "Intel UHD 630", "integrated")
+DISCRETE = Fake(2, "NVIDIA RTX 4070", "discrete")
+SECOND = Fake(3, "NVIDIA RTX 3060", "discrete")
+ALL = [SOFTWARE, INTEGRATED, DISCRETE, SECOND]
+
+
+@pytest.mark.parametrize(
+    ("devices", "index"),
+    [
+        (ALL, 2),
+        ([SOFTWARE, INTEGRATED], 1),
+        ([Fake(0, "vGPU", "virtual"), INTEGRATED], 1),
+        ([Fake(0, "vGPU", "virtual")], 0),
+        ([SOFTWARE], -1),
+        ([], -1),
+    ],
+)
+def test_auto_prefers_discrete_then_integrated_and_never_software(
+    devices: list[Fake], index: int
+) -> None:
+    assert find_device("auto", devices) == index
+
+
+@pytest.mark.parametrize(
+    ("device", "index"),
+    [
+        ("cpu", -1),
+        ("CPU", -1),
+        (-1, -1),
+        (0, 0),
+        ("2", 2),
+        ("vulkan:0", 0),
+        ("Vulkan:3", 3),
+        ("uhd", 1),
+        ("llvm", 0),
+        ("rtx 3060", 3),
+    ],
+)
+def test_a_device_by_index_or_part_of_its_name(device: str | int, index: int) -> None:
+    assert find_device(device, ALL) == index
+
+
+@pytest.mark.parametrize("device", [4, -2, "vulkan:9", "radeon", "", "vulkan:"])
+def test_an_unknown_device_is_an_error_that_names_those_there_are(device: str | int) -> None:
+    with pytest.raises(realesrgan_vk.DeviceError, match=r"no device .*1 \(Intel UHD 630\)"):
+        find_device(device, ALL)
+    with pytest.raises(realesrgan_vk.DeviceError, match=r"no Vulkan device.*use 'cpu'"):
+        find_device(device, [])
+
+
+def test_a_name_that_fits_two_devices_asks_for_an_index() -> None:
+    with pytest.raises(realesrgan_vk.DeviceError, match=r"fits several devices: 2 .*, 3 "):
+        find_device("nvidia", ALL)
+    twins = [DISCRETE, Fake(5, DISCRETE.name, "discrete")]
+    assert find_device("nvidia", twins) == 2
+
+
+def test_other_types_are_refused() -> None:
+    for wrong in (None, 1.0, True):
+        with pytest.raises(TypeError, match="device must be a name or an index"):
+            find_device(wrong, ALL)  # type: ignore[arg-type]

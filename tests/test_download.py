@@ -1,0 +1,144 @@
+"""`models pull`'s client against a local server: whole, resumed, checked, or nothing."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from realesrgan_vk import ModelError
+from realesrgan_vk.download import download
+from realesrgan_vk.pull import PUBLISHED, find_published, pull_model
+
+CONTENT = bytes(range(256)) * 4096
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    ranges: ClassVar[list[str | None]] = []
+    paths: ClassVar[list[str]] = []
+    break_after: ClassVar[list[int]] = []
+    ignore_ranges: ClassVar[bool] = False
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.ranges.append(wanted)
+        self.paths.append(self.path)
+        if "missing" in self.path:
+            self.send_error(404)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        start = 0 if self.ignore_ranges else start
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        end = start + self.break_after.pop(0) if self.break_after else len(CONTENT)
+        self.wfile.write(CONTENT[start:end])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    _Handler.ranges, _Handler.paths, _Handler.break_after = [], [], []
+    _Handler.ignore_ranges = False
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+def test_a_whole_file_is_fetched_once(server: str, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    target = tmp_path / "cache" / "net.pth"
+    download(f"{server}/net.pth", target, DIGEST.upper(), lambda *now: seen.append(now))
+    download(f"{server}/net.pth", target, DIGEST)
+    assert target.read_bytes() == CONTENT
+    assert _Handler.ranges == [None]
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert [path.name for path in target.parent.iterdir()] == ["net.pth"]
+
+
+def test_a_broken_connection_is_continued(server: str, tmp_path: Path) -> None:
+    _Handler.break_after = [300_000, 400_000]
+    download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT
+    assert _Handler.ranges == [None, "bytes=300000-", "bytes=700000-"]
+
+
+def test_a_later_call_continues(server: str, tmp_path: Path) -> None:
+    _Handler.break_after = [100_000, 50, 50]
+    target = tmp_path / "net.pth"
+    with pytest.raises(ModelError, match="100100 bytes are kept and continued next time"):
+        download(f"{server}/net.pth", target, DIGEST)
+    assert not target.exists()
+    download(f"{server}/net.pth", target, DIGEST)
+    assert target.read_bytes() == CONTENT
+    assert _Handler.ranges[-1] == "bytes=100100-"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_server_without_ranges_starts_over(server: str, tmp_path: Path) -> None:
+    _Handler.break_after, _Handler.ignore_ranges = [1000], True
+    download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT
+
+
+def test_another_hash_is_not_kept(server: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"has the SHA-256 {DIGEST} instead of 0{{64}}"):
+        download(f"{server}/net.pth", tmp_path / "net.pth", "0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file(server: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="HTTP 404"):
+        download(f"{server}/missing.pth", tmp_path / "net.pth", DIGEST)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("server")
+def test_offline_is_one_line_and_no_file(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = closed.getsockname()[1]
+    with pytest.raises(ModelError, match="cannot be fetched") as caught:
+        download(f"http://127.0.0.1:{free}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert "\n" not in str(caught.value)
+    assert "proxy" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_proxy_of_the_environment_is_used(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server)
+    download("http://elsewhere.invalid/net.pth", tmp_path / "net.pth", DIGEST)
+    assert _Handler.paths == ["http://elsewhere.invalid/net.pth"]
+
+
+def test_names_and_hashes_of_published_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_published("RealESRGAN_x2plus.pth").name == "realesrgan-x2plus"
+    assert find_published("realesr-general-x4v3").twin == "realesr-general-wdn-x4v3"
+    assert all(len(item.sha256) in (0, 64) for item in PUBLISHED)
+    with pytest.raises(ModelError, match="x9 cannot be pulled; what can is realesrgan-x2plus"):
+        pull_model("x9")
+    with pytest.raises(ModelError, match="give it with --sha256"):
+        pull_model("RealESRNet_x4plus")
+    with pytest.raises(ModelError, match="64 hexadecimal digits"):
+        pull_model("RealESRNet_x4plus", "abc")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="pip install realesrgan-export"):
+        pull_model("realesrgan-x2plus")

@@ -1,0 +1,114 @@
+"""The manifest against its files, a user's own networks, and what is said when files are wrong."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import realesrgan_vk
+from realesrgan_vk import _core
+from realesrgan_vk.models import Model, find_model, list_models
+from realesrgan_vk.verified import VerifiedFiles
+
+OFFICIAL = [
+    "realesrgan-x4plus",
+    "realesrgan-x4plus-anime",
+    "realesr-animevideov3",
+    "realesr-animevideov3-x2",
+    "realesr-animevideov3-x3",
+    "realesr-animevideov3-x4",
+]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with a user's own network, `mine`."""
+    official = find_model("realesr-animevideov3-x2")
+    folder = tmp_path / "own models"
+    folder.mkdir()
+    shutil.copy(official.param, folder / "mine.param")
+    shutil.copy(official.bin, folder / "mine.bin")
+    return folder
+
+
+def test_the_official_networks_are_listed_and_match_their_graphs() -> None:
+    models = list_models()
+    assert [model.name for model in models] == OFFICIAL
+    for model in models:
+        network = _core.inspect_network(str(find_model(model.name).param))
+        assert (network.scale, network.output_channels) == (model.scale, model.channels)
+        assert model.licence == "BSD-3-Clause"
+        assert model.origin.startswith("https://")
+
+
+def test_a_network_of_ones_own_is_found_by_path_folder_and_name(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_model(own / "mine.param").bin == own / "mine.bin"
+    assert find_model(str(own / "mine.bin")).param == own / "mine.param"
+    assert find_model(own).name == "mine"
+    monkeypatch.setenv("REALESRGAN_VK_MODELS", f"/nowhere{os.pathsep}{own}")
+    assert find_model("mine").param == own / "mine.param"
+    assert list_models()[-1] == Model(
+        "mine", own / "mine.param", own / "mine.bin", scale=2, channels=3
+    )
+
+
+def test_wrong_names_and_missing_files_are_named(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(realesrgan_vk.ModelError, match=r"unknown model 'x5'.*realesrgan-x4plus,"):
+        find_model("x5")
+    (own / "mine.bin").unlink()
+    with pytest.raises(realesrgan_vk.ModelError, match=r"mine\.bin does not exist"):
+        find_model(own / "mine.param")
+    with pytest.raises(realesrgan_vk.ModelError, match=r"has no \.param file"):
+        find_model(tmp_path)
+    (own / "other.param").touch()
+    with pytest.raises(realesrgan_vk.ModelError, match=r"several networks \(mine"):
+        find_model(own)
+    with pytest.raises(TypeError, match="model must be a name or a path, not int"):
+        find_model(4)  # type: ignore[arg-type]
+
+
+def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "damaged_package"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    entry = json.loads((Path(__file__).parents[1] / "models" / "manifest.json").read_text())
+    entry = next(each for each in entry["models"] if each["name"] == "realesr-animevideov3")
+    official = find_model("realesr-animevideov3")
+    shutil.copy(official.param, package / entry["files"]["param"]["file"])
+    weights = package / entry["files"]["bin"]["file"]
+    content = bytearray(official.bin.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        "realesrgan_vk.models._manifest", lambda: [entry | {"package": "damaged_package"}]
+    )
+    with pytest.raises(realesrgan_vk.ModelError, match=rf"{weights.name} is damaged.*pip install"):
+        find_model("realesr-animevideov3")
+    weights.unlink()
+    with pytest.raises(realesrgan_vk.ModelError, match=rf"{weights.name} is missing.*pip install"):
+        find_model("realesr-animevideov3")
+
+
+def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path: Path) -> None:
+    file, store = tmp_path / "file", tmp_path / "cache" / "verified.json"
+    file.write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert VerifiedFiles(store).matches(file, digest)
+    file.chmod(0)
+    remembered = VerifiedFiles(store).matches(file, digest)  # root could read it all the same
+    file.chmod(0o600)
+    assert remembered
+    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    file.write_bytes(b"abd")
+    os.utime(file, ns=times)
+    assert VerifiedFiles(store).matches(file, digest), "remembered by size and time: not read again"
+    os.utime(file, ns=(times[0], times[1] + 1))
+    assert not VerifiedFiles(store).matches(file, digest)
+    store.write_text("no json")
+    file.write_bytes(b"abc")
+    assert VerifiedFiles(store).matches(file, digest)

@@ -1,0 +1,89 @@
+"""`Upscaler.plan`, `realesrgan-vk plan` and amounts of memory as people write them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FAST_MODEL, Photo
+from PIL import Image
+
+from realesrgan_vk import OutOfMemoryError, RunPlan, Upscaler
+from realesrgan_vk.byte_size import format_bytes, parse_bytes
+
+PLAN_KEYS = {
+    "path",
+    "reason",
+    "band_rows",
+    "strips",
+    "memory_bytes",
+    "dispatches_per_band",
+    "bytes_moved_per_input_pixel",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [(7, 7), ("7", 7), ("2GiB", 2 << 30), ("1.5 MiB", 3 << 19), ("500MB", 500_000_000)],
+)
+def test_sizes_are_read_as_people_write_them(given: int | str, count: int) -> None:
+    assert parse_bytes("memory_limit", given) == count
+
+
+@pytest.mark.parametrize("given", ["2 Gx", "", "-1", "0", 0, "lots"])
+def test_other_sizes_are_refused_by_name(given: int | str) -> None:
+    with pytest.raises(ValueError, match="memory_limit is"):
+        parse_bytes("memory_limit", given)
+
+
+def test_sizes_are_printed_in_binary_units() -> None:
+    printed = [format_bytes(count) for count in (512, 1536, 5 << 20, 3 << 30)]
+    assert printed == ["512 B", "1.5 KiB", "5.0 MiB", "3.00 GiB"]
+
+
+def test_a_plan_says_path_band_and_memory(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo(96, 80)).save(path)
+    with Image.open(path) as image:
+        plans = [fast.plan(given) for given in ((96, 80), photo(96, 80), path, image)]
+    assert len(set(map(str, plans))) == 1
+    plan = plans[0]
+    assert isinstance(plan, RunPlan)
+    assert plan.path == "stream"
+    assert plan.strips == 1
+    assert 1 <= plan.band_rows <= 80
+    kinds = {kind: count for kind, count in plan.memory_bytes.items() if kind != "total"}
+    assert sum(kinds.values()) == plan.memory_bytes["total"]
+
+
+def test_height_costs_no_memory(fast: Upscaler) -> None:
+    low, high = fast.plan((512, 512)), fast.plan((512, 50_000))
+    assert high.memory_bytes["total"] == low.memory_bytes["total"]
+
+
+def test_less_memory_gives_a_smaller_plan_then_an_error() -> None:
+    free = Upscaler(FAST_MODEL, device="cpu").plan((3000, 2000))
+    tight = Upscaler(FAST_MODEL, device="cpu", memory_limit="24MiB").plan((3000, 2000))
+    assert tight.memory_bytes["total"] <= 24 << 20 < free.memory_bytes["total"]
+    with pytest.raises(OutOfMemoryError, match="3000x2000"):
+        Upscaler(FAST_MODEL, device="cpu", memory_limit=1000).plan((3000, 2000))
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, -1)])
+def test_an_empty_size_is_refused(fast: Upscaler, size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="each side must be at least 1"):
+        fast.plan(size)
+
+
+def test_the_command_prints_a_table_and_json(tmp_path: Path, photo: Photo) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.asarray(photo(64, 48))).save(path)
+    command = [sys.executable, "-m", "realesrgan_vk", "plan", str(path), "-n", FAST_MODEL]
+    command += ["--device", "cpu", "--memory-limit", "1GiB"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "64 x 48" in table
+    assert "memory, total" in table
+    printed = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(printed.stdout).keys() >= PLAN_KEYS

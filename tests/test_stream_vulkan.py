@@ -1,0 +1,142 @@
+"""The numerical contract of the row stream on Vulkan, for every official network.
+
+The oracle is the `ncnn` wheel on the CPU, fp32, whole image. Every test runs on the first Vulkan
+device and, where REALESRGAN_VK_SOFTGPU names a program that runs another one on a newer software
+driver (cooperative matrices), on that driver, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import ncnn
+import numpy as np
+import pytest
+import stream_vulkan_run
+from numpy.typing import NDArray
+from stream_vulkan_run import Job
+
+from realesrgan_vk import _core
+from realesrgan_vk.models import find_model
+
+Photo = Callable[..., NDArray[np.uint8]]
+Picture = NDArray[np.uint8]
+Result = NDArray[np.float32]
+Run = Callable[[list[Job], Picture], list[Result]]
+
+# Direct convolution on a software driver does a few GFLOP/s, and x4plus needs 36 MFLOP a pixel.
+SIZES = {
+    "realesrgan-x4plus": (48, 32),
+    "realesrgan-x4plus-anime": (48, 32),
+    "realesr-animevideov3-x2": (96, 66),
+    "realesr-animevideov3-x3": (96, 66),
+    "realesr-animevideov3": (120, 88),
+}
+LIMITS = {False: 1e-4, True: 4e-3}  # of full scale, by fp16
+RUNNER = os.environ.get("REALESRGAN_VK_SOFTGPU", "")
+
+
+def job(model: str, fp16: bool, band: int = 0) -> Job:
+    """One run of an official network."""
+    found = find_model(model)
+    return Job(param=str(found.param), bin=str(found.bin), fp16=fp16, band=band)
+
+
+@functools.cache
+def oracle(model: str, data: bytes, shape: tuple[int, ...]) -> Result:
+    """The whole image through the `ncnn` wheel, clamped to 0..1."""
+    found = find_model(model)
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    net.opt.num_threads = 2
+    for option in ("packed", "storage", "arithmetic"):
+        setattr(net.opt, f"use_fp16_{option}", False)
+    assert net.load_param(str(found.param)) == 0
+    assert net.load_model(str(found.bin)) == 0
+    picture = np.frombuffer(data, np.uint8).reshape(shape)
+    # The Mat borrows the array's memory: it needs a name that outlives it.
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1).astype(np.float32) / 255)
+    extractor = net.create_extractor()
+    extractor.input("data", ncnn.Mat(planes))
+    status, output = extractor.extract("output")
+    assert status == 0
+    result: Result = np.asarray(output, np.float32).transpose(1, 2, 0).clip(0, 1)
+    return result
+
+
+def steps(result: Result) -> NDArray[np.int32]:
+    """The 8-bit picture of a result."""
+    whole: NDArray[np.int32] = np.floor(result * 255 + 0.5).astype(np.int32)
+    return whole
+
+
+@pytest.fixture(params=["this machine's driver", "newer driver"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    """Runs jobs on one of the drivers."""
+    if request.param == "this machine's driver":
+        if not _core.list_devices():
+            pytest.skip("no Vulkan device on this machine")
+        return lambda jobs, picture: [stream_vulkan_run.run_job(job, picture) for job in jobs]
+    if not RUNNER:
+        pytest.skip("REALESRGAN_VK_SOFTGPU names no program that runs another on a newer driver")
+
+    def elsewhere(jobs: list[Job], picture: Picture) -> list[Result]:
+        paths = [tmp_path / name for name in ("jobs.json", "picture.npy", "results.npz")]
+        paths[0].write_text(json.dumps(jobs))
+        np.save(paths[1], picture)
+        # The runner needs a real executable: the interpreter behind a virtual environment's.
+        python = os.path.realpath(sys.executable)
+        done = subprocess.run(
+            [RUNNER, python, str(Path(stream_vulkan_run.__file__)), *map(str, paths)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr
+        with np.load(paths[2]) as results:
+            return [results[f"arr_{index}"] for index in range(len(jobs))]
+
+    return elsewhere
+
+
+@pytest.mark.parametrize("model", SIZES)
+def test_the_contract(model: str, run: Run, photo: Photo) -> None:
+    picture = photo(*SIZES[model])
+    right = oracle(model, picture.tobytes(), picture.shape)
+    results = run([job(model, fp16=False), job(model, fp16=True)], picture)
+    for fp16, result in zip((False, True), results, strict=True):
+        assert np.abs(result - right).max() <= LIMITS[fp16]
+        assert np.abs(steps(result) - steps(right)).max() <= 1
+        assert fp16 or (steps(result) != steps(right)).mean() <= 1e-3
+
+
+@pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])
+@pytest.mark.parametrize(
+    ("model", "size"), [("realesrgan-x4plus", (18, 20)), ("realesr-animevideov3-x3", (57, 61))]
+)
+def test_the_band_changes_no_bit(
+    model: str, size: tuple[int, int], fp16: bool, run: Run, photo: Photo
+) -> None:
+    picture = photo(*size)
+    whole, *banded = run([job(model, fp16, band) for band in (64, 1, 7, 16)], picture)
+    for result in banded:
+        assert np.array_equal(result, whole)
+
+
+def test_the_plan_stays_within_its_ledger() -> None:
+    """Of a 512x384 picture: stock ncnn needs 2465 dispatches and moves 1074 KB a pixel."""
+    if not _core.list_devices():
+        pytest.skip("no Vulkan device on this machine")
+    wanted = job("realesrgan-x4plus", fp16=True)
+    upscaler = _core.Upscaler(wanted["param"], wanted["bin"], device=0, fp16=True)
+    plan = upscaler.plan(512, 384)
+    assert plan["dispatches_per_band"] <= 420
+    assert plan["bytes_moved_per_input_pixel"] <= 200e3

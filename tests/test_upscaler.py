@@ -1,0 +1,251 @@
+"""`Upscaler` with arrays, images and paths: kinds, sizes, alpha, threads, callbacks."""
+
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import realesrgan_vk
+from realesrgan_vk import Upscaler
+from realesrgan_vk.models import find_model
+
+FAST_MODEL = "realesr-animevideov3"
+Photo = Callable[..., NDArray[np.uint8]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [0, 1, 3, 4])
+def test_an_array_comes_back_as_an_array_of_its_kind(
+    photo: Photo, fast: Upscaler, dtype: type, channels: int
+) -> None:
+    rgb = photo(24, 20)
+    image = {
+        0: rgb[..., 0],
+        1: rgb[..., :1],
+        3: rgb,
+        4: np.concatenate([rgb, 255 - rgb[..., :1]], axis=2),
+    }[channels]
+    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    scaled: NDArray[Any] = (image / 255 * top).astype(dtype)
+    out = fast.upscale(scaled)
+    assert out.dtype == dtype
+    assert out.shape == (80, 96, *image.shape[2:])
+    # The same picture, larger: each 4 x 4 block keeps about its mean.
+    blocks = (out / top).reshape(20, 4, 24, 4, -1).mean(axis=(1, 3))
+    assert np.abs(blocks - (scaled / top).reshape(20, 24, -1)).mean() < 0.02
+
+
+def test_any_strides_and_byte_order_give_the_same(photo: Photo, fast: Upscaler) -> None:
+    image = photo(24, 20)
+    expected = fast.upscale(image)
+    wide = np.zeros((40, 48, 5), np.uint8)
+    wide[::2, ::2, 1:4] = image
+    assert np.array_equal(fast.upscale(wide[::2, ::2, 1:4]), expected)
+    backwards = np.ascontiguousarray(image[::-1, ::-1, ::-1])[::-1, ::-1, ::-1]
+    assert np.array_equal(fast.upscale(backwards), expected)
+    assert np.array_equal(fast.upscale(pickle.loads(pickle.dumps(image))), expected)
+    deep = image.astype(np.uint16) * 257
+    swapped = deep.astype(">u2")
+    assert np.array_equal(fast.upscale(swapped), fast.upscale(deep))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+def test_an_image_comes_back_as_an_image_of_its_mode(
+    photo: Photo, fast: Upscaler, mode: str
+) -> None:
+    rgb = Image.fromarray(photo(24, 20))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = rgb.convert(mode, dither=Image.Dither.NONE)
+    image.info["dpi"] = (300, 300)
+    out = fast.upscale(image)
+    assert (out.mode, out.size, out.info["dpi"]) == (mode, (96, 80), (300, 300))
+    small = np.asarray(out.convert("RGB" if mode != "I;16" else "F").resize((24, 20)), np.float64)
+    before = np.asarray(image.convert("RGB" if mode != "I;16" else "F"), np.float64)
+    scale = 257 if mode == "I;16" else 1
+    assert np.abs(small - before).mean() / scale < (30 if mode in ("1", "P") else 6)
+
+
+def test_a_path_gives_an_upright_image(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(photo(24, 20)).save(path, exif=exif)
+    out = fast.upscale(path)
+    assert isinstance(out, Image.Image)
+    assert (out.size, out.getexif()[0x0112]) == ((80, 96), 1)
+    assert fast.upscale(str(path), width=40).size == (40, 48)
+
+
+def test_sizes_other_than_the_networks(photo: Photo, fast: Upscaler) -> None:
+    image = photo(24, 20)
+    assert fast.upscale(image, scale=2.5).shape == (50, 60, 3)
+    assert fast.upscale(image, height=10).shape == (10, 12, 3)
+    large = fast.upscale(image, scale=8)
+    assert large.shape == (160, 192, 3)
+    twice = Image.fromarray(fast.upscale(fast.upscale(image)))
+    expected = np.asarray(twice.resize((192, 160), Image.Resampling.LANCZOS))
+    assert np.array_equal(large, expected), "x8 is two runs and one resampling"
+    assert not np.array_equal(fast.upscale(image, scale=2, light="linear"),
+                              fast.upscale(image, scale=2))  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 120), (120, 1), (7, 3)])
+def test_odd_and_tiny_pictures(fast: Upscaler, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert fast.upscale(image).shape == (4 * size[0], 4 * size[1], 3)
+
+
+def test_grey_stays_grey_and_equals_the_colour_run(photo: Photo, fast: Upscaler) -> None:
+    grey = photo(24, 20)[..., 1]
+    colour = fast.upscale(np.repeat(grey[..., None], 3, axis=2)).astype(int)
+    assert np.abs(fast.upscale(grey).astype(int) - colour.mean(axis=2)).max() <= 1
+
+
+def test_progress_rises_to_one_over_all_runs(photo: Photo, fast: Upscaler) -> None:
+    shares: list[float] = []
+    rgba = np.concatenate([photo(24, 20), photo(24, 20)[..., :1]], axis=2)
+    fast.upscale(rgba, scale=8, progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 0.05
+    assert shares[-1] == 1
+    assert len(shares) > 4
+
+
+def test_a_callback_that_raises_stops_the_run(photo: Photo, fast: Upscaler) -> None:
+    calls: list[float] = []
+
+    def stop(share: float) -> None:
+        calls.append(share)
+        if share > 0.1:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        fast.upscale(photo(64, 64), progress=stop)
+    assert calls[-1] < 0.9
+    assert fast.upscale(photo(8, 8)).shape == (32, 32, 3), "the upscaler still works"
+
+
+def test_eight_threads_share_one_upscaler(photo: Photo, fast: Upscaler) -> None:
+    images = [photo(20 + index, 24 - index) for index in range(8)]
+    expected = [fast.upscale(image) for image in images]
+    results: dict[int, NDArray[np.uint8]] = {}
+
+    def work(index: int) -> None:
+        for _ in range(2):
+            results[index] = fast.upscale(images[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index in range(8):
+        assert np.array_equal(results[index], expected[index])
+
+
+def test_tta_and_whole_and_tiles_are_accepted(photo: Photo, fast: Upscaler) -> None:
+    image = photo(40, 36)
+    plain = fast.upscale(image).astype(int)
+    for arguments in ({"tta": True}, {"tile": "whole"}, {"tile": 32}):
+        other = Upscaler(FAST_MODEL, device="cpu", threads=1, **arguments)
+        difference = np.abs(other.upscale(image).astype(int) - plain)
+        assert difference.mean() < 2, arguments
+        if "tta" in arguments:
+            assert difference.max() > 0, "averaging orientations changes something"
+
+
+def test_the_module_level_call(photo: Photo) -> None:
+    out = realesrgan_vk.upscale(photo(8, 8), model=FAST_MODEL, device="cpu", scale=2)
+    assert out.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"model": "nope"}, realesrgan_vk.ModelError, "unknown model 'nope'"),
+        ({"device": "radeon 9"}, realesrgan_vk.DeviceError, "no device 'radeon 9'"),
+        ({"device": 99}, realesrgan_vk.DeviceError, "no device '99'"),
+        ({"precision": "fp8"}, ValueError, "precision is 'fp8'; it must be one of auto, fp32"),
+        ({"precision": "fp16"}, realesrgan_vk.DeviceError, "the CPU has none"),
+        ({"tile": 16}, ValueError, "tile is 16; it must be at least 32"),
+        ({"tile": "big"}, TypeError, "tile must be 'auto', 'whole' or a whole number"),
+        ({"tile": True}, TypeError, "tile must be"),
+        ({"tta": 1}, TypeError, "tta must be True or False, not 1"),
+        ({"threads": 0}, ValueError, "threads is 0; it must be at least 1"),
+        ({"threads": 1.5}, TypeError, "threads must be a whole number"),
+        ({"memory_limit": -5}, ValueError, "memory_limit is -5"),
+    ],
+)
+def test_wrong_arguments_of_the_upscaler(
+    arguments: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Upscaler(**({"model": FAST_MODEL, "device": "cpu"} | arguments))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), ValueError, r"shape \(4, 4, 2\).*1, 3 or 4 channels"),
+        (np.zeros((4, 4, 3, 1), np.uint8), ValueError, "shape"),
+        (np.zeros(4, np.uint8), ValueError, "shape"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "there is no pixel"),
+        (np.zeros((4, 4, 3)), TypeError, "float64; it must be uint8, uint16 or float32"),
+        (np.zeros((4, 4, 3), bool), TypeError, "bool"),
+        (np.zeros((4, 4, 3), np.int32), TypeError, "int32"),
+        (np.full((4, 4), np.nan, np.float32), realesrgan_vk.ImageError, "NaN or infinite"),
+        ([[1, 2]], TypeError, "must be a NumPy array, a PIL image or a path, not list"),
+        (None, TypeError, "not NoneType"),
+        ("/nowhere/a.png", realesrgan_vk.ImageError, r"/nowhere/a\.png does not exist"),
+    ],
+)
+def test_wrong_images(fast: Upscaler, image: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        fast.upscale(image)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"scale": 0}, ValueError, "scale is 0"),
+        ({"alpha": "none"}, ValueError, "alpha is 'none'; it must be one of network, lanczos"),
+        ({"light": "dark"}, ValueError, "light is 'dark'"),
+        ({"scale": 256}, realesrgan_vk.OutOfMemoryError, "needs .* GiB, this machine has"),
+    ],
+)
+def test_wrong_options(
+    fast: Upscaler, options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        fast.upscale(np.zeros((4000, 4000, 3), np.uint8), **options)  # type: ignore[call-overload]
+
+
+def test_broken_model_files(tmp_path: Path) -> None:
+    official = find_model(FAST_MODEL)
+    other = find_model("realesrgan-x4plus-anime")
+    param, weights = official.param.read_bytes(), official.bin.read_bytes()
+    cases = {
+        "truncated": (param, weights[: len(weights) // 2]),
+        "of another network": (other.param.read_bytes(), weights),
+        "empty weights": (param, b""),
+        "empty graph": (b"", weights),
+        "no graph": (b"hello\nworld\n", weights),
+        "binary graph": (weights[:5000], weights),
+    }
+    for name, (graph, content) in cases.items():
+        (tmp_path / "net.param").write_bytes(graph)
+        (tmp_path / "net.bin").write_bytes(content)
+        try:
+            Upscaler(tmp_path / "net.param", device="cpu")
+        except realesrgan_vk.ModelError as error:
+            assert "net.param" in str(error) or "net.bin" in str(error), name  # noqa: PT017
+        else:
+            pytest.fail(f"a network that is {name} was loaded")
