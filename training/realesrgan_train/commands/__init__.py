@@ -1,0 +1,1 @@
+"""The commands of `realesrgan-train`, one file each."""

@@ -1,0 +1,41 @@
+"""`realesrgan-train preview`: see what the degradation does to the pictures."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from realesrgan_train.commands.reporting import reported_errors
+from realesrgan_train.commands.run import ConfigArgument, OverridesArgument
+from realesrgan_train.config import load_config
+from realesrgan_train.data.opening import open_sources
+from realesrgan_train.data.sampler import picture_at
+from realesrgan_train.errors import ConfigError
+from realesrgan_train.preview import preview as draw_sheet
+
+
+def preview(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    count: Annotated[int, typer.Option(min=1, max=64, help="How many pictures.")] = 8,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
+) -> None:
+    """Write a contact sheet: pictures, sharpened, and degraded with the drawn parameters."""
+    with reported_errors():
+        checked = load_config(config, overrides or [])
+        if not out.parent.is_dir():
+            raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+        source = open_sources(checked.data.pictures)
+        if source is None:
+            raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")
+        indices = [picture_at(n, len(source), checked.seed) for n in range(min(count, len(source)))]
+        with tempfile.TemporaryDirectory() as folder:
+            # Written out as files, because a picture may come from an LMDB or a remote shard.
+            paths = [Path(folder) / source.names[index].replace("/", "_") for index in indices]
+            for path, index in zip(paths, indices, strict=True):
+                path.write_bytes(source.read(index))
+            draw_sheet(paths, checked.degradation, checked.scale, out, checked.seed)
+        typer.echo(str(out))

@@ -1,0 +1,28 @@
+"""How commands talk: results to stdout, one clear message and an exit code on errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from realesrgan_train.errors import TrainError
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn errors on purpose and Ctrl-C into a message and an exit code."""
+    rank = os.environ.get("RANK")
+    prefix = f"[process {rank}] " if rank not in (None, "0") else ""
+    try:
+        yield
+    except TrainError as error:
+        typer.echo(f"{prefix}error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"{prefix}interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from error

@@ -1,0 +1,193 @@
+"""From a YAML file or preset name and `key=value` overrides to a checked `RunConfig`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from realesrgan_train.config.nearest import describe_error, models_in, nearest
+from realesrgan_train.config.presets import preset_names, preset_values
+from realesrgan_train.config.schema import RunConfig
+from realesrgan_train.errors import ConfigError
+
+_DISCRIMINATORS = ("architecture", "kind")
+_NAME_SAYS_SHARDS = re.compile(r"\.tar$|\{\d+\.\.\d+\}|^[a-z0-9+]+://")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-4` as text; a learning rate must be a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def _parse_yaml(text: str, origin: str) -> object:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin} is not valid YAML: {error}") from error
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, mapping by mapping; a changed `architecture` or `kind` replaces."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            changed = any(tag in value and value[tag] != old.get(tag) for tag in _DISCRIMINATORS)
+            is_union = any(tag in old for tag in _DISCRIMINATORS) and key == "network"
+            result[key] = dict(value) if changed and is_union else merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def read_config_file(config: str | Path) -> dict[str, Any]:
+    """Raw values of a YAML file, or of a preset when no such file exists; presets merged in.
+
+    Raises:
+        ConfigError: neither a file nor a preset; unreadable or invalid YAML.
+    """
+    path = Path(config)
+    if path.is_file():
+        values = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    elif str(config) in preset_names():
+        values = {"preset": str(config)}
+    else:
+        guess = nearest(str(config), preset_names())
+        hint = f"; did you mean the preset {guess!r}?" if guess else ""
+        raise ConfigError(
+            f"{config} is neither a file nor a preset{hint} Presets: {', '.join(preset_names())}"
+        )
+    if not isinstance(values, dict):
+        raise ConfigError(f"{config}: a configuration is a mapping of keys to values")
+    if path.is_file():
+        values.setdefault("name", path.stem)
+    return values
+
+
+def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """Merge the chain of parents; `preset` in the result is the outermost name."""
+    name = values.get("preset")
+    if name is None:
+        return values
+    if not isinstance(name, str):
+        raise ConfigError(f"preset is the name of a preset, not {name!r}")
+    return merge(_with_preset(preset_values(name)), values)
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """`a.b=value` as nested mappings; the value is YAML.
+
+    Raises:
+        ConfigError: no `=`, or an empty key.
+    """
+    key, equals, value = text.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override {text!r} is not key=value, such as data.batch_size=4")
+    nested: object = _parse_yaml(value, f"the value of {key}")
+    result: dict[str, Any] = {parts[-1]: nested}
+    for part in reversed(parts[:-1]):
+        result = {part: result}
+    return result
+
+
+def _source(value: object) -> object:
+    """A plain path or URL is short for a source; its ending says which kind."""
+    if not isinstance(value, str):
+        return value
+    if _NAME_SAYS_SHARDS.search(value):
+        return {"kind": "shards", "urls": [value]}
+    return {"kind": "lmdb" if value.rstrip("/").endswith(".lmdb") else "folder", "path": value}
+
+
+def _sources(value: object) -> object:
+    if isinstance(value, str | dict):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    return [
+        {side: _source(inner) for side, inner in entry.items()}
+        if isinstance(entry, dict) and "kind" not in entry
+        else _source(entry)
+        for entry in value
+    ]
+
+
+def _expand_shorthand(values: dict[str, Any]) -> dict[str, Any]:
+    for section in ("data", "validation"):
+        part = values.get(section)
+        if isinstance(part, dict):
+            expanded = {key: _sources(part[key]) for key in ("pictures", "pairs") if key in part}
+            values = {**values, section: {**part, **expanded}}
+    return values
+
+
+def _fill_partial(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """Lay partly given sections over their defaults.
+
+    Without this, `degradation.second.jpeg_probability=0.5` would take the rest of the second
+    order from the defaults of its type, which are the first order's.
+    """
+    filled = dict(values)
+    for name, field in model.model_fields.items():
+        given = values.get(name)
+        if not isinstance(given, dict):
+            continue
+        default = field.get_default(call_default_factory=False)
+        inner = models_in(field.annotation)
+        if isinstance(default, BaseModel):
+            given = merge(default.model_dump(mode="json"), given)
+        if len(inner) == 1:
+            given = _fill_partial(inner[0], given)
+        filled[name] = given
+    return filled
+
+
+def parse_config(values: Mapping[str, Any], origin: str = "the configuration") -> RunConfig:
+    """Check raw values.
+
+    Raises:
+        ConfigError: listing every problem, unknown keys with the nearest valid name.
+    """
+    expanded = _fill_partial(RunConfig, _expand_shorthand(_with_preset(dict(values))))
+    try:
+        # JSON mode: strict about types, yet lists may become tuples and text may become paths.
+        return RunConfig.model_validate_json(json.dumps(expanded, default=str))
+    except ValidationError as error:
+        lines = [f"  {describe_error(RunConfig, item)}" for item in error.errors()]
+        raise ConfigError("\n".join([f"{origin} is not valid:", *lines])) from error
+
+
+def load_config(config: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file or preset, apply `key=value` overrides in order, check the result.
+
+    Raises:
+        ConfigError: with one line per problem.
+    """
+    values = read_config_file(config)
+    for text in overrides:
+        override = parse_override(text)
+        values = merge(_with_preset(values) if "preset" not in override else values, override)
+    return parse_config(values, str(config))
+
+
+def config_to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as YAML, every default spelled out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of `RunConfig`, for editors and other tools."""
+    return RunConfig.model_json_schema()

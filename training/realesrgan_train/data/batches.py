@@ -1,0 +1,186 @@
+"""Whole batches by number, and the loader that prepares them ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from realesrgan_train.config.schema import RunConfig
+from realesrgan_train.data.crops import multiscale_crop, paired_crop
+from realesrgan_train.data.pairs import JoinedPairs
+from realesrgan_train.data.pictures import Picture
+from realesrgan_train.data.sampler import (
+    CROP_STREAM,
+    PAIR_STREAM,
+    REPLACEMENT_STREAM,
+    picture_at,
+    plan_batch,
+    random_stream,
+)
+from realesrgan_train.data.source import PictureSource
+from realesrgan_train.errors import DataError
+
+_ATTEMPTS = 16
+_T = TypeVar("_T")
+
+
+@dataclass
+class TrainingBatch:
+    """One micro-batch of one process, still 8-bit.
+
+    Attributes:
+        crops: `uint8[S, 3, crop, crop]`, to be degraded.
+        pair_gt: `uint8[P, 3, gt, gt]`, given targets.
+        pair_lq: `uint8[P, 3, gt / scale, gt / scale]`, their given small versions.
+        damaged: one message per picture that could not be read and was replaced.
+    """
+
+    crops: Tensor
+    pair_gt: Tensor
+    pair_lq: Tensor
+    damaged: list[str] = field(default_factory=list)
+
+    def pin_memory(self) -> TrainingBatch:
+        """Called by the loader for CUDA."""
+        self.crops = self.crops.pin_memory()
+        self.pair_gt = self.pair_gt.pin_memory()
+        self.pair_lq = self.pair_lq.pin_memory()
+        return self
+
+
+def _stack(pictures: list[Picture], edge: int) -> Tensor:
+    """`uint8[N, 3, edge, edge]`, also for none."""
+    if not pictures:
+        return torch.empty((0, 3, edge, edge), dtype=torch.uint8)
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+class BatchDataset(Dataset[TrainingBatch]):
+    """Micro-batches of one process as a pure function of their number.
+
+    Args:
+        config: the run's configuration.
+        pictures: sources to degrade, None when `pair_ratio` is 1.
+        pairs: given pairs, None when `pair_ratio` is 0.
+        seed: of the run; other than the configured one after a rollback.
+        rank: this process.
+        world: number of processes.
+
+    Raises:
+        DataError: a share of the batch has no source.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        pictures: PictureSource | None,
+        pairs: JoinedPairs | None,
+        *,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if pictures is None and config.data.pair_ratio < 1:
+            raise DataError(
+                "data.pictures is empty: name a folder of pictures (data.pictures=FOLDER), "
+                "or train on given pairs alone (data.pairs and data.pair_ratio=1)"
+            )
+        self.config, self.scale = config.data, config.scale
+        self.crop_size, self.gt_size = config.degradation.input_size, config.gt_size
+        self.pictures, self.pairs = pictures, pairs
+        self.seed, self.rank, self.world = seed, rank, world
+
+    def __getitem__(self, batch: int) -> TrainingBatch:
+        """Micro-batch number `batch` since the start of the run.
+
+        A picture that cannot be read is reported in `damaged` and replaced by another one, drawn
+        from a stream of its own, so that every other sample of the run stays what it was.
+        """
+        plan = plan_batch(
+            batch, self.rank, self.world, self.config.batch_size, self.config.pair_ratio
+        )
+        damaged: list[str] = []
+        crops: list[Picture] = []
+        given: list[tuple[Picture, Picture]] = []
+        for position in plan.synthetic:
+            assert self.pictures is not None
+            picture = self._read(
+                self.pictures.decode, len(self.pictures), position, CROP_STREAM, damaged
+            )
+            crops.append(self._crop(picture, random_stream(self.seed, CROP_STREAM, position)))
+        for position in plan.paired:
+            assert self.pairs is not None
+            gt, lq = self._read(self.pairs.decode, len(self.pairs), position, PAIR_STREAM, damaged)
+            given.append(self._cut(gt, lq, random_stream(self.seed, PAIR_STREAM, position)))
+        return TrainingBatch(
+            _stack(crops, self.crop_size),
+            _stack([gt for gt, _ in given], self.gt_size),
+            _stack([lq for _, lq in given], self.gt_size // self.scale),
+            damaged,
+        )
+
+    def _crop(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        config = self.config
+        return multiscale_crop(
+            picture,
+            self.crop_size,
+            config.crop_scales,
+            rng,
+            flip=config.horizontal_flip,
+            rotate=config.rotate,
+        )
+
+    def _cut(self, gt: Picture, lq: Picture, rng: np.random.Generator) -> tuple[Picture, Picture]:
+        config = self.config
+        return paired_crop(
+            gt,
+            lq,
+            self.gt_size,
+            self.scale,
+            rng,
+            flip=config.horizontal_flip,
+            rotate=config.rotate,
+        )
+
+    def _read(
+        self,
+        decode: Callable[[int], _T],
+        size: int,
+        position: int,
+        stream: int,
+        damaged: list[str],
+    ) -> _T:
+        index = picture_at(position, size, self.seed + stream)
+        spare = random_stream(self.seed, REPLACEMENT_STREAM, stream, position)
+        for _ in range(_ATTEMPTS):
+            try:
+                return decode(index)
+            except DataError as error:
+                damaged.append(str(error))
+                index = int(spare.integers(size))
+        raise DataError(
+            f"{_ATTEMPTS} pictures in a row could not be read; the last: {damaged[-1]}. "
+            "Run `realesrgan-train doctor` to list the damaged ones."
+        )
+
+
+def batch_loader(
+    dataset: BatchDataset, first: int, end: int, *, pin_memory: bool = False
+) -> Iterator[TrainingBatch]:
+    """Micro-batches `first` to `end` (exclusive) in order, prepared ahead by worker processes."""
+    workers = dataset.config.workers
+    loader: DataLoader[TrainingBatch] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first, end),
+        num_workers=workers,
+        prefetch_factor=dataset.config.prefetch if workers else None,
+        pin_memory=pin_memory,
+    )
+    return iter(loader)

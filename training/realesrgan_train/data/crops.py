@@ -1,0 +1,113 @@
+"""Cut training crops out of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from realesrgan_train.data.pictures import Picture
+
+
+def _pad_to(
+    picture: Picture, height: int, width: int, mode: Literal["reflect", "symmetric"]
+) -> Picture:
+    """Mirror at the bottom and right until the picture is at least `height` by `width`."""
+    down, right = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
+    if not down and not right:
+        return picture
+    return np.pad(picture, ((0, down), (0, right), (0, 0)), mode=mode)
+
+
+def _orient(
+    pictures: Sequence[Picture], flip: bool, rotate: bool, rng: np.random.Generator
+) -> list[Picture]:
+    """The same mirroring and quarter turn for all; both are drawn whether used or not."""
+    mirrored, turned = (bool(value) for value in rng.random(2) < 0.5)
+    result = list(pictures)
+    if flip and mirrored:
+        result = [picture[:, ::-1] for picture in result]
+    if rotate and turned:
+        result = [picture.transpose(1, 0, 2) for picture in result]
+    return [np.ascontiguousarray(picture) for picture in result]
+
+
+def multiscale_crop(
+    picture: Picture,
+    size: int,
+    scales: Sequence[float],
+    rng: np.random.Generator,
+    *,
+    flip: bool = True,
+    rotate: bool = False,
+) -> Picture:
+    """Cut a square from the picture as if it had first been shrunk by a factor drawn from `scales`.
+
+    The paper prepares copies of each picture at 0.75, 0.5 and 1/3 of its size; here only the window
+    that is needed is shrunk (Lanczos). A factor that would make the picture smaller than the crop
+    is raised until it just fits; a picture that is too small is reflected.
+
+    Args:
+        picture: `uint8[H, W, 3]`.
+        size: edge of the crop in pixels.
+        scales: factors, 0..1.
+        rng: the sample's own stream.
+        flip: mirror half of the crops.
+        rotate: transpose half of the crops.
+
+    Returns:
+        `uint8[size, size, 3]`.
+    """
+    scale = float(scales[int(rng.integers(len(scales)))])
+    picture = _pad_to(picture, size, size, "reflect")
+    height, width = picture.shape[:2]
+    window = min(max(size, round(size / scale)), height, width)
+    top = int(rng.integers(height - window + 1))
+    left = int(rng.integers(width - window + 1))
+    crop = picture[top : top + window, left : left + window]
+    if window != size:
+        image = Image.fromarray(np.ascontiguousarray(crop))
+        crop = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    return _orient([crop], flip, rotate, rng)[0]
+
+
+def paired_crop(
+    gt: Picture,
+    lq: Picture,
+    size: int,
+    scale: int,
+    rng: np.random.Generator,
+    *,
+    flip: bool = True,
+    rotate: bool = False,
+) -> tuple[Picture, Picture]:
+    """Cut the same square out of a pair.
+
+    Args:
+        gt: `uint8[scale * h, scale * w, 3]`.
+        lq: `uint8[h, w, 3]`.
+        size: edge of the target crop, a multiple of `scale`.
+        scale: target edge over input edge.
+        rng: the sample's own stream.
+        flip: mirror half of the crops.
+        rotate: transpose half of the crops.
+
+    Returns:
+        `uint8[size, size, 3]` and `uint8[size / scale, size / scale, 3]`. A pair that is too
+        small is reflected, both pictures by the same amount.
+    """
+    small = size // scale
+    # Symmetric, edge pixel repeated: the only mirroring under which both pictures stay aligned.
+    lq = _pad_to(lq, small, small, "symmetric")
+    gt = _pad_to(gt, lq.shape[0] * scale, lq.shape[1] * scale, "symmetric")
+    top = int(rng.integers(lq.shape[0] - small + 1))
+    left = int(rng.integers(lq.shape[1] - small + 1))
+    lq_crop = lq[top : top + small, left : left + small]
+    gt_crop = gt[
+        top * scale : (top + small) * scale,
+        left * scale : (left + small) * scale,
+    ]
+    gt_out, lq_out = _orient([gt_crop, lq_crop], flip, rotate, rng)
+    return gt_out, lq_out

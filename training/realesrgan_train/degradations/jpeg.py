@@ -1,0 +1,137 @@
+"""Baseline JPEG with 4:2:0 chroma, there and back, as libjpeg does it, with gradients.
+
+Colour, subsampling, transform, quantisation, triangle-filtered chroma and the rounding to integers
+between these steps follow libjpeg's defaults; entropy coding loses nothing and is left out.
+Rounding passes gradients through unchanged.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from realesrgan_train.degradations.extent import Extent, pad, to_device
+from realesrgan_train.degradations.jpeg_tables import cosine_transform, quantisation_tables
+
+_HAIR = 1e-4
+
+
+class _RoundStraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - autograd's signature
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        return gradient
+
+
+def _round(x: Tensor) -> Tensor:
+    """Round to integers, in place unless a gradient is asked for, which passes unchanged."""
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return x.round_()
+    rounded: Tensor = _RoundStraightThrough.apply(x)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+@lru_cache(maxsize=8)
+def _transform(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return to_device(cosine_transform().to(dtype), device)
+
+
+def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
+    """Compress and decompress.
+
+    Args:
+        x: [B, 3, H, W] RGB, 0..1; clamped to that range and rounded to 8 bits.
+        quality: [B] on the host, 1..100, one for each sample.
+        extent: sizes of the samples where they differ.
+
+    Returns:
+        [B, 3, H, W], 0..1, in steps of 1/255.
+    """
+    extent = extent or Extent.of(x)
+    height, width = extent.canvas
+    padded = pad(x, extent, 0, (-height % 16, -width % 16), "replicate")
+    luma, chroma = _to_ycc(_round(padded.clamp(0, 1) * 255))
+    tables = quantisation_tables(quality.double()).to(x.dtype)
+    steps = to_device(tables, x.device)
+    luma = _quantise(luma.unsqueeze(1), steps[:, 0])
+    chroma = _quantise(_subsample(chroma), steps[:, 1])
+    return _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent)) / 255
+
+
+def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """JFIF colour: luma [B, H, W] and chroma [B, 2, H, W] around 128, rounded."""
+    red, green, blue = rgb.unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = torch.stack(((blue - luma) / 1.772, (red - luma) / 1.402), dim=1)
+    return _round(luma), _round(chroma + 128)
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Back from JFIF colour: [B, 3, H, W], 0..255, rounded."""
+    blueness, redness = (chroma - 128).unbind(1)
+    red = luma + 1.402 * redness
+    green = luma - 0.344136286 * blueness - 0.714136286 * redness
+    blue = luma + 1.772 * blueness
+    return _round(torch.stack((red, green, blue), dim=1)).clamp(0, 255)
+
+
+def _subsample(chroma: Tensor) -> Tensor:
+    """Average 2x2 pixels; halves are rounded down in even columns and up in odd ones.
+
+    A quarter of slack either way does that, as sums of four integers end in 0, 1/4, 1/2 or 3/4.
+    """
+    mean = functional.avg_pool2d(chroma, 2)
+    return _round(mean + _alternating(-1 / 8, mean))
+
+
+def _alternating(even: float, like: Tensor) -> Tensor:
+    """One value for even columns and its negative for odd ones: [W]."""
+    slack = torch.full((like.shape[-1],), -even, device=like.device, dtype=like.dtype)
+    slack[::2] = even
+    return slack
+
+
+def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
+    """Round the cosine coefficients of all 8x8 blocks to multiples of their steps.
+
+    Args:
+        planes: [B, C, H, W], 0..255, H and W multiples of 8.
+        steps: [B, 64].
+
+    Returns:
+        [B, C, H, W], 0..255, rounded.
+    """
+    batch, channels, height, width = planes.shape
+    matrix = _transform(planes.device, planes.dtype)
+    blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8)
+    blocks = blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, 64)
+    step = steps.unsqueeze(1)
+    # libjpeg's coefficients are whole eighths. Halves are frequent among mean values; they round
+    # away from zero on the way there and up on the way back, hence a hair more than the number.
+    eighths = _round((blocks - 128) @ (matrix * 8))
+    coefficients = _round(eighths / (step * (8 - _HAIR))) * step
+    restored = _round(coefficients @ matrix.T + (128 + _HAIR)).clamp(0, 255)
+    tiles = restored.view(batch, channels, height // 8, width // 8, 8, 8)
+    return tiles.permute(0, 1, 2, 4, 3, 5).reshape(planes.shape)
+
+
+def _upsample(chroma: Tensor, extent: Extent) -> Tensor:
+    """Double each axis with weights 3/4 and 1/4, each sample's last row and column repeated.
+
+    Sixteenths are rounded, halves up in even columns and down in odd ones.
+    """
+    height, width = extent.canvas
+    half = extent.halved()
+    inside = chroma[..., : half.canvas[0], : half.canvas[1]]
+    if not extent.is_uniform:
+        inside = pad(inside, half, 0, (0, 0), "replicate")
+    doubled = functional.interpolate(inside, scale_factor=2, mode="bilinear", align_corners=False)
+    doubled = doubled[..., :height, :width]
+    return _round(doubled + _alternating(1 / 32, doubled))

@@ -1,0 +1,100 @@
+"""Gaussian and Poisson noise, in colour or gray, with a strength for each sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from realesrgan_train.degradations.extent import Extent, indicator, to_device
+
+_LUMA = (0.2989, 0.587, 0.114)
+"""Gray level of RGB (ITU-R BT.601)."""
+
+
+def device_generator(device: torch.device, seed: int) -> torch.Generator | None:
+    """A generator that starts at the seed; None on the meta device, which computes nothing."""
+    if device.type == "meta":
+        return None
+    return torch.Generator(device).manual_seed(seed)
+
+
+def _planes(is_gray: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the B * 3 planes need a noise field, and which field each plane takes.
+
+    A gray sample needs one field for its three channels. Host tensors: (planes [P], field of each
+    plane [B * 3]).
+    """
+    gray = is_gray.view(-1, 1)
+    needed = torch.cat((torch.ones_like(gray), ~gray, ~gray), dim=1).flatten()
+    fields = needed.cumsum(0) - 1
+    return needed.nonzero().flatten(), fields
+
+
+def _spread(noise: Tensor, is_gray: Tensor) -> Tensor:
+    """From the needed fields [P, H, W] to all planes [B, 3, H, W]."""
+    _, fields = _planes(is_gray)
+    _, height, width = noise.shape
+    return noise.index_select(0, to_device(fields, noise.device)).view(-1, 3, height, width)
+
+
+def gaussian_noise(x: Tensor, sigma: Tensor, is_gray: Tensor, seed: int) -> Tensor:
+    """Normal noise to be added to x.
+
+    Args:
+        x: [B, 3, H, W], 0..1; only its shape, type and device are used.
+        sigma: [B] on the host, deviation in 1/255.
+        is_gray: bool [B] on the host; the three channels of a gray sample get the same noise.
+        seed: of the noise field; every sample has a field of its own.
+
+    Returns:
+        [B, 3, H, W].
+    """
+    planes, _ = _planes(is_gray)
+    shape = (len(planes), x.shape[2], x.shape[3])
+    generator = device_generator(x.device, seed)
+    field = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+    strength = (sigma / 255).to(x.dtype)[planes // 3].view(-1, 1, 1)
+    return _spread(field * to_device(strength, x.device), is_gray)
+
+
+def poisson_noise(
+    x: Tensor, scale: Tensor, is_gray: Tensor, seed: int, extent: Extent | None = None
+) -> Tensor:
+    """Shot noise to be added to x: (Poisson(v x) / v - x) * scale, x rounded to 8 bits.
+
+    v is the number of distinct 8-bit levels in the sample, rounded up to a power of two: pictures
+    with few levels are taken for short exposures.
+
+    Args:
+        x: [B, 3, H, W], 0..1.
+        scale: [B] on the host, factor on the noise.
+        is_gray: bool [B] on the host; a gray sample's noise is that of its gray picture.
+        seed: of the noise field; every sample has a field of its own.
+        extent: sizes of the samples where they differ; levels outside do not count.
+
+    Returns:
+        [B, 3, H, W].
+    """
+    gray = to_device(is_gray.view(-1, 1, 1, 1), x.device)
+    red, green, blue = x.unbind(1)
+    luma = (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).unsqueeze(1)
+    levels = (torch.where(gray, luma, x).clamp(0, 1) * 255).round()
+    exposure = _exposure(levels, extent)
+    planes, _ = _planes(is_gray)
+    needed = levels.view(-1, *x.shape[2:]).index_select(0, to_device(planes, x.device))
+    each = exposure.index_select(0, to_device(planes // 3, x.device)).view(-1, 1, 1)
+    generator = device_generator(x.device, seed)
+    counts = torch.poisson(needed * (each / 255), generator=generator)
+    strength = to_device(scale.to(x.dtype)[planes // 3].view(-1, 1, 1), x.device)
+    return _spread((counts / each - needed / 255) * strength, is_gray)
+
+
+def _exposure(levels: Tensor, extent: Extent | None) -> Tensor:
+    """Distinct values among 0..255, rounded up to a power of two: float [B]."""
+    batch = len(levels)
+    index = levels.long()
+    if extent is not None and not extent.is_uniform:
+        index = index.where(indicator(extent, levels.device), 256)
+    seen = levels.new_zeros(batch, 257).scatter_(1, index.reshape(batch, -1), 1.0)
+    distinct = seen[:, :256].sum(1).clamp(min=1)
+    return torch.exp2(torch.log2(distinct).ceil())

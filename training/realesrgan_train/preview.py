@@ -1,0 +1,119 @@
+"""A contact sheet of degradations: see what a recipe does to one's own pictures before training."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from realesrgan_train.degradations import DegradationConfig, Degrader, draw
+from realesrgan_train.degradations.describe import describe
+from realesrgan_train.degradations.extent import edge_indices
+from realesrgan_train.errors import ConfigError, DataError
+
+VARIANTS = 3
+"""Degraded versions of each picture."""
+
+CELL = 320
+"""Largest side of a cell in pixels; the text below needs about this width."""
+_LINE = 14
+_LINES = 12
+_GAP = 6
+_PAPER = (255, 255, 255)
+_INK = (20, 20, 20)
+
+
+def preview(
+    images: Sequence[Path], config: DegradationConfig, scale: int, out: Path, seed: int
+) -> None:
+    """Write a sheet with one row a picture: as it is, sharpened, and degraded three times.
+
+    Each degraded picture is shown at the size of the original (nearest neighbour), with the drawn
+    parameters below it in the order in which they were applied.
+
+    Args:
+        images: pictures; the centre of each is shown.
+        config: the recipe.
+        scale: ground-truth pixels per low-resolution pixel.
+        out: a `.png` file; appears whole or not at all.
+        seed: of the draws; the same seed gives the same sheet.
+
+    Raises:
+        ConfigError: without pictures, for another suffix than `.png` or an impossible scale.
+        DataError: for a picture that cannot be read.
+    """
+    if not images:
+        raise ConfigError("preview: give at least one picture")
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"preview: {out} must end in .png")
+    if not 1 <= scale <= CELL // 8:
+        raise ConfigError(f"preview: scale must be 1..{CELL // 8}, not {scale}")
+    side = min(config.input_size, CELL) // scale * scale
+    degrader = Degrader(config.model_copy(update={"patch_size": None}), scale)
+    generator = torch.Generator().manual_seed(seed)
+    rows = [_row(_centre(path, side), degrader, generator) for path in images]
+    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), _PAPER)
+    for number, row in enumerate(rows):
+        sheet.paste(row, (0, number * row.height))
+    _write_whole(sheet, out)
+
+
+def _centre(path: Path, side: int) -> Tensor:
+    """The middle of a picture, [1, 3, side, side]; smaller pictures are continued by reflection."""
+    try:
+        with Image.open(path) as file:
+            picture = np.array(ImageOps.exif_transpose(file).convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as a picture ({error})") from error
+    height, width = picture.shape[:2]
+    rows = edge_indices(height, (side - height) // 2, side, "reflect").numpy()
+    columns = edge_indices(width, (side - width) // 2, side, "reflect").numpy()
+    crop = picture[rows][:, columns].astype(np.float32) / 255
+    return torch.from_numpy(crop).permute(2, 0, 1).unsqueeze(0)
+
+
+def _row(gt: Tensor, degrader: Degrader, generator: torch.Generator) -> Image.Image:
+    """One picture's cells, side by side. Each variant is a batch of its own, as in a real draw."""
+    cells: list[tuple[Tensor, list[str]]] = []
+    for _ in range(VARIANTS):
+        drawn = draw(degrader.config, 1, generator)
+        lq, _, sharpened = degrader.apply_drawn(gt, drawn)
+        shown = lq.repeat_interleave(degrader.scale, 2).repeat_interleave(degrader.scale, 3)
+        if not cells:
+            cells = [(gt, ["ground truth"]), (sharpened, ["sharpened"])]
+        cells.append((shown, describe(drawn, 0)))
+    width = CELL + _GAP
+    row = Image.new("RGB", (width * len(cells), gt.shape[2] + _LINES * _LINE + _GAP), _PAPER)
+    pen = ImageDraw.Draw(row)
+    font = ImageFont.load_default()
+    for number, (picture, lines) in enumerate(cells):
+        row.paste(_to_image(picture), (number * width, 0))
+        text = "\n".join(lines)
+        pen.multiline_text((number * width, gt.shape[2] + 2), text, _INK, font, spacing=2)
+    return row
+
+
+def _to_image(picture: Tensor) -> Image.Image:
+    pixels = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(pixels.contiguous().numpy())
+
+
+def _write_whole(sheet: Image.Image, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            sheet.save(file, "PNG")
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o666 & ~umask)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""Networks from the configuration, with the weights they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from realesrgan_train.checkpoint_file import read_tensors
+from realesrgan_train.config import RunConfig
+from realesrgan_train.config.network import CompactConfig, RRDBNetConfig
+from realesrgan_train.data.sampler import START_STREAM, torch_seed
+from realesrgan_train.errors import CheckpointError
+from realesrgan_train.networks import RRDBNet, SRVGGNetCompact, UNetDiscriminatorSN
+from realesrgan_train.weights import LoadedNetwork, load_network
+
+_GENERATOR, _DISCRIMINATOR = range(2)
+
+
+def _seeded(seed: int, which: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose random start belongs to the run's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, START_STREAM, which))
+        return make()
+
+
+def make_generator(network: RRDBNetConfig | CompactConfig, scale: int) -> nn.Module:
+    """The generator with fresh random weights."""
+    if isinstance(network, RRDBNetConfig):
+        return RRDBNet(
+            scale=scale,
+            num_feat=network.num_feat,
+            num_block=network.num_block,
+            num_grow_ch=network.num_grow_ch,
+        )
+    return SRVGGNetCompact(
+        num_feat=network.num_feat,
+        num_conv=network.num_conv,
+        upscale=scale,
+        act_type=network.act_type,
+    )
+
+
+def describe_network(network: RRDBNetConfig | CompactConfig, scale: int) -> str:
+    """The configured generator in words, for messages."""
+    if isinstance(network, RRDBNetConfig):
+        return (
+            f"an RRDBNet x{scale} with {network.num_feat} features, {network.num_block} blocks "
+            f"and growth {network.num_grow_ch}"
+        )
+    return (
+        f"an SRVGGNetCompact x{scale} with {network.num_feat} features and {network.num_conv} "
+        f"convolutions ({network.act_type})"
+    )
+
+
+def describe_loaded(loaded: LoadedNetwork) -> str:
+    """A checkpoint's generator in the words of `describe_network`."""
+    sizes = loaded.kwargs
+    network = (
+        RRDBNetConfig(
+            architecture="rrdbnet",
+            num_feat=sizes["num_feat"],
+            num_block=sizes["num_block"],
+            num_grow_ch=sizes["num_grow_ch"],
+        )
+        if loaded.architecture == "RRDBNet"
+        else CompactConfig(
+            architecture="compact",
+            num_feat=sizes["num_feat"],
+            num_conv=sizes["num_conv"],
+            act_type=sizes["act_type"],
+        )
+    )
+    return describe_network(network, loaded.scale)
+
+
+def load_start(config: RunConfig, network: nn.Module) -> list[str]:
+    """Fill the generator from `start.generator`.
+
+    Returns:
+        Names of the tensors that keep their random start (only without `start.strict`).
+
+    Raises:
+        CheckpointError: damaged, of another architecture or scale, or nothing fits.
+    """
+    path = config.start.generator
+    if path is None:
+        return []
+    act_type = getattr(config.network, "act_type", None)
+    loaded = load_network(path, act_type)
+    wanted, given = network.state_dict(), loaded.network.state_dict()
+    fitting = {k: v for k, v in given.items() if k in wanted and wanted[k].shape == v.shape}
+    left_over = [name for name in wanted if name not in fitting]
+    ours = describe_network(config.network, config.scale)
+    theirs = describe_loaded(loaded)
+    if config.start.strict and (left_over or len(given) != len(wanted) or ours != theirs):
+        raise CheckpointError(
+            f"{path} holds {theirs}, but the configuration asks for {ours}: change network and "
+            "scale, name another file, or set start.strict=false to take only the tensors that fit"
+        )
+    if not fitting:
+        raise CheckpointError(f"{path} holds {theirs}: none of its tensors fits {ours}")
+    network.load_state_dict(fitting, strict=False)
+    return left_over
+
+
+def build_generator(config: RunConfig) -> tuple[nn.Module, list[str]]:
+    """The generator with its start weights, and the names of tensors left at random.
+
+    Raises:
+        CheckpointError: `start.generator` does not fit.
+    """
+    network = _seeded(config.seed, _GENERATOR, lambda: make_generator(config.network, config.scale))
+    return network, load_start(config, network)
+
+
+def build_discriminator(config: RunConfig) -> nn.Module:
+    """The discriminator with its start weights.
+
+    Raises:
+        CheckpointError: `start.discriminator` does not fit.
+    """
+    sizes = config.discriminator
+    network = _seeded(
+        config.seed,
+        _DISCRIMINATOR,
+        lambda: UNetDiscriminatorSN(num_feat=sizes.num_feat, skip_connection=sizes.skip_connection),
+    )
+    if config.start.discriminator is not None:
+        _fill_discriminator(network, config.start.discriminator)
+    return network
+
+
+def _fill_discriminator(network: nn.Module, path: Path) -> None:
+    tensors, _ = read_tensors(path)
+    wanted = network.state_dict()
+    if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in wanted.items()}:
+        raise CheckpointError(
+            f"{path} does not hold the configured discriminator "
+            f"({len(tensors)} tensors, {len(wanted)} expected): check discriminator.num_feat"
+        )
+    network.load_state_dict(tensors)

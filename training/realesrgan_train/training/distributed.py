@@ -1,0 +1,103 @@
+"""One process or many: where this one runs and how figures are averaged over all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from realesrgan_train.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """This process among the others.
+
+    Attributes:
+        rank: its number, 0 to `world - 1`.
+        world: number of processes over all nodes.
+        device: where it computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the logs and the shared part of checkpoints."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            dist.barrier()
+
+    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Mean over processes of scalars; every process gets it, and must name the same ones."""
+        if not values:
+            return {}
+        packed = torch.stack(
+            [value.detach().to(self.device, torch.float64) for value in values.values()]
+        )
+        if self.world > 1:
+            dist.all_reduce(packed)
+            packed /= self.world
+        return dict(zip(values, packed.tolist(), strict=True))
+
+    def total(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Sum over processes of numbers, by the same names on every process."""
+        tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+        return {name: value * self.world for name, value in self.mean(tensors).items()}
+
+    def from_main(self, text: str) -> str:
+        """What the main process passed, on every process."""
+        if self.world == 1:
+            return text
+        box = [text]
+        dist.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
+
+
+def _device(choice: str, local_rank: int) -> torch.device:
+    has_cuda = torch.cuda.is_available()
+    if choice == "cuda" and not has_cuda:
+        raise ConfigError(
+            "execution.device is cuda, but PyTorch sees no CUDA device: use auto or cpu"
+        )
+    if choice == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+@contextmanager
+def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[ProcessGroup]:
+    """Join the group that `torchrun` set up, or be alone without it.
+
+    NCCL between CUDA devices, gloo between CPUs.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        timeout_minutes: how long a collective waits for a process that never comes.
+
+    Raises:
+        ConfigError: CUDA was asked for and there is none.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if world == 1:
+        yield ProcessGroup(0, 1, chosen)
+        return
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+    try:
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), chosen)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,101 @@
+"""Notice a run that has gone wrong: non-finite numbers, discriminator collapse, colour drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from realesrgan_train.config.data import GuardConfig
+
+
+class Guards:
+    """Judges the mean figures since the last check.
+
+    Args:
+        config: thresholds and patience.
+    """
+
+    def __init__(self, config: GuardConfig) -> None:
+        self.config = config
+        self._failing: dict[str, int] = {}
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a figure is out of bounds but not yet for long enough: not a state to save."""
+        return bool(self._failing)
+
+    def check(self, figures: Mapping[str, float], stage_step: int) -> str | None:
+        """Judge.
+
+        Args:
+            figures: means over processes and steps since the last check.
+            stage_step: steps done in this stage.
+
+        Returns:
+            What is wrong and what to try, or None.
+        """
+        broken = [name for name, value in figures.items() if not math.isfinite(value)]
+        if broken:
+            return (
+                f"{', '.join(sorted(broken))} became infinite or not a number. Lower the learning "
+                "rate, clip gradients (execution.clip_norm=1), or use bf16 or fp32 instead of fp16"
+            )
+        if stage_step < self.config.warmup:
+            return None
+        problems = {**self._collapse(figures), **self._drift(figures)}
+        self._failing = {name: self._failing.get(name, 0) + 1 for name in problems}
+        for name, explanation in problems.items():
+            if self._failing[name] >= self.config.patience:
+                return explanation
+        return None
+
+    def _collapse(self, figures: Mapping[str, float]) -> dict[str, str]:
+        loss = figures.get("discriminator_loss")
+        if loss is None:
+            return {}
+        if loss < self.config.discriminator_loss:
+            return {
+                "won": (
+                    f"the discriminator has won: its loss is {loss:.2g}, so it teaches the "
+                    "generator nothing. Lower stages.gan.discriminator_optimizer.lr, or start "
+                    "from a better first stage"
+                )
+            }
+        gap = abs(figures["discriminator_real"] - figures["discriminator_fake"])
+        if gap < self.config.discriminator_gap:
+            return {
+                "blind": (
+                    f"the discriminator has collapsed: it answers the same to real and generated "
+                    f"pictures (difference {gap:.2g}). Lower the learning rates or the GAN weight"
+                )
+            }
+        return {}
+
+    def _drift(self, figures: Mapping[str, float]) -> dict[str, str]:
+        drifts = {c: figures[f"colour_{c}"] for c in "rgb" if f"colour_{c}" in figures}
+        if not drifts:
+            return {}
+        channel = max(drifts, key=lambda c: abs(drifts[c]))
+        if abs(drifts[channel]) <= self.config.colour_drift:
+            return {}
+        word = {"r": "red", "g": "green", "b": "blue"}[channel]
+        side = "high" if drifts[channel] > 0 else "low"
+        return {
+            "drift": (
+                f"colours drift: {word} is {abs(drifts[channel]) * 255:.0f}/255 too {side} on "
+                "average. Lower the learning rate or the GAN weight, or raise the pixel weight"
+            )
+        }
+
+    def reset(self) -> None:
+        """Forget earlier failures, at a stage's start and after a rollback."""
+        self._failing = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters of failed checks."""
+        return dict(self._failing)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._failing = dict(state)

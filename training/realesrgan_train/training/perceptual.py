@@ -1,0 +1,40 @@
+"""The perceptual loss as configured, with the VGG19 weights it needs."""
+
+from __future__ import annotations
+
+import torch
+
+from realesrgan_train.config import RunConfig
+from realesrgan_train.config.stages import PerceptualLossConfig
+from realesrgan_train.data.sampler import START_STREAM, torch_seed
+from realesrgan_train.losses import PerceptualLoss, VGG19Features, fetch_vgg19, load_vgg19
+
+_VGG_STREAM = 2
+
+
+def perceptual_loss(config: PerceptualLossConfig, seed: int) -> PerceptualLoss | None:
+    """The VGG loss, or None when its weight is 0.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, of another digest, or cannot be fetched.
+    """
+    if not config.weight:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, START_STREAM, _VGG_STREAM))
+        network = VGG19Features(tuple(config.layers))
+    if config.weights == "fetch":
+        load_vgg19(network, fetch_vgg19())
+    elif config.weights != "random":
+        load_vgg19(network, config.weights, config.sha256)
+    return PerceptualLoss(config.layers, config.weight, network)
+
+
+def check_perceptual(config: RunConfig) -> None:
+    """Make sure before step 1 that the second stage will find its VGG19 weights.
+
+    Raises:
+        CheckpointError: it would not.
+    """
+    if config.stages.gan is not None and config.stages.gan.perceptual.weights != "random":
+        perceptual_loss(config.stages.gan.perceptual, config.seed)

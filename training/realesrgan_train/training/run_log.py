@@ -1,0 +1,114 @@
+"""What a run writes down: `log.jsonl` always, TensorBoard and Weights & Biases when asked."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO
+
+from realesrgan_train.config import RunConfig
+from realesrgan_train.errors import ConfigError
+
+
+class _Sink(Protocol):
+    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _TensorBoard:
+    def __init__(self, config: RunConfig) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise ConfigError(
+                "logging.tensorboard needs its extra: pip install 'realesrgan-train[tensorboard]'"
+            ) from error
+        self._writer: Any = SummaryWriter(str(config.run_dir / "tensorboard"))
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    def __init__(self, config: RunConfig) -> None:
+        try:
+            import wandb  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise ConfigError(
+                "logging.wandb needs its extra: pip install 'realesrgan-train[wandb]'"
+            ) from error
+        self._run: Any = wandb.init(
+            project=config.logging.wandb_project,
+            name=config.name,
+            id=config.name,
+            resume="allow",
+            dir=str(config.run_dir),
+            config=config.model_dump(mode="json"),
+        )
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _plain(value: object) -> object:
+    """JSON has no NaN: write non-finite numbers as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+class RunLog:
+    """Appends one JSON object per event; does nothing on processes other than the main one.
+
+    After a crash the file may hold steps that are done again; the later line counts.
+
+    Args:
+        config: of the run.
+        active: whether this is the main process.
+
+    Raises:
+        ConfigError: an extra that is asked for is not installed.
+    """
+
+    def __init__(self, config: RunConfig, active: bool) -> None:
+        self._file: TextIO | None = None
+        self._sinks: list[_Sink] = []
+        if not active:
+            return
+        config.run_dir.mkdir(parents=True, exist_ok=True)
+        if config.logging.tensorboard:
+            self._sinks.append(_TensorBoard(config))
+        if config.logging.wandb:
+            self._sinks.append(_Wandb(config))
+        path = config.run_dir / "log.jsonl"
+        self._file = path.open("a", encoding="utf-8")
+
+    def event(self, event: str, step: int, **values: object) -> None:
+        """Write one line; numbers of `step` and `validation` events also go to the extras."""
+        if self._file is None:
+            return
+        line: dict[str, object] = {"event": event, "step": step, "time": round(time.time(), 3)}
+        line |= {name: _plain(value) for name, value in values.items()}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        if event in ("step", "validation"):
+            numbers = {f"{event}/{k}": v for k, v in values.items() if isinstance(v, float)}
+            for sink in self._sinks:
+                sink.scalars(numbers, step)
+
+    def close(self) -> None:
+        """Flush everything."""
+        if self._file is not None:
+            self._file.close()
+        for sink in self._sinks:
+            sink.close()

@@ -1,0 +1,88 @@
+"""One network's optimiser with its rate, gradient scaling and clipping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from realesrgan_train.config.schema import ExecutionConfig
+from realesrgan_train.config.stages import OptimizerConfig
+
+
+def rate_at(config: OptimizerConfig, step: int, steps: int) -> float:
+    """The learning rate of a stage's step (from 0), a function of the step alone."""
+    rate = config.lr
+    if config.schedule == "cosine":
+        progress = min(1.0, step / max(1, steps - 1))
+        rate *= config.final + (1 - config.final) * (1 + math.cos(math.pi * progress)) / 2
+    if step < config.warmup:
+        rate *= (step + 1) / config.warmup
+    return rate
+
+
+class Updater:
+    """Collects gradients of scaled losses and applies them.
+
+    Args:
+        parameters: what is optimised.
+        config: the optimiser.
+        execution: precision and clipping.
+        device: where the parameters are.
+        steps: of the stage.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        config: OptimizerConfig,
+        execution: ExecutionConfig,
+        device: torch.device,
+        steps: int,
+    ) -> None:
+        self.parameters = list(parameters)
+        self.config, self.steps = config, steps
+        self.clip_norm = execution.clip_norm
+        kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
+        self.optimizer = kind(
+            self.parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+        )
+        # Only fp16 needs its losses scaled; bf16 has the range of fp32.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=execution.precision == "fp16")
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the loss's gradients to those collected."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self, step: int, factor: float) -> float:
+        """Apply the collected gradients and clear them.
+
+        Args:
+            step: of the stage, from 0; sets the rate.
+            factor: on the rate, below 1 after a rollback.
+
+        Returns:
+            The rate used.
+        """
+        rate = rate_at(self.config, step, self.steps) * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimiser and scaler."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])

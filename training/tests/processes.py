@@ -1,0 +1,103 @@
+"""Run `realesrgan-train` as the user does: in processes of its own, alone or several together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_SECONDS = 240
+
+Processes = list[subprocess.Popen[str]]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _spawn(command: Sequence[str], **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+def start(arguments: Sequence[str], world: int = 1) -> Processes:
+    """Start a command in so many processes, with the variables torchrun would set.
+
+    torchrun itself would be in the way: it puts its workers into sessions of their own, where a
+    test cannot be sure to kill them.
+    """
+    command = ["-m", "realesrgan_train", *arguments]
+    if world == 1:
+        return [_spawn(command)]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    return [
+        _spawn(command, RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE=str(world), **meeting)
+        for r in range(world)
+    ]
+
+
+def start_torchrun(arguments: Sequence[str], world: int) -> Processes:
+    """Start a command under torchrun."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    options = [f"--nproc-per-node={world}", "-m", "realesrgan_train", *arguments]
+    return [
+        subprocess.Popen(
+            [*launcher, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    ]
+
+
+def finish(processes: Processes) -> str:
+    """Wait for the end, which must be a good one; returns the output."""
+    outputs = [process.communicate(timeout=_SECONDS)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), outputs
+    return "".join(outputs)
+
+
+def events(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of the run's log; a line that is being written is left out."""
+    path = run_dir / "log.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def kill_at(processes: Processes, run_dir: Path, step: int) -> int:
+    """SIGKILL all processes as soon as the log shows the step.
+
+    Returns:
+        The last step that was logged.
+    """
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        done = [e["step"] for e in events(run_dir) if e["event"] == "step"]
+        if done and done[-1] >= step:
+            break
+        for process in processes:
+            assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.002)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    return max(int(e["step"]) for e in events(run_dir))

@@ -1,0 +1,239 @@
+"""Sources give the same pictures; crops are what they say; damage loses nothing."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import fsspec
+import lmdb
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from realesrgan_train.config import RunConfig, load_config
+from realesrgan_train.data import (
+    BatchDataset,
+    PairedSource,
+    decode_picture,
+    multiscale_crop,
+    open_source,
+    paired_crop,
+)
+from realesrgan_train.data.cache import CachedSource
+from realesrgan_train.data.folder import FolderSource
+from realesrgan_train.data.lmdb_source import LmdbSource
+from realesrgan_train.data.opening import open_sources
+from realesrgan_train.data.shards import ShardSource, expand_range
+from realesrgan_train.errors import ConfigError, DataError
+
+
+def _tar(folder: Path, names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in names:
+            data = (folder / name).read_bytes()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        note = tarfile.TarInfo("p0.json")
+        note.size = 2
+        archive.addfile(note, io.BytesIO(b"{}"))
+    return buffer.getvalue()
+
+
+def test_all_sources_give_the_same_pictures(pictures: Path, tmp_path: Path) -> None:
+    folder = FolderSource(pictures)
+    assert list(folder.names) == [
+        "deep/er/p2.png",
+        "deep/er/p5.png",
+        "p0.png",
+        "p1.png",
+        "p3.png",
+        "p4.png",
+    ]
+    environment = lmdb.open(str(tmp_path / "set.lmdb"), map_size=2**24)
+    with environment.begin(write=True) as transaction:
+        for index, name in enumerate(folder.names):
+            transaction.put(name.encode(), folder.read(index))
+    environment.close()
+    names = list(folder.names)
+    (tmp_path / "set-0.tar").write_bytes(_tar(pictures, names[:4]))
+    (tmp_path / "set-1.tar").write_bytes(_tar(pictures, names[4:]))
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/remote/all.tar", _tar(pictures, names))
+    others = [
+        LmdbSource(tmp_path / "set.lmdb"),
+        ShardSource([str(tmp_path / "set-{0..1}.tar")]),
+        ShardSource(["memory://remote/all.tar"]),
+        CachedSource(folder, 30_000),
+    ]
+    for source in others:
+        assert len(source) == len(folder)
+        for _ in range(2):
+            for index in range(len(folder)):
+                assert source.key(index) == folder.key(index)
+                assert np.array_equal(source.decode(index), folder.decode(index))
+    revived = pickle.loads(pickle.dumps(others[0]))  # as a spawned worker gets it
+    assert np.array_equal(revived.decode(3), folder.decode(3))
+    memory.rm("/remote", recursive=True)
+
+
+def test_shard_members_can_be_chosen_by_extension(pictures: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "pairs.tar", "w") as archive:
+        for number in range(2):
+            archive.add(pictures / "p0.png", f"a/{number}.gt.png")
+            archive.add(pictures / "p1.png", f"a/{number}.lq.png")
+    gt = ShardSource([str(tmp_path / "pairs.tar")], "gt.png")
+    lq = ShardSource([str(tmp_path / "pairs.tar")], "lq.png")
+    assert list(gt.names) == ["pairs.tar/a/0.gt.png", "pairs.tar/a/1.gt.png"]
+    assert PairedSource(gt, lq, 1).matches == [(0, 0), (1, 1)]
+
+
+def test_ranges() -> None:
+    assert expand_range("a-{08..10}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar"]
+    assert len(expand_range("{0..1}/{0..2}.tar")) == 6
+    with pytest.raises(ConfigError, match="runs backwards"):
+        expand_range("{5..1}.tar")
+
+
+def test_missing_and_empty_sources_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere does not exist: check the path"):
+        FolderSource(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="has no picture"):
+        FolderSource(tmp_path)
+    with pytest.raises(DataError, match=r"none\.lmdb does not exist"):
+        LmdbSource(tmp_path / "none.lmdb")
+    with pytest.raises(DataError, match=r"x\.tar does not exist"):
+        ShardSource([str(tmp_path / "x.tar")])
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        ShardSource(["nosuch://x.tar"])
+    (tmp_path / "bad.tar").write_bytes(b"not a tar" * 100)
+    with pytest.raises(DataError, match="not a readable tar"):
+        ShardSource([str(tmp_path / "bad.tar")])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_mode_becomes_eight_bit_rgb(mode: str) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(np.full((4, 5), 0x8000, dtype=np.uint16))
+    else:
+        image = Image.new("RGB", (5, 4), (204,) * 3).convert(mode, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, format="TIFF" if mode == "CMYK" else "PNG")
+    picture = decode_picture(buffer.getvalue(), "x")
+    assert picture.shape == (4, 5, 3)
+    assert picture.dtype == np.uint8
+    expected = {"I;16": 128, "1": 255}.get(mode, 204)
+    assert abs(picture.astype(int) - expected).max() <= 1
+
+
+def test_exif_orientation_is_applied() -> None:
+    image = Image.new("RGB", (6, 4))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", exif=exif)
+    assert decode_picture(buffer.getvalue(), "x").shape == (6, 4, 3)
+
+
+def test_a_crop_is_the_shrunk_picture_or_its_reflection() -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    crop = multiscale_crop(picture, 20, (1.0,), np.random.default_rng(1), flip=False)
+    places = [
+        (y, x)
+        for y in range(31)
+        for x in range(51)
+        if np.array_equal(picture[y : y + 20, x : x + 20], crop)
+    ]
+    assert len(places) == 1
+    # Half size: the window is 40 pixels, and a constant stays one.
+    flat = np.full((50, 70, 3), 7, dtype=np.uint8)
+    assert np.all(multiscale_crop(flat, 20, (0.5,), rng) == 7)
+    small = multiscale_crop(picture[:6, :9], 20, (1 / 3,), rng, flip=False)
+    assert np.array_equal(small, np.pad(picture[:6, :9], ((0, 14), (0, 11), (0, 0)), "reflect"))
+
+
+def test_scales_are_used_evenly() -> None:
+    """A ramp's slope tells by which factor it was shrunk."""
+    ramp = np.repeat(np.arange(240, dtype=np.uint8)[None, :, None], 240, 0).repeat(3, 2)
+    slopes = []
+    for seed in range(300):
+        crop = multiscale_crop(ramp, 40, (1.0, 0.5, 0.25), np.random.default_rng(seed), flip=False)
+        row = crop[20, :, 0].astype(float)
+        slopes.append(round((row[30] - row[10]) / 20))
+    counts = [slopes.count(slope) for slope in (1, 2, 4)]
+    assert sum(counts) == 300
+    assert min(counts) > 70  # expected 100, standard deviation 8.2
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (10, 40), (6, 5)])
+def test_paired_crops_stay_aligned(shape: tuple[int, int]) -> None:
+    lq = np.random.default_rng(2).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    gt = lq.repeat(2, 0).repeat(2, 1)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        gt_crop, lq_crop = paired_crop(gt, lq, 32, 2, rng, flip=True, rotate=True)
+        assert gt_crop.shape == (32, 32, 3)
+        assert np.array_equal(gt_crop, lq_crop.repeat(2, 0).repeat(2, 1))
+
+
+def test_pairs_without_partner_or_of_wrong_size(pairs: Path, pictures: Path) -> None:
+    gt, lq = FolderSource(pairs / "gt"), FolderSource(pairs / "lq")
+    assert len(PairedSource(gt, lq, 2)) == 3
+    with pytest.raises(DataError, match=r"3 of 3 pictures .* have no small version"):
+        PairedSource(gt, FolderSource(pictures), 2)
+    with pytest.raises(DataError, match=r"q0\.png: is 96x80, .* must be 192x160"):
+        PairedSource(gt, lq, 4).decode(0)
+
+
+def _dataset(config: RunConfig, folder: Path) -> BatchDataset:
+    source = open_sources(load_config("tiny", [f"data.pictures={folder}"]).data.pictures)
+    data = config.data.model_copy(update={"pair_ratio": 0.0, "pairs": ()})
+    return BatchDataset(config.model_copy(update={"data": data}), source, None, seed=0)
+
+
+def test_a_damaged_picture_is_replaced_and_everything_else_stays(
+    micro_config: RunConfig, pictures: Path, tmp_path: Path
+) -> None:
+    for index, source in enumerate(sorted(pictures.rglob("*.png"))):
+        data = source.read_bytes()
+        (tmp_path / f"{index}.png").write_bytes(data[: len(data) // 2] if index == 3 else data)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for index, source in enumerate(sorted(pictures.rglob("*.png"))):
+        (whole / f"{index}.png").write_bytes(source.read_bytes())
+    damaged, good = _dataset(micro_config, tmp_path), _dataset(micro_config, whole)
+    # `whole` lies inside `tmp_path`, but its pictures come after the six above.
+    assert damaged.pictures is not None
+    damaged.pictures.names = damaged.pictures.names[:6]
+    hit = 0
+    for number in range(6):
+        a, b = damaged[number], good[number]
+        assert a.crops.shape == b.crops.shape
+        again = damaged[number]
+        assert torch.equal(a.crops, again.crops)  # the replacement is a function of the position
+        assert a.damaged == again.damaged
+        for slot in range(2):
+            if not torch.equal(a.crops[slot], b.crops[slot]):
+                hit += 1
+        assert all("3.png: cannot be decoded" in message for message in a.damaged)
+    assert hit == 2  # two epochs, one damaged picture
+
+
+def test_a_folder_of_nothing_but_damage_ends_with_a_hint(
+    micro_config: RunConfig, tmp_path: Path
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"16 pictures in a row .*`realesrgan-train doctor`"):
+        _dataset(micro_config, tmp_path)[0]
+
+
+def test_open_source_by_kind(pictures: Path) -> None:
+    source = load_config("tiny", [f"data.pictures={pictures}"]).data.pictures[0]
+    assert isinstance(open_source(source), FolderSource)

@@ -1,0 +1,158 @@
+"""A run that is killed and continued gives the bits of one that never was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from realesrgan_train.config import load_config
+from realesrgan_train.data import TrainingBatch
+from realesrgan_train.training import ProcessGroup, Trainer
+
+from .conftest import Overrides
+from .processes import events, finish, kill_at, start, start_torchrun
+
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
+STEPS = 40
+
+
+def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key in value:
+            yield from _leaves(value[key], f"{path}/{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}/{index}")
+    else:
+        yield path, value
+
+
+def assert_same_bits(a: Path, b: Path) -> int:
+    """Every number of two checkpoints is the same; returns how many tensors there were."""
+    names = sorted(path.name for path in a.iterdir())
+    assert names == sorted(path.name for path in b.iterdir())
+    tensors = 0
+    for name in names:
+        first, second = (torch.load(folder / name, weights_only=True) for folder in (a, b))
+        ours, theirs = dict(_leaves(first)), dict(_leaves(second))
+        assert ours.keys() == theirs.keys()
+        for path, value in ours.items():
+            if isinstance(value, Tensor):
+                tensors += 1
+                # NaN would equal nothing: bit for bit is what torch.equal means for finite ones.
+                other = theirs[path]
+                assert isinstance(other, Tensor)
+                assert torch.equal(value, other), f"{name}{path}"
+            else:
+                assert value == theirs[path], f"{name}{path}"
+    return tensors
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_sigkill_at_random_steps_changes_no_bit(
+    micro: Overrides, world: int, tmp_path: Path
+) -> None:
+    common = micro(
+        "stages.net.steps=20", "stages.gan.steps=20", "checkpoint.every=4", "execution.accumulate=2"
+    )
+    straight = tmp_path / "runs" / "straight"
+    finish(start(["run", "tiny", *common, "name=straight"], world))
+
+    killed = tmp_path / "runs" / "killed"
+    command = ["run", "tiny", *common, "name=killed"]
+    dice = random.Random(20261123 + world)
+    targets = sorted(dice.sample(range(1, STEPS - 10), 3 - world))
+    reached = [kill_at(start(command, world), killed, step) for step in targets]
+    finish(start(command, world))
+
+    assert all(step < STEPS for step in reached)
+    resumed = [event["step"] for event in events(killed) if event["event"] == "resume"]
+    assert len(resumed) == len(targets)
+    last = f"checkpoints/step-{STEPS:09d}-0"
+    assert assert_same_bits(straight / last, killed / last) > 50
+    for name in ("net", "gan", "discriminator"):
+        file = f"weights/{name}.safetensors"
+        ours, theirs = (_tensors(folder / file) for folder in (straight, killed))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    return load_file(path)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("stop_at", [5, 8, 11])
+def test_every_part_of_the_state_is_restored(
+    micro: Overrides, precision: str, stop_at: int
+) -> None:
+    """Stopped inside stage 1, exactly between the stages, and inside stage 2."""
+    options = (f"execution.precision={precision}", "checkpoint.every=100")
+    straight = load_config("tiny", micro(*options, "name=straight"))
+    Trainer(straight, ALONE).run()
+
+    broken = load_config("tiny", micro(*options, "name=broken"))
+    first = Trainer(broken, ALONE)
+    inner = first._one_step
+
+    def interrupt(batches: Iterator[TrainingBatch]) -> None:
+        if first.state.step == stop_at:
+            first._save()
+            raise KeyboardInterrupt
+        inner(batches)
+
+    first._one_step = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    torch.manual_seed(99)  # whatever the global generator did meanwhile must not matter
+    second = Trainer(broken, ALONE)
+    second.run()
+    last = "checkpoints/step-000000014-0"
+    assert_same_bits(straight.run_dir / last, broken.run_dir / last)
+    if precision == "fp16":
+        main = torch.load(straight.run_dir / last / "main.pt", weights_only=True)
+        assert main["stage_state"]["generator_updater"]["scaler"]["scale"] > 0
+
+
+def test_two_processes_train_as_one_with_their_batches_together(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    """Gradients are means over processes, and validation does not depend on how it is shared."""
+    common = micro(
+        "data.pair_ratio=0",
+        "data.pairs=[]",
+        # Nothing is drawn per batch or process here, so both see the same pictures.
+        "degradation={input_size: 32, first: {kernel: {sigma: [1, 1], size: [7, 7]}}}",
+        "degradation.pool_size=0",
+        "degradation.first.noise.probability=0",
+        "degradation.second={noise: {probability: 0}, jpeg_quality: [90, 90]}",
+        "stages.net.steps=4",
+        "stages.gan=null",
+        "stages.net.optimizer={lr: 1.0e-3, schedule: constant, warmup: 0}",
+        "degradation.granularity=batch",
+        "degradation.first.resize={up: 0, down: 0, keep: 1, modes: [area]}",
+        f"validation.pictures={tmp_path.parent}",
+        "validation={pictures: [], every: 4, crop: 64}",
+    )
+    pictures = next(o for o in common if o.startswith("data.pictures="))
+    common.append(pictures.replace("data.", "validation."))
+    finish(start_torchrun(["run", "tiny", *common, "name=two", "data.batch_size=2"], 2))
+    finish(start(["run", "tiny", *common, "name=one", "data.batch_size=4"], 1))
+    weights = [
+        _tensors(tmp_path / f"runs/{name}/weights/net.safetensors") for name in ("one", "two")
+    ]
+    for key, value in weights[0].items():
+        assert torch.allclose(value, weights[1][key], atol=2e-4), key
+    figures = []
+    for name in ("one", "two"):
+        log = events(tmp_path / "runs" / name)
+        figures.append(next(e for e in log if e["event"] == "validation"))
+        assert sum(e["event"] == "validation" for e in log) == 1
+    assert figures[0]["bicubic_psnr_y"] == pytest.approx(figures[1]["bicubic_psnr_y"], abs=1e-9)
+    assert figures[0]["psnr_y"] == pytest.approx(figures[1]["psnr_y"], abs=0.05)
