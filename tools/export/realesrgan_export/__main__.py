@@ -1,0 +1,5 @@
+"""`python -m realesrgan_export`."""
+
+from realesrgan_export.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""Two networks of one architecture mixed into one (network interpolation, Wang et al., 2019)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from realesrgan_export.errors import ExportError
+from realesrgan_export.source import file_sha256
+from realesrgan_train.errors import CheckpointError
+from realesrgan_train.weights import interpolate, load_network, save_network
+
+
+def blend_checkpoints(
+    first: Path, second: Path, alpha: float, output: Path, act_type: str | None = None
+) -> None:
+    """Write (1 - alpha) * first + alpha * second.
+
+    Args:
+        first: `.pth` or `.safetensors`.
+        second: a network of the same architecture, scale and sizes.
+        alpha: 0 (the first) .. 1 (the second).
+        output: ends in `.safetensors`.
+        act_type: activation of compact networks without PReLU, unless the files tell.
+
+    Raises:
+        ExportError: if a file cannot be read, the networks do not fit, or alpha is outside 0..1.
+    """
+    if not (math.isfinite(alpha) and 0 <= alpha <= 1):
+        raise ExportError(f"--alpha must be between 0 and 1, not {alpha:g}")
+    if not output.parent.is_dir():
+        raise ExportError(f"{output.parent}: no such folder; make it first")
+    try:
+        a, b = load_network(first, act_type), load_network(second, act_type)
+        if (a.architecture, a.kwargs) != (b.architecture, b.kwargs):
+            raise ExportError(
+                f"{first} is {_words(a.architecture, a.kwargs)} and {second} "
+                f"{_words(b.architecture, b.kwargs)}; only equal networks can be blended"
+            )
+        state = interpolate(a.network.state_dict(), b.network.state_dict(), alpha)
+        a.network.load_state_dict(state)
+        metadata = {
+            "blend": f"{1 - alpha:g} {first.name} + {alpha:g} {second.name}",
+            "blend_sha256": f"{file_sha256(first)} {file_sha256(second)}",
+        }
+        licences = {x.metadata["licence"] for x in (a, b) if "licence" in x.metadata}
+        if licences:
+            metadata["licence"] = " AND ".join(sorted(licences))
+        save_network(output, a.network, metadata)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error
+
+
+def _words(architecture: str, kwargs: dict[str, object]) -> str:
+    return f"{architecture}({', '.join(f'{key}={value}' for key, value in kwargs.items())})"

@@ -1,0 +1,121 @@
+"""`realesrgan-export`: PyTorch to ncnn, ncnn to PyTorch, and blends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from realesrgan_export.errors import ExportError
+from realesrgan_export.parity_report import print_rows
+
+ActType = Literal["relu", "leakyrelu", "prelu"]
+
+
+COMMANDS = ("checkpoint", "from-ncnn", "interpolate")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from realesrgan_export import __version__  # noqa: PLC0415 - loads torch
+
+        typer.echo(f"realesrgan-export {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Take networks from PyTorch to ncnn and back, proved equal.
+
+    `realesrgan-export CHECKPOINT -o FOLDER` is short for `realesrgan-export checkpoint ...`.
+    """
+
+
+@app.command()
+def checkpoint(  # noqa: PLR0917 - one argument an option
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the network.")],
+    name: Annotated[str | None, typer.Option(help="Its name; default: the file's.")] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16/--fp32", help="Store weights in 16 or 32 bits.")
+    ] = True,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write NAME.onnx as well.")] = False,
+    act_type: Annotated[
+        ActType | None,
+        typer.Option(help="Activation of a compact network whose file does not tell."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier for the manifest.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Vulkan device to verify on as well; default: the first GPU."),
+    ] = None,
+    weak_denoise: Annotated[
+        str | None, typer.Option(help="Name of the weakly denoising twin, for denoise=.")
+    ] = None,
+) -> None:
+    """Export a checkpoint to ncnn; it appears once ncnn and realesrgan-vk agree with PyTorch."""
+    from realesrgan_export.export import ExportOptions, export_checkpoint  # noqa: PLC0415 - torch
+
+    options = ExportOptions(name, fp16, onnx, act_type, licence, weak_denoise, device)
+    written = export_checkpoint(checkpoint, output, options, print_rows)
+    for path in filter(None, (written.param, written.bin, written.onnx, written.manifest)):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"use it: realesrgan-vk models add {output}")
+
+
+@app.command("from-ncnn")
+def from_ncnn(
+    param: Annotated[Path, typer.Argument(help="NAME.param, with NAME.bin beside it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+) -> None:
+    """Recover the PyTorch weights of an RRDBNet or SRVGGNetCompact from its ncnn files."""
+    from realesrgan_export.recover import recover_network  # noqa: PLC0415 - loads torch
+
+    recover_network(param, output, print_rows)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def interpolate(
+    first: Annotated[Path, typer.Argument(help="A checkpoint.")],
+    second: Annotated[Path, typer.Argument(help="Another of the same architecture.")],
+    alpha: Annotated[float, typer.Option(help="Share of the second, 0..1.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+    act_type: Annotated[
+        ActType | None,
+        typer.Option(help="Activation of compact networks whose files do not tell."),
+    ] = None,
+) -> None:
+    """Blend two networks of one architecture: (1 - alpha) FIRST + alpha SECOND."""
+    from realesrgan_export.blend import blend_checkpoints  # noqa: PLC0415 - loads torch
+
+    blend_checkpoints(first, second, alpha, output, act_type)
+    typer.echo(f"wrote {output}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit code 1 for a network that cannot be handled, 2 for bad usage.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] not in (*COMMANDS, "--help", "--version"):
+        words = ["checkpoint", *words]
+    try:
+        app(words)
+    except (ExportError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"realesrgan-export: {error}", markup=False, highlight=False
+        )
+        sys.exit(1)

@@ -1,0 +1,214 @@
+"""The way out: checkpoint, fold, trace, pnnx, tidy, verify, write."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from realesrgan_export.convert import convert
+from realesrgan_export.errors import ExportError
+from realesrgan_export.fold import folded
+from realesrgan_export.manifest import MANIFEST, file_entry, with_entry, write_whole
+from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
+from realesrgan_export.parity import Row
+from realesrgan_export.source import SourceNetwork, load_source
+from realesrgan_export.tidy import tidy
+from realesrgan_export.verify import Files, verify
+from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.ncnn_graph import Graph, format_graph, read_graph
+from realesrgan_vk.ncnn_weights import LayerWeights, format_weights, read_weights
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export.
+
+    Attributes:
+        name: of the network and its files; by default the checkpoint's stem.
+        fp16: store weights in 16 bits, as the published networks do; arithmetic is not affected.
+        onnx: write `NAME.onnx` as well, 32-bit, with the same (rounded) weights.
+        act_type: activation of a compact network without PReLU, unless the checkpoint tells.
+        licence: SPDX identifier for the manifest, unless the checkpoint tells.
+        device: a Vulkan device to verify on as well, as `realesrgan_vk.Upscaler` takes it; by
+            default the first GPU, if there is one.
+        weak_denoise: name of this network's twin trained to denoise weakly, for `denoise=`.
+    """
+
+    name: str | None = None
+    fp16: bool = True
+    onnx: bool = False
+    act_type: str | None = None
+    licence: str | None = None
+    weak_denoise: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    param: Path
+    bin: Path
+    onnx: Path | None
+    manifest: Path
+    rows: list[Row]
+
+
+def export_checkpoint(
+    checkpoint: Path | str,
+    folder: Path | str,
+    options: ExportOptions | None = None,
+    report: Callable[[list[Row]], None] | None = None,
+) -> Exported:
+    """Export one network; the files appear only when every engine agrees with PyTorch.
+
+    Args:
+        checkpoint: `.pth` or `.safetensors`.
+        folder: made when it is missing; its manifest keeps its other networks.
+        options: how.
+        report: is given the parity table before it is judged.
+
+    Returns:
+        The paths and the parity table.
+
+    Raises:
+        ExportError: if the checkpoint cannot be exported.
+        ParityError: if an engine's pictures differ from PyTorch's by more than the contract allows.
+        OSError: if the files cannot be written.
+    """
+    checkpoint, folder, options = Path(checkpoint), Path(folder), options or ExportOptions()
+    name = checked_name(checkpoint.stem if options.name is None else options.name)
+    if options.onnx:
+        check_onnx_installed()
+    source = load_source(checkpoint, options.act_type)
+    with tempfile.TemporaryDirectory(prefix="realesrgan-export-") as scratch:
+        stored = _stored(source, options.fp16)
+        files = _convert(source, stored, Path(scratch), name, options)
+        try:
+            rows, failure = verify(source, stored, files, fp16=options.fp16, device=options.device)
+        except RealesrganError as error:
+            raise ExportError(f"realesrgan-vk cannot run the network: {error}") from error
+        if report is not None:
+            report(rows)
+        if failure is not None:
+            raise failure
+        entry = _entry(name, source, options, files, rows)
+        return _install(folder, entry, files, rows)
+
+
+def checked_name(name: str) -> str:
+    """Return a network's name if files can be called so.
+
+    Raises:
+        ExportError: if not.
+    """
+    if not NAME.fullmatch(name):
+        raise ExportError(
+            f"{name!r} cannot name a network: use letters, digits, dots, hyphens and underscores, "
+            "and give --name"
+        )
+    return name
+
+
+def _convert(
+    source: SourceNetwork, stored: nn.Module, scratch: Path, name: str, options: ExportOptions
+) -> Files:
+    network = folded(stored)
+    fp16_by_pnnx = options.fp16 and not source.own
+    raw_param, raw_bin = convert(network, source.channels, scratch, fp16=fp16_by_pnnx)
+    raw = read_graph(raw_param)
+    graph = tidy(raw, broadcasts=not source.own)
+    files = Files(
+        scratch / f"{name}.param",
+        scratch / f"{name}.bin",
+        scratch / f"{name}.onnx" if options.onnx else None,
+    )
+    files.param.write_text(format_graph(graph), "utf-8")
+    if source.own:
+        files.bin.write_bytes(_weights(raw, graph, raw_bin, fp16=options.fp16))
+    else:
+        raw_bin.rename(files.bin)
+    if files.onnx is not None:
+        write_onnx(network, source.channels, source.multiple, files.onnx)
+    return files
+
+
+def _weights(raw: Graph, graph: Graph, raw_bin: Path, *, fp16: bool) -> bytes:
+    """Store pnnx's weights under the tidy graph's layer names, in the asked precision."""
+    kept = read_weights(raw, raw_bin).values()
+    names = [layer.name for layer in graph if layer.type in ("Convolution", "PReLU")]
+    stored = {
+        name: LayerWeights(weights.weight, weights.bias, fp16)
+        for name, weights in zip(names, kept, strict=True)
+    }
+    return format_weights(graph, stored)
+
+
+def _stored(source: SourceNetwork, fp16: bool) -> nn.Module:
+    """Return the network with the weights the files hold: the reference for the engines.
+
+    Raises:
+        ExportError: if a weight does not fit 16 bits.
+    """
+    if not fp16 or not source.own:
+        return source.network
+    network = copy.deepcopy(source.network)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            with torch.no_grad():
+                module.weight.copy_(module.weight.half().float())
+            if not bool(torch.isfinite(module.weight).all()):
+                raise ExportError(f"{name} has weights too large for 16 bits; export with --fp32")
+    return network
+
+
+def _entry(
+    name: str,
+    source: SourceNetwork,
+    options: ExportOptions,
+    files: Files,
+    rows: list[Row],
+) -> Mapping[str, Any]:
+    entry: dict[str, Any] = {
+        "name": name,
+        "architecture": source.architecture,
+        "scale": source.scale,
+        "channels": source.channels,
+        "precision": "fp16" if options.fp16 else "fp32",
+        "files": {"param": file_entry(files.param), "bin": file_entry(files.bin)},
+        "licence": options.licence or source.metadata.get("licence", ""),
+        "origin": f"exported from {source.path.name}",
+        "source": {"file": source.path.name, "sha256": source.sha256},
+        "parity": [row.as_json() for row in rows],
+    }
+    if files.onnx is not None:
+        entry["files"]["onnx"] = file_entry(files.onnx)
+    if options.weak_denoise:
+        entry["weak_denoise"] = checked_name(options.weak_denoise)
+    return entry
+
+
+def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]) -> Exported:
+    """Move the files over; the manifest, which makes them a model, comes last."""
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder} is a file; -o takes a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = with_entry(folder, entry)
+    written: dict[str, Path] = {}
+    for path in filter(None, (files.bin, files.param, files.onnx)):
+        written[path.suffix] = folder / path.name
+        write_whole(folder / path.name, path.read_bytes())
+    write_whole(folder / MANIFEST, manifest.encode())
+    return Exported(
+        written[".param"], written[".bin"], written.get(".onnx"), folder / MANIFEST, rows
+    )

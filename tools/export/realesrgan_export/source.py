@@ -1,0 +1,124 @@
+"""The network to export: read from a checkpoint without running any code stored in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from realesrgan_export.errors import ExportError
+from realesrgan_train.checkpoint_file import read_tensors
+from realesrgan_train.errors import CheckpointError
+from realesrgan_train.networks import RRDBNet
+from realesrgan_train.weights import deduce_architecture, load_network
+
+
+@dataclass(frozen=True)
+class SourceNetwork:
+    """A network and what its exported form must know of it.
+
+    Attributes:
+        path: of the checkpoint.
+        network: in evaluation mode, float32, on the CPU.
+        architecture: its name.
+        scale: output pixels per input pixel, each way.
+        channels: of the picture that goes in.
+        multiple: PyTorch can only take sides of a multiple of this.
+        own: whether it is one of this project's architectures, which has no operator outside the
+            row stream and no weights outside convolutions and PReLUs.
+        sha256: of the checkpoint.
+        metadata: the checkpoint's header.
+    """
+
+    path: Path
+    network: nn.Module
+    architecture: str
+    scale: int
+    channels: int
+    multiple: int
+    own: bool
+    sha256: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
+    """Read a checkpoint.
+
+    Args:
+        path: `.pth` or `.safetensors`.
+        act_type: activation of a compact network without PReLU, unless the file tells.
+
+    Raises:
+        ExportError: if it is damaged, would run code, is a discriminator, or is of an architecture
+            that needs spandrel and cannot be read with it.
+    """
+    path = Path(path)
+    try:
+        tensors, _ = read_tensors(path)
+        try:
+            deduce_architecture(tensors, act_type or "prelu")
+        except CheckpointError as error:
+            return _load_foreign(path, tensors, error)
+        loaded = load_network(path, act_type)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error
+    multiple = loaded.network.unshuffle if isinstance(loaded.network, RRDBNet) else 1
+    return SourceNetwork(
+        path,
+        loaded.network,
+        loaded.architecture,
+        loaded.scale,
+        int(loaded.kwargs["num_in_ch"]),
+        multiple,
+        True,
+        file_sha256(path),
+        loaded.metadata,
+    )
+
+
+def _load_foreign(
+    path: Path, tensors: Mapping[str, Tensor], reason: CheckpointError
+) -> SourceNetwork:
+    """Ask spandrel, giving it tensors only: its own readers of files are not used."""
+    if any(name.endswith(".weight_orig") for name in tensors):
+        raise ExportError(f"{path}: {reason}") from reason
+    try:
+        import spandrel  # noqa: PLC0415 - an optional dependency
+    except ImportError:
+        raise ExportError(
+            f"{path}: {reason}. Other architectures can be exported when spandrel is installed: "
+            "pip install 'realesrgan-export[spandrel]'"
+        ) from reason
+    try:
+        model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
+    except Exception as error:  # spandrel tells "not mine" and "damaged" by many exceptions
+        raise ExportError(f"{path}: {reason}, and spandrel refuses it too ({error})") from error
+    if not isinstance(model, spandrel.ImageModelDescriptor):
+        raise ExportError(f"{path}: spandrel reads a {type(model).__name__}, no upscaling network")
+    if model.input_channels != model.output_channels:
+        raise ExportError(
+            f"{path}: {model.architecture.name} turns {model.input_channels} channels into "
+            f"{model.output_channels}; only networks that keep them can be exported"
+        )
+    return SourceNetwork(
+        path,
+        model.model.float().eval(),
+        str(model.architecture.name),
+        int(model.scale),
+        int(model.input_channels),
+        max(1, int(model.size_requirements.multiple_of)),
+        False,
+        file_sha256(path),
+    )

@@ -1,0 +1,177 @@
+"""Broken and foreign checkpoints: one reason, exit code 1, no files, no code run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Save, small_compact, small_rrdbnet
+
+from realesrgan_export import ParityError, export, export_checkpoint, recover_network
+from realesrgan_export.cli import main
+from realesrgan_export.errors import ExportError
+from realesrgan_export.tidy import tidy
+from realesrgan_train.networks import UNetDiscriminatorSN
+from realesrgan_vk.ncnn_graph import Graph
+
+
+class _Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, (str(self.marker),)
+
+
+def _truncated(path: Path) -> None:
+    torch.save(small_compact().state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def _code_in_zip(path: Path) -> None:
+    torch.save({"params": {"conv.weight": _Payload(path.with_name("ran"))}}, path)
+
+
+def _bare_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"params": _Payload(path.with_name("ran"))}))
+
+
+def _wrong_shape(path: Path) -> None:
+    state = small_rrdbnet().state_dict()
+    state["body.0.rdb2.conv3.weight"] = state["body.0.rdb2.conv3.weight"][:, :-1]
+    torch.save(state, path)
+
+
+def _discriminator(path: Path) -> None:
+    torch.save({"params": UNetDiscriminatorSN(num_feat=8).state_dict()}, path)
+
+
+def _foreign(path: Path) -> None:
+    torch.save({"layers.0.attn.qkv.weight": torch.zeros(4, 4)}, path)
+
+
+def _not_finite(path: Path) -> None:
+    state = small_compact().state_dict()
+    state["body.2.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, path)
+
+
+def _plain_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no network")
+
+
+def _empty(path: Path) -> None:
+    path.touch()
+
+
+CASES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "truncated": (_truncated, "not a whole PyTorch checkpoint"),
+    "code in a zip": (_code_in_zip, "would run code"),
+    "bare pickle": (_bare_pickle, "checkpoint|would run code"),
+    "wrong shape": (_wrong_shape, r"body.0.rdb2.conv3.weight has shape \(8, 31, 3, 3\)"),
+    "discriminator": (_discriminator, "discriminator"),
+    "foreign": (_foreign, r"neither an RRDBNet nor.*realesrgan-export\[spandrel\]"),
+    "NaN": (_not_finite, "NaN"),
+    "plain zip": (_plain_zip, "not a whole PyTorch checkpoint"),
+    "empty": (_empty, "not a whole PyTorch checkpoint"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_broken_checkpoints(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "spandrel", None)
+    make, reason = CASES[case]
+    checkpoint, folder = tmp_path / "broken.pth", tmp_path / "out"
+    make(checkpoint)
+    with pytest.raises(ExportError, match=reason):
+        export_checkpoint(checkpoint, folder)
+    with pytest.raises(SystemExit) as left:
+        main([str(checkpoint), "-o", str(folder)])
+    assert left.value.code == 1
+    message = capsys.readouterr().err
+    assert message.startswith("realesrgan-export: ")
+    assert message.count("\n") == 1
+    assert not folder.exists()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_missing_checkpoint_and_bad_name(save: Save, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no such checkpoint"):
+        export_checkpoint(tmp_path / "absent.pth", tmp_path / "out")
+    with pytest.raises(ExportError, match="cannot name a network"):
+        export_checkpoint(save(small_compact(), "a b"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_that_computes_something_else_is_not_installed(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = tidy
+
+    def wrong(graph: Graph, *, broadcasts: bool = False) -> Graph:
+        graph = right(graph, broadcasts=broadcasts)
+        next(la for la in graph if la.type == "Eltwise").params[1] = (1.0, 0.2)
+        return graph
+
+    monkeypatch.setattr(export, "tidy", wrong)
+    with pytest.raises(ParityError, match=r"ncnn, CPU fp32 differs from PyTorch by .* limit"):
+        export_checkpoint(save(small_rrdbnet(), "net"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_beyond_16_bits(save: Save, tmp_path: Path) -> None:
+    network = small_compact()
+    with torch.no_grad():
+        next(network.parameters())[0, 0, 0, 0] = 1e5
+    with pytest.raises(ExportError, match="too large for 16 bits; export with --fp32"):
+        export_checkpoint(save(network, "net"), tmp_path / "out")
+
+
+def test_ambiguous_activation_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "leaky.pth"
+    torch.save(small_compact(act_type="leakyrelu").state_dict(), path)
+    with pytest.raises(ExportError, match="act_type"):
+        export_checkpoint(path, tmp_path / "out")
+    main_arguments = [str(path), "-o", str(tmp_path / "out"), "--act-type", "leakyrelu"]
+    with pytest.raises(SystemExit) as left:
+        main(main_arguments)
+    assert left.value.code == 0
+    assert (tmp_path / "out" / "leaky.param").is_file()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: data[:-40], "cut short"),
+        (lambda data: data + b"\0" * 8, "left over"),
+        (lambda data: b"\x38\x4b\x0d\x00" + data[4:], "8 bits"),
+        (lambda data: b"\xff\xff\xff\x7f" + data[4:], "unknown tag"),
+    ],
+)
+def test_damaged_ncnn_weights(
+    damage: Callable[[bytes], bytes], reason: str, official: Path, tmp_path: Path
+) -> None:
+    name = "REALESRGAN_ANIMAVIDEOV3_UP4X"
+    (tmp_path / "net.param").write_bytes((official / f"{name}.param").read_bytes())
+    (tmp_path / "net.bin").write_bytes(damage((official / f"{name}.bin").read_bytes()))
+    with pytest.raises(ExportError, match=reason):
+        recover_network(tmp_path / "net.param", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_an_ncnn_network_wired_otherwise_is_not_recovered(official: Path, tmp_path: Path) -> None:
+    name = "REALESRGAN_ANIMAVIDEOV3_UP4X"
+    text = (official / f"{name}.param").read_text()
+    (tmp_path / "net.param").write_text(text.replace("0=1 1=4.0", "0=2 1=4.0"))  # bilinear skip
+    (tmp_path / "net.bin").write_bytes((official / f"{name}.bin").read_bytes())
+    with pytest.raises(ParityError, match="looks like an SRVGGNetCompact, but"):
+        recover_network(tmp_path / "net.param", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
