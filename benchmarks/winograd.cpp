@@ -1,0 +1,149 @@
+// The fused convolution alone, layer by layer: time by phase, and the share of the processor's
+// multiply-add rate that its products reach, measured in the same process and in turns with it.
+//
+//     winograd [instruction set] [threads] [rows] [width] [rounds]
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cpu/winograd/convolution.hpp"
+#include "cpu/winograd/instruction_set.hpp"
+#include "cpu/winograd/thread_pool.hpp"
+
+using namespace realesrgan::winograd;
+
+namespace {
+
+struct Settings {
+    const Kernel* kernel;
+    int threads;
+    int rows;
+    int width;
+    int rounds;
+};
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+// The fastest round: what the code does when nothing else runs, which a busy machine hides from the
+// median.
+double least(const std::vector<double>& values) {
+    return *std::min_element(values.begin(), values.end());
+}
+
+// Operations a second of all threads together.
+double peak(const Settings& s) {
+    constexpr long kRounds = 200000;
+    std::vector<double> done(static_cast<std::size_t>(s.threads));
+    const double start = now();
+    ThreadPool::shared().run(s.threads, s.threads, [&](int item, int) {
+        done[static_cast<std::size_t>(item)] = s.kernel->fma_peak(kRounds);
+    });
+    double sum = 0.0;
+    for (const double operations : done) sum += operations;
+    return sum / (now() - start);
+}
+
+// Rows with a pixel of padding on each side, a channel group after the other.
+struct Rows {
+    Rows(int channels, int width, int height)
+        : stride(static_cast<std::size_t>(width + 2) * kGroup * static_cast<std::size_t>(height)),
+          values(stride * static_cast<std::size_t>(groups_of(channels)), 0.5f) {
+        for (int y = 0; y < height; ++y) {
+            rows.push_back(values.data() +
+                           (static_cast<std::size_t>(y * (width + 2)) + 1) * kGroup);
+        }
+        std::mt19937 random(1);
+        for (float& value : values) value = static_cast<float>(random() % 2048) / 2048.0f;
+    }
+    std::size_t stride;
+    std::vector<float> values;
+    std::vector<float*> rows;
+};
+
+void measure(const Settings& s, int in, int out, int skips, Form form) {
+    std::vector<float> taps(static_cast<std::size_t>(in * out * kTaps), 0.01f);
+    std::vector<std::uint16_t> halves(taps.size(), 0x2000);
+    Description d;
+    d.in_channels = in;
+    d.out_channels = out;
+    if (form == Form::kLean) {
+        d.half_taps = halves.data();
+    } else {
+        d.taps = taps.data();
+    }
+    d.slopes = {0.2f};
+    const Convolution convolution(d, form, *s.kernel);
+    Rows input(in, s.width, s.rows + 2);
+    Rows output(out, s.width, s.rows);
+    Rows skip(out, s.width, s.rows);
+    Band band;
+    band.width = s.width;
+    band.height = s.rows;
+    band.input = {input.rows.data(), input.stride};
+    band.output = {output.rows.data(), output.stride};
+    band.epilogue.skip_count = skips;
+    for (auto& each : band.epilogue.skips) each = {{skip.rows.data(), skip.stride}, 0.2f};
+
+    std::vector<double> walls, weights, inputs, multiplies, outputs, peaks;
+    Workspace workspace(s.threads, convolution.workspace_bytes(s.width, s.rows, s.threads));
+    convolution.run(band, workspace);
+    for (int round = 0; round < s.rounds; ++round) {
+        peaks.push_back(peak(s));
+        const Profile before = workspace.profile();
+        const double start = now();
+        convolution.run(band, workspace);
+        walls.push_back(now() - start);
+        const Profile after = workspace.profile();
+        weights.push_back(after.weights - before.weights);
+        inputs.push_back(after.input - before.input);
+        multiplies.push_back(after.multiply - before.multiply);
+        outputs.push_back(after.output - before.output);
+    }
+    const double pixels = static_cast<double>(s.width) * s.rows;
+    const double useful =
+        2.0 * in * out * (form == Form::kLean && s.rows == 1 ? kTaps : 2.25) * pixels;
+    const double wall = least(walls);
+    const double best = *std::max_element(peaks.begin(), peaks.end());
+    const double rate = useful / (least(multiplies) / s.threads);
+    std::printf(
+        "%4d -> %-3d %8.3f ms  weights %5.3f  input %6.3f  multiply %7.3f  output %6.3f | products "
+        "%6.1f of "
+        "%6.1f GFLOP/s = %.2f, whole %.2f\n",
+        in, out, wall * 1e3, least(weights) / s.threads * 1e3, least(inputs) / s.threads * 1e3,
+        least(multiplies) / s.threads * 1e3, least(outputs) / s.threads * 1e3, rate * 1e-9,
+        best * 1e-9, rate / best, useful / wall / best);
+}
+
+int argument(int argc, char** argv, int index, int fallback) {
+    return argc > index ? std::atoi(argv[index]) : fallback;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Settings s{};
+    s.kernel = &select_kernel(argc > 1 ? argv[1] : "");
+    s.threads = argument(argc, argv, 2, ThreadPool::shared().processors());
+    s.rows = argument(argc, argv, 3, 16);
+    s.width = argument(argc, argv, 4, 512);
+    s.rounds = argument(argc, argv, 5, 15);
+    std::printf("%s, %d threads, %dx%d\n", s.kernel->name, s.threads, s.width, s.rows);
+    for (const Form form : {Form::kResident, Form::kLean}) {
+        std::printf("%s weights\n", form == Form::kResident ? "resident" : "lean");
+        for (const int in : {64, 96, 128, 160}) measure(s, in, 32, 0, form);
+        measure(s, 192, 64, 2, form);
+        measure(s, 64, 64, 0, form);
+        measure(s, 3, 64, 0, form);
+        measure(s, 64, 48, 0, form);
+        measure(s, 64, 3, 0, form);
+    }
+    return 0;
+}
