@@ -1,0 +1,79 @@
+# From a bare checkout: `make demo` upscales a photograph, `make test` runs every test.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
+TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
+EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
+
+.PHONY: demo test lint test-cpp test-python test-training test-export test-export-slow bench clean
+
+demo: $(VENV)/.core
+	$(PIP) install scikit-image
+	$(BIN)/python tools/demo.py demo
+
+test: lint test-cpp test-python test-training test-export
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; set PYTHON=")'
+	PYTHON=$(PYTHON) tools/system-packages
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# The wheel as a user gets it; the first build takes ncnn from the package index and builds it into a cache.
+$(VENV)/.core: $(VENV)/.created $(SOURCES)
+	@echo 'building the core (the first time ncnn too: about ten minutes on two cores)'
+	$(PIP) install .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(PIP) install '.[test,dev]'
+	touch $@
+
+$(VENV)/.training: $(VENV)/.created $(TRAINING)
+	$(PIP) install '$(TORCH)'
+	$(PIP) install './training[test,dev]'
+	touch $@
+
+$(VENV)/.export: $(VENV)/.test $(VENV)/.training $(EXPORT)
+	$(PIP) install './tools/export[test,dev]'
+	-$(PIP) install --no-deps realesrgan-ncnn-py==2.0.0  # a stock reader, for one test; x86-64 only
+	touch $@
+
+lint: $(VENV)/.export
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')
+	$(BIN)/mypy
+	cd training && ../$(BIN)/mypy
+	cd tools/export && ../../$(BIN)/mypy
+
+# The wheel has built the extension already: here only the library and its tests.
+test-cpp: $(VENV)/.test
+	for preset in default asan; do \
+	    PATH="$(abspath $(BIN)):$$PATH" cmake --preset $$preset -DREALESRGAN_VK_PYTHON=OFF && \
+	    $(BIN)/cmake --build --preset $$preset && $(BIN)/ctest --preset $$preset || exit 1; \
+	done
+
+test-python: $(VENV)/.test
+	$(BIN)/python -m pytest tests
+
+test-training: $(VENV)/.training
+	cd training && ../$(BIN)/python -m pytest tests
+
+test-export: $(VENV)/.export
+	cd tools/export && ../../$(BIN)/python -m pytest tests
+
+# Full-size networks: minutes, several GB. Not part of `make test` while rrdb-23-x2 fails there.
+test-export-slow: $(VENV)/.export
+	cd tools/export && ../../$(BIN)/python -m pytest tests -m slow
+
+bench: $(VENV)/.export
+	$(PIP) install openvino
+	cd benchmarks && ../$(BIN)/python cpu.py --model realesrgan-x4plus --size 256x128 --rounds 3 \
+	    --engine ours --engine openvino --engine ncnn
+
+clean:
+	rm -rf build dist demo $(VENV)
