@@ -41,7 +41,11 @@ def start(arguments: Sequence[str], world: int = 1) -> Processes:
     torchrun itself would be in the way: it puts its workers into sessions of their own, where a
     test cannot be sure to kill them.
     """
-    command = ["-m", "realesrgan_train", *arguments]
+    return start_python(["-m", "realesrgan_train", *arguments], world)
+
+
+def start_python(command: Sequence[str], world: int) -> Processes:
+    """Start Python in so many processes, with the variables torchrun would set."""
     if world == 1:
         return [_spawn(command)]
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}

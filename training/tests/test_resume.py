@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from realesrgan_train.data import TrainingBatch
 from realesrgan_train.training import ProcessGroup, Trainer
 
 from .conftest import Overrides
-from .processes import events, finish, kill_at, start, start_torchrun
+from .processes import events, finish, kill_at, start, start_python, start_torchrun
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 STEPS = 40
@@ -118,6 +119,24 @@ def test_every_part_of_the_state_is_restored(
     if precision == "fp16":
         main = torch.load(straight.run_dir / last / "main.pt", weights_only=True)
         assert main["stage_state"]["generator_updater"]["scaler"]["scale"] > 0
+
+
+_COUNT_THREADS = """
+import os, sys
+from pathlib import Path
+from realesrgan_train.config import load_config
+from realesrgan_train.training import Trainer, process_group
+with process_group("cpu") as group:
+    assert Trainer(load_config("tiny", sys.argv[1:]), group).run().finished
+names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+assert not [name for name in names if "gloo" in name], names
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_thread_of_the_group_outlives_it(micro: Overrides) -> None:
+    """One that lets go of a tensor while Python shuts down aborts a run that was finished."""
+    finish(start_python(["-c", _COUNT_THREADS, *micro("data.workers=0")], 2))
 
 
 def test_two_processes_train_as_one_with_their_batches_together(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+# Its functions take the group that exists while it is imported as their default and so keep it
+# alive for good. DistributedDataParallel imports it; here it comes before there is a group.
+import torch.distributed.nn
 from torch import Tensor
 
 from realesrgan_train.errors import ConfigError
@@ -81,7 +86,8 @@ def _device(choice: str, local_rank: int) -> torch.device:
 def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[ProcessGroup]:
     """Join the group that `torchrun` set up, or be alone without it.
 
-    NCCL between CUDA devices, gloo between CPUs.
+    NCCL between CUDA devices, gloo between CPUs. Afterwards the group's threads are gone: one that
+    still let go of a tensor while Python shuts down would abort the process.
 
     Args:
         device: `auto`, `cpu` or `cuda`.
@@ -100,4 +106,5 @@ def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[P
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size(), chosen)
     finally:
+        gc.collect()  # what was trained holds the group, in cycles
         dist.destroy_process_group()
