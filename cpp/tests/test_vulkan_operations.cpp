@@ -20,7 +20,7 @@ namespace {
 
 class Runner {
   public:
-    Runner(const Case& test, vk::Storage storage, vk::ConvolutionKernel kernel)
+    Runner(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice)
         : test_(test),
           storage_(storage),
           context_(fixture::context()),
@@ -33,8 +33,8 @@ class Runner {
         }
         std::vector<vk::DeviceRing> rings;
         for (const auto& ring : rings_) rings.push_back(ring->ring());
-        operation_ = std::make_unique<vk::Operation>(context_->pipelines(), storage, kernel,
-                                                     test.op, rings, &placed_, test.band);
+        operation_ = std::make_unique<vk::Operation>(*context_, storage, choice, test.op, rings,
+                                                     &placed_, test.band);
     }
 
     // Largest error over |value| + 1, all bands.
@@ -267,17 +267,17 @@ double tolerance(vk::Storage storage) {
     return storage == vk::Storage::fp16 ? 5.2e-4 : 2e-6;
 }
 
-void run_case(const Case& test, vk::Storage storage, vk::ConvolutionKernel kernel) {
-    const std::string name = test.name + (storage == vk::Storage::fp16 ? " fp16" : " fp32") +
-                             (kernel == vk::ConvolutionKernel::plain ? " plain" : " blocked");
-    Runner runner(test, storage, kernel);
+void run_case(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice) {
+    const std::string name =
+        test.name + (storage == vk::Storage::fp16 ? " fp16 " : " fp32 ") + choice.text();
+    Runner runner(test, storage, choice);
     const double worst = runner.run();
     if (!(worst <= tolerance(storage))) {
         throw check::Failure(name + " is off by " + std::to_string(worst));
     }
     Case whole = test;
     whole.band = test.height;
-    Runner at_once(whole, storage, kernel);
+    Runner at_once(whole, storage, choice);
     CHECK(at_once.run() <= tolerance(storage));
     CHECK(at_once.results() == runner.results());  // the same bits, whatever the band
 }
@@ -285,10 +285,41 @@ void run_case(const Case& test, vk::Storage storage, vk::ConvolutionKernel kerne
 }  // namespace
 
 TEST_CASE("convolutions agree with double precision and do not depend on the band") {
+    std::size_t turn = 0;
     for (const Case& test : convolution_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
-            run_case(test, storage, vk::ConvolutionKernel::plain);
-            run_case(test, storage, vk::ConvolutionKernel::blocked);
+            std::vector<vk::ConvolutionChoice> matrices;
+            for (const auto& choice : vk::convolution_choices(*fixture::context(), storage)) {
+                if (choice.kernel != vk::ConvolutionKernel::matrix) {
+                    run_case(test, storage, choice);
+                } else {
+                    matrices.push_back(choice);
+                }
+            }
+            // Drivers take long to compile these: the cases take the tilings in turn.
+            if (!matrices.empty()) run_case(test, storage, matrices[turn++ % matrices.size()]);
+        }
+    }
+}
+
+TEST_CASE("a matrix workgroup fits whatever shared memory there is") {
+    for (const int edge : {8, 16}) {
+        for (const auto& [fragments, subgroups] : {std::pair{8, 4}, {16, 8}, {4, 4}}) {
+            vk::ConvolutionChoice choice(vk::ConvolutionKernel::matrix);
+            choice.shape = {edge, edge, 8, 32};
+            choice.fragments = fragments;
+            choice.subgroups = subgroups;
+            for (const int outputs : {3, 16, 32, 48, 64, 200}) {
+                for (const int rows : {1, 2, 3, 4, 64}) {
+                    for (const std::uint64_t limit : {16384, 32768, 49152}) {
+                        const auto tiling = vk::matrix_tiling(choice, outputs, rows, limit);
+                        CHECK(vk::shared_bytes(choice.shape, tiling) <= limit);
+                        CHECK(tiling.rows <= rows && tiling.rows * tiling.columns <= subgroups);
+                        CHECK(tiling.m_tiles >= 1 && tiling.n_tiles >= 1 && tiling.columns >= 1);
+                        CHECK(tiling.n_tiles * edge < std::min(outputs, 64) + edge);
+                    }
+                }
+            }
         }
     }
 }

@@ -20,15 +20,14 @@ std::size_t index(int value) {
 
 // From [output][input][tap] (PyTorch's and ncnn's order) to [tap][input][output]; channels past the
 // real ones are zero.
-std::vector<float> arrange(const ConvolutionWeights& layer, int weight_pitch) {
+std::vector<float> arrange(const ConvolutionWeights& layer, int weight_rows, int weight_pitch) {
     constexpr int kTaps = 9;
-    const int inputs = round_up(layer.inputs, 4);
-    std::vector<float> arranged(index(kTaps * inputs) * index(weight_pitch), 0.0F);
+    std::vector<float> arranged(index(kTaps * weight_rows) * index(weight_pitch), 0.0F);
     const float* from = layer.kernel.data();
     for (int o = 0; o < layer.outputs; o++) {
         for (int i = 0; i < layer.inputs; i++) {
             for (int t = 0; t < kTaps; t++) {
-                arranged[index(t * inputs + i) * index(weight_pitch) + index(o)] = *from++;
+                arranged[index(t * weight_rows + i) * index(weight_pitch) + index(o)] = *from++;
             }
         }
     }
@@ -61,7 +60,8 @@ WeightRange Weights::add_values(const std::vector<float>& values, Storage storag
 LayerWeights Weights::add(const ConvolutionWeights& layer, float slope) {
     LayerWeights added;
     added.weight_pitch = round_up(layer.outputs, kChannelAlignment);
-    added.taps = add_values(arrange(layer, added.weight_pitch), storage_);
+    added.weight_rows = round_up(layer.inputs, kChannelAlignment);
+    added.taps = add_values(arrange(layer, added.weight_rows, added.weight_pitch), storage_);
     const auto pitch = static_cast<std::size_t>(added.weight_pitch);
     std::vector<float> epilogue(pitch * 2, 0.0F);
     std::copy(layer.bias.begin(), layer.bias.end(), epilogue.begin());

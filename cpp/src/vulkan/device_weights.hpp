@@ -22,6 +22,7 @@ struct LayerWeights {
     WeightRange taps;       // [tap][input][output]
     WeightRange epilogue;   // biases, then the slopes of negative values, each weight_pitch long
     int weight_pitch = 16;  // output channels, padded
+    int weight_rows = 16;   // input channels, padded
 };
 
 // The weights of one network on one device, collected on the host, then uploaded once into as few

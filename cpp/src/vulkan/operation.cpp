@@ -51,8 +51,9 @@ Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings) {
 
 }  // namespace
 
-Operation::Operation(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel, const Op& op,
-                     const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows)
+Operation::Operation(Context& context, Storage storage, const ConvolutionChoice& choice,
+                     const Op& op, const std::vector<DeviceRing>& rings, const LayerWeights* layer,
+                     int most_rows)
     : src_(ring_of(rings, op.input)),
       dst_(ring_of(rings, op.output)),
       copy_(ring_of(rings, op.copy.value_or(op.output))),
@@ -69,32 +70,31 @@ Operation::Operation(Pipelines& pipelines, Storage storage, ConvolutionKernel ke
     }
     Constants constants = common_constants(op, rings);
     if (op.kind != OpKind::convolution) {
-        choose_pointwise(pipelines, storage, std::move(constants), op);
+        choose_pointwise(context, std::move(constants), op);
         return;
     }
     layer_ = *layer;
     has_weights_ = true;
     enlarge_ = op.upsample;
-    choose_convolution(pipelines, storage, kernel, std::move(constants), op, most_rows);
+    choose_convolution(context, choice, std::move(constants), op, most_rows);
 }
 
-void Operation::choose_convolution(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel,
+void Operation::choose_convolution(Context& context, const ConvolutionChoice& choice,
                                    Constants constants, const Op& op, int most_rows) {
-    constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none};
-    // Few output channels would leave most of a blocked workgroup idle, and it stages as stored.
-    if (kernel == ConvolutionKernel::blocked && out_channels_ > 8 && !src_.exact) {
-        // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
-        // them.
-        tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
-        tile_width_ = kInvocations / tile_height_;
-        tile_channels_ = kBlockedChannels;
-        constants << tile_width_ << tile_height_ << (storage == Storage::fp16 ? 16 : 8);
-        pipeline_ = &pipelines.get("convolution_blocked", storage, constants, {kInvocations, 1, 1});
+    constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
+              << layer_.weight_rows;
+    // Both stage as stored, and few output channels would leave most of a blocked workgroup idle.
+    if (choice.kernel == ConvolutionKernel::matrix && !src_.exact) {
+        choose_matrix(context, choice, std::move(constants), most_rows);
+        return;
+    }
+    if (choice.kernel != ConvolutionKernel::plain && out_channels_ > 8 && !src_.exact) {
+        choose_blocked(context, std::move(constants), most_rows);
         return;
     }
     const int channel_groups = std::min(8, out_channels_ / 4);
     const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
-    pipeline_ = &pipelines.get("convolution_plain", storage, constants, local);
+    pipeline_ = &context.pipelines().get("convolution_plain", storage_, constants, local);
     channels_first_ = true;
     // ncnn rounds local sizes up to whole subgroups
     tile_channels_ = static_cast<int>(pipeline_->local_size_x()) * 4;
@@ -102,8 +102,39 @@ void Operation::choose_convolution(Pipelines& pipelines, Storage storage, Convol
     tile_height_ = static_cast<int>(pipeline_->local_size_z());
 }
 
-void Operation::choose_pointwise(Pipelines& pipelines, Storage storage, Constants constants,
-                                 const Op& op) {
+void Operation::choose_blocked(Context& context, Constants constants, int most_rows) {
+    // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
+    // them.
+    tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
+    tile_width_ = kInvocations / tile_height_;
+    tile_channels_ = kBlockedChannels;
+    constants << tile_width_ << tile_height_ << (storage_ == Storage::fp16 ? 16 : 8);
+    pipeline_ =
+        &context.pipelines().get("convolution_blocked", storage_, constants, {kInvocations, 1, 1});
+}
+
+void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
+                              Constants constants, int most_rows) {
+    const MatrixShape& shape = choice.shape;
+    const MatrixTiling tiling = matrix_tiling(choice, out_channels_, most_rows,
+                                              context.limits().maxComputeSharedMemorySize);
+    constants << tiling.m_tiles << tiling.n_tiles << tiling.columns << tiling.rows
+              << shape.subgroup_size;
+    tile_width_ = tiling.columns * tiling.m_tiles * shape.m;
+    tile_height_ = tiling.rows;
+    tile_channels_ = tiling.n_tiles * shape.n;
+    ShaderVariant variant;
+    variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
+                      std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) +
+                      "\n";
+    variant.subgroup_size = shape.subgroup_size;
+    variant.cooperative_matrix = true;
+    const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
+    pipeline_ = &context.pipelines().get("convolution_matrix", storage_, constants,
+                                         {invocations, 1, 1}, variant);
+}
+
+void Operation::choose_pointwise(Context& context, Constants constants, const Op& op) {
     const char* shader = "pixel_shuffle";
     if (op.kind == OpKind::pixel_shuffle) {
         enlarge_ = op.factor;
@@ -117,7 +148,7 @@ void Operation::choose_pointwise(Pipelines& pipelines, Storage storage, Constant
     if (op.activation != Activation::none) {
         throw std::logic_error("an activation without a convolution in the program");
     }
-    pipeline_ = &pipelines.get(shader, storage, constants, {kInvocations, 1, 1});
+    pipeline_ = &context.pipelines().get(shader, storage_, constants, {kInvocations, 1, 1});
     tile_width_ = static_cast<int>(pipeline_->local_size_x());
     tile_height_ = static_cast<int>(pipeline_->local_size_y());
     tile_channels_ = static_cast<int>(pipeline_->local_size_z()) * 4;

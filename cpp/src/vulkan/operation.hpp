@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "convolution_choice.hpp"
 #include "device_weights.hpp"
 #include "pipelines.hpp"
 #include "plan.hpp"
@@ -11,24 +12,24 @@
 
 namespace realesrgan::vulkan {
 
-// plain: the reference, any channel counts. blocked: eight pixels by four channels in registers.
-enum class ConvolutionKernel { plain, blocked };
-
 // One op of a program on given rings, ready to be recorded for any band of up to `most_rows` rows.
 // Ops of the same shape share their pipeline.
 class Operation {
   public:
     // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
-    Operation(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel, const Op& op,
+    Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
               const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows);
 
     void record(Commands& commands, const Weights& weights, RowRange rows) const;
 
   private:
-    void choose_convolution(Pipelines& pipelines, Storage storage, ConvolutionKernel kernel,
-                            Constants constants, const Op& op, int most_rows);
+    void choose_convolution(Context& context, const ConvolutionChoice& choice, Constants constants,
+                            const Op& op, int most_rows);
+    void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
+                       int most_rows);
+    void choose_blocked(Context& context, Constants constants, int most_rows);
     std::uint64_t ring_bytes(int rows) const;
-    void choose_pointwise(Pipelines& pipelines, Storage storage, Constants constants, const Op& op);
+    void choose_pointwise(Context& context, Constants constants, const Op& op);
 
     DeviceRing src_, dst_, copy_;
     std::array<DeviceRing, kMaxSkips> skips_;

@@ -13,7 +13,7 @@ namespace realesrgan::vulkan {
 namespace {
 
 // ncnn's precision flags are on by default and each changes a macro, so every one is said.
-ncnn::Option shader_options(const Context& context, Storage storage) {
+ncnn::Option shader_options(const Context& context, Storage storage, const ShaderVariant& variant) {
     ncnn::Option options;
     options.vulkan_device_index = context.index();
     options.use_fp16_packed = storage == Storage::fp16;
@@ -21,13 +21,13 @@ ncnn::Option shader_options(const Context& context, Storage storage) {
     options.use_bf16_packed = options.use_bf16_storage = false;
     options.use_int8_packed = options.use_int8_storage = false;
     options.use_int8_arithmetic = options.use_int8_uniform = false;
-    options.use_cooperative_matrix = false;
+    options.use_cooperative_matrix = variant.cooperative_matrix;
     return options;
 }
 
 // Pieces a shader is made of besides its own file.
-std::string source_of(std::string_view shader) {
-    std::string text = "#version 450\n";
+std::string source_of(std::string_view shader, const ShaderVariant& variant) {
+    std::string text = "#version 450\n" + variant.defines;
     text += shader_source("ring");
     const bool convolution = shader.substr(0, 11) == "convolution";
     if (shader != "gather" && shader != "compose") text += shader_source("operation");
@@ -37,9 +37,10 @@ std::string source_of(std::string_view shader) {
 }
 
 std::string pipeline_key(std::string_view shader, Storage storage, const Constants& constants,
-                         LocalSize local) {
-    std::string key(shader);
-    const int head[] = {static_cast<int>(storage), local.x, local.y, local.z};
+                         LocalSize local, const ShaderVariant& variant) {
+    std::string key = std::string(shader) + "\n" + variant.defines;
+    const int head[] = {static_cast<int>(storage), local.x, local.y, local.z,
+                        variant.subgroup_size};
     key.append(reinterpret_cast<const char*>(head), sizeof(head));
     key.append(reinterpret_cast<const char*>(constants.values().data()),
                constants.values().size() * sizeof(constants.values()[0]));
@@ -52,25 +53,32 @@ Pipelines::Pipelines(const Context& context) : context_(&context) {
     load_pipeline_cache(context_->ncnn_device());
 }
 
-const std::vector<std::uint32_t>& Pipelines::spirv(std::string_view shader, Storage storage) {
-    std::vector<std::uint32_t>& code = spirv_[SpirvKey(shader, storage)];
+const std::vector<std::uint32_t>& Pipelines::spirv(std::string_view shader, Storage storage,
+                                                   const ShaderVariant& variant) {
+    const std::string text = source_of(shader, variant);
+    std::vector<std::uint32_t>& code = spirv_[SpirvKey(text, storage)];
     if (!code.empty()) return code;
-    const std::string text = source_of(shader);
     // The overload with a length: the one for a C string drops the last character.
-    const int status = ncnn::compile_spirv_module(text.c_str(), static_cast<int>(text.size()),
-                                                  shader_options(*context_, storage), code);
+    const int status =
+        ncnn::compile_spirv_module(text.c_str(), static_cast<int>(text.size()),
+                                   shader_options(*context_, storage, variant), code);
     if (status != 0) throw DeviceError("the shader " + std::string(shader) + " does not compile");
     return code;
 }
 
 const ncnn::Pipeline& Pipelines::get(std::string_view shader, Storage storage,
-                                     const Constants& constants, LocalSize local) {
+                                     const Constants& constants, LocalSize local,
+                                     const ShaderVariant& variant) {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::unique_ptr<ncnn::Pipeline>& pipeline =
-        pipelines_[pipeline_key(shader, storage, constants, local)];
+        pipelines_[pipeline_key(shader, storage, constants, local, variant)];
     if (pipeline) return *pipeline;
-    const std::vector<std::uint32_t>& code = spirv(shader, storage);
+    const std::vector<std::uint32_t>& code = spirv(shader, storage, variant);
     auto made = std::make_unique<ncnn::Pipeline>(&context_->ncnn_device());
+    // First, because ncnn rounds the local size up to whole subgroups.
+    if (variant.subgroup_size > 0) {
+        made->set_subgroup_size(static_cast<std::uint32_t>(variant.subgroup_size));
+    }
     made->set_local_size_xyz(local.x, local.y, local.z);
     if (made->create(code.data(), code.size() * sizeof(code[0]), constants.values()) != 0) {
         throw DeviceError("Vulkan device " + context_->name() + " cannot build the shader " +

@@ -44,6 +44,13 @@ struct LocalSize {
     int x = 64, y = 1, z = 1;
 };
 
+// What one shader source is made of beyond its constants.
+struct ShaderVariant {
+    std::string defines;    // lines before the source
+    int subgroup_size = 0;  // 0: the device's own choice
+    bool cooperative_matrix = false;
+};
+
 // The pipelines of one device, made on first use and shared by every layer of the same shape and by
 // every Upscaler. Thread-safe.
 class Pipelines {
@@ -52,7 +59,7 @@ class Pipelines {
 
     // `shader` is the name of a file in shaders/ without its extension. Throws DeviceError.
     const ncnn::Pipeline& get(std::string_view shader, Storage storage, const Constants& constants,
-                              LocalSize local);
+                              LocalSize local, const ShaderVariant& variant = {});
 
     // Writes the device's pipeline cache to disk if anything was made since it was read.
     void save();
@@ -60,7 +67,8 @@ class Pipelines {
   private:
     using SpirvKey = std::pair<std::string, Storage>;
 
-    const std::vector<std::uint32_t>& spirv(std::string_view shader, Storage storage);
+    const std::vector<std::uint32_t>& spirv(std::string_view shader, Storage storage,
+                                            const ShaderVariant& variant);
 
     const Context* context_;
     std::mutex mutex_;

@@ -91,9 +91,8 @@ void VulkanSession::make_operations() {
         const LayerWeights* layer =
             op.convolution < 0 ? nullptr
                                : &network_->layers[static_cast<std::size_t>(op.convolution)];
-        operations_.emplace_back(network_->context->pipelines(), network_->storage,
-                                 network_->kernel, op, rings_, layer,
-                                 plan_->max_run_rows(static_cast<int>(i)));
+        operations_.emplace_back(*network_->context, network_->storage, network_->convolution, op,
+                                 rings_, layer, plan_->max_run_rows(static_cast<int>(i)));
     }
     const LocalSize local = {kInvocations, 1, 1};
     Constants gather;

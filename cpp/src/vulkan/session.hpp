@@ -21,7 +21,7 @@ struct Network {
     std::unique_ptr<Weights> weights;
     std::vector<LayerWeights> layers;  // as Program::convolutions
     Storage storage = Storage::fp32;
-    ConvolutionKernel kernel = ConvolutionKernel::blocked;
+    ConvolutionChoice convolution;
 };
 
 // The rings of one run, and up to kBandsInFlight bands being uploaded, computed and downloaded at

@@ -3,7 +3,7 @@
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
-             pixel_shuffle.comp resize.comp gather.comp compose.comp)
+             convolution_matrix.comp pixel_shuffle.comp resize.comp gather.comp compose.comp)
     list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")
 endforeach()
 set(embed_shaders "${PROJECT_SOURCE_DIR}/cmake/embed_shaders.cmake")
@@ -19,6 +19,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/buffer.cpp"
     "${vulkan_dir}/commands.cpp"
     "${vulkan_dir}/context.cpp"
+    "${vulkan_dir}/convolution_choice.cpp"
     "${vulkan_dir}/device_weights.cpp"
     "${vulkan_dir}/operation.cpp"
     "${vulkan_dir}/pipeline_file.cpp"

@@ -19,7 +19,7 @@ class VulkanBackend : public Backend {
         const GpuUse use;
         network_.context = Context::open(device);
         network_.storage = fp16 ? Storage::fp16 : Storage::fp32;
-        network_.kernel = kernel_for(*network_.context);
+        network_.convolution = convolution_choices(*network_.context, network_.storage).front();
         upload_weights(network);
         model_.bytes_per_value = bytes_per_value(network_.storage);
         if (fp16) model_.exact_bytes_per_value = 4;
@@ -45,13 +45,6 @@ class VulkanBackend : public Backend {
     }
 
   private:
-    static ConvolutionKernel kernel_for(const Context& context) {
-        // The blocked kernel is written for workgroups of exactly 64, which ncnn rounds to
-        // subgroups.
-        const bool fits = context.ncnn_device().info.subgroup_size() <= 64;
-        return fits ? ConvolutionKernel::blocked : ConvolutionKernel::plain;
-    }
-
     void upload_weights(const FusedNetwork& network) {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);

@@ -1,9 +1,9 @@
 #extension GL_EXT_control_flow_attributes : require
 // A workgroup of 64 makes TILE_W x TILE_H = 64 pixels x 32 channels, an invocation 8 pixels of
 // a row x 4 channels in registers. CHUNK input channels at a time go through shared memory with their weights.
-layout(constant_id = 28) const int TILE_W = 16;
-layout(constant_id = 29) const int TILE_H = 4;
-layout(constant_id = 30) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
+layout(constant_id = 29) const int TILE_W = 16;
+layout(constant_id = 30) const int TILE_H = 4;
+layout(constant_id = 31) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
 
 const int SPAN = TILE_W + 2;
 shared lfpvec4 tile[(TILE_H + 2) * SPAN * CHUNK / 4];
@@ -23,7 +23,7 @@ void stage(int t, int x0, int y0, int oc4_0, int c)
     for (int i = t; i < 9 * CHUNK * 8; i += 64)
     {
         const int tap = i / (CHUNK * 8), ic = c + i / 8 % CHUNK, oc4 = oc4_0 + i % 8;
-        if (oc4 * 4 < WEIGHT_PITCH && ic < IN_CHANNELS) taps[i] = buffer_sm4(weight, (tap * IN_CHANNELS + ic) * (WEIGHT_PITCH / 4) + oc4);
+        if (oc4 * 4 < WEIGHT_PITCH && ic < IN_CHANNELS) taps[i] = buffer_sm4(weight, (tap * WEIGHT_ROWS + ic) * (WEIGHT_PITCH / 4) + oc4);
         else taps[i] = afp2lfpvec4(vec4(0));
     }
 }

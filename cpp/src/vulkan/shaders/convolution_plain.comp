@@ -14,7 +14,7 @@ void main()
         for (int ic = 0; ic < IN_CHANNELS; ic += 4)
         {
             const vec4 v = source4(at + channel4(IN_OFFSET + ic, width));
-            const int w = (tap * IN_CHANNELS + ic) * (WEIGHT_PITCH / 4) + oc4;
+            const int w = (tap * WEIGHT_ROWS + ic) * (WEIGHT_PITCH / 4) + oc4;
             for (int k = 0; k < 4; k++) sum += v[k] * vec4(buffer_ld4(weight, w + k * (WEIGHT_PITCH / 4)));
         }
     }
