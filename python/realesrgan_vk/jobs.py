@@ -118,18 +118,22 @@ def plan_jobs(
     """A result in `folder` for each source, in the same subfolder; no two of one name.
 
     Raises:
-        ValueError: A result would replace its source, and `replace_sources` is off.
+        ValueError: A result would replace one of the sources, and `replace_sources` is off.
     """
     jobs = []
     taken: set[Path] = set()
+    originals = {source.resolve() for source, _ in sources}
     for index, (source, place) in enumerate(sources, start=1):
         name, known = naming.of(source, index)
-        target = folder / place.parent / name
-        if target in taken:  # as a.jpg and a.png, both to PNG: the second becomes a.png.png
-            target = folder / place.parent / (source.name + Path(name).suffix)
+        target = _free(folder / place.parent / name, source, taken)
         taken.add(target)
         if not replace_sources:
             refuse_overwrite(source, target)
+            if target.resolve() in originals:
+                raise ValueError(
+                    f"the result of {source} would replace {target}, which is to be read, too; "
+                    "choose another output"
+                )
         jobs.append(Job(source, target, known))
     return jobs
 
@@ -138,6 +142,17 @@ def refuse_overwrite(source: Path, target: Path) -> None:
     """Raise `ValueError` where a result would replace its own source."""
     if target.exists() and source.exists() and target.samefile(source):
         raise ValueError(f"the result would replace its source {source}; choose another output")
+
+
+def _free(target: Path, source: Path, taken: set[Path]) -> Path:
+    """The target; where another result has it, a.png.png (of a.png) or else a.png-2.png and on."""
+    number = 1
+    wanted = target
+    while wanted in taken:
+        count = f"-{number}" if number > 1 else ""
+        wanted = target.with_name(f"{source.name}{count}{target.suffix}")
+        number += 1
+    return wanted
 
 
 def _pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
