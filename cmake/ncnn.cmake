@@ -2,10 +2,11 @@
 #   1. what the user points at: REALESRGAN_VK_NCNN (CMake variable or environment), either an installed prefix
 #      or the sdist's .tar.gz for a machine without a package index;
 #   2. one built earlier, in a cache outside the checkout (REALESRGAN_VK_CACHE, else the user's cache folder),
-#      keyed by version, flags and compiler;
+#      keyed by version, options, compiler and the environment's compiler flags;
 #   3. a fresh build into that cache, from the sdist on the user's configured package index.
 
 set(NCNN_VERSION 1.0.20261020)
+string(REGEX MATCH "[0-9]+$" NCNN_DATE "${NCNN_VERSION}")  # what ncnn itself calls its version
 set(NCNN_SHA256 ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200)
 
 # Layers no super-resolution network uses. Everything else stays, so that a user's own network loads.
@@ -19,6 +20,7 @@ set(NCNN_DROPPED_LAYERS
 
 # AVX2, AVX-512 and NEON variants are chosen at run time; int8, bf16 and vendor one-offs are dropped.
 set(NCNN_OPTIONS
+    -DNCNN_VERSION=${NCNN_DATE}  # else ncnn takes the day of the build
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_CXX_VISIBILITY_PRESET=hidden
     -DNCNN_VULKAN=ON -DNCNN_SIMPLEVK=ON -DNCNN_OPENMP=ON -DNCNN_RUNTIME_CPU=ON -DNCNN_SHARED_LIB=OFF
     -DNCNN_AVX2=ON -DNCNN_AVX512=ON -DNCNN_F16C=ON -DNCNN_FMA=ON
@@ -34,6 +36,11 @@ set(NCNN_OPTIONS
 foreach(layer IN LISTS NCNN_DROPPED_LAYERS)
     list(APPEND NCNN_OPTIONS -DWITH_LAYER_${layer}=OFF)
 endforeach()
+
+# CMake breaks a message into lines of 77 characters, unless it begins with a space.
+function(_ncnn_stop text)
+    message(FATAL_ERROR " ncnn: ${text}")
+endfunction()
 
 function(_ncnn_cache_root out)
     if(DEFINED ENV{REALESRGAN_VK_CACHE})
@@ -54,7 +61,7 @@ endfunction()
 function(_ncnn_check_sdist file)
     file(SHA256 "${file}" hash)
     if(NOT hash STREQUAL NCNN_SHA256)
-        message(FATAL_ERROR "ncnn: ${file} has sha256 ${hash}, but ncnn ${NCNN_VERSION} must have ${NCNN_SHA256}; delete the file and fetch it again.")
+        _ncnn_stop("${file} has sha256 ${hash}, but ncnn ${NCNN_VERSION} must have ${NCNN_SHA256}; delete the file and fetch it again.")
     endif()
 endfunction()
 
@@ -70,7 +77,7 @@ function(_ncnn_sdist given root out)
                         ncnn ${NCNN_VERSION} "${sdist}"
                 RESULT_VARIABLE code ERROR_VARIABLE errors)
             if(NOT code EQUAL 0)
-                message(FATAL_ERROR "ncnn: ${errors}Without a package index, set REALESRGAN_VK_NCNN to ncnn-${NCNN_VERSION}.tar.gz or to an installed ncnn.")
+                _ncnn_stop("${errors}Without a package index, set REALESRGAN_VK_NCNN to ncnn-${NCNN_VERSION}.tar.gz or to an installed ncnn.")
             endif()
         endif()
     endif()
@@ -88,7 +95,7 @@ function(_ncnn_step name log)
             math(EXPR start "${length} - 4000")
             string(SUBSTRING "${text}" ${start} -1 text)
         endif()
-        message(FATAL_ERROR "ncnn: ${name} failed (${code}). The end of ${log}:\n${text}")
+        _ncnn_stop("${name} failed (${code}). The end of ${log}:\n${text}")
     endif()
 endfunction()
 
@@ -111,32 +118,69 @@ function(_ncnn_build sdist prefix)
     file(REMOVE_RECURSE "${work}")
 endfunction()
 
+# A prefix somebody else installed: its own settings say whether it will do.
+function(_ncnn_check_prefix prefix)
+    file(GLOB config "${prefix}/lib*/cmake/ncnn/ncnnConfig.cmake" "${prefix}/lib/*/cmake/ncnn/ncnnConfig.cmake")
+    if(NOT config)
+        _ncnn_stop("REALESRGAN_VK_NCNN names the folder ${prefix}, which has no lib/cmake/ncnn/ncnnConfig.cmake; give the prefix ncnn ${NCNN_VERSION} was installed into, or ncnn-${NCNN_VERSION}.tar.gz.")
+    endif()
+    list(GET config 0 config)
+    file(STRINGS "${config}" settings REGEX "^set\\(NCNN_")
+    foreach(name IN ITEMS VERSION VULKAN SIMPLEVK)
+        string(REGEX MATCH "NCNN_${name} ([^)]*)" matched "${settings}")
+        set(${name} "${CMAKE_MATCH_1}")
+    endforeach()
+    if(NOT VERSION STREQUAL NCNN_DATE)
+        _ncnn_stop("${prefix} has ncnn ${VERSION}, but ${NCNN_DATE} is needed; build ncnn ${NCNN_VERSION} with -DNCNN_VERSION=${NCNN_DATE} (it takes the day of the build otherwise), or unset REALESRGAN_VK_NCNN.")
+    endif()
+    if(NOT VULKAN OR NOT SIMPLEVK)
+        _ncnn_stop("${prefix} has an ncnn without Vulkan, or one that links the Vulkan loader; build it with -DNCNN_VULKAN=ON -DNCNN_SIMPLEVK=ON, or unset REALESRGAN_VK_NCNN.")
+    endif()
+endfunction()
+
+# Where the build for this recipe and compiler lies. Its configuration runs in this environment, but does not
+# see this project's own flags (CMAKE_CXX_FLAGS), so that sanitized and plain builds share one ncnn.
+function(_ncnn_cached_prefix root out)
+    set(recipe ${NCNN_VERSION} ${NCNN_SHA256} ${NCNN_OPTIONS} "${CMAKE_CXX_COMPILER_ID}"
+        "${CMAKE_CXX_COMPILER_VERSION}" "${CMAKE_SYSTEM_NAME}" "${CMAKE_SYSTEM_PROCESSOR}")
+    foreach(name IN ITEMS CFLAGS CXXFLAGS LDFLAGS CMAKE_TOOLCHAIN_FILE MACOSX_DEPLOYMENT_TARGET)
+        list(APPEND recipe "${name}=$ENV{${name}}")
+    endforeach()
+    string(SHA256 key "${recipe}")
+    string(SUBSTRING "${key}" 0 16 key)
+    set(${out} "${root}/ncnn-${NCNN_VERSION}-${key}" PARENT_SCOPE)
+endfunction()
+
 function(_ncnn_prefix out)
     set(given "${REALESRGAN_VK_NCNN}")
     if(NOT given AND DEFINED ENV{REALESRGAN_VK_NCNN})
         set(given "$ENV{REALESRGAN_VK_NCNN}")
     endif()
-    if(given AND NOT EXISTS "${given}")
-        message(FATAL_ERROR "ncnn: REALESRGAN_VK_NCNN names ${given}, which does not exist; give an installed prefix or ncnn-${NCNN_VERSION}.tar.gz.")
-    endif()
-    if(given AND IS_DIRECTORY "${given}")
-        set(${out} "${given}" PARENT_SCOPE)
-        return()
+    if(given)
+        cmake_path(ABSOLUTE_PATH given BASE_DIRECTORY "${CMAKE_SOURCE_DIR}" NORMALIZE)
+        if(NOT EXISTS "${given}")
+            _ncnn_stop("REALESRGAN_VK_NCNN names ${given}, which does not exist; give an installed prefix or ncnn-${NCNN_VERSION}.tar.gz.")
+        elseif(IS_DIRECTORY "${given}")
+            _ncnn_check_prefix("${given}")
+            set(${out} "${given}" PARENT_SCOPE)
+            return()
+        endif()
+        _ncnn_check_sdist("${given}")  # whatever the cache has: a wrong file is never passed over
     endif()
     _ncnn_cache_root(root)
-    file(MAKE_DIRECTORY "${root}")
-    file(SHA256 "${CMAKE_CURRENT_FUNCTION_LIST_FILE}" recipe)
-    string(SHA256 key "${recipe};${CMAKE_CXX_COMPILER_ID};${CMAKE_CXX_COMPILER_VERSION};${CMAKE_SYSTEM_NAME};${CMAKE_SYSTEM_PROCESSOR}")
-    string(SUBSTRING "${key}" 0 16 key)
-    set(prefix "${root}/ncnn-${NCNN_VERSION}-${key}")
-    file(LOCK "${root}/ncnn.lock" GUARD FUNCTION TIMEOUT 3600)  # a second build waits for the first
+    _ncnn_cached_prefix("${root}" prefix)
     if(NOT EXISTS "${prefix}/lib")
-        _ncnn_sdist("${given}" "${root}" sdist)
-        _ncnn_build("${sdist}" "${prefix}")
+        file(MAKE_DIRECTORY "${root}")
+        file(LOCK "${prefix}.lock" GUARD FUNCTION TIMEOUT 3600)  # a second build waits for the first
+        if(NOT EXISTS "${prefix}/lib")
+            _ncnn_sdist("${given}" "${root}" sdist)
+            _ncnn_build("${sdist}" "${prefix}")
+        endif()
     endif()
     set(${out} "${prefix}" PARENT_SCOPE)
 endfunction()
 
 _ncnn_prefix(REALESRGAN_VK_NCNN_PREFIX)
 message(STATUS "ncnn: using ${REALESRGAN_VK_NCNN_PREFIX}")
+unset(ncnn_DIR CACHE)  # an existing build folder remembers the prefix of its last configuration
 find_package(ncnn CONFIG REQUIRED PATHS "${REALESRGAN_VK_NCNN_PREFIX}" NO_DEFAULT_PATH)

@@ -1,0 +1,115 @@
+"""How CMake finds ncnn: what a user points at is checked, and a refusal says why in one line."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SEARCH = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+CMAKE = shutil.which("cmake", path=SEARCH)
+pytestmark = pytest.mark.skipif(CMAKE is None, reason="there is no cmake on the PATH")
+
+# What an installed ncnn looks like to find_package; `linked` tells which of them was taken.
+CONFIG = """
+set(NCNN_VERSION {version})
+set(NCNN_VULKAN {vulkan})
+set(NCNN_SIMPLEVK ON)
+add_library(ncnn INTERFACE IMPORTED)
+set_target_properties(ncnn PROPERTIES linked {prefix})
+"""
+PROJECT = """
+cmake_minimum_required(VERSION 3.24)
+project(finds LANGUAGES NONE)
+include("{root}/cmake/ncnn.cmake")
+get_target_property(prefix ncnn linked)
+message(STATUS "linked: ${{prefix}}")
+"""
+
+
+def installed(prefix: Path, version: str = "20261020", vulkan: str = "ON") -> Path:
+    folder = prefix / "lib" / "cmake" / "ncnn"
+    folder.mkdir(parents=True)
+    text = CONFIG.format(prefix=prefix.as_posix(), version=version, vulkan=vulkan)
+    (folder / "ncnnConfig.cmake").write_text(text)
+    return prefix
+
+
+def configure(
+    source: Path, build: Path, given: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(CMAKE), "-S", str(source), "-B", str(build), *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": SEARCH, "REALESRGAN_VK_NCNN": str(given)},
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project without a compiler that only looks for ncnn."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "CMakeLists.txt").write_text(PROJECT.format(root=ROOT.as_posix()))
+    return folder
+
+
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that says why."""
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line.strip().startswith("ncnn: "))
+    return line.strip()
+
+
+def test_a_wrong_archive_stops_the_build_whatever_the_cache_has(tmp_path: Path) -> None:
+    wrong = tmp_path / "ncnn-1.0.20261020.tar.gz"
+    wrong.write_bytes(b"something else")
+    options = ("-DREALESRGAN_VK_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=Release")
+    said = reason(configure(ROOT, tmp_path / "build", wrong, *options))
+    assert said.startswith(f"ncnn: {wrong} has sha256 ")
+    assert said.endswith(
+        "but ncnn 1.0.20261020 must have "
+        "ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200; "
+        "delete the file and fetch it again."
+    )
+
+
+def test_a_path_that_does_not_exist(project: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere"
+    assert reason(configure(project, tmp_path / "build", missing)) == (
+        f"ncnn: REALESRGAN_VK_NCNN names {missing}, which does not exist; give an installed prefix "
+        "or ncnn-1.0.20261020.tar.gz."
+    )
+
+
+def test_a_folder_that_is_no_ncnn(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    said = reason(configure(project, tmp_path / "build", tmp_path / "empty"))
+    assert "which has no lib/cmake/ncnn/ncnnConfig.cmake; give the prefix" in said
+
+
+def test_another_version_and_an_ncnn_without_vulkan(project: Path, tmp_path: Path) -> None:
+    old = installed(tmp_path / "old", version="20230816")
+    assert "old has ncnn 20230816, but 20261020 is needed; build ncnn 1.0.20261020 with" in reason(
+        configure(project, tmp_path / "build", old)
+    )
+    plain = installed(tmp_path / "plain", vulkan="OFF")
+    assert "plain has an ncnn without Vulkan" in reason(
+        configure(project, tmp_path / "build", plain)
+    )
+
+
+def test_an_existing_build_folder_follows_a_change_of_the_prefix(
+    project: Path, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        prefix = installed(tmp_path / name)
+        done = configure(project, tmp_path / "build", prefix)
+        assert done.returncode == 0, done.stderr
+        assert f"-- linked: {prefix.as_posix()}" in done.stdout.splitlines()
