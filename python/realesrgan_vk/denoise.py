@@ -34,21 +34,30 @@ def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
         ValueError: `denoise` is outside 0..1.
         ModelError: There is no twin, it cannot be read, or it is another network.
     """
-    if denoise is None:
+    networks = blended_networks(model, denoise)
+    if denoise is None or len(networks) == 1:
         yield model.bin
         return
+    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as folder:
+        path = Path(folder) / "blend.bin"
+        path.write_bytes(blended_weights(*networks, float(denoise)))
+        yield path
+
+
+def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tuple[Model, Model]:
+    """The networks whose weights `denoised` reads: the model and, for a blend, its twin.
+
+    Raises:
+        TypeError, ValueError, ModelError: As `denoised`.
+    """
+    if denoise is None:
+        return (model,)
     if isinstance(denoise, bool) or not isinstance(denoise, (int, float)):
         raise TypeError(f"denoise must be a number from 0 to 1, not {denoise!r}")
     if not 0 <= denoise <= 1:
         raise ValueError(f"denoise is {denoise}; it must be from 0 (keep noise) to 1 (remove it)")
     twin = _twin(model)
-    if denoise == 1:
-        yield model.bin
-        return
-    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as folder:
-        path = Path(folder) / "blend.bin"
-        path.write_bytes(blended_weights(model, twin, float(denoise)))
-        yield path
+    return (model,) if denoise == 1 else (model, twin)
 
 
 def blended_weights(model: Model, twin: Model, denoise: float) -> bytes:

@@ -59,6 +59,8 @@ class CallOptions(UpscaleOptions, total=False):
     tile: int | Literal["auto", "whole"]
     tta: bool
     denoise: float | None
+    threads: int | None
+    memory_limit: int | str | None
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
