@@ -4,7 +4,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import realesrgan_vk
-from realesrgan_vk import Upscaler
+from realesrgan_vk import Upscaler, passes
 from realesrgan_vk.models import find_model
 
 FAST_MODEL = "realesr-animevideov3"
@@ -133,6 +133,26 @@ def test_a_callback_that_raises_stops_the_run(photo: Photo, fast: Upscaler) -> N
     assert fast.upscale(photo(8, 8)).shape == (32, 32, 3), "the upscaler still works"
 
 
+def test_a_callback_may_cancel_the_run(photo: Photo, fast: Upscaler) -> None:
+    def stop(_share: float) -> None:
+        raise realesrgan_vk.Cancelled("not needed any more")
+
+    with pytest.raises(realesrgan_vk.Cancelled, match="not needed any more"):
+        fast.upscale(photo(16, 16), progress=stop)
+
+
+@pytest.mark.parametrize("tile", ["auto", "whole"])
+def test_floats_outside_the_range_are_seen_and_the_result_is_clipped(
+    photo: Photo, tile: Literal["auto", "whole"]
+) -> None:
+    upscaler = Upscaler(FAST_MODEL, device="cpu", threads=1, tile=tile)
+    inside = photo(24, 20).astype(np.float32) / 255
+    outside = inside * 3 - 1
+    out = upscaler.upscale(outside)
+    assert (out.min(), out.max()) == (0, 1)
+    assert not np.array_equal(out, upscaler.upscale(outside.clip(0, 1))), "not clipped before"
+
+
 def test_eight_threads_share_one_upscaler(photo: Photo, fast: Upscaler) -> None:
     images = [photo(20 + index, 24 - index) for index in range(8)]
     expected = [fast.upscale(image) for image in images]
@@ -173,6 +193,11 @@ def test_the_module_level_call(photo: Photo) -> None:
         ({"model": "nope"}, realesrgan_vk.ModelError, "unknown model 'nope'"),
         ({"device": "radeon 9"}, realesrgan_vk.DeviceError, "no device 'radeon 9'"),
         ({"device": 99}, realesrgan_vk.DeviceError, "no device '99'"),
+        ({"device": "--5"}, realesrgan_vk.DeviceError, "no device '--5'"),
+        ({"device": "-5"}, realesrgan_vk.DeviceError, "no device '-5'"),
+        ({"device": "vulkan:-1"}, realesrgan_vk.DeviceError, "no device 'vulkan:-1'"),
+        ({"device": "9" * 5000}, realesrgan_vk.DeviceError, "no device '999"),
+        ({"device": ""}, realesrgan_vk.DeviceError, "no device ''"),
         ({"precision": "fp8"}, ValueError, "precision is 'fp8'; it must be one of auto, fp32"),
         ({"precision": "fp16"}, realesrgan_vk.DeviceError, "the CPU has none"),
         ({"tile": 16}, ValueError, "tile is 16; it must be at least 32"),
@@ -226,6 +251,27 @@ def test_wrong_options(
 ) -> None:
     with pytest.raises(error, match=message):
         fast.upscale(np.zeros((4000, 4000, 3), np.uint8), **options)  # type: ignore[call-overload]
+
+
+def test_a_grey_picture_counts_as_the_colours_it_runs_as(
+    fast: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = np.full((100, 100), 90, np.uint8)
+    one_result = 400 * 400
+    monkeypatch.setattr(passes, "_installed_memory", lambda: 4 * one_result)
+    assert fast.upscale(grey).shape == (400, 400)
+    monkeypatch.setattr(passes, "_installed_memory", lambda: 4 * one_result - 1)
+    with pytest.raises(realesrgan_vk.OutOfMemoryError, match="400 x 400 pixels needs"):
+        fast.upscale(grey)
+
+
+def test_memory_that_cannot_be_had_is_an_error_of_the_family(
+    fast: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "_installed_memory", lambda: None)  # as where it is not known
+    endless = np.broadcast_to(np.uint8(90), (2_000_000, 2_000_000, 3))  # the result: 192 TB
+    with pytest.raises(realesrgan_vk.OutOfMemoryError, match="8000000 x 8000000 pixels; free some"):
+        fast.upscale(endless)
 
 
 def test_broken_model_files(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which device a caller means by "auto", "cpu", an index, "vulkan:0" or part of a name."""
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -52,9 +53,8 @@ def find_device(device: str | int, devices: Sequence[Device]) -> int:
         return _best(devices)
     if text == "cpu":
         return CPU_DEVICE
-    number = text.removeprefix("vulkan:")
-    if number.lstrip("-").isascii() and number.lstrip("-").isdecimal():
-        return _by_index(int(number), device, devices)
+    if re.fullmatch("(vulkan:|-?)[0-9]{1,9}", text):
+        return _by_index(int(text.removeprefix("vulkan:")), device, devices)
     return _by_name(text, device, devices)
 
 

@@ -2,6 +2,9 @@
 
 A call that is itself wrong (an unknown option, an array of a wrong shape or type) raises
 `ValueError` or `TypeError` instead.
+
+`Cancelled` is for the caller: no run raises it by itself. A `progress` callback that raises it, or
+anything else, stops the run, and the exception comes out of the call.
 """
 
 from realesrgan_vk._core import (

@@ -70,14 +70,21 @@ def upscale_planes(
     """Upscale height x width x 1 or 3 pixels to the plan's target, of the same type.
 
     Raises:
-        OutOfMemoryError: The result cannot fit this machine's memory.
+        OutOfMemoryError: The result cannot fit this machine's memory, or not what is left of it.
     """
     scale = core.network.scale
-    _check_memory(plan, pixels)
-    for _ in range(plan.runs):
-        work = pixels.shape[0] * pixels.shape[1]
-        pixels = _run(core, pixels, scale, steps.step(work))
-    return resize(pixels, plan.target, light, kernel)
+    # A grey picture runs as the network's colours, a colour picture as grey ones side by side.
+    _check_memory(plan, pixels, max(pixels.shape[2], core.network.output_channels))
+    try:
+        for _ in range(plan.runs):
+            work = pixels.shape[0] * pixels.shape[1]
+            pixels = _run(core, pixels, scale, steps.step(work))
+        return resize(pixels, plan.target, light, kernel)
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"there is no memory left for a result of {plan.target[0]} x {plan.target[1]} pixels; "
+            "free some, or ask for a smaller size"
+        ) from error
 
 
 def _run(core: _core.Upscaler, pixels: Pixels, scale: int, progress: Progress | None) -> Pixels:
@@ -114,11 +121,12 @@ def _mean_of_channels(out: Pixels) -> Pixels:
     return rounded
 
 
-def _check_memory(plan: Plan, pixels: Pixels) -> None:
+def _check_memory(plan: Plan, pixels: Pixels, run_channels: int) -> None:
     """Refuse what can never fit, rather than let the system end the process."""
     grown = plan.scale**plan.runs
-    last_run = plan.width * grown * plan.height * grown
-    needed = (last_run + plan.target[0] * plan.target[1]) * pixels.shape[2] * pixels.itemsize
+    last_run = plan.width * grown * plan.height * grown * run_channels
+    target = plan.target[0] * plan.target[1] * pixels.shape[2]
+    needed = (last_run + target) * pixels.itemsize
     installed = _installed_memory()
     if installed is not None and needed > installed:
         raise OutOfMemoryError(

@@ -138,7 +138,8 @@ class Upscaler:
 
         Args:
             image: An array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or
-                float32 in 0..1, any strides; a PIL image; or the path of a picture.
+                float32 in 0..1, any strides; a PIL image; or the path of a picture. The network
+                sees floats outside 0..1 as they are; the result is clipped to 0..1.
             scale: Output pixels per input pixel, above 0, at most 256; the network's own when no
                 size is asked for.
             width: Output width in pixels; the height follows unless it is given too.
@@ -149,7 +150,7 @@ class Upscaler:
                 averages "gamma" (encoded) values or "linear" light.
             max_pixels: Refuse a file that claims more, before it is decoded; None: never.
             progress: Told the finished share, 0..1, from this thread. What it raises stops the
-                run and comes out.
+                run and comes out: that is how to cancel (`raise realesrgan_vk.Cancelled` will do).
 
         Returns:
             The same kind: an array of the same type and number of dimensions, or a PIL image of
