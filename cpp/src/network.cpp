@@ -155,7 +155,7 @@ std::vector<Network::Checkpoint> Network::checkpoints(const Graph& graph) {
 }
 
 ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const {
-    return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input);
+    return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input, progress);
 }
 
 ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
@@ -191,7 +191,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
     return result;
 }
 
-ncnn::Mat Network::infer_gpu(const ncnn::Mat& input) const {
+ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuUse use;
     ncnn::VkBlobAllocator blobs(device_);
     ncnn::VkStagingAllocator staging(device_);
@@ -201,6 +201,21 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input) const {
     extractor.set_workspace_vkallocator(&blobs);
     extractor.set_staging_vkallocator(&staging);
     int code = extractor.input(input_.c_str(), input);
+    if (progress) {
+        // What one submission holds cannot be stopped: as many of them as there are checkpoints.
+        ncnn::VkCompute commands(device_);
+        for (const Checkpoint& checkpoint : checkpoints_) {
+            ncnn::VkMat passing;
+            code = code == 0 ? extractor.extract(checkpoint.blob.c_str(), passing, commands) : code;
+            passing.release();
+            code = code == 0 ? commands.submit_and_wait() : code;
+            code = code == 0 ? commands.reset() : code;
+            if (code != 0) {
+                fail(code, input);
+            }
+            progress(checkpoint.share);
+        }
+    }
     if (code == 0) {
         code = extractor.extract(output_.c_str(), result);
     }

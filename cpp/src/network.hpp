@@ -22,7 +22,7 @@ class Network {
     Network& operator=(const Network&) = delete;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
-    // On the CPU `progress` is told the finished share between layers, too, and may throw there.
+    // `progress` is told the finished share between layers, and may throw there.
     ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress) const;
 
     // Pixels a single run can have before a buffer would be larger than the device allows.
@@ -31,7 +31,7 @@ class Network {
   private:
     void load(const std::string& param_path, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
-    ncnn::Mat infer_gpu(const ncnn::Mat& input) const;
+    ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
     [[noreturn]] void fail(int code, const ncnn::Mat& input) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.

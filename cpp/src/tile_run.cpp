@@ -45,6 +45,9 @@ TileRun::TileRun(const Settings& settings, const AxisPlan& columns, const AxisPl
       sums_(output, rows.longest_write() * settings.scale) {}
 
 void TileRun::run(const Progress& progress) {
+    if (progress) {
+        progress(0);  // it may stop the run before the first tile
+    }
     for (std::size_t row = 0; row < rows_.tiles.size(); ++row) {
         for (std::size_t column = 0; column < columns_.tiles.size(); ++column) {
             run_tile(column, row, progress);

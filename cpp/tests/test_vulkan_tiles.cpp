@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "check.hpp"
@@ -33,7 +35,8 @@ Options on_first_device(bool fp16) {
 }
 
 Picture run(const Upscaler& upscaler, const Picture& input) {
-    Picture output(input.width * 2, input.height * 2);
+    const int scale = upscaler.network().scale;
+    Picture output(input.width * scale, input.height * scale);
     upscaler.run(input.view(), output.writable());
     return output;
 }
@@ -78,6 +81,42 @@ TEST_CASE("eight threads share one network on Vulkan") {
     }
     for (const Picture& result : results) {
         CHECK(result.samples == expected.samples);
+    }
+}
+
+TEST_CASE("progress is told within one tile on Vulkan, changes nothing, and stops it") {
+    for (const bool fp16 : {false, true}) {
+        Options options = on_first_device(fp16);
+        options.tile = realesrgan::kTileWhole;
+        const Upscaler gpu = load(tiny::compact(), options);
+        const Picture input = Picture::random(40, 30);
+        Picture output(80, 60);
+        std::vector<double> shares;
+        gpu.run(input.view(), output.writable(), [&](double share) { shares.push_back(share); });
+        CHECK(std::is_sorted(shares.begin(), shares.end()));
+        CHECK_EQUAL(shares.front(), 0.0);
+        CHECK_EQUAL(shares.back(), 1.0);
+        CHECK(shares.size() >= 3);  // between the two convolutions, too
+        CHECK(output.samples == run(gpu, input).samples);
+        Picture untouched(80, 60);
+        CHECK_THROWS(std::domain_error, std::vector<std::string>{"enough"},
+                     gpu.run(input.view(), untouched.writable(), [](double share) {
+                         if (share > 0 && share < 1) throw std::domain_error("enough");
+                     }));
+        CHECK(untouched.samples == Picture(80, 60).samples);
+        CHECK(output.samples == run(gpu, input).samples);  // it still works
+    }
+}
+
+TEST_CASE("a result on Vulkan that is not a number is a DeviceError") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> kernel(9, 0.1F);
+    kernel[4] = nan;
+    Options options = on_first_device(false);
+    for (const int tile : {realesrgan::kTileAuto, realesrgan::kTileWhole, 32}) {
+        options.tile = tile;
+        CHECK_THROWS(realesrgan::DeviceError, std::vector<std::string>{"NaN"},
+                     run(load(tiny::filter(kernel), options), Picture::random(40, 30)));
     }
 }
 
