@@ -48,6 +48,17 @@ float read_float(const std::byte* from) {
 }
 
 template <typename Sample>
+double sum(const ImageView& rows) {
+    const auto count = static_cast<std::size_t>(rows.width) *
+                       static_cast<std::size_t>(rows.height) *
+                       static_cast<std::size_t>(rows.channels);
+    const auto* samples = reinterpret_cast<const Sample*>(rows.data);
+    double all = 0.0;
+    for (std::size_t i = 0; i < count; ++i) all += samples[i] > Sample{} ? samples[i] : Sample{};
+    return all;
+}
+
+template <typename Sample>
 Sample largest(const ImageView& rows) {
     const auto count = static_cast<std::size_t>(rows.width) *
                        static_cast<std::size_t>(rows.height) *
@@ -152,6 +163,18 @@ void SumSink::write(int first_row, int first_column, const ImageView& rows) {
             }
         }
     }
+}
+
+double sum_of_samples(const ImageView& packed_rows) {
+    switch (packed_rows.type) {
+        case SampleType::u8:
+            return sum<std::uint8_t>(packed_rows) / 255.0;
+        case SampleType::u16:
+            return sum<std::uint16_t>(packed_rows) / 65535.0;
+        case SampleType::f32:
+            break;
+    }
+    return sum<float>(packed_rows);
 }
 
 float largest_sample(const ImageView& packed_rows) {

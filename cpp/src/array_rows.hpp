@@ -90,6 +90,9 @@ class SumSink final : public RowSink {
     StripShare share_;
 };
 
+// The sum of the positive samples; of f32 as they are, otherwise in 0..1.
+double sum_of_samples(const ImageView& packed_rows);
+
 // The largest sample, 0 when none is positive; of f32 as it is, otherwise 0..1.
 float largest_sample(const ImageView& packed_rows);
 

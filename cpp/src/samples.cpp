@@ -26,12 +26,12 @@ std::int64_t mirrored(std::int64_t i, std::int64_t length) {
 }
 
 template <typename Sample>
-float load_as(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
+double load_as(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
     std::vector<std::ptrdiff_t> offsets;
     for (std::int64_t i = 0; i < to.width; ++i) {
         offsets.push_back(mirrored(x + i, from.width) * from.pixel_stride);
     }
-    float largest = 0.0F;
+    double sum = 0.0;
     for (int c = 0; c < to.channels; ++c) {
         for (std::int64_t i = 0; i < to.height; ++i) {
             const std::byte* row = from.data + mirrored(y + i, from.height) * from.row_stride +
@@ -41,12 +41,12 @@ float load_as(const ImageView& from, std::int64_t x, std::int64_t y, const Plane
                 Sample sample;
                 std::memcpy(&sample, row + offset, sizeof(Sample));  // may be unaligned
                 *target = static_cast<float>(sample) / kWhite<Sample>;
-                largest = std::max(largest, *target);
+                sum += std::max(0.0F, *target);
                 target += to.x_stride;
             }
         }
     }
-    return largest;
+    return sum;
 }
 
 template <typename Sample>
@@ -78,7 +78,7 @@ void store_as(const ConstPlanes& from, const MutableImageView& to, std::int64_t 
 
 }  // namespace
 
-float load_samples(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
+double load_samples(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
     switch (from.type) {
         case SampleType::u8:
             return load_as<std::uint8_t>(from, x, y, to);

@@ -53,11 +53,12 @@ void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& for
         if (step.input.count > 0) {
             const MutableImageView rows = session->input_rows(step.input.count);
             source.read(step.input.first, source_column, rows);
-            record.largest_input =
-                std::max(record.largest_input,
-                         largest_sample(ImageView{rows.data, rows.type, rows.width, rows.height,
-                                                  rows.channels, rows.row_stride, rows.pixel_stride,
-                                                  rows.channel_stride}));
+            record.input_sum += sum_of_samples(
+                ImageView{rows.data, rows.type, rows.width, rows.height, rows.channels,
+                          rows.row_stride, rows.pixel_stride, rows.channel_stride});
+            record.input_samples += static_cast<std::uint64_t>(rows.width) *
+                                    static_cast<std::uint64_t>(rows.height) *
+                                    static_cast<std::uint64_t>(rows.channels);
         }
         pass.submit(step);
         while (pass.in_flight() >= depth) pass.take();

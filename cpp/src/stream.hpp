@@ -10,7 +10,8 @@ namespace realesrgan {
 
 // What a run saw on its way, for the checks at its end.
 struct StreamRecord {
-    float largest_input = 0.0F;
+    double input_sum = 0.0;  // of positive samples, 0..1 each
+    std::uint64_t input_samples = 0;
     float largest_result = 0.0F;
     std::uint64_t not_finite = 0;       // result samples
     std::uint64_t allocated_bytes = 0;  // the session's, at most

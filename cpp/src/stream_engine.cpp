@@ -26,7 +26,7 @@ std::string megabytes(std::uint64_t bytes) {
 
 void check_record(const StreamRecord& record) {
     ResultCheck check;
-    check.saw_input(record.largest_input);
+    check.saw_input(record.input_sum, record.input_samples);
     const float bad = std::numeric_limits<float>::quiet_NaN();
     const float value = record.not_finite > 0 ? bad : record.largest_result;
     check.saw_result(ConstPlanes{&value, 1, 1, 1, 1, 1, 1});

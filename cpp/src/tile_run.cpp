@@ -72,7 +72,7 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
                       1,
                       x.size(),
                       static_cast<std::ptrdiff_t>(x.size() * y.size())};
-    check_.saw_input(load_samples(input_, x.begin, y.begin, tile));
+    check_.saw_input(load_samples(input_, x.begin, y.begin, tile), tile_.size());
     const double passes = static_cast<double>(columns_.tiles.size()) *
                           static_cast<double>(rows_.tiles.size()) *
                           static_cast<double>(settings_.ways.size());

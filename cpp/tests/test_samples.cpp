@@ -30,10 +30,11 @@ void check_round_trip(SampleType type, int count) {
     std::iota(values.begin(), values.end(), Sample{0});
     std::vector<float> floats(values.size());
     const Planes planes{floats.data(), count, 1, 1, 1, count, count};
-    const float largest = load_samples(
+    const double sum = load_samples(
         row_view<ImageView>(values, reinterpret_cast<const std::byte*>(values.data()), type), 0, 0,
         planes);
-    CHECK_EQUAL(largest, 1.0F);
+    CHECK_NEAR(sum, 0.5 * count, 1e-3);
+    CHECK_EQUAL(floats.back(), 1.0F);
     CHECK_EQUAL(floats.front(), 0.0F);
     std::vector<Sample> back(values.size());
     store_samples(as_const(planes),

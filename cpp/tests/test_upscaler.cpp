@@ -207,13 +207,35 @@ TEST_CASE("a result that is no picture is a DeviceError") {
     const Picture input = Picture::random(40, 30);
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const float huge = std::numeric_limits<float>::max();
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"NaN"},
-                 run(load(tiny::filter(std::vector<float>(9, nan))), input));
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"NaN"},
-                 run(load(tiny::filter(std::vector<float>(9, huge))), input));
-    const Upscaler dark = load(tiny::filter(std::vector<float>(9, 0.0F)));
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"all black"}, run(dark, input));
-    CHECK(run(dark, Picture(40, 30)).samples == Picture(40, 30).samples);  // black may stay black
+    for (const int tile : {realesrgan::kTileAuto, kTileWhole, 32}) {
+        for (const float weight : {nan, huge}) {
+            CHECK_THROWS(
+                DeviceError, std::vector<std::string>{"NaN"},
+                run(load(tiny::filter(std::vector<float>(9, weight)), with_tile(tile)), input));
+        }
+    }
+}
+
+TEST_CASE("black of a picture that is not black is a DeviceError, and of a dark one it is not") {
+    const Picture black(40, 30);
+    const auto flat = [](float value) {
+        Picture picture(40, 30);
+        std::fill(picture.samples.begin(), picture.samples.end(), value);
+        return picture;
+    };
+    Picture hot = flat(1.0F / 255);
+    hot.at(20, 10, 0) = hot.at(20, 10, 1) = hot.at(20, 10, 2) = 1.0F;
+    for (const int tile : {realesrgan::kTileAuto, kTileWhole, 32}) {
+        const Upscaler dark = load(tiny::filter(std::vector<float>(9, 0.0F)), with_tile(tile));
+        for (const Picture& picture : {flat(0.0F), flat(3.0F / 255), hot}) {
+            CHECK(run(dark, picture).samples == black.samples);
+        }
+        Picture lit = flat(0.0F);  // a window in the night
+        for (int x = 0; x < 40; ++x) lit.at(x, 5, 1) = lit.at(x, 6, 1) = 0.9F;
+        for (const Picture& picture : {flat(5.0F / 255), Picture::random(40, 30), lit}) {
+            CHECK_THROWS(DeviceError, std::vector<std::string>{"all black"}, run(dark, picture));
+        }
+    }
 }
 
 TEST_CASE("wrong calls are invalid_argument or ImageError") {
