@@ -20,7 +20,7 @@ from realesrgan_vk import DeviceInfo, Upscaler, list_devices
 FAST_MODEL = "realesr-animevideov3"
 Photo = Callable[..., NDArray[np.uint8]]
 Tile = int | str
-PATHS = {"auto": "stream", 32: "tiles", "whole": "tiles"}
+PATHS: dict[Tile, str] = {"auto": "stream", 32: "tiles", "whole": "tiles"}
 
 
 @pytest.fixture(scope="module", autouse=True)
