@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations import DegradationConfig, Degrader, draw
 from realesrgan_train.degradations.describe import describe
 from realesrgan_train.degradations.extent import edge_indices
-from realesrgan_train.errors import ConfigError, DataError
+from realesrgan_train.errors import ConfigError
 
 VARIANTS = 3
 """Degraded versions of each picture."""
@@ -30,7 +31,7 @@ _INK = (20, 20, 20)
 
 
 def preview(
-    images: Sequence[Path], config: DegradationConfig, scale: int, out: Path, seed: int
+    pictures: Sequence[Picture], config: DegradationConfig, scale: int, out: Path, seed: int
 ) -> None:
     """Write a sheet with one row a picture: as it is, sharpened, and degraded three times.
 
@@ -38,7 +39,7 @@ def preview(
     parameters below it in the order in which they were applied.
 
     Args:
-        images: pictures; the centre of each is shown.
+        pictures: `uint8[H, W, 3]`; the centre of each is shown.
         config: the recipe.
         scale: ground-truth pixels per low-resolution pixel.
         out: a `.png` file; appears whole or not at all.
@@ -46,9 +47,8 @@ def preview(
 
     Raises:
         ConfigError: without pictures, for another suffix than `.png` or an impossible scale.
-        DataError: for a picture that cannot be read.
     """
-    if not images:
+    if not pictures:
         raise ConfigError("preview: give at least one picture")
     if out.suffix.lower() != ".png":
         raise ConfigError(f"preview: {out} must end in .png")
@@ -57,20 +57,15 @@ def preview(
     side = min(config.input_size, CELL) // scale * scale
     degrader = Degrader(config.model_copy(update={"patch_size": None}), scale)
     generator = torch.Generator().manual_seed(seed)
-    rows = [_row(_centre(path, side), degrader, generator) for path in images]
+    rows = [_row(_centre(picture, side), degrader, generator) for picture in pictures]
     sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), _PAPER)
     for number, row in enumerate(rows):
         sheet.paste(row, (0, number * row.height))
     _write_whole(sheet, out)
 
 
-def _centre(path: Path, side: int) -> Tensor:
+def _centre(picture: Picture, side: int) -> Tensor:
     """The middle of a picture, [1, 3, side, side]; smaller pictures are continued by reflection."""
-    try:
-        with Image.open(path) as file:
-            picture = np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as a picture ({error})") from error
     height, width = picture.shape[:2]
     rows = edge_indices(height, (side - height) // 2, side, "reflect").numpy()
     columns = edge_indices(width, (side - width) // 2, side, "reflect").numpy()

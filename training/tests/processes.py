@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_SECONDS = 240
+_SECONDS = 1200  # only a run that hangs takes so long, however busy the machine
+_KILLING = Path(__file__).with_name("killing.py")
 
 Processes = list[subprocess.Popen[str]]
 
@@ -44,15 +45,33 @@ def start(arguments: Sequence[str], world: int = 1) -> Processes:
     return start_python(["-m", "realesrgan_train", *arguments], world)
 
 
-def start_python(command: Sequence[str], world: int) -> Processes:
+def start_python(command: Sequence[str], world: int, **environment: str) -> Processes:
     """Start Python in so many processes, with the variables torchrun would set."""
     if world == 1:
-        return [_spawn(command)]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+        return [_spawn(command, **environment)]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), **environment}
     return [
         _spawn(command, RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE=str(world), **meeting)
         for r in range(world)
     ]
+
+
+def start_and_be_killed(
+    place: str, number: int, arguments: Sequence[str], world: int = 1, rank: int = 0
+) -> None:
+    """Run a command until one process kills itself there (see `killing.py`), then kill the rest.
+
+    What the others die of does not matter: the SIGKILL, or that their partner has gone.
+    """
+    command = [str(_KILLING), place, str(number), *arguments]
+    processes = start_python(command, world, KILLED_RANK=str(rank))
+    try:
+        output = processes[rank].communicate(timeout=_SECONDS)[0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert processes[rank].returncode == -signal.SIGKILL, output
 
 
 def start_torchrun(arguments: Sequence[str], world: int) -> Processes:
@@ -85,23 +104,15 @@ def events(run_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
 
 
-def kill_at(processes: Processes, run_dir: Path, step: int) -> int:
-    """SIGKILL all processes as soon as the log shows the step.
-
-    Returns:
-        The last step that was logged.
-    """
+def kill_after_first_step(processes: Processes, run_dir: Path) -> None:
+    """SIGKILL all processes from outside when the log shows a step; the run must be endless."""
     deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
-        done = [e["step"] for e in events(run_dir) if e["event"] == "step"]
-        if done and done[-1] >= step:
-            break
+    while not any(event["event"] == "step" for event in events(run_dir)):
+        assert time.monotonic() < deadline, "no step in time"
         for process in processes:
             assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.002)
+        time.sleep(0.01)
     for process in processes:
         process.kill()
     for process in processes:
         process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    return max(int(e["step"]) for e in events(run_dir))

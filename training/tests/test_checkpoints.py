@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,7 @@ from realesrgan_train.training import ProcessGroup, Trainer
 from realesrgan_train.training import checkpoints as checkpoints_module
 from realesrgan_train.training.building import build_discriminator, build_generator
 from realesrgan_train.training.checkpoints import CheckpointStore
+from realesrgan_train.training.run_folder import owned
 from realesrgan_train.weights import load_network, save_network
 
 from .conftest import Overrides
@@ -84,6 +90,39 @@ def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, damage: str) -> Non
     assert "passing over a damaged checkpoint" in warnings[0]
 
 
+def test_the_file_of_every_process_must_be_there(tmp_path: Path) -> None:
+    store, warnings = _store(tmp_path / "c"), list[str]()
+    _save(store, 3)
+    (_save(store, 6) / "rank-0000.pt").unlink()
+    found = store.load_newest(warnings.append)
+    assert found is not None
+    assert found[1] == {"own": 3}
+    assert "step-000000006-0/rank-0000.pt is missing" in warnings[0]
+
+
+def test_a_whole_checkpoint_is_never_taken_away_to_be_written_again(tmp_path: Path) -> None:
+    store = _store(tmp_path / "c", keep=1)
+    path = _save(store, 3) / "main.pt"
+    before = path.stat().st_ino
+    _save(store, 3)
+    assert path.stat().st_ino == before
+    path.write_bytes(b"damaged")
+    _save(store, 3)
+    found = store.load_newest(pytest.fail)
+    assert found is not None
+    assert found[0]["value"][0] == 3
+
+
+def test_a_damaged_later_one_does_not_push_out_a_good_one(tmp_path: Path) -> None:
+    store, warnings = _store(tmp_path / "c", keep=1), list[str]()
+    (_save(store, 9) / "main.pt").write_bytes(b"")
+    _save(store, 6)
+    found = store.load_newest(warnings.append)
+    assert found is not None
+    assert found[1] == {"own": 6}
+    assert len(warnings) == 1
+
+
 def test_nothing_readable_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
     store = _store(tmp_path / "c")
     (_save(store, 3) / "main.pt").write_bytes(b"")
@@ -93,7 +132,9 @@ def test_nothing_readable_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
 
 def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     store = _store(tmp_path / "c")
-    store.save(3, 0, {"world": 4}, {})
+    folder = store.save(3, 0, {"world": 4}, {})
+    for rank in range(1, 4):
+        shutil.copy(folder / "rank-0000.pt", folder / f"rank-{rank:04d}.pt")
     with pytest.raises(CheckpointError, match="torchrun --nproc-per-node=4"):
         store.load_newest(pytest.fail)
 
@@ -179,11 +220,34 @@ def test_a_run_is_not_continued_with_another_configuration(
     assert longer.run().step == 16  # a constant rate may go on
 
 
-def test_a_folder_has_one_owner(micro_config: RunConfig) -> None:
-    from realesrgan_train.training.run_folder import owned  # noqa: PLC0415
+_OWN_AND_FORK = """
+import os, signal, sys
+from pathlib import Path
+from realesrgan_train.training.run_folder import owned
+with owned(Path(sys.argv[1]), True):
+    if os.fork() == 0:  # as a loader worker: it outlives its parent
+        print("forked", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    sys.stdin.read(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
-    with (
-        owned(micro_config.run_dir, True),
-        pytest.raises(ConfigError, match="another process is training in"),
-    ):
-        Trainer(micro_config, ALONE).run()
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="loader workers are forked on POSIX only")
+def test_a_folder_has_one_owner_and_none_after_its_death(micro_config: RunConfig) -> None:
+    """A worker that was forked meanwhile does not own it."""
+    folder = micro_config.run_dir
+    command = [sys.executable, "-c", _OWN_AND_FORK, str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as owner:
+        assert owner.stdin is not None
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "forked\n"
+        with pytest.raises(ConfigError, match="another process is training in"):
+            Trainer(micro_config, ALONE).run()
+        owner.stdin.write("die")
+        owner.stdin.flush()
+        assert owner.wait() == -signal.SIGKILL
+        with owned(folder, True):  # the worker still waits for its input to end
+            pass

@@ -9,29 +9,28 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
+from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations import DegradationConfig, draw
 from realesrgan_train.degradations.describe import describe
-from realesrgan_train.errors import ConfigError, DataError
+from realesrgan_train.errors import ConfigError
 from realesrgan_train.preview import CELL, VARIANTS, preview
 from tests.degradations.pictures import photograph
 
 
-def picture_file(folder: Path, name: str) -> Path:
-    path = folder / f"{name}.png"
-    pixels = (photograph(name) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    Image.fromarray(pixels[:120, :150]).save(path)
-    return path
+def picture(name: str) -> Picture:
+    pixels: Picture = (photograph(name) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return pixels[:120, :150]
 
 
 def test_sheet_shows_original_sharpened_and_variants(tmp_path: Path) -> None:
-    images = [picture_file(tmp_path, "astronaut"), picture_file(tmp_path, "coffee")]
+    images = [picture("astronaut"), picture("coffee")]
     config = DegradationConfig(input_size=96, patch_size=96)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         preview(images, config, 4, tmp_path / f"{name}.png", seed)
     a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
-    original = np.asarray(Image.open(images[0]))[12:108, 27:123]
+    original = images[0][12:108, 27:123]
     assert np.array_equal(a[:96, :96], original)
     width = a.shape[1] // (2 + VARIANTS)
     for number in range(1, 2 + VARIANTS):
@@ -42,9 +41,7 @@ def test_sheet_shows_original_sharpened_and_variants(tmp_path: Path) -> None:
             assert (blocks == blocks[:, :1, :, :1]).all()
         text = a[96 : a.shape[0] // 2, number * width : (number + 1) * width]
         assert (text < 128).any()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "a.png", "astronaut.png", "b.png", "c.png", "coffee.png",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.png"]
 
 
 def test_description_follows_the_order_of_the_steps() -> None:
@@ -65,15 +62,12 @@ def test_description_follows_the_order_of_the_steps() -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"\x89PNG no picture")
+    some = picture("coffee")
     config, out = DegradationConfig(), tmp_path / "sheet.png"
-    with pytest.raises(DataError, match=r"broken\.png: cannot be read as a picture"):
-        preview([broken], config, 4, out, 0)
     with pytest.raises(ConfigError, match="at least one picture"):
         preview([], config, 4, out, 0)
     with pytest.raises(ConfigError, match=r"must end in \.png"):
-        preview([broken], config, 4, tmp_path / "sheet.jpg", 0)
+        preview([some], config, 4, tmp_path / "sheet.jpg", 0)
     with pytest.raises(ConfigError, match="scale must be"):
-        preview([broken], config, 0, out, 0)
+        preview([some], config, 0, out, 0)
     assert not out.exists()

@@ -14,9 +14,18 @@ from torch import Tensor
 from realesrgan_train.config import load_config
 from realesrgan_train.data import TrainingBatch
 from realesrgan_train.training import ProcessGroup, Trainer
+from realesrgan_train.weights import load_network
 
 from .conftest import Overrides
-from .processes import events, finish, kill_at, start, start_python, start_torchrun
+from .processes import (
+    events,
+    finish,
+    kill_after_first_step,
+    start,
+    start_and_be_killed,
+    start_python,
+    start_torchrun,
+)
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 STEPS = 40
@@ -54,6 +63,24 @@ def assert_same_bits(a: Path, b: Path) -> int:
     return tensors
 
 
+#: Where a run of 20 + 20 steps with checkpoints every 4 is killed, how often it comes by there
+#: first, and which process kills itself. Each entry is one start; the last of them finishes.
+Kill = tuple[str, int, int]
+
+
+def _kills(world: int) -> list[Kill]:
+    """At random steps of both stages, in a checkpoint's file, and before an export."""
+    dice = random.Random(20261124 + world)
+    if world == 2:
+        return [("update", dice.randint(6, 19), 1), ("write", 2, 0)]
+    return [
+        ("update", dice.randint(2, 15), 0),
+        ("write", 2 * dice.randint(1, 2), 0),
+        ("export", 4, 0),  # resuming exports, too; so this is at the latest between the stages
+        ("update", dice.randint(6, 30), 0),
+    ]
+
+
 @pytest.mark.parametrize("world", [1, 2])
 def test_sigkill_at_random_steps_changes_no_bit(
     micro: Overrides, world: int, tmp_path: Path
@@ -66,20 +93,66 @@ def test_sigkill_at_random_steps_changes_no_bit(
 
     killed = tmp_path / "runs" / "killed"
     command = ["run", "tiny", *common, "name=killed"]
-    dice = random.Random(20261123 + world)
-    targets = sorted(dice.sample(range(1, STEPS - 10), 3 - world))
-    reached = [kill_at(start(command, world), killed, step) for step in targets]
+    for place, number, rank in _kills(world):
+        start_and_be_killed(place, number, command, world, rank)
     finish(start(command, world))
 
-    assert all(step < STEPS for step in reached)
     resumed = [event["step"] for event in events(killed) if event["event"] == "resume"]
-    assert len(resumed) == len(targets)
+    assert len(resumed) == len(_kills(world))
     last = f"checkpoints/step-{STEPS:09d}-0"
     assert assert_same_bits(straight / last, killed / last) > 50
     for name in ("net", "gan", "discriminator"):
         file = f"weights/{name}.safetensors"
         ours, theirs = (_tensors(folder / file) for folder in (straight, killed))
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_run_killed_with_its_loader_workers_starts_again_at_once(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    """The workers live on for seconds; they must not keep the run's folder locked."""
+    common = micro(
+        "data.workers=2",
+        "stages.gan=null",
+        "stages.net.optimizer={schedule: constant, warmup: 0}",
+        "checkpoint.every=1000000",
+    )
+    killed, straight = tmp_path / "runs" / "killed", tmp_path / "runs" / "straight"
+    command = ["run", "tiny", *common, "name=killed"]
+    kill_after_first_step(start([*command, "stages.net.steps=1000000"]), killed)
+    finish(start([*command, "stages.net.steps=3"]))  # from the only checkpoint, of step 0
+    config = load_config("tiny", [*common, "name=straight", "data.workers=0", "stages.net.steps=3"])
+    Trainer(config, ALONE).run()
+    last = "checkpoints/step-000000003-0"
+    assert assert_same_bits(straight / last, killed / last) > 10
+
+
+@pytest.mark.parametrize("stage", ["net", "gan"])
+def test_weights_lost_between_checkpoint_and_export_are_written_again(
+    micro: Overrides, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    config = load_config("tiny", micro())
+    last = {"net": 8, "gan": 14}[stage]
+
+    def die(trainer: Trainer) -> None:
+        if trainer.state.step == last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_export", die)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(config, ALONE).run()
+    weights = config.run_dir / "weights"
+    assert not weights.exists()
+    again = Trainer(config, ALONE)
+    assert again.run().finished
+    exported = load_network(weights / f"{stage}.safetensors")
+    assert exported.metadata["step"] == str(last)
+    if stage == "gan":
+        average = again.state.average.network.state_dict()
+        tensors = exported.network.state_dict()
+        assert all(torch.equal(average[key], tensors[key]) for key in average)
+        assert (weights / "discriminator.safetensors").is_file()
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -32,10 +31,6 @@ def preview(
         if source is None:
             raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")
         indices = [picture_at(n, len(source), checked.seed) for n in range(min(count, len(source)))]
-        with tempfile.TemporaryDirectory() as folder:
-            # Written out as files, because a picture may come from an LMDB or a remote shard.
-            paths = [Path(folder) / source.names[index].replace("/", "_") for index in indices]
-            for path, index in zip(paths, indices, strict=True):
-                path.write_bytes(source.read(index))
-            draw_sheet(paths, checked.degradation, checked.scale, out, checked.seed)
+        pictures = [source.decode(index) for index in indices]
+        draw_sheet(pictures, checked.degradation, checked.scale, out, checked.seed)
         typer.echo(str(out))

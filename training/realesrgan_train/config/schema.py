@@ -15,7 +15,9 @@ from realesrgan_train.degradations.config import DegradationConfig
 
 
 class ExecutionConfig(Section):
-    """How steps are computed; only `precision`, `accumulate` and `clip_norm` change the maths.
+    """How steps are computed; `precision`, `accumulate` and `clip_norm` change the maths.
+
+    `compile` and `channels_last` change the order of sums, and so the last bits.
 
     Attributes:
         device: `auto` takes CUDA where there is one.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from realesrgan_train.config.base import Count, PositiveFloat, PositiveInt, Section, Weight
+from realesrgan_train.config.nearest import nearest
+from realesrgan_train.losses.vgg19 import LAYER_NAMES
 
 Target = Literal["sharpened", "plain"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -47,9 +49,10 @@ class PerceptualLossConfig(Section):
     Attributes:
         weight: 0 switches it off and needs no VGG weights.
         layers: weight per VGG19 layer, features before ReLU.
-        weights: a file with torchvision's parameter names; `fetch` to download it to the user's
-            cache on request; `random` for seeded random features (tests and tiny runs only).
-        sha256: expected digest of the file, checked when given.
+        weights: a file with torchvision's parameter names; `fetch` to download it (548 MB) to the
+            user's cache; `random` for seeded random features (tests and tiny runs only). A run
+            with a weight above 0 must name one of them.
+        sha256: expected digest of the file, or its first digits, checked when given.
     """
 
     weight: Weight = 1.0
@@ -57,8 +60,26 @@ class PerceptualLossConfig(Section):
         default={"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
     )
     target: Target = "sharpened"
-    weights: Path | Literal["fetch", "random"] = "fetch"
-    sha256: str | None = None
+    weights: Path | Literal["fetch", "random"] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8,64}$")] | None = None
+
+    @field_validator("layers")
+    @classmethod
+    def _are_layers(cls, layers: dict[str, float]) -> dict[str, float]:
+        for name in layers:
+            if name not in LAYER_NAMES:
+                guess = nearest(name, LAYER_NAMES)
+                hint = f"did you mean {guess!r}? " if guess else ""
+                raise ValueError(
+                    f"VGG19 has no layer {name!r}; {hint}There are: {', '.join(LAYER_NAMES)}"
+                )
+        return layers
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> PerceptualLossConfig:
+        if self.weight and not any(self.layers.values()):
+            raise ValueError("layers has no weight above 0: name a layer, or set weight to 0")
+        return self
 
 
 class GanLossConfig(Section):

@@ -24,7 +24,7 @@ from realesrgan_train.data.sampler import (
     random_stream,
 )
 from realesrgan_train.data.source import PictureSource
-from realesrgan_train.errors import DataError
+from realesrgan_train.errors import DataError, TrainError
 
 _ATTEMPTS = 16
 _T = TypeVar("_T")
@@ -170,17 +170,37 @@ class BatchDataset(Dataset[TrainingBatch]):
         )
 
 
+class _Carried(Dataset[TrainingBatch | TrainError]):
+    """Hands errors on as values: a worker's exception arrives as text, with its traceback."""
+
+    def __init__(self, dataset: BatchDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, batch: int) -> TrainingBatch | TrainError:
+        try:
+            return self.dataset[batch]
+        except TrainError as error:
+            return error
+
+
 def batch_loader(
     dataset: BatchDataset, first: int, end: int, *, pin_memory: bool = False
 ) -> Iterator[TrainingBatch]:
-    """Micro-batches `first` to `end` (exclusive) in order, prepared ahead by worker processes."""
+    """Micro-batches `first` to `end` (exclusive) in order, prepared ahead by worker processes.
+
+    Raises:
+        DataError: as `BatchDataset`, with the same message from a worker as without one.
+    """
     workers = dataset.config.workers
-    loader: DataLoader[TrainingBatch] = DataLoader(
-        dataset,
+    loader: DataLoader[TrainingBatch | TrainError] = DataLoader(
+        _Carried(dataset),
         batch_size=None,
         sampler=range(first, end),
         num_workers=workers,
         prefetch_factor=dataset.config.prefetch if workers else None,
         pin_memory=pin_memory,
     )
-    return iter(loader)
+    for item in loader:
+        if isinstance(item, TrainError):
+            raise item
+        yield item

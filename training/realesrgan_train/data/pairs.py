@@ -54,18 +54,21 @@ class PairedSource:
         """
         gt_index, lq_index = self.matches[index]
         gt, lq = self.gt.decode(gt_index), self.lq.decode(lq_index)
-        check_pair_sizes(gt, lq, self.scale, self.label(index))
+        problem = wrong_sizes(gt.shape[:2], lq.shape[:2], self.scale, self.label(index))
+        if problem:
+            raise DataError(problem)
         return gt, lq
 
 
-def check_pair_sizes(gt: Picture, lq: Picture, scale: int, label: str) -> None:
-    """Raise DataError unless `gt` is exactly `scale` times as large as `lq`."""
-    height, width = lq.shape[:2]
-    if gt.shape[:2] != (height * scale, width * scale):
-        raise DataError(
-            f"{label}: is {gt.shape[1]}x{gt.shape[0]}, but its small version is {width}x{height}; "
-            f"at scale {scale} it must be {width * scale}x{height * scale}"
-        )
+def wrong_sizes(gt: tuple[int, ...], lq: tuple[int, ...], scale: int, label: str) -> str:
+    """What is wrong unless `gt` (height, width) is exactly `scale` times `lq`; else nothing."""
+    height, width = lq
+    if gt == (height * scale, width * scale):
+        return ""
+    return (
+        f"{label}: is {gt[1]}x{gt[0]}, but its small version is {width}x{height}; "
+        f"at scale {scale} it must be {width * scale}x{height * scale}"
+    )
 
 
 class JoinedPairs:

@@ -22,6 +22,9 @@ from realesrgan_train.data.pictures import is_picture_name
 from realesrgan_train.data.source import PictureSource
 from realesrgan_train.errors import ConfigError, DataError
 
+_DATES = ("mtime", "LastModified", "updated", "ETag", "etag")
+"""What the file systems call a file's date or version."""
+
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -109,10 +112,10 @@ class ShardSource(PictureSource):
             facts = filesystem.info(path)
         except (OSError, ValueError) as error:
             raise DataError(f"shard {url} does not exist or cannot be reached ({error})") from error
-        identity = [url, facts.get("size"), *(str(facts.get(k)) for k in ("mtime", "ETag", "etag"))]
+        identity = [url, facts.get("size"), *(str(facts.get(key)) for key in _DATES)]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         cached = _cache_folder() / f"{digest}.json"
-        remote = "://" in url and not url.startswith(("file://", "memory://"))
+        remote = "://" in url and not url.startswith("memory://")  # which has no dates
         if remote and cached.is_file():
             return [
                 (name, offset, length) for name, offset, length in json.loads(cached.read_text())

@@ -28,9 +28,9 @@ def _check_sum(name: str, probabilities: tuple[float, ...]) -> None:
 
 
 class StrictModel(BaseModel):
-    """Unknown keys are errors; ranges are ordered; values are fixed once checked."""
+    """Unknown keys are errors, types are not coerced; ranges are ordered; values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> StrictModel:

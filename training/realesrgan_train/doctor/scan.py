@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from PIL import Image, ImageCms
 
-from realesrgan_train.data.pairs import PairedSource
+from realesrgan_train.data.pairs import PairedSource, wrong_sizes
 from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.source import PictureSource
 from realesrgan_train.errors import DataError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,35 @@ def chosen(count: int, limit: int) -> list[int]:
     return [number * count // limit for number in range(limit)]
 
 
+def _scan(work: Callable[[int], _T], indices: list[int]) -> list[_T]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, indices))
+
+
 def scan_pictures(source: PictureSource, limit: int = 0) -> list[PictureFacts]:
     """Facts of a source's pictures, in order, read by several threads."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda index: _facts(source, index), chosen(len(source), limit)))
+    return _scan(lambda index: _facts(source, index), chosen(len(source), limit))
 
 
-def _pair_problem(source: PairedSource, index: int) -> str:
-    try:
-        source.decode(index)
-    except DataError as error:
-        return str(error)
-    return ""
+@dataclass(frozen=True)
+class PairFacts:
+    """What was found in a given pair: both pictures, and whether their sizes fit."""
+
+    gt: PictureFacts
+    lq: PictureFacts
+    problem: str
 
 
-def scan_pairs(source: PairedSource, limit: int = 0) -> list[str]:
-    """Problems of given pairs: unreadable pictures and wrong sizes."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda index: _pair_problem(source, index), chosen(len(source), limit))
-        return [problem for problem in found if problem]
+def _pair_facts(source: PairedSource, index: int) -> PairFacts:
+    gt_index, lq_index = source.matches[index]
+    gt, lq = _facts(source.gt, gt_index), _facts(source.lq, lq_index)
+    problem = ""
+    if not gt.problem and not lq.problem:
+        sizes = (gt.height, gt.width), (lq.height, lq.width)
+        problem = wrong_sizes(*sizes, source.scale, gt.label)
+    return PairFacts(gt, lq, problem)
+
+
+def scan_pairs(source: PairedSource, limit: int = 0) -> list[PairFacts]:
+    """Facts of given pairs, in order, read by several threads."""
+    return _scan(lambda index: _pair_facts(source, index), chosen(len(source), limit))

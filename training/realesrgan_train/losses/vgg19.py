@@ -35,6 +35,12 @@ def _layers() -> tuple[nn.Sequential, dict[str, int]]:
     return nn.Sequential(*layers), index
 
 
+LAYER_NAMES = tuple(
+    f"conv{stage}_{number}" for stage, count, _ in _STAGES for number in range(1, count + 1)
+)
+"""The convolutions, whose outputs before ReLU are the features."""
+
+
 class VGG19Features(nn.Module):
     """VGG19 up to its last convolution, with torchvision's parameter names.
 
@@ -126,15 +132,23 @@ def vgg19_cache_path() -> Path:
     return Path(root).expanduser() / "realesrgan-train" / Path(VGG19_URL).name
 
 
+def is_cached(sha256: str = VGG19_SHA256_PREFIX) -> bool:
+    """Whether the cache holds the weights, undamaged."""
+    target = vgg19_cache_path()
+    return target.is_file() and _sha256(target).startswith(sha256.lower())
+
+
 def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path:
     """Download the published weights (548 MB) into the user's cache, once; return their path.
+
+    A cached file is hashed again, and fetched again when it is damaged.
 
     Raises:
         CheckpointError: if the download fails or its sha256 does not begin with `sha256`; nothing
             is left in the cache then.
     """
     target = vgg19_cache_path()
-    if target.is_file():
+    if is_cached(sha256):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
@@ -142,7 +156,7 @@ def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path
     partial = Path(name)
     try:
         urllib.request.urlretrieve(url, partial)
-        if not (found := _sha256(partial)).startswith(sha256):
+        if not (found := _sha256(partial)).startswith(sha256.lower()):
             raise CheckpointError(f"{url}: sha256 is {found}, expected {sha256}...")
         partial.replace(target)
     except OSError as error:

@@ -39,9 +39,13 @@ def _write(path: Path, state: State) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> State:
+def _own_file(rank: int) -> str:
+    return f"rank-{rank:04d}.pt"
+
+
+def _read(path: Path, *, mmap: bool = False) -> State:
     try:
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # whatever a damaged file provokes in the unpickler
         first_line = str(error).strip().split("\n", 1)[0]
         raise CheckpointError(f"{path} cannot be read ({first_line})") from error
@@ -50,6 +54,8 @@ def _read(path: Path) -> State:
 
 def _verify(path: Path) -> None:
     """Check every checksum in the file, without keeping its content."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing")
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
@@ -87,6 +93,9 @@ class CheckpointStore:
     def save(self, step: int, rollbacks: int, main: State, own: State) -> Path:
         """Write a checkpoint; all processes call this together.
 
+        One that is already there and whole is kept: the same step of the same run is the same
+        content, and removing it first could leave none.
+
         Args:
             step: steps done.
             rollbacks: how often the run has gone back.
@@ -95,23 +104,29 @@ class CheckpointStore:
         """
         name = f"step-{step:09d}-{rollbacks}"
         final, temporary = self.folder / name, self.folder / f".{name}.tmp"
+        there = ""
         if self.group.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".step-*.tmp"):
                 shutil.rmtree(leftover)
-            temporary.mkdir()
-        self.group.barrier()
-        _write(temporary / f"rank-{self.group.rank:04d}.pt", own)
+            there = "yes" if final.exists() and not self._fault(name) else ""
+            if not there:
+                temporary.mkdir()
+        if self.group.from_main(there):
+            return final
+        _write(temporary / _own_file(self.group.rank), own)
         if self.group.is_main:
             _write(temporary / "main.pt", main)
         self.group.barrier()
         if self.group.is_main:
             _sync_folder(temporary)
-            if final.exists():  # the same step of the same run: the same content
+            if final.exists():  # damaged, see above
                 shutil.rmtree(final)
             temporary.rename(final)
             _sync_folder(self.folder)
-            for old in self.names()[: -self.keep]:
+            # Of those up to this one: a later one was passed over as damaged, and does not count.
+            until = self.names().index(name) + 1
+            for old in self.names()[: max(0, until - self.keep)]:
                 shutil.rmtree(self.folder / old)
         self.group.barrier()
         return final
@@ -142,22 +157,30 @@ class CheckpointStore:
             )
         folder = self.folder / chosen
         main = _read(folder / "main.pt")
-        own = folder / f"rank-{self.group.rank:04d}.pt"
         if main["world"] != self.group.world:
             raise CheckpointError(
                 f"{folder} belongs to a run of {main['world']} processes, this one has "
                 f"{self.group.world}: start it with torchrun --nproc-per-node={main['world']}, or "
                 "begin a new run with start.generator set to this run's weights"
             )
-        return main, _read(own)
+        return main, _read(folder / _own_file(self.group.rank))
 
     def _newest_readable(self, names: list[str], warn: Callable[[str], None]) -> str:
         for name in reversed(names):
-            try:
-                for path in [self.folder / name / "main.pt", *(self.folder / name).glob("rank*")]:
-                    _verify(path)
-            except CheckpointError as error:
-                warn(f"passing over a damaged checkpoint: {error}")
-                continue
-            return name
+            fault = self._fault(name)
+            if not fault:
+                return name
+            warn(f"passing over a damaged checkpoint: {fault}")
+        return ""
+
+    def _fault(self, name: str) -> str:
+        """What is wrong with a checkpoint's files, of which each process has one; or nothing."""
+        folder = self.folder / name
+        try:
+            _verify(folder / "main.pt")
+            world = _read(folder / "main.pt", mmap=True)["world"]
+            for rank in range(world):
+                _verify(folder / _own_file(rank))
+        except CheckpointError as error:
+            return str(error)
         return ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from realesrgan_train.errors import ConfigError
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class ProcessGroup:
@@ -28,16 +31,23 @@ class ProcessGroup:
         rank: its number, 0 to `world - 1`.
         world: number of processes over all nodes.
         device: where it computes.
+        local_rank: its number among the processes of its node.
     """
 
     rank: int
     world: int
     device: torch.device
+    local_rank: int = 0
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes the logs and the shared part of checkpoints."""
         return self.rank == 0
+
+    @property
+    def is_first_on_node(self) -> bool:
+        """Whether this process does what its node needs once, such as a download."""
+        return self.local_rank == 0
 
     def barrier(self) -> None:
         """Wait for all processes."""
@@ -56,10 +66,13 @@ class ProcessGroup:
             packed /= self.world
         return dict(zip(values, packed.tolist(), strict=True))
 
-    def total(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Sum over processes of numbers, by the same names on every process."""
-        tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
-        return {name: value * self.world for name, value in self.mean(tensors).items()}
+    def gather(self, items: Sequence[_T]) -> list[_T]:
+        """The items of all processes, by rank, on every process."""
+        if self.world == 1:
+            return list(items)
+        boxes: list[Sequence[_T]] = [()] * self.world
+        dist.all_gather_object(boxes, items)
+        return [item for box in boxes for item in box]
 
     def from_main(self, text: str) -> str:
         """What the main process passed, on every process."""
@@ -97,14 +110,15 @@ def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[P
         ConfigError: CUDA was asked for and there is none.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = _device(device, local_rank)
     if world == 1:
         yield ProcessGroup(0, 1, chosen)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
     try:
-        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), chosen)
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), chosen, local_rank)
     finally:
         gc.collect()  # what was trained holds the group, in cycles
         dist.destroy_process_group()

@@ -39,7 +39,8 @@ class Guards:
         if broken:
             return (
                 f"{', '.join(sorted(broken))} became infinite or not a number. Lower the learning "
-                "rate, clip gradients (execution.clip_norm=1), or use bf16 or fp32 instead of fp16"
+                "rate (optimizer.lr of the stage), clip gradients (execution.clip_norm=1), or use "
+                "bf16 or fp32 instead of fp16 (execution.precision)"
             )
         if stage_step < self.config.warmup:
             return None
@@ -58,8 +59,8 @@ class Guards:
             return {
                 "won": (
                     f"the discriminator has won: its loss is {loss:.2g}, so it teaches the "
-                    "generator nothing. Lower stages.gan.discriminator_optimizer.lr, or start "
-                    "from a better first stage"
+                    "generator nothing. Lower stages.gan.discriminator_optimizer.lr, or begin a "
+                    "new run from a better first stage"
                 )
             }
         gap = abs(figures["discriminator_real"] - figures["discriminator_fake"])
@@ -67,7 +68,8 @@ class Guards:
             return {
                 "blind": (
                     f"the discriminator has collapsed: it answers the same to real and generated "
-                    f"pictures (difference {gap:.2g}). Lower the learning rates or the GAN weight"
+                    f"pictures (difference {gap:.2g}). Lower the learning rates (optimizer.lr, "
+                    "discriminator_optimizer.lr) or the GAN weight (stages.gan.gan.weight)"
                 )
             }
         return {}
@@ -84,7 +86,8 @@ class Guards:
         return {
             "drift": (
                 f"colours drift: {word} is {abs(drifts[channel]) * 255:.0f}/255 too {side} on "
-                "average. Lower the learning rate or the GAN weight, or raise the pixel weight"
+                "average. Lower the learning rate (optimizer.lr of the stage) or the GAN weight "
+                "(stages.gan.gan.weight), or raise the pixel weight (pixel.weight of the stage)"
             )
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -12,19 +13,20 @@ from realesrgan_train.config import RunConfig
 from realesrgan_train.data import BatchDataset, TrainingBatch, batch_loader, data_manifest
 from realesrgan_train.data.opening import open_pairs, open_sources
 from realesrgan_train.data.sampler import torch_seed
-from realesrgan_train.errors import TrainingStopped
+from realesrgan_train.errors import DataError, TrainingStopped
 from realesrgan_train.training.checkpoints import CheckpointStore
 from realesrgan_train.training.distributed import ProcessGroup
 from realesrgan_train.training.export import export_discriminator, export_generator
 from realesrgan_train.training.interrupts import StopRequest, stop_on_signals
 from realesrgan_train.training.perceptual import check_perceptual
-from realesrgan_train.training.preflight import check_ready
+from realesrgan_train.training.preflight import cautions, check_ready
 from realesrgan_train.training.progress import ProgressReport
 from realesrgan_train.training.run_folder import check_same_run, owned, save_config
 from realesrgan_train.training.run_log import RunLog
 from realesrgan_train.training.stages import GanStage
 from realesrgan_train.training.state import TrainingState
-from realesrgan_train.training.validation import ValidationSet, validate
+from realesrgan_train.training.validation import validate
+from realesrgan_train.training.validation_set import ValidationSet
 
 _STEP_STREAM = 6
 
@@ -57,7 +59,7 @@ class Trainer:
 
     def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
         check_ready(config)
-        check_same_run(config)
+        self._advised = check_same_run(config)
         if config.execution.threads:
             torch.set_num_threads(config.execution.threads)
         self.config, self.group = config, group
@@ -65,21 +67,24 @@ class Trainer:
         self.pairs = open_pairs(config.data.pairs, config.scale)
         self.manifest = data_manifest(self.pictures, self.pairs)
         self.validation = self._open_validation()
-        if group.is_main:
+        if group.is_first_on_node:
             check_perceptual(config)
-        group.barrier()  # a download is done once
+        group.barrier()  # a download is done once a node
         self.state = TrainingState(config, group)
         self.store = CheckpointStore(config.run_dir / "checkpoints", config.checkpoint.keep, group)
         self.progress = ProgressReport(self.state.total_steps, group.is_main)
         self.log: RunLog
         self._damaged: set[str] = set()
+        self._unreported: list[tuple[int, str]] = []
         self._timer = (time.monotonic(), 0)
 
     def _open_validation(self) -> ValidationSet | None:
         config = self.config.validation
         if not config.every or not (config.pictures or config.pairs):
             return None
-        return ValidationSet(config, self.config.scale, self.config.degradation)
+        pictures = ValidationSet(config, self.config.scale, self.config.degradation)
+        pictures.check()
+        return pictures
 
     def run(self) -> RunResult:
         """Train until all steps are done, a guard speaks, or a signal asks to stop.
@@ -107,18 +112,33 @@ class Trainer:
         found = self.store.load_newest(self._warn)
         if self.group.is_main:
             save_config(self.config)
+        for caution in cautions(self.config):
+            self._warn(caution)
         if found is not None:
             self.state.load(*found)
-            self.log.event("resume", self.state.step)
-            self.progress.message(f"continuing at step {self.state.step}")
-            if found[0]["threads"] != torch.get_num_threads():
-                self._warn("another number of threads than before: close, but not the same bits")
+            self._export()  # a kill may have come between the checkpoint and its export
+            self._continue(found[0])
             return
         left = self.state.random_start
         if left:
             self._warn(f"{len(left)} tensors start at random, e.g. {left[0]}")
         self.log.event("start", 0, name=self.config.name, data=self.manifest)
         self._save()
+
+    def _continue(self, main: dict[str, Any]) -> None:
+        """Tell what is not as it was when the checkpoint was written."""
+        step = self.state.step
+        self.log.event("resume", step, changed=self._advised, data=self.manifest)
+        self.progress.message(f"continuing at step {step}")
+        for change in self._advised:
+            self._warn(f"after a guard's advice: {change}")
+        if main["data"] != self.manifest:
+            self._warn(
+                "the data has changed since the checkpoint: pictures were added, removed or "
+                "renamed. The run goes on, but shows them in another order than it would have"
+            )
+        if main["threads"] != torch.get_num_threads():
+            self._warn("another number of threads than before: close, but not the same bits")
 
     def _train(self, stop: StopRequest) -> None:
         state = self.state
@@ -163,7 +183,7 @@ class Trainer:
         prepared = []
         for micro in range(accumulate):
             batch = next(batches)
-            self._report_damaged(batch.damaged)
+            self._note_damaged(batch.damaged)
             prepared.append(state.preparer.prepare(batch, state.step * accumulate + micro))
         figures = state.stage.train_step(prepared, state.stage_step, state.rate_factor)
         state.average.update(state.generator)
@@ -183,7 +203,7 @@ class Trainer:
             figures = self.group.mean(state.guarded.take())
             problem = state.guards.check(figures, state.stage_step)
             if problem is None and save and not state.is_finite():
-                problem = "a weight became infinite or not a number. Lower the learning rate"
+                problem = "a weight became infinite or not a number. Lower the learning rates"
             if problem is not None:
                 return problem
         if save and (last or not state.guards.suspicious):
@@ -196,6 +216,7 @@ class Trainer:
         return self.state.stage_step == self.state.stage.steps
 
     def _log_figures(self) -> None:
+        self._report_damaged()
         state, (since, before) = self.state, self._timer
         figures = self.group.mean(state.logged.take())
         now = time.monotonic()
@@ -207,21 +228,28 @@ class Trainer:
 
     def _save(self) -> None:
         state = self.state
-        main = state.main_state() if self.group.is_main else {}
+        main = {**state.main_state(), "data": self.manifest} if self.group.is_main else {}
         self.store.save(state.step, state.rollbacks, main, state.own_state())
         self.log.event("checkpoint", state.step)
-        if self.group.is_main and state.step:
-            self._export()
+        self._export()
 
     def _export(self) -> None:
+        """Write the weights of the checkpoint just saved or loaded, for others to use."""
         state, stage = self.state, self.state.stage
+        if not self.group.is_main or not state.step:
+            return
         export_generator(state.average.network, self.config, self.manifest, stage.name, state.step)
         if isinstance(stage, GanStage):
             export_discriminator(stage.discriminator, self.config, self.manifest, state.step)
 
     def _validate(self, pictures: ValidationSet) -> None:
         samples = self.config.run_dir / "samples" / f"step-{self.state.step:09d}"
-        means, _ = validate(self.state.average.network, pictures, self.group, samples, self._warn)
+        network = self.state.average.network
+        try:
+            means, _ = validate(network, pictures, self.group, samples, self._warn)
+        except DataError as error:  # pictures that vanished meanwhile must not end the run
+            self._warn(str(error))
+            return
         self.log.event("validation", self.state.step, **means)
         self.progress.message(
             f"step {self.state.step}  PSNR(Y) {means['psnr_y']:.2f} dB "
@@ -236,7 +264,8 @@ class Trainer:
             self.log.event("stopped", state.step, reason=problem)
             raise TrainingStopped(
                 f"stopped at step {state.step}{again}: {problem}. "
-                f"The last good checkpoint is {self.store.names()[-1]}"
+                f"The last good checkpoint is {self.store.names()[-1]}; the same command with "
+                "what is advised here as key=value continues from it"
             )
         found = self.store.load_newest(self._warn)
         if found is None:
@@ -249,13 +278,20 @@ class Trainer:
         )
         self._save()
 
-    def _report_damaged(self, messages: list[str]) -> None:
-        """Tell of each damaged picture once; another one has taken its place."""
-        for message in messages:
+    def _note_damaged(self, messages: list[str]) -> None:
+        """Remember damaged pictures until the processes next talk; alone, tell at once."""
+        self._unreported += [(self.state.step, message) for message in messages]
+        if self.group.world == 1:
+            self._report_damaged()
+
+    def _report_damaged(self) -> None:
+        """Tell of each damaged picture once, whichever process met it; another took its place."""
+        for step, message in self.group.gather(self._unreported):
             if message not in self._damaged:
                 self._damaged.add(message)
-                self.log.event("damaged_picture", self.state.step, message=message)
+                self.log.event("damaged_picture", step, message=message)
                 self._warn(f"damaged picture replaced by another: {message}")
+        self._unreported.clear()
 
     def _warn(self, text: str) -> None:
         self.progress.message(f"warning: {text}")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.stages import PerceptualLossConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
-from realesrgan_train.losses import PerceptualLoss, VGG19Features, fetch_vgg19, load_vgg19
+from realesrgan_train.losses import (
+    PerceptualLoss,
+    VGG19Features,
+    fetch_vgg19,
+    is_cached,
+    load_vgg19,
+)
+from realesrgan_train.losses.vgg19 import VGG19_SHA256_PREFIX
 
 _VGG_STREAM = 2
 
@@ -24,10 +33,18 @@ def perceptual_loss(config: PerceptualLossConfig, seed: int) -> PerceptualLoss |
         torch.manual_seed(torch_seed(seed, START_STREAM, _VGG_STREAM))
         network = VGG19Features(tuple(config.layers))
     if config.weights == "fetch":
-        load_vgg19(network, fetch_vgg19())
-    elif config.weights != "random":
+        load_vgg19(network, fetch_vgg19(sha256=config.sha256 or VGG19_SHA256_PREFIX))
+    elif isinstance(config.weights, Path):
         load_vgg19(network, config.weights, config.sha256)
     return PerceptualLoss(config.layers, config.weight, network)
+
+
+def must_be_fetched(config: RunConfig) -> bool:
+    """Whether the run will download VGG19's weights: asked for, and not in the cache."""
+    gan = config.stages.gan
+    if gan is None or not gan.perceptual.weight or gan.perceptual.weights != "fetch":
+        return False
+    return not is_cached(gan.perceptual.sha256 or VGG19_SHA256_PREFIX)
 
 
 def check_perceptual(config: RunConfig) -> None:

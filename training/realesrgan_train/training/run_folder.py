@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import yaml
 
 from realesrgan_train.config import RunConfig, config_to_yaml, parse_config
 from realesrgan_train.errors import ConfigError
 
-#: May change when a run is continued: they do not touch what is computed.
+#: May change when a run is continued: they do not touch what is computed. (`execution.compile`
+#: does: its kernels add in another order.)
 _FREE = (
     "output",
     "preset",
@@ -21,10 +22,27 @@ _FREE = (
     "data.prefetch",
     "data.cache_mb",
     "validation",
+    "guards",
     "checkpoint",
     "logging",
-    "execution.compile",
 )
+
+
+def _is_lower(old: Any, new: Any) -> bool:  # noqa: ANN401 - a configuration's value
+    return bool(0 < new < old)
+
+
+#: May change, and only so, once a guard has stopped the run: what the guards' messages advise.
+_ADVICE: dict[str, Callable[[Any, Any], bool]] = {
+    "stages.net.optimizer.lr": _is_lower,
+    "stages.gan.optimizer.lr": _is_lower,
+    "stages.gan.discriminator_optimizer.lr": _is_lower,
+    "stages.gan.gan.weight": _is_lower,
+    "stages.net.pixel.weight": lambda old, new: _is_lower(new, old),
+    "stages.gan.pixel.weight": lambda old, new: _is_lower(new, old),
+    "execution.clip_norm": lambda old, new: bool(new) and (not old or new < old),
+    "execution.precision": lambda old, new: old == "fp16",
+}
 
 
 def _free_keys(config: RunConfig) -> set[str]:
@@ -37,7 +55,12 @@ def _free_keys(config: RunConfig) -> set[str]:
     return set(_FREE)
 
 
-def _differences(old: object, new: object, free: set[str], prefix: str = "") -> Iterator[str]:
+_Difference = tuple[str, object, object]
+
+
+def _differences(
+    old: object, new: object, free: set[str], prefix: str = ""
+) -> Iterator[_Difference]:
     if prefix in free:
         return
     if isinstance(old, dict) and isinstance(new, dict):
@@ -45,26 +68,47 @@ def _differences(old: object, new: object, free: set[str], prefix: str = "") -> 
             name = f"{prefix}.{key}" if prefix else key
             yield from _differences(old.get(key), new.get(key), free, name)
     elif old != new:
-        yield f"{prefix} was {old!r}, now {new!r}"
+        yield prefix, old, new
 
 
-def check_same_run(config: RunConfig) -> None:
+def _in_words(differences: Iterable[_Difference]) -> list[str]:
+    return [f"{key} was {old!r}, now {new!r}" for key, old, new in differences]
+
+
+def _was_stopped_by_a_guard(config: RunConfig) -> bool:
+    path = config.run_dir / "log.jsonl"
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8") as log:
+        return any(line.startswith('{"event": "stopped"') for line in log)
+
+
+def check_same_run(config: RunConfig) -> list[str]:
     """Refuse to continue a run with a configuration that computes something else.
 
+    Returns:
+        What differs and is admitted, because a guard stopped the run and advised it.
+
     Raises:
-        ConfigError: listing what differs.
+        ConfigError: listing what differs and is not.
     """
     path = config.run_dir / "config.yaml"
     if not path.is_file():
-        return
+        return []
     old = parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
     before, now = old.model_dump(mode="json"), config.model_dump(mode="json")
     found = list(_differences(before, now, _free_keys(config)))
-    if found:
+    advised: list[_Difference] = []
+    if found and _was_stopped_by_a_guard(config):
+        advised = [(k, a, b) for k, a, b in found if k in _ADVICE and _ADVICE[k](a, b)]
+    refused = [difference for difference in found if difference not in advised]
+    if refused:
         raise ConfigError(
             f"{config.run_dir} holds a run with another configuration; continuing it would not "
-            "give what either promises. Choose another name, or undo:\n  " + "\n  ".join(found)
+            "give what either promises. Choose another name, or undo:\n  "
+            + "\n  ".join(_in_words(refused))
         )
+    return _in_words(advised)
 
 
 def save_config(config: RunConfig) -> None:
@@ -77,7 +121,11 @@ def save_config(config: RunConfig) -> None:
 
 
 def _lock(file: IO[str]) -> None:
-    """Lock a file for this process, or raise OSError when another one has it."""
+    """Lock a file for this process, or raise OSError when another one has it.
+
+    A record lock, not `flock`: loader workers are forked, and would inherit the latter and keep it
+    for some seconds after this process was killed.
+    """
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415 - only there
 
@@ -85,7 +133,7 @@ def _lock(file: IO[str]) -> None:
     else:
         import fcntl  # noqa: PLC0415 - not there
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
@@ -36,6 +37,16 @@ class _TensorBoard:
         self._writer.close()
 
 
+def _wandb_id(config: RunConfig) -> str:
+    """An identity that belongs to the run's folder: two runs may have one name."""
+    path = config.run_dir / "wandb-id"
+    if not path.is_file():
+        temporary = path.with_name(".wandb-id.tmp")
+        temporary.write_text(secrets.token_hex(8), encoding="ascii")
+        temporary.replace(path)
+    return path.read_text(encoding="ascii")
+
+
 class _Wandb:
     def __init__(self, config: RunConfig) -> None:
         try:
@@ -47,7 +58,7 @@ class _Wandb:
         self._run: Any = wandb.init(
             project=config.logging.wandb_project,
             name=config.name,
-            id=config.name,
+            id=_wandb_id(config),
             resume="allow",
             dir=str(config.run_dir),
             config=config.model_dump(mode="json"),

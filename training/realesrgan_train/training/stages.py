@@ -52,6 +52,8 @@ class Stage(ABC):
 
     name: str
     steps: int
+    own_networks: tuple[nn.Module, ...] = ()
+    """Networks that are trained beside the generator."""
 
     def __init__(self, config: RunConfig, generator: nn.Module, group: ProcessGroup) -> None:
         self.config, self.generator, self.group = config, generator, group
@@ -165,6 +167,7 @@ class GanStage(Stage):
         self.discriminator = build_discriminator(config).to(group.device).train()
         if config.execution.channels_last:
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.own_networks = (self.discriminator,)
         self.wrapped_discriminator = wrap(self.discriminator, group, config.execution)
         self.pixel = _pixel_loss(stage.pixel)
         self.gan = GANLoss(stage.gan.kind, stage.gan.weight)

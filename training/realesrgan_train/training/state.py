@@ -97,8 +97,9 @@ class TrainingState:
         self._forget_figures()
 
     def is_finite(self) -> bool:
-        """Whether no weight and no average is infinite or not a number."""
-        tensors = [*self.generator.parameters(), *self.average.network.parameters()]
+        """Whether no weight of any network and no average is infinite or not a number."""
+        networks = [self.generator, self.average.network, *self.stage.own_networks]
+        tensors = [tensor for network in networks for tensor in network.parameters()]
         return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
     def main_state(self) -> dict[str, Any]:

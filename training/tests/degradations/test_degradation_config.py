@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,11 +29,14 @@ from realesrgan_train.degradations import DegradationConfig
         ({"final_sinc": {"size": [3, 4]}}, "must be odd numbers"),
         ({"patch_size": 512}, "patch_size 512 is larger than input_size 400"),
         ({"granularity": "pixel"}, "'batch' or 'sample'"),
+        ({"pool_size": "180"}, "valid integer"),
+        ({"usm": {"weight": "0.5"}}, "valid number"),
+        ({"final_sinc": {"probability": True}}, "valid number"),
     ],
 )
 def test_impossible_recipes_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        DegradationConfig.model_validate(change)
+        DegradationConfig.model_validate_json(json.dumps(change))
 
 
 def test_partly_given_second_order_keeps_its_own_figures() -> None:
