@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -167,6 +168,21 @@ def test_preview(micro: Overrides, tmp_path: Path) -> None:
     result = call("preview", "tiny", *micro(), "--out", tmp_path / "no" / "sheet.png")
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
+
+
+def test_preview_shows_what_training_sees(micro: Overrides, tmp_path: Path) -> None:
+    """Names that are one when flattened stay two; deep gray is scaled, not clipped."""
+    folder = tmp_path / "names"
+    (folder / "a").mkdir(parents=True)
+    gray = np.full((48, 48), 0x4000, dtype=np.uint16)
+    Image.fromarray(gray).save(folder / "a" / "b.png")
+    Image.new("RGB", (48, 48), (200, 10, 10)).save(folder / "a_b.png")
+    out = tmp_path / "sheet.png"
+    result = call("preview", "tiny", *micro(f"data.pictures={folder}"), "--out", out)
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as sheet:
+        rows = [sheet.getpixel((5, y)) for y in (5, sheet.height // 2 + 5)]
+    assert sorted(rows) == [(64, 64, 64), (200, 10, 10)]
 
 
 def test_presets_and_schema() -> None:

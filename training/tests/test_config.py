@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +17,6 @@ from realesrgan_train.config import (
     parse_config,
     preset_names,
 )
-from realesrgan_train.degradations.config import DegradationConfig
 from realesrgan_train.errors import ConfigError
 
 
@@ -39,27 +39,113 @@ def test_every_preset_of_the_issue_is_there_and_valid() -> None:
         assert config.preset == config.name == name
 
 
-def test_the_published_presets_have_the_published_figures() -> None:
-    net, gan = load_config("realesrnet_x4plus"), load_config("realesrgan_x4plus")
-    assert net.degradation == gan.degradation == DegradationConfig()
-    assert net.stages.net is not None
-    assert gan.stages.gan is not None
-    assert net.stages.gan is None
-    assert gan.stages.net is None
-    assert (net.stages.net.steps, net.stages.net.optimizer.lr) == (1_000_000, 2e-4)
-    assert (gan.stages.gan.steps, gan.stages.gan.optimizer.lr) == (400_000, 1e-4)
-    assert gan.stages.gan.discriminator_optimizer.lr == 1e-4
-    assert gan.stages.gan.optimizer.betas == (0.9, 0.99)
-    assert (gan.stages.gan.gan.weight, gan.stages.gan.gan.target) == (0.1, "plain")
-    assert (gan.stages.gan.pixel.target, gan.stages.gan.perceptual.target) == ("sharpened",) * 2
-    assert gan.data.batch_size == 12
-    assert gan.execution.ema_decay == 0.999
-    assert gan.network.model_dump() == {
-        "architecture": "rrdbnet",
-        "num_feat": 64,
-        "num_block": 23,
-        "num_grow_ch": 32,
-    }
+PI = 3.141592653589793
+KERNEL: dict[str, Any] = {
+    "size": (7, 21),
+    "families": {
+        "iso": 0.45,
+        "aniso": 0.25,
+        "generalized_iso": 0.12,
+        "generalized_aniso": 0.03,
+        "plateau_iso": 0.12,
+        "plateau_aniso": 0.03,
+    },
+    "sigma": (0.2, 3.0),
+    "rotation": (-PI, PI),
+    "beta_generalized": (0.5, 4.0),
+    "beta_plateau": (1.0, 2.0),
+    "sinc_probability": 0.1,
+    "sinc_cutoff_small": (PI / 3, PI),
+    "sinc_cutoff_large": (PI / 5, PI),
+    "sinc_small_below": 13,
+}
+MODES = ("area", "bilinear", "bicubic")
+#: The recipe's figures as published, none of them taken from the package.
+DEGRADATION: dict[str, Any] = {
+    "granularity": "batch",
+    "input_size": 400,
+    "patch_size": 256,
+    "pool_size": 180,
+    "first": {
+        "blur_probability": 1.0,
+        "kernel": KERNEL,
+        "resize": {"up": 0.2, "down": 0.7, "keep": 0.1, "factor": (0.15, 1.5), "modes": MODES},
+        "noise": {
+            "probability": 1.0,
+            "gaussian_probability": 0.5,
+            "gaussian_sigma": (1.0, 30.0),
+            "poisson_scale": (0.05, 3.0),
+            "gray_probability": 0.4,
+        },
+        "jpeg_probability": 1.0,
+        "jpeg_quality": (30.0, 95.0),
+    },
+    "second": {
+        "blur_probability": 0.8,
+        "kernel": {**KERNEL, "sigma": (0.2, 1.5)},
+        "resize": {"up": 0.3, "down": 0.4, "keep": 0.3, "factor": (0.3, 1.2), "modes": MODES},
+        "noise": {
+            "probability": 1.0,
+            "gaussian_probability": 0.5,
+            "gaussian_sigma": (1.0, 25.0),
+            "poisson_scale": (0.05, 2.5),
+            "gray_probability": 0.4,
+        },
+        "jpeg_probability": 1.0,
+        "jpeg_quality": (30.0, 95.0),
+    },
+    "resize_before_jpeg": 0.5,
+    "final_sinc": {"probability": 0.8, "size": (7, 21), "cutoff": (PI / 3, PI)},
+    "usm": {"weight": 0.5, "radius": 50, "threshold": 10.0},
+}
+ADAM: dict[str, Any] = {
+    "kind": "adam",
+    "betas": (0.9, 0.99),
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "final": 0.01,
+    "warmup": 0,
+}
+PIXEL = {"kind": "l1", "weight": 1.0, "target": "sharpened"}
+NET: dict[str, Any] = {"steps": 1_000_000, "optimizer": {**ADAM, "lr": 2e-4}, "pixel": PIXEL}
+GAN: dict[str, Any] = {
+    "steps": 400_000,
+    "optimizer": {**ADAM, "lr": 1e-4},
+    "discriminator_optimizer": {**ADAM, "lr": 1e-4},
+    "pixel": PIXEL,
+    "perceptual": {
+        "weight": 1.0,
+        "layers": {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1, "conv4_4": 1, "conv5_4": 1},
+        "target": "sharpened",
+        "weights": None,
+        "sha256": None,
+    },
+    "gan": {"kind": "vanilla", "weight": 0.1, "target": "plain"},
+    "discriminator_steps": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "stages"),
+    [
+        ("realesrnet_x4plus", 4, {"net": NET, "gan": None}),
+        ("realesrgan_x4plus", 4, {"net": None, "gan": GAN}),
+        ("x2plus", 2, {"net": NET, "gan": GAN}),
+    ],
+)
+def test_the_published_presets_have_the_published_figures(
+    name: str, scale: int, stages: dict[str, Any]
+) -> None:
+    config = load_config(name)
+    assert config.scale == scale
+    assert config.degradation.model_dump() == DEGRADATION
+    assert config.stages.model_dump() == stages
+    rrdbnet = {"architecture": "rrdbnet", "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
+    assert config.network.model_dump() == rrdbnet
+    assert config.discriminator.model_dump() == {"num_feat": 64, "skip_connection": True}
+    data, execution = config.data, config.execution
+    assert (data.batch_size, data.horizontal_flip, data.rotate) == (12, True, False)
+    assert (execution.ema_decay, execution.accumulate, execution.clip_norm) == (0.999, 1, 0.0)
 
 
 def test_resolved_config_is_the_same_config() -> None:
@@ -137,6 +223,19 @@ def test_another_architecture_replaces_the_network_section() -> None:
         ("=3", "is not key=value"),
         ("data.pictures=[", "not valid YAML"),
         ("preset=tinny", "no preset 'tinny'; did you mean 'tiny'?"),
+        (
+            "stages.gan.perceptual.layers={conv5_5: 1.0}",
+            "stages.gan.perceptual.layers: VGG19 has no layer 'conv5_5'; did you mean 'conv5_4'?",
+        ),
+        ("stages.gan.perceptual.layers={relu9: 1.0}", "There are: conv1_1, conv1_2"),
+        (
+            "stages.gan.perceptual={weight: 1.0, layers: "
+            "{conv1_2: 0, conv2_2: 0, conv3_4: 0, conv4_4: 0, conv5_4: 0}}",
+            "layers has no weight above 0",
+        ),
+        ("stages.gan.perceptual.sha256=xyz", "String should match pattern"),
+        ("degradation.pool_size='180'", "degradation.pool_size: Input should be a valid integer"),
+        ("degradation.usm.weight='0.5'", "degradation.usm.weight: Input should be a valid number"),
     ],
 )
 def test_bad_values_get_one_clear_message(override: str, message: str) -> None:

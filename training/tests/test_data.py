@@ -18,6 +18,7 @@ from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.data import (
     BatchDataset,
     PairedSource,
+    batch_loader,
     decode_picture,
     multiscale_crop,
     open_source,
@@ -91,6 +92,23 @@ def test_shard_members_can_be_chosen_by_extension(pictures: Path, tmp_path: Path
     lq = ShardSource([str(tmp_path / "pairs.tar")], "lq.png")
     assert list(gt.names) == ["pairs.tar/a/0.gt.png", "pairs.tar/a/1.gt.png"]
     assert PairedSource(gt, lq, 1).matches == [(0, 0), (1, 1)]
+
+
+def test_the_index_of_a_url_is_remembered_until_the_shard_changes(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shard = tmp_path / "set.tar"
+    shard.write_bytes(_tar(pictures, ["p0.png", "p1.png"]))
+    first = ShardSource([shard.as_uri()])
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile, "open", pytest.fail)  # the headers are not read again
+        again = ShardSource([shard.as_uri()])
+    assert again.members == first.members
+    assert np.array_equal(again.decode(1), FolderSource(pictures).decode(3))
+    shard.write_bytes(_tar(pictures, ["p0.png", "p1.png", "p3.png"]))
+    assert len(ShardSource([shard.as_uri()])) == 3
 
 
 def test_ranges() -> None:
@@ -189,6 +207,50 @@ def test_pairs_without_partner_or_of_wrong_size(pairs: Path, pictures: Path) -> 
         PairedSource(gt, FolderSource(pictures), 2)
     with pytest.raises(DataError, match=r"q0\.png: is 96x80, .* must be 192x160"):
         PairedSource(gt, lq, 4).decode(0)
+
+
+def test_half_of_the_crops_are_mirrored_and_turned_only_when_asked() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    seen: list[str] = []
+    for rotate in (False, True):
+        for seed in range(400):
+            rng = np.random.default_rng(seed)
+            crop = multiscale_crop(picture, 20, (1.0,), rng, flip=True, rotate=rotate)
+            flipped = crop.transpose(1, 0, 2)
+            ways = {"as it is": crop, "turned": flipped}
+            back = [name for name, way in ways.items() if np.array_equal(way, picture)]
+            back += [
+                f"mirrored, {name}"
+                for name, way in ways.items()
+                if np.array_equal(way[:, ::-1], picture)
+            ]
+            assert len(back) == 1
+            seen.append(f"{rotate}: {back[0]}")
+    counts = {way: seen.count(way) for way in set(seen)}
+    assert set(counts) == {
+        "False: as it is",
+        "False: mirrored, as it is",
+        "True: as it is",
+        "True: mirrored, as it is",
+        "True: turned",
+        "True: mirrored, turned",
+    }
+    for way, count in counts.items():
+        expected = 200 if way.startswith("False") else 100
+        assert abs(count - expected) < 45, way  # deviations of 10 and 9; the seeds are fixed
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_worker_s_error_has_the_plain_message(
+    micro_config: RunConfig, tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "0.png").write_bytes(b"not a picture")
+    dataset = _dataset(micro_config, tmp_path)
+    dataset.config = dataset.config.model_copy(update={"workers": workers})
+    with pytest.raises(DataError) as caught:
+        next(batch_loader(dataset, 0, 4))
+    assert str(caught.value).startswith("16 pictures in a row could not be read; the last: ")
+    assert "Traceback" not in str(caught.value)
 
 
 def _dataset(config: RunConfig, folder: Path) -> BatchDataset:

@@ -129,3 +129,43 @@ def test_a_rollback_survives_a_restart_and_happens_only_once(
     factors = _poison(again, step=99, times=0)
     assert again.run().finished
     assert set(factors) == {0.5}
+
+
+def test_a_discriminator_that_wins_in_training_stops_the_run(micro: Overrides) -> None:
+    """No figure is made up: it learns fast, and the generator hardly at all."""
+    config = load_config(
+        "tiny",
+        micro(
+            "stages.net={steps: 1, pixel: {weight: 0}}",
+            "stages.gan.steps=400",
+            "stages.gan.optimizer.lr=1e-9",
+            "stages.gan.discriminator_optimizer.lr=3e-3",
+            "guards={every: 5, warmup: 10, patience: 2, colour_drift: 1.0}",
+            "guards.discriminator_loss=0.05",
+            "checkpoint.every=10",
+        ),
+    )
+    with pytest.raises(
+        TrainingStopped, match=r"the discriminator has won: its loss is 0\.0"
+    ) as stop:
+        Trainer(config, ALONE).run()
+    events = _events(config)
+    assert events[-1]["event"] == "stopped"
+    losses = [e["discriminator_loss"] for e in events if "discriminator_loss" in e]
+    assert isinstance(losses[0], float)
+    assert isinstance(losses[-1], float)
+    assert losses[0] > 1
+    assert losses[-1] < 0.05
+    saved = [e["step"] for e in events if e["event"] == "checkpoint"]
+    assert f"step-{saved[-1]:09d}-0" in str(stop.value)  # the last before it looked bad
+
+
+def test_a_discriminator_that_is_not_finite_is_not_saved(micro: Overrides) -> None:
+    trainer = Trainer(load_config("tiny", micro("stages.net={steps: 1}")), ALONE)
+    trainer.state.step = 1
+    assert trainer.state.enter_stage()
+    assert trainer.state.is_finite()
+    judge = trainer.state.stage.own_networks[0]
+    with torch.no_grad():
+        next(judge.parameters()).view(-1)[0] = math.inf
+    assert not trainer.state.is_finite()

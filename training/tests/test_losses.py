@@ -21,6 +21,7 @@ from realesrgan_train.losses import (
     PerceptualLoss,
     VGG19Features,
     fetch_vgg19,
+    is_cached,
     load_vgg19,
 )
 from realesrgan_train.losses.gan import GANKind
@@ -181,8 +182,11 @@ def test_vgg_weights_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list((tmp_path / "cache" / "realesrgan-train").iterdir())
     fetched = fetch_vgg19(source.as_uri(), digest)
     assert fetched.read_bytes() == b"weights"
+    fetched.write_bytes(b"damaged")
+    assert not is_cached(digest)
+    assert fetch_vgg19(source.as_uri(), digest).read_bytes() == b"weights"
     source.unlink()
-    assert fetch_vgg19(source.as_uri(), digest) == fetched
+    assert fetch_vgg19(source.as_uri(), digest.upper()) == fetched
     fetched.unlink()
     with pytest.raises(CheckpointError, match="cannot download VGG19's weights"):
         fetch_vgg19(source.as_uri(), digest)

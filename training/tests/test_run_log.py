@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -62,6 +63,24 @@ def test_extras_get_the_numbers(
     log.close()
     assert recorder.seen == [("step/loss", 0.25, 7), ("validation/psnr_y", 30.0, 7)]
     assert recorder.closed == 1
+
+
+def test_wandb_continues_a_run_and_keeps_two_of_one_name_apart(
+    micro: Overrides, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[object] = []
+
+    def init(**given: object) -> _Recorder:
+        seen.append(given["id"])
+        return _Recorder()
+
+    wandb = ModuleType("wandb")
+    wandb.init = init  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for output in ("here", "here", "there"):
+        options = ("logging.wandb=true", f"output={tmp_path / output}")
+        RunLog(load_config("tiny", micro(*options)), active=True).close()
+    assert seen[0] == seen[1] != seen[2]
 
 
 @pytest.mark.parametrize("extra", ["tensorboard", "wandb"])

@@ -78,6 +78,56 @@ def test_targets_are_the_configured_ones(micro: Overrides) -> None:
     assert seen["plain"] != seen["sharpened"]
 
 
+class _Spy(torch.nn.Module):
+    """Passes on, and remembers what the network or loss was given."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner, self.given = inner, list[tuple[Tensor, ...]]()
+
+    def forward(self, *arguments: Tensor) -> Tensor:
+        self.given.append(arguments)
+        result: Tensor = self.inner(*arguments)
+        return result
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "relativistic"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_every_loss_of_the_gan_stage_gets_its_own_target(
+    micro: Overrides, kind: str, swapped: bool
+) -> None:
+    sharpened, plain = ("plain", "sharpened") if swapped else ("sharpened", "plain")
+    config = load_config(
+        "tiny",
+        micro(
+            f"stages.gan.pixel.target={sharpened}",
+            f"stages.gan.perceptual={{weight: 1.0, weights: random, target: {sharpened}}}",
+            f"stages.gan.gan={{kind: {kind}, target: {plain}}}",
+        ),
+    )
+    stage, batch = _gan_stage(config), _batch(2)
+    assert stage.perceptual is not None
+    pixel, perceptual = _Spy(stage.pixel), _Spy(stage.perceptual)
+    judge = _Spy(stage.discriminator)
+    stage.pixel = pixel
+    stage.perceptual = perceptual  # type: ignore[assignment]
+    stage.discriminator = judge  # the generator's turn
+    stage.wrapped_discriminator = judge  # and its own
+    before = stage.generator(batch.lq).detach()
+    figures = stage.train_step([batch], 0, 1.0)
+    wanted = {str(name): target for name, target in batch.targets.items()}
+    assert torch.equal(pixel.given[0][1], wanted[sharpened])
+    assert torch.equal(perceptual.given[0][1], wanted[sharpened])
+    seen = [given[0] for given in judge.given]
+    if kind == "relativistic":  # the generator's loss looks at real pictures, too
+        assert torch.equal(seen.pop(0), wanted[plain])
+    assert torch.equal(seen[0], before)
+    assert torch.equal(seen[1], torch.cat((wanted[plain], before)))
+    assert len(seen) == 2
+    drift = (before - wanted[sharpened]).mean(dim=(0, 2, 3))
+    assert torch.allclose(figures["colour_r"], drift[0])
+
+
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan", "hinge", "relativistic"])
 def test_both_networks_learn_with_every_gan_loss(micro: Overrides, kind: str) -> None:
     config = load_config(

@@ -48,7 +48,7 @@ class PerceptualLossConfig(Section):
 
     Attributes:
         weight: 0 switches it off and needs no VGG weights.
-        layers: weight per VGG19 layer, features before ReLU.
+        layers: weight per VGG19 layer, features before ReLU; 0 leaves one of the five out.
         weights: a file with torchvision's parameter names; `fetch` to download it (548 MB) to the
             user's cache; `random` for seeded random features (tests and tiny runs only). A run
             with a weight above 0 must name one of them.
