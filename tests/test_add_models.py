@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import drop_in
 import pytest
 from click.testing import CliRunner
 from compact_network import write_compact
@@ -99,3 +103,65 @@ def test_refusals_install_nothing(case: str, tmp_path: Path) -> None:
     with pytest.raises(realesrgan_vk.ModelError, match=reason):
         add_models(source, tmp_path / "installed")
     assert not (tmp_path / "installed").exists() or not list((tmp_path / "installed").iterdir())
+
+
+@pytest.mark.parametrize("option", ["-m", "-n", "--model"])
+def test_every_command_takes_an_installed_name(option: str, source: Path, tmp_path: Path) -> None:
+    add_models(write_compact(tmp_path / "a", "mine"), tmp_path / "installed")
+    target = tmp_path / "out.png"
+    command = ["upscale", str(source), "-o", str(target), option, "mine", "-d", "cpu"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert drop_in.size_of(target) == (2 * drop_in.SIZE[0], 2 * drop_in.SIZE[1])
+    planned = CliRunner().invoke(app, ["plan", "64x48", option, "mine", "-d", "cpu"])
+    assert planned.exit_code == 0, planned.output
+    assert "stream" in planned.output
+
+
+def test_the_drop_in_takes_an_installed_name(source: Path, tmp_path: Path) -> None:
+    data, target = tmp_path / "data", tmp_path / "out.png"
+    add_models(write_compact(tmp_path / "a", "mine"), data / "realesrgan-vk" / "models")
+    command = ("-i", source, "-o", target, "-n", "mine", "-s", "2")
+    done = drop_in.run(*command, environment={"XDG_DATA_HOME": str(data)})
+    assert done.returncode == 0, done.stderr
+    assert drop_in.size_of(target) == (2 * drop_in.SIZE[0], 2 * drop_in.SIZE[1])
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_write_that_fails_midway_changes_nothing(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    add_models(write_compact(tmp_path / "old", "b", seed=1), installed)
+    before = _contents(installed)
+    both = write_compact(tmp_path / "new", "a").parent
+    write_compact(both, "b", seed=2)
+    write_compact(both, "c")
+    (installed / "c.param").mkdir()  # the last file that is put in its place
+    with pytest.raises(realesrgan_vk.ModelError, match=r"cannot be written .*nothing was added"):
+        add_models(both, installed)
+    assert _contents(installed) == before
+    assert {path.name for path in installed.iterdir()} == {*before, "c.param"}
+
+
+def test_what_a_killed_add_leaves_is_no_network(tmp_path: Path) -> None:
+    write_compact(tmp_path / "installed" / ".installing-x" / "new", "half")
+    assert "half" not in [model.name for model in list_models()]
+    with pytest.raises(realesrgan_vk.ModelError, match="unknown model 'half'"):
+        find_model("half")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    param = write_compact(tmp_path / "a", "mine")
+    done = subprocess.run(
+        [sys.executable, "-m", "realesrgan_vk", "models", "add", str(param)],
+        env=os.environ | {"XDG_DATA_HOME": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: folder {tmp_path / 'file'}")
+    assert done.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from realesrgan_vk import _core
 from realesrgan_vk.errors import ModelError
-from realesrgan_vk.image_io.atomic import write_whole
+from realesrgan_vk.install_files import install_files
 from realesrgan_vk.models import model_at, official_names
 from realesrgan_vk.own_models import MANIFEST, entry_of, manifest_entries, own_models_folder
 
@@ -36,21 +36,26 @@ def add_models(source: Path, folder: Path | None = None) -> list[str]:
         The names under which they can be used.
 
     Raises:
-        ModelError: A file is missing or damaged, is no network for pictures, or has the name of an
-            official network.
+        ModelError: A file is missing or damaged, is no network for pictures, has the name of an
+            official network, or the folder cannot be written.
     """
     folder = folder or own_models_folder()
     candidates = [_candidate(param) for param in _params(source)]
-    folder.mkdir(parents=True, exist_ok=True)
     names = [str(candidate.entry["name"]) for candidate in candidates]
     kept = [entry for entry in manifest_entries(folder) if entry["name"] not in names]
-    for candidate in candidates:
-        for kind, path in (("bin", candidate.bin), ("param", candidate.param)):
-            write_whole(folder / candidate.entry["files"][kind]["file"], path.read_bytes())
     entries = kept + [candidate.entry for candidate in candidates]
     entries.sort(key=lambda entry: str(entry["name"]))
     manifest = json.dumps({"models": entries}, indent=2) + "\n"
-    write_whole(folder / MANIFEST, manifest.encode())
+    # A .param is what makes a network usable, so those come last.
+    files = {each.entry["files"]["bin"]["file"]: each.bin.read_bytes() for each in candidates}
+    files[MANIFEST] = manifest.encode()
+    files |= {each.entry["files"]["param"]["file"]: each.param.read_bytes() for each in candidates}
+    try:
+        install_files(folder, files)
+    except OSError as error:
+        raise ModelError(
+            f"folder {folder} cannot be written ({error.strerror or error}); nothing was added"
+        ) from error
     return names
 
 

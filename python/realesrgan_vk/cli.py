@@ -90,7 +90,8 @@ def _upscale_options(command: Callable[..., None]) -> Callable[..., None]:
     image_format = click.Choice(sorted(suffix[1:] for suffix in SUFFIXES), case_sensitive=False)
     options = [
         click.option("-o", "--output", required=True, metavar="OUT", help="File, or folder."),
-        click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME",
+        click.option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True,
+                     metavar="NAME",
                      help="A name of 'realesrgan-vk models', a .param file, or its folder."),
         click.option("-d", "--device", multiple=True, default=("auto",), metavar="DEVICE",
                      help="auto, cpu, an index or part of a name; may be given several times."),
@@ -254,7 +255,7 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # whoever read the events has gone
         sys.exit(EXIT_SOME_FAILED)
-    except RealesrganError as error:
+    except (RealesrganError, OSError) as error:  # OSError: a folder that cannot be written
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_USAGE)
 

@@ -13,7 +13,7 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
 @click.command()
 @click.argument("image", metavar="IMAGE|WxH")
-@click.option("-n", "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME")
+@click.option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME")
 @click.option("-d", "--device", default="auto", metavar="DEVICE", help="auto, cpu, index or name.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), default="auto")
 @click.option("--tta", is_flag=True, help="Average eight orientations.")
