@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from click.testing import CliRunner
 
 from realesrgan_vk import ModelError
+from realesrgan_vk.cli import app
 from realesrgan_vk.download import download
 from realesrgan_vk.pull import PUBLISHED, find_published, pull_model
 
@@ -121,12 +123,57 @@ def test_offline_is_one_line_and_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"])
 def test_the_proxy_of_the_environment_is_used(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", server)
+    monkeypatch.setenv(variable, server)
     download("http://elsewhere.invalid/net.pth", tmp_path / "net.pth", DIGEST)
     assert _Handler.paths == ["http://elsewhere.invalid/net.pth"]
+
+
+def test_the_proxy_of_a_scheme_beats_the_one_for_all(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    download("http://elsewhere.invalid/net.pth", tmp_path / "net.pth", DIGEST)
+    assert _Handler.paths == ["http://elsewhere.invalid/net.pth"]
+
+
+def test_a_proxy_that_does_not_speak_http_is_named_without_its_password(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@127.0.0.1:1")
+    with pytest.raises(ModelError, match=r"socks5, only HTTP proxies.*set HTTP_PROXY") as caught:
+        download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("HTTP_PROXY", server)
+    download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+
+
+def test_a_full_disk_is_not_taken_for_a_broken_connection(server: str, tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full to play a full disk")
+    (tmp_path / f"net.pth.{DIGEST[:16]}.part").symlink_to(full)
+    with pytest.raises(ModelError, match=r"cannot be written .*make room") as caught:
+        download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert "proxy" not in str(caught.value)
+    assert len(_Handler.paths) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"cannot be written .*XDG_CACHE_HOME"):
+        download(f"{server}/net.pth", tmp_path / "file" / "net.pth", DIGEST)
+    assert not _Handler.paths
+
+
+def test_the_help_tells_what_needs_a_hash() -> None:
+    told = " ".join(CliRunner().invoke(app, ["models", "pull", "--help"]).output.split())
+    assert "No hash is known for certain of realesrnet-x4plus: it is pulled only with" in told
 
 
 def test_names_and_hashes_of_published_networks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +182,10 @@ def test_names_and_hashes_of_published_networks(monkeypatch: pytest.MonkeyPatch)
     assert all(len(item.sha256) in (0, 64) for item in PUBLISHED)
     with pytest.raises(ModelError, match="x9 cannot be pulled; what can is realesrgan-x2plus"):
         pull_model("x9")
-    with pytest.raises(ModelError, match="give it with --sha256"):
+    with pytest.raises(
+        ModelError,
+        match=r"no SHA-256 of .* pull realesrnet-x4plus --sha256 HASH",
+    ):
         pull_model("RealESRNet_x4plus")
     with pytest.raises(ModelError, match="64 hexadecimal digits"):
         pull_model("RealESRNet_x4plus", "abc")

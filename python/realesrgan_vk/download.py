@@ -1,16 +1,17 @@
 """Fetch one file over HTTP: resumed where it was broken off, checked, and whole or not there.
 
-The standard library's client is enough for this, and honours the proxies of the environment.
+The standard library's client is enough for this; the proxies of the environment (`HTTPS_PROXY`,
+`HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used.
 """
 
 import hashlib
 import http
 import http.client
-import os
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from realesrgan_vk.errors import ModelError
@@ -39,31 +40,44 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
         The target.
 
     Raises:
-        ModelError: It cannot be fetched, or what was fetched has another hash (and is deleted).
+        ModelError: It cannot be fetched or written, or what was fetched has another hash (and is
+            deleted).
     """
     sha256 = sha256.lower()
-    if target.is_file() and file_sha256(target) == sha256:
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{sha256[:16]}.part")
+    with _writing(target):
+        if target.is_file() and file_sha256(target) == sha256:
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _fetch_in_parts(url, partial, progress)
+    except ModelError:
+        if not _size(partial):
+            partial.unlink(missing_ok=True)
+        raise
+    with _writing(target):
+        found = file_sha256(partial)
+        if found == sha256:
+            partial.replace(target)
+            return target
+        partial.unlink()
+    raise ModelError(
+        f"{url} has the SHA-256 {found} instead of {sha256}; it was deleted. Try again; if it "
+        "comes out the same, the file is not the published one"
+    )
+
+
+def _fetch_in_parts(url: str, partial: Path, progress: Progress | None) -> None:
+    """Continue as often as a connection that brought something breaks off."""
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(partial)
         try:
             _fetch(url, partial, progress)
-            break
+            return
         except (OSError, http.client.HTTPException) as error:
             moved = _size(partial) > before
             if attempt == ATTEMPTS or not moved or isinstance(error, urllib.error.HTTPError):
                 raise ModelError(_failure(url, error, _size(partial))) from error
-    found = file_sha256(partial)
-    if found != sha256:
-        partial.unlink()
-        raise ModelError(
-            f"{url} has the SHA-256 {found} instead of {sha256}; it was deleted. Try again; if it "
-            "comes out the same, the file is not the published one"
-        )
-    partial.replace(target)
-    return target
 
 
 def file_sha256(path: Path) -> str:
@@ -76,14 +90,15 @@ def file_sha256(path: Path) -> str:
 
 
 def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
-    """Continue a partial file to its end; an empty one is never left behind."""
+    """Continue a partial file to its end."""
     start = _size(partial)
     headers = {"User-Agent": "realesrgan-vk", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     request = urllib.request.Request(url, headers=headers)
+    proxies = urllib.request.ProxyHandler(_proxies(url))
     try:
-        response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
+        response = urllib.request.build_opener(proxies).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
@@ -93,17 +108,54 @@ def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = start if resumed else 0
         length = response.headers.get("Content-Length")
-        total = done + int(length) if length else None
-        with partial.open("ab" if resumed else "wb") as file:
+        total = done + int(length) if length and length.isdecimal() else None
+        with _writing(partial):
+            file = partial.open("ab" if resumed else "wb", buffering=0)
+        with file:
             while block := response.read(BLOCK):
-                file.write(block)
                 done += len(block)
+                with _writing(partial):
+                    while block:  # an unbuffered file may take less than it is given
+                        block = block[file.write(block) :]
                 if progress is not None:
                     progress(done, total)
-            file.flush()
-            os.fsync(file.fileno())
     if total is not None and done < total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """The environment's proxies by scheme; `ALL_PROXY`, which urllib leaves out, fills the gaps.
+
+    Raises:
+        ModelError: The proxy speaks something else than HTTP.
+    """
+    known = urllib.request.getproxies()
+    if everything := known.pop("all", ""):
+        known = {"http": everything, "https": everything} | known
+    scheme = urllib.parse.urlsplit(url).scheme
+    kind, mark, _ = known.get(scheme, "").partition("://")
+    if mark and kind.lower() not in ("http", "https"):
+        raise ModelError(
+            f"the proxy for {scheme} is of the kind {kind}, only HTTP proxies can be used; set "
+            f"{scheme.upper()}_PROXY to one"
+        )
+    return known
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell a full disk from a broken connection: both are OSErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ModelError:
+    return ModelError(
+        f"{path} cannot be written ({error.strerror or error}); make room or make the folder "
+        "writable (it is your cache folder, XDG_CACHE_HOME)"
+    )
 
 
 def _size(path: Path) -> int:
@@ -114,7 +166,7 @@ def _size(path: Path) -> int:
 
 def _failure(url: str, error: Exception, kept: int) -> str:
     reason = getattr(error, "reason", None) or error
-    advice = "check the connection and the proxy (HTTPS_PROXY)"
+    advice = "check the connection and the proxy (HTTPS_PROXY, ALL_PROXY)"
     if isinstance(error, urllib.error.HTTPError):
         reason, advice = f"HTTP {error.code} {error.reason}", "the server refuses; try later"
     again = f"; {kept} bytes are kept and continued next time" if kept else ""

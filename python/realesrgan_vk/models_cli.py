@@ -13,7 +13,7 @@ from realesrgan_vk.add_models import add_models
 from realesrgan_vk.download import Progress
 from realesrgan_vk.models import list_models
 from realesrgan_vk.own_models import own_models_folder
-from realesrgan_vk.pull import PUBLISHED, pull_model
+from realesrgan_vk.pull import PUBLISHED, pull_model, without_hash
 
 
 @click.group(invoke_without_command=True)
@@ -56,9 +56,13 @@ def add(source: Path) -> None:
         click.echo(f"added {name} to {own_models_folder()}")
 
 
-@models.command(epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}.")
+@models.command(
+    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
+    f"certain of {', '.join(without_hash())}: it is pulled only with --sha256, from somebody you "
+    "trust who has the file."
+)
 @click.argument("name")
-@click.option("--sha256", help="The file's hash, where none is recorded.")
+@click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
 def pull(name: str, sha256: str | None) -> None:
     """Fetch a published checkpoint, export it and install it (needs realesrgan-export)."""
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())

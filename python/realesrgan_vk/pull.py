@@ -59,6 +59,11 @@ PUBLISHED = (
 )
 
 
+def without_hash() -> list[str]:
+    """The names that can be pulled only with a hash given."""
+    return [published.name for published in PUBLISHED if not published.sha256]
+
+
 def find_published(name: str) -> Published:
     """The checkpoint of a name, written as upstream writes it or as it is installed.
 
@@ -98,8 +103,10 @@ def pull_model(
         raise ModelError(f"--sha256 takes 64 hexadecimal digits, not {sha256!r}")
     if not (sha256 or published.sha256):
         raise ModelError(
-            f"{published.name}: no SHA-256 of {published.url} is known for certain; find it from a "
-            "source you trust and give it with --sha256"
+            f"{published.name}: no SHA-256 of {published.url} is known for certain, and nothing is "
+            "installed unchecked; get the file's hash from somebody you trust who has the file "
+            f"(sha256sum {published.url.rpartition('/')[2]}), then give it: "
+            f"realesrgan-vk models pull {published.name} --sha256 HASH"
         )
     if importlib.util.find_spec("realesrgan_export") is None:
         raise ModelError(
