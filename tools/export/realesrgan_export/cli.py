@@ -57,7 +57,9 @@ def checkpoint(  # noqa: PLR0917 - one argument an option
     licence: Annotated[str | None, typer.Option(help="SPDX identifier for the manifest.")] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="Vulkan device to verify on as well; default: the first GPU."),
+        typer.Option(
+            help="Vulkan device to verify on as well, a software one, too; default: the first GPU."
+        ),
     ] = None,
     weak_denoise: Annotated[
         str | None, typer.Option(help="Name of the weakly denoising twin, for denoise=.")

@@ -12,35 +12,53 @@ from torch import nn
 
 from realesrgan_export.errors import ExportError
 
-TRACE_SIZES = ((64, 48), (48, 80))
-"""Height and width of the two example pictures; pnnx takes what differs between them as dynamic."""
+Size = tuple[int, int]
+"""Height and width."""
 
 
-def trace(network: nn.Module, channels: int, path: Path) -> None:
+def trace_sizes(multiple: int = 1, minimum: int = 1) -> tuple[Size, Size]:
+    """Return the sizes of two example pictures; pnnx takes what differs between them as dynamic.
+
+    Args:
+        multiple: sides are multiples of this.
+        minimum: sides are at least this long.
+    """
+    side = -(-max(48, minimum) // multiple) * multiple
+    step = -(-16 // multiple) * multiple
+    return (side + step, side), (side, side + 2 * step)
+
+
+def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
     """Write the TorchScript file pnnx reads.
 
     Args:
         network: in evaluation mode, on the CPU.
         channels: of the picture.
+        size: of the example picture.
         path: ends in `.pt`.
 
     Raises:
         ExportError: if the network cannot be traced.
     """
-    example = torch.rand(1, channels, *TRACE_SIZES[0])
+    example = torch.rand(1, channels, *size)
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is on its way out of PyTorch, but it is what pnnx reads.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         try:
             torch.jit.trace(network, example).save(str(path))  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError, TypeError) as error:
+        except Exception as error:  # whatever the network itself raises
             first_line = str(error).strip().split("\n", 1)[0]
             raise ExportError(f"the network cannot be traced: {first_line}") from error
 
 
 def convert(
-    network: nn.Module, channels: int, folder: Path, *, fp16: bool = False
+    network: nn.Module,
+    channels: int,
+    folder: Path,
+    sizes: tuple[Size, Size] = trace_sizes(),
+    *,
+    fp16: bool = False,
 ) -> tuple[Path, Path]:
     """Convert a network to ncnn, with dynamic height and width.
 
@@ -48,6 +66,7 @@ def convert(
         network: in evaluation mode, on the CPU.
         channels: of the picture.
         folder: an existing folder that pnnx may fill.
+        sizes: of the example pictures, from `trace_sizes`.
         fp16: whether pnnx stores the weights in 16 bits.
 
     Returns:
@@ -57,9 +76,9 @@ def convert(
         ExportError: if tracing or pnnx fails, or writes operators ncnn does not have.
     """
     script = folder / "network.pt"
-    trace(network, channels, script)
+    trace(network, channels, sizes[0], script)
     param, weights = folder / "network.ncnn.param", folder / "network.ncnn.bin"
-    shapes = [f"[1,{channels},{height},{width}]f32" for height, width in TRACE_SIZES]
+    shapes = [f"[1,{channels},{height},{width}]f32" for height, width in sizes]
     command = [
         pnnx.EXEC_PATH,
         script.name,

@@ -112,7 +112,7 @@ def padded(engine: Engine, multiple: int, scale: int) -> Engine:
     return run
 
 
-def core_engine(param: Path, *, device: str = "cpu", fp16: bool = False) -> Engine:
+def core_engine(param: Path, *, device: str | int = "cpu", fp16: bool = False) -> Engine:
     """Run a network in realesrgan-vk, through its public Python API.
 
     Args:
@@ -122,9 +122,8 @@ def core_engine(param: Path, *, device: str = "cpu", fp16: bool = False) -> Engi
     """
     import realesrgan_vk  # noqa: PLC0415 - loads a compiled library, needed only here
 
-    place = int(device) if device.isdecimal() else device
     precision: Literal["fp16", "fp32"] = "fp16" if fp16 else "fp32"
-    upscaler = realesrgan_vk.Upscaler(model=param, device=place, precision=precision)
+    upscaler = realesrgan_vk.Upscaler(model=param, device=device, precision=precision)
 
     def run(picture: Picture) -> Picture:
         grey = picture.shape[2] == 1

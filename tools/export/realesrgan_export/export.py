@@ -13,16 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from realesrgan_export.convert import convert
+from realesrgan_export.convert import convert, trace_sizes
 from realesrgan_export.errors import ExportError
 from realesrgan_export.fold import folded
-from realesrgan_export.manifest import MANIFEST, file_entry, with_entry, write_whole
+from realesrgan_export.manifest import MANIFEST, file_entry, listed_file, with_entry
 from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
 from realesrgan_export.parity import Row
 from realesrgan_export.source import SourceNetwork, load_source
 from realesrgan_export.tidy import tidy
-from realesrgan_export.verify import Files, verify
+from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.install_files import install_files
 from realesrgan_vk.ncnn_graph import Graph, format_graph, read_graph
 from realesrgan_vk.ncnn_weights import LayerWeights, format_weights, read_weights
 
@@ -39,8 +40,8 @@ class ExportOptions:
         onnx: write `NAME.onnx` as well, 32-bit, with the same (rounded) weights.
         act_type: activation of a compact network without PReLU, unless the checkpoint tells.
         licence: SPDX identifier for the manifest, unless the checkpoint tells.
-        device: a Vulkan device to verify on as well, as `realesrgan_vk.Upscaler` takes it; by
-            default the first GPU, if there is one.
+        device: a Vulkan device to verify on as well, a software one, too, as
+            `realesrgan_vk.Upscaler` takes it; by default the first GPU, if there is one.
         weak_denoise: name of this network's twin trained to denoise weakly, for `denoise=`.
     """
 
@@ -90,12 +91,13 @@ def export_checkpoint(
     name = checked_name(checkpoint.stem if options.name is None else options.name)
     if options.onnx:
         check_onnx_installed()
+    device = vulkan_device(options.device)
     source = load_source(checkpoint, options.act_type)
     with tempfile.TemporaryDirectory(prefix="realesrgan-export-") as scratch:
         stored = _stored(source, options.fp16)
         files = _convert(source, stored, Path(scratch), name, options)
         try:
-            rows, failure = verify(source, stored, files, fp16=options.fp16, device=options.device)
+            rows, failure = verify(source, stored, files, fp16=options.fp16, device=device)
         except RealesrganError as error:
             raise ExportError(f"realesrgan-vk cannot run the network: {error}") from error
         if report is not None:
@@ -125,7 +127,8 @@ def _convert(
 ) -> Files:
     network = folded(stored)
     fp16_by_pnnx = options.fp16 and not source.own
-    raw_param, raw_bin = convert(network, source.channels, scratch, fp16=fp16_by_pnnx)
+    sizes = trace_sizes(source.multiple, source.minimum)
+    raw_param, raw_bin = convert(network, source.channels, scratch, sizes, fp16=fp16_by_pnnx)
     raw = read_graph(raw_param)
     graph = tidy(raw, broadcasts=not source.own)
     files = Files(
@@ -139,7 +142,7 @@ def _convert(
     else:
         raw_bin.rename(files.bin)
     if files.onnx is not None:
-        write_onnx(network, source.channels, source.multiple, files.onnx)
+        write_onnx(network, source.channels, sizes[0], source.multiple, files.onnx)
     return files
 
 
@@ -191,6 +194,8 @@ def _entry(
         "source": {"file": source.path.name, "sha256": source.sha256},
         "parity": [row.as_json() for row in rows],
     }
+    if source.minimum > 1:
+        entry["minimum_side"] = source.minimum
     if files.onnx is not None:
         entry["files"]["onnx"] = file_entry(files.onnx)
     if options.weak_denoise:
@@ -199,16 +204,17 @@ def _entry(
 
 
 def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]) -> Exported:
-    """Move the files over; the manifest, which makes them a model, comes last."""
+    """Put the files and the new manifest into the folder, all of them or none."""
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder} is a file; -o takes a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = with_entry(folder, entry)
-    written: dict[str, Path] = {}
-    for path in filter(None, (files.bin, files.param, files.onnx)):
-        written[path.suffix] = folder / path.name
-        write_whole(folder / path.name, path.read_bytes())
-    write_whole(folder / MANIFEST, manifest.encode())
+    paths = [path for path in (files.bin, files.param, files.onnx) if path is not None]
+    contents = {path.name: path.read_bytes() for path in paths}
+    contents[MANIFEST] = with_entry(folder, entry).encode()
+    stale = listed_file(folder, entry["name"], "onnx")
+    install_files(folder, contents)
+    if stale not in (None, *contents):  # of an earlier export with --onnx, with other weights
+        (folder / str(stale)).unlink(missing_ok=True)
+    written = {path.suffix: folder / path.name for path in paths}
     return Exported(
         written[".param"], written[".bin"], written.get(".onnx"), folder / MANIFEST, rows
     )

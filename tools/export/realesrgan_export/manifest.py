@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,25 +48,18 @@ def with_entry(folder: Path, entry: Mapping[str, Any]) -> str:
     return json.dumps({"models": models}, indent=2) + "\n"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename it.
+def listed_file(folder: Path, name: str, kind: str) -> str | None:
+    """Return what a folder's manifest calls a network's file of a kind, such as `onnx`.
 
     Raises:
-        OSError: if it cannot be written; an older file of that name is untouched then.
+        ExportError: if the manifest is not one.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    for entry in read_entries(folder):
+        files = entry.get("files")
+        if entry["name"] == name and isinstance(files, dict) and isinstance(files.get(kind), dict):
+            file = str(files[kind].get("file", ""))
+            return file if file == Path(file).name else None
+    return None
 
 
 def file_entry(path: Path) -> dict[str, str]:

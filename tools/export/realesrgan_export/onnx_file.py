@@ -28,19 +28,22 @@ def check_onnx_installed() -> None:
         )
 
 
-def write_onnx(network: nn.Module, channels: int, multiple: int, path: Path) -> None:
+def write_onnx(
+    network: nn.Module, channels: int, size: tuple[int, int], multiple: int, path: Path
+) -> None:
     """Write an ONNX file: input `data` and output `output`, [1, channels, height, width].
 
     Args:
         network: in evaluation mode, on the CPU.
         channels: of the picture.
+        size: height and width of the example picture.
         multiple: sides are multiples of this.
         path: ends in `.onnx`.
 
     Raises:
         ExportError: if PyTorch cannot express the network in ONNX.
     """
-    example = torch.rand(1, channels, 12 * multiple, 16 * multiple)
+    example = torch.rand(1, channels, *size)
     height, width = torch.export.Dim("height"), torch.export.Dim("width")
     if multiple > 1:
         height, width = multiple * height, multiple * width

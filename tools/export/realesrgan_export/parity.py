@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realesrgan_export.engines import Engine
-from realesrgan_export.errors import ParityError
+from realesrgan_export.errors import ExportError, ParityError
 from realesrgan_export.pictures import NamedPicture, Picture
+from realesrgan_vk.errors import RealesrganError
 
 
 @dataclass(frozen=True)
@@ -115,22 +116,36 @@ def parity_table(
 
     Raises:
         ParityError: if sizes differ or something is not finite.
+        ExportError: if an engine cannot run a picture.
+        RealesrganError: if realesrgan-vk cannot.
     """
     rows: list[Row] = []
     for picture in pictures:
-        expected = reference(picture.pixels)
+        expected = _run("PyTorch", reference, picture)
         if not np.isfinite(expected).all():
             raise ParityError(f"PyTorch itself makes NaN or infinity of {picture.name}")
         rows += [
             compare(
                 name,
                 picture.name,
-                engine(picture.pixels),
+                _run(name, engine, picture),
                 np.clip(expected, 0, 1) if name in clamping else expected,
             )
             for name, engine in engines.items()
         ]
     return rows
+
+
+def _run(name: str, engine: Engine, picture: NamedPicture) -> Picture:
+    try:
+        return engine(picture.pixels)
+    except (ExportError, RealesrganError):
+        raise
+    except Exception as error:  # the engines' errors have no common base
+        first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
+        raise ExportError(
+            f"{name} cannot run the network on the picture {picture.name}: {first_line}"
+        ) from error
 
 
 def check(rows: Sequence[Row], limits: Mapping[str, Limits]) -> None:

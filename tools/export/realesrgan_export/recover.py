@@ -96,12 +96,12 @@ def read_network(param: Path) -> tuple[nn.Module, dict[str, str], str]:
         tail = _tail(graph)
         found = recovered_state(graph, read_weights(graph, weights))
         network = _network(found)
+        blob = tail.before if tail else graph.output
     except (ModelError, CheckpointError, ExportError) as error:
         message = str(error)
         if str(param.parent) not in message:
             message = f"{param}: {message}"
         raise ExportError(message) from error
-    blob = tail.before if tail else graph.output
     return network, _metadata(found, tail, param, weights), blob
 
 
@@ -122,9 +122,10 @@ def _network(found: Recovered) -> nn.Module:
 
 
 def _tail(graph: Graph) -> Tail | None:
+    if not graph.layers:
+        raise ExportError("has no layers")
     last: Layer = graph.layers[-1]
-    graph_input = graph.input
-    if last.type != "Interp" or last.inputs[0] == graph_input:
+    if last.type != "Interp" or not last.inputs or last.inputs[0] == graph.input:
         return None
     height, width = last.number(1), last.number(2)
     kind = RESIZE_NAMES.get(last.integer(0))

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from realesrgan_export.errors import ExportError
 from realesrgan_train.checkpoint_file import read_tensors
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet
+from realesrgan_train.old_esrgan_names import modern_names
 from realesrgan_train.weights import deduce_architecture, load_network
 
 
@@ -27,6 +29,7 @@ class SourceNetwork:
         scale: output pixels per input pixel, each way.
         channels: of the picture that goes in.
         multiple: PyTorch can only take sides of a multiple of this.
+        minimum: PyTorch can only take sides of at least this.
         own: whether it is one of this project's architectures, which has no operator outside the
             row stream and no weights outside convolutions and PReLUs.
         sha256: of the checkpoint.
@@ -42,6 +45,7 @@ class SourceNetwork:
     own: bool
     sha256: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    minimum: int = 1
 
 
 def file_sha256(path: Path) -> str:
@@ -67,10 +71,9 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
     path = Path(path)
     try:
         tensors, _ = read_tensors(path)
-        try:
-            deduce_architecture(tensors, act_type or "prelu")
-        except CheckpointError as error:
-            return _load_foreign(path, tensors, error)
+        misfit = _misfit(tensors)
+        if misfit:
+            return _load_foreign(path, tensors, misfit)
         loaded = load_network(path, act_type)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
@@ -88,19 +91,48 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
     )
 
 
-def _load_foreign(
-    path: Path, tensors: Mapping[str, Tensor], reason: CheckpointError
-) -> SourceNetwork:
+def _misfit(tensors: Mapping[str, Tensor]) -> str:
+    """Say why the tensors are not those of one of the two networks; empty when they are."""
+    try:
+        architecture = deduce_architecture(tensors, "relu")  # where PReLU has none, none has
+        found = modern_names(tensors)
+    except CheckpointError as error:
+        return str(error)
+    if architecture.name == "RRDBNet" and "conv_up2.weight" not in found:
+        count = sum(f"conv_up{i}.weight" in found for i in (1, 2))
+        return (
+            f"weights: an RRDBNet with {count} of the 2 convolutions after enlargements (BSRGAN's "
+            "x2 has one)"
+        )
+    with torch.device("meta"):  # only the shapes are wanted
+        expected = architecture.build().state_dict()
+    looks = f"weights: looks like an {architecture.name}, but"
+    for name, tensor in expected.items():
+        if name not in found:
+            return f"{looks} lacks {name}"
+        shape, needed = tuple(found[name].shape), tuple(tensor.shape)
+        if shape != needed:
+            return f"{looks} {name} has shape {shape} instead of {needed}"
+    unknown = sorted(found.keys() - expected.keys())
+    return f"{looks} has {unknown[0]}, too" if unknown else ""
+
+
+def _load_foreign(path: Path, tensors: Mapping[str, Tensor], reason: str) -> SourceNetwork:
     """Ask spandrel, giving it tensors only: its own readers of files are not used."""
     if any(name.endswith(".weight_orig") for name in tensors):
-        raise ExportError(f"{path}: {reason}") from reason
+        raise ExportError(f"{path}: {reason}")
     try:
         import spandrel  # noqa: PLC0415 - an optional dependency
-    except ImportError:
+    except ImportError as error:
         raise ExportError(
             f"{path}: {reason}. Other architectures can be exported when spandrel is installed: "
             "pip install 'realesrgan-export[spandrel]'"
-        ) from reason
+        ) from error
+    except RuntimeError as error:  # a torchvision that was built for another PyTorch
+        raise ExportError(
+            f"{path}: {reason}. spandrel, which may know it, cannot be imported ({error}); install "
+            "the torchvision that goes with this PyTorch"
+        ) from error
     try:
         model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except Exception as error:  # spandrel tells "not mine" and "damaged" by many exceptions
@@ -112,13 +144,19 @@ def _load_foreign(
             f"{path}: {model.architecture.name} turns {model.input_channels} channels into "
             f"{model.output_channels}; only networks that keep them can be exported"
         )
+    sizes = model.size_requirements
+    if sizes.square:
+        raise ExportError(
+            f"{path}: {model.architecture.name} takes only square pictures, and pictures are not"
+        )
     return SourceNetwork(
         path,
         model.model.float().eval(),
         str(model.architecture.name),
         int(model.scale),
         int(model.input_channels),
-        max(1, int(model.size_requirements.multiple_of)),
+        max(1, int(sizes.multiple_of)),
         False,
         file_sha256(path),
+        minimum=max(1, int(sizes.minimum)),
     )

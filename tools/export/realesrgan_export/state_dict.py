@@ -115,6 +115,11 @@ def _compact(
         for i, layer in enumerate(slopes):
             features = convs[i].integer(0)
             kept = weights[layer.name].weight
+            if kept.size not in (1, features):
+                raise ExportError(
+                    f"{layer.name} has {kept.size} slopes for {features} channels; a PReLU has one "
+                    "or as many"
+                )
             state[f"body.{2 * i + 1}.weight"] = np.ascontiguousarray(
                 np.broadcast_to(kept, (features,))
             )
@@ -125,11 +130,7 @@ def _compact(
 def _activation(graph: Graph, convs: list[Layer]) -> str:
     """Tell ReLU from LeakyReLU, inside the convolutions or as layers of their own."""
     apart = [layer.number(0) for layer in graph if layer.type == "ReLU"]
-    fused = [
-        layer.numbers(10)[0] if layer.integer(9) == LEAKY_RELU else 0.0
-        for layer in convs
-        if layer.integer(9) in (RELU, LEAKY_RELU)
-    ]
+    fused = [_fused_slope(layer) for layer in convs if layer.integer(9) in (RELU, LEAKY_RELU)]
     slopes = set(apart + fused)
     if len(apart + fused) != len(convs) - 1 or len(slopes) != 1:
         raise ExportError("has not one activation after each convolution but the last")
@@ -139,3 +140,12 @@ def _activation(graph: Graph, convs: list[Layer]) -> str:
     if abs(slope - COMPACT_SLOPE) < 1e-6:
         return "leakyrelu"
     raise ExportError(f"has LeakyReLUs of slope {slope:g}; an SRVGGNetCompact has {COMPACT_SLOPE}")
+
+
+def _fused_slope(conv: Layer) -> float:
+    if conv.integer(9) == RELU:
+        return 0.0
+    slopes = conv.numbers(10)
+    if len(slopes) != 1:
+        raise ExportError(f"{conv.name} has a LeakyReLU with {len(slopes)} slopes instead of one")
+    return slopes[0]

@@ -15,10 +15,13 @@ from realesrgan_export.engines import (
     padded,
     torch_engine,
 )
-from realesrgan_export.errors import ParityError
+from realesrgan_export.errors import ExportError, ParityError
 from realesrgan_export.parity import FP16, FP32, REPORTED, Limits, Row, check, parity_table
-from realesrgan_export.pictures import verification_pictures
+from realesrgan_export.pictures import NamedPicture, verification_pictures
 from realesrgan_export.source import SourceNetwork
+from realesrgan_vk._core import DeviceInfo
+from realesrgan_vk.devices import find_device, list_devices
+from realesrgan_vk.errors import DeviceError
 
 CHECKPOINT = "checkpoint (PyTorch)"
 NCNN = "ncnn, CPU fp32"
@@ -42,7 +45,7 @@ def verify(
     files: Files,
     *,
     fp16: bool,
-    device: str | None = None,
+    device: DeviceInfo | None = None,
 ) -> tuple[list[Row], ParityError | None]:
     """Compare every engine with PyTorch on the verification pictures.
 
@@ -54,14 +57,14 @@ def verify(
         stored: the same with the weights the `.bin` holds.
         files: what was exported.
         fp16: whether the `.bin` holds 16-bit weights.
-        device: a Vulkan device to verify on as well, in 32 and 16 bits; None: the first GPU, if
-            there is one.
+        device: a Vulkan device to verify on as well, in 32 bits and, if it can, in 16.
 
     Returns:
         The parity table, and the first breach of a limit if there is one.
 
     Raises:
         ParityError: if an engine makes a picture of another size, or numbers that are not finite.
+        ExportError: if an engine cannot run the network on a picture it must run on.
     """
     engines: dict[str, Engine] = {}
     limits: dict[str, Limits] = {}
@@ -77,15 +80,16 @@ def verify(
     ncnn = ncnn_engine(files.param, files.bin, winograd=source.own)
     add(NCNN, ncnn, exact, source.multiple)
     add(CORE, core_engine(files.param), exact)
-    gpu = device or _gpu()
-    if gpu is not None:
-        add(f"{GPU} {gpu} fp32", core_engine(files.param, device=gpu), exact)
-        add(f"{GPU} {gpu} fp16", core_engine(files.param, device=gpu, fp16=True), FP16)
+    if device is not None:
+        place = device.index
+        add(f"{GPU} {place} fp32", core_engine(files.param, device=place), exact)
+        if device.fp16_storage:
+            add(f"{GPU} {place} fp16", core_engine(files.param, device=place, fp16=True), FP16)
     if files.onnx is not None:
         add(ONNX, onnx_engine(files.onnx), FP32, source.multiple)
     reference = padded(torch_engine(stored), source.multiple, source.scale)
     clamping = [name for name in engines if name.startswith("realesrgan-vk")]
-    rows = parity_table(reference, engines, verification_pictures(source.channels), clamping)
+    rows = parity_table(reference, engines, _pictures(source), clamping)
     try:
         check(rows, limits)
     except ParityError as error:
@@ -93,9 +97,33 @@ def verify(
     return rows, None
 
 
-def _gpu() -> str | None:
-    """Return a Vulkan device that is real hardware, as `realesrgan_vk.Upscaler` takes it."""
-    import realesrgan_vk  # noqa: PLC0415 - loads a compiled library, needed only here
+def _pictures(source: SourceNetwork) -> list[NamedPicture]:
+    pictures = verification_pictures(source.channels)
+    found = [each for each in pictures if min(each.pixels.shape[:2]) >= source.minimum]
+    if not found:
+        largest = max(min(each.pixels.shape[:2]) for each in pictures)
+        raise ExportError(
+            f"{source.architecture} takes only pictures of at least {source.minimum} pixels a "
+            f"side; it cannot be verified on the pictures here, which have at most {largest}"
+        )
+    return found
 
-    hardware = [d for d in realesrgan_vk.list_devices() if d.type in ("discrete", "integrated")]
-    return str(hardware[0].index) if hardware else None
+
+def vulkan_device(wanted: str | None) -> DeviceInfo | None:
+    """Return the Vulkan device to verify on, None for none.
+
+    Args:
+        wanted: as `realesrgan_vk.Upscaler` takes it; "cpu" is none, because every network is
+            verified on the CPU. None: the first that is real hardware.
+
+    Raises:
+        ExportError: if there is no such device.
+    """
+    devices = list_devices()
+    if wanted is None:
+        return next((each for each in devices if each.type in ("discrete", "integrated")), None)
+    try:
+        index = find_device(wanted, devices)
+    except DeviceError as error:
+        raise ExportError(f"--device: {error}") from error
+    return next((each for each in devices if each.index == index), None)

@@ -15,14 +15,25 @@ from realesrgan_train.weights import load_network
 from realesrgan_vk.ncnn_graph import read_graph
 
 NETWORKS = {
+    "rrdb-x1": (small_rrdbnet(1), {"Reorg", "BinaryOp"}),
     "rrdb-x2": (small_rrdbnet(2), {"Reorg", "BinaryOp"}),
     "rrdb-x4": (small_rrdbnet(4), {"BinaryOp", "Interp"}),
     "compact-leaky": (small_compact(3, "leakyrelu"), {"PixelShuffle"}),
+    "compact-prelu": (small_compact(2), {"PixelShuffle", "PReLU"}),
+    "compact-x1": (small_compact(1), {"PixelShuffle", "PReLU"}),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "fp16"), [("rrdb-x2", True), ("rrdb-x4", False), ("compact-leaky", True)]
+    ("name", "fp16"),
+    [
+        ("rrdb-x1", False),
+        ("rrdb-x2", True),
+        ("rrdb-x4", False),
+        ("compact-leaky", True),
+        ("compact-prelu", True),
+        ("compact-x1", False),
+    ],
 )
 def test_raw_pnnx_files(name: str, fp16: bool, tmp_path: Path) -> None:
     network: nn.Module

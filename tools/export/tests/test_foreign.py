@@ -6,6 +6,7 @@ in, and what comes out is converted without the rewrites that hold for this proj
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,9 +14,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from realesrgan_export import ExportOptions, export_checkpoint
 from realesrgan_export.errors import ExportError
+from realesrgan_train.networks.rrdbnet import RRDB
 from realesrgan_vk.ncnn_graph import read_graph
 
 
@@ -35,11 +38,31 @@ class _Attention(nn.Module):
         return out
 
 
+class _Picky(nn.Module):
+    """Shuffles pixels together, so sides must be multiples; refuses pictures that are small."""
+
+    def __init__(self, multiple: int, minimum: int) -> None:
+        super().__init__()
+        self.minimum = minimum
+        self.body = nn.Sequential(
+            nn.PixelUnshuffle(multiple),
+            nn.Conv2d(3 * multiple**2, 3 * (2 * multiple) ** 2, 3, padding=1),
+            nn.PixelShuffle(2 * multiple),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if min(x.shape[2:]) < self.minimum:
+            raise RuntimeError("padding size should be less than the corresponding dimension")
+        out: Tensor = self.body(x)
+        return out
+
+
 class _Descriptor:
-    def __init__(self, model: nn.Module, channels: int = 3) -> None:
+    def __init__(self, model: nn.Module, channels: int = 3, **sizes: int) -> None:
         self.model, self.scale, self.input_channels, self.output_channels = model, 2, channels, 3
-        self.architecture = SimpleNamespace(name="Attention")
-        self.size_requirements = SimpleNamespace(multiple_of=1)
+        self.architecture = SimpleNamespace(name=type(model).__name__.strip("_"))
+        needed = {"minimum": 0, "multiple_of": 1, "square": False}
+        self.size_requirements = SimpleNamespace(**(needed | sizes))
 
 
 def _spandrel(descriptor: object) -> ModuleType:
@@ -92,3 +115,85 @@ def test_what_spandrel_reads_otherwise_is_refused(
         with pytest.raises(ExportError, match=reason):
             export_checkpoint(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def _export(
+    network: nn.Module, folder: Path, monkeypatch: pytest.MonkeyPatch, **sizes: int
+) -> Path:
+    descriptor = _Descriptor(network, **sizes)
+    monkeypatch.setitem(sys.modules, "spandrel", _spandrel(descriptor))
+    torch.save(network.state_dict(), folder / "foreign.pth")
+    return export_checkpoint(folder / "foreign.pth", folder / "out").manifest
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pictures"),
+    [
+        ({"multiple_of": 2}, ["1x1", "7x5", "33x64", "96x80", "photograph"]),
+        ({"multiple_of": 20, "minimum": 60}, ["96x80", "photograph"]),
+    ],
+)
+def test_needed_sizes_are_kept(
+    sizes: dict[str, int], pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = _Picky(sizes["multiple_of"], sizes.get("minimum", 0))
+    manifest = _export(network, tmp_path, monkeypatch, **sizes)
+    entry = json.loads(manifest.read_text())["models"][0]
+    assert list(dict.fromkeys(row["picture"] for row in entry["parity"])) == pictures
+    assert entry.get("minimum_side", 0) == sizes.get("minimum", 0)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "sizes", "reason"),
+    [
+        (0, {"square": True}, "takes only square pictures"),
+        (0, {"minimum": 512}, "at least 512 pixels a side"),
+        (9, {}, "PyTorch cannot run the network on the picture 1x1: padding size should be less"),
+        (999, {}, "cannot be traced: padding size should be less"),
+    ],
+)
+def test_sizes_that_cannot_be_had_are_refused(
+    minimum: int,
+    sizes: dict[str, int],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ExportError, match=reason):
+        _export(_Picky(1, minimum), tmp_path, monkeypatch, **sizes)
+    assert not (tmp_path / "out").exists()
+
+
+class _OneUp(nn.Module):
+    """BSRGAN's x2: an RRDBNet that enlarges once, under the same names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_first = nn.Conv2d(3, 16, 3, padding=1)
+        self.body = nn.Sequential(RRDB(16, 8))
+        self.conv_body, self.conv_up1, self.conv_hr = (
+            nn.Conv2d(16, 16, 3, padding=1) for _ in range(3)
+        )
+        self.conv_last = nn.Conv2d(16, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_first(x)
+        x = x + self.conv_body(self.body(x))
+        x = self.conv_up1(functional.interpolate(x, scale_factor=2, mode="nearest"))
+        x = self.conv_hr(functional.leaky_relu(x, 0.2))
+        out: Tensor = self.conv_last(functional.leaky_relu(x, 0.2))
+        return out
+
+
+def test_an_rrdbnet_that_enlarges_once_is_given_to_spandrel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    manifest = _export(_OneUp(), tmp_path, monkeypatch)
+    entry = json.loads(manifest.read_text())["models"][0]
+    assert (entry["architecture"], entry["scale"]) == ("OneUp", 2)
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(ExportError, match=r"with 1 of the 2 conv.*realesrgan-export\[spandrel\]"):
+        export_checkpoint(tmp_path / "foreign.pth", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import small_compact
+from PIL import Image
 
 import realesrgan_vk
 from realesrgan_vk import pull
+from realesrgan_vk.cli import app
 from realesrgan_vk.models import find_model
 
 
@@ -58,6 +65,48 @@ def test_pulled_with_its_twin_and_used(tmp_path: Path) -> None:
     picture = torch.rand(9, 11, 3).numpy()
     assert strong.upscale(picture).shape == (18, 22, 3)
     assert abs(strong.upscale(picture) - mixed.upscale(picture)).max() > 1e-3
+
+
+@pytest.mark.usefixtures("release")
+def test_the_commands_pull_and_use_it(tmp_path: Path) -> None:
+    pulled = CliRunner().invoke(app, ["models", "pull", "General"])
+    assert pulled.exit_code == 0, pulled.output
+    installed = tmp_path / "data" / "realesrgan-vk" / "models"
+    assert sorted(pulled.stdout.splitlines()) == [
+        f"added general to {installed}",
+        f"added general-wdn to {installed}",
+    ]
+    pixels = (torch.rand(9, 11, 3).numpy() * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    command = ["upscale", str(tmp_path / "small.png"), "-n", "general", "-d", "cpu", "--quiet"]
+    strengths = ("0", "0.5", "1")
+    for strength in strengths:
+        target = str(tmp_path / f"{strength}.png")
+        done = CliRunner().invoke(app, [*command, "-o", target, "--denoise", strength])
+        assert done.exit_code == 0, done.output
+    weak, mixed, strong = (np.asarray(Image.open(tmp_path / f"{s}.png"), int) for s in strengths)
+    upscale = realesrgan_vk.Upscaler
+    assert np.array_equal(weak, upscale("general-wdn", device="cpu").upscale(pixels))
+    assert np.array_equal(strong, upscale("general", device="cpu").upscale(pixels))
+    assert not np.array_equal(mixed, strong)
+    assert not np.array_equal(mixed, weak)
+
+
+def test_the_command_offline_is_one_line(tmp_path: Path) -> None:
+    nobody = {"HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
+    folders = {f"XDG_{kind}_HOME": str(tmp_path / kind) for kind in ("CACHE", "DATA")}
+    done = subprocess.run(
+        [sys.executable, "-m", "realesrgan_vk", "models", "pull", "realesrgan-x2plus"],
+        env=os.environ | nobody | folders,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: https://")
+    assert "cannot be fetched" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_what_cannot_be_exported_is_not_installed(release: Path, tmp_path: Path) -> None:

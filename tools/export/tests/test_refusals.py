@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Save, small_compact, small_rrdbnet
@@ -17,7 +18,8 @@ from realesrgan_export.cli import main
 from realesrgan_export.errors import ExportError
 from realesrgan_export.tidy import tidy
 from realesrgan_train.networks import UNetDiscriminatorSN
-from realesrgan_vk.ncnn_graph import Graph
+from realesrgan_vk.ncnn_graph import Graph, Layer, format_graph, read_graph
+from realesrgan_vk.ncnn_weights import LayerWeights, format_weights, read_weights
 
 
 class _Payload:
@@ -112,7 +114,10 @@ def test_missing_checkpoint_and_bad_name(save: Save, tmp_path: Path) -> None:
 
 
 def test_a_graph_that_computes_something_else_is_not_installed(
-    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    save: Save,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     right = tidy
 
@@ -122,8 +127,18 @@ def test_a_graph_that_computes_something_else_is_not_installed(
         return graph
 
     monkeypatch.setattr(export, "tidy", wrong)
+    checkpoint = save(small_rrdbnet(), "net")
     with pytest.raises(ParityError, match=r"ncnn, CPU fp32 differs from PyTorch by .* limit"):
-        export_checkpoint(save(small_rrdbnet(), "net"), tmp_path / "out")
+        export_checkpoint(checkpoint, tmp_path / "out")
+    with pytest.raises(SystemExit) as left:
+        main([str(checkpoint), "-o", str(tmp_path / "out")])
+    assert left.value.code == 1
+    told = capsys.readouterr()
+    table = [line for line in told.out.splitlines() if "realesrgan-vk, CPU" in line]
+    assert len(table) == 5  # one line a picture
+    assert "photograph" in table[-1]
+    assert told.err.startswith("realesrgan-export: ncnn, CPU fp32 differs from PyTorch by ")
+    assert told.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -175,3 +190,51 @@ def test_an_ncnn_network_wired_otherwise_is_not_recovered(official: Path, tmp_pa
     with pytest.raises(ParityError, match="looks like an SRVGGNetCompact, but"):
         recover_network(tmp_path / "net.param", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def _no_slope(graph: Graph) -> None:
+    for layer in graph:
+        if layer.type == "Convolution":
+            layer.params[9] = 2
+
+
+def _resize_of_nothing(graph: Graph) -> None:
+    graph.layers.append(Layer("Interp", "grow", [], ["grown"]))
+
+
+def _nothing(graph: Graph) -> None:
+    graph.layers.clear()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_no_slope, "has a LeakyReLU with 0 slopes instead of one"),
+        (_resize_of_nothing, "has 2 outputs"),
+        (_nothing, "has no layers"),
+    ],
+)
+def test_damaged_ncnn_graphs(
+    damage: Callable[[Graph], None], reason: str, save: Save, tmp_path: Path
+) -> None:
+    out = export_checkpoint(save(small_compact(2, "relu"), "net"), tmp_path / "out")
+    graph = read_graph(out.param)
+    damage(graph)
+    out.param.write_text(format_graph(graph))
+    with pytest.raises(ExportError, match=reason):
+        recover_network(out.param, tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
+
+
+def test_prelus_that_do_not_fit_their_convolutions(save: Save, tmp_path: Path) -> None:
+    out = export_checkpoint(save(small_compact(2), "net"), tmp_path / "out")
+    graph = read_graph(out.param)
+    weights = read_weights(graph, out.bin)
+    first = next(layer for layer in graph if layer.type == "PReLU")
+    first.params[0] = 17
+    weights[first.name] = LayerWeights(np.full(17, 0.1, np.float32))
+    out.param.write_text(format_graph(graph))
+    out.bin.write_bytes(format_weights(graph, weights))
+    with pytest.raises(ExportError, match="has 17 slopes for 16 channels"):
+        recover_network(out.param, tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
