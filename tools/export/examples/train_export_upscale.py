@@ -30,7 +30,7 @@ def main() -> None:
     """Run all steps in a folder; exit code 1 when the pictures differ by more than one step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="made; its models folder gets the network")
-    parser.add_argument("--steps", type=int, default=150, help="150 take about a minute")
+    parser.add_argument("--steps", type=int, default=80, help="80 take about a minute")
     given = parser.parse_args()
     folder: Path = given.folder.resolve()
     photographs, small = write_pictures(folder)
@@ -41,7 +41,7 @@ def main() -> None:
     run("realesrgan-export", weights, "--output", folder / "models", "--name", "mine")
     run("realesrgan-vk", "models", "add", folder / "models")
     large = folder / "large.png"
-    run("realesrgan-vk", "upscale", small, "--output", large, "--model", "mine", "--device", "cpu")
+    run("realesrgan-vk", "upscale", small, "--output", large, "-n", "mine", "--device", "cpu")
 
     steps, equal = difference(weights, small, large)
     print(f"against PyTorch: at most {steps} of 255 apart, {equal:.3%} of the samples equal")

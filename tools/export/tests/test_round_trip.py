@@ -12,6 +12,7 @@ import torch
 from conftest import Save, randomised, small_compact, small_rrdbnet
 from torch import nn
 
+import realesrgan_vk
 from realesrgan_export import ExportOptions, export_checkpoint
 from realesrgan_export.recover import read_network
 from realesrgan_export.verify import CHECKPOINT, CORE, NCNN
@@ -57,6 +58,8 @@ def _there_and_back(network: nn.Module, save: Save, folder: Path, *, fp16: bool)
     graph = read_graph(out.param)
     assert (graph.input, graph.output) == ("data", "output")
     assert not {"Reorg", "ReLU"} & {layer.type for layer in graph}
+    plan = realesrgan_vk.Upscaler(out.param, device="cpu").plan((64, 48))
+    assert plan.path == "stream", plan.reason
 
     back, _, blob = read_network(out.param)
     assert blob == "output"
@@ -74,6 +77,7 @@ def test_small_networks(name: str, save: Save, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_cores")
 @pytest.mark.parametrize("name", FULL)
 def test_full_networks(name: str, save: Save, tmp_path: Path) -> None:
     _there_and_back(randomised(FULL[name]()), save, tmp_path / "out", fp16=False)
@@ -118,10 +122,35 @@ def test_manifest_tells_what_was_exported(save: Save, tmp_path: Path) -> None:
     }
 
 
-def test_onnx_has_free_sides(save: Save, tmp_path: Path) -> None:
-    out = export_checkpoint(save(small_rrdbnet(2), "net"), tmp_path, ExportOptions(onnx=True))
+@pytest.mark.parametrize("name", ["rrdb-x1", "rrdb-x2", "compact-prelu-x3"])
+def test_onnx_has_free_sides(name: str, save: Save, tmp_path: Path) -> None:
+    out = export_checkpoint(save(SMALL[name], "net"), tmp_path, ExportOptions(onnx=True))
     assert out.onnx is not None
     assert out.onnx.is_file()
     rows = [row for row in out.rows if row.engine.startswith("onnxruntime")]
     assert len(rows) == 5
     assert max(row.max_error for row in rows) < 1e-4
+
+
+def test_an_export_without_onnx_removes_that_of_the_one_before(save: Save, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    before = export_checkpoint(save(small_compact(2), "net"), folder, ExportOptions(onnx=True))
+    assert before.onnx is not None
+    (folder / "other.onnx").touch()
+    after = export_checkpoint(save(small_compact(2, seed=1), "net"), folder)
+    assert after.onnx is None
+    assert not before.onnx.exists()
+    assert "onnx" not in json.loads(after.manifest.read_text())["models"][0]["files"]
+    assert (folder / "other.onnx").exists()
+
+
+def test_a_write_that_fails_midway_changes_nothing(save: Save, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    export_checkpoint(save(small_compact(2), "net"), folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "net.onnx").mkdir()
+    second = save(small_compact(2, seed=1), "net")
+    with pytest.raises(OSError, match=r"net\.onnx"):
+        export_checkpoint(second, folder, ExportOptions(onnx=True))
+    (folder / "net.onnx").rmdir()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
