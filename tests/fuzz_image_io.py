@@ -1,7 +1,8 @@
 """Feeds damaged pictures to `image_io` in a process of its own, with limited memory.
 
-Run by `test_hostile.py`, and by hand for longer: `python tests/fuzz_image_io.py EXAMPLES`.
-Ends with the slowest decoding in seconds and the peak memory in MiB, or with a traceback.
+Run by `test_hostile.py`, and by hand for longer: `python tests/fuzz_image_io.py EXAMPLES [SEED]`.
+Without a seed the examples are always the same. Ends with the slowest decoding in seconds and the
+peak memory in MiB, or with a traceback and the seed.
 """
 
 import json
@@ -11,15 +12,17 @@ import sys
 import time
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import encode, formats
+from realesrgan_vk.image_io.color import WorkingCurve
 from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.picture import Frame, Metadata, Picture
 
@@ -31,13 +34,16 @@ def seeds() -> list[bytes]:
     """A small valid file of every format and of the modes with code of their own."""
     rng = np.random.default_rng(0)
     rgba = rng.integers(0, 256, (12, 14, 4), dtype=np.uint8)
-    carried = Metadata(exif=_exif(), xmp=b"<x:xmpmeta/>", dpi=(72.0, 72.0))
+    profile, inks = profiles()[0], bytearray(profiles()[0])
+    inks[16:20] = b"CMYK"
+    carried = Metadata(profile, _exif(), b"<x:xmpmeta/>", (72.0, 72.0))
+    of_inks = replace(carried, icc=bytes(inks))
     colour = Picture((Frame(rgba[..., :3], rgba[..., 3]),), "colour", 8, carried)
     frames = tuple(Frame(np.roll(rgba[..., :3], i, 0), rgba[..., 3], 50) for i in range(3))
     moving = Picture(frames, "colour", 8, carried, plays=2)
     deep = Picture((Frame(rgba[..., :3].astype(np.uint16) * 257),), "colour", 16, carried)
     palette = Picture(colour.frames, "palette", 4, carried)
-    cmyk = Picture((Frame(rgba[..., :3]),), "cmyk", 8, carried)
+    cmyk = Picture((Frame(rgba[..., :3]),), "cmyk", 8, of_inks)
     narrow = Picture((Frame(rgba[..., :1]),), "bilevel", 1, carried)
     files = [encode(colour, known)[0] for known in formats.FORMATS]
     files += [encode(moving, known)[0] for known in (formats.PNG, formats.GIF, formats.WEBP)]
@@ -46,6 +52,18 @@ def seeds() -> list[bytes]:
     files += [encode(each, formats.BMP)[0] for each in (palette, narrow)]
     files += [encode(cmyk, formats.JPEG)[0]]
     return files
+
+
+def profiles() -> list[bytes]:
+    """Colour profiles with curves of each kind."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    at = srgb.index(b"para")
+    made = [srgb]
+    for kind, count in enumerate((1, 3, 4, 5, 7)):
+        values = struct.pack(f">4sIHH{count}i", b"para", 0, kind, 0, *[65536] * count)
+        made.append(srgb[:at] + values + srgb[at + len(values) :])
+    made.append(srgb[:at] + struct.pack(">4sII4H", b"curv", 0, 4, 0, 9, 99, 999) + srgb[at + 20 :])
+    return made
 
 
 def _exif() -> bytes:
@@ -95,19 +113,19 @@ def damaged(draw: st.DrawFn, files: list[bytes]) -> bytes:
     return with_checksums(bytes(data)) if fixed else bytes(data)
 
 
-def main(examples: int) -> None:
+def main(examples: int, chosen: int | None) -> None:
     """Decode damaged files; anything but a picture or an `ImageError` is a fault."""
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    slowest, decoded, refused = 0.0, 0, 0
-
-    @settings(
-        max_examples=examples,
+    slowest, decoded, refused, curves = 0.0, 0, 0, 0
+    common = settings(
         deadline=None,
-        derandomize=True,
+        derandomize=chosen is None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+    @settings(common, max_examples=examples)
     @given(damaged(seeds()))
     def check(data: bytes) -> None:
         nonlocal slowest, decoded, refused
@@ -115,6 +133,7 @@ def main(examples: int) -> None:
         try:
             picture = decode(data)
             decoded += 1
+            WorkingCurve.of(picture.metadata.icc)
             for frame in picture.frames:
                 assert frame.pixels.ndim == 3
                 assert frame.pixels.shape[2] in (1, 3)
@@ -123,13 +142,30 @@ def main(examples: int) -> None:
             refused += 1
         slowest = max(slowest, time.perf_counter() - started)
 
-    check()
+    @settings(common, max_examples=examples // 2)
+    @given(damaged(profiles()))
+    def check_profile(profile: bytes) -> None:
+        nonlocal curves
+        curves += bool(WorkingCurve.of(profile).curves)
+
+    for fuzz in (check, check_profile):
+        (fuzz if chosen is None else seed(chosen)(fuzz))()
     # Not ru_maxrss: across exec that keeps what the parent process had.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    report = {"slowest": slowest, "peak_mib": peak, "decoded": decoded, "refused": refused}
+    report = {
+        "slowest": slowest,
+        "peak_mib": peak,
+        "decoded": decoded,
+        "refused": refused,
+        "curves": curves,
+    }
     sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    try:
+        main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    except BaseException:
+        sys.stderr.write(f"arguments were: {' '.join(sys.argv[1:])}\n")
+        raise

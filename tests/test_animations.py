@@ -1,6 +1,7 @@
 """Animations: every frame, how long it is shown, how often it all runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from realesrgan_vk import Upscaler, image_io
+from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.request import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -53,6 +55,46 @@ def test_animations_keep_frames_durations_and_loops(
             expected = fast.upscale(np.asarray(frame.convert("RGB")))
             assert np.abs(np.asarray(after.convert("RGB")).astype(int) - expected).mean() < 8
         assert told == durations
+
+
+ORDERS = ([0, 0, 1, 1, 1, 0], [0, 0, 0], [0, 1, 1], [0, 1, 0, 2, 2, 1, 1])
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "lossless.webp"])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("opaque", [True, False])
+def test_repeated_frames_stay_frames(
+    photo: Photo, tmp_path: Path, kind: str, order: list[int], opaque: bool
+) -> None:
+    """Encoders merge them; an animation that is edited further needs every one."""
+    lossless, suffix = kind == "lossless.webp", kind.rpartition(".")[2]
+    rgb = photo(WIDTH, HEIGHT)
+    alpha = np.full(rgb.shape[:2], 255, np.uint8)
+    alpha[:8] = 255 if opaque else 0
+    patch = rgb.copy()
+    patch[10:14, 4:10] = (200, 30, 30)
+    kinds = [Frame(rgb, alpha), Frame(patch, alpha), Frame(rgb, np.roll(alpha, 4, axis=0))]
+    durations = [40, 120, 70, 200, 30, 50, 90][: len(order)]
+    frames = tuple(
+        replace(kinds[which], duration=duration)
+        for which, duration in zip(order, durations, strict=True)
+    )
+    carried = Metadata(xmp=b"<x:xmpmeta/>") if suffix == "webp" else Metadata()
+    picture = Picture(frames, "colour", 8, carried, plays=3)
+    path = tmp_path / f"out.{suffix}"
+    image_io.write(picture, path, image_io.WriteOptions(lossless=lossless))
+    with Image.open(path) as out:
+        assert getattr(out, "n_frames", 1) == len(order)
+        assert out.info["loop"] == (2 if suffix == "gif" else 3)
+        for index, frame in enumerate(frames):
+            out.seek(index)
+            shown = np.asarray(out.convert("RGBA")).astype(int)
+            assert out.info["duration"] == frame.duration
+            seen = np.asarray(frame.alpha) > 0
+            if suffix != "gif":  # Pillow does not clear to transparent what was opaque before
+                assert np.array_equal(shown[..., 3] > 0, seen)
+            off = np.abs(shown[..., :3] - frame.pixels)[seen].mean()
+            assert off < (1 if suffix == "png" or lossless else 8)
 
 
 def test_gif_disposal_is_flattened(fast: Upscaler, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pytest
 import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -14,6 +15,7 @@ from PIL import Image, ImageCms
 from realesrgan_vk import Upscaler, image_io
 from realesrgan_vk.image_io import icc
 from realesrgan_vk.image_io.color import WorkingCurve, cmyk_to_rgb, rgb_to_cmyk
+from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.request import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -33,7 +35,25 @@ def p3_profile() -> bytes:
 
 def gamma_profile(gamma: float) -> bytes:
     """A matrix profile with sRGB's primaries and a pure power curve."""
+    return matrix_profile(b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2))
+
+
+def parametric(kind: int, *values: float) -> bytes:
+    """A parametric curve (ICC.1:2022, section 10.18)."""
+    fixed = (round(65536 * value) for value in values)
+    return b"para" + bytes(4) + struct.pack(f">HH{len(values)}i", kind, 0, *fixed)
+
+
+def grey_profile(gamma: float) -> bytes:
+    """A grey profile with a pure power curve."""
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    made = bytearray(matrix_profile(curve))
+    made[16:20] = b"GRAY"
+    return bytes(made).replace(b"rTRC", b"kTRC")
+
+
+def matrix_profile(curve: bytes) -> bytes:
+    """A profile with sRGB's primaries and this curve."""
 
     def fixed(*xyz: float) -> bytes:
         return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in xyz))
@@ -112,6 +132,102 @@ def test_curves_invert_themselves_and_bad_profiles_are_left_alone() -> None:
     assert abs(working[0, 0, 0] / 65535 - (1.055 * (x**1.8) ** (1 / 2.4) - 0.055)) < 1e-3
     for profile in (None, b"", b"no profile", SRGB, p3_profile(), gamma_profile(1.8)[:160]):
         assert WorkingCurve.of(profile).curves == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(1, 2.2, 0.0, 0.5), (2, 2.2, 0.0, 0.5, 0.1), (1, -1.0, 1.0, 0.0), (1, 2.2, -1.0, 0.0), (3,)],
+)
+def test_curves_that_make_no_sense_are_not_used_and_said(
+    photo: Photo, fast: Upscaler, tmp_path: Path, values: tuple[float, ...]
+) -> None:
+    profile = matrix_profile(parametric(int(values[0]), *values[1:]))
+    assert WorkingCurve.of(profile).curves == ()
+    rgb = photo(WIDTH, HEIGHT)
+    Image.fromarray(rgb).save(tmp_path / "a.png", icc_profile=profile)
+    picture = image_io.read(tmp_path / "a.png")
+    assert picture.notes == ("the colour profile is damaged; its curves are not used",)
+    enhanced(fast, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as out:
+        assert np.array_equal(np.asarray(out), fast.upscale(rgb))
+
+
+def test_parametric_curves_are_used() -> None:
+    x = np.linspace(0, 1, icc.CURVE_POINTS)
+    for kind, values, expected in (
+        (0, (1.8,), x**1.8),
+        (1, (2.0, 1.25, -0.25), np.maximum(1.25 * x - 0.25, 0) ** 2),
+        (3, (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045), None),
+    ):
+        curves = icc.tone_curves(matrix_profile(parametric(kind, *values)))
+        assert curves is not None
+        if expected is not None:
+            assert np.abs(curves[0] - expected).max() < 1e-3
+    assert WorkingCurve.of(matrix_profile(parametric(kind, *values))).curves == (), "it is sRGB"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "deep.png"])
+@pytest.mark.parametrize("kind", ["RGB", "GRAY"])
+def test_a_grey_picture_keeps_its_profile_or_its_look(
+    photo: Photo, fast: Upscaler, tmp_path: Path, suffix: str, kind: str
+) -> None:
+    """Grey with an RGB profile is common; WebP has no grey, so grey is converted to sRGB there."""
+    profile = gamma_profile(1.0) if kind == "RGB" else grey_profile(1.0)
+    grey = np.full((16, 24), 55, np.uint8)
+    source, target = tmp_path / "a.png", tmp_path / f"b.{suffix}"
+    Image.fromarray(grey).save(source, icc_profile=profile)
+    picture = image_io.read(source)
+    if suffix == "deep.png":
+        deep = Frame(picture.frames[0].pixels.astype(np.uint16) * 257)
+        picture = replace(picture, frames=(deep,), bits=16)
+    done = fast.upscale_picture(picture, Request())
+    assert image_io.write(done, target, image_io.WriteOptions(lossless=True)) == ()
+    if suffix == "deep.png":
+        assert image_io.read(target).metadata.icc == profile
+    with Image.open(target) as out:
+        value = np.asarray(out.convert("L") if out.mode == "RGB" else out)[32, 32]
+        encoded = 255 * (1.055 * (55 / 255) ** (1 / 2.4) - 0.055)
+        if suffix == "webp" and kind == "GRAY":
+            assert "icc_profile" not in out.info
+            assert abs(int(value) - encoded) < 3
+        else:
+            assert out.info["icc_profile"] == profile
+            assert abs(int(value) / (257 if suffix == "deep.png" else 1) - 55) < 3
+    stripped = tmp_path / "c.png"
+    image_io.write(done, stripped, image_io.WriteOptions(strip=True))
+    shown = image_io.read(stripped)
+    assert shown.metadata.icc is None
+    assert (
+        abs(int(shown.frames[0].pixels[32, 32, 0]) / (257 if "deep" in suffix else 1) - encoded) < 3
+    )
+
+
+def test_a_profile_that_cannot_be_kept_is_said(photo: Photo) -> None:
+    picture = Picture((Frame(photo(WIDTH, HEIGHT)),), "colour", 8)
+    for profile, words in (
+        (grey_profile(1.0), "is of GRAY and"),
+        (b"no profile", "is damaged and"),
+    ):
+        wrong = replace(picture, metadata=Metadata(icc=profile))
+        data, notes = image_io.encode(wrong, image_io.formats.PNG)
+        expected = f"the colour profile {words} does not fit the RGB picture; it is dropped"
+        assert notes == (expected,)
+        assert b"iCCP" not in data
+
+
+def test_stripping_cmyk_drops_its_profile_and_keeps_its_colours(tmp_path: Path) -> None:
+    """The inks are then those of a reader without colour management."""
+    plain = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    profile = bytes(plain.icc_transform("cmyk", input_profile="srgb").get("icc-profile-data"))
+    soft = np.full((8, 8, 3), (150, 120, 110), np.uint8)
+    picture = Picture((Frame(soft),), "cmyk", 8, Metadata(icc=profile))
+    for suffix in ("tif", "jpg"):
+        path = tmp_path / f"a.{suffix}"
+        image_io.write(picture, path, image_io.WriteOptions(strip=True))
+        with Image.open(path) as image:
+            assert image.mode == "CMYK"
+            assert "icc_profile" not in image.info
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - soft).max() <= 4
 
 
 def test_stripping_a_profile_converts_to_srgb(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from picture_files import decode_png, difference, png, saved, upscaled
 from PIL import Image
 
 from realesrgan_vk import Upscaler, image_io
+from realesrgan_vk.picture import Frame, Picture
 from realesrgan_vk.request import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -124,6 +125,23 @@ def test_jpeg(rgb: NDArray[np.uint8], fast: Upscaler, tmp_path: Path, mode: str)
         sizes.append(path.stat().st_size)
     assert sizes[0] < sizes[2]
     assert (sizes[1] < sizes[2]) == (mode == "RGB")
+
+
+@pytest.mark.parametrize("quality", [90, 94, 95, 100])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_noise_fits_a_jpeg(mode: str, quality: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """The most detailed picture there is: no buffer is too small, and libjpeg says nothing."""
+    noise = np.random.default_rng(4).integers(0, 256, (600, 600, 3), dtype=np.uint8)
+    frame = Frame(noise[..., :1] if mode == "L" else noise)
+    picture = Picture((frame,), "cmyk" if mode == "CMYK" else "colour", 8)
+    options = image_io.WriteOptions(quality=quality)
+    data, _ = image_io.encode(picture, image_io.formats.JPEG, options)
+    with Image.open(BytesIO(data)) as image:
+        image.load()
+        assert (image.mode, image.size) == (mode, (600, 600))
+        if quality == 100 and mode != "CMYK":
+            assert difference(np.asarray(image), noise[..., 0] if mode == "L" else noise) < 0.02
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("adobe", [True, False])

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from realesrgan_vk.picture import Pixels
 
+_REACH = 2  # pixels; how far the upscaling mixes colours strongly
+_TRUSTED = 0.5  # of the largest alpha within reach: from there on a pixel keeps its own colour
+
 
 def is_constant(alpha: Pixels) -> bool:
     """Whether every pixel has the same alpha, so that upscaling it is only repeating it."""
@@ -12,34 +15,56 @@ def is_constant(alpha: Pixels) -> bool:
 
 
 def bleed(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """Replace the colour of fully transparent pixels by that of the visible ones around them.
+    """Let pixels that are hardly visible take the colour of clearly visible ones around them.
 
-    Editors leave black (or anything) under transparent pixels. A network or a filter mixes it
-    into the visible edge, which shows as a dark fringe. The fill comes from an image pyramid of
-    alpha-weighted means (pull), read back where nothing is visible (push): Gortler et al., "The
-    Lumigraph", 1996, section 3.4. Time and memory are linear in the pixels.
+    Editors leave black (or anything) under transparent pixels, and often under nearly transparent
+    ones, too. A network or a filter mixes it into the visible edge, which shows as a dark fringe.
+    How far a pixel's own colour is trusted is its alpha against the largest alpha near it: from
+    half of that on fully, so that soft edges keep their detail and an evenly faint picture is left
+    alone. The rest is filled from an image pyramid of means weighted by trust (pull), read back
+    where trust is lacking (push): Gortler et al., "The Lumigraph", 1996, section 3.4. Time and
+    memory are linear in the pixels.
 
     Args:
         pixels: Height x width x channels.
         alpha: Height x width, of the same type; 0 is transparent.
 
     Returns:
-        The same pixels where alpha is above 0. `pixels` itself is not changed.
+        The same pixels where trust is full. `pixels` itself is not changed.
     """
-    hidden = alpha == 0
-    if not hidden.any() or hidden.all():
+    if is_constant(alpha):
         return pixels
-    weight = (alpha.astype(np.float32) / np.float32(alpha.max()))[..., None]
-    filled = _push_pull(pixels.astype(np.float32), weight)
+    trust = _trust(alpha)
+    doubtful = trust < 1
+    if not doubtful.any():
+        return pixels
+    filled = _push_pull(pixels.astype(np.float32), trust[..., None])
     out: Pixels = pixels.copy()
-    fill = filled[hidden]
-    out[hidden] = fill if pixels.dtype == np.float32 else np.rint(fill)
+    fill = filled[doubtful]
+    out[doubtful] = fill if pixels.dtype == np.float32 else np.rint(fill)
     return out
 
 
+def _trust(alpha: Pixels) -> NDArray[np.float32]:
+    """0..1: alpha against `_TRUSTED` of the largest alpha within `_REACH` rows and columns."""
+    largest = _largest_near(_largest_near(alpha).T).T
+    needed = np.maximum(largest.astype(np.float32) * np.float32(_TRUSTED), np.float32(1e-6))
+    trust: NDArray[np.float32] = np.minimum(alpha.astype(np.float32) / needed, np.float32(1))
+    return trust
+
+
+def _largest_near(alpha: Pixels) -> Pixels:
+    """The maximum over `_REACH` rows above and below."""
+    padded = np.pad(alpha, ((_REACH, _REACH), (0, 0)), mode="edge")
+    largest: Pixels = alpha.copy()
+    for start in range(2 * _REACH + 1):
+        np.maximum(largest, padded[start : start + len(alpha)], out=largest)
+    return largest
+
+
 def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`colour` where `weight` is above 0, elsewhere the mean of what is near."""
-    if weight.min() > 0 or max(colour.shape[:2]) == 1:
+    """`colour` as far as its weight is 1, else the mean of what is near."""
+    if weight.min() >= 1 or max(colour.shape[:2]) == 1:
         return colour
     coarse_weight = _halve(weight)
     coarse = _halve(colour * weight) / np.maximum(coarse_weight, np.float32(1e-12))
@@ -47,7 +72,8 @@ def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     filled = _push_pull(coarse, np.minimum(coarse_weight, 1))
     height, width = colour.shape[:2]
     wide = filled.repeat(2, axis=0)[:height].repeat(2, axis=1)[:, :width]
-    return np.where(weight > 0, colour, wide)
+    mixed: NDArray[np.float32] = weight * colour + (1 - weight) * wide
+    return mixed
 
 
 def _halve(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,5 @@
 """Runs the network as often as a size needs, then resamples once to that size."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from realesrgan_vk import _core
 from realesrgan_vk.errors import OutOfMemoryError
+from realesrgan_vk.memory import installed_memory as _installed_memory
 from realesrgan_vk.picture import Pixels
 from realesrgan_vk.resample import Filter, Light, resize
 
@@ -134,11 +134,3 @@ def _check_memory(plan: Plan, pixels: Pixels, run_channels: int) -> None:
             f"{needed / 2**30:.1f} GiB, this machine has {installed / 2**30:.1f}; "
             "ask for a smaller size"
         )
-
-
-def _installed_memory() -> int | None:
-    """Bytes of memory this machine has; None where Python cannot tell (Windows)."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

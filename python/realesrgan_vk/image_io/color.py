@@ -49,21 +49,26 @@ class WorkingCurve:
 
     def encode(self, pixels: Pixels) -> Pixels:
         """sRGB-encoded values; 8-bit samples become 16-bit ones so that none are lost."""
-        if not self._fits(pixels):
+        curves = self._of_channels(pixels)
+        if not curves:
             return pixels
         x = np.linspace(0.0, 1.0, icc.CURVE_POINTS)
         wide = np.dtype(np.float32 if pixels.dtype == np.float32 else np.uint16)
-        return self._apply(pixels, [(x, curve) for curve in self.curves], wide)
+        return self._apply(pixels, [(x, curve) for curve in curves], wide)
 
     def decode(self, pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
         """The profile's encoded values again, in the type they had before `encode`."""
-        if not self._fits(pixels):
+        curves = self._of_channels(pixels)
+        if not curves:
             return pixels
         x = np.linspace(0.0, 1.0, icc.CURVE_POINTS)
-        return self._apply(pixels, [(curve, x) for curve in self.curves], dtype)
+        return self._apply(pixels, [(curve, x) for curve in curves], dtype)
 
-    def _fits(self, pixels: Pixels) -> bool:
-        return bool(self.curves) and pixels.shape[2] == len(self.curves)
+    def _of_channels(self, pixels: Pixels) -> tuple[NDArray[np.float64], ...]:
+        """A curve a channel; grey with an RGB profile takes green's, the others are like it."""
+        if pixels.shape[2] == 1 and len(self.curves) == 3:
+            return self.curves[1:2]
+        return self.curves if pixels.shape[2] == len(self.curves) else ()
 
     def _apply(
         self,
@@ -86,14 +91,14 @@ class WorkingCurve:
 
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
     """Grey or RGB pixels of a profile as sRGB, clipped to its gamut; for files without profile."""
-    if profile is None or icc.colour_space(profile) not in ("RGB", "GRAY"):
+    space = "" if profile is None else icc.colour_space(profile)
+    if profile is None or space not in ("RGB", "GRAY"):
         return pixels
-    space = "RGB" if pixels.shape[2] == 3 else "GRAY"
-    if icc.colour_space(profile) != space:
-        return pixels
-    if space == "GRAY":
+    if pixels.shape[2] == 1:
         curve = WorkingCurve.of(profile)
         return from_unit(to_unit(curve.encode(pixels)), pixels.dtype)
+    if space == "GRAY":
+        return pixels
     converted = vips.icc_transform(pixels, profile, None)
     return pixels if converted is None else converted
 

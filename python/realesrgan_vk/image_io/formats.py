@@ -61,6 +61,7 @@ HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False)
 FORMATS = (PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF, HEIC)
 SUFFIXES = frozenset(suffix for known in FORMATS for suffix in known.suffixes)
 
+_HEIF_HEADER = 1 << 16  # the boxes before the pixels end well before
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -79,7 +80,8 @@ def sniff(header: bytes) -> Format | None:
         (b"GIF89a", GIF),
         (b"II*\x00", TIFF),
         (b"MM\x00*", TIFF),
-        (b"II+\x00", TIFF),
+        (b"II+\x00", TIFF),  # BigTIFF
+        (b"MM\x00+", TIFF),
         (b"MM\x00+", TIFF),
         (b"BM", BMP),
     )
@@ -94,6 +96,16 @@ def sniff(header: bytes) -> Format | None:
         if header[8:12] in _HEIC_BRANDS:
             return HEIC
     return None
+
+
+def heif_bits(data: bytes) -> int:
+    """Bits a sample of an AVIF or HEIC file has: the most of its `pixi` properties; else 8."""
+    found, start = 8, data.find(b"pixi")
+    while 0 <= start < _HEIF_HEADER:
+        channels = data[start + 8] if start + 8 < len(data) else 0
+        found = max(found, *data[start + 9 : start + 9 + min(channels, 4)], 8)
+        start = data.find(b"pixi", start + 4)
+    return min(found, 16)
 
 
 def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:

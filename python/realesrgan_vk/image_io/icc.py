@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CURVE_POINTS = 4096
+# What reading damaged bytes as numbers raises.
+_DAMAGE = (struct.error, KeyError, ValueError, IndexError, ArithmeticError)
 
 
 def colour_space(profile: bytes) -> str:
@@ -21,18 +23,34 @@ def tone_curves(profile: bytes) -> list[NDArray[np.float64]] | None:
     Returns:
         None for a profile without tone curves (one that works by tables), or a damaged one.
     """
-    names = {"RGB": (b"rTRC", b"gTRC", b"bTRC"), "GRAY": (b"kTRC",)}.get(colour_space(profile))
-    if names is None:
-        return None
     try:
-        tags = _tags(profile)
-        if b"A2B0" in tags:
-            return None
-        curves = [_curve(tags[name]) for name in names]
-    except (struct.error, KeyError, ValueError, IndexError, OverflowError):
+        return _curves(profile)
+    except _DAMAGE:
         return None
-    valid = all(np.isfinite(curve).all() and curve[-1] > curve[0] for curve in curves)
-    return curves if valid else None
+
+
+def is_damaged(profile: bytes) -> bool:
+    """Whether these bytes are no profile, or one whose tone curves cannot be used."""
+    if not colour_space(profile):
+        return True
+    try:
+        _curves(profile)
+    except _DAMAGE:
+        return True
+    return False
+
+
+def _curves(profile: bytes) -> list[NDArray[np.float64]] | None:
+    names = {"RGB": (b"rTRC", b"gTRC", b"bTRC"), "GRAY": (b"kTRC",)}.get(colour_space(profile))
+    tags = _tags(profile)
+    if names is None or b"A2B0" in tags:
+        return None
+    with np.errstate(all="ignore"):  # what is not finite is refused below
+        curves = [_curve(tags[name]) for name in names]
+        valid = all(np.isfinite(curve).all() and curve[-1] > curve[0] for curve in curves)
+    if not valid:
+        raise ValueError("a tone curve that does not rise")
+    return curves
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
@@ -66,11 +84,13 @@ def _parametric(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:
     g, a, b, c, d, e, f = values + [0.0] * (7 - count)
     if kind == 0:
         return _power(x, g)
-    power = _power(np.maximum(a * x + b, 0), g)
+    base = a * x + b
+    power = _power(np.maximum(base, 0), g)
+    # The standard's x >= -b / a, for the positive a that it means; others give no rising curve.
     if kind == 1:
-        return np.where(x >= -b / a, power, np.zeros_like(x))
+        return np.where(base >= 0, power, np.zeros_like(x))
     if kind == 2:
-        return np.where(x >= -b / a, power + c, np.full_like(x, c))
+        return np.where(base >= 0, power + c, np.full_like(x, c))
     linear: NDArray[np.float64] = c * x + f
     return np.where(x >= d, power + e, linear)
 

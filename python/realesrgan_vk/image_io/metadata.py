@@ -1,10 +1,13 @@
 """ICC, EXIF, XMP and resolution: out of Pillow's images, and corrected for a new size."""
 
 import re
+import struct
 from dataclasses import replace
+from io import BytesIO
 
 from PIL import Image
 
+from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import exif
 from realesrgan_vk.picture import Metadata
 
@@ -38,8 +41,7 @@ def of_pil(image: Image.Image) -> Metadata:
 
 def of_tiff(data: bytes) -> tuple[Metadata, Image.Exif]:
     """What a TIFF file carries, and all its first directory's tags."""
-    tags = Image.Exif()
-    tags.load(data)
+    tags = _tiff_tags(data)
     kept = Image.Exif()
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:
@@ -54,6 +56,18 @@ def of_tiff(data: bytes) -> tuple[Metadata, Image.Exif]:
     block = kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
     metadata = Metadata(_bytes(tags.get(_ICC_TAG)), block, _bytes(tags.get(_XMP_TAG)), dpi)
     return metadata, tags
+
+
+def _tiff_tags(data: bytes) -> Image.Exif:
+    tags = Image.Exif()
+    tags.endian = "<" if data[:2] == b"II" else ">"
+    tags.bigtiff = data[2:4] == b"+\x00"
+    if data[:4] == b"MM\x00+":  # Pillow takes its third byte for a classic TIFF's
+        raise ImageError("BigTIFF can only be read in little-endian order; save it as such")
+    layout, position = ("Q", 8) if tags.bigtiff else ("I", 4)
+    (first,) = struct.unpack_from(tags.endian + layout, data, position)
+    tags.load_from_fp(BytesIO(data), first)
+    return tags
 
 
 def upright(metadata: Metadata) -> Metadata:

@@ -2,7 +2,18 @@
 
 import numpy as np
 
+from realesrgan_vk.image_io import exif
+from realesrgan_vk.image_io.limits import Header
 from realesrgan_vk.picture import Frame, Pixels
+
+
+def upright_header(
+    width: int, height: int, block: bytes | None, frames: int = 1, *, has_alpha: bool
+) -> Header:
+    """What to tell of a stored width and height, and the EXIF block that may turn it."""
+    if block is not None and exif.orientation(block) >= 5:
+        width, height = height, width
+    return Header(width, height, frames, has_alpha)
 
 
 def turned(frame: Frame, orientation: int) -> Frame:

@@ -144,21 +144,21 @@ def original_range(frame: Frame, value_range: tuple[float, float]) -> Pixels:
 
 
 def _stored_as(image: Image.Image) -> tuple[Mode, int]:
-    if image.mode == "1":
+    if image.mode == "1" and "transparency" not in image.info:
         return "bilevel", 1
     if image.mode == "P":
         return "palette", 8
     if image.mode == "CMYK":
         return "cmyk", 8
     bits = 32 if image.mode == "F" else 16 if image.mode in (*_DEEP, "I") else 8
-    grey = image.mode in ("L", "LA", "La", "F", "I", *_DEEP)
+    grey = image.mode in ("1", "L", "LA", "La", "F", "I", *_DEEP)
     return ("grey" if grey else "colour"), bits
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode == "PA" or (image.has_transparency_data and image.mode in ("P", "1", "RGB")):
+    if image.mode == "PA" or (image.has_transparency_data and image.mode in ("P", "RGB")):
         return image.convert("RGBA")
-    if image.mode == "L" and "transparency" in image.info:
+    if image.mode in ("1", "L") and "transparency" in image.info:
         return image.convert("LA")
     if image.mode in _DIRECT:
         return image if image.mode == _DIRECT[image.mode] else image.convert(_DIRECT[image.mode])
@@ -182,7 +182,7 @@ def _from_32_bit(image: Image.Image) -> Pixels:
 
 def _in_mode(frame: Frame, picture: Picture, mode: str) -> Image.Image:
     image: Image.Image | None = None
-    if mode == "1":
+    if mode == "1" and frame.alpha is None:
         image = Image.fromarray(bilevel(frame))
     elif mode in ("P", "PA"):
         image = palette_image(frame, picture.bits)
@@ -199,7 +199,7 @@ def _in_mode(frame: Frame, picture: Picture, mode: str) -> Image.Image:
         image = _through_lab(image_of(frame), "RGB", "LAB")
     if image is None:
         image = image_of(frame)
-        if frame.alpha is not None and mode in ("L", "RGB"):
+        if frame.alpha is not None and mode in ("1", "L", "RGB"):
             return image  # transparency that `info` held is now a channel
     return image if not mode or image.mode == mode else image.convert(mode)
 

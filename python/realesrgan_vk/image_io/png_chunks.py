@@ -2,11 +2,13 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from realesrgan_vk.picture import Metadata
 
 _HEADER_END = 8 + 25  # signature and IHDR
 _METRE = 0.0254
+_PIXELS = (b"IDAT", b"acTL", b"fcTL", b"fdAT")
 _REPLACED = (b"iCCP", b"eXIf", b"pHYs", b"sRGB", b"gAMA", b"cHRM")
 
 
@@ -25,19 +27,31 @@ def with_metadata(png: bytes, carried: Metadata) -> bytes:
     return png[:_HEADER_END] + added + _without_replaced(png)
 
 
+def without_pixels(png: bytes) -> bytes:
+    """The file's header and metadata, of which some may come after the pixels, and no pixels."""
+    kept = [content for kind, content in _chunks(png) if kind not in (*_PIXELS, b"IEND")]
+    return b"".join([png[:_HEADER_END], *kept, _chunk(b"IDAT", b""), _chunk(b"IEND", b"")])
+
+
+def is_animated(png: bytes) -> bool:
+    """Whether the file holds an animation."""
+    return any(kind == b"acTL" for kind, _ in _chunks(png))
+
+
 def _without_replaced(png: bytes) -> bytes:
     """All chunks after the header but those that `with_metadata` writes itself."""
-    parts: list[bytes] = []
+    return b"".join(content for kind, content in _chunks(png) if kind not in _REPLACED)
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each chunk after the header that is there as a whole: its kind, and all its bytes."""
     position = _HEADER_END
     while position + 12 <= len(png):
         (size,) = struct.unpack_from(">I", png, position)
-        kind = png[position + 4 : position + 8]
-        if kind == b"IDAT":
-            return b"".join([*parts, png[position:]])
-        if kind not in _REPLACED:
-            parts.append(png[position : position + 12 + size])
+        if position + 12 + size > len(png):
+            return
+        yield png[position + 4 : position + 8], png[position : position + 12 + size]
         position += 12 + size
-    return b"".join(parts)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

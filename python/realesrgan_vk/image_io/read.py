@@ -9,30 +9,48 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFile
 
 from realesrgan_vk.errors import ImageError, RealesrganError
-from realesrgan_vk.image_io import exif, metadata, orientation, pil, tiff, vips
+from realesrgan_vk.image_io import (
+    exif,
+    icc,
+    metadata,
+    orientation,
+    pil,
+    png_chunks,
+    repeats,
+    tiff,
+    vips,
+)
 from realesrgan_vk.image_io.formats import (
+    AVIF,
     FORMATS,
     GIF,
     HEIC,
     JPEG,
     PNG,
     TIFF,
+    WEBP,
     Format,
+    heif_bits,
     opener,
     sniff,
 )
+from realesrgan_vk.image_io.limits import DEFAULT_MAX_PIXELS, Accept, Header, Limit, whole_file
 from realesrgan_vk.picture import Frame, Mode, Picture
 
-DEFAULT_MAX_PIXELS = 1 << 26  # RGBA in 256 MiB; with a decoder's copies below 1 GiB
-_LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
+_MOST_FRAMES = 1 << 16  # counted
+_DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
 
 
-def read(path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Picture:
+def read(
+    path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, accept: Accept | None = None
+) -> Picture:
     """Decode a file; its format is told by its content.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC.
-        max_pixels: Refuse a picture (all frames of an animation together) of more; None: never.
+        max_pixels: Refuse a picture (all frames of an animation together) of more, and a file
+            that is larger than such a picture needs; None: never.
+        accept: Told the header before pixels are decoded; what it raises stops the reading.
 
     Returns:
         The picture, turned upright; its EXIF orientation is reset.
@@ -40,36 +58,32 @@ def read(path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Picture:
     Raises:
         ImageError: The file cannot be read, is no picture, is damaged, or is too large.
     """
-    if not path.is_file():
-        state = "is not a file" if path.exists() else "does not exist"
-        raise ImageError(f"picture {path} {state}")
-    try:
-        data = path.read_bytes()
-    except (OSError, MemoryError) as error:
-        raise ImageError(f"picture {path} cannot be read: {error}") from error
-    return decode(data, str(path), max_pixels=max_pixels)
+    name = str(path)
+    data = whole_file(path, max_pixels, lambda start: _format_of(start, name))
+    return decode(data, name, max_pixels=max_pixels, accept=accept)
 
 
 def decode(
-    data: bytes, name: str = "the picture", *, max_pixels: int | None = DEFAULT_MAX_PIXELS
+    data: bytes,
+    name: str = "the picture",
+    *,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    accept: Accept | None = None,
 ) -> Picture:
     """Decode a file's bytes; `name` is for messages. Otherwise as `read`."""
-    known = sniff(data[:64])
-    if known is None:
-        what = "is empty" if not data else "is not a picture of a known format"
-        names = ", ".join(each.name for each in FORMATS)
-        raise ImageError(f"{name} {what}; these can be read: {names}")
-    limit = _Limit(name, max_pixels)
+    known = _format_of(data, name)
+    limit = Limit(name, max_pixels)
+    accept = accept or (lambda _: None)
     try:
         if known is TIFF:
-            picture = tiff.read(data, limit.check)
+            picture = tiff.read(data, limit.check, accept)
         elif known is PNG and data[24:25] == b"\x10":
-            picture = _deep_png(data, limit)
+            picture = _deep_png(data, limit, accept)
         else:
-            picture = _with_pillow(data, known, limit)
+            picture = _with_pillow(data, known, limit, accept)
     except RealesrganError as error:
         message = str(error)
-        raise ImageError(message if name in message else f"{name}: {message}") from error
+        raise type(error)(message if name in message else f"{name}: {message}") from error
     except MemoryError as error:
         raise ImageError(f"{name} cannot be decoded: there is not enough memory") from error
     except Exception as error:
@@ -81,39 +95,41 @@ def decode(
     return _upright(picture)
 
 
-class _Limit:
-    """The decompression-bomb limit: sizes are checked before pixels are decoded."""
-
-    def __init__(self, name: str, max_pixels: int | None) -> None:
-        self._name = name
-        self._max_pixels = max_pixels
-
-    def check(self, width: int, height: int, frames: int = 1, sample_bytes: int = 1) -> None:
-        """A pixel of 16 bits a sample counts as two, one of floats as four: memory matters."""
-        if width < 1 or height < 1:
-            raise ImageError(f"{self._name} has no pixels ({width} x {height})")
-        pixels = max(width * height * sample_bytes, _LEAST_FRAME if frames > 1 else 1) * frames
-        if self._max_pixels is not None and pixels > self._max_pixels:
-            many = f" in {frames} frames" if frames > 1 else ""
-            deep = f" of {8 * sample_bytes} bits" if sample_bytes > 1 else ""
-            raise ImageError(
-                f"{self._name} claims {width} x {height} pixels{deep}{many}, more than the limit "
-                f"of {self._max_pixels}; if that is meant, raise it with --max-pixels (0: no "
-                "limit), in Python max_pixels="
-            )
+def _format_of(start: bytes, name: str) -> Format:
+    known = sniff(start[:64])
+    if known is None:
+        what = "is empty" if not start else "is not a picture of a known format"
+        names = ", ".join(each.name for each in FORMATS)
+        raise ImageError(f"{name} {what}; these can be read: {names}")
+    return known
 
 
-def _deep_png(data: bytes, limit: _Limit) -> Picture:
+def _deep_png(data: bytes, limit: Limit, accept: Accept) -> Picture:
     width, height = struct.unpack(">II", data[16:24])
     limit.check(width, height, sample_bytes=2)
-    with _open(data, PNG) as header:
+    with _open(png_chunks.without_pixels(data), PNG) as header:
         carried = metadata.of_pil(header)
+        accept(_header(header, 1))
     samples = vips.pixels_of(vips.open_png(data))
     bands = samples.shape[2]
     alpha = samples[..., -1] if bands in (2, 4) else None
     pixels = samples[..., : bands - (alpha is not None)]
     mode: Mode = "grey" if pixels.shape[2] == 1 else "colour"
-    return Picture((Frame(pixels, alpha),), mode, 16, carried)
+    notes = (_DEEP_ANIMATION,) if png_chunks.is_animated(data) else ()
+    return Picture((Frame(pixels, alpha),), mode, 16, carried, notes=notes)
+
+
+def _header(image: ImageFile.ImageFile, frames: int) -> Header:
+    # Later frames of an animation may be transparent even if the first is not.
+    alpha = frames > 1 or _transparent(image)
+    block = metadata.of_pil(image).exif
+    return orientation.upright_header(image.width, image.height, block, frames, has_alpha=alpha)
+
+
+def _frames(image: ImageFile.ImageFile, data: bytes, known: Format) -> int:
+    if known is GIF:  # Pillow would take long to count a great many
+        return repeats.count_gif_frames(data, _MOST_FRAMES)
+    return int(getattr(image, "n_frames", 1)) if known.animation else 1
 
 
 def _open(data: bytes, known: Format) -> ImageFile.ImageFile:
@@ -124,12 +140,14 @@ def _open(data: bytes, known: Format) -> ImageFile.ImageFile:
     return open_image(BytesIO(data))
 
 
-def _with_pillow(data: bytes, known: Format, limit: _Limit) -> Picture:
+def _with_pillow(data: bytes, known: Format, limit: Limit, accept: Accept) -> Picture:
     with _open(data, known) as image:
         deep = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;") else 1
         limit.check(image.width, image.height, sample_bytes=deep)
+        accept(_header(image, _frames(image, data, known)))
+        lossless = known is WEBP and repeats.is_lossless_webp(data)
         if known.animation and getattr(image, "is_animated", False):
-            return _animation(image, known, limit)
+            return replace(_animation(image, known, limit), lossless=lossless)
         image.load()
         if known is JPEG and image.mode == "CMYK" and "adobe" not in image.info:
             # Pillow takes all CMYK as Adobe's, which is stored inverted.
@@ -140,9 +158,9 @@ def _with_pillow(data: bytes, known: Format, limit: _Limit) -> Picture:
             picture = pil.from_pil(image)
     if known is PNG:
         picture = replace(picture, bits=_png_bits(data, picture))
-    if known.name == "WebP":
-        picture = replace(picture, lossless=b"VP8L" in data[:64])
-    return picture
+    bits = heif_bits(data) if known in (AVIF, HEIC) else 8
+    notes = (f"its {bits} bits a sample become 8",) if bits > 8 else ()
+    return replace(picture, lossless=lossless, notes=notes)
 
 
 def _png_bits(data: bytes, picture: Picture) -> int:
@@ -153,7 +171,7 @@ def _png_bits(data: bytes, picture: Picture) -> int:
     return depth if narrow and depth in (1, 2, 4) else picture.bits
 
 
-def _animation(image: ImageFile.ImageFile, known: Format, limit: _Limit) -> Picture:
+def _animation(image: ImageFile.ImageFile, known: Format, limit: Limit) -> Picture:
     first = 1 if getattr(image, "default_image", False) else 0  # APNG: not part of the animation
     frames: list[Frame] = []
     while True:
@@ -197,6 +215,8 @@ def _upright(picture: Picture) -> Picture:
     notes = picture.notes
     if picture.metadata.exif and carried.exif is None:
         notes = (*notes, "the EXIF data was damaged and is dropped")
+    if carried.icc and icc.is_damaged(carried.icc):
+        notes = (*notes, "the colour profile is damaged; its curves are not used")
     if turn == 1:
         return replace(picture, metadata=carried, notes=notes)
     frames = tuple(orientation.turned(frame, turn) for frame in picture.frames)

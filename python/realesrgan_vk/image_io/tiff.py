@@ -13,14 +13,19 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import color, metadata, pil, vips
+from realesrgan_vk.image_io import color, metadata, orientation, pil, vips
+from realesrgan_vk.image_io.limits import Accept, Header
 from realesrgan_vk.picture import Frame, Metadata, Mode, Picture, Pixels
 from realesrgan_vk.resample import from_unit, to_unit
 
-MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit
+MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit; beyond, BigTIFF is written
+_HEADER = b"II*\x00\x08\x00\x00\x00"
+_BIG_HEADER = b"II+\x00\x08\x00\x00\x00\x10" + bytes(7)
+_LONG, _LONG8 = 4, 16  # kinds of values
 _STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
 _EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 
 
@@ -31,23 +36,25 @@ class SizeCheck(Protocol):
         """Told the size in pixels, and the bytes of a sample."""
 
 
-def read(data: bytes, check: SizeCheck) -> Picture:
-    """Decode the first page; `check` is told its size before pixels are decoded.
+def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
+    """Decode the first page; `check` and `accept` are told of it before pixels are decoded.
 
     Raises:
         ImageError: A sample type or channel count that cannot be used.
         Exception: Whatever the decoder raises on damaged data.
     """
+    carried, tags = metadata.of_tiff(data)
+    bits = tags.get(_BITS, 1)
+    if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
+        raise ImageError(f"64 bit {_SAMPLES}")
     page = vips.open_tiff(data)
     check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
-    carried, tags = metadata.of_tiff(data)
+    accept(_header(page, carried))
     if page.interpretation in ("lab", "labs"):
         page = page.colourspace("srgb")
     samples = vips.pixels_of(page)
-    if samples.dtype == np.float64:
-        samples = samples.astype(np.float32)
     if samples.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ImageError(f"{samples.dtype} samples cannot be used, only 8 and 16 bit and float")
+        raise ImageError(f"{samples.dtype} {_SAMPLES}")
     pages = page.get("n-pages") if page.get_typeof("n-pages") else 1
     notes = (_PAGES_NOTE.format(pages),) if pages > 1 else ()
     mode, bits = _stored_as(samples, tags)
@@ -58,25 +65,27 @@ def read(data: bytes, check: SizeCheck) -> Picture:
 def encode(picture: Picture, carried: Metadata) -> bytes:
     """The first frame as a TIFF file: Deflate, with horizontal differencing for whole numbers.
 
-    Raises:
-        ImageError: More than a TIFF file can hold.
+    BigTIFF where TIFF's 32-bit offsets do not reach.
     """
     samples, tags = _layout(picture, carried)
-    if samples.nbytes > MAX_BYTES:
-        raise ImageError(
-            f"a TIFF file holds 4 GiB, this picture is {samples.nbytes / 2**30:.1f}; write PNG"
-        )
     strips, rows = _strips(samples, predict=tags[317] == 2)
-    directory = ImageFileDirectory_v2(b"II*\x00\x08\x00\x00\x00")
     sizes = [len(strip) for strip in strips]
+    big = sum(sizes) > MAX_BYTES
+    directory = ImageFileDirectory_v2(_BIG_HEADER if big else _HEADER)
     # Pillow adds the place where the directory ends to these.
     offsets = [int(start) for start in np.cumsum([0, *sizes[:-1]])]
     for tag, value in (tags | {273: offsets, 278: rows, 279: sizes}).items():
         directory[tag] = tuple(value) if isinstance(value, list) else value
+    directory.tagtype[273] = _LONG8 if big else _LONG
     _add_metadata(directory, carried)
     out = BytesIO()
     directory.save(out)
     return out.getvalue() + b"".join(strips)
+
+
+def _header(page: vips.Image, carried: Metadata) -> Header:
+    alpha = page.bands == 2 or page.bands > (4 if page.interpretation == "cmyk" else 3)
+    return orientation.upright_header(page.width, page.height, carried.exif, has_alpha=alpha)
 
 
 def _stored_as(samples: Pixels, tags: Image.Exif) -> tuple[Mode, int]:

@@ -18,6 +18,7 @@ from realesrgan_vk.picture import Frame, Pixels
 pyvips.cache_set_max(0)
 
 Error = pyvips.Error
+Image = pyvips.Image
 
 _INTERPRETATION = {
     (1, "uint8"): "b-w",

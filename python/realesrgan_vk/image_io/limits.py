@@ -1,0 +1,98 @@
+"""What is checked before pixels are decoded: the size a file claims, and the size it has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.memory import installed_memory
+
+DEFAULT_MAX_PIXELS = 1 << 26  # RGBA in 256 MiB; with a decoder's copies below 1 GiB
+_LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
+_PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
+_RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a picture before its pixels are decoded.
+
+    Attributes:
+        width: Upright, in pixels.
+        height: Upright, in pixels.
+        frames: 1, or more for an animation.
+        has_alpha: Whether it may have transparent pixels.
+    """
+
+    width: int
+    height: int
+    frames: int = 1
+    has_alpha: bool = False
+
+
+Accept = Callable[[Header], object]
+"""Told the header before pixels are decoded; what it raises stops the reading."""
+
+
+class Limit:
+    """The decompression-bomb limit: sizes are checked before pixels are decoded."""
+
+    def __init__(self, name: str, max_pixels: int | None) -> None:
+        self._name = name
+        self._max_pixels = max_pixels
+
+    def check(self, width: int, height: int, frames: int = 1, sample_bytes: int = 1) -> None:
+        """A pixel of 16 bits a sample counts as two, one of floats as four: memory matters."""
+        if width < 1 or height < 1:
+            raise ImageError(f"{self._name} has no pixels ({width} x {height})")
+        pixels = max(width * height * sample_bytes, _LEAST_FRAME if frames > 1 else 1) * frames
+        if self._max_pixels is not None and pixels > self._max_pixels:
+            many = f" in {frames} frames" if frames > 1 else ""
+            deep = f" of {8 * sample_bytes} bits" if sample_bytes > 1 else ""
+            counted = f" (they count as {pixels})" if pixels != width * height else ""
+            raise ImageError(
+                f"{self._name} claims {width} x {height} pixels{deep}{many}{counted}, more than "
+                f"the limit of {self._max_pixels}; {_RAISE_IT}"
+            )
+
+
+def whole_file(
+    path: Path, max_pixels: int | None, accept_start: Callable[[bytes], object]
+) -> bytes:
+    """A file's bytes, of no more than a picture within the limit can need.
+
+    Args:
+        path: Any path.
+        max_pixels: As for `Limit`.
+        accept_start: Told the first 64 bytes; what it raises stops the reading.
+
+    Raises:
+        ImageError: No such file, an unreadable one, or one that is too large.
+    """
+    try:
+        if not path.is_file():
+            state = "is not a file" if path.exists() else "does not exist"
+            raise ImageError(f"picture {path} {state}")
+        with path.open("rb") as file:
+            start = file.read(64)
+            accept_start(start)
+            _check_bytes(path, path.stat().st_size, max_pixels)
+            return start + file.read()
+    except OSError as error:
+        raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise ImageError(f"picture {path} cannot be read: there is not enough memory") from error
+
+
+def _check_bytes(path: Path, size: int, max_pixels: int | None) -> None:
+    if max_pixels is not None and size > _PIXEL_BYTES * max_pixels + _OTHER_BYTES:
+        raise ImageError(
+            f"picture {path} is a file of {size} bytes, more than any picture within the limit of "
+            f"{max_pixels} pixels needs; {_RAISE_IT}"
+        )
+    installed = installed_memory()
+    if installed is not None and size > installed:
+        raise ImageError(
+            f"picture {path} is a file of {size / 2**30:.1f} GiB, this machine has "
+            f"{installed / 2**30:.1f} GiB of memory"
+        )
