@@ -14,10 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk import Upscaler
-from realesrgan_vk.batch import Batch, BatchOptions, Event
-from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
+from realesrgan_vk.jobs import Naming, find_sources, plan_jobs
 
 Photo = Callable[..., NDArray[np.uint8]]
 COMMAND = [sys.executable, "-m", "realesrgan_vk"]
@@ -171,47 +168,6 @@ def test_devices_and_models_are_listed() -> None:
     assert "realesr-animevideov3" in run("models").stdout
     assert isinstance(json.loads(run("devices", "--json").stdout), list)
     assert run("devices").stdout.splitlines()[-1].startswith("cpu")
-
-
-def test_a_free_upscaler_takes_the_next_picture(
-    photo: Photo, fast: Upscaler, tmp_path: Path
-) -> None:
-    """Of a slow and a fast device the fast one does more; all pictures are done once."""
-    done: list[str] = []
-
-    class Slow(Upscaler):
-        def __init__(self, name: str, seconds: float) -> None:
-            self._core = fast._core
-            self.model, self.name, self.seconds = fast.model, name, seconds
-
-        def upscale_picture(self, *arguments: object) -> object:  # type: ignore[override]
-            done.append(self.name)
-            time.sleep(self.seconds)
-            return super().upscale_picture(*arguments)  # type: ignore[arg-type]
-
-    Image.fromarray(photo(8, 8)).save(tmp_path / "a.png")
-    jobs = [Job(tmp_path / "a.png", tmp_path / "out" / f"{i}.png", PNG) for i in range(20)]
-    events: list[Event] = []
-    batch = Batch([Slow("slow", 0.3), Slow("quick", 0.02)], BatchOptions(), events.append)
-    summary = batch.run(jobs)
-    assert (summary.done, summary.failed) == (20, 0)
-    assert len(list((tmp_path / "out").iterdir())) == 20
-    assert done.count("quick") > 2 * done.count("slow") > 0
-    ends = [event.job.target for event in events if event.kind == "done"]
-    assert sorted(ends) == sorted(job.target for job in jobs)
-
-
-def test_a_report_that_raises_stops_the_batch(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:
-    Image.fromarray(photo(8, 8)).save(tmp_path / "a.png")
-    jobs = [Job(tmp_path / "a.png", tmp_path / f"{i}.png", PNG) for i in range(20)]
-
-    def report(event: Event) -> None:
-        if event.kind == "done":
-            raise BrokenPipeError("nobody listens")
-
-    with pytest.raises(BrokenPipeError, match="nobody listens"):
-        Batch([fast], BatchOptions(), report).run(jobs)
-    assert len(list(tmp_path.iterdir())) < 21
 
 
 def test_results_never_share_a_name(tmp_path: Path) -> None:

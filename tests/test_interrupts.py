@@ -1,21 +1,28 @@
 """A run that is killed or interrupted leaves whole files only, and the next one finishes."""
 
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from drop_in import SCRIPTS
 from numpy.typing import NDArray
 from PIL import Image
+
+from realesrgan_vk.image_io.atomic import remove_leftovers, write_whole
 
 Photo = Callable[..., NDArray[np.uint8]]
 COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 FAST = ["-m", "realesr-animevideov3", "-d", "cpu"]
+PICTURES = 60
 
 
 def whole(path: Path) -> tuple[int, int]:
@@ -25,44 +32,126 @@ def whole(path: Path) -> tuple[int, int]:
         return image.width, image.height
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.2, 0.5])
+def commands(source: Path, out: Path) -> dict[str, list[str]]:
+    """The two programs that write a folder, told to leave what is there."""
+    drop_in = [str(SCRIPTS / "realesrgan-ncnn-vulkan"), "-i", str(source), "-o", str(out)]
+    return {
+        "realesrgan-vk": [*COMMAND, "upscale", str(source), "-o", str(out), *FAST],
+        "realesrgan-ncnn-vulkan": [*drop_in, "-g", "-1"],
+    }
+
+
+@pytest.fixture
+def source(photo: Photo, tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(PICTURES):
+        Image.fromarray(photo(40, 40 + index % 7)).save(folder / f"{index:03}.png")
+    return folder
+
+
+@pytest.mark.parametrize("program", ["realesrgan-vk", "realesrgan-ncnn-vulkan"])
 def test_a_killed_run_leaves_whole_files_and_the_next_finishes(
-    photo: Photo, tmp_path: Path, delay: float
+    source: Path, tmp_path: Path, program: str
 ) -> None:
-    source, out = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    for index in range(60):
-        Image.fromarray(photo(40, 40 + index % 7)).save(source / f"{index:03}.png")
-    arguments = [*COMMAND, "upscale", str(source), "-o", str(out), "--skip-existing", *FAST]
-    killed = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (out.is_dir() and any(out.iterdir())):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    time.sleep(delay)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    left = list(out.iterdir())
-    assert left
-    for path in left:
-        assert path.suffix == ".png", "nothing but results"
-        assert whole(path)[0] == 160
-    stamps = {path: path.stat().st_mtime_ns for path in left}
-    subprocess.run([*arguments, "--quiet"], check=True, timeout=120)
-    assert len(list(out.iterdir())) == 60
+    """Killed again and again at moments drawn by chance, some before the first result."""
+    out = tmp_path / "out"
+    arguments = [*commands(source, out)[program], "--skip-existing"]
+    moments = random.Random()
+    seed = moments.randrange(2**32)
+    moments.seed(seed)
+    stamps: dict[Path, int] = {}
+    for turn in range(5):
+        before = len(stamps)
+        killed = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while turn and sum(1 for _ in out.glob("*")) <= before and killed.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        # The first dies while it starts, reads and upscales, the others after a result.
+        time.sleep(moments.uniform(0, 1.5 if turn == 0 else 0.15))
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        for path in out.glob("*"):
+            assert path.suffix == ".png", f"nothing but results (seed {seed})"
+            assert whole(path)[0] == 160, f"seed {seed}"
+            stamp = path.stat().st_mtime_ns
+            assert stamps.setdefault(path, stamp) == stamp, f"left alone (seed {seed})"
+    assert stamps
+    subprocess.run(arguments, check=True, timeout=120, stderr=subprocess.DEVNULL)
+    assert len(list(out.iterdir())) == PICTURES
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
-def test_ctrl_c_finishes_nothing_half(photo: Photo, tmp_path: Path) -> None:
-    source, out = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    for index in range(60):
-        Image.fromarray(photo(60, 60)).save(source / f"{index:03}.png")
-    process = subprocess.Popen(
-        [*COMMAND, "upscale", str(source), "-o", str(out), *FAST],
-        stderr=subprocess.PIPE,
-        text=True,
+def test_what_a_killed_run_left_is_ignored_and_removed(source: Path, tmp_path: Path) -> None:
+    """Where files must have a name while they are written, as on some network folders."""
+    out = tmp_path / "out"
+    out.mkdir()
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "del os.O_TMPFILE\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from realesrgan_vk.image_io.atomic import write_whole\n"
+        "write_whole(Path(sys.argv[1]), b'half a picture')"
     )
+    target = out / "000.png"
+    killed = subprocess.run([sys.executable, "-c", program, str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = out.iterdir()
+    assert re.fullmatch(r"\.realesrgan-vk-\w*-\d+-[0-9a-f]{8}\.part", left.name)
+    running = left.with_name(re.sub(r"-\d+-(?=[0-9a-f]{8}\.part)", f"-{os.getpid()}-", left.name))
+    running.write_bytes(b"of a run that goes on")
+    (out / "mine.part").write_bytes(b"a user's own")
+    run = commands(source, out)["realesrgan-vk"]
+    subprocess.run([*run, "--skip-existing", "--quiet"], check=True, timeout=120)
+    names = {path.name for path in out.iterdir() if path.suffix != ".png"}
+    assert names == {running.name, "mine.part"}
+    assert whole(target) == (160, 160)
+    assert len(list(out.glob("*.png"))) == PICTURES
+    remove_leftovers([tmp_path / "not there"])
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_file_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nameless: bool
+) -> None:
+    if nameless:
+        try:
+            os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
+        except OSError as error:
+            pytest.skip(f"{tmp_path} is on a file system without nameless files: {error}")
+    else:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "a.png"
+    linked: list[object] = []
+    link = os.link
+
+    def counted(source: str, target: Path, **options: Any) -> None:  # noqa: ANN401 - os.link's
+        link(source, target, **options)
+        linked.append(target)
+
+    monkeypatch.setattr(os, "link", counted)
+    for content in (b"new", b"newer"):
+        write_whole(path, content)
+        assert bool(linked) == nameless
+        assert path.read_bytes() == content
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask, "as any program's new files"
+
+    def fails(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"newest")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.png", b"newer")]
+
+
+@pytest.mark.parametrize("program", ["realesrgan-vk", "realesrgan-ncnn-vulkan"])
+def test_ctrl_c_finishes_nothing_half(source: Path, tmp_path: Path, program: str) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(commands(source, out)[program], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (out.is_dir() and any(out.iterdir())):
         assert time.monotonic() < deadline
@@ -70,7 +159,8 @@ def test_ctrl_c_finishes_nothing_half(photo: Photo, tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert errors.endswith("interrupted; whole files only were written\n")
+    if program == "realesrgan-vk":
+        assert errors.endswith("interrupted; whole files only were written\n")
     assert "Traceback" not in errors
-    assert 0 < len(list(out.iterdir())) < 60
-    assert all(whole(path) == (240, 240) for path in out.iterdir())
+    assert 0 < len(list(out.iterdir())) < PICTURES
+    assert all(whole(path)[0] == 160 for path in out.iterdir())

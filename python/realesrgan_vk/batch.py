@@ -1,6 +1,5 @@
 """Many pictures: decoding, upscaling and encoding overlap in threads with bounded queues."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from realesrgan_vk import image_io
-from realesrgan_vk.errors import Cancelled, RealesrganError
+from realesrgan_vk.errors import Cancelled, DeviceError, RealesrganError
+from realesrgan_vk.image_io.atomic import remove_leftovers
+from realesrgan_vk.image_io.limits import check_frames
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.jobs import Job
+from realesrgan_vk.lanes import Lane
 from realesrgan_vk.picture import Picture
 from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
@@ -25,17 +27,18 @@ class Event:
 
     Attributes:
         kind: "progress" comes many times, one of "done", "failed" and "skipped" ends the job.
+            "retired": a device gets no more pictures, another one takes over the job.
         job: Which one.
         share: Finished share of the upscaling, 0..1.
         stage: Where a job failed.
-        error: Why a job failed, in words.
+        error: Why a job failed, or a device was retired, in words.
         notes: What could not be kept, in words.
         width: Of the result, in pixels.
         height: Of the result, in pixels.
         seconds: From the start of decoding to the end of writing.
     """
 
-    kind: Literal["progress", "done", "failed", "skipped"]
+    kind: Literal["progress", "done", "failed", "skipped", "retired"]
     job: Job
     share: float = 0.0
     stage: Stage | None = None
@@ -90,7 +93,7 @@ class Batch:
 
     Each of `upscalers` works in a thread of its own and takes the next decoded picture when it is
     free, so a fast device does more of them. Naming one upscaler several times gives it several
-    threads.
+    threads. One whose device fails gets no more pictures, as long as there is another one.
     """
 
     def __init__(
@@ -107,8 +110,9 @@ class Batch:
         self._stop = threading.Event()
         self._summary = Summary()
         self._broken: BaseException | None = None
-        self._decoded: queue.Queue[_Item | None] = queue.Queue(max(2, len(upscalers)))
-        self._upscaled: queue.Queue[_Item | None] = queue.Queue(max(2, options.save_threads))
+        self._retired: set[int] = set()
+        self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
+        self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
 
     def run(self, jobs: Sequence[Job]) -> Summary:
         """Do all jobs; one that fails is reported and the others go on.
@@ -117,18 +121,19 @@ class Batch:
             KeyboardInterrupt: Interrupted; what was being made is left out, nothing is half.
             Exception: What `report` raised.
         """
+        remove_leftovers({job.target.parent for job in jobs})
         pending = iter(jobs)
         loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
         workers = self._start(len(self._upscalers), self._work)
         savers = self._start(self._options.save_threads, lambda _: self._save())
         try:
             self._join(loaders)
-            self._end(self._decoded, len(workers))
+            self._decoded.close()
             self._join(workers)
-            self._end(self._upscaled, len(savers))
+            self._upscaled.close()
             self._join(savers)
         except BaseException:
-            self._stop.set()
+            self._halt()
             for thread in (*loaders, *workers, *savers):
                 thread.join()
             raise
@@ -142,7 +147,7 @@ class Batch:
                 body(index)
             except BaseException as error:  # a fault of `report`: stop everything and pass it on
                 self._broken = self._broken or error
-                self._stop.set()
+                self._halt()
 
         threads = [
             threading.Thread(target=guarded, args=(index,), daemon=True) for index in range(count)
@@ -156,27 +161,10 @@ class Batch:
             while thread.is_alive():  # a plain join() could not be interrupted on Windows
                 thread.join(_POLL)
 
-    def _end(self, items: "queue.Queue[_Item | None]", count: int) -> None:
-        for _ in range(count):
-            self._put(items, None)
-
-    def _put(self, items: "queue.Queue[_Item | None]", item: _Item | None) -> None:
-        while not self._stop.is_set():
-            try:
-                items.put(item, timeout=_POLL)
-            except queue.Full:
-                continue
-            return
-
-    def _take(self, items: "queue.Queue[_Item | None]") -> Iterator[_Item]:
-        while not self._stop.is_set():
-            try:
-                item = items.get(timeout=_POLL)
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            yield item
+    def _halt(self) -> None:
+        self._stop.set()
+        self._decoded.stop()
+        self._upscaled.stop()
 
     def _load(self, pending: Iterator[Job]) -> None:
         while not self._stop.is_set():
@@ -185,73 +173,96 @@ class Batch:
             if job is None:
                 return
             started = time.perf_counter()
-            if self._options.skip_existing and job.target.exists():
-                self._finish(Event("skipped", job))
-                continue
             try:
-                item = self._decode(job, started)
+                item = None if self._is_there(job) else self._decode(job, started)
             except Exception as error:
                 self._fail(job, "decode", error)
                 continue
-            if self._options.skip_existing and item.job.target.exists():
-                self._finish(Event("skipped", item.job))
-                continue
-            self._put(self._decoded, item)
+            if item is None or self._is_there(item.job):
+                self._finish(Event("skipped", job if item is None else item.job))
+            else:
+                self._decoded.put(item)
+
+    def _is_there(self, job: Job) -> bool:
+        return self._options.skip_existing and job.target.exists()
 
     def _decode(self, job: Job, started: float) -> _Item:
-        picture = image_io.read(job.source, max_pixels=self._options.max_pixels)
-        if self._options.retarget is not None:
-            job = self._options.retarget(job, picture)
-        scale = self._upscalers[0].scale
-        size = self._options.request.size.of(picture.width, picture.height, scale)
-        image_io.check_size(job.known, *size)
+        retarget = self._options.retarget
+
+        def accept(header: image_io.Header) -> None:
+            # A job that may yet change its format is only checked afterwards.
+            self._check(job, header, format_is_sure=retarget is None or not header.has_alpha)
+
+        picture = image_io.read(job.source, max_pixels=self._options.max_pixels, accept=accept)
+        if retarget is not None:
+            job = retarget(job, picture)
+        size = (picture.width, picture.height, len(picture.frames))
+        self._check(job, image_io.Header(*size), format_is_sure=True)
         return _Item(job, picture, started)
+
+    def _check(self, job: Job, header: image_io.Header, *, format_is_sure: bool) -> None:
+        """Refuse what its format or the memory cannot hold, before any work."""
+        scale = self._upscalers[0].scale
+        width, height = self._options.request.size.of(header.width, header.height, scale)
+        if format_is_sure:
+            image_io.check_size(job.known, width, height)
+        check_frames(header.frames, width, height)
 
     def _work(self, index: int) -> None:
         upscaler = self._upscalers[index]
-        for item in self._take(self._decoded):
-            job = item.job
-
-            def progress(share: float, job: Job = job) -> None:
-                if self._stop.is_set():
-                    raise Cancelled("the batch was stopped")
-                self._tell(Event("progress", job, share=share))
-
+        for item in self._decoded:
+            if id(upscaler) in self._retired:  # by another thread of the same device
+                self._decoded.give_back(item)
+                return
             try:
-                progress(0.0)
-                done = upscaler.upscale_picture(item.picture, self._options.request, progress)
+                done = self._upscale(upscaler, item)
             except Cancelled:
                 return
+            except DeviceError as error:
+                if self._retire(upscaler, item.job, error):
+                    self._decoded.give_back(item)
+                    return
+                self._fail(item.job, "upscale", error)
             except Exception as error:
-                self._fail(job, "upscale", error)
-                continue
-            self._put(self._upscaled, replace(item, picture=done))
+                self._fail(item.job, "upscale", error)
+            else:
+                self._upscaled.put(replace(item, picture=done))
+            self._decoded.done()
+
+    def _upscale(self, upscaler: Upscaler, item: _Item) -> Picture:
+        def progress(share: float) -> None:
+            if self._stop.is_set():
+                raise Cancelled("the batch was stopped")
+            self._tell(Event("progress", item.job, share=share))
+
+        progress(0.0)
+        return upscaler.upscale_picture(item.picture, self._options.request, progress)
+
+    def _retire(self, upscaler: Upscaler, job: Job, error: DeviceError) -> bool:
+        """Give a device no more pictures; False where no other is left."""
+        with self._lock:
+            others = {id(other) for other in self._upscalers} - self._retired - {id(upscaler)}
+            new = bool(others) and id(upscaler) not in self._retired
+            if others:
+                self._retired.add(id(upscaler))
+        if new:
+            self._tell(Event("retired", job, error=_in_words(error)))
+        return bool(others)
 
     def _save(self) -> None:
-        for item in self._take(self._upscaled):
+        for item in self._upscaled:
             job, picture = item.job, item.picture
             try:
                 job.target.parent.mkdir(parents=True, exist_ok=True)
                 notes = image_io.write(picture, job.target, self._options.write, known=job.known)
             except Exception as error:
                 self._fail(job, "encode", error)
-                continue
-            self._finish(
-                Event(
-                    "done",
-                    job,
-                    share=1.0,
-                    notes=(*picture.notes, *notes),
-                    width=picture.width,
-                    height=picture.height,
-                    seconds=time.perf_counter() - item.started,
-                )
-            )
+            else:
+                self._finish(_done(item, notes))
+            self._upscaled.done()
 
     def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
-        known = isinstance(error, (RealesrganError, OSError))
-        words = str(error) if known else f"{type(error).__name__}: {error}"
-        self._finish(Event("failed", job, stage=stage, error=" ".join(words.split())))
+        self._finish(Event("failed", job, stage=stage, error=_in_words(error)))
 
     def _finish(self, event: Event) -> None:
         with self._lock:
@@ -263,3 +274,22 @@ class Batch:
     def _tell(self, event: Event) -> None:
         with self._lock:
             self._report(event)
+
+
+def _done(item: _Item, notes: tuple[str, ...]) -> Event:
+    return Event(
+        "done",
+        item.job,
+        share=1.0,
+        notes=(*item.picture.notes, *notes),
+        width=item.picture.width,
+        height=item.picture.height,
+        seconds=time.perf_counter() - item.started,
+    )
+
+
+def _in_words(error: Exception) -> str:
+    """In one line."""
+    known = isinstance(error, (RealesrganError, OSError))
+    words = str(error) if known else f"{type(error).__name__}: {error}"
+    return " ".join(words.split())

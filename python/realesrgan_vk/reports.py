@@ -34,6 +34,8 @@ class Report:
             source = str(event.job.source)
             named = event.error if source in event.error else f"{source}: {event.error}"
             self.line(f"failed: {named}")
+        if event.kind == "retired":
+            self.note(f"a device gets no more pictures, the others go on: {event.error}")
 
     def end(self, summary: Summary, seconds: float) -> None:
         """All is over."""
@@ -102,7 +104,7 @@ class BarReport(Report):
         """Move the bar; print failures and notes above it."""
         super().event(event)
         source = str(event.job.source)
-        if event.kind == "progress":
+        if event.kind in ("progress", "retired"):
             self._shares[source] = event.share
         else:
             self._shares.pop(source, None)
@@ -160,7 +162,9 @@ class JsonReport(Report):
                 self._print(event="progress", source=source, share=round(event.share, 4))
             return
         self._told.pop(source, None)
-        if event.kind == "failed":
+        if event.kind == "retired":
+            self._print(event="retired", source=source, error=event.error)
+        elif event.kind == "failed":
             self._print(event="failed", source=source, stage=event.stage, error=event.error)
         elif event.kind == "skipped":
             self._print(event="skipped", source=source, target=str(job.target))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from realesrgan_vk.errors import ImageError
+from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.memory import installed_memory
 
 DEFAULT_MAX_PIXELS = 1 << 26  # RGBA in 256 MiB; with a decoder's copies below 1 GiB
@@ -54,6 +54,20 @@ class Limit:
                 f"{self._name} claims {width} x {height} pixels{deep}{many}{counted}, more than "
                 f"the limit of {self._max_pixels}; {_RAISE_IT}"
             )
+
+
+def check_frames(frames: int, width: int, height: int) -> None:
+    """Refuse an animation whose frames do not fit the memory together.
+
+    Raises:
+        OutOfMemoryError: They do not.
+    """
+    needed, installed = frames * width * height * 3, installed_memory()
+    if frames > 1 and installed is not None and needed > installed:
+        raise OutOfMemoryError(
+            f"{frames} frames of {width} x {height} pixels need at least {needed / 2**30:.1f} GiB, "
+            f"this machine has {installed / 2**30:.1f}; ask for a smaller size"
+        )
 
 
 def whole_file(

@@ -1,0 +1,73 @@
+"""A bounded queue between the threads of two stages, from which work can be given back."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Lane(Generic[Item]):
+    """Items on their way from one stage to the next.
+
+    What was taken counts as on its way until `done` or `give_back`, so that a thread which finds
+    the lane empty waits as long as another may still give its item back.
+    """
+
+    def __init__(self, size: int) -> None:
+        """`size`: items that wait at most, apart from those given back."""
+        self._size = size
+        self._items: deque[Item] = deque()
+        self._taken = 0
+        self._closed = False
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> None:
+        """Add an item; waits while the lane is full. After `stop` it is dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or len(self._items) < self._size)
+            if not self._stopped:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Take items until the lane is closed and nothing can come any more, or is stopped."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._can_go_on)
+                if self._stopped or not self._items:
+                    return
+                item = self._items.popleft()
+                self._taken += 1
+                self._changed.notify_all()
+            yield item
+
+    def done(self) -> None:
+        """An item that was taken is dealt with."""
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify_all()
+
+    def give_back(self, item: Item) -> None:
+        """Let another thread take what this one has taken; never waits."""
+        with self._changed:
+            self._taken -= 1
+            self._items.appendleft(item)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """No more items will be put."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let all threads leave at once."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _can_go_on(self) -> bool:
+        return self._stopped or bool(self._items) or (self._closed and not self._taken)

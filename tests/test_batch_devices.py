@@ -1,0 +1,161 @@
+"""Which device gets which picture, with devices that are slow, that fail, and that are lost."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from realesrgan_vk import Upscaler
+from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.errors import DeviceError
+from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
+from realesrgan_vk.jobs import Job
+from realesrgan_vk.lanes import Lane
+from realesrgan_vk.request import Request
+from realesrgan_vk.sizes import TargetSize
+
+Photo = Callable[..., NDArray[np.uint8]]
+PICTURES = 12
+
+
+class Fake(Upscaler):
+    """A device that may be slow, and fails from some picture on."""
+
+    def __init__(self, real: Upscaler, *, seconds: float = 0, works: int = 10**9) -> None:
+        self._core = real._core
+        self.model, self.seconds, self.works = real.model, seconds, works
+        self.taken: list[int] = []
+        self._count = threading.Lock()
+
+    def upscale_picture(self, *arguments: object) -> object:  # type: ignore[override]
+        with self._count:
+            self.taken.append(len(self.taken))
+            fails = len(self.taken) > self.works
+        time.sleep(self.seconds)
+        if fails:
+            raise DeviceError("the device is lost")
+        return super().upscale_picture(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def jobs(photo: Photo, tmp_path: Path) -> list[Job]:
+    Image.fromarray(photo(8, 8)).save(tmp_path / "a.png")
+    return [Job(tmp_path / "a.png", tmp_path / "out" / f"{i}.png", PNG) for i in range(PICTURES)]
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.kind for event in events if event.kind != "progress"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("works", [0, 2])
+def test_a_device_that_fails_gets_no_more_pictures(
+    fast: Upscaler, jobs: list[Job], works: int, threads: int
+) -> None:
+    """Its picture goes to a healthy one, also when that has finished all others by then."""
+    slow, quick = Fake(fast, works=works, seconds=0.3), Fake(fast, seconds=0.05)
+    broken, healthy = (slow, Fake(fast)) if works == 0 else (Fake(fast, works=works), quick)
+    events: list[Event] = []
+    summary = Batch([broken] * threads + [healthy], BatchOptions(), events.append).run(jobs)
+    assert (summary.done, summary.failed) == (PICTURES, 0)
+    assert works < len(broken.taken) <= works + threads
+    assert kinds(events).count("retired") == 1
+    assert next(e.error for e in events if e.kind == "retired") == "the device is lost"
+    assert "failed" not in kinds(events)
+    assert len(list(jobs[0].target.parent.iterdir())) == PICTURES
+
+
+def test_the_last_device_is_never_given_up(fast: Upscaler, jobs: list[Job]) -> None:
+    """Perhaps it was the picture; each is reported, and the run ends."""
+    devices = [Fake(fast, works=0), Fake(fast, works=3)]
+    events: list[Event] = []
+    summary = Batch(devices, BatchOptions(), events.append).run(jobs)
+    assert summary.done + summary.failed == PICTURES
+    assert summary.done <= 3
+    assert kinds(events).count("retired") == 1
+    failed = [event for event in events if event.kind == "failed"]
+    assert {(event.stage, event.error) for event in failed} == {("upscale", "the device is lost")}
+    alone = Batch([Fake(fast, works=0)], BatchOptions(), events.append).run(jobs)
+    assert (alone.done, alone.failed) == (0, PICTURES)
+
+
+@pytest.mark.parametrize("known", [JPEG, GIF])
+def test_too_large_a_result_is_refused_before_pixels_are_decoded(
+    fast: Upscaler, jobs: list[Job], tmp_path: Path, known: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "a JPEG file holds at most 65500 pixels a side"
+    if known is GIF:
+        frames = [Image.new("L", (8, 8), shade) for shade in (0, 99, 200)]
+        frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+        monkeypatch.setattr("realesrgan_vk.image_io.limits.installed_memory", lambda: 10**9)
+        words = "3 frames of 65000 x 65000 pixels need at least 35.4 GiB, this machine has 0.9"
+    suffix, width = ("gif", 65_000) if known is GIF else ("png", 70_000)
+    job = Job(tmp_path / f"a.{suffix}", tmp_path / "b", GIF if known is GIF else JPEG)
+
+    def decodes(*_: object) -> None:
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decodes)
+    events: list[Event] = []
+    options = BatchOptions(Request(TargetSize(width=width)))
+    assert Batch([fast], options, events.append).run([job]).failed == 1
+    assert kinds(events) == ["failed"]
+    assert words in events[-1].error
+    assert events[-1].stage == "decode"
+
+
+def test_a_lane_waits_for_what_may_come_back() -> None:
+    lane: Lane[int] = Lane(2)
+    lane.put(1)
+    lane.close()
+    first = next(iter(lane))
+    taken: list[int] = []
+
+    def take() -> None:
+        for item in lane:
+            taken.append(item)
+            lane.done()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    time.sleep(0.05)
+    assert thread.is_alive(), "the item may come back"
+    lane.give_back(first)
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert taken == [1]
+
+
+def test_a_free_upscaler_takes_the_next_picture(
+    photo: Photo, fast: Upscaler, tmp_path: Path
+) -> None:
+    """Of a slow and a fast device the fast one does more; all pictures are done once."""
+    slow, quick = Fake(fast, seconds=0.3), Fake(fast, seconds=0.02)
+    Image.fromarray(photo(8, 8)).save(tmp_path / "a.png")
+    jobs = [Job(tmp_path / "a.png", tmp_path / "out" / f"{i}.png", PNG) for i in range(20)]
+    events: list[Event] = []
+    batch = Batch([slow, quick], BatchOptions(), events.append)
+    summary = batch.run(jobs)
+    assert (summary.done, summary.failed) == (20, 0)
+    assert len(list((tmp_path / "out").iterdir())) == 20
+    assert len(quick.taken) > 2 * len(slow.taken) > 0
+    ends = [event.job.target for event in events if event.kind == "done"]
+    assert sorted(ends) == sorted(job.target for job in jobs)
+
+
+def test_a_report_that_raises_stops_the_batch(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:
+    Image.fromarray(photo(8, 8)).save(tmp_path / "a.png")
+    jobs = [Job(tmp_path / "a.png", tmp_path / f"{i}.png", PNG) for i in range(20)]
+
+    def report(event: Event) -> None:
+        if event.kind == "done":
+            raise BrokenPipeError("nobody listens")
+
+    with pytest.raises(BrokenPipeError, match="nobody listens"):
+        Batch([fast], BatchOptions(), report).run(jobs)
+    assert len(list(tmp_path.iterdir())) < 21
