@@ -125,32 +125,12 @@ def test_bad_arguments_and_models_exit_255(
     assert not target.exists()
 
 
-def test_a_gpu_that_is_not_there_exits_255(source: Path, tmp_path: Path) -> None:
-    for gpu in ("99", "-2", "0,99", "x"):
-        done = run("-i", source, "-o", tmp_path / "out.png", gpu=gpu)
-        assert done.returncode == 255
-        assert done.stderr.startswith("invalid gpu device")
-        assert done.stderr.count("\n") == 1
-    none = run("-i", source, "-o", tmp_path / "out.png", gpu="0", environment=NO_GPU)
-    assert none.returncode == 255
-    assert none.stderr.startswith("invalid gpu device: no device '0': this machine has no Vulkan")
-    assert not (tmp_path / "out.png").exists()
-
-
 def test_without_a_gpu_auto_is_the_cpu_and_says_so_once(source: Path, tmp_path: Path) -> None:
     done = run("-i", source, "-o", tmp_path / "out.png", gpu=None, environment=NO_GPU)
     assert done.returncode == 0
     first, _, rest = done.stderr.partition("\n")
     assert first == "no GPU with Vulkan was found, the CPU is used"
     assert_progress(rest)
-
-
-def test_usage_and_help(tmp_path: Path) -> None:
-    for arguments, code in ([], 255), (["-h"], 0), (["-i", "a.png"], 255):
-        done = run(*arguments, gpu=None, cwd=tmp_path)
-        assert (done.returncode, done.stdout) == (code, "")
-        assert done.stderr.startswith("Usage: realesrgan-ncnn-vulkan -i infile -o outfile")
-        assert done.stderr.isascii()
 
 
 def test_file_and_folder_do_not_mix(source: Path, tmp_path: Path) -> None:
@@ -173,8 +153,11 @@ def test_a_missing_picture_fails_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_written_fails(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.jpg"
     done = run("-i", source, "-o", target, "-w", "70000")
-    assert done.returncode == 1
-    assert f"decode image {source} failed: a JPEG file holds at most 65500" in done.stderr
+    message = (
+        f"decode image {source} failed: a JPEG file holds at most 65500 pixels a side, the result "
+        "would be 70000 x 56000; ask for a smaller size or write PNG or TIFF\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
     assert not target.exists()
 
 
@@ -193,12 +176,3 @@ def test_odd_paths_and_another_working_directory(source: Path, tmp_path: Path, p
     )
     assert again.returncode == 0, again.stderr
     assert size_of(folder / "results" / f"{place[:50]}.png") == (80, 64)
-
-
-def test_a_comma_decimal_locale_changes_nothing(source: Path, tmp_path: Path) -> None:
-    """de_DE may be missing here; then the C library falls back, as it does for its users."""
-    for locale in ("de_DE.UTF-8", "fr_FR.UTF-8"):
-        names = {"LC_ALL": locale, "LC_NUMERIC": locale, "LANG": locale}
-        done = run("-i", source, "-o", tmp_path / "out.png", environment=names)
-        assert done.returncode == 0
-        assert_progress(done.stderr)

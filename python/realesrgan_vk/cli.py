@@ -28,6 +28,7 @@ from realesrgan_vk.jobs import (
     refuse_overwrite,
 )
 from realesrgan_vk.models_cli import models
+from realesrgan_vk.outputs import refuse_unwritable
 from realesrgan_vk.plan_cli import plan
 from realesrgan_vk.processors import Settings, load_processors
 from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
@@ -157,6 +158,8 @@ def upscale(inputs: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - cl
         jobs = _jobs(sources, output, given, processors[0])
     except (ValueError, TypeError, RealesrganError) as error:
         raise click.UsageError(str(error)) from error
+    except OSError as error:  # a folder that cannot be read, a name that is too long
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
     options = BatchOptions(
         request=request,
         write=_write_options(given),
@@ -210,6 +213,7 @@ def _output(given: str, sources: list[tuple[Path, Path]]) -> _Output:
     if names_file and len(sources) == 1:
         if not path.parent.is_dir():
             raise ValueError(f"folder {path.parent} for the output does not exist")
+        refuse_unwritable(path.parent)
         return _Output(None, path)
     if names_file:
         raise ValueError(f"output {path} is one file, but there are {len(sources)} pictures")
@@ -220,6 +224,7 @@ def _output(given: str, sources: list[tuple[Path, Path]]) -> _Output:
         raise ValueError(
             f"output {path} has no suffix of a picture ({suffixes}); for a folder, end it with '/'"
         )
+    refuse_unwritable(path)
     return _Output(path, None)
 
 

@@ -13,11 +13,12 @@ from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch import Batch, BatchOptions, Event
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
-from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
+from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
 from realesrgan_vk.models import Model, find_model, list_models, model_at
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
+from realesrgan_vk.outputs import refuse_unwritable
 from realesrgan_vk.picture import Picture
 from realesrgan_vk.processors import usable_cores
 from realesrgan_vk.request import Request
@@ -44,6 +45,11 @@ def main(arguments: list[str] | None = None, program: str | None = None) -> None
         code = EXIT_BAD_ARGUMENT
     except (RealesrganError, ValueError, TypeError) as error:
         _say(f"Error: {error}")
+        code = EXIT_BAD_ARGUMENT
+    except BrokenPipeError:  # whoever read the progress has gone
+        code = EXIT_SOME_FAILED
+    except OSError as error:
+        _say(f"Error: {error.filename}: {error.strerror}")
         code = EXIT_BAD_ARGUMENT
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
@@ -84,7 +90,7 @@ def _jobs(options: Options) -> list[Job]:
         naming = Naming(suffix=f".{options.format or 'png'}")
         # As in the original a result may take its source's place: it is read whole before.
         jobs = plan_jobs(sources, output, naming, replace_sources=True)
-        output.mkdir(parents=True, exist_ok=True)
+        _refuse_unwritable(output)
         return jobs
     if output.is_dir():
         raise BadArgument(
@@ -96,8 +102,18 @@ def _jobs(options: Options) -> list[Job]:
     if known is None:
         known = format_for(Path(f"_.{options.format or 'png'}")) or PNG
     if not output.parent.is_dir():
-        raise BadArgument(f"invalid outputpath: folder {output.parent} does not exist")
+        folder = output.parent
+        state = f"{folder} is no folder" if folder.exists() else f"folder {folder} does not exist"
+        raise BadArgument(f"invalid outputpath: {state}")
+    _refuse_unwritable(output.parent)
     return [Job(source, output, known)]
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    try:
+        refuse_unwritable(folder)
+    except ValueError as error:
+        raise BadArgument(f"invalid outputpath: {error}") from error
 
 
 def _devices(options: Options) -> list[int]:
@@ -157,9 +173,10 @@ def _write_options(options: Options) -> WriteOptions:
 
 def _keep_alpha(job: Job, picture: Picture) -> Job:
     """A picture with alpha that is asked for as JPEG is written as NAME.jpg.png."""
-    if not picture.has_alpha or job.known.alpha or job.target.suffix.lower() not in SUFFIXES:
+    if not picture.has_alpha or job.known.alpha:
         return job
-    target = job.target.with_name(job.target.name + PNG.suffixes[0])
+    missing = "" if job.target.suffix else job.known.suffixes[0]
+    target = job.target.with_name(job.target.name + missing + PNG.suffixes[0])
     _say(f"image {job.source} has alpha channel ! {job.source} will output {target}")
     return Job(job.source, target, PNG)
 
@@ -173,6 +190,8 @@ class _Progress:
 
     def event(self, event: Event) -> None:
         job = event.job
+        if event.kind == "retired":  # nothing has failed yet, and callers stop at the word
+            return
         if event.kind == "progress":
             # The last percent is the encoding's and the writing's.
             line = f"{min(event.share * 100, 99.99):.2f}%"
@@ -186,7 +205,7 @@ class _Progress:
                 event.stage or "", "process image"
             )
             name = job.target if event.stage == "encode" else job.source
-            _say(f"{what} {name} failed: {event.error}")
+            _say(f"{what} {name} failed: {event.error.removeprefix(f'{name}: ')}")
         if event.kind == "done":
             _say("100.00%")
             if self._verbose:
