@@ -127,6 +127,8 @@ def test_names_formats_sizes_and_skipping(folder: Path, tmp_path: Path) -> None:
         (["in", "-o", "out", "--quality", "200"], "200 is not in the range"),
         (["in", "-o"], "requires an argument"),
         (["in"], "Missing option '-o'"),
+        (["x" * 300, "-o", "out"], "File name too long"),
+        (["in", "-o", "in/notes.txt/deeper"], "in/notes.txt is a file, so folder"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_writes_nothing(

@@ -1,5 +1,6 @@
 """Which device gets which picture, with devices that are slow, that fail, and that are lost."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
 from realesrgan_vk.jobs import Job
 from realesrgan_vk.lanes import Lane
+from realesrgan_vk.reports import JsonReport, LineReport, Report
 from realesrgan_vk.request import Request
 from realesrgan_vk.sizes import TargetSize
 
@@ -68,6 +70,23 @@ def test_a_device_that_fails_gets_no_more_pictures(
     assert next(e.error for e in events if e.kind == "retired") == "the device is lost"
     assert "failed" not in kinds(events)
     assert len(list(jobs[0].target.parent.iterdir())) == PICTURES
+
+
+def test_reports_tell_of_a_retired_device(
+    jobs: list[Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = Event("retired", jobs[0], error="the device is lost")
+    words = "a device gets no more pictures, the others go on: the device is lost\n"
+    for report, expected in ((LineReport(), ("", words)), (Report(), ("", ""))):
+        report.event(event)
+        assert capsys.readouterr() == expected
+    JsonReport().event(event)
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "event": "retired",
+        "source": str(jobs[0].source),
+        "error": "the device is lost",
+    }
 
 
 def test_the_last_device_is_never_given_up(fast: Upscaler, jobs: list[Job]) -> None:
