@@ -97,6 +97,31 @@ def test_repeated_frames_stay_frames(
             assert off < (1 if suffix == "png" or lossless else 8)
 
 
+@pytest.mark.parametrize(("suffix", "longest"), [("gif", 655.35), ("webp", 16777.215)])
+def test_durations_beyond_the_formats_are_cut_and_said(
+    photo: Photo, tmp_path: Path, suffix: str, longest: float
+) -> None:
+    rgb = photo(WIDTH, HEIGHT)
+    frames = (Frame(rgb, None, 65_000_000), Frame(rgb[::-1], None, 50))
+    picture = Picture(frames, "colour", 8, plays=70_000)
+    notes = image_io.write(picture, tmp_path / f"a.{suffix}")
+    name = {"gif": "GIF", "webp": "WebP"}[suffix]
+    assert notes == (f"{name} shows a frame for at most {longest:g} s",)
+    with Image.open(tmp_path / f"a.{suffix}") as out:
+        assert getattr(out, "n_frames", 1) == 2
+        assert out.info["loop"] in (65534, 65535)
+        out.load()
+        assert out.info["duration"] == round(longest * 1000)
+    assert image_io.write(picture, tmp_path / "a.png") == ()
+    again = image_io.read(tmp_path / "a.png")
+    assert [frame.duration for frame in again.frames] == [65_000_000, 50]
+    assert again.plays == 70_000
+    odd = replace(picture, frames=(Frame(rgb, None, 70_001), Frame(rgb[::-1], None, 65_535)))
+    image_io.write(odd, tmp_path / "a.png")
+    kept = [frame.duration for frame in image_io.read(tmp_path / "a.png").frames]
+    assert kept == [70_000, 65_535], "PNG has fractions of 16-bit numbers"
+
+
 def test_gif_disposal_is_flattened(fast: Upscaler, tmp_path: Path) -> None:
     """A small patch drawn over a background, then removed again."""
     first = Image.new("RGBA", (16, 16), (200, 30, 30, 255))

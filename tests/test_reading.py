@@ -139,6 +139,10 @@ def test_the_depth_that_is_lost_is_said(rgb: NDArray[np.uint8]) -> None:
     deep.save(out, quality=90)
     assert decode(out.getvalue()).notes == ("its 10 bits a sample become 8",)
     assert decode(saved(Image.fromarray(rgb), "AVIF")).notes == ()
+    for name in ("AVIF", "HEIF"):
+        several = {"save_all": True, "append_images": [Image.fromarray(255 - rgb)]}
+        several_notes = decode(saved(Image.fromarray(rgb), name, **several)).notes
+        assert several_notes == ("only the first of 2 pictures is used",)
     samples = rgb.astype(np.uint16) * 257
     moving = png(samples, 16, 2)
     control = chunk(b"acTL", struct.pack(">II", 2, 0))

@@ -21,7 +21,8 @@ _KEEP, _RESTORE = 0, 2  # APNG: what becomes of a frame when the next one comes
 def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
     frame = picture.frames[0]
     if len(picture.frames) > 1:
-        moving = _animated(picture, "PNG", _durations(picture), disposal=_disposals(picture))
+        durations = [_as_fraction(duration) for duration in _durations(picture)]
+        moving = _animated(picture, "PNG", durations, disposal=_disposals(picture))
         return png_chunks.with_metadata(moving, carried)
     if picture.mode == "palette":
         samples = pil.colour(pil.eight_bit(frame))
@@ -143,6 +144,14 @@ def _animated(picture: Picture, name: str, durations: list[int], **settings: obj
 def _durations(picture: Picture) -> list[int]:
     """Whole milliseconds."""
     return [round(frame.duration) for frame in picture.frames]
+
+
+def _as_fraction(duration: int) -> int:
+    """Milliseconds that PNG can hold as a fraction of 16-bit numbers: five digits are kept."""
+    step = 1
+    while duration > 65535 * step:
+        step *= 10
+    return round(duration / step) * step
 
 
 def _disposals(picture: Picture) -> list[int]:

@@ -34,6 +34,8 @@ class Format:
         cmyk: Whether it holds CMYK.
         animation: Whether it holds several frames.
         profile: Whether it holds an ICC profile.
+        max_duration: Longest time of a frame, in milliseconds.
+        max_plays: How often an animation can run, apart from for ever.
     """
 
     name: str
@@ -46,15 +48,35 @@ class Format:
     cmyk: bool = False
     animation: bool = False
     profile: bool = True
+    max_duration: int = 0
+    max_plays: int = 65535
 
 
-PNG = Format("PNG", (".png", ".apng"), max_bits=16, palette=True, animation=True)
+PNG = Format(
+    "PNG",
+    (".png", ".apng"),
+    max_bits=16,
+    palette=True,
+    animation=True,
+    max_duration=65_535_000,
+    max_plays=_NO_LIMIT,
+)
 # The standard says 65,535; libjpeg stops at 65,500.
 JPEG = Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), max_side=65500, alpha=False, cmyk=True)
-WEBP = Format("WebP", (".webp",), max_side=16383, grey=False, animation=True)
+WEBP = Format(
+    "WebP", (".webp",), max_side=16383, grey=False, animation=True, max_duration=2**24 - 1
+)
 TIFF = Format("TIFF", (".tif", ".tiff"), max_bits=32, palette=True, cmyk=True)
 BMP = Format("BMP", (".bmp", ".dib"), alpha=False, palette=True, profile=False)
-GIF = Format("GIF", (".gif",), max_side=65535, palette=True, animation=True, profile=False)
+GIF = Format(
+    "GIF",
+    (".gif",),
+    max_side=65535,
+    palette=True,
+    animation=True,
+    profile=False,
+    max_duration=655_350,
+)
 AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False)
 HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False)
 

@@ -156,11 +156,18 @@ def _with_pillow(data: bytes, known: Format, limit: Limit, accept: Accept) -> Pi
             picture = pil.from_pil(inverted)
         else:
             picture = pil.from_pil(image)
+        notes = _losses(image, data) if known in (AVIF, HEIC) else ()
     if known is PNG:
         picture = replace(picture, bits=_png_bits(data, picture))
-    bits = heif_bits(data) if known in (AVIF, HEIC) else 8
-    notes = (f"its {bits} bits a sample become 8",) if bits > 8 else ()
     return replace(picture, lossless=lossless, notes=notes)
+
+
+def _losses(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    """What is not read of an AVIF or HEIC file, in words."""
+    bits, images = heif_bits(data), int(getattr(image, "n_frames", 1))
+    notes = [f"its {bits} bits a sample become 8"] if bits > 8 else []
+    notes += [f"only the first of {images} pictures is used"] if images > 1 else []
+    return tuple(notes)
 
 
 def _png_bits(data: bytes, picture: Picture) -> int:

@@ -88,6 +88,9 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
     if len(frames) > 1 and not known.animation:
         notes.append(f"{known.name} holds no animation; of {len(frames)} frames the first is kept")
         frames = frames[:1]
+    if len(frames) > 1 and max(frame.duration for frame in frames) > known.max_duration:
+        notes.append(f"{known.name} shows a frame for at most {known.max_duration / 1000:g} s")
+        frames = tuple(replace(f, duration=min(f.duration, known.max_duration)) for f in frames)
     profile = picture.metadata.icc
     if profile is not None and (options.strip or not _holds(known, profile)):
         frames = tuple(replace(f, pixels=color.to_srgb(f.pixels, profile)) for f in frames)
@@ -104,7 +107,8 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
         mode = "colour"
     if mode == "palette" and not known.palette:
         mode = "colour"
-    return replace(picture, frames=frames, mode=mode)
+    plays = min(picture.plays, known.max_plays)
+    return replace(picture, frames=frames, mode=mode, plays=plays)
 
 
 def _holds(known: Format, profile: bytes) -> bool:
