@@ -6,27 +6,14 @@
 
 #include "bindings.hpp"
 #include "gil.hpp"
+#include "python_calls.hpp"
+#include "python_rows.hpp"
 #include "realesrgan/upscaler.hpp"
 
 namespace py = pybind11;
 
 namespace realesrgan::bindings {
 namespace {
-
-SampleType sample_type(const py::array& array, const char* name) {
-    const py::dtype type = array.dtype();
-    if (type.is(py::dtype::of<std::uint8_t>())) {
-        return SampleType::u8;
-    }
-    if (type.is(py::dtype::of<std::uint16_t>())) {
-        return SampleType::u16;
-    }
-    if (type.is(py::dtype::of<float>())) {
-        return SampleType::f32;
-    }
-    throw py::type_error(std::string(name) + " has dtype " + py::str(type).cast<std::string>() +
-                         "; expected uint8, uint16 or float32 in the machine's byte order");
-}
 
 int side(py::ssize_t length) {
     constexpr py::ssize_t kMost = py::ssize_t{1} << 30;
@@ -46,7 +33,7 @@ View view_of(const py::array& array, Byte* data, const char* name) {
     }
     View view;
     view.data = data;
-    view.type = sample_type(array, name);
+    view.type = sample_type(array.dtype(), name);
     view.height = side(array.shape(0));
     view.width = side(array.shape(1));
     view.channels = side(array.shape(2));
@@ -54,20 +41,6 @@ View view_of(const py::array& array, Byte* data, const char* name) {
     view.pixel_stride = array.strides(1);
     view.channel_stride = array.strides(2);
     return view;
-}
-
-// Calls back into Python, and lets Ctrl-C through when the run is on the main thread. An exception
-// of either is carried through the core as it is.
-Progress python_progress(const py::object& callback, GilReleased& released) {
-    return [&](double share) {
-        const GilReleased::Retaken gil(released);
-        if (PyErr_CheckSignals() != 0) {
-            throw py::error_already_set();
-        }
-        if (!callback.is_none()) {
-            callback(share);
-        }
-    };
 }
 
 // Destroying a network waits for its device: other Python threads go on meanwhile.
@@ -106,10 +79,20 @@ void run(const Upscaler& upscaler, const py::array& image, py::array& output,
     upscaler.run(from, to, python_progress(callback, released));
 }
 
-py::dict plan(const Upscaler& upscaler, int width, int height) {
+void run_rows(const Upscaler& upscaler, int width, int height, const py::object& read,
+              const py::object& write, const py::object& samples, const py::object& callback) {
+    const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
+    GilReleased released;
+    PythonSource source(released, read, {width, height, upscaler.network().input_channels, type});
+    PythonSink sink(released, write);
+    upscaler.run(source, sink, type, python_progress(callback, released));
+}
+
+py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& samples) {
+    const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
     const PlanReport report = [&] {
         const GilReleased released;
-        return upscaler.plan(width, height);
+        return upscaler.plan(PlanSize{width, height, type, type});
     }();
     py::dict memory;
     for (const auto& [kind, bytes] : report.memory_bytes) {
@@ -120,6 +103,8 @@ py::dict plan(const Upscaler& upscaler, int width, int height) {
     result["reason"] = report.reason;
     result["band_rows"] = report.band_rows;
     result["strips"] = report.strips;
+    result["halo"] = report.halo;
+    result["tile"] = report.tile;
     result["memory_bytes"] = memory;
     result["dispatches_per_band"] = report.dispatches_per_band;
     result["bytes_moved_per_input_pixel"] = report.bytes_moved_per_input_pixel;
@@ -140,10 +125,19 @@ void bind_upscaler(py::module_& module) {
         .def("run", &run, py::arg("image"), py::arg("output"), py::arg("progress") = py::none(),
              "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
              "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")
-        .def("plan", &plan, py::arg("width"), py::arg("height"),
-             "How a picture of this size in pixels would be run: a dict with path ('stream' or "
-             "'tiles'), reason, band_rows, strips, memory_bytes (by kind, and total), "
-             "dispatches_per_band and bytes_moved_per_input_pixel.");
+        .def("run_rows", &run_rows, py::arg("width"), py::arg("height"), py::arg("read"),
+             py::arg("write"), py::kw_only(), py::arg("samples") = "uint8",
+             py::arg("progress") = py::none(),
+             "Run a picture whose rows come from `read(first, count)`, as count x width x C "
+             "samples, and whose result's rows go to `write(first, rows)`. Each row is asked for "
+             "and given once, in order; both pictures have samples of one type. Tiles, strips and "
+             "all orientations read the picture whole first.")
+        .def("plan", &plan, py::arg("width"), py::arg("height"), py::kw_only(),
+             py::arg("samples") = "uint8",
+             "How a picture of this size in pixels, from and to samples of this type, would be "
+             "run: a dict with path ('stream' or 'tiles'), reason, band_rows, strips, halo, tile, "
+             "memory_bytes (by kind, and total), dispatches_per_band and "
+             "bytes_moved_per_input_pixel.");
 }
 
 }  // namespace realesrgan::bindings

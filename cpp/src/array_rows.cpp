@@ -5,18 +5,12 @@
 #include <cstring>
 #include <limits>
 
+#include "mirrored.hpp"
 #include "samples.hpp"
 
 namespace realesrgan {
 
 namespace {
-
-// Position `i` of an axis continued by mirroring without repeating the edge.
-std::ptrdiff_t mirrored(std::ptrdiff_t i, std::ptrdiff_t length) {
-    if (length == 1) return 0;
-    const std::ptrdiff_t phase = i % (2 * (length - 1));
-    return phase < length ? phase : 2 * (length - 1) - phase;
-}
 
 std::size_t sample_size(SampleType type) {
     return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;

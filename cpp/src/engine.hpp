@@ -2,6 +2,7 @@
 
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
+#include "realesrgan/rows.hpp"
 #include "realesrgan/upscaler.hpp"
 
 namespace realesrgan {
@@ -18,8 +19,14 @@ class Engine {
     virtual void run(const ImageView& input, const MutableImageView& output,
                      const Progress& progress) const = 0;
 
-    // What `run` would do with a picture of this size.
-    virtual PlanReport plan(int width, int height) const = 0;
+    // As `run`, with no more than a few rows in memory. False, and nothing read or written, where
+    // this way of running needs the picture whole.
+    virtual bool run_rows(RowSource& /*source*/, RowSink& /*sink*/, SampleType /*output*/,
+                          const Progress& /*progress*/) const {
+        return false;
+    }
+
+    virtual PlanReport plan(const PlanSize& size) const = 0;
 };
 
 }  // namespace realesrgan

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <tuple>
 #include <utility>
 
 namespace realesrgan {
@@ -55,15 +56,58 @@ int Family::rings() const {
 
 namespace {
 
-using Layout = std::vector<std::pair<int, int>>;  // channel and channels of every slice
+// Groups larger than a residual block's dense blocks would only cost workspaces.
+constexpr int kLargestGroup = 4;
 
-bool can_share(const Program& program, const RingUse& use, int ring,
-               const std::vector<bool>& tail) {
-    if (ring == 0 || ring == program.output.ring || use.readers.empty()) return false;
+// What makes rings alike: their slices, and whether only additions read them.
+struct Likeness {
+    std::vector<std::pair<int, int>> slices;  // channel and channels
+    bool skip_only = false;
+    bool operator<(const Likeness& other) const {
+        return std::tie(slices, skip_only) < std::tie(other.slices, other.skip_only);
+    }
+};
+
+Likeness likeness(const RingUse& use) {
+    Likeness alike;
+    for (const RingUse::Written& written : use.written) {
+        alike.slices.emplace_back(written.slice.channel, written.slice.channels);
+    }
+    std::sort(alike.slices.begin(), alike.slices.end());
+    alike.skip_only = use.readers.empty();
+    return alike;
+}
+
+bool can_share(const Program& program, const RingUse& use, int ring, const std::vector<bool>& tail,
+               bool skips) {
+    if (ring == 0 || ring == program.output.ring) return false;
+    if (use.readers.empty() && !skips) return false;
     return std::none_of(
         use.written.begin(), use.written.end(), [&](const RingUse::Written& written) {
             return written.writer == 0 || tail[static_cast<std::size_t>(written.writer - 1)];
         });
+}
+
+// Leaves out the rings that outlive too many of those after them, such as the whole network's skip.
+std::vector<int> short_lived(const std::vector<int>& rings, const std::vector<RingUse>& uses) {
+    constexpr std::size_t kReach = kLargestGroup + 1;
+    std::vector<int> kept;
+    for (std::size_t i = 0; i < rings.size(); ++i) {
+        const bool outlives = i + kReach < rings.size() &&
+                              uses[static_cast<std::size_t>(rings[i])].last_read() >=
+                                  uses[static_cast<std::size_t>(rings[i + kReach])].first_write();
+        if (!outlives) kept.push_back(rings[i]);
+    }
+    return kept;
+}
+
+Family in_groups(const std::vector<int>& rings, int size) {
+    Family family;
+    for (std::size_t i = 0; i < rings.size(); ++i) {
+        if (i % static_cast<std::size_t>(size) == 0) family.groups.emplace_back();
+        family.groups.back().push_back(rings[i]);
+    }
+    return family;
 }
 
 bool take_turns(const Family& family, const std::vector<RingUse>& uses) {
@@ -79,32 +123,28 @@ bool take_turns(const Family& family, const std::vector<RingUse>& uses) {
 
 }  // namespace
 
-std::vector<Family> find_families(const Program& program, int group_size) {
+std::vector<Family> find_families(const Program& program, int group_size, bool skips) {
     const std::vector<RingUse> uses = ring_uses(program);
     const std::vector<bool> tail = tail_ops(program);
-    std::map<Layout, std::vector<int>> alike;
+    std::map<Likeness, std::vector<int>> alike;
     for (std::size_t i = 0; i < uses.size(); ++i) {
-        if (!can_share(program, uses[i], static_cast<int>(i), tail)) continue;
-        Layout layout;
-        for (const RingUse::Written& written : uses[i].written) {
-            layout.emplace_back(written.slice.channel, written.slice.channels);
-        }
-        std::sort(layout.begin(), layout.end());
-        alike[layout].push_back(static_cast<int>(i));
+        if (!can_share(program, uses[i], static_cast<int>(i), tail, skips)) continue;
+        alike[likeness(uses[i])].push_back(static_cast<int>(i));
     }
     std::vector<Family> families;
-    for (auto& [layout, rings] : alike) {
-        if (static_cast<int>(rings.size()) <= 2 * group_size) continue;
+    for (auto& [kind, rings] : alike) {
         std::sort(rings.begin(), rings.end(), [&](int a, int b) {
             return uses[static_cast<std::size_t>(a)].first_write() <
                    uses[static_cast<std::size_t>(b)].first_write();
         });
-        Family family;
-        for (std::size_t i = 0; i < rings.size(); ++i) {
-            if (i % static_cast<std::size_t>(group_size) == 0) family.groups.emplace_back();
-            family.groups.back().push_back(rings[i]);
+        const std::vector<int> members = short_lived(rings, uses);
+        for (int size = group_size; size <= kLargestGroup; ++size) {
+            if (static_cast<int>(members.size()) <= 2 * size) break;
+            Family family = in_groups(members, size);
+            if (!take_turns(family, uses)) continue;
+            families.push_back(std::move(family));
+            break;
         }
-        if (take_turns(family, uses)) families.push_back(std::move(family));
     }
     return families;
 }

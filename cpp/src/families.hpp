@@ -27,13 +27,16 @@ std::vector<RingUse> ring_uses(const Program& program);
 std::vector<bool> tail_ops(const Program& program);
 
 // Equal rings used one after the other (the dense blocks of RRDBNet, the layers of
-// SRVGGNetCompact): they can take turns in a few workspaces. groups[i] uses its workspaces while
-// groups[i + 1] is being filled, and must be through before groups[i + 2] is opened.
+// SRVGGNetCompact, the skips beside them): they can take turns in a few workspaces. groups[i] uses
+// its workspaces while groups[i + 1] is being filled, and must be through before groups[i + 2] is
+// opened.
 struct Family {
     std::vector<std::vector<int>> groups;  // rings
     int rings() const;
 };
 
-std::vector<Family> find_families(const Program& program, int group_size);
+// In groups of `group_size` rings, or larger ones where rings reach over their neighbours. `skips`:
+// also of rings that only additions read.
+std::vector<Family> find_families(const Program& program, int group_size, bool skips);
 
 }  // namespace realesrgan

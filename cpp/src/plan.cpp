@@ -40,7 +40,7 @@ int stored_channels(int channels, const StorageModel& storage) {
 Plan::Plan(const Program& program, const PlanRequest& request, const StorageModel& storage)
     : program_(&program), request_(request), storage_(storage) {
     rings_.resize(program.rings.size());
-    families_ = find_families(program, storage.share_group);
+    families_ = find_families(program, storage.share_group, storage.share_skips);
     const int height = request.height / program.unshuffle;
     const Schedule endless(program, families_, kEndlessRows, request.band, request.tail_band,
                            storage.border_rows);
@@ -114,56 +114,78 @@ bool Plan::exact(int ring) const {
            (ring == 0 || rings_[static_cast<std::size_t>(ring)].skip_only);
 }
 
-int Plan::value_bytes(int ring) const {
-    return exact(ring) ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
+int Plan::value_bytes(bool exact) const {
+    return exact ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
 }
 
 std::uint64_t Plan::row_bytes(int ring) const {
     const int channels =
         stored_channels(program_->rings[static_cast<std::size_t>(ring)].channels, storage_);
     return product(channels, ring_width(ring) + storage_.padding_columns) *
-           static_cast<std::uint64_t>(value_bytes(ring));
+           static_cast<std::uint64_t>(value_bytes(exact(ring)));
 }
 
-std::uint64_t Plan::largest_ring_bytes() const {
-    std::uint64_t largest = 0;
+// The result is seen whole by what brings it out.
+bool Plan::in_parts(int ring) const {
+    return rings_[static_cast<std::size_t>(ring)].skip_only && ring != program_->output.ring;
+}
+
+std::uint64_t Plan::largest_binding() const {
+    constexpr std::uint64_t kLeastRows = 8;
+    std::uint64_t largest = memory_.largest_staging;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
-        largest = std::max(
-            largest, static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(static_cast<int>(i)));
+        const int ring = static_cast<int>(i);
+        const auto rows = static_cast<std::uint64_t>(rings_[i].rows);
+        largest = std::max(largest,
+                           row_bytes(ring) * (in_parts(ring) ? std::min(rows, kLeastRows) : rows));
     }
     return largest;
+}
+
+std::uint64_t Plan::binding_bytes(int ring) const {
+    const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows);
+    const bool fits = rows * row_bytes(ring) <= storage_.max_binding_bytes;
+    return fits || !in_parts(ring) ? 0 : storage_.max_binding_bytes;
 }
 
 // Families large enough to be worth the copies move into workspaces.
 void Plan::place_rings() {
     std::vector<Family> shared;
     for (Family& family : families_) {
-        const auto first = static_cast<std::size_t>(family.groups[0][0]);
-        int rows = 0;
+        std::uint64_t own = 0;
         for (const std::vector<int>& group : family.groups) {
-            for (const int ring : group)
-                rows = std::max(rows, rings_[static_cast<std::size_t>(ring)].rows);
-        }
-        const std::uint64_t own = static_cast<std::uint64_t>(rows) *
-                                  row_bytes(static_cast<int>(first)) *
-                                  static_cast<std::uint64_t>(family.rings());
-        if (own <= storage_.share_above) continue;
-        const int base = static_cast<int>(workspaces_.size());
-        const int size = storage_.share_group;
-        for (int i = 0; i < 2 * size; ++i) {
-            const Ring& ring = program_->rings[first];
-            workspaces_.push_back(Workspace{ring.channels, ring.scale, rows});
-        }
-        for (std::size_t g = 0; g < family.groups.size(); ++g) {
-            for (std::size_t i = 0; i < family.groups[g].size(); ++i) {
-                RingStorage& ring = rings_[static_cast<std::size_t>(family.groups[g][i])];
-                ring.workspace = base + static_cast<int>(g % 2) * size + static_cast<int>(i);
-                ring.rows = rows;
+            for (const int ring : group) {
+                own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows) *
+                       row_bytes(ring);
             }
         }
+        if (own <= storage_.share_above || request_.band < storage_.share_from_band) continue;
+        share(family);
         shared.push_back(std::move(family));
     }
     families_ = std::move(shared);
+}
+
+// A workspace has as many rows as the ring with most of those that use it.
+void Plan::share(Family& family) {
+    const std::size_t size = family.groups[0].size();
+    const std::size_t base = workspaces_.size();
+    const int first = family.groups[0][0];
+    const Ring& like = program_->rings[static_cast<std::size_t>(first)];
+    workspaces_.resize(base + 2 * size, Workspace{like.channels, like.scale, 0, exact(first)});
+    const auto each = [&](auto&& visit) {
+        for (std::size_t g = 0; g < family.groups.size(); ++g) {
+            for (std::size_t i = 0; i < family.groups[g].size(); ++i) {
+                visit(rings_[static_cast<std::size_t>(family.groups[g][i])],
+                      base + g % 2 * size + i);
+            }
+        }
+    };
+    each([&](RingStorage& ring, std::size_t place) {
+        ring.workspace = static_cast<int>(place);
+        workspaces_[place].rows = std::max(workspaces_[place].rows, ring.rows);
+    });
+    each([&](RingStorage& ring, std::size_t place) { ring.rows = workspaces_[place].rows; });
 }
 
 void Plan::measure_carries(const Schedule& endless, int step) {
@@ -192,7 +214,7 @@ void Plan::count_bytes() {
             memory_.carries +=
                 product(carry.rows, channels) *
                 static_cast<std::uint64_t>(ring_width(ring) + storage_.padding_columns) *
-                static_cast<std::uint64_t>(storage_.bytes_per_value);
+                static_cast<std::uint64_t>(value_bytes(exact(ring)));
         }
     }
     for (const Workspace& workspace : workspaces_) {
@@ -200,56 +222,70 @@ void Plan::count_bytes() {
         memory_.workspaces +=
             product(workspace.rows, stored_channels(workspace.channels, storage_)) *
             static_cast<std::uint64_t>(width + storage_.padding_columns) *
-            static_cast<std::uint64_t>(storage_.bytes_per_value);
+            static_cast<std::uint64_t>(value_bytes(workspace.exact));
     }
-    if (storage_.scratch) {
-        for (std::size_t i = 0; i < program_->ops.size(); ++i) {
-            const Op& op = program_->ops[i];
-            memory_.scratch =
-                std::max(memory_.scratch,
-                         storage_.scratch(*program_, op, ring_width(op.output.ring), run_rows_[i]));
-        }
+    count_scratch();
+    count_staging();
+}
+
+void Plan::count_scratch() {
+    if (!storage_.scratch) return;
+    for (std::size_t i = 0; i < program_->ops.size(); ++i) {
+        const Op& op = program_->ops[i];
+        memory_.scratch =
+            std::max(memory_.scratch,
+                     storage_.scratch(*program_, op, ring_width(op.output.ring), run_rows_[i]));
     }
+}
+
+void Plan::count_staging() {
     const auto width = static_cast<std::uint64_t>(request_.width);
     const auto scale = static_cast<std::uint64_t>(program_->scale());
-    const std::uint64_t staged = static_cast<std::uint64_t>(input_rows_) * width *
-                                     static_cast<std::uint64_t>(program_->picture_channels) *
-                                     sample_bytes(request_.input_type) +
-                                 static_cast<std::uint64_t>(output_rows_) * width * scale *
-                                     static_cast<std::uint64_t>(program_->output.channels) *
-                                     sample_bytes(request_.output_type);
-    memory_.staging = staged * static_cast<std::uint64_t>(storage_.bands_in_flight);
+    const std::uint64_t in = static_cast<std::uint64_t>(input_rows_) * width *
+                             static_cast<std::uint64_t>(program_->picture_channels) *
+                             sample_bytes(request_.input_type);
+    const std::uint64_t out = static_cast<std::uint64_t>(output_rows_) * width * scale *
+                              static_cast<std::uint64_t>(program_->output.channels) *
+                              sample_bytes(request_.output_type);
+    memory_.largest_staging = std::max(in, out);
+    memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
+}
+
+// Each byte once a command, padding channels left out as far as kernels leave them out.
+double Plan::bytes_of(const Command& command) const {
+    constexpr int kVector = 4;
+    const auto bytes = [&](const Slice& slice, int rows) {
+        return static_cast<double>(rows) * ring_width(slice.ring) *
+               round_up(slice.channels, kVector) * value_bytes(exact(slice.ring));
+    };
+    if (command.kind == CommandKind::input) return bytes(program_->input, command.rows.count);
+    if (command.kind == CommandKind::output) return bytes(program_->output, command.rows.count);
+    double moved = 0.0;
+    for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
+        for (const CarryRows& carry : *list) {
+            const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.ring)]
+                                          .carry[static_cast<std::size_t>(carry.slice)];
+            moved += 2 * bytes(Slice{carry.ring, slice.channel, slice.channels}, carry.rows.count);
+        }
+    }
+    if (command.kind == CommandKind::carry) return moved;
+    const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
+    const int rows = command.rows.count;
+    const int height = request_.height / program_->unshuffle * program_->ring(op.input).scale;
+    moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
+    if (op.copy) moved += bytes(*op.copy, rows);
+    for (const Skip& skip : op.skips) {
+        moved += bytes(skip.from, (rows + skip.upsample - 1) / skip.upsample);
+    }
+    return moved;
 }
 
 void Plan::count_traffic(const Step& step) {
-    const auto bytes = [&](const Slice& slice, double rows) {
-        return rows * static_cast<double>(ring_width(slice.ring)) *
-               stored_channels(slice.channels, storage_) * value_bytes(slice.ring);
-    };
     double moved = 0.0;
     for (const Command& command : step.commands) {
-        const double rows = command.rows.count;
-        if (command.kind == CommandKind::input) moved += bytes(program_->input, rows);
-        if (command.kind == CommandKind::output) moved += bytes(program_->output, rows);
-        for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
-            for (const CarryRows& carry : *list) {
-                const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.ring)]
-                                              .carry[static_cast<std::size_t>(carry.slice)];
-                moved +=
-                    2 * bytes(Slice{carry.ring, slice.channel, slice.channels}, carry.rows.count);
-            }
-        }
-        if (command.kind != CommandKind::run) continue;
-        const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
-        const double scale = program_->ring(op.output).scale;
-        moved += bytes(op.input, rows * program_->ring(op.input).scale / scale);
-        moved += bytes(op.output, rows);
-        if (op.copy) moved += bytes(*op.copy, rows);
-        for (const Skip& skip : op.skips) {
-            moved += bytes(skip.from, rows * program_->ring(skip.from).scale / scale);
-        }
+        moved += bytes_of(command);
+        if (command.kind != CommandKind::carry) ++dispatches_;
     }
-    dispatches_ = static_cast<int>(step.commands.size());
     bytes_moved_ = moved / (static_cast<double>(step.input.count) * request_.width);
 }
 

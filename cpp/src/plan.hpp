@@ -22,13 +22,18 @@ struct StorageModel {
     int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
-    int share_group = 1;  // rings a carry command saves and restores at once; 2 * this workspaces
-    std::uint64_t share_above =
-        0;                    // families of equal rings smaller than this stay out of workspaces
-    int band = 16;            // the largest useful band, in rows of the input ring
-    int tail_band = 0;        // band of the operations above scale 1; 0: the same
-    int bands_in_flight = 1;  // staging buffers for input and output
-    std::uint64_t max_ring_bytes = 0;  // largest single buffer; 0: no limit
+    // Rings a carry command saves and restores at once, at least; twice as many workspaces.
+    int share_group = 1;
+    std::uint64_t share_above = 0;  // families of rings smaller than this keep buffers of their own
+    int share_from_band = 1;        // lower bands would copy more than they compute
+    bool share_skips = false;       // families of rings that only additions read share, too
+    int band = 16;                  // the largest useful band, in rows of the input ring
+    int tail_band = 0;              // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;        // staging buffers for input and output
+    // Most that an operation sees of one buffer at a time; 0: no limit. Rings that only additions
+    // read may be larger: those are seen in parts.
+    std::uint64_t max_binding_bytes = 0;
+    bool own_memory = false;  // the device's, to which what the host adds up does not count
     std::uint64_t weight_bytes = 0;
     // Bytes of temporary memory an op needs for `rows` output rows of a `width` pixel wide output.
     std::function<std::uint64_t(const Program&, const Op&, int width, int rows)> scratch;
@@ -61,6 +66,7 @@ struct Workspace {
     int channels = 0;
     int scale = 1;
     int rows = 0;
+    bool exact = false;
 };
 
 enum class CommandKind {
@@ -111,6 +117,7 @@ struct MemoryBytes {
     std::uint64_t carries = 0;
     std::uint64_t scratch = 0;
     std::uint64_t staging = 0;
+    std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
     std::uint64_t total() const {
         return weights + rings + workspaces + carries + scratch + staging;
     }
@@ -136,7 +143,11 @@ class Plan {
     const std::vector<RingStorage>& rings() const { return rings_; }
     const std::vector<Workspace>& workspaces() const { return workspaces_; }
     const MemoryBytes& memory() const { return memory_; }
-    std::uint64_t largest_ring_bytes() const;  // or workspace
+    // The largest buffer that operations must see whole (workspaces, staging buffers), or the
+    // eighth part of what they see in parts: those have at least eight rows.
+    std::uint64_t largest_binding() const;
+    // The most of this ring that operations may see at a time, 0: all of it.
+    std::uint64_t binding_bytes(int ring) const;
 
     bool exact(int ring) const;       // stored with exact_bytes_per_value
     int ring_width(int ring) const;   // in pixels, padding columns not counted
@@ -150,8 +161,8 @@ class Plan {
         return run_rows_[static_cast<std::size_t>(op)];
     }
 
-    // Of a step far from the picture's ends: commands, and bytes they read and write (weights not
-    // counted: they are the same for any way of cutting the picture).
+    // Of a step far from the picture's ends: commands (carries not counted: they only copy), and
+    // bytes of rings that they and the carries read and write.
     int dispatches_per_band() const { return dispatches_; }
     double bytes_moved_per_input_pixel() const { return bytes_moved_; }
 
@@ -159,10 +170,15 @@ class Plan {
     void place_rings();
     void measure_rings(const Schedule& endless, int step);
     void measure_carries(const Schedule& endless, int step);
+    void share(Family& family);
     void count_bytes();
+    void count_scratch();
+    void count_staging();
     void count_traffic(const Step& step);
-    int value_bytes(int ring) const;
+    double bytes_of(const Command& command) const;
+    int value_bytes(bool exact) const;
     std::uint64_t row_bytes(int ring) const;
+    bool in_parts(int ring) const;
 
     const Program* program_;
     PlanRequest request_;

@@ -17,19 +17,24 @@ class Planner {
 
     std::optional<StreamPlan> choose() const {
         const AxisPlan whole = strips(request_.width, 0);
-        if (const int band = largest_band(whole); band > 0) return plan(whole, band);
+        if (const int band = largest_band(whole); band > 0) {
+            return plan(whole, band, Shortage::none, 0);
+        }
+        const Shortage shortage =
+            binding_too_small(smallest_band_of(whole)) ? Shortage::binding : Shortage::memory;
         for (const int halo : {std::max(request_.receptive_field, kSmallestHalo), kSmallestHalo}) {
             const AxisPlan cut = widest_strips(halo);
             if (cut.tiles.empty()) continue;
-            return plan(cut, largest_band(cut));
+            return plan(cut, largest_band(cut), shortage, halo);
         }
         return std::nullopt;
     }
 
     std::uint64_t smallest() const {
         const int strip = std::min(kSmallestStrip, request_.width);
-        return std::min(bytes(strips(strip, kSmallestHalo), 1),
-                        bytes(strips(request_.width, 0), 1));
+        const int band = std::max(request_.band, 1);
+        return std::min(bytes(strips(strip, kSmallestHalo), band),
+                        bytes(strips(request_.width, 0), band));
     }
 
   private:
@@ -52,13 +57,17 @@ class Planner {
         return request;
     }
 
-    bool ring_too_large(const Plan& plan) const {
-        if (storage_.max_ring_bytes == 0) return false;
-        return plan.largest_ring_bytes() > storage_.max_ring_bytes;
+    Plan smallest_band_of(const AxisPlan& cut) const {
+        return Plan(program_, plan_request(cut, std::max(request_.band, 1)), storage_);
+    }
+
+    bool binding_too_small(const Plan& plan) const {
+        return storage_.max_binding_bytes > 0 &&
+               plan.largest_binding() > storage_.max_binding_bytes;
     }
 
     // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
-    std::uint64_t blending_bytes(const AxisPlan& cut) const {
+    std::uint64_t host_bytes(const AxisPlan& cut) const {
         const auto scale = static_cast<std::uint64_t>(program_.scale());
         const std::uint64_t column = static_cast<std::uint64_t>(request_.height) * scale * scale *
                                      static_cast<std::uint64_t>(program_.output.channels) *
@@ -71,8 +80,8 @@ class Planner {
 
     std::uint64_t bytes(const AxisPlan& cut, int band) const {
         const Plan plan(program_, plan_request(cut, band), storage_);
-        if (ring_too_large(plan)) return UINT64_MAX;
-        return plan.memory().total() + blending_bytes(cut);
+        if (binding_too_small(plan)) return UINT64_MAX;
+        return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(cut));
     }
 
     bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
@@ -103,8 +112,9 @@ class Planner {
         return strips(low, halo);
     }
 
-    StreamPlan plan(const AxisPlan& cut, int band) const {
-        return StreamPlan{cut, plan_request(cut, band), bytes(cut, band)};
+    StreamPlan plan(const AxisPlan& cut, int band, Shortage shortage, int halo) const {
+        return StreamPlan{cut, plan_request(cut, band), bytes(cut, band), host_bytes(cut), shortage,
+                          halo};
     }
 
     const Program& program_;

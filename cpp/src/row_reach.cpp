@@ -48,6 +48,18 @@ int rows_possible(const Op& op, int input_rows) {
     return input_rows;
 }
 
+int rows_read(const Op& op, int rows) {
+    switch (op.kind) {
+        case OpKind::convolution:
+            return (rows + op.upsample - 1) / op.upsample + 2;
+        case OpKind::pixel_shuffle:
+            return (rows + op.factor - 1) / op.factor;
+        case OpKind::resize:
+            return (rows * op.resize.denominator + op.resize.numerator - 1) / op.resize.numerator;
+    }
+    return rows;
+}
+
 int first_skip_row(const Skip& skip, int row) {
     return floor_div(row, skip.upsample);
 }

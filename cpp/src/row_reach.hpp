@@ -14,6 +14,9 @@ int first_input_row(const Op& op, int row);
 // Output rows [0, result) can be computed once input rows [0, input_rows) exist.
 int rows_possible(const Op& op, int input_rows);
 
+// Input rows that `rows` output rows read, for a ledger of bytes.
+int rows_read(const Op& op, int rows);
+
 // The same for one skip of the epilogue.
 int first_skip_row(const Skip& skip, int row);
 int rows_possible(const Skip& skip, int skip_rows);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend.hpp"
 #include "engine.hpp"
@@ -21,14 +23,22 @@ class StreamEngine final : public Engine {
 
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress) const override;
-    PlanReport plan(int width, int height) const override;
+    bool run_rows(RowSource& source, RowSink& sink, SampleType output,
+                  const Progress& progress) const override;
+    PlanReport plan(const PlanSize& size) const override;
 
     const Backend& backend() const { return *backend_; }
     const Program& program() const { return network_->program; }
 
   private:
-    PlannerRequest request(int width, int height, SampleType input, SampleType output) const;
-    StreamPlan choose(const PlannerRequest& request) const;
+    PlannerRequest request(const PlanSize& size) const;
+    std::vector<StreamPlan> choose(const PlannerRequest& request) const;
+    StreamPlan choose_one(const PlannerRequest& request) const;
+    std::uint64_t smallest(const PlannerRequest& request) const;
+    // Runs plans of ever less memory until one gets through.
+    void attempt(PlannerRequest& wanted,
+                 const std::function<void(const std::vector<StreamPlan>&)>& run,
+                 const std::function<bool()>& can_begin_anew) const;
     void shrink(PlannerRequest& wanted, std::uint64_t used, const std::string& failure) const;
 
     std::unique_ptr<FusedNetwork> network_;  // the backend refers to it

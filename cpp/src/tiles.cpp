@@ -30,6 +30,11 @@ View transposed(View view) {
     return view;
 }
 
+// Bands lie across the shorter side: their sums are what memory is needed for beside a tile.
+bool lies(int width, int height, std::int64_t tile) {
+    return width > height && tile < width;
+}
+
 // Never goes back, also when a pass begins anew with smaller tiles.
 class MonotoneProgress {
   public:
@@ -63,7 +68,7 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> networ
       bytes_per_pixel_(tile_bytes_per_pixel(graph, info, options)) {}
 
 // The longest side of a tile to begin with.
-std::int64_t TileEngine::first_tile(const ImageView& input) const {
+std::int64_t TileEngine::first_tile(int width, int height) const {
     const bool asked = options_.tile != kTileAuto;
     auto most_pixels = static_cast<double>(network_->most_pixels());
     if (!asked || options_.memory_limit > 0) {
@@ -73,8 +78,8 @@ std::int64_t TileEngine::first_tile(const ImageView& input) const {
         most_pixels = std::min(most_pixels, static_cast<double>(limit) / bytes_per_pixel_);
     }
     const std::int64_t tile =
-        largest_tile(input.width, input.height, halo_, alignment_, most_pixels, kSmallestTile);
-    const std::int64_t whole = std::max(input.width, input.height);
+        largest_tile(width, height, halo_, alignment_, most_pixels, kSmallestTile);
+    const std::int64_t whole = std::max(width, height);
     if (tile == 0 || (options_.tile == kTileWhole && tile < whole)) {
         const std::string what = tile == 0 ? "even the smallest tile" : "the whole picture at once";
         const std::string advice =
@@ -92,15 +97,13 @@ std::int64_t TileEngine::first_tile(const ImageView& input) const {
 void TileEngine::run(const ImageView& input, const MutableImageView& output,
                      const Progress& progress) const {
     MonotoneProgress monotone(progress);
-    for (std::int64_t tile = first_tile(input);; tile = std::max(tile / 2, kSmallestTile)) {
-        // Bands lie across the shorter side: their sums are what memory is needed for beside a
-        // tile.
-        const bool turn = input.width > input.height && tile < input.width;
+    for (std::int64_t tile = first_tile(input.width, input.height);;
+         tile = std::max(tile / 2, kSmallestTile)) {
+        const bool turn = lies(input.width, input.height, tile);
         const ImageView from = turn ? transposed(input) : input;
         const MutableImageView to = turn ? transposed(output) : output;
-        const TileRequest request{tile, halo_, alignment_, feather_};
-        const AxisPlan columns = plan_axis(from.width, request);
-        const AxisPlan rows = plan_axis(from.height, request);
+        const AxisPlan columns = plan_axis(from.width, tiling(tile));
+        const AxisPlan rows = plan_axis(from.height, tiling(tile));
         TileRun::Settings settings{*network_, info_.scale, info_.output_channels,
                                    orientations(options_.tta)};
         for (Orientation& way : settings.ways) {
@@ -125,9 +128,24 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
     }
 }
 
-PlanReport TileEngine::plan(int /*width*/, int /*height*/) const {
+PlanReport TileEngine::plan(const PlanSize& size) const {
+    const std::int64_t tile = first_tile(size.width, size.height);
+    const bool turn = lies(size.width, size.height, tile);
+    const AxisPlan columns = plan_axis(turn ? size.height : size.width, tiling(tile));
+    const AxisPlan rows = plan_axis(turn ? size.width : size.height, tiling(tile));
+    const auto pixels = static_cast<double>(columns.longest_read() * rows.longest_read());
+    const auto area =
+        static_cast<std::uint64_t>(info_.scale) * static_cast<std::uint64_t>(info_.scale);
     PlanReport report;
     report.path = "tiles";
+    report.reason = "tiles were asked for, or the network is not local in rows";
+    report.tile = static_cast<int>(tile);
+    report.halo = columns.tiles.size() > 1 || rows.tiles.size() > 1 ? static_cast<int>(halo_) : 0;
+    const auto tiles = static_cast<std::uint64_t>(pixels * bytes_per_pixel_);
+    const std::uint64_t sums = static_cast<std::uint64_t>(columns.length * rows.longest_write()) *
+                               area * static_cast<std::uint64_t>(info_.output_channels) *
+                               sizeof(float);
+    report.memory_bytes = {{"tile", tiles}, {"host", sums}, {"total", tiles + sums}};
     return report;
 }
 

@@ -20,10 +20,11 @@ class TileEngine : public Engine {
 
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress) const override;
-    PlanReport plan(int width, int height) const override;
+    PlanReport plan(const PlanSize& size) const override;
 
   private:
-    std::int64_t first_tile(const ImageView& input) const;
+    std::int64_t first_tile(int width, int height) const;
+    TileRequest tiling(std::int64_t tile) const { return {tile, halo_, alignment_, feather_}; }
 
     std::unique_ptr<const Network> network_;
     NetworkInfo info_;

@@ -1,5 +1,6 @@
 #include "realesrgan/upscaler.hpp"
 
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "realesrgan/errors.hpp"
 #include "stream_engine.hpp"
 #include "tiles.hpp"
+#include "whole_rows.hpp"
 
 namespace realesrgan {
 namespace {
@@ -47,16 +49,27 @@ std::string size_text(const View& view) {
            std::to_string(view.channels);
 }
 
+void check_channels(const NetworkInfo& network, int channels) {
+    if (channels != network.input_channels) {
+        throw ImageError("the picture has " + std::to_string(channels) +
+                         " channels, but the network takes " +
+                         std::to_string(network.input_channels));
+    }
+}
+
+void check_size(int width, int height) {
+    if (width < 1 || height < 1) {
+        throw std::invalid_argument("a picture of " + std::to_string(width) + "x" +
+                                    std::to_string(height) + " pixels; expected at least 1x1");
+    }
+}
+
 void check_views(const NetworkInfo& network, const ImageView& input,
                  const MutableImageView& output) {
     if (input.data == nullptr || input.width < 1 || input.height < 1) {
         throw ImageError("the picture is empty (" + size_text(input) + ")");
     }
-    if (input.channels != network.input_channels) {
-        throw ImageError("the picture has " + std::to_string(input.channels) +
-                         " channels, but the network takes " +
-                         std::to_string(network.input_channels));
-    }
+    check_channels(network, input.channels);
     const std::int64_t scale = network.scale;
     if (output.data == nullptr || output.width != input.width * scale ||
         output.height != input.height * scale || output.channels != network.output_channels) {
@@ -101,6 +114,19 @@ struct Upscaler::Impl {
     std::unique_ptr<const Engine> engine;
     std::string why_tiles;  // for the report of the tile path
 
+    void load(const std::string& param_path, const std::string& bin_path, const Options& options) {
+        const Graph graph = read_graph(param_path);
+        network = inspect_file(graph, param_path);
+        if (make_stream(graph, bin_path, options)) {
+            return;
+        }
+        auto layers = std::make_unique<const Network>(graph, param_path, bin_path, options);
+        if (network.scale == 0 || network.output_channels == 0) {
+            complete(network, *layers, param_path);
+        }
+        engine = std::make_unique<TileEngine>(graph, std::move(layers), network, options);
+    }
+
     // The row stream, if the network is one it runs. Otherwise the reason is kept.
     bool make_stream(const Graph& graph, const std::string& bin_path, const Options& options) {
         if (options.tile != kTileAuto) {
@@ -122,17 +148,12 @@ Upscaler::Upscaler(const std::string& param_path, const std::string& bin_path,
                    const Options& options)
     : impl_(std::make_unique<Impl>()) {
     check_options(options);
-    const Graph graph = read_graph(param_path);
-    impl_->network = inspect_file(graph, param_path);
-    if (impl_->make_stream(graph, bin_path, options)) {
-        return;
+    try {
+        impl_->load(param_path, bin_path, options);
+    } catch (const std::bad_alloc&) {
+        throw OutOfMemoryError("the system has no memory left to load " + bin_path +
+                               "; close other programs, or use a smaller network");
     }
-    auto network = std::make_unique<const Network>(graph, param_path, bin_path, options);
-    if (impl_->network.scale == 0 || impl_->network.output_channels == 0) {
-        complete(impl_->network, *network, param_path);
-    }
-    impl_->engine =
-        std::make_unique<TileEngine>(graph, std::move(network), impl_->network, options);
 }
 
 Upscaler::~Upscaler() = default;
@@ -149,12 +170,23 @@ void Upscaler::run(const ImageView& input, const MutableImageView& output,
     impl_->engine->run(input, output, progress);
 }
 
-PlanReport Upscaler::plan(int width, int height) const {
-    if (width < 1 || height < 1) {
-        throw std::invalid_argument("a picture of " + std::to_string(width) + "x" +
-                                    std::to_string(height) + " pixels; expected at least 1x1");
+void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
+                   const Progress& progress) const {
+    check_size(source.width(), source.height());
+    check_channels(impl_->network, source.channels());
+    try {
+        if (impl_->engine->run_rows(source, sink, output, progress)) return;
+        run_whole(*impl_->engine, impl_->network, source, sink, output, progress);
+    } catch (const std::bad_alloc&) {
+        throw OutOfMemoryError(
+            "the system has no memory left for a " + std::to_string(source.width()) + "x" +
+            std::to_string(source.height()) + " picture, which this run needs whole");
     }
-    PlanReport report = impl_->engine->plan(width, height);
+}
+
+PlanReport Upscaler::plan(const PlanSize& size) const {
+    check_size(size.width, size.height);
+    PlanReport report = impl_->engine->plan(size);
     if (!impl_->why_tiles.empty()) {
         report.reason = impl_->why_tiles;
     }

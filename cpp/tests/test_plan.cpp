@@ -218,6 +218,7 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
         return std::uniform_int_distribution<int>(low, high)(random);
     };
     int shared = 0;
+    int shared_skips = 0;
     for (unsigned seed = 0; seed < 150; ++seed) {
         const Program program = random_program(seed, (folder.path / "net").string());
         for (int round = 0; round < 6; ++round) {
@@ -230,7 +231,11 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             storage.border_rows = pick(0, 1) == 1;
             storage.share_group = pick(1, 3);
             storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
+            storage.share_skips = pick(0, 1) == 1;
             const Plan plan(program, request, storage);
+            for (const RingStorage& ring : plan.rings()) {
+                shared_skips += ring.workspace >= 0 && ring.skip_only ? 1 : 0;
+            }
             shared += plan.workspaces().empty() ? 0 : 1;
             try {
                 Simulator(plan).play(storage.border_rows);
@@ -243,6 +248,7 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
         }
     }
     CHECK(shared > 100);  // workspaces were really tried
+    CHECK(shared_skips > 20);
 }
 
 TEST_CASE("bytes do not depend on the height of a high picture") {

@@ -5,103 +5,60 @@
 
 #include "array_rows.hpp"
 #include "check.hpp"
-#include "cpu/memory.hpp"
-#include "fuse.hpp"
-#include "graph.hpp"
-#include "planner.hpp"
-#include "random_network.hpp"
 #include "realesrgan/errors.hpp"
-#include "realesrgan/upscaler.hpp"
-#include "stream.hpp"
-#include "temporary_folder.hpp"
+#include "stream_fixture.hpp"
 
 using namespace realesrgan;
+using namespace stream_fixture;
 
 namespace {
 
-using Files = std::pair<std::string, std::string>;
+// Complains of rows that are asked for twice, out of order, or where there are none.
+class OnceSource final : public RowSource {
+  public:
+    explicit OnceSource(const ImageView& picture) : picture_(picture), rows_(picture) {}
 
-struct Picture {
-    int width;
-    int height;
-    std::vector<float> samples;
-
-    Picture(int w, int h)
-        : width(w),
-          height(h),
-          samples(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * 3) {}
-
-    MutableImageView view() {
-        constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
-        return {reinterpret_cast<std::byte*>(samples.data()),
-                SampleType::f32,
-                width,
-                height,
-                3,
-                3 * kFloat * width,
-                3 * kFloat,
-                kFloat};
+    int width() const override { return picture_.width; }
+    int height() const override { return picture_.height; }
+    int channels() const override { return picture_.channels; }
+    SampleType type() const override { return picture_.type; }
+    void read(int first_row, int first_column, const MutableImageView& rows) override {
+        CHECK_EQUAL(first_row, next_);
+        CHECK_EQUAL(first_column, 0);
+        CHECK_EQUAL(rows.width, picture_.width);
+        next_ += rows.height;
+        CHECK(next_ <= picture_.height);
+        most_ = std::max(most_, rows.height);
+        rows_.read(first_row, first_column, rows);
     }
-    ImageView as_const() {
-        const MutableImageView all = view();
-        return {all.data,     all.type,       all.width,        all.height,
-                all.channels, all.row_stride, all.pixel_stride, all.channel_stride};
-    }
+    int rows() const { return next_; }
+    int most() const { return most_; }
+
+  private:
+    ImageView picture_;
+    ArraySource rows_;
+    int next_ = 0;
+    int most_ = 0;
 };
 
-Picture noise(int width, int height, unsigned seed) {
-    Picture picture(width, height);
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
-    for (float& sample : picture.samples) sample = uniform(random);
-    return picture;
-}
+class OnceSink final : public RowSink {
+  public:
+    explicit OnceSink(const MutableImageView& picture) : picture_(picture), rows_(picture) {}
 
-float difference(const Picture& a, const Picture& b) {
-    float most = 0.0F;
-    for (std::size_t i = 0; i < a.samples.size(); ++i) {
-        most = std::max(most, std::abs(a.samples[i] - b.samples[i]));
+    void write(int first_row, int first_column, const ImageView& rows) override {
+        CHECK_EQUAL(first_row, next_);
+        CHECK_EQUAL(first_column, 0);
+        CHECK_EQUAL(rows.width, picture_.width);
+        next_ += rows.height;
+        CHECK(next_ <= picture_.height);
+        rows_.write(first_row, first_column, rows);
     }
-    return most;
-}
+    int rows() const { return next_; }
 
-Options options(int band, int tile = kTileAuto, const std::string& backend = "") {
-    Options made;
-    made.backend = backend;
-    made.band = band;
-    made.tile = tile;
-    made.threads = 2;
-    return made;
-}
-
-Picture run(const Upscaler& upscaler, Picture& picture) {
-    const int scale = upscaler.network().scale;
-    Picture result(picture.width * scale, picture.height * scale);
-    upscaler.run(picture.as_const(), result.view());
-    return result;
-}
-
-Picture run(const Files& files, const Options& made, Picture& picture) {
-    return run(Upscaler(files.first, files.second, made), picture);
-}
-
-// x4plus and animevideov3 in all but depth.
-Files rrdbnet(const TemporaryFolder& folder) {
-    NetworkBuilder builder(1);
-    RrdbConfig config;
-    config.enlarge = {2, 2};
-    builder.rrdbnet(config);
-    return builder.save(folder.file("rrdbnet"));
-}
-
-Files compact(const TemporaryFolder& folder) {
-    NetworkBuilder builder(2);
-    builder.compact(CompactConfig());
-    return builder.save(folder.file("compact"));
-}
-
-struct DisarmAtEnd {
-    ~DisarmAtEnd() { cpu::failing_allocation() = 0; }
+  private:
+    MutableImageView picture_;
+    ArraySink rows_;
+    int next_ = 0;
 };
 
 }  // namespace
@@ -139,94 +96,26 @@ TEST_CASE("all orientations give the mean that the tile path gives") {
     CHECK(difference(run(files, stream, picture), run(files, tiles, picture)) < 5e-5F);
 }
 
-TEST_CASE("strips agree with the whole width where the halo is the receptive field") {
+TEST_CASE("rows come and go one band at a time, with the bits of the whole picture") {
     const TemporaryFolder folder;
-    const Files files = compact(folder);
-    Picture picture = noise(700, 40, 5);
-    const Upscaler whole(files.first, files.second, options(1));
-    Options small = options(1);
-    const auto bytes = [&](const Upscaler& upscaler) {
-        return upscaler.plan(picture.width, picture.height).memory_bytes.back().second;
-    };
-    small.memory_limit = bytes(whole);  // a limit this tight makes the weights lean first
-    small.memory_limit = bytes(Upscaler(files.first, files.second, small)) - 1;
-    const Upscaler strips(files.first, files.second, small);
-    const PlanReport cut = strips.plan(picture.width, picture.height);
-    CHECK(cut.strips > 1);
-    CHECK(cut.memory_bytes.back().second <= small.memory_limit);
-    CHECK(difference(run(strips, picture), run(whole, picture)) < 5e-5F);
-}
-
-TEST_CASE("an impossible limit says how much is needed") {
-    const TemporaryFolder folder;
-    const Files files = compact(folder);
-    Options tiny = options(0);
-    tiny.memory_limit = 1 << 20;
-    const Upscaler upscaler(files.first, files.second, tiny);
-    CHECK_THROWS(OutOfMemoryError, (std::vector<std::string>{"300x200", "MiB", "limit"}),
-                 upscaler.plan(300, 200));
-}
-
-TEST_CASE("what is allocated is what was planned") {
-    const TemporaryFolder folder;
-    for (const Files& files : {rrdbnet(folder), compact(folder)}) {
-        const FuseResult fused = fuse(read_graph(files.first), files.second);
-        for (const int run : {0, 1, 2, 3}) {
-            const int width = run % 2 == 0 ? 37 : 300;
-            CpuBackendOptions kernel;
-            kernel.threads = 2;
-            kernel.ncnn = run >= 2;
-            const auto backend = make_cpu_backend(*fused.network, kernel);
-            Picture picture = noise(width, 70, 1);
-            PlanRequest request;
-            request.width = width;
-            request.height = picture.height;
-            request.tail_band = backend->storage().tail_band;
-            request.input_type = request.output_type = SampleType::f32;
-            const Plan plan(fused.network->program, request, backend->storage());
-            Picture result(width * 4, picture.height * 4);
-            ArraySource source(picture.as_const());
-            ArraySink sink(result.view());
-            StreamRecord record;
-            run_plan(*backend, plan, SessionFormat{SampleType::f32, SampleType::f32, true}, source,
-                     0, sink, 0, nullptr, record);
-            const auto planned = static_cast<double>(plan.memory().total() - plan.memory().weights);
-            const auto real = static_cast<double>(record.allocated_bytes);
-            if (std::abs(real - planned) > 0.1 * planned) {
-                throw check::Failure("planned " + std::to_string(planned) + ", allocated " +
-                                     std::to_string(real) + " at width " + std::to_string(width) +
-                                     (kernel.ncnn ? " with ncnn's layers" : ""));
-            }
+    for (const unsigned seed : {0U, 1U, 2U, 3U, 8U}) {  // some with an unshuffle
+        const Files files = random_network(seed).save(folder.file("net"));
+        for (const bool tta : {false, true}) {
+            Options made = options(3);
+            made.tta = tta;
+            const Upscaler upscaler(files.first, files.second, made);
+            Picture picture = noise(19, 37, seed);
+            const Picture right = run(upscaler, picture);
+            Picture result(right.width, right.height);
+            OnceSource source(picture.as_const());
+            OnceSink sink(result.view());
+            upscaler.run(source, sink, SampleType::f32);
+            CHECK(result.samples == right.samples);
+            CHECK_EQUAL(source.rows(), picture.height);
+            CHECK_EQUAL(sink.rows(), result.height);
+            CHECK((source.most() < picture.height) == !tta);
         }
     }
-}
-
-TEST_CASE("a failed allocation gives a smaller plan or one error, and the next call works") {
-    const TemporaryFolder folder;
-    const DisarmAtEnd disarm;
-    const Files files = random_network(4).save(folder.file("net"));
-    Picture picture = noise(40, 30, 9);
-    const Upscaler free_band(files.first, files.second, options(0));
-    const Upscaler fixed_band(files.first, files.second, options(7));
-    const Picture right = run(free_band, picture);
-    int smaller = 0;
-    int errors = 0;
-    for (int n = 1;; ++n) {
-        for (const Upscaler* upscaler : {&free_band, &fixed_band}) {
-            cpu::failing_allocation() = n;
-            try {
-                CHECK(difference(run(*upscaler, picture), right) < 5e-5F);
-                ++smaller;
-            } catch (const OutOfMemoryError&) {
-                ++errors;
-            }
-        }
-        if (cpu::failing_allocation() > 0) break;  // a run makes fewer allocations than n
-        cpu::failing_allocation() = 0;
-        CHECK(difference(run(free_band, picture), right) < 5e-5F);
-    }
-    CHECK(smaller > 10);
-    CHECK(errors > 10);
 }
 
 TEST_CASE("eight threads share one network") {

@@ -112,7 +112,7 @@ class TestRing {
     void transfer(const vk::Buffer& from, const vk::Buffer& to) {
         vk::Commands commands(context_);
         commands.begin();
-        commands.copy(from, 0, to, 0, buffer_->bytes());
+        commands.copy(from, to, {{0, 0, buffer_->bytes()}});
         commands.submit(vk::QueueLease(*context_));
         commands.wait();
     }

@@ -5,7 +5,17 @@
 #include <utility>
 #include <vector>
 
+#include "realesrgan/image.hpp"
+
 namespace realesrgan {
+
+// What a run would be asked for.
+struct PlanSize {
+    int width = 0;  // of the picture
+    int height = 0;
+    SampleType input = SampleType::u8;
+    SampleType output = SampleType::u8;
+};
 
 // How a picture of a given size would be run.
 struct PlanReport {
@@ -13,7 +23,10 @@ struct PlanReport {
     std::string reason;  // why this path, in words
     int band_rows = 0;   // picture rows the stream takes at a time; 0 on the tile path
     int strips = 0;      // the stream's, each of the full height; 0 on the tile path
-    // The stream's bytes by kind, the kinds' sum last ("total"); empty on the tile path.
+    int halo = 0;        // picture columns that a strip, or pixels that a tile, computes again
+    int tile = 0;        // the tile path's longest side without the halo; 0 on the stream's
+    // Bytes by kind, the kinds' sum last ("total"). "host" is the machine's memory for sums of
+    // floats, which counts to a memory limit only where the device has no memory of its own.
     std::vector<std::pair<std::string, std::uint64_t>> memory_bytes;
     int dispatches_per_band = 0;
     double bytes_moved_per_input_pixel = 0.0;

@@ -15,9 +15,10 @@ class RowSource {
     virtual SampleType type() const = 0;
 
     // Fills `rows`, whose first pixel is (first_column, first_row). Within a pass over the picture
-    // rows are asked for once, in order; a run that cuts the picture into strips or turns it passes
-    // over it several times, each time from row 0. Positions beyond the right and lower end (fewer
-    // than the network's alignment) mirror the picture without repeating its edge.
+    // rows are asked for once, in order; a run of an array that cuts the picture into strips or
+    // turns it passes over it several times, each time from row 0. Positions beyond the right and
+    // lower end (fewer than the network's alignment) mirror the picture without repeating its edge;
+    // Upscaler::run(RowSource&, ...) does not ask for them.
     virtual void read(int first_row, int first_column, const MutableImageView& rows) = 0;
 };
 
@@ -27,7 +28,7 @@ class RowSink {
     virtual ~RowSink() = default;
 
     // As RowSource::read: in order within a pass. `rows` may reach beyond the result where the
-    // source's rows did.
+    // source's rows did, but not from Upscaler::run(RowSource&, ...).
     virtual void write(int first_row, int first_column, const ImageView& rows) = 0;
 };
 

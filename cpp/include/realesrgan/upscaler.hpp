@@ -8,6 +8,7 @@
 #include "realesrgan/device.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
+#include "realesrgan/rows.hpp"
 
 namespace realesrgan {
 
@@ -59,8 +60,15 @@ class Upscaler {
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress = nullptr) const;
 
-    // How a picture of this size would be run. Throws OutOfMemoryError when it could not be.
-    PlanReport plan(int width, int height) const;
+    // The same from rows to rows, so that neither picture need be in memory whole; each is passed
+    // once, from its first row to its last. What cannot be run like that (tiles, strips, all
+    // orientations) is read whole first.
+    void run(RowSource& source, RowSink& sink, SampleType output,
+             const Progress& progress = nullptr) const;
+
+    // How such a picture would be run. Throws OutOfMemoryError when it could not be.
+    PlanReport plan(const PlanSize& size) const;
+    PlanReport plan(int width, int height) const { return plan(PlanSize{width, height}); }
 
   private:
     struct Impl;

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "cpu/winograd/allocation_fault.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan::cpu {
@@ -13,16 +14,10 @@ constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kOverread = 64;  // vector loads may touch this much behind the end
 }  // namespace
 
-std::atomic<int>& failing_allocation() {
-    static std::atomic<int> countdown{0};
-    return countdown;
-}
-
 // calloc's large blocks are fresh pages of the system: zero, and not resident before they are used.
 Buffer::Buffer(Meter& meter, std::size_t bytes) : meter_(&meter), size_(bytes) {
-    std::atomic<int>& fault = failing_allocation();
-    const bool fail = fault.load(std::memory_order_relaxed) > 0 && fault.fetch_sub(1) == 1;
-    block_ = fail ? nullptr : std::calloc(1, bytes + kAlignment + kOverread);
+    block_ =
+        winograd::allocation_fails() ? nullptr : std::calloc(1, bytes + kAlignment + kOverread);
     if (block_ == nullptr) {
         throw OutOfMemoryError("the system has no " + std::to_string(bytes) +
                                " bytes of memory left for a part of the run");

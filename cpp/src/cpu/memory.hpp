@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,9 +20,6 @@ class Meter {
     std::uint64_t now_ = 0;
     std::uint64_t most_ = 0;
 };
-
-// For tests: the n-th allocation from now on fails, once. 0: none does.
-std::atomic<int>& failing_allocation();
 
 // Zeroed memory on a 64-byte boundary, counted by a meter that outlives it. Throws
 // OutOfMemoryError.

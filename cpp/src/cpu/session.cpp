@@ -102,7 +102,7 @@ ImageView CpuSession::output_rows() {
 
 void CpuSession::run(const Step& step) {
     for (const Command& command : step.commands) {
-        ++dispatches_;
+        if (command.kind != CommandKind::carry) ++dispatches_;
         switch (command.kind) {
             case CommandKind::input:
                 ring(program_.input).reach(command.rows.end(), command.keep);

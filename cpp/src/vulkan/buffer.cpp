@@ -30,8 +30,10 @@ VkBuffer create_buffer(Context& context, std::uint64_t bytes) {
                  VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     info.sharingMode = VK_SHARING_MODE_EXCLUSIVE;
     VkBuffer buffer = 0;
-    context.check(ncnn::vkCreateBuffer(context.handle(), &info, nullptr, &buffer),
-                  "making a buffer");
+    const VkResult result = faults().creation.due()
+                                ? VK_ERROR_OUT_OF_HOST_MEMORY
+                                : ncnn::vkCreateBuffer(context.handle(), &info, nullptr, &buffer);
+    context.check(result, "making a buffer");
     return buffer;
 }
 

@@ -22,6 +22,12 @@ void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessF
     ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
 }
 
+// The result of a call that makes something, or of the fault that a test asked for.
+template <typename Create>
+VkResult created(const Create& create) {
+    return faults().creation.due() ? VK_ERROR_OUT_OF_HOST_MEMORY : create();
+}
+
 bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
     return std::find(buffers.begin(), buffers.end(), buffer) != buffers.end();
 }
@@ -41,19 +47,24 @@ void Commands::make() {
     VkCommandPoolCreateInfo pool = {};
     pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     pool.queueFamilyIndex = context_->ncnn_device().info.compute_queue_family_index();
-    context_->check(ncnn::vkCreateCommandPool(context_->handle(), &pool, nullptr, &pool_),
-                    "making a command pool");
+    context_->check(
+        created(
+            [&] { return ncnn::vkCreateCommandPool(context_->handle(), &pool, nullptr, &pool_); }),
+        "making a command pool");
     VkCommandBufferAllocateInfo info = {};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
     info.commandPool = pool_;
     info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
     info.commandBufferCount = 1;
-    context_->check(ncnn::vkAllocateCommandBuffers(context_->handle(), &info, &commands_),
-                    "making a command buffer");
+    context_->check(
+        created(
+            [&] { return ncnn::vkAllocateCommandBuffers(context_->handle(), &info, &commands_); }),
+        "making a command buffer");
     VkFenceCreateInfo fence = {};
     fence.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO;
-    context_->check(ncnn::vkCreateFence(context_->handle(), &fence, nullptr, &fence_),
-                    "making a fence");
+    context_->check(
+        created([&] { return ncnn::vkCreateFence(context_->handle(), &fence, nullptr, &fence_); }),
+        "making a fence");
 }
 
 Commands::~Commands() {
@@ -126,12 +137,13 @@ void Commands::dispatch(const ncnn::Pipeline& pipeline, const std::vector<Bindin
     recorded_.ring_bytes += ring_bytes;
 }
 
-void Commands::copy(const Buffer& from, std::uint64_t from_offset, const Buffer& to,
-                    std::uint64_t to_offset, std::uint64_t bytes) {
-    order({{&from, from_offset, bytes, false}, {&to, to_offset, bytes, true}});
-    const VkBufferCopy region = {from_offset, to_offset, bytes};
-    ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(), 1, &region);
+void Commands::copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
+                    std::uint64_t ring_bytes) {
+    order({{&from, 0, 0, false}, {&to, 0, 0, true}});
+    ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(),
+                          static_cast<std::uint32_t>(regions.size()), regions.data());
     recorded_.copies++;
+    recorded_.ring_bytes += ring_bytes;
 }
 
 void Commands::fill_zero(const Buffer& buffer) {
@@ -156,9 +168,9 @@ void Commands::submit(const QueueLease& queue) {
 void Commands::wait() {
     if (!in_flight_) return;
     in_flight_ = false;
-    context_->check(
-        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0}),
-        "waiting for a band");
+    const VkResult result =
+        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0});
+    context_->check(faults().wait.due() ? VK_ERROR_DEVICE_LOST : result, "waiting for a band");
     context_->check(ncnn::vkResetFences(context_->handle(), 1, &fence_), "resetting a fence");
 }
 

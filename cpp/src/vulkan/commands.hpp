@@ -17,8 +17,7 @@ struct Recorded {
     int dispatches = 0;
     int barriers = 0;
     int copies = 0;
-    std::uint64_t ring_bytes =
-        0;  // of rings, read or written by the dispatches; each byte once a dispatch
+    std::uint64_t ring_bytes = 0;  // of rings, read or written; each byte once a dispatch or copy
 };
 
 struct Binding {
@@ -47,8 +46,9 @@ class Commands {
     void dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
                   const void* constants, std::size_t constant_bytes, Groups groups,
                   std::uint64_t ring_bytes = 0);
-    void copy(const Buffer& from, std::uint64_t from_offset, const Buffer& to,
-              std::uint64_t to_offset, std::uint64_t bytes);
+    // `ring_bytes`: those of the copied ones that are rings', read and written.
+    void copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
+              std::uint64_t ring_bytes = 0);
     void fill_zero(const Buffer& buffer);
 
     // Ends the recording and submits it; what it wrote is there for the host after `wait`.

@@ -82,7 +82,7 @@ void Weights::upload() {
             std::memcpy(staging.data(), block.data() + at, bytes);
             staging.flush();
             commands.begin();
-            commands.copy(staging, 0, *blocks_.back(), at, bytes);
+            commands.copy(staging, *blocks_.back(), {{0, at, bytes}});
             commands.submit(QueueLease(*context_));
             commands.wait();
         }

@@ -26,7 +26,9 @@ class Fault {
 
 struct Faults {
     Fault allocation;  // as if the device had no memory left
+    Fault creation;    // as if the host had none, when a buffer, a command pool or a fence is made
     Fault submission;  // as if the device was lost
+    Fault wait;        // the same, but noticed when a band is waited for
 };
 
 inline Faults& faults() {

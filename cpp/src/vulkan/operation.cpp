@@ -174,25 +174,56 @@ std::uint64_t Operation::ring_bytes(int rows) const {
 }
 
 void Operation::record(Commands& commands, const Weights& weights, RowRange rows) const {
+    while (rows.count > 0) {
+        const RowRange part{rows.first, rows_at_once(rows)};
+        record_part(commands, weights, part);
+        rows = {part.end(), rows.count - part.count};
+    }
+}
+
+// Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts.
+int Operation::rows_at_once(RowRange rows) const {
+    int count = rows.count;
+    for (const DeviceRing* ring : {&dst_, &copy_}) {
+        count = rows_in_window(*ring, storage_, rows.first, count);
+    }
+    for (std::size_t i = 0; i < skip_count_; i++) {
+        const int upsample = skip_upsample_.at(i);
+        const int first = rows.first / upsample;
+        const int most = (rows.first + count - 1) / upsample - first + 1;
+        const int shown = rows_in_window(skips_.at(i), storage_, first, most);
+        count = std::min(count, (first + shown) * upsample - rows.first);
+    }
+    return count;
+}
+
+RingWindow Operation::skip_window(std::size_t index, RowRange rows) const {
+    const int upsample = skip_upsample_.at(index);
+    const int first = rows.first / upsample;
+    return window(skips_.at(index), storage_, first, (rows.end() - 1) / upsample - first + 1,
+                  false);
+}
+
+void Operation::record_part(Commands& commands, const Weights& weights, RowRange rows) const {
+    const RingWindow dst = window(dst_, storage_, rows.first, rows.count, true);
+    const RingWindow copy = window(copy_, storage_, rows.first, rows.count, true);
+    const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
     const Push push = {dst_.width,
                        dst_.height,
                        rows.first,
                        rows.count,
                        src_.slot(static_cast<int>(std::int64_t{rows.first} * reduce_ / enlarge_)),
                        src_.rows,
-                       dst_.slot(rows.first),
-                       dst_.rows,
-                       copy_.slot(rows.first),
-                       copy_.rows,
-                       skips_[0].slot(rows.first / skip_upsample_[0]),
-                       skips_[0].rows,
-                       skips_[1].slot(rows.first / skip_upsample_[1]),
-                       skips_[1].rows};
-    std::vector<Binding> bindings = {{src_.buffer, 0, 0, false},
-                                     {dst_.buffer, 0, 0, true},
-                                     {copy_.buffer, 0, 0, true},
-                                     {skips_[0].buffer, 0, 0, false},
-                                     {skips_[1].buffer, 0, 0, false}};
+                       dst.row,
+                       dst.rows,
+                       copy.row,
+                       copy.rows,
+                       skip0.row,
+                       skip0.rows,
+                       skip1.row,
+                       skip1.rows};
+    std::vector<Binding> bindings = {
+        {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
     if (has_weights_) {
         for (const WeightRange& range : {layer_.taps, layer_.epilogue}) {
             bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});

@@ -28,6 +28,9 @@ class Operation {
     void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
                        int most_rows);
     void choose_blocked(Context& context, Constants constants, int most_rows);
+    int rows_at_once(RowRange rows) const;
+    RingWindow skip_window(std::size_t index, RowRange rows) const;
+    void record_part(Commands& commands, const Weights& weights, RowRange rows) const;
     std::uint64_t ring_bytes(int rows) const;
     void choose_pointwise(Context& context, Constants constants, const Op& op);
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "buffer.hpp"
+#include "commands.hpp"
 #include "pipelines.hpp"
 
 namespace realesrgan::vulkan {
@@ -15,6 +15,9 @@ struct DeviceRing {
     int channels = 0;  // a multiple of 16
     int rows = 0;
     bool exact = false;  // holds fp32 whatever the storage
+    // The most one binding may show, where the ring is larger: its dispatches go by parts. 0: all.
+    std::uint64_t binding_bytes = 0;
+    std::uint64_t alignment = 1;  // of a binding's offset
 
     int slot(int row) const { return row % rows; }
 };
@@ -24,5 +27,19 @@ inline std::uint64_t ring_bytes(const DeviceRing& ring, Storage storage) {
            static_cast<std::uint64_t>(ring.rows) *
            static_cast<std::uint64_t>(ring.exact ? 4 : bytes_per_value(storage));
 }
+
+// A binding that shows some of a ring's rows, and what the shader must know of it: the slot of the
+// first row, and the rows after which the ring begins anew.
+struct RingWindow {
+    Binding binding;
+    int row = 0;
+    int rows = 0;
+};
+
+// How many of the rows [first, first + most) one window can show; at least 1.
+int rows_in_window(const DeviceRing& ring, Storage storage, int first, int most);
+
+// `count`: at most what rows_in_window() says.
+RingWindow window(const DeviceRing& ring, Storage storage, int first, int count, bool written);
 
 }  // namespace realesrgan::vulkan

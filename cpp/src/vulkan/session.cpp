@@ -67,20 +67,36 @@ std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t b
     return buffer;
 }
 
+DeviceRing VulkanSession::ring_of(int index) const {
+    const auto i = static_cast<std::size_t>(index);
+    DeviceRing ring;
+    ring.width = plan_->ring_width(index);
+    ring.height = plan_->ring_height(index);
+    ring.channels = round_up(plan_->program().rings[i].channels, kChannelAlignment);
+    ring.rows = plan_->rings()[i].rows;
+    ring.exact = plan_->exact(index);
+    ring.binding_bytes = plan_->binding_bytes(index);
+    ring.alignment = network_->context->limits().minStorageBufferOffsetAlignment;
+    return ring;
+}
+
 void VulkanSession::make_rings() {
-    const Program& program = plan_->program();
-    for (std::size_t i = 0; i < program.rings.size(); i++) {
-        const auto ring_index = static_cast<int>(i);
-        DeviceRing ring;
-        ring.width = plan_->ring_width(ring_index);
-        ring.height = plan_->ring_height(ring_index);
-        ring.channels = round_up(program.rings[i].channels, kChannelAlignment);
-        ring.rows = plan_->rings()[i].rows;
-        ring.exact = plan_->exact(ring_index);
-        buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
-        ring.buffer = buffers_.back().get();
+    std::vector<const Buffer*> workspaces(plan_->workspaces().size(), nullptr);
+    for (std::size_t i = 0; i < plan_->rings().size(); i++) {
+        DeviceRing ring = ring_of(static_cast<int>(i));
+        const int workspace = plan_->rings()[i].workspace;
+        const Buffer*& buffer =
+            workspace >= 0 ? workspaces[static_cast<std::size_t>(workspace)] : ring.buffer;
+        if (buffer == nullptr) {
+            buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
+            buffer = buffers_.back().get();
+        }
+        ring.buffer = buffer;
         rings_.push_back(ring);
     }
+    carries_ = std::make_unique<Carries>(
+        *plan_, network_->storage, rings_,
+        [this](std::uint64_t bytes) { return allocate(BufferKind::device, bytes); });
 }
 
 void VulkanSession::make_operations() {
@@ -140,9 +156,16 @@ void VulkanSession::run(const Step& step) {
     record(flight, step);
     submit(flight);
     dispatches_ += static_cast<std::uint64_t>(flight.commands.recorded().dispatches);
-    bytes_moved_ += flight.commands.recorded().ring_bytes;
     running_.push_back(next_);
     next_ = (next_ + 1) % flights_.size();
+}
+
+Recorded VulkanSession::count(const Step& step) {
+    const GpuUse use;
+    Flight& flight = *flights_[next_];
+    flight.commands.begin();  // the next one begins anew, too
+    record(flight, step);
+    return flight.commands.recorded();
 }
 
 void VulkanSession::submit(Flight& flight) {
@@ -170,7 +193,8 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 record_output(flight, command.rows);
                 break;
             case CommandKind::carry:
-                throw std::logic_error("this backend plans no shared workspaces");
+                carries_->record(flight.commands, command);
+                break;
         }
     }
 }
@@ -184,7 +208,15 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
                              {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
                              sizeof(push),
                              {groups(ring.width, static_cast<int>(gather_->local_size_x())),
-                              rows.count, groups(channels, 4)});
+                              rows.count, groups(channels, 4)},
+                             bytes_of(ring, rows.count, channels));
+}
+
+// Whole groups of four channels, as the kernels move them.
+std::uint64_t VulkanSession::bytes_of(DeviceRing ring, int rows, int channels) const {
+    ring.rows = rows;
+    ring.channels = round_up(channels, 4);
+    return ring_bytes(ring, network_->storage);
 }
 
 void VulkanSession::record_output(Flight& flight, RowRange rows) {
@@ -200,7 +232,8 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
                               across * local};
     flight.commands.dispatch(*compose_,
                              {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
-                             &push, sizeof(push), {across, groups(words, across * local), 1});
+                             &push, sizeof(push), {across, groups(words, across * local), 1},
+                             bytes_of(ring, rows.count, output.channels));
 }
 
 ImageView VulkanSession::output_rows() {

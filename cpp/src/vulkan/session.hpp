@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "carries.hpp"
 #include "commands.hpp"
 #include "device_weights.hpp"
 #include "operation.hpp"
@@ -38,8 +39,8 @@ class VulkanSession : public Session {
     std::uint64_t allocated_bytes() const override { return allocated_; }
     std::uint64_t dispatches() const override { return dispatches_; }
 
-    // Bytes of rings that the recorded operations read and wrote so far.
-    std::uint64_t bytes_moved() const { return bytes_moved_; }
+    // What the commands of a step really hold, recorded but not run.
+    Recorded count(const Step& step);
 
   private:
     // One band's staging memory and commands.
@@ -51,6 +52,7 @@ class VulkanSession : public Session {
     };
 
     void make_rings();
+    DeviceRing ring_of(int index) const;
     void make_operations();
     void make_flights();
     std::unique_ptr<Buffer> allocate(BufferKind kind, std::uint64_t bytes);
@@ -58,12 +60,14 @@ class VulkanSession : public Session {
     void record(Flight& flight, const Step& step);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
+    std::uint64_t bytes_of(DeviceRing ring, int rows, int channels) const;
 
     const Network* network_;
     const Plan* plan_;
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<DeviceRing> rings_;
+    std::unique_ptr<Carries> carries_;
     std::vector<Operation> operations_;
     const ncnn::Pipeline* gather_ = nullptr;
     const ncnn::Pipeline* compose_ = nullptr;
@@ -74,7 +78,6 @@ class VulkanSession : public Session {
     std::uint64_t not_finite_ = 0;
     std::uint64_t allocated_ = 0;
     std::uint64_t dispatches_ = 0;
-    std::uint64_t bytes_moved_ = 0;
 };
 
 }  // namespace realesrgan::vulkan

@@ -17,6 +17,7 @@ add_custom_command(
 target_sources(realesrgan PRIVATE
     "${shader_sources}"
     "${vulkan_dir}/buffer.cpp"
+    "${vulkan_dir}/carries.cpp"
     "${vulkan_dir}/commands.cpp"
     "${vulkan_dir}/context.cpp"
     "${vulkan_dir}/convolution_choice.cpp"
@@ -24,6 +25,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/operation.cpp"
     "${vulkan_dir}/pipeline_file.cpp"
     "${vulkan_dir}/pipelines.cpp"
+    "${vulkan_dir}/ring.cpp"
     "${vulkan_dir}/session.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
 target_include_directories(realesrgan PRIVATE "${vulkan_dir}")

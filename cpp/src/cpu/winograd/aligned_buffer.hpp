@@ -5,6 +5,8 @@
 #include <memory>
 #include <new>
 
+#include "cpu/winograd/allocation_fault.hpp"
+
 namespace realesrgan::winograd {
 
 // Zeroed memory on a cache line boundary. Grows by replacing its content; never shrinks.
@@ -18,6 +20,7 @@ class AlignedBuffer {
         if (size <= size_) return;
         memory_.reset();
         size_ = 0;
+        if (allocation_fails()) throw std::bad_alloc();
         memory_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlignment)));
         std::memset(memory_.get(), 0, size * sizeof(T));
         size_ = size;

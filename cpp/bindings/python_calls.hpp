@@ -1,0 +1,19 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include "gil.hpp"
+#include "realesrgan/image.hpp"
+#include "realesrgan/upscaler.hpp"
+
+namespace realesrgan::bindings {
+
+// Throws TypeError, which calls the value `name`, for a type the core does not take.
+SampleType sample_type(const pybind11::dtype& type, const char* name);
+pybind11::dtype dtype_of(SampleType type);
+
+// Calls back into Python, and lets Ctrl-C through when the run is on the main thread. An exception
+// of either is carried through the core as it is.
+Progress python_progress(const pybind11::object& callback, GilReleased& released);
+
+}  // namespace realesrgan::bindings

@@ -1,0 +1,56 @@
+#include <optional>
+
+#include "check.hpp"
+#include "fuse.hpp"
+#include "graph.hpp"
+#include "planner.hpp"
+#include "random_network.hpp"
+#include "skip_copies.hpp"
+#include "temporary_folder.hpp"
+
+using namespace realesrgan;
+
+TEST_CASE("a ring that only additions read may be larger than a binding, others may not") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 23;
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    StorageModel storage;
+    storage.bytes_per_value = 2;
+    storage.exact_bytes_per_value = 4;
+    storage.own_memory = true;
+    PlannerRequest wanted;
+    wanted.width = 300;
+    wanted.height = 2000;
+    wanted.receptive_field = 350;
+    wanted.budget = std::uint64_t{1} << 40;
+    storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest exact ring
+    const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+    CHECK(plan.has_value());
+    CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+    const Plan made(program, plan->request, storage);
+    CHECK(made.largest_binding() <= storage.max_binding_bytes);
+    int parts = 0;
+    for (std::size_t i = 0; i < made.rings().size(); ++i) {
+        parts += made.binding_bytes(static_cast<int>(i)) > 0 ? 1 : 0;
+    }
+    CHECK(parts > 0);
+    storage.max_binding_bytes = 250'000;  // less than a few rows of a dense block
+    const std::optional<StreamPlan> strips = choose_plan(program, storage, wanted);
+    CHECK(strips.has_value());
+    CHECK(strips->strips.tiles.size() > 1);
+    CHECK(strips->shortage == Shortage::binding);
+    storage.max_binding_bytes = 0;
+    wanted.budget = strips->bytes;
+    CHECK(choose_plan(program, storage, wanted)->shortage == Shortage::memory);
+}
+
+int main() {
+    return check::run_all();
+}
