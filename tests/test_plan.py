@@ -18,6 +18,8 @@ PLAN_KEYS = {
     "reason",
     "band_rows",
     "strips",
+    "halo",
+    "tile",
     "memory_bytes",
     "dispatches_per_band",
     "bytes_moved_per_input_pixel",
@@ -69,6 +71,25 @@ def test_less_memory_gives_a_smaller_plan_then_an_error() -> None:
     assert tight.memory_bytes["total"] <= 24 << 20 < free.memory_bytes["total"]
     with pytest.raises(OutOfMemoryError, match="3000x2000"):
         Upscaler(FAST_MODEL, device="cpu", memory_limit=1000).plan((3000, 2000))
+
+
+def test_samples_of_16_bits_are_planned_as_such(photo: Photo, fast: Upscaler) -> None:
+    eight = fast.plan(photo(96, 80))
+    sixteen = fast.plan(photo(96, 80).astype(np.uint16))
+    assert sixteen.memory_bytes["staging"] == 2 * eight.memory_bytes["staging"]
+
+
+def test_a_plan_of_tiles_says_their_size_and_memory() -> None:
+    tiles = Upscaler(FAST_MODEL, device="cpu", tile=100).plan((300, 200))
+    assert (tiles.path, tiles.tile, tiles.reason) == ("tiles", 100, "a tile size was asked for")
+    assert 1 <= tiles.halo <= 64
+    assert tiles.memory_bytes["total"] == tiles.memory_bytes["tile"] + tiles.memory_bytes["host"]
+    limit = tiles.memory_bytes["tile"] // 2
+    small = Upscaler(FAST_MODEL, device="cpu", tile=100, memory_limit=limit).plan((300, 200))
+    assert small.tile < 100
+    assert small.memory_bytes["tile"] <= limit
+    with pytest.raises(OutOfMemoryError, match="smallest tile"):
+        Upscaler(FAST_MODEL, device="cpu", tile=100, memory_limit=1000).plan((300, 200))
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, -1)])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 __version__: str
 CPU_DEVICE: int
@@ -53,6 +53,8 @@ class PlanReport(TypedDict):
     reason: str
     band_rows: int
     strips: int
+    halo: int
+    tile: int
     memory_bytes: dict[str, int]
     dispatches_per_band: int
     bytes_moved_per_input_pixel: float
@@ -80,4 +82,14 @@ class Upscaler:
         output: NDArray[Any],
         progress: Callable[[float], object] | None = ...,
     ) -> None: ...
-    def plan(self, width: int, height: int) -> PlanReport: ...
+    def run_rows(
+        self,
+        width: int,
+        height: int,
+        read: Callable[[int, int], NDArray[Any]],
+        write: Callable[[int, NDArray[Any]], object],
+        *,
+        samples: DTypeLike = ...,
+        progress: Callable[[float], object] | None = ...,
+    ) -> None: ...
+    def plan(self, width: int, height: int, *, samples: DTypeLike = ...) -> PlanReport: ...

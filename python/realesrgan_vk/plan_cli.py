@@ -45,10 +45,15 @@ def _rows(found: RunPlan) -> list[tuple[str, str]]:
         ("picture", f"{found.width} x {found.height}"),
         ("path", f"{found.path} ({found.reason})"),
     ]
+    memory = [
+        (f"memory, {kind}", format_bytes(count)) for kind, count in found.memory_bytes.items()
+    ]
     if found.path == "tiles":
-        return rows
+        return [*rows, ("tile", f"{found.tile} pixels"), ("halo", f"{found.halo} pixels"), *memory]
     rows += [("band", f"{found.band_rows} rows"), ("strips", str(found.strips))]
-    rows += [(f"memory, {kind}", format_bytes(count)) for kind, count in found.memory_bytes.items()]
+    if found.strips > 1:
+        rows.append(("halo", f"{found.halo} pixels"))
+    rows += memory
     return [
         *rows,
         ("dispatches a band", str(found.dispatches_per_band)),

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import _core, arrays, image_io
+from realesrgan_vk.image_io import pil
+from realesrgan_vk.picture import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,11 @@ class RunPlan:
         band_rows: Picture rows the stream takes at a time; 0 for tiles.
         strips: Vertical strips the stream cuts the picture into, 1 unless memory is short; 0 for
             tiles.
-        memory_bytes: The stream's bytes by kind, and their sum as "total"; empty for tiles.
+        halo: Pixels computed again on each side of a strip or tile; 0 for a picture in one.
+        tile: The longest side of a tile without its halo; 0 for the stream.
+        memory_bytes: Bytes by kind, and their sum as "total". "host" is the machine's memory for
+            sums of floats (strips, `tta`, tiles), which no GPU's limit counts. Of tiles the
+            weights are left out.
         dispatches_per_band: Operations a band costs in the steady state; 0 for tiles.
         bytes_moved_per_input_pixel: Bytes that operations read and write, weights left out.
     """
@@ -35,18 +41,20 @@ class RunPlan:
     reason: str
     band_rows: int
     strips: int
+    halo: int
+    tile: int
     memory_bytes: dict[str, int]
     dispatches_per_band: int
     bytes_moved_per_input_pixel: float
 
     @classmethod
-    def of(cls, core: _core.Upscaler, width: int, height: int) -> "RunPlan":
-        """Ask the core.
+    def of(cls, core: _core.Upscaler, width: int, height: int, samples: np.dtype[Any]) -> "RunPlan":
+        """Ask the core. `samples`: the type of the picture's, and of the result's.
 
         Raises:
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        return cls(width=width, height=height, **core.plan(width, height))
+        return cls(width=width, height=height, **core.plan(width, height, samples=samples))
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
@@ -55,8 +63,8 @@ class RunPlan:
 
 def size_of(
     image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int],
-) -> tuple[int, int]:
-    """Width and height in pixels, of a file after it is turned upright.
+) -> tuple[int, int, np.dtype[Any]]:
+    """Width and height in pixels, of a file after it is turned upright, and the samples' type.
 
     Raises:
         TypeError: Neither a picture nor two whole numbers.
@@ -64,17 +72,19 @@ def size_of(
         ImageError: A file that is not a picture.
     """
     if isinstance(image, np.ndarray):
-        frame = arrays.to_frame(image)
-        return frame.width, frame.height
+        return _size_of_frame(arrays.to_frame(image))
     if isinstance(image, Image.Image):
-        return image.size
+        return _size_of_frame(pil.from_pil(image).frames[0])
     if isinstance(image, (str, os.PathLike)):
-        frame = image_io.read(Path(image)).frames[0]
-        return frame.width, frame.height
+        return _size_of_frame(image_io.read(Path(image)).frames[0])
     if not (isinstance(image, tuple) and len(image) == 2 and all(type(n) is int for n in image)):
         raise TypeError(
             f"image must be an array, a PIL image, a path or (width, height), not {image!r}"
         )
     if min(image) < 1:
         raise ValueError(f"the size is {image[0]}x{image[1]}; each side must be at least 1")
-    return image
+    return *image, np.dtype(np.uint8)
+
+
+def _size_of_frame(frame: Frame) -> tuple[int, int, np.dtype[Any]]:
+    return frame.width, frame.height, frame.pixels.dtype

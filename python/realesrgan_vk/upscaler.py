@@ -17,6 +17,7 @@ from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
 from realesrgan_vk.image_io import pil
 from realesrgan_vk.image_io.color import WorkingCurve
+from realesrgan_vk.image_io.rows import RowReader, RowWriter
 from realesrgan_vk.models import find_model
 from realesrgan_vk.passes import Plan, Progress, Steps, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
@@ -27,6 +28,7 @@ from realesrgan_vk.request import (
     UpscaleOptions,
 )
 from realesrgan_vk.resample import Light, resize
+from realesrgan_vk.row_run import run_rows
 from realesrgan_vk.run_plan import RunPlan, size_of
 from realesrgan_vk.sizes import TargetSize
 
@@ -203,7 +205,7 @@ class Upscaler:
         """How one run of the network over a picture would go; nothing is run.
 
         Args:
-            image: A picture, as for `upscale`, or its (width, height) in pixels.
+            image: A picture, as for `upscale`, or its (width, height) in pixels for one of 8 bits.
 
         Raises:
             TypeError: An argument of the wrong type.
@@ -211,8 +213,29 @@ class Upscaler:
             ImageError: A file that is not a picture.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        width, height = size_of(image)
-        return RunPlan.of(self._core, width, height)
+        width, height, samples = size_of(image)
+        return RunPlan.of(self._core, width, height, samples)
+
+    def upscale_rows(
+        self, source: RowReader, sink: RowWriter, progress: Progress | None = None
+    ) -> None:
+        """Upscale a picture row by row, by the network's own scale, into `scale` times the rows.
+
+        Neither picture is held in memory, unless the run needs it whole: with tiles, `tta`, or
+        where not even one row of the full width fits the memory (`plan` tells).
+
+        Args:
+            source: Such as `image_io.rows.TiffRows` or `RawRows`; its channels are the network's.
+            sink: Such as `image_io.rows.TiffRowWriter`; takes samples of the source's type.
+            progress: As in `upscale`.
+
+        Raises:
+            ValueError: The source's channels are not the network's.
+            ImageError: The source is damaged.
+            DeviceError: The device failed.
+            OutOfMemoryError: Not even the smallest plan fits, or memory failed on the way.
+        """
+        run_rows(self._core, source, sink, progress)
 
     def _frame(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
         target = request.size.of(frame.width, frame.height, self.scale)

@@ -41,7 +41,11 @@ def of_pil(image: Image.Image) -> Metadata:
 
 def of_tiff(data: bytes) -> tuple[Metadata, Image.Exif]:
     """What a TIFF file carries, and all its first directory's tags."""
-    tags = _tiff_tags(data)
+    return of_tiff_tags(_tiff_tags(data))
+
+
+def of_tiff_tags(tags: Image.Exif) -> tuple[Metadata, Image.Exif]:
+    """The same of the tags alone; their file must still be open."""
     kept = Image.Exif()
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:

@@ -22,7 +22,7 @@ MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit; beyond, BigTIFF is written
 _HEADER = b"II*\x00\x08\x00\x00\x00"
 _BIG_HEADER = b"II+\x00\x08\x00\x00\x00\x10" + bytes(7)
 _LONG, _LONG8 = 4, 16  # kinds of values
-_STRIP_BYTES = 1 << 18
+STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
 _EXTRA_SAMPLES, _ASSOCIATED = 338, 1
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
@@ -68,8 +68,8 @@ def encode(picture: Picture, carried: Metadata) -> bytes:
     BigTIFF where TIFF's 32-bit offsets do not reach.
     """
     samples, tags = _layout(picture, carried)
-    strips, rows = _strips(samples, predict=tags[317] == 2)
-    sizes = [len(strip) for strip in strips]
+    parts, rows = strips(samples, predict=tags[317] == 2)
+    sizes = [len(strip) for strip in parts]
     big = sum(sizes) > MAX_BYTES
     directory = ImageFileDirectory_v2(_BIG_HEADER if big else _HEADER)
     # Pillow adds the place where the directory ends to these.
@@ -77,10 +77,10 @@ def encode(picture: Picture, carried: Metadata) -> bytes:
     for tag, value in (tags | {273: offsets, 278: rows, 279: sizes}).items():
         directory[tag] = tuple(value) if isinstance(value, list) else value
     directory.tagtype[273] = _LONG8 if big else _LONG
-    _add_metadata(directory, carried)
+    add_metadata(directory, carried)
     out = BytesIO()
     directory.save(out)
-    return out.getvalue() + b"".join(strips)
+    return out.getvalue() + b"".join(parts)
 
 
 def _header(page: vips.Image, carried: Metadata) -> Header:
@@ -144,19 +144,25 @@ def _layout(picture: Picture, carried: Metadata) -> tuple[Pixels, dict[int, Any]
         pixels = pil.original_range(frame, picture.value_range)
         samples = vips.joined(Frame(pixels, frame.alpha))
         photometric = 1 if frame.pixels.shape[2] == 1 else 2
-    count = samples.shape[2]
-    is_float = samples.dtype == np.float32
-    tags |= {258: [samples.dtype.itemsize * 8] * count, 262: photometric, 277: count}
-    tags |= {339: [3 if is_float else 1] * count, 317: 1 if is_float else 2}
+    tags = sample_tags(frame.width, frame.height, samples.dtype, samples.shape[2])
+    tags[262] = photometric
     if frame.alpha is not None:
         tags[_EXTRA_SAMPLES] = 2  # unassociated alpha
     return samples, tags
 
 
-def _strips(samples: Pixels, *, predict: bool) -> tuple[list[bytes], int]:
+def sample_tags(width: int, height: int, dtype: np.dtype[Any], count: int) -> dict[int, Any]:
+    """The tags of Deflated grey (1 or 2 samples) or RGB (3 or more) pixels."""
+    is_float = dtype == np.float32
+    tags: dict[int, Any] = {256: width, 257: height, 259: 8, 284: 1}
+    tags |= {258: [dtype.itemsize * 8] * count, 262: 1 if count < 3 else 2, 277: count}
+    return tags | {339: [3 if is_float else 1] * count, 317: 1 if is_float else 2}
+
+
+def strips(samples: Pixels, *, predict: bool) -> tuple[list[bytes], int]:
     """Compressed strips and the rows of each."""
     little = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
-    rows = max(1, _STRIP_BYTES // max(1, little[0].nbytes))
+    rows = max(1, STRIP_BYTES // max(1, little[0].nbytes))
     strips = []
     for start in range(0, little.shape[0], rows):
         strip = little[start : start + rows]
@@ -168,7 +174,8 @@ def _strips(samples: Pixels, *, predict: bool) -> tuple[list[bytes], int]:
     return strips, min(rows, little.shape[0])
 
 
-def _add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
+def add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
+    """Add what a file carries to its first directory."""
     if carried.exif is not None:
         block = Image.Exif()
         block.load(b"Exif\x00\x00" + carried.exif)

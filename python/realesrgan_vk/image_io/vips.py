@@ -8,6 +8,8 @@ also brings libimagequant, cgif and Little CMS.
 import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -54,9 +56,24 @@ def open_tiff(data: bytes) -> pyvips.Image:
     return pyvips.Image.tiffload_buffer(data, fail_on="error", access="sequential")
 
 
+def open_tiff_file(path: Path) -> pyvips.Image:
+    """The same of a file, whose rows can be fetched from the first to the last."""
+    return pyvips.Image.tiffload(str(path), fail_on="error", access="sequential")
+
+
+def region_of(image: pyvips.Image) -> pyvips.Region:
+    """A window into the image: `fetch(left, top, width, height)` gives its samples."""
+    return pyvips.Region.new(image)
+
+
+def dtype_of(image: pyvips.Image) -> np.dtype[Any]:
+    """The type of its samples."""
+    return np.dtype(_NUMPY_FORMATS[image.format])
+
+
 def sample_bytes(image: pyvips.Image) -> int:
     """Bytes of one sample."""
-    return np.dtype(_NUMPY_FORMATS[image.format]).itemsize
+    return dtype_of(image).itemsize
 
 
 def pixels_of(image: pyvips.Image) -> Pixels:

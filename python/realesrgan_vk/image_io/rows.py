@@ -1,0 +1,250 @@
+"""Pictures row by row, so that neither they nor their results need be in memory whole."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io import metadata, tiff, vips
+from realesrgan_vk.picture import Metadata, Pixels
+
+RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
+"""Raw video's names of packed samples: 1 or 3 a pixel, of 8 or 16 bits."""
+
+
+class RowReader(Protocol):
+    """A picture that is read once, from its first row to its last."""
+
+    width: int
+    height: int
+    channels: int
+    dtype: np.dtype[Any]
+    metadata: Metadata
+
+    def read(self, first: int, count: int) -> Pixels:
+        """Rows `first` to `first + count` as count x width x channels; each row only once."""
+
+
+class RowWriter(Protocol):
+    """Takes a picture once, from its first row to its last."""
+
+    def write(self, first: int, rows: Pixels) -> None:
+        """Rows from `first` on, rows x width x channels."""
+
+
+class ArrayRows:
+    """Rows of a height x width x channels array, to be read or written."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        """`pixels` is used in place."""
+        self.pixels = pixels
+        self.height, self.width, self.channels = pixels.shape
+        self.dtype = pixels.dtype
+        self.metadata = Metadata()
+
+    def read(self, first: int, count: int) -> Pixels:
+        """As `RowReader.read`."""
+        return self.pixels[first : first + count]
+
+    def write(self, first: int, rows: Pixels) -> None:
+        """As `RowWriter.write`."""
+        self.pixels[first : first + len(rows)] = rows
+
+
+class RawRows:
+    """Rows of raw frames in a binary file: read from it, or written to it."""
+
+    def __init__(self, file: BinaryIO, width: int, height: int, pixels: RawFormat) -> None:
+        """One frame of `width` x `height` from the file's present position on.
+
+        Raises:
+            ValueError: No such pixel format.
+        """
+        if pixels not in get_args(RawFormat):
+            allowed = ", ".join(get_args(RawFormat))
+            raise ValueError(f"pixels is {pixels!r}; it must be one of {allowed}")
+        self._file = file
+        self.width, self.height = width, height
+        self.channels = 3 if pixels.startswith("rgb") else 1
+        self._stored = np.dtype("<u2" if pixels.endswith("16le") or "48" in pixels else "u1")
+        self.dtype = np.dtype(self._stored.newbyteorder("=").type)
+        self.metadata = Metadata()
+
+    def read(self, first: int, count: int) -> Pixels:
+        """As `RowReader.read`.
+
+        Raises:
+            ImageError: The file ends before the last row.
+        """
+        wanted = count * self.width * self.channels * self._stored.itemsize
+        parts = []
+        while wanted > 0 and (part := self._file.read(wanted)):  # a pipe gives what it has
+            parts.append(part)
+            wanted -= len(part)
+        if wanted > 0:
+            raise ImageError(
+                f"the raw frame ends {wanted} bytes before row {first + count} of {self.height}; "
+                "check the size and the pixel format"
+            )
+        rows = np.frombuffer(b"".join(parts), self._stored)
+        return rows.astype(self.dtype).reshape(count, self.width, self.channels)
+
+    def write(self, first: int, rows: Pixels) -> None:
+        """As `RowWriter.write`; samples must be of the format's own type."""
+        self._file.write(np.ascontiguousarray(rows, self._stored).data)
+
+
+class TiffRows:
+    """Rows of a grey or RGB TIFF file's first page."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            ImageError: Damaged, or one that must be decoded whole: with alpha, a palette, CMYK,
+                to be turned upright, or with other samples than 8 or 16 bits and 32-bit floats.
+        """
+        try:
+            self._page = vips.open_tiff_file(path)
+            with path.open("rb") as file:
+                tags = Image.Exif()
+                tags.load_from_fp(file)
+                self.metadata, tags = metadata.of_tiff_tags(tags)
+        except (OSError, SyntaxError, ValueError, vips.Error) as error:
+            raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
+        whole = "; read it whole, with Upscaler.upscale"
+        if tags.get(274, 1) != 1:
+            raise ImageError(f"{path} has to be turned upright{whole}")
+        if (tags.get(262), self._page.bands) not in ((1, 1), (2, 3)):
+            raise ImageError(f"{path} is neither grey nor RGB without alpha{whole}")
+        self.dtype = vips.dtype_of(self._page)
+        if tags.get(258, 1) in (1, (1,)) or self.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ImageError(f"{path} has samples of another type than uint8, uint16, float{whole}")
+        self.width, self.height = self._page.width, self._page.height
+        self.channels = self._page.bands
+        self._region = vips.region_of(self._page)
+
+    def read(self, first: int, count: int) -> Pixels:
+        """As `RowReader.read`.
+
+        Raises:
+            ImageError: The file is damaged, or a float sample is not finite.
+        """
+        try:
+            samples = self._region.fetch(0, first, self.width, count)
+        except vips.Error as error:
+            raise ImageError(
+                f"rows {first} to {first + count} cannot be decoded: {error}"
+            ) from error
+        rows: NDArray[Any] = np.frombuffer(samples, self.dtype)
+        if self.dtype == np.float32 and not np.isfinite(rows).all():
+            raise ImageError("the picture has values that are NaN or infinite")
+        return rows.reshape(count, self.width, self.channels)
+
+
+class TiffRowWriter:
+    """Writes a grey or RGB TIFF file row by row; a context, at whose end the file appears whole.
+
+    Deflated strips wait in a nameless file beside it, since their sizes come before them.
+    """
+
+    def __init__(
+        self, path: Path, width: int, height: int, carried: Metadata | None = None
+    ) -> None:
+        """`width` and `height` of the file, which takes any sample type and 1 or 3 channels."""
+        self._path = path
+        self._width, self._height = width, height
+        self._carried = carried or Metadata()
+        self._sizes: list[int] = []
+        self._waiting: list[Pixels] = []  # less than a strip
+        self._next = 0
+        self._like: Pixels | None = None
+        self._spool = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> "TiffRowWriter":
+        """Begin."""
+        return self
+
+    def write(self, first: int, rows: Pixels) -> None:
+        """As `RowWriter.write`.
+
+        Raises:
+            ValueError: Rows that do not follow the last ones, or of another width.
+            ImageError: More than a TIFF file can hold.
+        """
+        if first != self._next or rows.shape[1] != self._width:
+            raise ValueError(
+                f"rows {first}.. of {rows.shape[1]} pixels; expected rows {self._next}.. of "
+                f"{self._width}"
+            )
+        self._next += len(rows)
+        self._like = rows[:0]
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= self._strip_rows(rows):
+            self._flush(last=False)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the file together, unless something went wrong; nothing is left of it then.
+
+        Raises:
+            ValueError: Rows are missing.
+        """
+        with self._spool:
+            if kind is not None:
+                return
+            if self._like is None or self._next != self._height:
+                raise ValueError(f"{self._next} of {self._height} rows were written")
+            self._flush(last=True)
+            self._finish(self._like)
+
+    def _strip_rows(self, rows: Pixels) -> int:
+        row_bytes = self._width * int(rows.shape[2]) * int(rows.itemsize)
+        return max(1, tiff.STRIP_BYTES // row_bytes)
+
+    def _flush(self, *, last: bool) -> None:
+        rows = np.concatenate(self._waiting) if self._waiting else None
+        if rows is None or len(rows) == 0:
+            return
+        each = self._strip_rows(rows)
+        full = len(rows) if last else len(rows) // each * each
+        strips, _ = tiff.strips(rows[:full], predict=rows.dtype != np.float32)
+        self._waiting = [rows[full:].copy()] if full < len(rows) else []
+        for strip in strips:
+            self._spool.write(strip)
+            self._sizes.append(len(strip))
+        if sum(self._sizes) > tiff.MAX_BYTES:
+            raise ImageError("a TIFF file holds 4 GiB, this picture needs more; make it smaller")
+
+    def _finish(self, like: Pixels) -> None:
+        count = like.shape[2]
+        directory = ImageFileDirectory_v2(b"II*\x00\x08\x00\x00\x00")
+        rows = min(self._height, self._strip_rows(like))
+        tags = tiff.sample_tags(self._width, self._height, like.dtype, count)
+        offsets = [int(start) for start in np.cumsum([0, *self._sizes[:-1]])]
+        for tag, value in (tags | {273: offsets, 278: rows, 279: self._sizes}).items():
+            directory[tag] = tuple(value) if isinstance(value, list) else value
+        tiff.add_metadata(directory, metadata.for_size(self._carried, self._width, self._height))
+        temporary = self._path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with temporary.open("xb") as file:
+                directory.save(file)
+                self._spool.seek(0)
+                shutil.copyfileobj(self._spool, file)
+            os.replace(temporary, self._path)  # noqa: PTH105 - as atomic.py: one system call
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
