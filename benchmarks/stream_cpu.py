@@ -2,7 +2,9 @@
 
 Every run is a process of its own, so that its peak memory is its own; the engines take turns, and
 the median counts. Also: peak memory at two heights with the picture's own bytes taken off, and a
-picture of 300x20000.
+picture of 300x20000. The figures go to benchmarks/results/stream-cpu.json (--quick: -quick.json);
+a limit that does not hold is named, and the program ends with 1. The small pictures of --quick say
+nothing of the limits.
 
     python benchmarks/stream_cpu.py [--quick] [--rounds 5] [--json results.json]
 """
@@ -27,6 +29,9 @@ from realesrgan_vk import _core
 from realesrgan_vk.models import find_model
 
 Pixels = NDArray[np.uint8]
+RESULTS = Path(__file__).parent / "results"
+HEIGHT_LIMIT = 1.15  # peak memory of a high picture over a low one's, the pictures taken off
+PEAK_LIMIT = 900e6  # bytes of an x4plus run in all, at 512x256
 ENGINES = ("stream", "stream-ncnn", "ncnn", "openvino")
 THREADS = 2
 
@@ -146,13 +151,35 @@ def table(title: str, results: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def main() -> None:
-    """Measure, print the tables and write the figures."""
+def broken_limits(results: dict[str, Any], own: dict[int, int]) -> list[str]:
+    """What does not hold, in words.
+
+    Args:
+        results: Of x4plus, by engine.
+        own: Peak bytes less the picture's, by height.
+    """
+    broken = []
+    low, high = (own[height] for height in sorted(own))
+    if high > HEIGHT_LIMIT * low:
+        broken.append(
+            f"peak memory grows with the height: {high / 1e6:.0f} MB at {max(own)} rows, "
+            f"{low / 1e6:.0f} MB at {min(own)}, a ratio of {high / low:.3f} (limit {HEIGHT_LIMIT})"
+        )
+    stream = results.get("stream")
+    if stream is not None and stream["peak_bytes"] > PEAK_LIMIT:
+        broken.append(
+            f"x4plus peaks at {stream['peak_bytes'] / 1e6:.0f} MB (limit {PEAK_LIMIT / 1e6:.0f})"
+        )
+    return broken
+
+
+def main() -> int:
+    """Measure, print the tables and write the figures; 1 when a limit does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small pictures, for a busy machine")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where the figures go")
     options = parser.parse_args()
     part = 2 if options.quick else 1
     report: dict[str, Any] = {"threads": THREADS}
@@ -171,19 +198,26 @@ def main() -> None:
         f"{own[high] / 1e6:.0f} MB, ratio {own[high] / own[low]:.3f}",
         flush=True,
     )
-    high_run = measure("stream", "realesr-animevideov3", 300, 20000)
-    report["animevideov3 300x20000"] = high_run
+    rows = 20000 // part**3
+    high_run = measure("stream", "realesr-animevideov3", 300, rows)
+    report[f"animevideov3 300x{rows}"] = high_run
     print(
-        f"animevideov3 300x20000: {high_run['seconds']:.1f} s, "
+        f"animevideov3 300x{rows}: {high_run['seconds']:.1f} s, "
         f"{high_run['peak_bytes'] / 1e6:.0f} MB of which the picture "
         f"{high_run['picture_bytes'] / 1e6:.0f} MB"
     )
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    x4plus = report[f"{cases[0][0]} {cases[0][1] // part}x{cases[0][2] // part}"]
+    broken = [] if options.quick else broken_limits(x4plus, own)
+    report["broken limits"] = broken
+    path = options.json or RESULTS / f"stream-cpu{'-quick' if options.quick else ''}.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    for line in broken:
+        print(f"LIMIT BROKEN: {line}")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "--child":
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
     else:
-        main()
+        sys.exit(main())
