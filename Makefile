@@ -60,6 +60,7 @@ test-cpp: $(VENV)/.test
 	    $(BIN)/cmake --build --preset $$preset && $(BIN)/ctest --preset $$preset || exit 1; \
 	    grep '^skipped ' build/$$preset/Testing/Temporary/LastTest.log || echo 'no case was skipped'; \
 	done
+	tools/second-driver build/default/cpp/tests
 
 test-python: $(VENV)/.test
 	$(BIN)/python -m pytest tests

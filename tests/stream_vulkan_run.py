@@ -2,8 +2,8 @@
 
 Usage: stream_vulkan_run.py JOBS.json PICTURE.npy RESULTS.npz
 
-JOBS.json lists objects {"param", "bin", "fp16", "band"}; RESULTS.npz holds the results
-"arr_0", "arr_1" ... as float32 [height, width, channels] in 0..1.
+JOBS.json lists objects as `Job` describes them; RESULTS.npz holds the results "arr_0", "arr_1" ...
+[height, width, channels], and the name of the "driver".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +20,40 @@ from realesrgan_vk import _core
 
 
 class Job(TypedDict):
-    """One run: files, storage and rows a band takes (0: what fits best)."""
+    """One run: files, storage, and how the picture is cut and comes out.
+
+    Attributes:
+        band: Rows a band takes; 0: what fits best.
+        by_limit: The band is not asked for but got by a memory limit that lets in no larger one.
+        samples: Type of the result's: "uint8", or "float32" in 0..1.
+    """
 
     param: str
     bin: str
     fp16: bool
     band: int
+    by_limit: bool
+    samples: Literal["uint8", "float32"]
 
 
-def run_job(job: Job, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def driver() -> str:
+    """Name and version of device 0's driver."""
+    return _core.list_devices()[0].driver
+
+
+def run_job(job: Job, picture: NDArray[np.uint8]) -> NDArray[Any]:
     """Upscale `picture`, uint8 [height, width, 3], on device 0."""
-    upscaler = _core.Upscaler(
-        job["param"], job["bin"], device=0, fp16=job["fp16"], band=job["band"]
-    )
+    files = (job["param"], job["bin"])
     height, width, channels = picture.shape
-    assert upscaler.plan(width, height)["path"] == "stream"
+    upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], band=job["band"])
+    plan = upscaler.plan(width, height)
+    assert plan["path"] == "stream"
+    if job["by_limit"]:
+        limit = plan["memory_bytes"]["total"]
+        upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], memory_limit=limit)
+        assert upscaler.plan(width, height)["band_rows"] == plan["band_rows"]
     scale = upscaler.network.scale
-    result = np.zeros((height * scale, width * scale, channels), np.float32)
+    result = np.zeros((height * scale, width * scale, channels), job["samples"])
     upscaler.run(picture, result)
     return result
 
@@ -46,7 +63,7 @@ def main() -> None:
     jobs, picture, results = map(Path, sys.argv[1:])
     made = [run_job(job, np.load(picture)) for job in json.loads(jobs.read_text())]
     with results.open("wb") as file:
-        np.savez(file, *made)
+        np.savez(file, *made, driver=np.array(driver()))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import ncnn
 import numpy as np
@@ -27,7 +28,7 @@ from realesrgan_vk.models import find_model
 
 Photo = Callable[..., NDArray[np.uint8]]
 Picture = NDArray[np.uint8]
-Result = NDArray[np.float32]
+Result = NDArray[Any]
 Run = Callable[[list[Job], Picture], list[Result]]
 
 # Direct convolution on a software driver does a few GFLOP/s, and x4plus needs 36 MFLOP a pixel.
@@ -42,10 +43,24 @@ LIMITS = {False: 1e-4, True: 4e-3}  # of full scale, by fp16
 RUNNER = os.environ.get("REALESRGAN_VK_SOFTGPU", "")
 
 
-def job(model: str, fp16: bool, band: int = 0) -> Job:
+def job(
+    model: str,
+    fp16: bool,
+    band: int = 0,
+    *,
+    by_limit: bool = False,
+    samples: Literal["uint8", "float32"] = "float32",
+) -> Job:
     """One run of an official network."""
     found = find_model(model)
-    return Job(param=str(found.param), bin=str(found.bin), fp16=fp16, band=band)
+    return Job(
+        param=str(found.param),
+        bin=str(found.bin),
+        fp16=fp16,
+        band=band,
+        by_limit=by_limit,
+        samples=samples,
+    )
 
 
 @functools.cache
@@ -102,6 +117,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         )
         assert done.returncode == 0, done.stderr
         with np.load(paths[2]) as results:
+            here = [device.driver for device in _core.list_devices()]
+            assert str(results["driver"]) not in here, "the second driver is not another one"
             return [results[f"arr_{index}"] for index in range(len(jobs))]
 
     return elsewhere
@@ -116,6 +133,26 @@ def test_the_contract(model: str, run: Run, photo: Photo) -> None:
         assert np.abs(result - right).max() <= LIMITS[fp16]
         assert np.abs(steps(result) - steps(right)).max() <= 1
         assert fp16 or (steps(result) != steps(right)).mean() <= 1e-3
+
+
+@pytest.mark.parametrize("model", SIZES)
+def test_the_contract_of_8_bit_results(model: str, run: Run, photo: Photo) -> None:
+    picture = photo(*(24, 12) if "x4plus" in model else SIZES[model])
+    right = steps(oracle(model, picture.tobytes(), picture.shape))
+    jobs = [job(model, fp16, samples="uint8") for fp16 in (False, True)]
+    for fp16, result in zip((False, True), run(jobs, picture), strict=True):
+        assert result.dtype == np.uint8
+        assert np.abs(result - right).max() <= 1
+        assert fp16 or (result != right).mean() <= 1e-3
+
+
+@pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("model", ["realesr-animevideov3-x2", "realesr-animevideov3-x3"])
+def test_the_memory_limit_changes_no_bit(model: str, fp16: bool, run: Run, photo: Photo) -> None:
+    jobs = [job(model, fp16, band, by_limit=True) for band in (1, 7, 16)]
+    whole, *limited = run([job(model, fp16), *jobs], photo(57, 41))
+    for result in limited:
+        assert np.array_equal(result, whole)
 
 
 @pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])

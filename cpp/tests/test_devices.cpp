@@ -1,3 +1,4 @@
+#include <iostream>
 #include <thread>
 
 #include "check.hpp"
@@ -17,6 +18,9 @@ TEST_CASE("eight threads list the same devices at once") {
     }
     for (std::thread& thread : threads) {
         thread.join();
+    }
+    for (const DeviceInfo& device : lists.front()) {
+        std::cout << "    driver: " << device.name << ", " << device.driver << '\n';
     }
     for (const std::vector<DeviceInfo>& list : lists) {
         CHECK_EQUAL(list.size(), lists.front().size());
