@@ -60,6 +60,16 @@ def test_a_plan_says_path_band_and_memory(photo: Photo, fast: Upscaler, tmp_path
     assert sum(kinds.values()) == plan.memory_bytes["total"]
 
 
+def test_preparing_takes_a_picture_or_its_size_and_tells_the_bytes(
+    photo: Photo, fast: Upscaler
+) -> None:
+    taken = fast.prepare((96, 80))
+    assert taken == fast.prepare(photo(96, 80))
+    assert 0 < taken <= fast.plan((96, 80)).memory_bytes["total"]
+    with pytest.raises(ValueError, match="0x80"):
+        fast.prepare((0, 80))
+
+
 def test_height_costs_no_memory(fast: Upscaler) -> None:
     low, high = fast.plan((512, 512)), fast.plan((512, 50_000))
     assert high.memory_bytes["total"] == low.memory_bytes["total"]

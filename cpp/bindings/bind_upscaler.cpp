@@ -125,6 +125,10 @@ void bind_upscaler(py::module_& module) {
         .def("run", &run, py::arg("image"), py::arg("output"), py::arg("progress") = py::none(),
              "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
              "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")
+        .def("prepare", &Upscaler::prepare, py::arg("width"), py::arg("height"),
+             py::call_guard<GilReleased>(),
+             "Make now what the first run of 8-bit pictures of this size would make: pipelines, "
+             "above all. Returns the bytes such a run takes on the device, 0 on the tile path.")
         .def("run_rows", &run_rows, py::arg("width"), py::arg("height"), py::arg("read"),
              py::arg("write"), py::kw_only(), py::arg("samples") = "uint8",
              py::arg("progress") = py::none(),

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
 #include "realesrgan/rows.hpp"
@@ -18,6 +20,10 @@ class Engine {
 
     virtual void run(const ImageView& input, const MutableImageView& output,
                      const Progress& progress) const = 0;
+
+    // Makes what the first `run` of 8-bit pictures of this size would make (pipelines, above all),
+    // and tells the bytes that such a run takes on the device; 0 where that is not known.
+    virtual std::uint64_t prepare(int width, int height) const = 0;
 
     // As `run`, with no more than a few rows in memory. False, and nothing read or written, where
     // this way of running needs the picture whole.

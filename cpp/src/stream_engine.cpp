@@ -191,6 +191,17 @@ void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
     }
 }
 
+std::uint64_t StreamEngine::prepare(int width, int height) const {
+    std::uint64_t most = 0;
+    for (const StreamPlan& chosen : choose(request({width, height}))) {
+        const Plan plan(program(), chosen.request, backend_->storage());
+        const bool whole = chosen.strips.tiles.size() == 1 && !options_.tta;
+        const SessionFormat format{SampleType::u8, chosen.request.output_type, whole};
+        most = std::max(most, backend_->start(plan, format)->allocated_bytes());
+    }
+    return backend_->storage().weight_bytes + most;
+}
+
 // Of the two plans that all orientations take, the larger.
 PlanReport StreamEngine::plan(const PlanSize& size) const {
     const std::vector<StreamPlan> plans = choose(request(size));

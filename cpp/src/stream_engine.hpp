@@ -23,6 +23,7 @@ class StreamEngine final : public Engine {
 
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress) const override;
+    std::uint64_t prepare(int width, int height) const override;
     bool run_rows(RowSource& source, RowSink& sink, SampleType output,
                   const Progress& progress) const override;
     PlanReport plan(const PlanSize& size) const override;

@@ -170,6 +170,11 @@ void Upscaler::run(const ImageView& input, const MutableImageView& output,
     impl_->engine->run(input, output, progress);
 }
 
+std::uint64_t Upscaler::prepare(int width, int height) const {
+    check_size(width, height);
+    return impl_->engine->prepare(width, height);
+}
+
 void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
                    const Progress& progress) const {
     check_size(source.width(), source.height());

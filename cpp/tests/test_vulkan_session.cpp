@@ -224,6 +224,28 @@ TEST_CASE("eight threads share one network, and a callback may run another pictu
     CHECK(result.samples == right.samples);
 }
 
+TEST_CASE("after prepare a run makes no pipeline, and its bytes are those planned") {
+    const TemporaryFolder folder;
+    const std::string path = realesrgan::vulkan::pipeline_file_path((on_gpu(), gpu_device(0)));
+    const Files files = random_network(11).save(folder.file("net"));
+    const auto picture = noise<std::uint8_t>(13, 9, 2);
+    for (const bool tta : {false, true}) {
+        Options options = on_gpu();
+        options.tta = tta;
+        // A device of its own, because pipelines are shared by all networks on one.
+        retire_gpu_device(gpu_device(0));
+        const Upscaler upscaler = open(files, options);
+        const auto taken = static_cast<double>(upscaler.prepare(13, 9));
+        const auto promised = static_cast<double>(upscaler.plan(13, 9).memory_bytes.back().second);
+        CHECK_NEAR(taken, promised, 0.2 * promised);
+        CHECK(std::filesystem::remove(path));
+        run<std::uint8_t>(upscaler, picture);
+        CHECK(!std::filesystem::exists(path));  // written by whoever makes a pipeline
+    }
+    const Upscaler other = open(files, on_gpu());
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"0x9"}, other.prepare(0, 9));
+}
+
 TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") {
     const TemporaryFolder folder;
     on_gpu();

@@ -82,6 +82,7 @@ class Upscaler:
         output: NDArray[Any],
         progress: Callable[[float], object] | None = ...,
     ) -> None: ...
+    def prepare(self, width: int, height: int) -> int: ...
     def run_rows(
         self,
         width: int,

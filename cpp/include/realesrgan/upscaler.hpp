@@ -60,6 +60,11 @@ class Upscaler {
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress = nullptr) const;
 
+    // Makes what the first `run` of 8-bit pictures of this size would otherwise make on its way:
+    // pipelines, above all. Tells the bytes that such a run takes on the device, weights included;
+    // 0 on the tile path. Throws OutOfMemoryError when the planned memory cannot be had.
+    std::uint64_t prepare(int width, int height) const;
+
     // The same from rows to rows, so that neither picture need be in memory whole; each is passed
     // once, from its first row to its last. What cannot be run like that (tiles, strips, all
     // orientations) is read whole first.
