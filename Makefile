@@ -8,7 +8,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint test-cpp test-python test-training test-export test-export-slow bench clean
+.PHONY: demo test lint test-cpp test-validation test-python test-training test-export test-export-slow bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -61,6 +61,13 @@ test-cpp: $(VENV)/.test
 	    grep '^skipped ' build/$$preset/Testing/Temporary/LastTest.log || echo 'no case was skipped'; \
 	done
 	tools/second-driver build/default/cpp/tests
+
+# The Vulkan tests under the validation layers: minutes, so not part of `make test`.
+VALIDATED := tests/test_stream_vulkan.py tests/test_core_tiles.py tests/test_core_binding.py
+test-validation: $(VENV)/.test
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset default -DREALESRGAN_VK_PYTHON=OFF
+	$(BIN)/cmake --build --preset default
+	$(BIN)/python tools/validation.py build/default $(VALIDATED)
 
 test-python: $(VENV)/.test
 	$(BIN)/python -m pytest tests

@@ -1,0 +1,153 @@
+"""Run Vulkan tests under Khronos' validation layers, and fail on anything the layers say.
+
+    python tools/validation.py BUILD_FOLDER [PYTEST_ARGUMENT ...]
+
+BUILD_FOLDER holds the C++ tests; the pytest arguments choose Python tests. Core and synchronization
+validation are on. First a program that does wrong on purpose has to be caught, and every program
+has to report that the layers were active in it, so silence means something.
+
+Needs `vulkan-validationlayers` (Debian's name); without it, or without a Vulkan device, the lane is
+skipped with the reason.
+"""
+
+import argparse
+import contextlib
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LAYER = "VK_LAYER_KHRONOS_validation"
+CPP_TESTS = ("devices", "vulkan_operations", "vulkan_session", "vulkan_tiles")
+"""Those that open a device."""
+ACTIVE = "Khronos Validation Layer Active"
+SYNCHRONIZATION = "SYNCHRONIZATION_VALIDATION"
+MESSAGE = re.compile(r"^\S+\((?P<kind>[A-Z]+) / [A-Z]+\): ", re.MULTILINE)
+SKIPPED = 77
+DRIVER_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
+"""Where one is set, ncnn opens the driver itself, past the loader and so past the layers."""
+
+
+@dataclass
+class Report:
+    """What the layers said while one program ran."""
+
+    active: bool = False
+    complaints: list[str] = field(default_factory=list)
+
+
+def layer_folder() -> Path | None:
+    """The folder with the layer's manifest, as Vulkan's loader finds it."""
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    folders = [Path("/etc/vulkan/explicit_layer.d")]
+    folders += [Path(base) / "vulkan" / "explicit_layer.d" for base in shared.split(":")]
+    folders += [Path(part) for part in os.environ.get("VK_LAYER_PATH", "").split(":") if part]
+    wanted = "VkLayer_khronos_validation.json"
+    return next((folder for folder in folders if (folder / wanted).is_file()), None)
+
+
+def read_report(text: str) -> Report:
+    """Sort the layers' log into the sign of life and the complaints."""
+    report = Report()
+    starts = [found.start() for found in MESSAGE.finditer(text)]
+    for start, end in itertools.pairwise([*starts, len(text)]):
+        message = text[start:end].strip()
+        found = MESSAGE.match(message)
+        if found and found["kind"] != "INFO":
+            report.complaints.append(message)
+        elif ACTIVE in message and SYNCHRONIZATION in message:
+            report.active = True
+    return report
+
+
+@contextlib.contextmanager
+def layers(folder: Path, log: list[bytes]) -> Iterator[dict[str, str]]:
+    """The environment that puts the layers under a program, and collects what they write.
+
+    They write into a pipe with a name: a file would be emptied by each process that a test starts.
+    """
+    pipe = folder / "messages"
+    os.mkfifo(pipe)
+    settings = folder / "vk_layer_settings.txt"
+    values = {
+        "debug_action": "VK_DBG_LAYER_ACTION_LOG_MSG",
+        "report_flags": "error,warn,perf,info",
+        "log_filename": str(pipe),
+        "duplicate_message_limit": "0",
+        "enables": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
+    }
+    settings.write_text("".join(f"khronos_validation.{k} = {v}\n" for k, v in values.items()))
+    environment = {k: v for k, v in os.environ.items() if k not in DRIVER_VARIABLES}
+    environment |= {"VK_INSTANCE_LAYERS": LAYER, "VK_LAYER_SETTINGS_PATH": str(settings)}
+    # Open for writing, too: so the end comes only when this end is closed.
+    keep = os.open(pipe, os.O_RDWR)
+    reader = os.open(pipe, os.O_RDONLY)
+
+    def collect() -> None:
+        while block := os.read(reader, 1 << 16):
+            log.append(block)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield environment
+    finally:
+        os.close(keep)
+        thread.join()
+        os.close(reader)
+
+
+def run(command: list[str], extra: dict[str, str] | None = None) -> tuple[int, Report]:
+    """Run a program under the layers; its exit code and what they said."""
+    log: list[bytes] = []
+    with tempfile.TemporaryDirectory() as name, layers(Path(name), log) as environment:
+        done = subprocess.run(command, check=False, env=environment | (extra or {}))
+    return done.returncode, read_report(b"".join(log).decode("utf-8", "replace"))
+
+
+def judge(name: str, code: int, report: Report) -> bool:
+    """Print what is wrong with one program's run; whether nothing is."""
+    for complaint in report.complaints:
+        print(f"{name}: {complaint}")
+    if code != 0:
+        print(f"{name}: failed with exit code {code}")
+    if not report.active:
+        print(f"{name}: the layers were not active in it")
+    sound = code == 0 and report.active and not report.complaints
+    print(f"{name}: {'the layers were active and silent' if sound else 'FAILED'}", flush=True)
+    return sound
+
+
+def main() -> int:
+    """Run the lane; 0 when everything was silent, or skipped with the reason."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("build", type=Path, help="folder of a build with the C++ tests")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest: Python tests to run")
+    arguments = parser.parse_args()
+    programs = arguments.build / "cpp" / "tests"
+    if layer_folder() is None:
+        print("skipped: no validation layers here (Debian: vulkan-validationlayers)")
+        return 0
+    code, report = run([str(programs / "provoke_validation")])
+    if code == SKIPPED:
+        print("skipped: no Vulkan device on this machine")
+        return 0
+    if code or not report.active or not any("SYNC-HAZARD" in said for said in report.complaints):
+        print(f"a hazard made on purpose was not reported (exit code {code}): {report}")
+        return 1
+    sound = [judge(name, *run([str(programs / f"test_{name}")])) for name in CPP_TESTS]
+    if arguments.pytest:
+        command = [sys.executable, "-m", "pytest", *arguments.pytest]
+        # The second driver is given to ncnn by name, past the loader: nothing would watch there.
+        sound.append(judge("pytest", *run(command, {"REALESRGAN_VK_SOFTGPU": ""})))
+    return 0 if all(sound) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
