@@ -26,9 +26,11 @@ from pathlib import Path
 LAYER = "VK_LAYER_KHRONOS_validation"
 CPP_TESTS = ("devices", "vulkan_operations", "vulkan_session", "vulkan_tiles")
 """Those that open a device."""
-ACTIVE = "Khronos Validation Layer Active"
-SYNCHRONIZATION = "SYNCHRONIZATION_VALIDATION"
-MESSAGE = re.compile(r"^\S+\((?P<kind>[A-Z]+) / [A-Z]+\): ", re.MULTILINE)
+MESSAGE = re.compile(r"^.*\bValidation (?P<kind>[A-Z][A-Za-z ]+): \[ (?P<id>\S+) \]", re.MULTILINE)
+ACTIVE = re.compile(r"validation.*synchronization", re.IGNORECASE | re.DOTALL)
+"""In the message, of old and new layers, that lists what is enabled."""
+ABOUT_SETTINGS = "VALIDATION-SETTINGS"
+"""New layers call old settings old; not a word about the program."""
 SKIPPED = 77
 DRIVER_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
 """Where one is set, ncnn opens the driver itself, past the loader and so past the layers."""
@@ -59,9 +61,11 @@ def read_report(text: str) -> Report:
     for start, end in itertools.pairwise([*starts, len(text)]):
         message = text[start:end].strip()
         found = MESSAGE.match(message)
-        if found and found["kind"] != "INFO":
+        if not found or found["id"] == ABOUT_SETTINGS:
+            continue
+        if found["kind"] != "Information":
             report.complaints.append(message)
-        elif ACTIVE in message and SYNCHRONIZATION in message:
+        elif ACTIVE.search(message):
             report.active = True
     return report
 
@@ -80,6 +84,7 @@ def layers(folder: Path, log: list[bytes]) -> Iterator[dict[str, str]]:
         "report_flags": "error,warn,perf,info",
         "log_filename": str(pipe),
         "duplicate_message_limit": "0",
+        "validate_sync": "true",  # and for layers before 1.3.270:
         "enables": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
     }
     settings.write_text("".join(f"khronos_validation.{k} = {v}\n" for k, v in values.items()))
