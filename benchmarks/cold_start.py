@@ -1,0 +1,189 @@
+"""How long a new process takes until its first picture can start, against PyPI's `ncnn` wheel.
+
+    python benchmarks/cold_start.py --device 0 --json cold.json
+
+Ours: from the process' start (interpreter and imports included) until the weights are on the device
+and every pipeline is made. The wheel, without interpreter and imports: loading, and what its first
+run takes longer than the next. Both with warm caches (one run each before the measured ones), in
+turns, a process each time; the middle of the rounds counts. Exits with 1 when ours takes more than
+`--limit` of the wheel's time. Processor time stands beside the clock's, for a busy machine.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+SIDE = 8
+"""Of the picture, in pixels: its bands are high enough to need the pipelines of a large one."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One process' start."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of all threads together."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a span began."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> "Clock":
+        """This moment; the wall clock is the same in all processes of the machine."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return cls(time.monotonic(), used.ru_utime + used.ru_stime)
+
+    def since(self, start: "Clock") -> "Clock":
+        """The span from `start` to here."""
+        return Clock(self.wall - start.wall, self.cpu - start.cpu)
+
+
+def start_ours(model: str, device: int, began: float) -> Start:
+    """Make our engine ready."""
+    # ruff: noqa: PLC0415 - imports are part of what is measured, each engine's its own
+    from realesrgan_vk import Upscaler
+
+    upscaler = Upscaler(model, device=device, precision="fp16")
+    upscaler.prepare((SIDE, SIDE))
+    ready = Clock.now()
+    return Start(ready.wall - began, ready.cpu)
+
+
+def start_ncnn(model: str, device: int, _: float) -> Start:
+    """Make the `ncnn` wheel ready: its default options, the whole picture at once."""
+    import ncnn
+    import numpy as np
+
+    from realesrgan_vk.models import find_model
+
+    files = find_model(model)
+    planes = np.zeros((3, SIDE, SIDE), np.float32)  # named: the Mat only borrows it
+    picture = ncnn.Mat(planes)
+    start = Clock.now()
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = True
+    net.set_vulkan_device(device)
+    if net.load_param(str(files.param)) or net.load_model(str(files.bin)):
+        raise RuntimeError(f"ncnn cannot load {files.param}")
+    loaded = Clock.now().since(start)
+    runs = []
+    for _ in range(2):
+        start = Clock.now()
+        extractor = net.create_extractor()
+        extractor.input(net.input_names()[0], picture)
+        code, _result = extractor.extract(net.output_names()[0])
+        if code:
+            raise RuntimeError(f"ncnn fails with code {code}")
+        runs.append(Clock.now().since(start))
+    more = runs[0].since(runs[1])
+    return Start(loaded.wall + more.wall, loaded.cpu + more.cpu)
+
+
+ENGINES = {"ours": start_ours, "ncnn": start_ncnn}
+
+
+def in_new_process(engine: str, model: str, device: int) -> Start:
+    """Start an engine in a process of its own.
+
+    Raises:
+        RuntimeError: with the end of what the process wrote, if it failed.
+    """
+    command = [sys.executable, __file__, "--model", model, "--device", str(device)]
+    command += ["--engine", engine, "--began", repr(time.monotonic())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{engine} failed: {done.stderr.strip()[-400:]}")
+    return Start(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def median(starts: list[Start], name: str) -> float:
+    """The middle of one figure."""
+    return float(statistics.median(getattr(start, name) for start in starts))
+
+
+def table(starts: dict[str, list[Start]], ratios: dict[str, float]) -> str:
+    """The medians as Markdown."""
+    lines = ["| engine | seconds to ready | of processor |", "| --- | --- | --- |"]
+    for engine, runs in starts.items():
+        lines.append(
+            f"| {engine} | {median(runs, 'seconds'):.2f} | {median(runs, 'cpu_seconds'):.2f} |"
+        )
+    lines.append(f"| ours / ncnn | {ratios['clock']:.3f} | {ratios['processor']:.3f} |")
+    return "\n".join(lines)
+
+
+def measure(model: str, device: int, rounds: int) -> dict[str, list[Start]]:
+    """Start both in turns, after one start each that warms the caches."""
+    starts: dict[str, list[Start]] = {engine: [] for engine in ENGINES}
+    for turn in range(rounds + 1):
+        for engine, kept in starts.items():
+            start = in_new_process(engine, model, device)
+            print(f"round {turn}: {engine} {start.seconds:.2f} s", file=sys.stderr)
+            if turn:
+                kept.append(start)
+    return starts
+
+
+def main() -> int:
+    """Parse the arguments; measure, or be one of the measured processes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="realesrgan-x4plus")
+    parser.add_argument("--device", type=int, default=0, help="index of the Vulkan device")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=0.3, help="of the wheel's time")
+    parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--began", type=float, default=0.0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.engine:
+        start = ENGINES[arguments.engine](arguments.model, arguments.device, arguments.began)
+        print(json.dumps(asdict(start)))
+        return 0
+    starts = measure(arguments.model, arguments.device, arguments.rounds)
+    mine, theirs = starts["ours"], starts["ncnn"]
+    ratios = {
+        "clock": median(mine, "seconds") / median(theirs, "seconds"),
+        "processor": median(mine, "cpu_seconds") / median(theirs, "cpu_seconds"),
+    }
+    print(table(starts, ratios))
+    if arguments.json:
+        record = {
+            "model": arguments.model,
+            "device": device_name(arguments.device),
+            "processors": os.cpu_count(),
+            "ncnn": version("ncnn"),
+            "limit": arguments.limit,
+            "ratios": ratios,
+            "starts": {engine: [asdict(run) for run in runs] for engine, runs in starts.items()},
+        }
+        arguments.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if ratios["clock"] > arguments.limit:
+        print(f"over the limit: {ratios['clock']:.3f} > {arguments.limit}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def device_name(index: int) -> str:
+    """The device's name and driver."""
+    from realesrgan_vk import list_devices
+
+    device = next(known for known in list_devices() if known.index == index)
+    return f"{device.name}, {device.driver}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
