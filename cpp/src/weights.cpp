@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "half.hpp"
 #include "realesrgan/errors.hpp"
@@ -21,8 +20,14 @@ std::vector<unsigned char> read_all(const std::string& path) {
         throw ModelError("cannot read the weights " + path +
                          "; check that the file exists and may be read");
     }
-    std::vector<unsigned char> bytes((std::istreambuf_iterator<char>(file)),
-                                     std::istreambuf_iterator<char>());
+    constexpr std::size_t kBlock = std::size_t{1} << 20;
+    std::vector<unsigned char> bytes;
+    while (file) {
+        const std::size_t at = bytes.size();
+        bytes.resize(at + kBlock);
+        file.read(reinterpret_cast<char*>(bytes.data() + at), kBlock);
+        bytes.resize(at + static_cast<std::size_t>(file.gcount()));
+    }
     if (bytes.empty()) throw ModelError("the weights " + path + " are empty; get the file again");
     return bytes;
 }
