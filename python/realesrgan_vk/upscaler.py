@@ -220,7 +220,8 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
         """
-        return self._core.prepare(*size_of(image))
+        width, height, _ = size_of(image)
+        return self._core.prepare(width, height)
 
     def plan(
         self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
