@@ -1,5 +1,6 @@
 """What is checked before pixels are decoded: the size a file claims, and the size it has."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +89,11 @@ def whole_file(
             state = "is not a file" if path.exists() else "does not exist"
             raise ImageError(f"picture {path} {state}")
         with path.open("rb") as file:
-            start = file.read(64)
-            accept_start(start)
-            _check_bytes(path, path.stat().st_size, max_pixels)
-            return start + file.read()
+            accept_start(file.read(64))
+            size = os.fstat(file.fileno()).st_size
+            _check_bytes(path, size, max_pixels)
+            file.seek(0)
+            return file.read(size)
     except OSError as error:
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
