@@ -174,12 +174,16 @@ class Batch:
                 return
             started = time.perf_counter()
             try:
-                item = None if self._is_there(job) else self._decode(job, started)
+                skipped = self._is_there(job)
+                if not skipped:
+                    item = self._decode(job, started)
+                    job = item.job
+                    skipped = self._is_there(job)
             except Exception as error:
                 self._fail(job, "decode", error)
                 continue
-            if item is None or self._is_there(item.job):
-                self._finish(Event("skipped", job if item is None else item.job))
+            if skipped:
+                self._finish(Event("skipped", job))
             else:
                 self._decoded.put(item)
 
