@@ -69,18 +69,23 @@ def encode(picture: Picture, carried: Metadata) -> bytes:
     """
     samples, tags = _layout(picture, carried)
     parts, rows = strips(samples, predict=tags[317] == 2)
-    sizes = [len(strip) for strip in parts]
-    big = sum(sizes) > MAX_BYTES
-    directory = ImageFileDirectory_v2(_BIG_HEADER if big else _HEADER)
-    # Pillow adds the place where the directory ends to these.
-    offsets = [int(start) for start in np.cumsum([0, *sizes[:-1]])]
-    for tag, value in (tags | {273: offsets, 278: rows, 279: sizes}).items():
-        directory[tag] = tuple(value) if isinstance(value, list) else value
-    directory.tagtype[273] = _LONG8 if big else _LONG
+    directory = directory_of(tags, [len(part) for part in parts], rows)
     add_metadata(directory, carried)
     out = BytesIO()
     directory.save(out)
     return out.getvalue() + b"".join(parts)
+
+
+def directory_of(tags: dict[int, Any], strip_bytes: list[int], rows: int) -> ImageFileDirectory_v2:
+    """The directory of strips of so many bytes and rows that follow it; it begins the file."""
+    big = sum(strip_bytes) > MAX_BYTES
+    directory = ImageFileDirectory_v2(_BIG_HEADER if big else _HEADER)
+    # Pillow adds the place where the directory ends to these.
+    offsets = [int(start) for start in np.cumsum([0, *strip_bytes[:-1]])]
+    for tag, value in (tags | {273: offsets, 278: rows, 279: strip_bytes}).items():
+        directory[tag] = tuple(value) if isinstance(value, list) else value
+    directory.tagtype[273] = _LONG8 if big else _LONG
+    return directory
 
 
 def _header(page: vips.Image, carried: Metadata) -> Header:
