@@ -17,6 +17,8 @@ from PIL import Image, ImageCms
 from realesrgan_vk import ImageError, Upscaler, image_io
 from realesrgan_vk.image_io import Header
 from realesrgan_vk.image_io.read import decode
+from realesrgan_vk.image_io.rows import TiffRows, TiffRowWriter
+from realesrgan_vk.picture import Metadata
 from realesrgan_vk.request import Request
 
 pillow_heif.register_heif_opener()
@@ -105,6 +107,27 @@ def test_a_result_beyond_4_gib_is_written_as_big_tiff(
         assert np.array_equal(np.asarray(image), rgba)
         assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
     assert np.array_equal(image_io.read(target).frames[0].pixels, rgba[..., :3])
+
+
+def test_rows_are_read_from_and_written_to_big_tiff(
+    rgb: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realesrgan_vk.image_io.tiff.MAX_BYTES", 1000)
+    target, (height, width) = tmp_path / "out.tif", rgb.shape[:2]
+    with TiffRowWriter(target, width, height, Metadata(exif=exif(1))) as sink:
+        for row in range(0, height, 4):
+            sink.write(row, rgb[row : row + 4])
+    with tifffile.TiffFile(target) as file:
+        assert file.is_bigtiff
+        assert file.pages.first.tags["Make"].value == "Maker"
+        assert np.array_equal(file.asarray(), rgb)
+    source = TiffRows(target)
+    assert b"Maker" in (source.metadata.exif or b"")
+    assert np.array_equal(source.read(0, height), rgb)
+    for damaged in (b"II*", target.read_bytes()[:12]):
+        (tmp_path / "damaged.tif").write_bytes(damaged)
+        with pytest.raises(ImageError, match=r"damaged\.tif cannot be read"):
+            TiffRows(tmp_path / "damaged.tif")
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int64", "int32", "uint32", "int16"])

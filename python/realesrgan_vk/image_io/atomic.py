@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left of it.
     """
-    temporary = path.with_name(f".realesrgan-vk-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = temporary_beside(path)
     try:
         named = _write_nameless(path, temporary, content)
         if named == path:
@@ -33,6 +33,11 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """A free name in the same folder, which `remove_leftovers` knows."""
+    return path.with_name(f".realesrgan-vk-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:

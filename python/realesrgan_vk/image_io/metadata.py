@@ -4,6 +4,7 @@ import re
 import struct
 from dataclasses import replace
 from io import BytesIO
+from typing import IO
 
 from PIL import Image
 
@@ -41,7 +42,7 @@ def of_pil(image: Image.Image) -> Metadata:
 
 def of_tiff(data: bytes) -> tuple[Metadata, Image.Exif]:
     """What a TIFF file carries, and all its first directory's tags."""
-    return of_tiff_tags(_tiff_tags(data))
+    return of_tiff_tags(tiff_tags(BytesIO(data)))
 
 
 def of_tiff_tags(tags: Image.Exif) -> tuple[Metadata, Image.Exif]:
@@ -62,15 +63,22 @@ def of_tiff_tags(tags: Image.Exif) -> tuple[Metadata, Image.Exif]:
     return metadata, tags
 
 
-def _tiff_tags(data: bytes) -> Image.Exif:
+def tiff_tags(file: IO[bytes]) -> Image.Exif:
+    """The tags of a TIFF or BigTIFF file's first directory.
+
+    Raises:
+        ImageError: A BigTIFF file in big-endian order.
+        Exception: Whatever damaged data makes Pillow raise.
+    """
+    start = file.read(16)
     tags = Image.Exif()
-    tags.endian = "<" if data[:2] == b"II" else ">"
-    tags.bigtiff = data[2:4] == b"+\x00"
-    if data[:4] == b"MM\x00+":  # Pillow takes its third byte for a classic TIFF's
+    tags.endian = "<" if start[:2] == b"II" else ">"
+    tags.bigtiff = start[2:4] == b"+\x00"
+    if start[:4] == b"MM\x00+":  # Pillow takes its third byte for a classic TIFF's
         raise ImageError("BigTIFF can only be read in little-endian order; save it as such")
     layout, position = ("Q", 8) if tags.bigtiff else ("I", 4)
-    (first,) = struct.unpack_from(tags.endian + layout, data, position)
-    tags.load_from_fp(BytesIO(data), first)
+    (first,) = struct.unpack_from(tags.endian + layout, start, position)
+    tags.load_from_fp(file, first)
     return tags
 
 

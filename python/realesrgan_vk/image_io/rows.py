@@ -1,8 +1,8 @@
 """Pictures row by row, so that neither they nor their results need be in memory whole."""
 
 import os
-import secrets
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -10,11 +10,10 @@ from typing import Any, BinaryIO, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import metadata, tiff, vips
+from realesrgan_vk.image_io.atomic import temporary_beside
 from realesrgan_vk.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
@@ -116,10 +115,8 @@ class TiffRows:
         try:
             self._page = vips.open_tiff_file(path)
             with path.open("rb") as file:
-                tags = Image.Exif()
-                tags.load_from_fp(file)
-                self.metadata, tags = metadata.of_tiff_tags(tags)
-        except (OSError, SyntaxError, ValueError, vips.Error) as error:
+                self.metadata, tags = metadata.of_tiff_tags(metadata.tiff_tags(file))
+        except (struct.error, OSError, SyntaxError, ValueError, vips.Error) as error:
             raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
         whole = "; read it whole, with Upscaler.upscale"
         if tags.get(274, 1) != 1:
@@ -179,7 +176,6 @@ class TiffRowWriter:
 
         Raises:
             ValueError: Rows that do not follow the last ones, or of another width.
-            ImageError: More than a TIFF file can hold.
         """
         if first != self._next or rows.shape[1] != self._width:
             raise ValueError(
@@ -226,19 +222,14 @@ class TiffRowWriter:
         for strip in strips:
             self._spool.write(strip)
             self._sizes.append(len(strip))
-        if sum(self._sizes) > tiff.MAX_BYTES:
-            raise ImageError("a TIFF file holds 4 GiB, this picture needs more; make it smaller")
 
     def _finish(self, like: Pixels) -> None:
         count = like.shape[2]
-        directory = ImageFileDirectory_v2(b"II*\x00\x08\x00\x00\x00")
         rows = min(self._height, self._strip_rows(like))
         tags = tiff.sample_tags(self._width, self._height, like.dtype, count)
-        offsets = [int(start) for start in np.cumsum([0, *self._sizes[:-1]])]
-        for tag, value in (tags | {273: offsets, 278: rows, 279: self._sizes}).items():
-            directory[tag] = tuple(value) if isinstance(value, list) else value
+        directory = tiff.directory_of(tags, self._sizes, rows)
         tiff.add_metadata(directory, metadata.for_size(self._carried, self._width, self._height))
-        temporary = self._path.with_name(f".{secrets.token_hex(8)}.part")
+        temporary = temporary_beside(self._path)
         try:
             with temporary.open("xb") as file:
                 directory.save(file)
