@@ -57,28 +57,28 @@ def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
     extent = extent or Extent.of(x)
     height, width = extent.canvas
     padded = pad(x, extent, 0, (-height % 16, -width % 16), "replicate")
-    luma, chroma = _to_ycc(_round(padded.clamp(0, 1) * 255))
+    luma, chroma = _to_ycc(_round(padded.clamp(0, 1).mul_(255)))
     tables = quantisation_tables(quality.double()).to(x.dtype)
     steps = to_device(tables, x.device)
     luma = _quantise(luma.unsqueeze(1), steps[:, 0])
     chroma = _quantise(_subsample(chroma), steps[:, 1])
-    return _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent)) / 255
+    return _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent)).div_(255)
 
 
 def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
     """JFIF colour: luma [B, H, W] and chroma [B, 2, H, W] around 128, rounded."""
     red, green, blue = rgb.unbind(1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    chroma = torch.stack(((blue - luma) / 1.772, (red - luma) / 1.402), dim=1)
-    return _round(luma), _round(chroma + 128)
+    luma = (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    chroma = torch.stack(((blue - luma).div_(1.772), (red - luma).div_(1.402)), dim=1)
+    return _round(luma), _round(chroma.add_(128))
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
     """Back from JFIF colour: [B, 3, H, W], 0..255, rounded."""
     blueness, redness = (chroma - 128).unbind(1)
-    red = luma + 1.402 * redness
-    green = luma - 0.344136286 * blueness - 0.714136286 * redness
-    blue = luma + 1.772 * blueness
+    red = torch.add(luma, redness, alpha=1.402)
+    green = luma.sub(blueness, alpha=0.344136286).sub_(redness, alpha=0.714136286)
+    blue = torch.add(luma, blueness, alpha=1.772)
     return _round(torch.stack((red, green, blue), dim=1)).clamp(0, 255)
 
 
@@ -116,8 +116,8 @@ def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
     # libjpeg's coefficients are whole eighths. Halves are frequent among mean values; they round
     # away from zero on the way there and up on the way back, hence a hair more than the number.
     eighths = _round((blocks - 128) @ (matrix * 8))
-    coefficients = _round(eighths / (step * (8 - _HAIR))) * step
-    restored = _round(coefficients @ matrix.T + (128 + _HAIR)).clamp(0, 255)
+    coefficients = _round(eighths / (step * (8 - _HAIR))).mul_(step)
+    restored = _round((coefficients @ matrix.T).add_(128 + _HAIR)).clamp(0, 255)
     tiles = restored.view(batch, channels, height // 8, width // 8, 8, 8)
     return tiles.permute(0, 1, 2, 4, 3, 5).reshape(planes.shape)
 

@@ -88,6 +88,11 @@ def sinc_kernels(size: Tensor, cutoff: Tensor) -> Tensor:
     return _normalised(torch.where(centre, w.square() / (4 * math.pi), wave), size)
 
 
+def is_separable(drawn: DrawnKernel) -> Tensor:
+    """Which of the drawn kernels are a column times a row: the plain round ones. bool [B]."""
+    return ~drawn.is_sinc & (drawn.family == KERNEL_FAMILIES.index("iso"))
+
+
 def drawn_kernels(drawn: DrawnKernel) -> Tensor:
     """The kernels that were drawn, float32 [B, 21, 21] on the host."""
     family = gaussian_family_kernels(

@@ -32,8 +32,10 @@ def _planes(is_gray: Tensor) -> tuple[Tensor, Tensor]:
 
 def _spread(noise: Tensor, is_gray: Tensor) -> Tensor:
     """From the needed fields [P, H, W] to all planes [B, 3, H, W]."""
-    _, fields = _planes(is_gray)
     _, height, width = noise.shape
+    if not is_gray.any():  # on the host
+        return noise.view(-1, 3, height, width)
+    _, fields = _planes(is_gray)
     return noise.index_select(0, to_device(fields, noise.device)).view(-1, 3, height, width)
 
 
@@ -86,7 +88,8 @@ def poisson_noise(
     generator = device_generator(x.device, seed)
     counts = torch.poisson(needed * (each / 255), generator=generator)
     strength = to_device(scale.to(x.dtype)[planes // 3].view(-1, 1, 1), x.device)
-    return _spread((counts / each - needed / 255) * strength, is_gray)
+    noise = counts.div_(each).sub_(needed, alpha=1 / 255).mul_(strength)
+    return _spread(noise, is_gray)
 
 
 def _exposure(levels: Tensor, extent: Extent | None) -> Tensor:

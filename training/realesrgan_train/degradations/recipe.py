@@ -11,13 +11,12 @@ from realesrgan_train.degradations.blur import filter2d
 from realesrgan_train.degradations.drawn import DrawnKernel, DrawnNoise, DrawnParameters
 from realesrgan_train.degradations.extent import Extent, to_device
 from realesrgan_train.degradations.jpeg import jpeg
-from realesrgan_train.degradations.kernels import drawn_kernels
+from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
 from realesrgan_train.degradations.noise import gaussian_noise, poisson_noise
 from realesrgan_train.degradations.resize import resize
 
 _CPU_GROUP = 4
-"""Samples of similar size degraded together on the CPU: little empty canvas, and the cache holds
-them. A GPU takes the whole batch at once."""
+"""Samples degraded together on the CPU, as many as its cache holds."""
 
 _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
 """(samples [N, 3, H, W], their indices [N] on the host, their extent) -> [N, 3, H, W]."""
@@ -34,19 +33,39 @@ def degrade(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
     Returns:
         [B, 3, H / scale, W / scale], 0..1 in steps of 1/255.
     """
-    x = _blur(x, drawn.first.kernel, Extent.of(x))
-    group = _CPU_GROUP if x.device.type == "cpu" else len(x)
-    if len(x) <= group:
-        return _after_first_blur(x, drawn, scale)
-    order = drawn.first.resize.factor.argsort(stable=True)
-    parts = []
-    for start in range(0, len(x), group):
-        some = order[start : start + group]
-        parts.append(_after_first_blur(x.index_select(0, some), drawn.select(some), scale))
-    return torch.cat(parts).index_select(0, order.argsort())
+    kernels = (drawn.first.kernel, drawn.second.kernel, drawn.final_sinc)
+    taps = tuple(drawn_kernels(kernel) for kernel in kernels)
+    x = _blur(x, drawn.first.kernel, taps[0], Extent.of(x))
+    groups = same_sizes(drawn) if x.device.type == "cpu" else [list(range(len(x)))]
+    if len(groups) == 1:
+        return _tail(_to_low(x, drawn, taps[1], scale), drawn, taps[2])
+    low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
+    for group in groups:
+        some = torch.tensor(group)
+        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale)
+    return _tail(low, drawn, taps[2])
 
 
-def _after_first_blur(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
+def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
+    """Samples that have one size all the way, in groups for the CPU.
+
+    Its operations on pictures of one size are much faster than those on a canvas of several sizes,
+    which a GPU takes for the sake of whole batches.
+    """
+    factors = zip(
+        drawn.first.resize.factor.tolist(), drawn.second.resize.factor.tolist(), strict=True
+    )
+    groups: dict[tuple[float, float], list[list[int]]] = {}
+    for sample, key in enumerate(factors):
+        alike = groups.setdefault(key, [[]])
+        if len(alike[-1]) == _CPU_GROUP:
+            alike.append([])
+        alike[-1].append(sample)
+    return [group for alike in groups.values() for group in alike]
+
+
+def _to_low(x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int) -> Tensor:
+    """From the first resize to the one to [N, 3, H / scale, W / scale]; taps: the second blur's."""
     full = Extent.of(x)
     low = full.divided(scale)
     first, second = drawn.first, drawn.second
@@ -56,16 +75,21 @@ def _after_first_blur(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
     x = _noise(x, first.noise, extent)
     x = _jpeg(x, first.jpeg.quality, first.jpeg.applied, extent)
 
-    x = _blur(x, second.kernel, extent)
+    x = _blur(x, second.kernel, taps, extent)
     smaller = low.scaled(second.resize.factor.tolist())
     x = resize(x, extent, smaller, second.resize.mode)
     x = _noise(x, second.noise, smaller)
 
-    before = drawn.resize_before_jpeg
-    x = _jpeg(x, second.jpeg.quality, second.jpeg.applied & ~before, smaller)
-    x = resize(x, smaller, low, drawn.final_mode)
-    x = _blur(x, drawn.final_sinc, low)
-    x = _jpeg(x, second.jpeg.quality, second.jpeg.applied & before, low)
+    compressed = second.jpeg.applied & ~drawn.resize_before_jpeg
+    x = _jpeg(x, second.jpeg.quality, compressed, smaller)
+    return resize(x, smaller, low, drawn.final_mode)
+
+
+def _tail(x: Tensor, drawn: DrawnParameters, taps: Tensor) -> Tensor:
+    """The final sinc of `taps`, JPEG where it comes last, and 8 bits."""
+    low, last = Extent.of(x), drawn.second.jpeg
+    x = _blur(x, drawn.final_sinc, taps, low)
+    x = _jpeg(x, last.quality, last.applied & drawn.resize_before_jpeg, low)
     return (x.clamp(0, 1) * 255).round() / 255
 
 
@@ -85,11 +109,12 @@ def _only(x: Tensor, extent: Extent, wanted: Tensor, stage: _Stage) -> Tensor:
     return out
 
 
-def _blur(x: Tensor, drawn: DrawnKernel, extent: Extent) -> Tensor:
-    kernels = drawn_kernels(drawn)
+def _blur(x: Tensor, drawn: DrawnKernel, taps: Tensor, extent: Extent) -> Tensor:
+    separable = is_separable(drawn)
 
     def stage(some: Tensor, samples: Tensor, sizes: Extent) -> Tensor:
-        return filter2d(some, to_device(kernels[samples], some.device), sizes, drawn.size[samples])
+        kernels = to_device(taps[samples], some.device)
+        return filter2d(some, kernels, sizes, drawn.size[samples], separable[samples])
 
     return _only(x, extent, drawn.applied, stage)
 

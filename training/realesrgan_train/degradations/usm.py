@@ -9,7 +9,7 @@ from torch import Tensor
 
 from realesrgan_train.degradations.extent import edge_indices, to_device
 
-_TILE = 64
+_TILE = 32
 """Rows or columns blurred by one matrix product."""
 
 _CPU_PLANES = 12
@@ -94,6 +94,6 @@ def usm_sharpen(
 
 
 def _sharpen(x: Tensor, weight: float, radius: int, threshold: float) -> Tensor:
-    detail = x - _blur(x, radius)
-    mask = _blur((detail.abs() * 255 > threshold).to(x.dtype), radius)
-    return torch.lerp(x, (x + weight * detail).clamp(0, 1), mask)
+    detail = _blur(x, radius).neg_().add_(x)
+    mask = _blur(detail.abs().mul_(255).gt_(threshold), radius)
+    return torch.lerp(x, detail.mul_(weight).add_(x).clamp_(0, 1), mask)

@@ -18,6 +18,7 @@ from realesrgan_train.degradations import (
     degrade,
     draw,
 )
+from realesrgan_train.degradations import recipe as steps
 from realesrgan_train.degradations.config import PresetName
 from tests.degradations.pictures import crops
 
@@ -131,6 +132,35 @@ def test_samples_of_a_batch_do_not_touch_each_other() -> None:
     # Sums in another order may tip a JPEG coefficient here and there, nothing more.
     assert np.median(distances) == 0
     assert max(distances) < 0.5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_whole_batch_as_on_a_gpu_equals_the_groups_of_the_cpu(
+    preset: PresetName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = config(preset, patch_size=None, **NO_NOISE_NO_JPEG)
+    degrader, x = Degrader(recipe, 4), crops(7, 96, 96)
+    for seed in range(4):
+        drawn = draw(recipe, 7, torch.Generator().manual_seed(seed))
+        grouped = degrader.apply_drawn(x, drawn).lq
+        with monkeypatch.context() as patch:
+            patch.setattr(steps, "same_sizes", lambda _: [list(range(7))])
+            whole = degrader.apply_drawn(x, drawn).lq
+        found = ((grouped - whole).abs() * 255).round()
+        assert found.max() <= 1
+        assert (found == 0).double().mean() > 0.999
+
+
+def test_groups_are_of_one_size_and_hold_every_sample_once() -> None:
+    drawn = draw(DegradationConfig(), 11, torch.Generator().manual_seed(0))
+    assert steps.same_sizes(drawn) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    drawn = draw(DegradationConfig.preset("per-sample"), 200, torch.Generator().manual_seed(0))
+    groups = steps.same_sizes(drawn)
+    assert sorted(sample for group in groups for sample in group) == list(range(200))
+    assert any(len(group) > 1 for group in groups)  # kept both times: 0.1 x 0.3
+    for group in groups:
+        for order in (drawn.first, drawn.second):
+            assert len({float(order.resize.factor[i]) for i in group}) == 1
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -21,7 +21,7 @@ from realesrgan_train.degradations import (
     usm_sharpen,
 )
 from realesrgan_train.degradations.extent import Extent, edge_indices
-from realesrgan_train.degradations.kernels import drawn_kernels
+from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
 from realesrgan_train.degradations.usm import gaussian_window
 from tests.degradations.pictures import crops, ragged
 
@@ -97,6 +97,23 @@ def test_filter2d_is_scipys_correlation(height: int, width: int) -> None:
                 x[b, c].double().numpy(), kernels[b].double().numpy(), mode="mirror"
             )
             np.testing.assert_allclose(out[b, c].numpy(), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 9])
+def test_round_kernels_line_by_line_are_the_same_filter(batch: int) -> None:
+    """Few planes, which are cut into strips, and many."""
+    drawn = draw(DegradationConfig(), 200, torch.Generator().manual_seed(1)).first.kernel
+    taps, round_ones = drawn_kernels(drawn), is_separable(drawn)
+    assert 60 < int(round_ones.sum()) < 100  # 0.9 x 0.45
+    for kernel in taps[round_ones].double():
+        product = kernel.sum(1, keepdim=True) * kernel.sum(0, keepdim=True)
+        torch.testing.assert_close(product, kernel, rtol=0, atol=1e-7)
+    x = crops(batch, 45, 70)
+    for start in range(0, 45, batch):
+        some = torch.arange(start, start + batch)
+        square = filter2d(x, taps[some], sizes=drawn.size[some])
+        lines = filter2d(x, taps[some], sizes=drawn.size[some], separable=round_ones[some])
+        torch.testing.assert_close(lines, square, rtol=0, atol=3e-6)
 
 
 def test_filter2d_of_mixed_sizes_is_that_of_each_alone() -> None:
