@@ -25,7 +25,7 @@ class Job(TypedDict):
     Attributes:
         band: Rows a band takes; 0: what fits best.
         by_limit: The band is not asked for but got by a memory limit that lets in no larger one.
-        samples: Type of the result's: "uint8", or "float32" in 0..1.
+        samples: Type of the picture's and of the result's: "uint8", or "float32" in 0..1.
     """
 
     param: str
@@ -46,15 +46,18 @@ def run_job(job: Job, picture: NDArray[np.uint8]) -> NDArray[Any]:
     files = (job["param"], job["bin"])
     height, width, channels = picture.shape
     upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], band=job["band"])
-    plan = upscaler.plan(width, height)
+    samples = job["samples"]
+    plan = upscaler.plan(width, height, samples=samples)
     assert plan["path"] == "stream"
     if job["by_limit"]:
         limit = plan["memory_bytes"]["total"]
         upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], memory_limit=limit)
-        assert upscaler.plan(width, height)["band_rows"] == plan["band_rows"]
+        limited = upscaler.plan(width, height, samples=samples)
+        assert limited["band_rows"] == plan["band_rows"]
     scale = upscaler.network.scale
-    result = np.zeros((height * scale, width * scale, channels), job["samples"])
-    upscaler.run(picture, result)
+    result = np.zeros((height * scale, width * scale, channels), samples)
+    full = np.float32(255 if samples == "float32" else 1)
+    upscaler.run((picture / full).astype(samples), result)
     return result
 
 

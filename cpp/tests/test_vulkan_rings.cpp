@@ -54,7 +54,8 @@ RrdbConfig slender() {
     RrdbConfig config;
     config.width = 16;
     config.growth = 16;
-    config.blocks = 4;
+    config.blocks = 3;
+    config.depth = 2;
     config.enlarge = {2};
     return config;
 }
@@ -111,7 +112,7 @@ TEST_CASE("workspaces and rings seen in parts change no bit") {
     for (const Files& files : {rrdbnet(folder, slender()), compact(folder)}) {
         for (const bool fp16 : {false, true}) {
             const Prepared prepared(files, fp16);
-            const auto picture = noise<float>(9, 50, 4);
+            const auto picture = noise<float>(9, 40, 4);
             StorageModel storage = prepared.backend->storage();
             storage.share_above = kNever;
             const auto right = run(prepared, storage, picture, 16);
@@ -222,6 +223,7 @@ TEST_CASE("strips of 64 pixels of halo are at most three steps off where more is
     const TemporaryFolder folder;
     RrdbConfig deep = slender();
     deep.blocks = 5;
+    deep.depth = 4;
     deep.enlarge = {};
     const Files files = rrdbnet(folder, deep);
     if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");

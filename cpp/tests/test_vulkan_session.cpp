@@ -169,6 +169,18 @@ TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orienta
     Options options = on_gpu();
     realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
     survive(open(files, options), noise<float>(8, 6, 9), all.creation, 1, 10);
+    int unopened = 0;
+    for (int n = 1; n < 1000; ++n, ++unopened) {
+        all.creation.arm(n);
+        try {
+            open(files, options);
+        } catch (const OutOfMemoryError&) {
+            continue;
+        }
+        break;
+    }
+    CHECK(unopened >= 4);
+    all.creation.disarm();
     options.tta = true;
     survive(open(files, options), noise<float>(8, 6, 9), all.creation, 17, 5);
     survive(open(files, options), noise<float>(8, 6, 9), all.allocation, 17, 5);
