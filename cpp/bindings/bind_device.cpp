@@ -6,6 +6,7 @@
 #include "gil.hpp"
 #include "gpu_instance.hpp"
 #include "realesrgan/device.hpp"
+#include "vulkan/roofline.hpp"
 
 namespace py = pybind11;
 
@@ -35,6 +36,18 @@ std::string describe(const DeviceInfo& device) {
     return text.str();
 }
 
+py::dict measure_roofline(int device, double seconds) {
+    const vulkan::Roofline measured = [&] {
+        const GilReleased released;
+        return vulkan::measure_roofline(device, seconds);
+    }();
+    py::dict rates;
+    rates["matrix_flops"] = measured.matrix_flops;
+    rates["fma_flops"] = measured.fma_flops;
+    rates["copy_bytes_per_second"] = measured.copy_bytes_per_second;
+    return rates;
+}
+
 }  // namespace
 
 void bind_device(py::module_& module) {
@@ -49,6 +62,11 @@ void bind_device(py::module_& module) {
         .def("__repr__", &describe);
     module.def("list_devices", &list_devices, py::call_guard<GilReleased>(),
                "All Vulkan devices; empty without a loader, driver or device.");
+    module.def("measure_roofline", &measure_roofline, py::arg("device"), py::kw_only(),
+               py::arg("seconds") = 0.3,
+               "Measure what bounds any kernel on a Vulkan device, each rate for about so many "
+               "seconds: a dict with matrix_flops (cooperative matrices, fp16 in and fp32 sums; 0 "
+               "without), fma_flops (fp32) and copy_bytes_per_second (read and written).");
     // Daemon threads may be in the middle of a run when the interpreter ends.
     py::module_::import("atexit").attr("register")(
         py::cpp_function(&drain_gpu, py::call_guard<GilReleased>()));

@@ -28,10 +28,13 @@ ncnn::Option shader_options(const Context& context, Storage storage, const Shade
 // Pieces a shader is made of besides its own file.
 std::string source_of(std::string_view shader, const ShaderVariant& variant) {
     std::string text = "#version 450\n" + variant.defines;
-    text += shader_source("ring");
-    const bool convolution = shader.substr(0, 11) == "convolution";
-    if (shader != "gather" && shader != "compose") text += shader_source("operation");
-    if (convolution) text += shader_source("convolution");
+    const auto begins = [&](std::string_view with) {
+        return shader.substr(0, with.size()) == with;
+    };
+    const bool alone = begins("roofline");
+    if (!alone) text += shader_source("ring");
+    if (!alone && shader != "gather" && shader != "compose") text += shader_source("operation");
+    if (begins("convolution")) text += shader_source("convolution");
     text += shader_source(shader);
     return text;
 }

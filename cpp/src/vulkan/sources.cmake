@@ -3,7 +3,8 @@
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
-             convolution_matrix.comp pixel_shuffle.comp resize.comp gather.comp compose.comp)
+             convolution_matrix.comp pixel_shuffle.comp resize.comp gather.comp compose.comp
+             roofline_copy.comp roofline_fma.comp roofline_matrix.comp)
     list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")
 endforeach()
 set(embed_shaders "${PROJECT_SOURCE_DIR}/cmake/embed_shaders.cmake")
@@ -26,6 +27,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/pipeline_file.cpp"
     "${vulkan_dir}/pipelines.cpp"
     "${vulkan_dir}/ring.cpp"
+    "${vulkan_dir}/roofline.cpp"
     "${vulkan_dir}/session.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
 target_include_directories(realesrgan PRIVATE "${vulkan_dir}")

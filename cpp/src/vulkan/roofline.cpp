@@ -1,0 +1,161 @@
+#include "roofline.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+#include "buffer.hpp"
+#include "commands.hpp"
+#include "convolution_choice.hpp"
+#include "pipelines.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr int kThreads = 128;          // of a workgroup
+constexpr double kFmaFlops = 8 * 8.0;  // of an invocation and round: roofline_fma.comp
+constexpr int kSums = 8;               // of roofline_matrix.comp
+constexpr int kSubmissions = 8;        // of about the same length, in the time given
+constexpr int kMostRounds = 1 << 24;
+constexpr std::uint64_t kMebibyte = 1U << 20U;
+
+bool is_software(const Context& context) {
+    return context.ncnn_device().info.physicalDeviceProperties().deviceType ==
+           VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+// Several times as many as run at once on the largest GPU, so that the last ones cost little.
+int workgroups(const Context& context) {
+    return is_software(context) ? 64 : 8192;
+}
+
+double seconds_of(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Work a second: `submit(rounds)` does `each` of it a round. The rounds grow until a submission
+// takes its share of the time; then the fastest counts, because what else runs only slows.
+double best_rate(double seconds, double each, const std::function<void(int)>& submit) {
+    int rounds = 1;
+    double taken = seconds_of([&] { submit(rounds); });
+    double total = taken;
+    double best = 0.0;
+    while (total < seconds || best == 0.0) {
+        taken = seconds_of([&] { submit(rounds); });
+        total += taken;
+        best = std::max(best, each * rounds / std::max(taken, 1e-9));
+        if (taken < seconds / kSubmissions && rounds < kMostRounds) rounds *= 2;
+    }
+    return best;
+}
+
+std::string shape_defines(const MatrixShape& shape) {
+    return "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
+           std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) + "\n";
+}
+
+struct Bench {
+    std::shared_ptr<Context> context;
+    double seconds;
+
+    double rate(const ncnn::Pipeline& pipeline, double each, std::uint64_t result_bytes) const {
+        const Buffer result(context, BufferKind::device, result_bytes);
+        Commands commands(context);
+        return best_rate(seconds, each, [&](int rounds) {
+            commands.begin();
+            commands.dispatch(pipeline, {{&result, 0, 0, true}}, &rounds, sizeof(rounds),
+                              {workgroups(*context), 1, 1});
+            commands.submit(QueueLease(*context));
+            commands.wait();
+        });
+    }
+
+    double fma_flops() const {
+        const ncnn::Pipeline& pipeline =
+            context->pipelines().get("roofline_fma", Storage::fp32, Constants(), {kThreads, 1, 1});
+        // ncnn rounds local sizes up to whole subgroups.
+        const double invocations = static_cast<double>(pipeline.local_size_x()) *
+                                   static_cast<double>(workgroups(*context));
+        return rate(pipeline, invocations * kFmaFlops,
+                    static_cast<std::uint64_t>(invocations) * sizeof(float));
+    }
+
+    double matrix_flops(const MatrixShape& shape) const {
+        ShaderVariant variant;
+        variant.defines = shape_defines(shape);
+        variant.subgroup_size = shape.subgroup_size;
+        variant.cooperative_matrix = true;
+        const int threads = std::max(kThreads, shape.subgroup_size);
+        Constants constants;
+        constants << shape.subgroup_size << threads;
+        const ncnn::Pipeline& pipeline = context->pipelines().get(
+            "roofline_matrix", Storage::fp16, constants, {threads, 1, 1}, variant);
+        const double subgroups = static_cast<double>(threads / shape.subgroup_size) *
+                                 static_cast<double>(workgroups(*context));
+        const double products = 2.0 * shape.m * shape.n * shape.k * kSums;
+        const int values = shape.m * shape.n;
+        return rate(pipeline, subgroups * products,
+                    static_cast<std::uint64_t>(subgroups * values) * sizeof(float));
+    }
+
+    double best_matrix_flops() const {
+        double best = 0.0;
+        std::set<std::string> known;  // a shape comes once for each tiling of the convolution
+        for (const ConvolutionChoice& choice : convolution_choices(*context, Storage::fp16)) {
+            if (choice.kernel != ConvolutionKernel::matrix) continue;
+            if (!known.insert(shape_defines(choice.shape)).second) continue;
+            best = std::max(best, matrix_flops(choice.shape));
+        }
+        return best;
+    }
+
+    double copy_rate() const {
+        // Larger than the caches of any GPU, but no more than one binding can be.
+        const std::uint64_t wanted = (is_software(*context) ? 32 : 512) * kMebibyte;
+        std::uint64_t bytes =
+            std::min({wanted, context->max_buffer_bytes(), context->free_bytes() / 4});
+        bytes = std::max<std::uint64_t>(bytes / kMebibyte, 1) * kMebibyte;
+        const Buffer from(context, BufferKind::device, bytes);
+        const Buffer to(context, BufferKind::device, bytes);
+        const ncnn::Pipeline& pipeline =
+            context->pipelines().get("roofline_copy", Storage::fp32, Constants(), {kThreads, 1, 1});
+        const int stride = static_cast<int>(pipeline.local_size_x()) * workgroups(*context);
+        const int push[] = {static_cast<int>(bytes / 16), stride};
+        Commands commands(context);
+        commands.begin();
+        commands.fill_zero(from);
+        commands.submit(QueueLease(*context));
+        commands.wait();
+        return best_rate(seconds, 2.0 * static_cast<double>(bytes), [&](int rounds) {
+            commands.begin();
+            for (int i = 0; i < rounds; i++) {
+                commands.dispatch(pipeline, {{&from, 0, 0, false}, {&to, 0, 0, true}}, push,
+                                  sizeof(push), {workgroups(*context), 1, 1});
+            }
+            commands.submit(QueueLease(*context));
+            commands.wait();
+        });
+    }
+};
+
+}  // namespace
+
+Roofline measure_roofline(int device, double seconds) {
+    if (!(seconds > 0.0 && seconds <= 60.0)) {
+        throw std::invalid_argument("seconds is " + std::to_string(seconds) +
+                                    "; expected more than 0, and 60 at most");
+    }
+    const GpuUse use;
+    const Bench bench{Context::open(device), seconds};
+    return {bench.best_matrix_flops(), bench.fma_flops(), bench.copy_rate()};
+}
+
+}  // namespace realesrgan::vulkan
