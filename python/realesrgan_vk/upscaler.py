@@ -21,12 +21,7 @@ from realesrgan_vk.image_io.rows import RowReader, RowWriter
 from realesrgan_vk.models import find_model
 from realesrgan_vk.passes import Plan, Progress, Steps, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
-from realesrgan_vk.request import (
-    AlphaMethod,
-    Precision,
-    Request,
-    UpscaleOptions,
-)
+from realesrgan_vk.request import AlphaMethod, Precision, Request, UpscaleOptions
 from realesrgan_vk.resample import Light, resize
 from realesrgan_vk.row_run import run_rows
 from realesrgan_vk.run_plan import RunPlan, size_of
