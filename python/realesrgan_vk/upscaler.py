@@ -197,10 +197,7 @@ class Upscaler:
     def prepare(
         self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
     ) -> int:
-        """Make now what the first picture of this size would wait for: pipelines, above all.
-
-        Weights are on the device since the constructor. Worth a call where the first picture must
-        not take longer than the others; nothing is run.
+        """Make now what the first picture of this size would wait for; nothing is run.
 
         Args:
             image: A picture of 8-bit samples, as for `upscale`, or its (width, height) in pixels.
@@ -215,8 +212,7 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
         """
-        width, height, _ = size_of(image)
-        return self._core.prepare(width, height)
+        return self._core.prepare(*size_of(image)[:2])
 
     def plan(
         self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
