@@ -1,5 +1,6 @@
 """Real photographs and the fast official network, shared by the tests of the Python side."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import realesrgan_vk
 FAST_MODEL = "realesr-animevideov3"
 FORMAT_SIZE = (24, 20)  # width, height
 Photo = Callable[..., NDArray[np.uint8]]
+
+# A shell's background jobs ignore Ctrl-C, and so would the tests of it, and all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
