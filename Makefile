@@ -8,7 +8,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint test-cpp test-validation test-python test-training test-export test-export-slow bench clean
+.PHONY: demo test lint test-cpp test-validation test-python test-training test-export test-export-page test-export-slow bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -77,6 +77,10 @@ test-training: $(VENV)/.training
 
 test-export: $(VENV)/.export
 	cd tools/export && ../../$(BIN)/python -m pytest tests
+
+# The page "train, export, upscale", from photographs to a picture enlarged by the network just trained.
+test-export-page: $(VENV)/.export
+	cd tools/export && ../../$(BIN)/python -m pytest tests/test_example.py -m slow
 
 # Full-size networks, the official ones, and the page "train, export, upscale": minutes, several GB.
 test-export-slow: $(VENV)/.export
