@@ -46,14 +46,19 @@ def test_the_whole_picture_on_vulkan_is_the_oracles(
     assert np.abs(result - expected(network)).max() <= 1e-4
 
 
+# Where lavapipe converts halves in software, x4plus at 96x80 takes stock ncnn a quarter of an hour.
+FP16_SIZES = {"x4plus": (32, 24), "x4plus-anime": (48, 40)}
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_16_bit_storage_is_within_2_steps_of_the_oracle(
-    network: str, photo: Photo, expected: Callable[[str], Result], vulkan: int
+    network: str, photo: Photo, vulkan: int
 ) -> None:
     if not _core.list_devices()[vulkan].fp16_storage:
         pytest.skip("the first Vulkan device has no 16-bit storage")
-    result = run(load(network, tile=_core.TILE_WHOLE, device=vulkan, fp16=True), photo(96, 80))
-    assert steps(result, expected(network)).max() <= 2
+    picture = photo(*FP16_SIZES.get(network, (96, 80)))
+    result = run(load(network, tile=_core.TILE_WHOLE, device=vulkan, fp16=True), picture)
+    assert steps(result, oracle(network, picture)).max() <= 2
 
 
 def _seams(difference: NDArray[np.float64], boundaries: list[int]) -> float:
