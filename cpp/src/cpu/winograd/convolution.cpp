@@ -71,7 +71,7 @@ Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }
     if (form == Form::kLean) return;
-    transformed_.reserve(kPoints * static_cast<std::size_t>(in_channels_) * padded);
+    transformed_.reserve(kPoints * (static_cast<std::size_t>(in_channels_) * padded + kSkew));
     derive_weights(false, 0, in_channels_, transformed_.data());
     taps_ = {};
     half_taps_ = {};

@@ -4,8 +4,9 @@
 #include "cpu/winograd/simd.hpp"
 
 // Data, per point, as [group of kTiles tiles][channel group][tile][kGroup]; weights, per point, as
-// [panel][in channel][channel of the panel]; products, per point, as [tile][out channel]. In each
-// loop the microkernel walks both operands without a gap, and neither is ever transposed.
+// [panel][in channel][channel of the panel] and a skew; products, per point, as [tile][out
+// channel]. In each loop the microkernel walks both operands without a gap, and neither is ever
+// transposed.
 namespace realesrgan::winograd::KERNEL_ISA {
 
 inline constexpr std::size_t kPrefetchAhead = 512;  // floats of weights, two kilobytes
@@ -106,6 +107,7 @@ void multiply(const Task& task, const Block& block, const float* data, float* pr
             op.weights += static_cast<std::size_t>(width) * task.in_channels;
             start += width;
         }
+        op.weights += kSkew;
         data += data_plane(task, groups);
         products += product_plane(task, groups);
     }
