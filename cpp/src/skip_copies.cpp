@@ -1,13 +1,23 @@
 #include "skip_copies.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <vector>
 
 namespace realesrgan {
 
 namespace {
 
+// A tensor whose rounding arrives at less than this share of itself stays as all others are: what a
+// convolution reads is rounded anyway.
+constexpr float kFullShare = 0.5F;
+
 bool same(const Slice& a, const Slice& b) {
     return a.ring == b.ring && a.channel == b.channel && a.channels == b.channels;
+}
+
+bool comes_from(const Skip& skip, const Op& writer) {
+    return same(skip.from, writer.output) || (writer.copy && same(skip.from, *writer.copy));
 }
 
 bool is_input(const Program& program, int ring) {
@@ -25,12 +35,41 @@ Slice copy_of(Program& program, Op& writer) {
     return *writer.copy;
 }
 
+// For every op, the largest share of its output that additions alone bring to an output which no
+// later op adds to anything: 1 along a trunk, less where the way is scaled down.
+std::vector<float> shares(const Program& program) {
+    std::vector<float> share(program.ops.size(), 1.0F);
+    for (std::size_t i = program.ops.size(); i-- > 0;) {
+        float most = 0.0F;
+        bool added = false;
+        for (std::size_t r = i + 1; r < program.ops.size(); ++r) {
+            float scale = share[r];
+            const std::vector<Skip>& skips = program.ops[r].skips;
+            for (std::size_t s = skips.size(); s-- > 0;) {
+                if (comes_from(skips[s], program.ops[i])) {
+                    most = std::max(most, scale * std::abs(skips[s].skip_scale));
+                    added = true;
+                }
+                scale *= std::abs(skips[s].value_scale);
+            }
+        }
+        if (added) share[i] = most;
+    }
+    return share;
+}
+
 }  // namespace
 
 void keep_skips_apart(Program& program) {
-    for (Op& reader : program.ops) {
-        for (Skip& skip : reader.skips) {
-            if (!is_input(program, skip.from.ring)) continue;
+    const std::vector<float> share = shares(program);
+    for (std::size_t r = 0; r < program.ops.size(); ++r) {
+        float scale = share[r];
+        std::vector<Skip>& skips = program.ops[r].skips;
+        for (std::size_t s = skips.size(); s-- > 0;) {
+            Skip& skip = skips[s];
+            const float arrives = scale * std::abs(skip.skip_scale);
+            scale *= std::abs(skip.value_scale);
+            if (arrives < kFullShare || !is_input(program, skip.from.ring)) continue;
             const auto writer =
                 std::find_if(program.ops.begin(), program.ops.end(),
                              [&](const Op& op) { return same(op.output, skip.from); });

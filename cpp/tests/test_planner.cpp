@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 
 #include "check.hpp"
@@ -9,6 +10,36 @@
 #include "temporary_folder.hpp"
 
 using namespace realesrgan;
+
+TEST_CASE("of a residual network's sums, those along the trunk are kept apart and no others") {
+    const TemporaryFolder folder;
+    for (const bool onnx : {true, false}) {
+        NetworkBuilder builder(2);
+        RrdbConfig config;
+        config.blocks = 3;
+        config.onnx = onnx;
+        builder.rrdbnet(config);
+        const auto [param, bin] = builder.save((folder.path / "net").string());
+        Program program = fuse(read_graph(param), bin).network->program;
+        keep_skips_apart(program);
+        int kept = 0;
+        for (const Op& op : program.ops) kept += op.copy ? 1 : 0;
+        CHECK_EQUAL(kept, config.blocks);  // what each block begins with
+        int exact = 0;
+        int rounded = 0;
+        for (const Op& reader : program.ops) {
+            for (const Skip& skip : reader.skips) {
+                const bool read_twice =
+                    std::any_of(program.ops.begin(), program.ops.end(),
+                                [&](const Op& op) { return op.input.ring == skip.from.ring; });
+                (read_twice ? rounded : exact)++;
+            }
+        }
+        // A block's end reads its beginning, and the network's end the first block's.
+        CHECK_EQUAL(exact, config.blocks + 1);
+        CHECK_EQUAL(rounded, config.inner * config.blocks);
+    }
+}
 
 TEST_CASE("a ring that only additions read may be larger than a binding, others may not") {
     const TemporaryFolder folder;
