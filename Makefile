@@ -63,7 +63,7 @@ test-cpp: $(VENV)/.test
 	tools/second-driver build/default/cpp/tests
 
 # The Vulkan tests under the validation layers: minutes, so not part of `make test`.
-VALIDATED := $(addprefix tests/test_,stream_vulkan.py upscaler_vulkan.py core_tiles.py core_binding.py roofline.py)
+VALIDATED := $(addprefix tests/test_,kernels.py stream_vulkan.py upscaler_vulkan.py core_tiles.py core_binding.py roofline.py)
 test-validation: $(VENV)/.test
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset default -DREALESRGAN_VK_PYTHON=OFF
 	$(BIN)/cmake --build --preset default

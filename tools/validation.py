@@ -24,7 +24,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LAYER = "VK_LAYER_KHRONOS_validation"
-CPP_TESTS = ("devices", "vulkan_operations", "vulkan_rings", "vulkan_session", "vulkan_tiles")
+CPP_TESTS = (
+    "devices",
+    "vulkan_kernels",
+    "vulkan_operations",
+    "vulkan_rings",
+    "vulkan_session",
+    "vulkan_tiles",
+)
 """Those that open a device."""
 MESSAGE = re.compile(r"^.*\bValidation (?P<kind>[A-Z][A-Za-z ]+): \[ (?P<id>\S+) \]", re.MULTILINE)
 ACTIVE = re.compile(r"validation.*synchronization", re.IGNORECASE | re.DOTALL)

@@ -1,4 +1,5 @@
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <memory>
 #include <stdexcept>
@@ -122,6 +123,9 @@ void bind_upscaler(py::module_& module) {
              py::arg("threads") = defaults.threads, py::arg("memory_limit") = defaults.memory_limit,
              py::arg("backend") = defaults.backend, py::arg("band") = defaults.band)
         .def_property_readonly("network", &Upscaler::network)
+        .def("notices", &Upscaler::notices, py::call_guard<GilReleased>(),
+             "What the user should know of the device, such as kernels that its driver gets "
+             "wrong; each line is told once.")
         .def("run", &run, py::arg("image"), py::arg("output"), py::arg("progress") = py::none(),
              "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
              "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
     module.attr("TILE_WHOLE") = realesrgan::kTileWhole;
     bindings::bind_errors(module);
     bindings::bind_device(module);
+    bindings::bind_kernels(module);
     bindings::bind_network(module);
     bindings::bind_upscaler(module);
 }

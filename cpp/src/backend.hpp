@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "fuse.hpp"
 #include "plan.hpp"
@@ -55,6 +56,8 @@ class Backend {
     // Bytes a run may use when the user gives no limit: rings, carries, scratch and staging, not
     // weights.
     virtual std::uint64_t default_budget() const = 0;
+    // What the user should know of the device; each line is told once.
+    virtual std::vector<std::string> notices() const { return {}; }
     // Throws OutOfMemoryError when an allocation fails (the caller then tries a smaller plan) and
     // DeviceError when the device is lost. The plan must outlive the session.
     virtual std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const = 0;

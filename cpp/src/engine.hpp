@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
@@ -31,6 +33,9 @@ class Engine {
                           const Progress& /*progress*/) const {
         return false;
     }
+
+    // What the user should know of the device; each line is told once.
+    virtual std::vector<std::string> notices() const { return {}; }
 
     virtual PlanReport plan(const PlanSize& size) const = 0;
 };

@@ -28,6 +28,8 @@ class StreamEngine final : public Engine {
                   const Progress& progress) const override;
     PlanReport plan(const PlanSize& size) const override;
 
+    std::vector<std::string> notices() const override { return backend_->notices(); }
+
     const Backend& backend() const { return *backend_; }
     const Program& program() const { return network_->program; }
 

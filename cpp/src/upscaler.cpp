@@ -170,6 +170,10 @@ void Upscaler::run(const ImageView& input, const MutableImageView& output,
     impl_->engine->run(input, output, progress);
 }
 
+std::vector<std::string> Upscaler::notices() const {
+    return impl_->engine->notices();
+}
+
 std::uint64_t Upscaler::prepare(int width, int height) const {
     check_size(width, height);
     return impl_->engine->prepare(width, height);

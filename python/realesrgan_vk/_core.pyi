@@ -50,6 +50,29 @@ class Roofline(TypedDict):
     fma_flops: float
     copy_bytes_per_second: float
 
+class StoredKernels(TypedDict):
+    narrow: str
+    wide: str
+    band_rows: int
+    tuned: bool
+    notes: list[str]
+
+class KernelTiming(TypedDict):
+    kernel: str
+    narrow_seconds: float | None
+    wide_seconds: float | None
+
+class BandTiming(TypedDict):
+    rows: int
+    seconds: float
+
+class TunedKernels(StoredKernels):
+    kernels: list[KernelTiming]
+    bands: list[BandTiming]
+
+def tune(device: int, *, fp16: bool, seconds: float = ...) -> TunedKernels: ...
+def stored_kernels(device: int) -> dict[Literal["fp32", "fp16"], StoredKernels]: ...
+def forget_kernels(device: int) -> None: ...
 def measure_roofline(device: int, *, seconds: float = ...) -> Roofline: ...
 def list_devices() -> list[DeviceInfo]: ...
 def inspect_network(param_path: str) -> NetworkInfo: ...
@@ -82,6 +105,7 @@ class Upscaler:
     ) -> None: ...
     @property
     def network(self) -> NetworkInfo: ...
+    def notices(self) -> list[str]: ...
     def run(
         self,
         image: NDArray[Any],

@@ -1,6 +1,5 @@
 """The `realesrgan-vk` command."""
 
-import json
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ import click
 from realesrgan_vk import __version__, image_io
 from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch import Batch, BatchOptions
-from realesrgan_vk.devices import list_devices
+from realesrgan_vk.devices_cli import devices
 from realesrgan_vk.errors import RealesrganError
 from realesrgan_vk.image_io.formats import SUFFIXES, format_for
 from realesrgan_vk.image_io.options import SUBSAMPLINGS, WriteOptions
@@ -35,6 +34,7 @@ from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
 from realesrgan_vk.request import Request
 from realesrgan_vk.resample import LIGHTS
 from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.tune_cli import tune
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
 EXIT_SOME_FAILED = 1
@@ -59,31 +59,10 @@ def app() -> None:
     """Real-ESRGAN super-resolution on any GPU, or on the CPU."""
 
 
+app.add_command(devices)
 app.add_command(models)
 app.add_command(plan)
-
-
-@app.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-def devices(as_json: bool) -> None:
-    """List the devices that --device can name."""
-    found = list_devices()
-    if as_json:
-        keys = ("index", "name", "type", "driver", "memory_bytes", "fp16_storage")
-        rows = [
-            {key: getattr(device, key) for key in (*keys, "cooperative_matrix")} for device in found
-        ]
-        click.echo(json.dumps(rows))
-        return
-    for device in found:
-        kind = "software" if device.type == "cpu" else device.type
-        parts = [kind, f"{device.memory_bytes / 2**30:.1f} GiB", device.driver]
-        parts += ["fp16"] if device.fp16_storage else []
-        parts += ["cooperative matrix"] if device.cooperative_matrix else []
-        click.echo(f"{device.index}  {device.name} ({', '.join(parts)})")
-    if not found:
-        click.echo("no Vulkan device (or no Vulkan loader or driver)", err=True)
-    click.echo("cpu  the processor; used by itself when there is no GPU")
+app.add_command(tune)
 
 
 def _upscale_options(command: Callable[..., None]) -> Callable[..., None]:

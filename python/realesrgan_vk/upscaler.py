@@ -1,5 +1,6 @@
 """`Upscaler`: one network on one device, for arrays, PIL images and files."""
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,8 @@ class Upscaler:
                 threads=thread_count(threads),
                 memory_limit=byte_count(memory_limit),
             )
+        for notice in self._core.notices():
+            logging.getLogger("realesrgan_vk").warning(notice)
         channels = (self._core.network.input_channels, self._core.network.output_channels)
         if channels not in ((1, 1), (3, 3)):
             raise ModelError(

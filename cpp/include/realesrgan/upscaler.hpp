@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "realesrgan/device.hpp"
 #include "realesrgan/image.hpp"
@@ -53,6 +54,10 @@ class Upscaler {
     Upscaler& operator=(Upscaler&&) noexcept;
 
     const NetworkInfo& network() const;
+
+    // What the user should know of the device, such as kernels that its driver gets wrong; each
+    // line is told once.
+    std::vector<std::string> notices() const;
 
     // `output` is `scale` times the size of `input`, of any sample type; channels as the network
     // has. Throws std::invalid_argument when the views do not fit the network, and the errors of

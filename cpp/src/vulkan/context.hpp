@@ -10,6 +10,7 @@
 
 namespace realesrgan::vulkan {
 
+class KernelStore;
 class Pipelines;
 
 // A Vulkan device as the stream uses it, one for all Upscalers on it.
@@ -31,6 +32,7 @@ class Context {
     int index() const { return index_; }
     std::string name() const;
     Pipelines& pipelines() { return *pipelines_; }
+    KernelStore& kernels() { return *kernels_; }
 
     // The largest range one binding can have: the cap on each ring and staging buffer.
     std::uint64_t max_buffer_bytes() const;
@@ -46,6 +48,7 @@ class Context {
     int index_;
     const ncnn::VulkanDevice* device_;
     std::unique_ptr<Pipelines> pipelines_;
+    std::unique_ptr<KernelStore> kernels_;
 };
 
 // A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn

@@ -29,6 +29,7 @@ struct Faults {
     Fault creation;    // as if the host had none, when a buffer, a command pool or a fence is made
     Fault submission;  // as if the device was lost
     Fault wait;        // the same, but noticed when a band is waited for
+    Fault self_test;   // as if a kernel computed something else
 };
 
 inline Faults& faults() {

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "pipeline_file.hpp"
-#include "realesrgan/errors.hpp"
 #include "shader_sources.hpp"
 
 namespace realesrgan::vulkan {
@@ -65,7 +64,7 @@ const std::vector<std::uint32_t>& Pipelines::spirv(std::string_view shader, Stor
     const int status =
         ncnn::compile_spirv_module(text.c_str(), static_cast<int>(text.size()),
                                    shader_options(*context_, storage, variant), code);
-    if (status != 0) throw DeviceError("the shader " + std::string(shader) + " does not compile");
+    if (status != 0) throw ShaderError("the shader " + std::string(shader) + " does not compile");
     return code;
 }
 
@@ -84,7 +83,7 @@ const ncnn::Pipeline& Pipelines::get(std::string_view shader, Storage storage,
     }
     made->set_local_size_xyz(local.x, local.y, local.z);
     if (made->create(code.data(), code.size() * sizeof(code[0]), constants.values()) != 0) {
-        throw DeviceError("Vulkan device " + context_->name() + " cannot build the shader " +
+        throw ShaderError("Vulkan device " + context_->name() + " cannot build the shader " +
                           std::string(shader) + "; update its driver or use another device");
     }
     pipeline = std::move(made);

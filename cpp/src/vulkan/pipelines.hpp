@@ -12,8 +12,15 @@
 #include <vector>
 
 #include "context.hpp"
+#include "realesrgan/errors.hpp"
 
 namespace realesrgan::vulkan {
+
+// A shader that does not compile, or that the driver cannot build.
+class ShaderError : public DeviceError {
+  public:
+    using DeviceError::DeviceError;
+};
 
 // How activations and weights lie in memory. fp16 is packed in pairs of 32 bits, which every device
 // can do and which costs nothing against native 16-bit storage; sums are fp32 either way.

@@ -1,9 +1,7 @@
 #include "roofline.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -13,6 +11,7 @@
 #include "commands.hpp"
 #include "convolution_choice.hpp"
 #include "pipelines.hpp"
+#include "rate.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -21,8 +20,6 @@ namespace {
 constexpr int kThreads = 128;          // of a workgroup
 constexpr double kFmaFlops = 8 * 8.0;  // of an invocation and round: roofline_fma.comp
 constexpr int kSums = 8;               // of roofline_matrix.comp
-constexpr int kSubmissions = 8;        // of about the same length, in the time given
-constexpr int kMostRounds = 1 << 24;
 constexpr std::uint64_t kMebibyte = 1U << 20U;
 
 bool is_software(const Context& context) {
@@ -33,28 +30,6 @@ bool is_software(const Context& context) {
 // Several times as many as run at once on the largest GPU, so that the last ones cost little.
 int workgroups(const Context& context) {
     return is_software(context) ? 64 : 8192;
-}
-
-double seconds_of(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Work a second: `submit(rounds)` does `each` of it a round. The rounds grow until a submission
-// takes its share of the time; then the fastest counts, because what else runs only slows.
-double best_rate(double seconds, double each, const std::function<void(int)>& submit) {
-    int rounds = 1;
-    double taken = seconds_of([&] { submit(rounds); });
-    double total = taken;
-    double best = 0.0;
-    while (total < seconds || best == 0.0) {
-        taken = seconds_of([&] { submit(rounds); });
-        total += taken;
-        best = std::max(best, each * rounds / std::max(taken, 1e-9));
-        if (taken < seconds / kSubmissions && rounds < kMostRounds) rounds *= 2;
-    }
-    return best;
 }
 
 std::string shape_defines(const MatrixShape& shape) {

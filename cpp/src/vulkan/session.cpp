@@ -107,8 +107,9 @@ void VulkanSession::make_operations() {
         const LayerWeights* layer =
             op.convolution < 0 ? nullptr
                                : &network_->layers[static_cast<std::size_t>(op.convolution)];
-        operations_.emplace_back(*network_->context, network_->storage, network_->convolution, op,
-                                 rings_, layer, plan_->max_run_rows(static_cast<int>(i)));
+        operations_.emplace_back(*network_->context, network_->storage,
+                                 network_->kernels.of(op.output.channels), op, rings_, layer,
+                                 plan_->max_run_rows(static_cast<int>(i)));
     }
     const LocalSize local = {kInvocations, 1, 1};
     Constants gather;

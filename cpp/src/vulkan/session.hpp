@@ -8,6 +8,7 @@
 #include "carries.hpp"
 #include "commands.hpp"
 #include "device_weights.hpp"
+#include "kernel_set.hpp"
 #include "operation.hpp"
 #include "pipelines.hpp"
 #include "ring.hpp"
@@ -22,7 +23,7 @@ struct Network {
     std::unique_ptr<Weights> weights;
     std::vector<LayerWeights> layers;  // as Program::convolutions
     Storage storage = Storage::fp32;
-    ConvolutionChoice convolution;
+    KernelSet kernels;
 };
 
 // The rings of one run, and up to kBandsInFlight bands being uploaded, computed and downloaded at

@@ -18,16 +18,24 @@ add_custom_command(
 target_sources(realesrgan PRIVATE
     "${shader_sources}"
     "${vulkan_dir}/buffer.cpp"
+    "${vulkan_dir}/cache_file.cpp"
     "${vulkan_dir}/carries.cpp"
     "${vulkan_dir}/commands.cpp"
     "${vulkan_dir}/context.cpp"
     "${vulkan_dir}/convolution_choice.cpp"
     "${vulkan_dir}/device_weights.cpp"
+    "${vulkan_dir}/kernel_set.cpp"
+    "${vulkan_dir}/kernel_store.cpp"
+    "${vulkan_dir}/kernel_timing.cpp"
     "${vulkan_dir}/operation.cpp"
     "${vulkan_dir}/pipeline_file.cpp"
     "${vulkan_dir}/pipelines.cpp"
     "${vulkan_dir}/ring.cpp"
     "${vulkan_dir}/roofline.cpp"
+    "${vulkan_dir}/self_test.cpp"
     "${vulkan_dir}/session.cpp"
+    "${vulkan_dir}/tuning.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
 target_include_directories(realesrgan PRIVATE "${vulkan_dir}")
+set_source_files_properties("${vulkan_dir}/kernel_set.cpp" PROPERTIES
+    COMPILE_DEFINITIONS "REALESRGAN_VK_VERSION=\"${PROJECT_VERSION}\"")

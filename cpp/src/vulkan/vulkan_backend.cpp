@@ -1,8 +1,11 @@
+#include "vulkan_backend.hpp"
+
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
-#include "backend.hpp"
+#include "kernel_store.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
 
@@ -10,12 +13,9 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// A GPU keeps its cores busy with about a million invocations; more rows only cost memory.
-constexpr int kLargestBand = 64;
-
-// x4plus in fp16 on 512 columns, own rings against workspaces: 216 and 183 MiB, 346 and 1379 KB
-// moved a pixel in bands of 1; 584 and 246 MiB, 178 and 242 KB in bands of 16; 1763 and 449 MiB,
-// 169 and 186 KB in bands of 64.
+// x4plus in fp16 on 512 columns, own rings against workspaces: 182 and 152 MiB, 326 and 1123 KB
+// moved a pixel in bands of 1; 464 and 208 MiB, 157 and 207 KB in bands of 16; 1667 and 446 MiB,
+// 148 and 158 KB in bands of 80.
 constexpr int kShareFromBand = 16;
 
 // Rings smaller than this in all keep their buffers: the copies that sharing takes would cost a
@@ -24,15 +24,19 @@ constexpr std::uint64_t kShareAbove = std::uint64_t{128} << 20;
 
 class VulkanBackend : public Backend {
   public:
-    VulkanBackend(const FusedNetwork& network, int device, bool fp16) {
+    // Without kernels: the device's own choice.
+    VulkanBackend(const FusedNetwork& network, int device, Storage storage,
+                  const KernelSet* kernels) {
         const GpuUse use;
         network_.context = Context::open(device);
-        network_.storage = fp16 ? Storage::fp16 : Storage::fp32;
-        network_.convolution = convolution_choices(*network_.context, network_.storage).front();
+        network_.storage = storage;
+        network_.kernels = kernels != nullptr
+                               ? *kernels
+                               : network_.context->kernels().get(*network_.context, storage);
         upload_weights(network);
-        model_.bytes_per_value = bytes_per_value(network_.storage);
-        if (fp16) model_.exact_bytes_per_value = 4;
-        model_.band = kLargestBand;
+        model_.bytes_per_value = bytes_per_value(storage);
+        if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
+        model_.band = network_.kernels.band;
         model_.bands_in_flight = kBandsInFlight;
         model_.max_binding_bytes = network_.context->max_buffer_bytes();
         model_.share_above = kShareAbove;
@@ -49,6 +53,10 @@ class VulkanBackend : public Backend {
         const int type = network_.context->ncnn_device().info.type();
         // Integrated and software devices share their memory with everybody else.
         return type == 0 ? free / 10 * 8 : free / 2;
+    }
+
+    std::vector<std::string> notices() const override {
+        return network_.context->kernels().take_notices();
     }
 
     std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
@@ -75,12 +83,18 @@ class VulkanBackend : public Backend {
 
 }  // namespace
 
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device,
+                                             Storage storage, const KernelSet& kernels) {
+    return std::make_unique<VulkanBackend>(network, device, storage, &kernels);
+}
+
 }  // namespace realesrgan::vulkan
 
 namespace realesrgan {
 
 std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16) {
-    return std::make_unique<vulkan::VulkanBackend>(network, device, fp16);
+    const vulkan::Storage storage = fp16 ? vulkan::Storage::fp16 : vulkan::Storage::fp32;
+    return std::make_unique<vulkan::VulkanBackend>(network, device, storage, nullptr);
 }
 
 }  // namespace realesrgan

@@ -1,0 +1,75 @@
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "gil.hpp"
+#include "vulkan/tuning.hpp"
+
+namespace py = pybind11;
+
+namespace realesrgan::bindings {
+namespace {
+
+py::dict dict_of(const vulkan::KernelRecord& record) {
+    py::dict result;
+    result["narrow"] = record.narrow;
+    result["wide"] = record.wide;
+    result["band_rows"] = record.band;
+    result["tuned"] = record.tuned;
+    result["notes"] = record.notes;
+    return result;
+}
+
+py::dict tune(int device, bool fp16, double seconds) {
+    const vulkan::TuningReport report = [&] {
+        const GilReleased released;
+        return vulkan::tune(device, fp16, seconds);
+    }();
+    py::list kernels;
+    for (const vulkan::KernelTime& time : report.kernels) {
+        py::dict one;
+        one["kernel"] = time.kernel;
+        one["narrow_seconds"] = time.narrow;
+        one["wide_seconds"] = time.wide;
+        kernels.append(one);
+    }
+    py::list bands;
+    for (const vulkan::BandTime& time : report.bands) {
+        py::dict one;
+        one["rows"] = time.rows;
+        one["seconds"] = time.seconds;
+        bands.append(one);
+    }
+    py::dict result = dict_of(report.chosen);
+    result["kernels"] = kernels;
+    result["bands"] = bands;
+    return result;
+}
+
+py::dict stored_kernels(int device) {
+    py::dict result;
+    for (const bool fp16 : {false, true}) {
+        const auto record = vulkan::stored_kernels(device, fp16);
+        if (record) result[fp16 ? "fp16" : "fp32"] = dict_of(*record);
+    }
+    return result;
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& module) {
+    module.def("tune", &tune, py::arg("device"), py::kw_only(), py::arg("fp16"),
+               py::arg("seconds") = vulkan::kTuningSeconds,
+               "Time the convolution kernels of a Vulkan device for about so many seconds, test "
+               "the fastest against the CPU and store the choice. A dict with narrow and wide (the "
+               "kernels of layers of up to 32 output channels, and of more), band_rows, tuned, "
+               "notes (on kernels that were dropped), kernels and bands (their times, in seconds "
+               "an output pixel of a dense block; None where the time was up).");
+    module.def("stored_kernels", &stored_kernels, py::arg("device"),
+               "The choices stored for a Vulkan device with this driver and version, by precision "
+               "('fp32', 'fp16'); none before its first use.");
+    module.def("forget_kernels", &vulkan::forget_kernels, py::arg("device"),
+               "Delete what is stored: the device is timed and tested again by the next process "
+               "that uses it.");
+}
+
+}  // namespace realesrgan::bindings

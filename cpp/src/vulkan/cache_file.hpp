@@ -1,0 +1,27 @@
+#pragma once
+
+#include <gpu.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace realesrgan::vulkan {
+
+// Files that hold what was found out about one device with one driver, below the folder that
+// $REALESRGAN_VK_CACHE names, or the user's cache folder. A missing, damaged or foreign file is
+// ignored; a folder that cannot be written costs the next process the same work, and nothing else.
+using Bytes = std::vector<unsigned char>;
+
+// Where `kind` of file is for this device and driver; empty where there is no cache folder.
+std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind);
+
+// FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/
+std::uint64_t checksum(const unsigned char* data, std::size_t size);
+std::string hexadecimal(std::uint64_t value);
+
+Bytes read_cache_file(const std::string& path);                      // empty when there is none
+void write_cache_file(const std::string& path, const Bytes& bytes);  // whole, by rename
+void remove_cache_file(const std::string& path);
+
+}  // namespace realesrgan::vulkan

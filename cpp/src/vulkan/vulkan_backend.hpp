@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "backend.hpp"
+#include "kernel_set.hpp"
+
+namespace realesrgan::vulkan {
+
+// With these kernels, whatever the device's own choice is. The network must outlive the backend.
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device,
+                                             Storage storage, const KernelSet& kernels);
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,46 @@
+"""`realesrgan-vk devices`: the Vulkan devices, and what is stored for each."""
+
+import json
+
+import click
+
+from realesrgan_vk import _core
+from realesrgan_vk.devices import list_devices
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def devices(as_json: bool) -> None:
+    """List the devices that --device can name."""
+    found = list_devices()
+    if as_json:
+        keys = ("index", "name", "type", "driver", "memory_bytes", "fp16_storage")
+        rows = [
+            {key: getattr(device, key) for key in (*keys, "cooperative_matrix")}
+            | {"kernels": _core.stored_kernels(device.index)}
+            for device in found
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for device in found:
+        kind = "software" if device.type == "cpu" else device.type
+        parts = [kind, f"{device.memory_bytes / 2**30:.1f} GiB", device.driver]
+        parts += ["fp16"] if device.fp16_storage else []
+        parts += ["cooperative matrix"] if device.cooperative_matrix else []
+        click.echo(f"{device.index}  {device.name} ({', '.join(parts)})")
+        for line in _kernels(device.index):
+            click.echo(f"   {line}")
+    if not found:
+        click.echo("no Vulkan device (or no Vulkan loader or driver)", err=True)
+    click.echo("cpu  the processor; used by itself when there is no GPU")
+
+
+def _kernels(device: int) -> list[str]:
+    """A line each: what its first use, or `tune`, chose."""
+    lines = []
+    for precision, stored in _core.stored_kernels(device).items():
+        names = " and ".join(dict.fromkeys((stored["narrow"], stored["wide"])))
+        how = "fastest, and tested" if stored["tuned"] else "tested"
+        lines.append(f"{precision}: {names}; bands of {stored['band_rows']} rows ({how})")
+        lines += stored["notes"]
+    return lines

@@ -1,0 +1,66 @@
+"""`realesrgan-vk tune`: time a device's kernels anew, or forget what was found."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from realesrgan_vk import _core
+from realesrgan_vk.devices import find_device, list_devices
+from realesrgan_vk.errors import RealesrganError
+
+if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
+    from realesrgan_vk._core import TunedKernels
+
+
+@click.command()
+@click.option("-d", "--device", default="auto", metavar="DEVICE", help="auto, index or name.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), default="auto",
+              help="auto: fp16 where the device has it.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, 60, min_open=True), default=3.0,
+              show_default=True, help="How long to time.")  # fmt: skip
+@click.option("--forget", is_flag=True, help="Only delete what is stored for the device.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def tune(device: str, precision: str, seconds: float, forget: bool, as_json: bool) -> None:
+    """Time the kernels of a Vulkan device and store the fastest that computes right.
+
+    A GPU's first use does this by itself. Do it again after changing its clock or power limit, or
+    if the first use met a busy GPU. Results stay within the promised accuracy whichever is chosen.
+    """
+    try:
+        devices = list_devices()
+        index = find_device(device, devices)
+        if index == _core.CPU_DEVICE:
+            raise click.UsageError("the CPU has nothing to tune; name a Vulkan device (--device)")
+        if forget:
+            _core.forget_kernels(index)
+            return
+        fp16 = next(one for one in devices if one.index == index).fp16_storage
+        if precision != "auto":
+            fp16 = precision == "fp16"
+        found = _core.tune(index, fp16=fp16, seconds=seconds)
+    except RealesrganError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(json.dumps(found) if as_json else _report(found, "fp16" if fp16 else "fp32"))
+
+
+def _report(found: "TunedKernels", precision: str) -> str:
+    lines = [f"{'ns a pixel':>10}{'':>10}  {precision}", f"{'to 32':>10}{'to 64':>10}  kernel"]
+    lines += [
+        f"{_nanoseconds(one['narrow_seconds'])}{_nanoseconds(one['wide_seconds'])}  {one['kernel']}"
+        for one in found["kernels"]
+    ]
+    lines += [
+        f"{_nanoseconds(one['seconds'])}{'':>10}  a dense block in bands of {one['rows']} rows"
+        for one in found["bands"]
+    ]
+    lines += [
+        f"stored: {found['narrow']} for layers of up to 32 channels, {found['wide']} for others, "
+        f"bands of {found['band_rows']} rows",
+        *found["notes"],
+    ]
+    return "\n".join(lines)
+
+
+def _nanoseconds(seconds: float | None) -> str:
+    return f"{'-':>10}" if seconds is None else f"{seconds * 1e9:10.3f}"
