@@ -1,4 +1,4 @@
-"""Does the package learn? The `tiny` preset on photographs, on a CPU, within ten minutes.
+"""Does the package learn? The `tiny` preset on photographs, on a CPU, stage 1 within ten minutes.
 
 After stage 1 (`net`) it must beat bicubic enlargement by at least 0.4 dB PSNR (Y) on held-out crops
 under a fixed light degradation; then stage 2 (`gan`) goes on from there, shortly, and all losses of
@@ -16,7 +16,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ WANTED_DB = 0.4
 ALLOWED_MINUTES = 10.0
 
 
-def _train(folder: Path, steps: int, gan_steps: int, threads: int) -> tuple[RunConfig, float]:
-    """Train both stages; returns the configuration and the minutes it took."""
+def _train(folder: Path, steps: int, gan_steps: int, threads: int) -> RunConfig:
+    """Train both stages."""
     train, held_out = write_photographs(folder / "photographs")
     config = load_config(
         "tiny",
@@ -49,11 +48,10 @@ def _train(folder: Path, steps: int, gan_steps: int, threads: int) -> tuple[RunC
             f"execution.threads={threads}",
         ],
     )
-    began = time.monotonic()
     with process_group("cpu") as group:
         if not Trainer(config, group).run().finished:
             sys.exit("interrupted: nothing is reported")
-    return config, (time.monotonic() - began) / 60
+    return config
 
 
 def _check_finite(lines: list[dict[str, Any]]) -> None:
@@ -88,8 +86,16 @@ def _draw(lines: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _summary(lines: list[dict[str, Any]], crops: int, config: RunConfig, minutes: float) -> str:
+def _minutes(lines: list[dict[str, Any]]) -> tuple[float, float]:
+    """What stage 1 and stage 2 took, validations included."""
+    begin = next(line["time"] for line in lines if line["event"] == "start")
+    change = next(line["time"] for line in lines if line["event"] == "stage")
+    return (change - begin) / 60, (lines[-1]["time"] - change) / 60
+
+
+def _summary(lines: list[dict[str, Any]], crops: int, config: RunConfig) -> str:
     net, gan = _ends(lines)
+    net_minutes, gan_minutes = _minutes(lines)
     last = next(line for line in reversed(lines) if line["event"] == "step")
     losses = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if "loss" in k)
     rows = [
@@ -109,7 +115,7 @@ def _summary(lines: list[dict[str, Any]], crops: int, config: RunConfig, minutes
             f"`python -m benchmarks.tiny_learning --steps {net['step']} --gan-steps "
             f"{gan['step'] - net['step']}`: both stages of `tiny` at scale {config.scale}, "
             f"{net['step']} and {gan['step'] - net['step']} steps of {config.data.batch_size} "
-            f"patches, {minutes:.1f} minutes on {torch.get_num_threads()} CPU thread(s) "
+            f"patches, {net_minutes:.1f} and {gan_minutes:.1f} minutes on {torch.get_num_threads()} CPU thread(s) "
             f"({platform.machine()}, PyTorch {torch.__version__}). Measured on {crops} held-out "
             "crops of photographs from "
             "scikit-image's wheel under the fixed `light` degradation (blur of sigma 1.2, area "
@@ -159,7 +165,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config, minutes = _train(folder, options.steps, options.gan_steps, options.threads)
+        config = _train(folder, options.steps, options.gan_steps, options.threads)
         log = config.run_dir / "log.jsonl"
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         crops = len(list((folder / "photographs" / "held_out").iterdir()))
@@ -169,10 +175,10 @@ def main() -> int:
         sample = config.run_dir / "samples" / f"step-{last['step']:09d}" / "001.png"
         shutil.copy(sample, options.out / "tiny-learning-sample.png")
     _draw(lines, options.out / "tiny-learning.png")
-    summary = _summary(lines, crops, config, minutes)
+    summary = _summary(lines, crops, config)
     (options.out / "tiny-learning.md").write_text(summary)
     print(summary)
-    met = _gain(net) >= WANTED_DB and minutes <= ALLOWED_MINUTES
+    met = _gain(net) >= WANTED_DB and _minutes(lines)[0] <= ALLOWED_MINUTES
     print("goal met" if met else "GOAL NOT MET")
     return 0 if met else 1
 
