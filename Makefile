@@ -88,7 +88,7 @@ test-export-slow: $(VENV)/.export
 
 bench: $(VENV)/.export
 	$(PIP) install openvino
-	cd benchmarks && ../$(BIN)/python cpu.py --model realesrgan-x4plus --size 256x128 --rounds 3 \
+	cd benchmarks && ../$(BIN)/python cpu.py --model realesrgan-x4plus \
 	    --engine ours --engine openvino --engine ncnn
 
 clean:
