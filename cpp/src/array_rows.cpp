@@ -6,15 +6,12 @@
 #include <limits>
 
 #include "mirrored.hpp"
+#include "packed_view.hpp"
 #include "samples.hpp"
 
 namespace realesrgan {
 
 namespace {
-
-std::size_t sample_size(SampleType type) {
-    return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
-}
 
 template <std::size_t Size>
 void copy_pixels(const std::byte* from, std::ptrdiff_t pixel, std::ptrdiff_t channel, std::byte* to,

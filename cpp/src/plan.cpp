@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <limits>
 
+#include "packed_view.hpp"
 #include "row_reach.hpp"
 #include "schedule.hpp"
 
@@ -13,18 +14,6 @@ namespace {
 
 // High enough that no step near its middle meets an end of the picture, low enough for int.
 constexpr int kEndlessRows = 1 << 26;
-
-std::uint64_t sample_bytes(SampleType type) {
-    switch (type) {
-        case SampleType::u8:
-            return 1;
-        case SampleType::u16:
-            return 2;
-        case SampleType::f32:
-            return 4;
-    }
-    return 4;
-}
 
 std::uint64_t product(int a, int b) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
@@ -243,10 +232,10 @@ void Plan::count_staging() {
     const auto scale = static_cast<std::uint64_t>(program_->scale());
     const std::uint64_t in = static_cast<std::uint64_t>(input_rows_) * width *
                              static_cast<std::uint64_t>(program_->picture_channels) *
-                             sample_bytes(request_.input_type);
+                             sample_size(request_.input_type);
     const std::uint64_t out = static_cast<std::uint64_t>(output_rows_) * width * scale *
                               static_cast<std::uint64_t>(program_->output.channels) *
-                              sample_bytes(request_.output_type);
+                              sample_size(request_.output_type);
     memory_.largest_staging = std::max(in, out);
     memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
 }

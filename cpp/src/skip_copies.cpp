@@ -35,41 +35,43 @@ Slice copy_of(Program& program, Op& writer) {
     return *writer.copy;
 }
 
-// For every op, the largest share of its output that additions alone bring to an output which no
-// later op adds to anything: 1 along a trunk, less where the way is scaled down.
-std::vector<float> shares(const Program& program) {
-    std::vector<float> share(program.ops.size(), 1.0F);
+// What share of each of an op's skips arrives where `share` of the op's output does.
+std::vector<float> arriving(const Op& op, float share) {
+    std::vector<float> arrives(op.skips.size());
+    for (std::size_t s = op.skips.size(); s-- > 0;) {
+        arrives[s] = share * std::abs(op.skips[s].skip_scale);
+        share *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this
+    }
+    return arrives;
+}
+
+// For every op and skip, the largest share of what it adds that additions alone bring to an output
+// which no later op adds to anything: 1 along a trunk, less where the way is scaled down.
+std::vector<std::vector<float>> shares(const Program& program) {
+    std::vector<std::vector<float>> shares(program.ops.size());
     for (std::size_t i = program.ops.size(); i-- > 0;) {
         float most = 0.0F;
         bool added = false;
         for (std::size_t r = i + 1; r < program.ops.size(); ++r) {
-            float scale = share[r];
-            const std::vector<Skip>& skips = program.ops[r].skips;
-            for (std::size_t s = skips.size(); s-- > 0;) {
-                if (comes_from(skips[s], program.ops[i])) {
-                    most = std::max(most, scale * std::abs(skips[s].skip_scale));
-                    added = true;
-                }
-                scale *= std::abs(skips[s].value_scale);
+            for (std::size_t s = 0; s < shares[r].size(); ++s) {
+                if (!comes_from(program.ops[r].skips[s], program.ops[i])) continue;
+                most = std::max(most, shares[r][s]);
+                added = true;
             }
         }
-        if (added) share[i] = most;
+        shares[i] = arriving(program.ops[i], added ? most : 1.0F);
     }
-    return share;
+    return shares;
 }
 
 }  // namespace
 
 void keep_skips_apart(Program& program) {
-    const std::vector<float> share = shares(program);
+    const std::vector<std::vector<float>> share = shares(program);
     for (std::size_t r = 0; r < program.ops.size(); ++r) {
-        float scale = share[r];
-        std::vector<Skip>& skips = program.ops[r].skips;
-        for (std::size_t s = skips.size(); s-- > 0;) {
-            Skip& skip = skips[s];
-            const float arrives = scale * std::abs(skip.skip_scale);
-            scale *= std::abs(skip.value_scale);
-            if (arrives < kFullShare || !is_input(program, skip.from.ring)) continue;
+        for (std::size_t s = 0; s < share[r].size(); ++s) {
+            Skip& skip = program.ops[r].skips[s];
+            if (share[r][s] < kFullShare || !is_input(program, skip.from.ring)) continue;
             const auto writer =
                 std::find_if(program.ops.begin(), program.ops.end(),
                              [&](const Op& op) { return same(op.output, skip.from); });

@@ -4,6 +4,7 @@
 #include <random>
 #include <vector>
 
+#include "packed_view.hpp"
 #include "realesrgan/image.hpp"
 
 // A picture of floats with its own memory: height x width x channels.
@@ -39,21 +40,13 @@ struct Picture {
     }
 
     realesrgan::ImageView view() const {
-        return fill<realesrgan::ImageView>(reinterpret_cast<const std::byte*>(samples.data()));
+        return realesrgan::packed_view(reinterpret_cast<const std::byte*>(samples.data()),
+                                       realesrgan::SampleType::f32, width, height, channels);
     }
 
     realesrgan::MutableImageView writable() {
-        return fill<realesrgan::MutableImageView>(reinterpret_cast<std::byte*>(samples.data()));
-    }
-
-  private:
-    template <typename View, typename Byte>
-    View fill(Byte* data) const {
-        const std::ptrdiff_t pixel = channels * static_cast<std::ptrdiff_t>(sizeof(float));
-        return {data,     realesrgan::SampleType::f32,
-                width,    height,
-                channels, width * pixel,
-                pixel,    static_cast<std::ptrdiff_t>(sizeof(float))};
+        return realesrgan::packed_view(reinterpret_cast<std::byte*>(samples.data()),
+                                       realesrgan::SampleType::f32, width, height, channels);
     }
 };
 

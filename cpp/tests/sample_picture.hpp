@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "packed_view.hpp"
 #include "realesrgan/image.hpp"
 
 // Pictures of any sample type for tests of whole networks.
@@ -28,16 +29,12 @@ struct Picture {
                : sizeof(Sample) == 2 ? SampleType::u16
                                      : SampleType::f32;
     }
-    template <typename View, typename Byte>
-    View view(Byte* data) const {
-        constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(Sample));
-        return View{data, type(), width, height, 3, 3 * size * width, 3 * size, size};
-    }
     ImageView source() const {
-        return view<ImageView>(reinterpret_cast<const std::byte*>(samples.data()));
+        return packed_view(reinterpret_cast<const std::byte*>(samples.data()), type(), width,
+                           height, 3);
     }
     MutableImageView target() {
-        return view<MutableImageView>(reinterpret_cast<std::byte*>(samples.data()));
+        return packed_view(reinterpret_cast<std::byte*>(samples.data()), type(), width, height, 3);
     }
 };
 

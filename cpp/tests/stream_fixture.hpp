@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "packed_view.hpp"
 #include "random_network.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "temporary_folder.hpp"
@@ -29,20 +30,12 @@ struct Picture {
           samples(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * 3) {}
 
     MutableImageView view() {
-        constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
-        return {reinterpret_cast<std::byte*>(samples.data()),
-                SampleType::f32,
-                width,
-                height,
-                3,
-                3 * kFloat * width,
-                3 * kFloat,
-                kFloat};
+        return packed_view(reinterpret_cast<std::byte*>(samples.data()), SampleType::f32, width,
+                           height, 3);
     }
-    ImageView as_const() {
-        const MutableImageView all = view();
-        return {all.data,     all.type,       all.width,        all.height,
-                all.channels, all.row_stride, all.pixel_stride, all.channel_stride};
+    ImageView as_const() const {
+        return packed_view(reinterpret_cast<const std::byte*>(samples.data()), SampleType::f32,
+                           width, height, 3);
     }
 };
 

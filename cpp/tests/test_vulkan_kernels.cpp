@@ -26,12 +26,6 @@ std::string file_text(const std::string& path) {
     return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
 }
 
-vk::KernelSet set_of_one(const vk::ConvolutionChoice& choice) {
-    vk::KernelSet set;
-    set.narrow = set.wide = choice;
-    return set;
-}
-
 const ncnn::GpuInfo& info() {
     return fixture::context()->ncnn_device().info;
 }
@@ -46,7 +40,7 @@ TEST_CASE("every kernel passes the test against the CPU, with room to the limit"
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
         for (const auto& choice : vk::convolution_choices(*context, storage)) {
-            const double error = vk::self_test_error(0, storage, set_of_one(choice));
+            const double error = vk::self_test_error(0, storage, vk::alone(choice));
             std::cout << choice.text() << (storage == vk::Storage::fp16 ? " fp16: " : " fp32: ")
                       << error << "\n";
             CHECK(error > 0.0);  // the two really are different programs
@@ -92,7 +86,7 @@ TEST_CASE("a kernel that computes something else is dropped, told once and recor
         const auto choices = vk::convolution_choices(*context, storage);
         vk::KernelStore store;
         vk::faults().self_test.arm(1);
-        const vk::KernelSet set = store.get(*context, storage);
+        const vk::KernelSet set = store.get(context, storage);
         CHECK(!vk::faults().self_test.armed());
         CHECK(set.wide.text() != choices[0].text());
         CHECK_EQUAL(set.notes.size(), std::size_t{1});
@@ -102,7 +96,7 @@ TEST_CASE("a kernel that computes something else is dropped, told once and recor
         CHECK(store.take_notices().empty());
 
         vk::KernelStore later;  // as in another process
-        const vk::KernelSet read = later.get(*context, storage);
+        const vk::KernelSet read = later.get(context, storage);
         CHECK_EQUAL(read.wide.text(), set.wide.text());
         CHECK(read.notes == set.notes);
         CHECK(later.take_notices().empty());
@@ -116,10 +110,10 @@ TEST_CASE("a device on which no kernel is right is an error, and nothing is reco
     vk::KernelStore store;
     vk::faults().self_test.arm(1, true);
     CHECK_THROWS(DeviceError, (std::vector<std::string>{context->name(), "every kernel"}),
-                 store.get(*context, vk::Storage::fp32));
+                 store.get(context, vk::Storage::fp32));
     vk::faults().self_test.disarm();
     CHECK(!vk::read_kernel_record(info(), vk::Storage::fp32));
-    store.get(*context, vk::Storage::fp32);  // and the next try is one
+    store.get(context, vk::Storage::fp32);  // and the next try is one
     forget();
 }
 
@@ -147,7 +141,7 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
         forget();
         vk::KernelStore store;
         vk::Timings timings;
-        const vk::KernelSet set = store.tune(*context, storage, 1.0, timings);
+        const vk::KernelSet set = store.tune(context, storage, 1.0, timings);
         const auto choices = vk::convolution_choices(*context, storage);
         CHECK_EQUAL(timings.kernels.size(), choices.size());
         CHECK(timings.kernels[0].narrow > 0.0 && timings.kernels[0].wide > 0.0);
@@ -155,7 +149,7 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
         const auto record = vk::read_kernel_record(info(), storage);
         CHECK(record && record->tuned);
         CHECK_EQUAL(record->wide, set.wide.text());
-        CHECK_EQUAL(store.get(*context, storage).narrow.text(), set.narrow.text());
+        CHECK_EQUAL(store.get(context, storage).narrow.text(), set.narrow.text());
     }
     forget();
 }

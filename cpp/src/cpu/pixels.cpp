@@ -82,10 +82,6 @@ std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, i
 
 }  // namespace
 
-std::size_t sample_size(SampleType type) {
-    return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
-}
-
 void load_rows(const Program& program, SampleType type, const std::byte* packed,
                const RowBuffer& ring, int first, int count, int threads) {
     switch (type) {

@@ -15,6 +15,4 @@ void load_rows(const Program& program, SampleType type, const std::byte* packed,
 std::uint64_t store_rows(const Program& program, const SessionFormat& format, const RowBuffer& ring,
                          int first, int count, std::byte* packed, int threads);
 
-std::size_t sample_size(SampleType type);
-
 }  // namespace realesrgan::cpu

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cpu/pixels.hpp"
 #include "cpu/pointwise.hpp"
 #include "cpu/winograd/thread_pool.hpp"
+#include "packed_view.hpp"
 
 namespace realesrgan::cpu {
 
@@ -74,30 +76,14 @@ void CpuSession::make_carries(int ring) {
 }
 
 MutableImageView CpuSession::input_rows(int count) {
-    MutableImageView view;
-    view.data = input_.bytes();
-    view.type = format_.input;
-    view.width = plan_.request().width;
-    view.height = count;
-    view.channels = program_.picture_channels;
-    view.channel_stride = static_cast<std::ptrdiff_t>(sample_size(format_.input));
-    view.pixel_stride = view.channel_stride * view.channels;
-    view.row_stride = view.pixel_stride * view.width;
-    return view;
+    return packed_view(input_.bytes(), format_.input, plan_.request().width, count,
+                       program_.picture_channels);
 }
 
 ImageView CpuSession::output_rows() {
-    ImageView view;
-    view.data = output_.bytes();
-    view.type = format_.output;
-    view.width = plan_.request().width * program_.scale();
-    view.height = output_rows_;
-    view.channels = program_.output.channels;
-    view.channel_stride = static_cast<std::ptrdiff_t>(sample_size(format_.output));
-    view.pixel_stride = view.channel_stride * view.channels;
-    view.row_stride = view.pixel_stride * view.width;
-    output_rows_ = 0;
-    return view;
+    return packed_view<const std::byte>(output_.bytes(), format_.output,
+                                        plan_.request().width * program_.scale(),
+                                        std::exchange(output_rows_, 0), program_.output.channels);
 }
 
 void CpuSession::run(const Step& step) {

@@ -61,6 +61,10 @@ std::string Context::name() const {
     return device_->info.device_name();
 }
 
+bool Context::is_software() const {
+    return device_->info.physicalDeviceProperties().deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
 std::uint64_t Context::max_buffer_bytes() const {
     return limits().maxStorageBufferRange;
 }

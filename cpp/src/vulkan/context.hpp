@@ -31,6 +31,8 @@ class Context {
     const VkPhysicalDeviceLimits& limits() const;
     int index() const { return index_; }
     std::string name() const;
+    // A driver that computes on the processor.
+    bool is_software() const;
     Pipelines& pipelines() { return *pipelines_; }
     KernelStore& kernels() { return *kernels_; }
 

@@ -101,9 +101,9 @@ std::vector<ConvolutionChoice> convolution_choices(const Context& context, Stora
     std::vector<ConvolutionChoice> choices;
     // A driver that computes on the processor takes seconds to compile large tiles, and gains
     // nothing.
-    const bool software = context.ncnn_device().info.type() == 3;
     using Sizes = std::vector<std::pair<int, int>>;
-    const Sizes sizes = software ? Sizes{{2, 4}, {4, 2}} : Sizes{{8, 4}, {4, 4}, {8, 8}, {16, 4}};
+    const Sizes sizes =
+        context.is_software() ? Sizes{{2, 4}, {4, 2}} : Sizes{{8, 4}, {4, 4}, {8, 8}, {16, 4}};
     if (storage == Storage::fp16) {
         for (const MatrixShape& shape : matrix_shapes(context)) {
             for (const auto& [fragments, subgroups] : sizes) {

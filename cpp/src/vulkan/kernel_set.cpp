@@ -49,6 +49,12 @@ const ConvolutionChoice& KernelSet::of(int outputs) const {
     return outputs <= kNarrowOutputs ? narrow : wide;
 }
 
+KernelSet alone(const ConvolutionChoice& choice) {
+    KernelSet set;
+    set.narrow = set.wide = choice;
+    return set;
+}
+
 KernelRecord record_of(const KernelSet& set) {
     return {set.narrow.text(), set.wide.text(), set.band, set.tuned, set.notes};
 }

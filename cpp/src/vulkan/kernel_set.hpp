@@ -20,6 +20,9 @@ struct KernelSet {
     const ConvolutionChoice& of(int outputs) const;
 };
 
+// One kernel for all layers.
+KernelSet alone(const ConvolutionChoice& choice);
+
 inline constexpr int kNarrowOutputs = 32;
 
 KernelRecord record_of(const KernelSet& set);

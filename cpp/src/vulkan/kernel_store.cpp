@@ -36,12 +36,6 @@ void drop(std::vector<ConvolutionChoice>& choices, const ConvolutionChoice& choi
                   choices.end());
 }
 
-KernelSet expected(const std::vector<ConvolutionChoice>& choices) {
-    KernelSet set;
-    set.narrow = set.wide = choices.front();
-    return set;
-}
-
 // Drops what is at fault of a set that is: what is so by itself, or both where only the two
 // together are.
 void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
@@ -53,7 +47,7 @@ void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
         faulty = {{set.wide, fault}};
     } else {
         for (const ConvolutionChoice& choice : {set.narrow, set.wide}) {
-            if (auto own = fault_of(context, storage, expected({choice}))) {
+            if (auto own = fault_of(context, storage, alone(choice))) {
                 faulty.emplace_back(choice, *own);
             }
         }
@@ -67,44 +61,46 @@ void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
 
 }  // namespace
 
-KernelSet KernelStore::choose(Context& context, Storage storage, double seconds, Timings& timings) {
-    std::vector<ConvolutionChoice> choices = convolution_choices(context, storage);
+KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage storage,
+                              double seconds, Timings& timings) {
+    std::vector<ConvolutionChoice> choices = convolution_choices(*context, storage);
     if (seconds > 0.0) {
-        timings = time_kernels(Context::open(context.index()), storage, choices, seconds);
+        timings = time_kernels(context, storage, choices, seconds);
     }
     std::vector<std::string> notes;
     while (!choices.empty()) {
-        KernelSet set = seconds > 0.0 ? fastest(timings, choices) : expected(choices);
-        const std::optional<std::string> fault = fault_of(context, storage, set);
+        KernelSet set = seconds > 0.0 ? fastest(timings, choices) : alone(choices.front());
+        const std::optional<std::string> fault = fault_of(*context, storage, set);
         if (!fault) {
             set.notes = notes;
             notices_.insert(notices_.end(), notes.begin(), notes.end());
-            write_kernel_record(context.ncnn_device().info, storage, record_of(set));
+            write_kernel_record(context->ncnn_device().info, storage, record_of(set));
             return set;
         }
-        drop_faulty(context, storage, set, *fault, choices, notes);
+        drop_faulty(*context, storage, set, *fault, choices, notes);
     }
-    throw DeviceError("Vulkan device " + context.name() +
+    throw DeviceError("Vulkan device " + context->name() +
                       " computes wrong results with every kernel there is; update its driver, or "
                       "use another device");
 }
 
-KernelSet KernelStore::get(Context& context, Storage storage) {
+KernelSet KernelStore::get(const std::shared_ptr<Context>& context, Storage storage) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto known = sets_.find(storage);
     if (known != sets_.end()) return known->second;
-    const ncnn::GpuInfo& info = context.ncnn_device().info;
+    const ncnn::GpuInfo& info = context->ncnn_device().info;
     if (const auto record = read_kernel_record(info, storage)) {
-        if (const auto set = set_of(*record, convolution_choices(context, storage))) {
+        if (const auto set = set_of(*record, convolution_choices(*context, storage))) {
             return sets_[storage] = *set;
         }
     }
-    const bool software = info.type() == 3;
+    const double seconds = context->is_software() ? 0.0 : kTuningSeconds;
     Timings timings;
-    return sets_[storage] = choose(context, storage, software ? 0.0 : kTuningSeconds, timings);
+    return sets_[storage] = choose(context, storage, seconds, timings);
 }
 
-KernelSet KernelStore::tune(Context& context, Storage storage, double seconds, Timings& timings) {
+KernelSet KernelStore::tune(const std::shared_ptr<Context>& context, Storage storage,
+                            double seconds, Timings& timings) {
     const std::lock_guard<std::mutex> lock(mutex_);
     return sets_[storage] = choose(context, storage, seconds, timings);
 }

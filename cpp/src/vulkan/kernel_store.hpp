@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -17,16 +18,18 @@ class KernelStore {
     // the fastest on a small picture against the CPU, drops what is wrong or cannot be built for
     // the next one, and writes the record. Throws DeviceError when nothing is left,
     // OutOfMemoryError.
-    KernelSet get(Context& context, Storage storage);
+    KernelSet get(const std::shared_ptr<Context>& context, Storage storage);
 
     // The same with the times, whatever the record says, in about `seconds`.
-    KernelSet tune(Context& context, Storage storage, double seconds, Timings& timings);
+    KernelSet tune(const std::shared_ptr<Context>& context, Storage storage, double seconds,
+                   Timings& timings);
 
     // Notes on kernels dropped in this process and not told yet.
     std::vector<std::string> take_notices();
 
   private:
-    KernelSet choose(Context& context, Storage storage, double seconds, Timings& timings);
+    KernelSet choose(const std::shared_ptr<Context>& context, Storage storage, double seconds,
+                     Timings& timings);
 
     std::mutex mutex_;
     std::map<Storage, KernelSet> sets_;

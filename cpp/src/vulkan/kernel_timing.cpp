@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <iterator>
 #include <string>
 
 #include "buffer.hpp"
@@ -111,22 +111,17 @@ class DenseBlock {
     std::vector<DeviceRing> rings_;
 };
 
-KernelSet alone(const ConvolutionChoice& choice) {
-    KernelSet set;
-    set.narrow = set.wide = choice;
-    return set;
-}
+using Seconds = double KernelTiming::*;
 
-double cost(const Timings& timings, const ConvolutionChoice& choice,
-            const std::function<double(const KernelTiming&)>& part) {
+double cost(const Timings& timings, const ConvolutionChoice& choice, Seconds part) {
     for (const KernelTiming& timing : timings.kernels) {
-        if (timing.choice.text() == choice.text()) return part(timing);
+        if (timing.choice.text() == choice.text()) return timing.*part;
     }
     return std::numeric_limits<double>::infinity();
 }
 
 ConvolutionChoice best_choice(const Timings& timings, const std::vector<ConvolutionChoice>& choices,
-                              const std::function<double(const KernelTiming&)>& part) {
+                              Seconds part) {
     return *std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
         return cost(timings, a, part) < cost(timings, b, part);
     });
@@ -136,9 +131,9 @@ ConvolutionChoice best_choice(const Timings& timings, const std::vector<Convolut
 
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
                      const std::vector<ConvolutionChoice>& choices, double seconds) {
-    const bool software = context->ncnn_device().info.type() == 3;
+    const bool software = context->is_software();
     const int width = software ? 64 : 512;
-    const double each = seconds / (2.0 * static_cast<double>(choices.size()) + 4.0);
+    const double each = seconds / static_cast<double>(2 * choices.size() + std::size(kBands));
     double spent = 0.0;
     Timings timings;
     {
@@ -171,8 +166,8 @@ Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
 
 KernelSet fastest(const Timings& timings, const std::vector<ConvolutionChoice>& choices) {
     KernelSet set;
-    set.narrow = best_choice(timings, choices, [](const auto& timing) { return timing.narrow; });
-    set.wide = best_choice(timings, choices, [](const auto& timing) { return timing.wide; });
+    set.narrow = best_choice(timings, choices, &KernelTiming::narrow);
+    set.wide = best_choice(timings, choices, &KernelTiming::wide);
     double best = std::numeric_limits<double>::infinity();
     for (const BandTime& band : timings.bands) best = std::min(best, band.seconds);
     const auto good = std::find_if(timings.bands.begin(), timings.bands.end(),

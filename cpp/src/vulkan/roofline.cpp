@@ -22,14 +22,9 @@ constexpr double kFmaFlops = 8 * 8.0;  // of an invocation and round: roofline_f
 constexpr int kSums = 8;               // of roofline_matrix.comp
 constexpr std::uint64_t kMebibyte = 1U << 20U;
 
-bool is_software(const Context& context) {
-    return context.ncnn_device().info.physicalDeviceProperties().deviceType ==
-           VK_PHYSICAL_DEVICE_TYPE_CPU;
-}
-
 // Several times as many as run at once on the largest GPU, so that the last ones cost little.
 int workgroups(const Context& context) {
-    return is_software(context) ? 64 : 8192;
+    return context.is_software() ? 64 : 8192;
 }
 
 std::string shape_defines(const MatrixShape& shape) {
@@ -94,7 +89,7 @@ struct Bench {
 
     double copy_rate() const {
         // Larger than the caches of any GPU, but no more than one binding can be.
-        const std::uint64_t wanted = (is_software(*context) ? 32 : 512) * kMebibyte;
+        const std::uint64_t wanted = (context->is_software() ? 32 : 512) * kMebibyte;
         std::uint64_t bytes =
             std::min({wanted, context->max_buffer_bytes(), context->free_bytes() / 4});
         bytes = std::max<std::uint64_t>(bytes / kMebibyte, 1) * kMebibyte;

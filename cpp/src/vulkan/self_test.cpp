@@ -9,6 +9,7 @@
 #include "array_rows.hpp"
 #include "backend.hpp"
 #include "faults.hpp"
+#include "packed_view.hpp"
 #include "stream.hpp"
 #include "vulkan_backend.hpp"
 
@@ -87,17 +88,10 @@ FusedNetwork test_network() {
     return network;
 }
 
-template <typename View, typename Float>
-View view_of(std::vector<Float>& samples, int width, int height) {
-    constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
-    return {reinterpret_cast<decltype(View::data)>(samples.data()),
-            SampleType::f32,
-            width,
-            height,
-            3,
-            3 * kFloat * width,
-            3 * kFloat,
-            kFloat};
+// The bytes of RGB floats.
+template <typename Byte, typename Floats>
+BasicImageView<Byte> view_of(Floats& samples, int width, int height) {
+    return packed_view(reinterpret_cast<Byte*>(samples.data()), SampleType::f32, width, height, 3);
 }
 
 std::vector<float> result_of(const Backend& backend, const Program& program) {
@@ -111,8 +105,8 @@ std::vector<float> result_of(const Backend& backend, const Program& program) {
     request.band = kBand;
     request.input_type = request.output_type = SampleType::f32;
     const Plan plan(program, request, backend.storage());
-    ArraySource source(view_of<ImageView>(picture, kWidth, kHeight));
-    ArraySink sink(view_of<MutableImageView>(result, kWidth * kScale, kHeight * kScale));
+    ArraySource source(view_of<const std::byte>(picture, kWidth, kHeight));
+    ArraySink sink(view_of<std::byte>(result, kWidth * kScale, kHeight * kScale));
     StreamRecord record;
     run_plan(backend, plan, {SampleType::f32, SampleType::f32, false}, source, 0, sink, 0, nullptr,
              record);

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "packed_view.hpp"
+
 namespace realesrgan::vulkan {
 
 namespace {
@@ -22,7 +24,7 @@ struct ComposePush {
 };
 
 int sample_bytes(SampleType type) {
-    return type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
+    return static_cast<int>(sample_size(type));
 }
 
 int groups(int items, int each) {
@@ -35,13 +37,6 @@ std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) 
                                 static_cast<std::uint64_t>(rows) *
                                 static_cast<std::uint64_t>(channels * sample_bytes(type));
     return kHeaderBytes + (bytes + 15) / 16 * 16;
-}
-
-template <typename Byte>
-BasicImageView<Byte> packed_rows(Byte* data, SampleType type, int width, int rows, int channels) {
-    const std::ptrdiff_t sample = sample_bytes(type);
-    return {data,  type, width, rows, channels, sample * channels * width, sample * channels,
-            sample};
 }
 
 }  // namespace
@@ -140,7 +135,7 @@ void VulkanSession::make_flights() {
 
 MutableImageView VulkanSession::input_rows(int count) {
     Flight& flight = *flights_[next_];
-    return packed_rows(flight.upload->data(), format_.input, plan_->request().width, count,
+    return packed_view(flight.upload->data(), format_.input, plan_->request().width, count,
                        plan_->program().picture_channels);
 }
 
@@ -241,7 +236,7 @@ ImageView VulkanSession::output_rows() {
     const Program& program = plan_->program();
     const int width = plan_->ring_width(program.output.ring);
     if (running_.empty())
-        return packed_rows<const std::byte>(nullptr, format_.output, width, 0,
+        return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);
     const GpuUse use;
     Flight& flight = *flights_[running_.front()];
@@ -251,7 +246,7 @@ ImageView VulkanSession::output_rows() {
     std::uint32_t bad = 0;
     std::memcpy(&bad, flight.download->data(), sizeof(bad));
     not_finite_ += bad;
-    return packed_rows<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
+    return packed_view<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
                                         width, flight.output_rows, program.output.channels);
 }
 

@@ -37,8 +37,7 @@ TuningReport tune(int device, bool fp16, double seconds) {
     const auto context = Context::open(device);
     Timings timings;
     TuningReport report;
-    report.chosen =
-        record_of(context->kernels().tune(*context, storage_of(fp16), seconds, timings));
+    report.chosen = record_of(context->kernels().tune(context, storage_of(fp16), seconds, timings));
     for (const KernelTiming& timing : timings.kernels) {
         report.kernels.push_back(
             {timing.choice.text(), finite(timing.narrow), finite(timing.wide)});

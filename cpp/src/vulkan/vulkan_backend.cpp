@@ -32,7 +32,7 @@ class VulkanBackend : public Backend {
         network_.storage = storage;
         network_.kernels = kernels != nullptr
                                ? *kernels
-                               : network_.context->kernels().get(*network_.context, storage);
+                               : network_.context->kernels().get(network_.context, storage);
         upload_weights(network);
         model_.bytes_per_value = bytes_per_value(storage);
         if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;

@@ -47,6 +47,12 @@ void check(const Band& band) {
     }
 }
 
+// Floats of so many planes, each with its skew.
+std::size_t planes(int points, int count, int channels) {
+    return static_cast<std::size_t>(points) *
+           (static_cast<std::size_t>(count) * static_cast<std::size_t>(channels) + kSkew);
+}
+
 double seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
@@ -71,7 +77,7 @@ Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }
     if (form == Form::kLean) return;
-    transformed_.reserve(kPoints * (static_cast<std::size_t>(in_channels_) * padded + kSkew));
+    transformed_.reserve(planes(kPoints, in_channels_, groups_of(out_channels_) * kGroup));
     derive_weights(false, 0, in_channels_, transformed_.data());
     taps_ = {};
     half_taps_ = {};
@@ -104,22 +110,18 @@ struct Convolution::Layout {
 Convolution::Layout Convolution::layout(int width, int height, int threads) const {
     const int in = groups_of(in_channels_) * kGroup;
     const int out = groups_of(out_channels_) * kGroup;
-    const auto size = [](int points, int count, int channels) {
-        return static_cast<std::size_t>(points) *
-               (static_cast<std::size_t>(count) * static_cast<std::size_t>(channels) + kSkew);
-    };
     const bool row = direct(height);
     const std::size_t weights =
-        form_ == Form::kLean ? size(row ? kTaps : kPoints, in_channels_, out) : 0;
+        form_ == Form::kLean ? planes(row ? kTaps : kPoints, in_channels_, out) : 0;
     if (row) {
-        return {BlockGrid(width, height, kDirectPixels, 1), weights, size(3, kDirectPixels + 2, in),
-                size(1, kDirectPixels, out)};
+        return {BlockGrid(width, height, kDirectPixels, 1), weights,
+                planes(3, kDirectPixels + 2, in), planes(1, kDirectPixels, out)};
     }
     const int columns = divide_up(width, kTile);
     const int rows = divide_up(height, kTile);
     const int tiles = tiles_per_block(second_level_cache_bytes(), in, out, columns * rows, threads);
-    return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, size(kPoints, tiles, in),
-            size(kPoints, tiles, out)};
+    return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, planes(kPoints, tiles, in),
+            planes(kPoints, tiles, out)};
 }
 
 std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {
