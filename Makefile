@@ -4,11 +4,13 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Several tests at a time; OpenMP's threads are to sleep while they wait, not to take the cores from the others.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(abspath $(BIN))/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint test-cpp test-validation test-python test-training test-export test-export-page test-export-slow bench clean
+.PHONY: demo test lint test-cpp test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -28,8 +30,9 @@ $(VENV)/.core: $(VENV)/.created $(SOURCES)
 	$(PIP) install .
 	touch $@
 
+# By its name the installed wheel is not built again, only what its extras need is added.
 $(VENV)/.test: $(VENV)/.core
-	$(PIP) install '.[test,dev]'
+	$(PIP) install 'realesrgan-vk[test,dev]'
 	touch $@
 
 $(VENV)/.training: $(VENV)/.created $(TRAINING)
@@ -62,6 +65,10 @@ test-cpp: $(VENV)/.test
 	done
 	tools/second-driver build/default/cpp/tests
 
+# The CPU's convolution on AArch64, under an emulator where this processor is another one.
+test-neon: $(VENV)/.test
+	PATH="$(abspath $(BIN)):$$PATH" tools/neon-tests build/neon
+
 # The Vulkan tests under the validation layers: minutes, so not part of `make test`.
 VALIDATED := $(addprefix tests/test_,kernels.py stream_vulkan.py upscaler_vulkan.py core_tiles.py core_binding.py roofline.py)
 test-validation: $(VENV)/.test
@@ -70,13 +77,17 @@ test-validation: $(VENV)/.test
 	$(BIN)/python tools/validation.py build/default $(VALIDATED)
 
 test-python: $(VENV)/.test
-	$(BIN)/python -m pytest tests
+	$(PYTEST) tests
+
+# The official networks at full size where that takes a software driver minutes.
+test-python-slow: $(VENV)/.test
+	$(BIN)/python -m pytest tests -m slow
 
 test-training: $(VENV)/.training
-	cd training && ../$(BIN)/python -m pytest tests
+	cd training && OMP_NUM_THREADS=1 $(PYTEST) tests
 
 test-export: $(VENV)/.export
-	cd tools/export && ../../$(BIN)/python -m pytest tests
+	cd tools/export && OMP_NUM_THREADS=1 $(PYTEST) tests
 
 # The page "train, export, upscale", from photographs to a picture enlarged by the network just trained.
 test-export-page: $(VENV)/.export

@@ -57,6 +57,12 @@ class TorchGraph(nn.Module):
             blobs.update(dict.fromkeys(layer.outputs, result))
         return blobs[self.graph.output]
 
+    def conv2d(
+        self, picture: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+    ) -> Tensor:
+        """One convolution; a subclass may compute it in another form."""
+        return functional.conv2d(picture, weight, bias, stride, padding)
+
     def _run(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         first = inputs[0]
         runs: dict[str, Callable[[], Tensor]] = {
@@ -79,7 +85,7 @@ class TorchGraph(nn.Module):
         weight = self.weights[_key(layer.name, "weight")]
         bias = self.weights[_key(layer.name, "bias")]
         stride = layer.integer(3, 1)
-        result = functional.conv2d(picture, weight, bias, stride, layer.integer(4))
+        result = self.conv2d(picture, weight, bias, stride, layer.integer(4))
         activation = layer.integer(9, NO_ACTIVATION)
         if activation == NO_ACTIVATION:
             return result

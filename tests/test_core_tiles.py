@@ -1,25 +1,37 @@
 """The tile path of the core against PyPI's ncnn, on real photographs."""
 
-import os
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 from core_oracle import FILES, Picture, Result, load, oracle, run, steps
 from numpy.typing import NDArray
 
 from realesrgan_vk import _core
 
 Photo = Callable[..., Picture]
-HEAVY = "x4plus"
-NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name == HEAVY else name for name in FILES]
+SIZE = (96, 80)
+
+
+def sized(*, smaller: dict[str, tuple[int, int]]) -> list[ParameterSet]:
+    """Every network with a picture's size.
+
+    That is `SIZE`; networks that take minutes there get a smaller one, and `SIZE` only among the
+    slow tests (`make test-python-slow`).
+    """
+    quick = [pytest.param(name, smaller.get(name, SIZE), id=name) for name in FILES]
+    whole = [
+        pytest.param(name, SIZE, id=f"{name}-full", marks=pytest.mark.slow) for name in smaller
+    ]
+    return [*quick, *whole]
 
 
 @pytest.fixture(scope="module")
 def expected(photo: Photo) -> Callable[[str], Result]:
     """The oracle's result for the 96 x 80 crop, made once for each network."""
-    return cache(lambda network: oracle(network, photo(96, 80)))
+    return cache(lambda network: oracle(network, photo(*SIZE)))
 
 
 @pytest.fixture(scope="module")
@@ -31,35 +43,35 @@ def vulkan() -> int:
     return devices[0].index
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", FILES)
 def test_the_whole_picture_on_the_cpu_is_the_oracles(
     network: str, photo: Photo, expected: Callable[[str], Result]
 ) -> None:
-    result = run(load(network, tile=_core.TILE_WHOLE), photo(96, 80))
+    result = run(load(network, tile=_core.TILE_WHOLE), photo(*SIZE))
     assert np.abs(result - expected(network)).max() <= 1e-4
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "size"), sized(smaller={"x4plus": (48, 40), "x4plus-anime": (48, 40)})
+)
 def test_the_whole_picture_on_vulkan_is_the_oracles(
-    network: str, photo: Photo, expected: Callable[[str], Result], vulkan: int
+    network: str, size: tuple[int, int], photo: Photo, vulkan: int
 ) -> None:
-    result = run(load(network, tile=_core.TILE_WHOLE, device=vulkan), photo(96, 80))
-    assert np.abs(result - expected(network)).max() <= 1e-4
+    picture = photo(*size)
+    result = run(load(network, tile=_core.TILE_WHOLE, device=vulkan), picture)
+    assert np.abs(result - oracle(network, picture)).max() <= 1e-4
 
 
-# Where lavapipe converts halves in software, x4plus at 96x80 takes stock ncnn a quarter of an hour:
-# $REALESRGAN_VK_FULL_SIZE asks for it.
-FULL_SIZE = bool(os.environ.get("REALESRGAN_VK_FULL_SIZE"))
-FP16_SIZES = {} if FULL_SIZE else {"x4plus": (32, 24), "x4plus-anime": (48, 40)}
-
-
-@pytest.mark.parametrize("network", NETWORKS)
+# Where lavapipe converts halves in software, x4plus takes a quarter of an hour at full size.
+@pytest.mark.parametrize(
+    ("network", "size"), sized(smaller={"x4plus": (32, 24), "x4plus-anime": (32, 24)})
+)
 def test_16_bit_storage_is_within_2_steps_of_the_oracle(
-    network: str, photo: Photo, vulkan: int
+    network: str, size: tuple[int, int], photo: Photo, vulkan: int
 ) -> None:
     if not _core.list_devices()[vulkan].fp16_storage:
         pytest.skip("the first Vulkan device has no 16-bit storage")
-    picture = photo(*FP16_SIZES.get(network, (96, 80)))
+    picture = photo(*size)
     result = run(load(network, tile=_core.TILE_WHOLE, device=vulkan, fp16=True), picture)
     assert steps(result, oracle(network, picture)).max() <= 2
 
@@ -80,7 +92,10 @@ def _seams(difference: NDArray[np.float64], boundaries: list[int]) -> float:
     return worst
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "x4plus" else n for n in FILES],
+)
 def test_tiles_are_close_to_the_whole_picture_and_leave_no_grid(network: str, photo: Photo) -> None:
     picture = photo(192, 160)
     whole = run(load(network, tile=_core.TILE_WHOLE), picture)
