@@ -21,7 +21,6 @@ constexpr std::int64_t kMostHalo = 64;
 // error 1.18 without blending, 1.09 with 8 pixels, 0.91 with 16, 0.99 with 24 (there the fading
 // part comes too close to the end of what the tile has seen).
 constexpr std::int64_t kFeather = 16;
-constexpr std::int64_t kSmallestTile = 32;
 
 template <typename View>
 View transposed(View view) {
@@ -98,7 +97,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
                      const Progress& progress) const {
     MonotoneProgress monotone(progress);
     for (std::int64_t tile = first_tile(input.width, input.height);;
-         tile = std::max(tile / 2, kSmallestTile)) {
+         tile = std::max<std::int64_t>(tile / 2, kSmallestTile)) {
         const bool turn = lies(input.width, input.height, tile);
         const ImageView from = turn ? transposed(input) : input;
         const MutableImageView to = turn ? transposed(output) : output;

@@ -17,8 +17,6 @@
 namespace realesrgan {
 namespace {
 
-constexpr int kSmallestTile = 32;
-
 void check_options(const Options& options) {
     if (options.device < kCpuDevice) {
         throw std::invalid_argument("device " + std::to_string(options.device) +

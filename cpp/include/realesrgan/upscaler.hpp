@@ -27,11 +27,12 @@ NetworkInfo inspect_network(const std::string& param_path);
 
 inline constexpr int kTileAuto = 0;    // the best path: row stream, or tiles that fit the memory
 inline constexpr int kTileWhole = -1;  // the whole picture at once through the tile path
+inline constexpr int kSmallestTile = 32;
 
 struct Options {
     int device = kCpuDevice;
     bool fp16 = false;               // 16-bit storage (Vulkan only); accumulation stays 32-bit
-    int tile = kTileAuto;            // or the tile's side in input pixels, at least 32
+    int tile = kTileAuto;            // or the tile's side in input pixels, at least kSmallestTile
     bool tta = false;                // average over the eight orientations
     int threads = 0;                 // CPU threads; 0: one for each physical core
     std::uint64_t memory_limit = 0;  // bytes; 0: a share of what is free

@@ -27,11 +27,6 @@ Sample to_sample(float value, [[maybe_unused]] bool clamp) {
     }
 }
 
-float* channel_row(const RowBuffer& ring, int channel, int y) {
-    const int group = ring.layout().group;
-    return ring.row(channel / group * group, y) + channel % group;
-}
-
 template <typename Sample>
 void load(const Program& program, const std::byte* packed, const RowBuffer& ring, int first,
           int count, int threads) {
@@ -46,7 +41,7 @@ void load(const Program& program, const std::byte* packed, const RowBuffer& ring
             const int dy = c / r % r;
             const Sample* from = samples + (static_cast<std::ptrdiff_t>(i) * r + dy) * row_samples +
                                  static_cast<std::ptrdiff_t>(c % r) * channels + c / (r * r);
-            float* to = channel_row(ring, program.input.channel + c, first + i);
+            float* to = ring.channel_row(program.input.channel + c, first + i);
             for (int x = 0; x < width; ++x) {
                 to[x * step] =
                     static_cast<float>(from[static_cast<std::ptrdiff_t>(x) * r * channels]) /
@@ -67,7 +62,7 @@ std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, i
     winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
         Sample* row = samples + static_cast<std::ptrdiff_t>(i) * width * channels;
         for (int c = 0; c < channels; ++c) {
-            const float* from = channel_row(ring, program.output.channel + c, first + i);
+            const float* from = ring.channel_row(program.output.channel + c, first + i);
             std::uint64_t row_bad = 0;
             for (int x = 0; x < width; ++x) {
                 const float value = from[x * step];

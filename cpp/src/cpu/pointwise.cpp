@@ -11,19 +11,13 @@ namespace realesrgan::cpu {
 
 namespace {
 
-// Sample 0 of one channel's row; the next pixel is layout().group floats on.
-float* channel_row(const RowBuffer& buffer, int channel, int y) {
-    const int group = buffer.layout().group;
-    return buffer.row(channel / group * group, y) + channel % group;
-}
-
 void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
     const int step = band.output->layout().group;
     const int width = band.output->layout().width;
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         const Skip& skip = op.skips[s];
         const float* from =
-            channel_row(*band.skips[s], skip.from.channel + channel, y / skip.upsample);
+            band.skips[s]->channel_row(skip.from.channel + channel, y / skip.upsample);
         const int skip_step = band.skips[s]->layout().group;
         for (int x = 0; x < width; x += skip.upsample) {
             const float add = from[x / skip.upsample * skip_step] * skip.skip_scale;
@@ -37,7 +31,7 @@ void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
 
 void copy_row(const Op& op, const Band& band, int channel, int y, const float* from) {
     if (band.copy == nullptr) return;
-    float* to = channel_row(*band.copy, op.copy->channel + channel, y);
+    float* to = band.copy->channel_row(op.copy->channel + channel, y);
     const int step = band.copy->layout().group;
     for (int x = 0; x < band.output->layout().width; ++x) {
         to[x * step] = from[x * band.output->layout().group];
@@ -45,13 +39,13 @@ void copy_row(const Op& op, const Band& band, int channel, int y, const float* f
 }
 
 void shuffle_row(const Op& op, const Band& band, int channel, int y) {
-    float* to = channel_row(*band.output, op.output.channel + channel, y);
+    float* to = band.output->channel_row(op.output.channel + channel, y);
     const int step = band.output->layout().group;
     const int from_step = band.input->layout().group;
     const int width = band.input->layout().width;
     for (int dx = 0; dx < op.factor; ++dx) {
         const int source = (channel * op.factor + y % op.factor) * op.factor + dx;
-        const float* from = channel_row(*band.input, op.input.channel + source, y / op.factor);
+        const float* from = band.input->channel_row(op.input.channel + source, y / op.factor);
         for (int x = 0; x < width; ++x) to[(x * op.factor + dx) * step] = from[x * from_step];
     }
     add_skips(op, band, channel, y, to);
@@ -68,7 +62,7 @@ class ChannelResizer {
 
     void store(int y) {
         const ResizeTaps taps = resize_taps(op_.resize, band_.input->height(), y);
-        float* to = channel_row(*band_.output, op_.output.channel + channel_, y);
+        float* to = band_.output->channel_row(op_.output.channel + channel_, y);
         const int step = band_.output->layout().group;
         const float* rows[4] = {};
         for (int i = 0; i < taps.count; ++i) rows[i] = row(taps.first + i);
@@ -93,7 +87,7 @@ class ChannelResizer {
         if (kept.row == y) return kept.values.data();
         kept.row = y;
         kept.values.resize(columns_.size());
-        const float* from = channel_row(*band_.input, op_.input.channel + channel_, y);
+        const float* from = band_.input->channel_row(op_.input.channel + channel_, y);
         const int step = band_.input->layout().group;
         for (std::size_t x = 0; x < columns_.size(); ++x) {
             const ResizeTaps& taps = columns_[x];

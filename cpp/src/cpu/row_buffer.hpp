@@ -38,6 +38,11 @@ class RowBuffer {
                slot * layout_.row_stride() + layout_.group;
     }
 
+    // Pixel 0 of one channel in a row; the next pixel is layout().group floats on.
+    float* channel_row(int channel, int y) const {
+        return row(channel / layout_.group * layout_.group, y) + channel % layout_.group;
+    }
+
     // Makes place for rows up to `end`; rows before `keep` may go. The zero row below the picture
     // comes with the last one.
     void reach(int end, int keep);
