@@ -17,7 +17,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """C++ tests (also under AddressSanitizer), Python tests, training tests."""
+    """C++, Python, training and export tests."""
     _make(session, "test")
 
 
