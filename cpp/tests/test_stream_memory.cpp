@@ -118,7 +118,7 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
     const Files files = random_network(4).save(folder.file("net"));
-    Picture picture = noise(20, 18, 9);
+    Picture picture = noise(40, 30, 9);
     Options sum = options(0);
     sum.tta = true;
     const Upscaler upscalers[] = {Upscaler(files.first, files.second, options(0)),

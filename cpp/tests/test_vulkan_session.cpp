@@ -182,15 +182,15 @@ TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orienta
     CHECK(unopened >= 4);
     all.creation.disarm();
     options.tta = true;
-    survive(open(files, options), noise<float>(8, 6, 9), all.creation, 31, 3);
-    survive(open(files, options), noise<float>(8, 6, 9), all.allocation, 19, 3);
+    survive(open(files, options), noise<float>(8, 6, 9), all.creation, 17, 3);
+    survive(open(files, options), noise<float>(8, 6, 9), all.allocation, 11, 3);
     options.tta = false;
     options.band = 1;
     const PlanSize size{220, 3, SampleType::f32, SampleType::f32};
     options.memory_limit = open(files, options).plan(size).memory_bytes.back().second - 1;
     CHECK(open(files, options).plan(size).strips > 1);
-    survive(open(files, options), noise<float>(220, 3, 9), all.creation, 23, 3);
-    survive(open(files, options), noise<float>(220, 3, 9), all.allocation, 9, 3);
+    survive(open(files, options), noise<float>(220, 3, 9), all.creation, 9, 3);
+    survive(open(files, options), noise<float>(220, 3, 9), all.allocation, 4, 3);
 }
 
 TEST_CASE("a lost device is an error, and a new Upscaler works") {
