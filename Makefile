@@ -65,9 +65,13 @@ test-cpp: $(VENV)/.test
 test-asan: $(VENV)/.test
 	$(call ctest,asan)
 
-define ctest
+define build-cpp
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF
 	$(BIN)/cmake --build --preset $(1)
+endef
+
+define ctest
+	$(call build-cpp,$(1))
 	$(BIN)/ctest --preset $(1)
 	grep '^skipped ' build/$(1)/Testing/Temporary/LastTest.log || echo 'no case was skipped'
 endef
@@ -79,8 +83,7 @@ test-neon: $(VENV)/.test
 # The Vulkan tests under the validation layers: minutes, so not part of `make test`.
 VALIDATED := $(addprefix tests/test_,kernels.py stream_vulkan.py upscaler_vulkan.py core_tiles.py core_binding.py roofline.py)
 test-validation: $(VENV)/.test
-	PATH="$(abspath $(BIN)):$$PATH" cmake --preset default -DREALESRGAN_VK_PYTHON=OFF
-	$(BIN)/cmake --build --preset default
+	$(call build-cpp,default)
 	$(BIN)/python tools/validation.py build/default $(VALIDATED)
 
 test-python: $(VENV)/.test

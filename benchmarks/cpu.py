@@ -121,13 +121,18 @@ def take_turn(measured: Measured, param: Path, folder: Path, threads: int) -> No
     measured.version = run["version"]
 
 
-def judge(measured: Measured, result: NDArray[np.float32], truth: NDArray[np.float32]) -> None:
-    """Compare a result with PyTorch's."""
+def eight_bit_steps(result: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.int32]:
+    """How far two results are apart in 255ths, clamped to 0..1 and rounded."""
 
-    def to_bytes(values: NDArray[np.float32]) -> NDArray[np.int32]:
+    def to_bytes(values: NDArray[np.floating]) -> NDArray[np.int32]:
         return np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.int32)
 
-    steps = np.abs(to_bytes(result) - to_bytes(truth))
+    return np.abs(to_bytes(result) - to_bytes(truth))
+
+
+def judge(measured: Measured, result: NDArray[np.float32], truth: NDArray[np.float32]) -> None:
+    """Compare a result with PyTorch's."""
+    steps = eight_bit_steps(result, truth)
     measured.max_error = float(np.abs(np.clip(result, 0, 1) - np.clip(truth, 0, 1)).max())
     measured.max_steps = int(steps.max())
     measured.equal_share = float((steps == 0).mean())

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cpu import photograph
+from cpu import SIZES, eight_bit_steps, photograph
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_graph import TorchGraph
 
 from realesrgan_vk.models import find_model
 
-MODELS = ("realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3")
 POINTS = {
     4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2)),
     6: (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0),
@@ -132,11 +131,11 @@ def compare(model: str, width: int, height: int) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for name, convolve in forms().items():
         result = run(Emulated(param, convolve), picture)
-        steps = ((result * 255).round() - (truth * 255).round()).abs()
+        steps = eight_bit_steps(result.numpy(), truth.numpy())
         found[name] = {
             "max_error": float((result - truth).abs().max()),
             "max_steps": int(steps.max()),
-            "share_beyond_1_step": float((steps > 1).double().mean()),
+            "share_beyond_1_step": float((steps > 1).mean()),
         }
     return found
 
@@ -144,12 +143,12 @@ def compare(model: str, width: int, height: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Parse the arguments, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", action="append", choices=MODELS, help="default: all")
+    parser.add_argument("--model", action="append", choices=list(SIZES), help="default: all")
     parser.add_argument("--size", default="96x80", help="WIDTHxHEIGHT of the photograph")
     parser.add_argument("--json", type=Path, help="write all numbers here")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
-    found = {model: compare(model, width, height) for model in given.model or MODELS}
+    found = {model: compare(model, width, height) for model in given.model or SIZES}
     print("| network | form | max error | 8-bit steps | beyond one step |")
     print("| --- | --- | --- | --- | --- |")
     for model, forms_found in found.items():
