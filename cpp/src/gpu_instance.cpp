@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "realesrgan/errors.hpp"
@@ -21,7 +22,7 @@ struct Registry {
     std::condition_variable changed;
     int users = 0;
     std::thread::id drainer;  // the thread that ends the process, once it has begun to
-    bool closed = false;      // the devices are gone
+    std::unordered_set<GpuOwned*> owned;
     std::once_flag created;
     int count = 0;
     std::vector<std::unique_ptr<ncnn::VulkanDevice>> devices;  // by index
@@ -39,7 +40,12 @@ void close_at_exit() {
     drain_gpu();
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
-    all.closed = true;
+    for (const auto* devices : {&all.devices, &all.retired}) {
+        for (const auto& device : *devices) {
+            if (device) ncnn::vkDeviceWaitIdle(device->vkdevice());
+        }
+    }
+    for (GpuOwned* each : all.owned) each->let_go();
     all.devices.clear();
     all.retired.clear();
 }
@@ -131,10 +137,16 @@ void drain_gpu() {
     all.changed.wait(lock, [&] { return all.users == 0; });
 }
 
-bool gpu_alive() {
+GpuOwned::GpuOwned() {
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
-    return !all.closed;
+    all.owned.insert(this);
+}
+
+GpuOwned::~GpuOwned() {
+    Registry& all = registry();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    all.owned.erase(this);
 }
 
 }  // namespace realesrgan

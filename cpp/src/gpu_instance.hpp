@@ -28,13 +28,26 @@ class GpuUse {
     GpuUse& operator=(const GpuUse&) = delete;
 };
 
+// Something that belongs to a device and must go before it does. What is left when the process
+// exits (threads that drain_gpu stopped never return from where they hold it) is told to let go.
+class GpuOwned {
+  public:
+    GpuOwned(const GpuOwned&) = delete;
+    GpuOwned& operator=(const GpuOwned&) = delete;
+
+    // Destroys what belongs to the device; the destructor then finds nothing left. Nobody uses
+    // Vulkan any more.
+    virtual void let_go() noexcept = 0;
+
+  protected:
+    GpuOwned();
+    ~GpuOwned();
+};
+
 // Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is
 // pulled away under their feet. Called at the process' exit; better earlier, because parts of
 // drivers (LLVM's) are gone when the exit handlers run: Python calls it when the interpreter begins
 // to end.
 void drain_gpu();
-
-// False once the devices are gone: what still belongs to one must be abandoned, not destroyed.
-bool gpu_alive();
 
 }  // namespace realesrgan

@@ -9,6 +9,7 @@
 #include <limits>
 #include <new>
 
+#include "gpu_blobs.hpp"
 #include "gpu_instance.hpp"
 #include "model_files.hpp"
 #include "realesrgan/errors.hpp"
@@ -91,11 +92,13 @@ Network::~Network() {
     if (device_ == nullptr) {
         return;
     }
-    if (gpu_alive()) {
-        const GpuUse use;
+    const GpuUse use;
+    net_.reset();
+}
+
+void Network::let_go() noexcept {
+    if (device_ != nullptr) {
         net_.reset();
-    } else {
-        (void)net_.release();  // its device is gone already: the process is exiting
     }
 }
 
@@ -193,7 +196,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
 
 ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuUse use;
-    ncnn::VkBlobAllocator blobs(device_);
+    GpuBlobs blobs(device_);
     ncnn::VkStagingAllocator staging(device_);
     ncnn::Mat result;
     ncnn::Extractor extractor = net_->create_extractor();

@@ -6,20 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "gpu_instance.hpp"
 #include "graph.hpp"
 #include "realesrgan/upscaler.hpp"
 
 namespace realesrgan {
 
 // An ncnn::Net loaded with every step checked, on the CPU or on a Vulkan device. Threads share it.
-class Network {
+class Network final : public GpuOwned {
   public:
     // Throws ModelError for a damaged or foreign file, DeviceError, OutOfMemoryError.
     Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
             const Options& options);
     ~Network();
-    Network(const Network&) = delete;
-    Network& operator=(const Network&) = delete;
+    void let_go() noexcept override;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
     // `progress` is told the finished share between layers, and may throw there.

@@ -66,7 +66,7 @@ Buffer::Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t 
     try {
         allocate(kind);
     } catch (...) {
-        release();
+        let_go();
         throw;
     }
 }
@@ -102,13 +102,14 @@ Buffer::Buffer(Buffer&& other) noexcept
       coherent_(other.coherent_) {}
 
 Buffer::~Buffer() {
-    release();
+    let_go();
 }
 
-void Buffer::release() noexcept {
-    if (!context_ || !gpu_alive()) return;
+void Buffer::let_go() noexcept {
     if (buffer_) ncnn::vkDestroyBuffer(context_->handle(), buffer_, nullptr);
     if (memory_) ncnn::vkFreeMemory(context_->handle(), memory_, nullptr);  // unmaps, too
+    buffer_ = 0;
+    memory_ = 0;
 }
 
 void Buffer::flush() const {

@@ -20,7 +20,7 @@ std::uint32_t memory_type(const Context& context, BufferKind kind, std::uint32_t
 // A storage buffer with memory of its own, so that the bytes planned are the bytes taken. Plain
 // Vulkan rather than ncnn's allocators: those round up to 16 MB blocks and report a failure on
 // stderr only.
-class Buffer {
+class Buffer final : public GpuOwned {
   public:
     // Throws OutOfMemoryError.
     Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t bytes);
@@ -29,6 +29,7 @@ class Buffer {
     Buffer(Buffer&& other) noexcept;
     Buffer& operator=(Buffer&&) = delete;
     ~Buffer();
+    void let_go() noexcept override;
 
     VkBuffer handle() const { return buffer_; }
     std::uint64_t bytes() const { return bytes_; }                // asked for
@@ -41,7 +42,6 @@ class Buffer {
 
   private:
     void allocate(BufferKind kind);
-    void release() noexcept;
 
     std::shared_ptr<Context> context_;
     VkBuffer buffer_ = 0;

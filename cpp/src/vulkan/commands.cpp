@@ -38,7 +38,7 @@ Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(contex
     try {
         make();
     } catch (...) {
-        destroy();
+        let_go();
         throw;
     }
 }
@@ -68,16 +68,18 @@ void Commands::make() {
 }
 
 Commands::~Commands() {
-    destroy();
+    let_go();
 }
 
-void Commands::destroy() noexcept {
-    if (!gpu_alive()) return;
+void Commands::let_go() noexcept {
     // An exception can leave a submission running; its buffers must outlive it.
     if (in_flight_)
         ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0});
     if (fence_) ncnn::vkDestroyFence(context_->handle(), fence_, nullptr);
     if (pool_) ncnn::vkDestroyCommandPool(context_->handle(), pool_, nullptr);
+    in_flight_ = false;
+    fence_ = 0;
+    pool_ = 0;
 }
 
 void Commands::begin() {

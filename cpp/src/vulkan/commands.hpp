@@ -35,12 +35,13 @@ struct Groups {
 // band before it runs, that costs nothing, and push constants can hold the rows of this very band.
 // Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches, waits
 // after every submission, and cannot have two in flight.
-class Commands {
+class Commands final : public GpuOwned {
   public:
     explicit Commands(std::shared_ptr<Context> context);
     Commands(const Commands&) = delete;
     Commands& operator=(const Commands&) = delete;
     ~Commands();
+    void let_go() noexcept override;
 
     void begin();
     void dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
@@ -59,7 +60,6 @@ class Commands {
 
   private:
     void make();
-    void destroy() noexcept;
     void order(const std::vector<Binding>& bindings);
     void barrier();
     void bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings);

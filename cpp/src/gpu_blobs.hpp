@@ -1,0 +1,27 @@
+#pragma once
+
+#include <allocator.h>
+
+#include <cstddef>
+
+namespace realesrgan {
+
+// ncnn takes what this pool hands out for memory that nothing has used: its barrier before the
+// first write waits for nothing, though the kernel before may still be reading what was there.
+// Marked as used by kernels, memory handed out again is waited for.
+class GpuBlobs final : public ncnn::VkBlobAllocator {
+  public:
+    using ncnn::VkBlobAllocator::fastMalloc;
+    using ncnn::VkBlobAllocator::VkBlobAllocator;
+
+    ncnn::VkBufferMemory* fastMalloc(std::size_t size) override {
+        ncnn::VkBufferMemory* memory = VkBlobAllocator::fastMalloc(size);
+        if (memory != nullptr) {
+            memory->access_flags = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+            memory->stage_flags = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+        }
+        return memory;
+    }
+};
+
+}  // namespace realesrgan
