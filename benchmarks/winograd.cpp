@@ -1,7 +1,10 @@
 // The fused convolution alone, layer by layer: time by phase, and the share of the processor's
-// multiply-add rate that its products reach, measured in the same process and in turns with it.
+// multiply-add rate that its products reach, measured in the same process. The two take turns, each
+// for as long as the other, so that what else the machine does meets both; each turn gives a ratio,
+// the middle of which counts. Beside it the ratio of the fastest turns, which have met the least.
 //
-//     winograd [instruction set] [threads] [rows] [width] [rounds]
+//     build/default/cpp/tests/winograd_benchmark [instruction set] [threads] [rows] [width]
+//     [rounds]
 
 #include <algorithm>
 #include <chrono>
@@ -32,19 +35,25 @@ double now() {
         .count();
 }
 
-// The fastest round: what the code does when nothing else runs, which a busy machine hides from the
-// median.
-double least(const std::vector<double>& values) {
-    return *std::min_element(values.begin(), values.end());
+double median(std::vector<double> values) {
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
 }
 
-// Operations a second of all threads together.
-double peak(const Settings& s) {
-    constexpr long kRounds = 200000;
+double most(const std::vector<double>& values) {
+    return *std::max_element(values.begin(), values.end());
+}
+
+// Operations a second of all threads together, each computing on registers alone for that long.
+double peak(const Settings& s, double duration) {
+    constexpr long kRounds = 2000;
     std::vector<double> done(static_cast<std::size_t>(s.threads));
     const double start = now();
     ThreadPool::shared().run(s.threads, s.threads, [&](int item, int) {
-        done[static_cast<std::size_t>(item)] = s.kernel->fma_peak(kRounds);
+        do {
+            done[static_cast<std::size_t>(item)] += s.kernel->fma_peak(kRounds);
+        } while (now() - start < duration);
     });
     double sum = 0.0;
     for (const double operations : done) sum += operations;
@@ -92,34 +101,33 @@ void measure(const Settings& s, int in, int out, int skips, Form form) {
     band.epilogue.skip_count = skips;
     for (auto& each : band.epilogue.skips) each = {{skip.rows.data(), skip.stride}, 0.2f};
 
-    std::vector<double> walls, weights, inputs, multiplies, outputs, peaks;
+    const double pixels = static_cast<double>(s.width) * s.rows;
+    const double useful =
+        2.0 * in * out * pixels *
+        (form == Form::kLean && s.rows == 1 ? kTaps : kPoints / double{kTile * kTile});
+    std::vector<double> walls, weights, inputs, multiplies, outputs, peaks, rates, ratios;
     Workspace workspace(s.threads, convolution.workspace_bytes(s.width, s.rows, s.threads));
     convolution.run(band, workspace);
     for (int round = 0; round < s.rounds; ++round) {
-        peaks.push_back(peak(s));
         const Profile before = workspace.profile();
         const double start = now();
         convolution.run(band, workspace);
         walls.push_back(now() - start);
         const Profile after = workspace.profile();
-        weights.push_back(after.weights - before.weights);
-        inputs.push_back(after.input - before.input);
-        multiplies.push_back(after.multiply - before.multiply);
-        outputs.push_back(after.output - before.output);
+        weights.push_back((after.weights - before.weights) / s.threads);
+        inputs.push_back((after.input - before.input) / s.threads);
+        multiplies.push_back((after.multiply - before.multiply) / s.threads);
+        outputs.push_back((after.output - before.output) / s.threads);
+        rates.push_back(useful / multiplies.back());
+        peaks.push_back(peak(s, walls.back()));
+        ratios.push_back(rates.back() / peaks.back());
     }
-    const double pixels = static_cast<double>(s.width) * s.rows;
-    const double useful =
-        2.0 * in * out * (form == Form::kLean && s.rows == 1 ? kTaps : 2.25) * pixels;
-    const double wall = least(walls);
-    const double best = *std::max_element(peaks.begin(), peaks.end());
-    const double rate = useful / (least(multiplies) / s.threads);
     std::printf(
         "%4d -> %-3d %8.3f ms  weights %5.3f  input %6.3f  multiply %7.3f  output %6.3f | products "
-        "%6.1f of "
-        "%6.1f GFLOP/s = %.2f, whole %.2f\n",
-        in, out, wall * 1e3, least(weights) / s.threads * 1e3, least(inputs) / s.threads * 1e3,
-        least(multiplies) / s.threads * 1e3, least(outputs) / s.threads * 1e3, rate * 1e-9,
-        best * 1e-9, rate / best, useful / wall / best);
+        "%6.1f of %6.1f GFLOP/s = %.2f, fastest %.2f\n",
+        in, out, median(walls) * 1e3, median(weights) * 1e3, median(inputs) * 1e3,
+        median(multiplies) * 1e3, median(outputs) * 1e3, median(rates) * 1e-9, median(peaks) * 1e-9,
+        median(ratios), most(rates) / most(peaks));
 }
 
 int argument(int argc, char** argv, int index, int fallback) {
@@ -132,9 +140,9 @@ int main(int argc, char** argv) {
     Settings s{};
     s.kernel = &select_kernel(argc > 1 ? argv[1] : "");
     s.threads = argument(argc, argv, 2, ThreadPool::shared().processors());
-    s.rows = argument(argc, argv, 3, 16);
+    s.rows = argument(argc, argv, 3, 18);
     s.width = argument(argc, argv, 4, 512);
-    s.rounds = argument(argc, argv, 5, 15);
+    s.rounds = argument(argc, argv, 5, 51);
     std::printf("%s, %d threads, %dx%d\n", s.kernel->name, s.threads, s.width, s.rows);
     for (const Form form : {Form::kResident, Form::kLean}) {
         std::printf("%s weights\n", form == Form::kResident ? "resident" : "lean");
