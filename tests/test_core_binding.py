@@ -55,7 +55,7 @@ def test_every_sample_type_in_and_out(
 
 def test_progress_rises_to_one(upscaler: _core.Upscaler, photo: Photo) -> None:
     shares: list[float] = []
-    upscaler.run(photo(96, 80), np.empty((320, 384, 3), np.uint8), shares.append)
+    upscaler.run(photo(96, 200), np.empty((800, 384, 3), np.uint8), shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert len(shares) >= 5

@@ -61,9 +61,9 @@ def test_raw_frames_give_what_the_array_gives(
 
 
 def test_a_short_frame_is_an_error(photo: Photo, small: Upscaler) -> None:
-    given = BytesIO(photo(40, 20).tobytes())
-    with pytest.raises(ImageError, match="ends 1440 bytes before row 32 of 40"):
-        small.upscale_rows(RawRows(given, 40, 40, "rgb24"), RawRows(BytesIO(), 80, 80, "rgb24"))
+    given = BytesIO(photo(256, 20).tobytes())
+    with pytest.raises(ImageError, match="ends 12288 bytes before row 36 of 40"):
+        small.upscale_rows(RawRows(given, 256, 40, "rgb24"), RawRows(BytesIO(), 512, 80, "rgb24"))
 
 
 def test_what_a_reader_or_writer_raises_comes_out(photo: Photo, small: Upscaler) -> None:
@@ -80,7 +80,7 @@ def test_what_a_reader_or_writer_raises_comes_out(photo: Photo, small: Upscaler)
         def read(self, first: int, count: int) -> NDArray[Any]:
             return super().read(first, count)[:, 1:]
 
-    with pytest.raises(ValueError, match=r"expected \(16, 20, 3\)"):
+    with pytest.raises(ValueError, match=r"expected \(50, 20, 3\)"):
         small.upscale_rows(Torn(picture), ArrayRows(np.zeros((100, 40, 3), np.uint8)))
 
 

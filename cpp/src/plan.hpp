@@ -28,6 +28,8 @@ struct StorageModel {
     int share_from_band = 1;        // lower bands would copy more than they compute
     bool share_skips = false;       // families of rings that only additions read share, too
     int band = 16;                  // the largest useful band, in rows of the input ring
+    int band_step = 1;              // higher bands are best multiples of this
+    int band_pixels = 0;            // narrow pictures take a higher one, up to so many pixels
     int tail_band = 0;              // band of the operations above scale 1; 0: the same
     int bands_in_flight = 1;        // staging buffers for input and output
     // Most that an operation sees of one buffer at a time; 0: no limit. Rings that only additions

@@ -50,7 +50,10 @@ class Planner {
         request.width = static_cast<int>(cut.longest_read());
         request.height = round_up(request_.height, program_.unshuffle);
         request.band = band;
-        request.tail_band = storage_.tail_band > 0 ? std::min(storage_.tail_band, band) : 0;
+        if (storage_.tail_band > 0) {
+            const int higher = std::max(1, band / storage_.band);
+            request.tail_band = std::min(storage_.tail_band * higher, band);
+        }
         request.input_type = request_.input_type;
         const bool floats = request_.sums || cut.tiles.size() > 1;
         request.output_type = floats ? SampleType::f32 : request_.output_type;
@@ -86,10 +89,22 @@ class Planner {
 
     bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
 
+    int useful_band(const AxisPlan& cut) const {
+        const auto columns = cut.longest_read() / program_.unshuffle;
+        const auto rows =
+            static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
+        const int height = round_up(request_.height, program_.unshuffle) / program_.unshuffle;
+        return std::max(storage_.band, rows < height ? in_steps(rows) : height);
+    }
+
+    int in_steps(int band) const {
+        return band < storage_.band_step ? band : band - band % storage_.band_step;
+    }
+
     // 0 when not even a band of one row fits.
     int largest_band(const AxisPlan& cut) const {
         if (request_.band > 0) return fits(cut, request_.band) ? request_.band : 0;
-        int low = storage_.band;
+        int low = useful_band(cut);
         if (fits(cut, low)) return low;
         int high = low;  // does not fit
         low = 0;
@@ -97,7 +112,7 @@ class Planner {
             const int middle = low + (high - low) / 2;
             (fits(cut, middle) ? low : high) = middle;
         }
-        return low;
+        return in_steps(low);
     }
 
     AxisPlan widest_strips(int halo) const {

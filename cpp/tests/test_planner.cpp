@@ -82,6 +82,41 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     CHECK(choose_plan(program, storage, wanted)->shortage == Shortage::memory);
 }
 
+TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what the memory cuts") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(3);
+    CompactConfig config;
+    builder.compact(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    StorageModel storage;
+    storage.band = 18;
+    storage.tail_band = 3;
+    storage.band_step = 6;
+    storage.band_pixels = 4096;
+    PlannerRequest wanted;
+    wanted.receptive_field = 20;
+    wanted.budget = std::uint64_t{1} << 40;
+    const auto request = [&](int width, int height) {
+        wanted.width = width;
+        wanted.height = height;
+        return choose_plan(program, storage, wanted)->request;
+    };
+    CHECK_EQUAL(request(512, 500).band, 18);  // 4096 pixels would be 8 rows
+    CHECK_EQUAL(request(100, 500).band, 36);  // 40, in steps of 6
+    CHECK_EQUAL(request(100, 500).tail_band, 6);
+    CHECK_EQUAL(request(64, 50).band, 50);  // the whole picture
+    CHECK_EQUAL(request(64, 5).band, 18);
+    const auto fitting = [&](int rows) {
+        const Plan plan(program, PlanRequest{512, 500, rows, 3}, storage);
+        return plan.memory().total();
+    };
+    wanted.budget = fitting(14);
+    CHECK_EQUAL(request(512, 500).band, 12);
+    wanted.budget = fitting(5);
+    CHECK_EQUAL(request(512, 500).band, 5);
+}
+
 int main() {
     return check::run_all();
 }

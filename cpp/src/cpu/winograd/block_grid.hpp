@@ -15,7 +15,7 @@ constexpr int divide_up(int a, int b) {
 // patches of a block overlap inside a cache, and as wide as `capacity` allows.
 class BlockGrid {
   public:
-    // In tiles (or pixels, for the direct form); `capacity` is a multiple of kBlockStep.
+    // In tiles (or pixels, for the direct form).
     BlockGrid(int columns, int rows, int capacity, int max_block_rows)
         : columns_(columns), rows_(rows), down_(divide_up(rows, max_block_rows)) {
         block_rows_ = divide_up(rows, down_);
@@ -43,19 +43,18 @@ class BlockGrid {
     int block_columns_ = 0;
 };
 
-// Tiles in a block: as many as keep the data and products in half of the second-level cache
-// (weights, input and output stream through the rest), fewer when there would not be several blocks
-// for each thread.
-inline int tiles_per_block(std::size_t cache_bytes, int in_channels, int out_channels, int tiles,
-                           int threads) {
-    const std::size_t channels =
-        static_cast<std::size_t>(in_channels) + static_cast<std::size_t>(out_channels);
+// Tiles in a block, a multiple of `step`: as many as keep the data and products, which take turns
+// in the same memory, in half of the second-level cache (weights, input and output stream through
+// the rest), fewer when there would not be several blocks for each thread.
+inline int tiles_per_block(std::size_t cache_bytes, int step, int in_channels, int out_channels,
+                           int tiles, int threads) {
+    const auto channels = static_cast<std::size_t>(std::max(in_channels, out_channels));
     const std::size_t bytes_per_tile = kPoints * channels * sizeof(float);
     const int fitting = static_cast<int>(cache_bytes / 2 / bytes_per_tile);
     const int fair = tiles / (4 * threads);
     constexpr int largest = 8 * kBlockStep;
     const int wanted = std::min({fitting, fair, largest});
-    return std::max(wanted / kBlockStep, 1) * kBlockStep;
+    return std::max(wanted / step, 1) * step;
 }
 
 }  // namespace realesrgan::winograd

@@ -96,14 +96,14 @@ void Convolution::derive_weights(bool direct, int begin, int end, float* result)
 }
 
 // How a band is cut, and how many floats of the workspace go to what: first the weights, then for
-// each thread the data and the products of a block.
+// each thread a block's scratch: the products, and from `data` on the data.
 struct Convolution::Layout {
     BlockGrid grid;
     std::size_t weights;
     std::size_t data;
-    std::size_t products;
+    std::size_t scratch;
     std::size_t total(int threads) const {
-        return weights + static_cast<std::size_t>(threads) * (data + products);
+        return weights + static_cast<std::size_t>(threads) * scratch;
     }
 };
 
@@ -114,14 +114,24 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
     const std::size_t weights =
         form_ == Form::kLean ? planes(row ? kTaps : kPoints, in_channels_, out) : 0;
     if (row) {
-        return {BlockGrid(width, height, kDirectPixels, 1), weights,
-                planes(3, kDirectPixels + 2, in), planes(1, kDirectPixels, out)};
+        const std::size_t products = planes(1, kDirectPixels, out);
+        return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
+                products + planes(3, kDirectPixels + 2, in)};
     }
     const int columns = divide_up(width, kTile);
     const int rows = divide_up(height, kTile);
-    const int tiles = tiles_per_block(second_level_cache_bytes(), in, out, columns * rows, threads);
-    return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, planes(kPoints, tiles, in),
-            planes(kPoints, tiles, out)};
+    const int tiles = tiles_per_block(second_level_cache_bytes(), kernel_->tiles, in, out,
+                                      columns * rows, threads);
+    // A point's products take the place of data that is read no more, which keeps twice as many
+    // tiles in the cache: the data begin so far behind the products that those of point p end
+    // before the data of point p.
+    const std::size_t data_plane = planes(1, tiles, in);
+    const std::size_t product_plane = planes(1, tiles, out);
+    constexpr std::size_t lag = kPoints - 1;
+    const std::size_t data =
+        product_plane + (product_plane > data_plane ? lag * (product_plane - data_plane) : 0);
+    return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, data,
+            data + kPoints * data_plane};
 }
 
 std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {
@@ -170,8 +180,8 @@ void Convolution::run(const Band& band, Workspace& workspace) const {
     const auto finish = row ? kernel_->store_output : kernel_->transform_output;
     const auto compute = [&](int item, int thread) {
         const auto slot = static_cast<std::size_t>(thread);
-        float* const data = workspace.memory_ + need.weights + slot * (need.data + need.products);
-        float* const products = data + need.data;
+        float* const products = workspace.memory_ + need.weights + slot * need.scratch;
+        float* const data = products + need.data;
         const Block block = need.grid[item];
         const double start = seconds();
         begin(task, block, data);

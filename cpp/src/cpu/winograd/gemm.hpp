@@ -48,6 +48,7 @@ REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
         }
     };
     for (int left = in_channels; left >= kGroup; left -= kGroup, data += op.data_step) {
+        REALESRGAN_UNROLL_BY_4
         for (int k = 0; k < kGroup; ++k) channel(k);
     }
     for (int k = 0; k < in_channels % kGroup; ++k) channel(k);

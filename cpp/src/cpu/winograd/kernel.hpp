@@ -6,12 +6,11 @@
 namespace realesrgan::winograd {
 
 inline constexpr int kGroup = 8;    // channels that lie side by side for one pixel
-inline constexpr int kTile = 4;     // an output tile's side
-inline constexpr int kPatch = 6;    // the side of the input patch that a tile needs
-inline constexpr int kPoints = 36;  // products per tile and channel pair
+inline constexpr int kTile = 6;     // an output tile's side
+inline constexpr int kPatch = 8;    // the side of the input patch that a tile needs
+inline constexpr int kPoints = 64;  // products per tile and channel pair
 inline constexpr int kTaps = 9;
-inline constexpr int kBlockStep =
-    12;  // tiles in a block come in multiples of this: every ISA's kTiles divides it
+inline constexpr int kBlockStep = 12;  // every ISA's kTiles divides it
 inline constexpr std::size_t kSkew =
     16;  // floats between planes that keep them out of the same cache sets
 
@@ -87,7 +86,7 @@ struct WeightFunctions {
 // One instruction set's code. `data`, `products` are the block's scratch (sizes: workspace.hpp).
 struct Kernel {
     const char* name;
-    int tiles;  // multiplied at once: a block's tiles are padded to a multiple of it
+    int tiles;  // multiplied at once: a block has a multiple of it
     int panel;  // output channels produced at once
     void (*transform_input)(const Task&, const Block&, float* data);
     void (*multiply)(const Task&, const Block&, const float* data, float* products);
@@ -95,7 +94,7 @@ struct Kernel {
     void (*gather_input)(const Task&, const Block&, float* data);  // the direct form's three steps
     void (*multiply_taps)(const Task&, const Block&, const float* data, float* products);
     void (*store_output)(const Task&, const Block&, const float* products);
-    // Of the input channels [begin, end), in every panel: the 36 transformed planes, or (for the
+    // Of the input channels [begin, end), in every panel: the 64 transformed planes, or (for the
     // direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
     WeightFunctions<float> from_float;
     WeightFunctions<std::uint16_t> from_half;

@@ -19,6 +19,12 @@
 #define REALESRGAN_LAMBDA_INLINE
 #define REALESRGAN_UNROLL
 #endif
+// Spares the loop's own instructions; Clang would hoist the loads of the copies and spill.
+#if defined(__GNUC__) && !defined(__clang__)
+#define REALESRGAN_UNROLL_BY_4 _Pragma("GCC unroll 4")
+#else
+#define REALESRGAN_UNROLL_BY_4
+#endif
 
 namespace realesrgan::winograd::KERNEL_ISA {
 
