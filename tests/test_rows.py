@@ -50,11 +50,11 @@ def test_tiff_rows_give_what_the_array_gives(
 def test_raw_frames_give_what_the_array_gives(
     photo: Photo, small: Upscaler, pixels: RawFormat, dtype: type
 ) -> None:
-    frames = [typed(photo(40, 33, name), dtype) for name in ("astronaut", "coffee")]
+    frames = [typed(photo(256, 33, name), dtype) for name in ("astronaut", "coffee")]
     given = BytesIO(np.stack(frames).astype(np.dtype(dtype).newbyteorder("<")).tobytes())
     taken = BytesIO()
     for _ in frames:
-        small.upscale_rows(RawRows(given, 40, 33, pixels), RawRows(taken, 80, 66, pixels))
+        small.upscale_rows(RawRows(given, 256, 33, pixels), RawRows(taken, 512, 66, pixels))
     result = np.frombuffer(taken.getvalue(), np.dtype(dtype).newbyteorder("<"))
     expected = np.stack([small.upscale(frame) for frame in frames])
     assert np.array_equal(result.reshape(expected.shape), expected)

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -21,7 +22,8 @@ struct Registry {
     std::mutex mutex;
     std::condition_variable changed;
     int users = 0;
-    std::thread::id drainer;  // the thread that ends the process, once it has begun to
+    std::thread::id drainer;    // the thread that ends the process, once it has begun to
+    std::shared_mutex closing;  // held alone while the devices go; taken before the other one
     std::unordered_set<GpuOwned*> owned;
     std::once_flag created;
     int count = 0;
@@ -39,6 +41,7 @@ thread_local int use_depth = 0;
 void close_at_exit() {
     drain_gpu();
     Registry& all = registry();
+    const std::unique_lock<std::shared_mutex> closing(all.closing);
     const std::lock_guard<std::mutex> lock(all.mutex);
     for (const auto* devices : {&all.devices, &all.retired}) {
         for (const auto& device : *devices) {
@@ -137,16 +140,20 @@ void drain_gpu() {
     all.changed.wait(lock, [&] { return all.users == 0; });
 }
 
-GpuOwned::GpuOwned() {
+void GpuOwned::enter() {
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
     all.owned.insert(this);
 }
 
-GpuOwned::~GpuOwned() {
+void GpuOwned::leave() noexcept {
     Registry& all = registry();
-    const std::lock_guard<std::mutex> lock(all.mutex);
-    all.owned.erase(this);
+    const std::shared_lock<std::shared_mutex> not_closing(all.closing);
+    {
+        const std::lock_guard<std::mutex> lock(all.mutex);
+        all.owned.erase(this);
+    }
+    let_go();
 }
 
 }  // namespace realesrgan

@@ -30,18 +30,22 @@ class GpuUse {
 
 // Something that belongs to a device and must go before it does. What is left when the process
 // exits (threads that drain_gpu stopped never return from where they hold it) is told to let go.
+// The class that derives from this is final; its constructor ends with enter(), its destructor
+// calls leave().
 class GpuOwned {
   public:
     GpuOwned(const GpuOwned&) = delete;
     GpuOwned& operator=(const GpuOwned&) = delete;
 
-    // Destroys what belongs to the device; the destructor then finds nothing left. Nobody uses
-    // Vulkan any more.
+    // Destroys what belongs to the device; a second call finds nothing left.
     virtual void let_go() noexcept = 0;
 
   protected:
-    GpuOwned();
-    ~GpuOwned();
+    GpuOwned() = default;
+    ~GpuOwned() = default;
+
+    void enter();           // while a GpuUse is held
+    void leave() noexcept;  // lets go, unless the exit already did; waits for it if it is about to
 };
 
 // Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is

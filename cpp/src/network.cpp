@@ -92,14 +92,11 @@ Network::~Network() {
     if (device_ == nullptr) {
         return;
     }
-    const GpuUse use;
-    net_.reset();
+    leave();
 }
 
 void Network::let_go() noexcept {
-    if (device_ != nullptr) {
-        net_.reset();
-    }
+    net_.reset();
 }
 
 void Network::load(const std::string& param_path, const std::string& bin_path) {
@@ -128,6 +125,9 @@ void Network::load(const std::string& param_path, const std::string& bin_path) {
     if (code != 0) {
         throw ModelError(bin_path + ": ncnn cannot use these weights (code " +
                          std::to_string(code) + "); the file is damaged");
+    }
+    if (device_ != nullptr) {
+        enter();
     }
 }
 

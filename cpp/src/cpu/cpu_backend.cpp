@@ -14,9 +14,8 @@ namespace {
 constexpr int kBand = 3 * winograd::kTile;
 constexpr int kTailBand = winograd::kTile / 2;  // at twice the size a row of tiles
 constexpr int kThreadsPerBand = 4;
-// Each layer's first and last band waste parts of tiles: pictures narrower than 256 pixels are
-// faster in fewer and higher bands, by 4 % at 64x64 and up to 9 % at 128x128. Higher ones leave the
-// caches.
+// Each layer's first and last band waste parts of tiles: narrow pictures are faster in fewer and
+// higher bands, by 4 % at 64x64 and up to 9 % at 128x128. Higher ones leave the caches.
 constexpr int kBandPixels = 4096;
 
 // Weights that are transformed once may take this share of the memory limit, and no more than so

@@ -65,6 +65,7 @@ Buffer::Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t 
     buffer_ = create_buffer(*context_, bytes);
     try {
         allocate(kind);
+        enter();
     } catch (...) {
         let_go();
         throw;
@@ -92,17 +93,8 @@ void Buffer::allocate(BufferKind kind) {
                     "mapping a buffer");
 }
 
-Buffer::Buffer(Buffer&& other) noexcept
-    : context_(std::move(other.context_)),
-      buffer_(std::exchange(other.buffer_, VkBuffer{0})),
-      memory_(std::exchange(other.memory_, VkDeviceMemory{0})),
-      bytes_(other.bytes_),
-      allocated_(other.allocated_),
-      mapped_(std::exchange(other.mapped_, nullptr)),
-      coherent_(other.coherent_) {}
-
 Buffer::~Buffer() {
-    let_go();
+    leave();
 }
 
 void Buffer::let_go() noexcept {

@@ -24,10 +24,6 @@ class Buffer final : public GpuOwned {
   public:
     // Throws OutOfMemoryError.
     Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t bytes);
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    Buffer(Buffer&& other) noexcept;
-    Buffer& operator=(Buffer&&) = delete;
     ~Buffer();
     void let_go() noexcept override;
 

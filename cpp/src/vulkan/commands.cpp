@@ -37,6 +37,7 @@ bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
 Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(context)) {
     try {
         make();
+        enter();
     } catch (...) {
         let_go();
         throw;
@@ -68,7 +69,7 @@ void Commands::make() {
 }
 
 Commands::~Commands() {
-    let_go();
+    leave();
 }
 
 void Commands::let_go() noexcept {

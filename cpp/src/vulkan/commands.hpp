@@ -38,8 +38,6 @@ struct Groups {
 class Commands final : public GpuOwned {
   public:
     explicit Commands(std::shared_ptr<Context> context);
-    Commands(const Commands&) = delete;
-    Commands& operator=(const Commands&) = delete;
     ~Commands();
     void let_go() noexcept override;
 

@@ -122,8 +122,8 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
     const int rows = divide_up(height, kTile);
     const int tiles = tiles_per_block(second_level_cache_bytes(), kernel_->tiles, in, out,
                                       columns * rows, threads);
-    // A point's products take the place of data that is read no more, which keeps twice as many
-    // tiles in the cache: the data begin so far behind the products that those of point p end
+    // A point's products take the place of data that is read no more, which keeps up to twice as
+    // many tiles in the cache: the data begin so far behind the products that those of point p end
     // before the data of point p.
     const std::size_t data_plane = planes(1, tiles, in);
     const std::size_t product_plane = planes(1, tiles, out);

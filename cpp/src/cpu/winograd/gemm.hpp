@@ -88,6 +88,7 @@ REALESRGAN_INLINE std::size_t product_plane(const Task& task, int groups) {
     return static_cast<std::size_t>(groups) * kTiles * task.out_groups * kGroup + kSkew;
 }
 
+// A point's products overwrite the data of points before it, so each must be done before the next.
 void multiply(const Task& task, const Block& block, const float* data, float* products) {
     const int groups = (block.count() + kTiles - 1) / kTiles;
     const int out_channels = task.out_groups * kGroup;

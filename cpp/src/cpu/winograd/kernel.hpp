@@ -83,7 +83,8 @@ struct WeightFunctions {
     void (*separate)(const PackedTaps<Value>&, int begin, int end, float* taps);
 };
 
-// One instruction set's code. `data`, `products` are the block's scratch (sizes: workspace.hpp).
+// One instruction set's code. `data`, `products` are the block's scratch: in `multiply` a point's
+// products lie where data of the points before it were (Convolution::Layout).
 struct Kernel {
     const char* name;
     int tiles;  // multiplied at once: a block has a multiple of it
