@@ -7,6 +7,9 @@ and every pipeline is made. The wheel, without interpreter and imports: loading,
 run takes longer than the next. Both with warm caches (one run each before the measured ones), in
 turns, a process each time; the middle of the rounds counts. Exits with 1 when ours takes more than
 `--limit` of the wheel's time. Processor time stands beside the clock's, for a busy machine.
+
+Mesa's drivers keep compiled shaders on disk, too, where they find what an engine compiled before;
+`--no-driver-cache` switches that off, so that only an engine's own caches are warm.
 """
 
 import argparse
@@ -146,6 +149,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=0.3, help="of the wheel's time")
     parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument("--no-driver-cache", action="store_true", help="without Mesa's own cache")
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--began", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -153,6 +157,8 @@ def main() -> int:
         start = ENGINES[arguments.engine](arguments.model, arguments.device, arguments.began)
         print(json.dumps(asdict(start)))
         return 0
+    if arguments.no_driver_cache:
+        os.environ["MESA_SHADER_CACHE_DISABLE"] = "true"
     starts = measure(arguments.model, arguments.device, arguments.rounds)
     mine, theirs = starts["ours"], starts["ncnn"]
     ratios = {
@@ -166,6 +172,7 @@ def main() -> int:
             "device": device_name(arguments.device),
             "processors": os.cpu_count(),
             "ncnn": version("ncnn"),
+            "driver_cache": not arguments.no_driver_cache,
             "limit": arguments.limit,
             "ratios": ratios,
             "starts": {engine: [asdict(run) for run in runs] for engine, runs in starts.items()},
