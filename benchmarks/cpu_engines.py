@@ -34,6 +34,8 @@ class Task:
     result: Path
     """Where to put the result, as `.npy`."""
     threads: int
+    options: dict[str, int | str]
+    """For `ours`: keyword arguments of the core's Upscaler."""
 
 
 def ours(task: Task, _: Picture) -> tuple[Engine, str]:
@@ -45,6 +47,7 @@ def ours(task: Task, _: Picture) -> tuple[Engine, str]:
         str(task.param.with_suffix(".bin")),
         device=_core.CPU_DEVICE,
         threads=task.threads,
+        **task.options,  # type: ignore[arg-type]  # names and types are checked by the core
     )
     scale = core.network.scale
 

@@ -140,7 +140,7 @@ int main(int argc, char** argv) {
     Settings s{};
     s.kernel = &select_kernel(argc > 1 ? argv[1] : "");
     s.threads = argument(argc, argv, 2, ThreadPool::shared().processors());
-    s.rows = argument(argc, argv, 3, 18);
+    s.rows = argument(argc, argv, 3, 16);
     s.width = argument(argc, argv, 4, 512);
     s.rounds = argument(argc, argv, 5, 51);
     std::printf("%s, %d threads, %dx%d\n", s.kernel->name, s.threads, s.width, s.rows);

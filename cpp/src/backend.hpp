@@ -66,7 +66,8 @@ class Backend {
 struct CpuBackendOptions {
     int threads = 1;
     bool ncnn = false;  // ncnn's convolutions instead of our own: for comparison, and as a check
-    std::uint64_t memory_limit = 0;  // of a run, weights included; 0: none
+    std::uint64_t memory_limit =
+        0;  // of a run, weights included; 0: none. A tight one makes the weights lean
     std::string instruction_set;  // of our own convolutions; empty: the best that the processor has
 };
 

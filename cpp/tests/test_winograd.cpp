@@ -19,10 +19,8 @@ namespace {
 using Parts = std::vector<std::string>;
 
 // Winograd mixes the pixels of a tile, so its rounding grows with the sum of the absolute weights
-// times the largest input, which is one here. The data transform's first row adds up to 12.5 in
-// absolute values, 156 in both directions: that many times float's 2^-24 is 9e-6. Half of it is
-// allowed, as roundings seldom all point one way.
-constexpr double kTolerance = 4.6e-6;
+// times the largest input, which is one here.
+constexpr double kTolerance = 1e-6;
 
 struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;

@@ -11,19 +11,16 @@ namespace {
 
 // Rows that divide into the kernel's tiles; taller bands gain nothing, lower ones lose to the
 // edges. With more threads a band must have work for all of them.
-constexpr int kBand = 3 * winograd::kTile;
+constexpr int kBand = 4 * winograd::kTile;
 constexpr int kTailBand = winograd::kTile / 2;  // at twice the size a row of tiles
 constexpr int kThreadsPerBand = 4;
 // Each layer's first and last band waste parts of tiles: narrow pictures are faster in fewer and
 // higher bands, by 4 % at 64x64 and up to 9 % at 128x128. Higher ones leave the caches.
 constexpr int kBandPixels = 4096;
 
-// Weights that are transformed once may take this share of the memory limit, and no more than so
-// many bytes; otherwise they are kept as they came and transformed band after band. That is even
-// faster where bands are large, as the transformed ones are still in a cache when they are used,
-// and slower for pictures of a few thousand pixels, for which small networks are used.
+// Weights that are transformed once may take this share of the memory limit; otherwise they are
+// kept as they came and transformed band after band, which costs a few percent of the time.
 constexpr std::uint64_t kWeightShare = 3;
-constexpr std::uint64_t kMostTransformed = std::uint64_t{64} << 20;
 
 std::uint64_t transformed_bytes(const Program& program) {
     constexpr std::uint64_t kBytes = winograd::kPoints * sizeof(float);
@@ -38,9 +35,8 @@ std::uint64_t transformed_bytes(const Program& program) {
 std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program,
                                                     const CpuBackendOptions& options) {
     if (options.ncnn) return cpu::make_ncnn_kernel(options.threads);
-    std::uint64_t most = kMostTransformed;
-    if (options.memory_limit > 0) most = std::min(most, options.memory_limit / kWeightShare);
-    const bool lean = transformed_bytes(program) > most;
+    const bool lean = options.memory_limit > 0 &&
+                      transformed_bytes(program) > options.memory_limit / kWeightShare;
     return cpu::make_winograd_kernel(options.threads, lean, options.instruction_set);
 }
 

@@ -6,9 +6,9 @@
 namespace realesrgan::winograd {
 
 inline constexpr int kGroup = 8;    // channels that lie side by side for one pixel
-inline constexpr int kTile = 6;     // an output tile's side
-inline constexpr int kPatch = 8;    // the side of the input patch that a tile needs
-inline constexpr int kPoints = 64;  // products per tile and channel pair
+inline constexpr int kTile = 4;     // an output tile's side
+inline constexpr int kPatch = 6;    // the side of the input patch that a tile needs
+inline constexpr int kPoints = 36;  // products per tile and channel pair
 inline constexpr int kTaps = 9;
 inline constexpr int kBlockStep = 12;  // every ISA's kTiles divides it
 inline constexpr std::size_t kSkew =
@@ -95,7 +95,7 @@ struct Kernel {
     void (*gather_input)(const Task&, const Block&, float* data);  // the direct form's three steps
     void (*multiply_taps)(const Task&, const Block&, const float* data, float* products);
     void (*store_output)(const Task&, const Block&, const float* products);
-    // Of the input channels [begin, end), in every panel: the 64 transformed planes, or (for the
+    // Of the input channels [begin, end), in every panel: the 36 transformed planes, or (for the
     // direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
     WeightFunctions<float> from_float;
     WeightFunctions<std::uint16_t> from_half;
