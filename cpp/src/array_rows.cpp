@@ -23,8 +23,18 @@ void copy_pixels(const std::byte* from, std::ptrdiff_t pixel, std::ptrdiff_t cha
     }
 }
 
+template <typename View>
+bool packed(const View& like) {
+    const auto sample = static_cast<std::ptrdiff_t>(sample_size(like.type));
+    return like.channel_stride == sample && like.pixel_stride == sample * like.channels;
+}
+
 void copy_row(const std::byte* from, const ImageView& like, std::byte* to,
               const MutableImageView& to_like, int width) {
+    if (packed(like) && packed(to_like)) {
+        std::memcpy(to, from, static_cast<std::size_t>(like.pixel_stride * width));
+        return;
+    }
     const auto copy = like.type == SampleType::u8    ? copy_pixels<1>
                       : like.type == SampleType::u16 ? copy_pixels<2>
                                                      : copy_pixels<4>;
@@ -38,15 +48,15 @@ float read_float(const std::byte* from) {
     return value;
 }
 
-template <typename Sample>
+template <typename Sample, typename Sum>
 double sum(const ImageView& rows) {
     const auto count = static_cast<std::size_t>(rows.width) *
                        static_cast<std::size_t>(rows.height) *
                        static_cast<std::size_t>(rows.channels);
     const auto* samples = reinterpret_cast<const Sample*>(rows.data);
-    double all = 0.0;
+    Sum all{};
     for (std::size_t i = 0; i < count; ++i) all += samples[i] > Sample{} ? samples[i] : Sample{};
-    return all;
+    return static_cast<double>(all);
 }
 
 template <typename Sample>
@@ -159,13 +169,13 @@ void SumSink::write(int first_row, int first_column, const ImageView& rows) {
 double sum_of_samples(const ImageView& packed_rows) {
     switch (packed_rows.type) {
         case SampleType::u8:
-            return sum<std::uint8_t>(packed_rows) / 255.0;
+            return sum<std::uint8_t, std::uint64_t>(packed_rows) / 255.0;
         case SampleType::u16:
-            return sum<std::uint16_t>(packed_rows) / 65535.0;
+            return sum<std::uint16_t, std::uint64_t>(packed_rows) / 65535.0;
         case SampleType::f32:
             break;
     }
-    return sum<float>(packed_rows);
+    return sum<float, double>(packed_rows);
 }
 
 float largest_sample(const ImageView& packed_rows) {

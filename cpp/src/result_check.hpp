@@ -9,6 +9,9 @@
 
 namespace realesrgan {
 
+// Below it a result's sample is 0 in 8 bits.
+inline constexpr float kBlack = 0.5F / 255.0F;
+
 // Tells a picture from what a failing device or damaged weights give. One object for a run.
 class ResultCheck {
   public:
@@ -48,7 +51,6 @@ class ResultCheck {
     // same. So the mean decides, not the brightest pixel.
     void finish() const {
         constexpr double kNotBlack = 4.0 / 255.0;
-        constexpr float kBlack = 0.5F / 255.0F;
         if (input_ >= kNotBlack * static_cast<double>(samples_) && samples_ > 0 &&
             output_ < kBlack) {
             throw DeviceError(

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "array_rows.hpp"
+#include "result_check.hpp"
 
 namespace realesrgan {
 
@@ -28,11 +29,21 @@ class Pass {
         waiting_.pop_front();
         const ImageView view = session_.output_rows();
         if (rows.count == 0) return;
-        record_.largest_result = std::max(record_.largest_result, largest_sample(view));
+        see(view);
         sink_.write(rows.first, column_, view);
     }
 
   private:
+    // One sample that is not black is all that the check at the end asks for.
+    void see(const ImageView& rows) {
+        ImageView row = rows;
+        row.height = 1;
+        for (int y = 0; y < rows.height && record_.largest_result < kBlack; ++y) {
+            record_.largest_result = std::max(record_.largest_result, largest_sample(row));
+            row.data += rows.row_stride;
+        }
+    }
+
     Session& session_;
     RowSink& sink_;
     int column_;

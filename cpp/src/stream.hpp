@@ -12,8 +12,8 @@ namespace realesrgan {
 struct StreamRecord {
     double input_sum = 0.0;  // of positive samples, 0..1 each
     std::uint64_t input_samples = 0;
-    float largest_result = 0.0F;
-    std::uint64_t not_finite = 0;       // result samples
+    float largest_result = 0.0F;   // of the rows looked at: those up to the first that is not black
+    std::uint64_t not_finite = 0;  // result samples
     std::uint64_t allocated_bytes = 0;  // the session's, at most
     std::uint64_t dispatches = 0;
 };
