@@ -18,6 +18,10 @@ struct SessionFormat {
     SampleType input = SampleType::u8;
     SampleType output = SampleType::u8;
     bool clamp = true;
+
+    bool operator==(const SessionFormat& other) const {
+        return input == other.input && output == other.output && clamp == other.clamp;
+    }
 };
 
 // One run of one plan: its rings and whatever is in flight. Used by one thread at a time.

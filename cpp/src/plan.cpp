@@ -31,20 +31,31 @@ Plan::Plan(const Program& program, const PlanRequest& request, const StorageMode
     rings_.resize(program.rings.size());
     families_ = find_families(program, storage.share_group, storage.share_skips);
     const int height = request.height / program.unshuffle;
-    const Schedule endless(program, families_, kEndlessRows, request.band, request.tail_band,
-                           storage.border_rows);
+    const auto schedule = [&](int rows, int band) {
+        return Schedule(program, families_, rows, band, request.tail_band, storage.border_rows);
+    };
+    fed_ = schedule(height, request.band).band();
+    const Schedule endless = schedule(kEndlessRows, fed_);
     // A step in whose every window all rows exist.
-    const int middle = kEndlessRows / 2 / request.band;
+    const int middle = kEndlessRows / 2 / fed_;
     measure_rings(endless, middle);
     place_rings();
     measure_carries(endless, middle);
-    count_traffic(Schedule(program, families_, kEndlessRows, request.band, request.tail_band,
-                           storage.border_rows)
-                      .step(middle));
-    schedule_ = std::make_shared<Schedule>(program, families_, height, request.band,
-                                           request.tail_band, storage.border_rows);
+    count_traffic(schedule(kEndlessRows, fed_).step(middle));
+    schedule_ = std::make_shared<Schedule>(schedule(height, request.band));
     steps_ = schedule_->steps();
     count_bytes();
+}
+
+bool Plan::same_as(const Plan& other) const {
+    const auto same_ring = [](const RingStorage& a, const RingStorage& b) {
+        return a.rows == b.rows && a.workspace == b.workspace;
+    };
+    return program_ == other.program_ && request_ == other.request_ &&
+           storage_.bytes_per_value == other.storage_.bytes_per_value &&
+           storage_.max_binding_bytes == other.storage_.max_binding_bytes &&
+           std::equal(rings_.begin(), rings_.end(), other.rings_.begin(), other.rings_.end(),
+                      same_ring);
 }
 
 int Plan::ring_width(int ring) const {
@@ -178,7 +189,7 @@ void Plan::share(Family& family) {
 }
 
 void Plan::measure_carries(const Schedule& endless, int step) {
-    const std::vector<int> ends = endless.ends(step * request_.band);
+    const std::vector<int> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].workspace < 0) continue;
         for (const RingUse::Written& written : endless.uses()[i].written) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "families.hpp"
@@ -132,6 +133,12 @@ struct PlanRequest {
     int tail_band = 0;  // 0: the same
     SampleType input_type = SampleType::u8;
     SampleType output_type = SampleType::u8;
+
+    bool operator==(const PlanRequest& other) const {
+        return std::tie(width, height, band, tail_band, input_type, output_type) ==
+               std::tie(other.width, other.height, other.band, other.tail_band, other.input_type,
+                        other.output_type);
+    }
 };
 
 // Everything about one run that can be known before it: pure arithmetic. Rings are addressed by
@@ -139,6 +146,9 @@ struct PlanRequest {
 class Plan {
   public:
     Plan(const Program& program, const PlanRequest& request, const StorageModel& storage);
+
+    // Whether rings, rows and bands are the same.
+    bool same_as(const Plan& other) const;
 
     const Program& program() const { return *program_; }
     const PlanRequest& request() const { return request_; }
@@ -190,6 +200,7 @@ class Plan {
     std::vector<Family> families_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
+    int fed_ = 0;                // rows that a step feeds: the band, or more where one step is all
     std::vector<int> run_rows_;  // by op
     int steps_ = 0;
     int input_rows_ = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schedule.hpp"
+
 namespace realesrgan {
 
 namespace {
@@ -94,7 +96,14 @@ class Planner {
         const auto rows =
             static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
         const int height = round_up(request_.height, program_.unshuffle) / program_.unshuffle;
-        return std::max(storage_.band, rows < height ? in_steps(rows) : height);
+        if (rows >= height) return std::max(storage_.band, height);
+        if (rows <= storage_.band) return storage_.band;
+        // As high as each other, with what the last op lags behind: a low last band leaves a device
+        // idle, and the others cost memory.
+        const std::vector<Family> none;
+        const int fed = Schedule(program_, none, height, 1, 0, false).fed_to_finish();
+        const int bands = (fed + rows - 1) / rows;
+        return std::max(storage_.band, in_steps((fed + bands - 1) / bands));
     }
 
     int in_steps(int band) const {
@@ -128,8 +137,10 @@ class Planner {
     }
 
     StreamPlan plan(const AxisPlan& cut, int band, Shortage shortage, int halo) const {
-        return StreamPlan{cut, plan_request(cut, band), bytes(cut, band), host_bytes(cut), shortage,
-                          halo};
+        const bool largest = shortage == Shortage::none && band >= useful_band(cut);
+        return StreamPlan{
+            cut,    plan_request(cut, band), bytes(cut, band), host_bytes(cut), shortage, halo,
+            largest};
     }
 
     const Program& program_;

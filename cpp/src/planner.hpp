@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 #include "plan.hpp"
 #include "program.hpp"
@@ -18,6 +19,12 @@ struct PlannerRequest {
     int receptive_field = 0;
     std::uint64_t budget = 0;  // bytes in all, weights included
     int band = 0;              // rows a step takes; 0: the largest useful one that fits
+
+    bool same_but_budget(const PlannerRequest& other) const {
+        return std::tie(width, height, input_type, output_type, sums, receptive_field, band) ==
+               std::tie(other.width, other.height, other.input_type, other.output_type, other.sums,
+                        other.receptive_field, other.band);
+    }
 };
 
 // What keeps a picture from being run at its whole width, or at all.
@@ -34,7 +41,8 @@ struct StreamPlan {
     std::uint64_t bytes = 0;
     std::uint64_t host_bytes = 0;  // of the machine's memory, for sums of floats
     Shortage shortage = Shortage::none;
-    int halo = 0;  // picture columns computed again on each side of a strip
+    int halo = 0;          // picture columns computed again on each side of a strip
+    bool largest = false;  // more memory would not make the band higher
 };
 
 // The largest band of the whole width that fits the budget. Where not even one row does: strips

@@ -26,8 +26,10 @@ Schedule::Schedule(const Program& program, const std::vector<Family>& families, 
       tail_(tail_ops(program)),
       height_(height),
       band_(band),
-      tail_band_(tail_band > 0 ? std::min(tail_band, band) : band),
-      border_rows_(border_rows) {}
+      border_rows_(border_rows) {
+    if (band_ >= height_) band_ = std::max(band_, fed_to_finish());
+    tail_band_ = tail_band > 0 ? std::min(tail_band, band_) : band_;
+}
 
 int Schedule::ring_height(int ring) const {
     return height_ * program_.rings[static_cast<std::size_t>(ring)].scale;
@@ -66,6 +68,10 @@ std::vector<int> Schedule::clamped(std::vector<int> ends) const {
 }
 
 int Schedule::steps() const {
+    return (fed_to_finish() + band_ - 1) / band_;
+}
+
+int Schedule::fed_to_finish() const {
     const int goal = ring_height(program_.output.ring);
     int low = 0;
     int high = height_ + band_;
@@ -74,7 +80,7 @@ int Schedule::steps() const {
         const int middle = low + (high - low) / 2;
         (clamped(ends(middle)).back() < goal ? low : high) = middle;
     }
-    return (high + band_ - 1) / band_;
+    return high;
 }
 
 // The lowest row any reader still needs, when ops have come to `done` (clamped).

@@ -105,7 +105,19 @@ std::vector<StreamPlan> StreamEngine::choose(const PlannerRequest& request) cons
 }
 
 StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
-    if (auto plan = choose_plan(program(), backend_->storage(), request)) return *plan;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        // The largest useful plan stays so, whatever the budget, as long as it fits.
+        if (last_ && last_->second.largest && last_->second.bytes <= request.budget &&
+            last_->first.same_but_budget(request)) {
+            return last_->second;
+        }
+    }
+    if (auto plan = choose_plan(program(), backend_->storage(), request)) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        last_.emplace(request, *plan);
+        return *plan;
+    }
     const std::string picture =
         "a " + std::to_string(request.width) + "x" + std::to_string(request.height) + " picture";
     const std::uint64_t needed = smallest(request);
@@ -179,12 +191,14 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     return !whole;
 }
 
-// Memory that was promised was not there: the next attempt asks for three quarters of it.
+// Memory that was promised was not there: the next attempt asks for three quarters of it, or for
+// the smallest plan where that is less than what failed.
 void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
                           const std::string& failure) const {
     const std::uint64_t weights = backend_->storage().weight_bytes;
     wanted.budget = weights + (std::min(wanted.budget, used) - weights) / 4 * 3;
     const std::uint64_t needed = smallest(wanted);
+    if (needed < used) wanted.budget = std::max(wanted.budget, needed);
     if (wanted.budget < needed) {
         throw OutOfMemoryError(failure + "; the smallest plan needs " + megabytes(needed) +
                                ": free memory, or use another device");

@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend.hpp"
@@ -48,6 +51,9 @@ class StreamEngine final : public Engine {
     NetworkInfo info_;
     Options options_;
     std::unique_ptr<Backend> backend_;
+    // Pictures often come in one size, and a deep network's plan takes milliseconds.
+    mutable std::mutex mutex_;
+    mutable std::optional<std::pair<PlannerRequest, StreamPlan>> last_;
 };
 
 }  // namespace realesrgan
