@@ -4,7 +4,8 @@
 
 Writes gpu/gpu.json and gpu/gpu.md. Engines that are not installed, or cannot run here, are listed
 with the reason. Engines take turns on the same device, networks and pictures, each in a process of
-its own, and the middle of the rounds counts; the first run of each is not timed. One that fails
+its own, and the middle of the rounds counts. A turn is a quarter of a second of runs, of which the
+last is timed. One that fails
 beside the others is tried once more by itself. Every result is compared with our own CPU engine's,
 fp32, which the tests hold to PyTorch's picture.
 """
@@ -223,11 +224,12 @@ def main() -> None:
         "version": _core.__version__,
         "rounds": arguments.rounds,
         "roofline": _core.measure_roofline(device.index),
+        "tuned": _core.tune(device.index, fp16=device.fp16_storage),
     }
     arguments.output.mkdir(parents=True, exist_ok=True)
     records: list[Measured] = []
-    for name in arguments.models:
-        for size in arguments.sizes:
+    for size in arguments.sizes:
+        for name in arguments.models:
             with tempfile.TemporaryDirectory() as folder:
                 block = Block(models[name], size, device, Path(folder))
                 records += block.measure(list(arguments.engines), arguments.rounds)

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+BUSY = 0.25
+"""Seconds of runs before one that counts: in a pause a GPU lowers its clock."""
 TILE, HALO = 200, 10
 """Of the usual programs, in pixels of the picture."""
 
@@ -253,7 +255,10 @@ def main() -> None:
     loading = time.perf_counter() - start
     say({"version": engine.version, "loading": loading, "facts": engine.facts})
     for _ in sys.stdin:
+        begin = time.perf_counter()
         seconds, result = engine.run(picture)
+        while time.perf_counter() - begin - seconds < BUSY:
+            seconds, result = engine.run(picture)
         np.save(task.result, result)
         say({"seconds": seconds, "peak_bytes": engine.peak()})
 

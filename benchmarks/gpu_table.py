@@ -9,6 +9,8 @@ HEAD = (
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 GIGA = 1e9
+BLOCK_FLOPS = 2.0 * 9 * (4 * 128 * 32 + 192 * 64)
+"""Of a pixel of what `tune` times for RRDBNet's dense block: layers of 128 to 32 and 192 to 64."""
 
 
 def _median(result: dict[str, Any]) -> float:
@@ -60,6 +62,20 @@ def _plans(results: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def _trunk(tuned: dict[str, Any], peak: float) -> list[str]:
+    """The dense block by itself, of which the trunks of x4plus and x4plus-anime are made."""
+    times = {band["pixels"]: band["seconds"] for band in tuned["bands"]}
+    if tuned["band_pixels"] not in times or not peak:
+        return []
+    rate = BLOCK_FLOPS / times[tuned["band_pixels"]]
+    return [
+        f"Trunk: a dense block by itself runs at {rate / GIGA:.0f} GFLOP/s in bands of "
+        f"{tuned['band_pixels']} pixels, {rate / peak:.3f} of the matrices' rate; kernels: "
+        f"{tuned['narrow']} (to 32 channels), {tuned['wide']} (to 64).",
+        "",
+    ]
+
+
 def _ours(result: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
     same = ("model", "width", "height")
     return next(
@@ -92,6 +108,7 @@ def table(record: dict[str, Any]) -> str:
         "arithmetic is counted by direct convolution.",
         "",
     ]
+    lines += _trunk(record["tuned"], roofline["matrix_flops"])
     if device["type"] == "cpu":
         lines += ["**This is a software driver, not a GPU: the times say nothing about one.**", ""]
     rows = [_row(result, _ours(result, results), roofline) for result in results]

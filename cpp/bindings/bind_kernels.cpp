@@ -13,7 +13,7 @@ py::dict dict_of(const vulkan::KernelRecord& record) {
     py::dict result;
     result["narrow"] = record.narrow;
     result["wide"] = record.wide;
-    result["band_rows"] = record.band;
+    result["band_pixels"] = record.band_pixels;
     result["tuned"] = record.tuned;
     result["notes"] = record.notes;
     return result;
@@ -35,7 +35,7 @@ py::dict tune(int device, bool fp16, double seconds) {
     py::list bands;
     for (const vulkan::BandTime& time : report.bands) {
         py::dict one;
-        one["rows"] = time.rows;
+        one["pixels"] = time.pixels;
         one["seconds"] = time.seconds;
         bands.append(one);
     }
@@ -61,7 +61,7 @@ void bind_kernels(py::module_& module) {
                py::arg("seconds") = vulkan::kTuningSeconds,
                "Time the convolution kernels of a Vulkan device for about so many seconds, test "
                "the fastest against the CPU and store the choice. A dict with narrow and wide (the "
-               "kernels of layers of up to 32 output channels, and of more), band_rows, tuned, "
+               "kernels of layers of up to 32 output channels, and of more), band_pixels, tuned, "
                "notes (on kernels that were dropped), kernels and bands (their times, in seconds "
                "an output pixel of a dense block; None where the time was up).");
     module.def("stored_kernels", &stored_kernels, py::arg("device"),

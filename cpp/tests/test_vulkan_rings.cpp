@@ -19,7 +19,7 @@
 #include "skip_copies.hpp"
 #include "stream.hpp"
 #include "temporary_folder.hpp"
-#include "vulkan/session.hpp"
+#include "vulkan/kept_sessions.hpp"
 
 using namespace realesrgan;
 using sample_picture::difference;
@@ -137,7 +137,7 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
     const Prepared prepared(rrdbnet(folder, x4plus), true);
     const Program& program = prepared.network.program;
     std::cout << "    x4plus in fp16 on 512 columns, MiB and KB a pixel:\n";
-    const int largest = realesrgan::vulkan::kLargestBand;
+    const int largest = realesrgan::vulkan::kBandPixels / 512;
     for (const int band : {1, 16, largest}) {
         std::uint64_t bytes[2] = {};
         for (const bool share : {false, true}) {
@@ -147,7 +147,7 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             PlanRequest request{16, 2000, band};
             const Plan plan(program, request, storage);
             const auto session = prepared.backend->start(plan, SessionFormat{});
-            auto& real = dynamic_cast<realesrgan::vulkan::VulkanSession&>(*session);
+            auto& real = dynamic_cast<realesrgan::vulkan::LentSession&>(*session).session();
             const auto counted = real.count(plan.step(plan.steps() / 2));
             CHECK_EQUAL(counted.dispatches, plan.dispatches_per_band());
             CHECK(counted.dispatches <= 400);

@@ -66,12 +66,18 @@ struct DisarmAtEnd {
     }
 };
 
+// The session kept for the next run of the same plan: with it gone, a run allocates anew.
+void forget_session(const Upscaler& upscaler) {
+    run<float>(upscaler, noise<float>(2, 2, 1));
+}
+
 // Calls until the fault no longer strikes; each call gives the right picture or one error.
 void survive(const Upscaler& upscaler, const Picture<float>& picture,
              realesrgan::vulkan::Fault& fault, int stride, int least) {
     const auto right = run<float>(upscaler, picture);
     int struck = 0;
     for (int n = 1; n < 1000; n += stride, ++struck) {
+        forget_session(upscaler);
         fault.arm(n);
         try {
             CHECK(run<float>(upscaler, picture).samples == right.samples);  // after a smaller plan
@@ -146,6 +152,7 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     realesrgan::vulkan::Fault& fault = realesrgan::vulkan::faults().allocation;
     int failed = 0;
     for (int n = 1; n < 1000; ++n) {
+        forget_session(upscaler);
         fault.arm(n);
         CHECK(run<float>(upscaler, picture).samples == right.samples);  // after a smaller plan
         if (fault.armed()) break;  // a run makes fewer allocations than n
@@ -153,6 +160,7 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     }
     CHECK(failed > 5);
     for (int n = 1; n <= failed; n += 3) {
+        forget_session(upscaler);
         fault.arm(n, true);
         CHECK_THROWS(OutOfMemoryError, (std::vector<std::string>{"memory"}),
                      run<float>(upscaler, picture));

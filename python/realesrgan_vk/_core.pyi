@@ -53,7 +53,7 @@ class Roofline(TypedDict):
 class StoredKernels(TypedDict):
     narrow: str
     wide: str
-    band_rows: int
+    band_pixels: int
     tuned: bool
     notes: list[str]
 
@@ -63,7 +63,7 @@ class KernelTiming(TypedDict):
     wide_seconds: float | None
 
 class BandTiming(TypedDict):
-    rows: int
+    pixels: int
     seconds: float
 
 class TunedKernels(StoredKernels):

@@ -41,6 +41,6 @@ def _kernels(device: int) -> list[str]:
     for precision, stored in _core.stored_kernels(device).items():
         names = " and ".join(dict.fromkeys((stored["narrow"], stored["wide"])))
         how = "fastest, and tested" if stored["tuned"] else "tested"
-        lines.append(f"{precision}: {names}; bands of {stored['band_rows']} rows ({how})")
+        lines.append(f"{precision}: {names}; bands of {stored['band_pixels']} pixels ({how})")
         lines += stored["notes"]
     return lines

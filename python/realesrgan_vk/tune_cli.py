@@ -51,12 +51,12 @@ def _report(found: "TunedKernels", precision: str) -> str:
         for one in found["kernels"]
     ]
     lines += [
-        f"{_nanoseconds(one['seconds'])}{'':>10}  a dense block in bands of {one['rows']} rows"
+        f"{_nanoseconds(one['seconds'])}{'':>10}  a dense block in bands of {one['pixels']} pixels"
         for one in found["bands"]
     ]
     lines += [
         f"stored: {found['narrow']} for layers of up to 32 channels, {found['wide']} for others, "
-        f"bands of {found['band_rows']} rows",
+        f"bands of {found['band_pixels']} pixels",
         *found["notes"],
     ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "buffer.hpp"
+#include "kept_sessions.hpp"
 #include "kernel_store.hpp"
 #include "pipelines.hpp"
 #include "realesrgan/errors.hpp"
@@ -43,7 +44,8 @@ Context::Context(int device_index)
     : index_(device_index),
       device_(&gpu_device(device_index)),
       pipelines_(std::make_unique<Pipelines>(*this)),
-      kernels_(std::make_unique<KernelStore>()) {
+      kernels_(std::make_unique<KernelStore>()),
+      kept_sessions_(std::make_unique<KeptSessions>()) {
     if (!has_what_we_need(device_->info)) {
         throw DeviceError("Vulkan device " + name() +
                           " has no push descriptors or too few storage buffers; update its driver, "

@@ -10,6 +10,7 @@
 
 namespace realesrgan::vulkan {
 
+class KeptSessions;
 class KernelStore;
 class Pipelines;
 
@@ -35,6 +36,7 @@ class Context {
     bool is_software() const;
     Pipelines& pipelines() { return *pipelines_; }
     KernelStore& kernels() { return *kernels_; }
+    KeptSessions& kept_sessions() { return *kept_sessions_; }
 
     // The largest range one binding can have: the cap on each ring and staging buffer.
     std::uint64_t max_buffer_bytes() const;
@@ -51,6 +53,7 @@ class Context {
     const ncnn::VulkanDevice* device_;
     std::unique_ptr<Pipelines> pipelines_;
     std::unique_ptr<KernelStore> kernels_;
+    std::unique_ptr<KeptSessions> kept_sessions_;
 };
 
 // A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn

@@ -11,7 +11,9 @@ namespace {
 constexpr int kChunk = 16;
 constexpr int kPixelUnits = kChunk / 8 + 1;
 constexpr int kUnitBytes = 16;
-constexpr int kMostMatrixChannels = 64;
+// A subgroup that makes r rows loads r + 2 for 3 r products: more than four gain little.
+constexpr int kMostTileRows = 4;
+constexpr int kMostRows = 16;  // of a workgroup
 
 // The shader cuts chunks of 16 channels into K, and rows of weights into units of eight.
 bool fits(const MatrixShape& shape) {
@@ -61,14 +63,15 @@ std::string ConvolutionChoice::text() const {
     if (kernel == ConvolutionKernel::blocked) return "blocked";
     return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
            std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
-           std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups";
+           std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
+           (ahead ? ", ahead" : "");
 }
 
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling) {
     const int span = tiling.columns * tiling.m_tiles * shape.m + 2;
     const int tap_units = (tiling.n_tiles * shape.n / 8) | 1;
-    const int units = (tiling.rows + 2) * span * kPixelUnits + 9 * kChunk * tap_units +
-                      tiling.rows * tiling.columns * shape.m * shape.n / 4;
+    const int units =
+        (tiling.rows * tiling.r_tiles + 2) * span * kPixelUnits + 9 * kChunk * tap_units;
     return static_cast<std::uint64_t>(units) * kUnitBytes;
 }
 
@@ -78,8 +81,14 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
     MatrixTiling tiling;
     tiling.n_tiles = std::clamp((outputs + shape.n - 1) / shape.n, 1,
                                 std::max(1, kMostMatrixChannels / shape.n));
-    tiling.m_tiles = std::max(1, choice.fragments / tiling.n_tiles);
-    while (tiling.rows * 2 <= std::min(choice.subgroups, most_rows)) tiling.rows *= 2;
+    const int matrices = std::max(1, choice.fragments / tiling.n_tiles);
+    while (tiling.r_tiles * 2 <= std::min({matrices, most_rows, kMostTileRows}))
+        tiling.r_tiles *= 2;
+    tiling.m_tiles = matrices / tiling.r_tiles;
+    while (tiling.rows * 2 <= choice.subgroups &&
+           tiling.rows * 2 * tiling.r_tiles <= std::min(most_rows, kMostRows)) {
+        tiling.rows *= 2;
+    }
     tiling.columns = std::max(1, choice.subgroups / tiling.rows);
     while (shared_bytes(shape, tiling) > limit) {
         if (tiling.m_tiles > 1) {
@@ -88,6 +97,8 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
             halved(tiling.columns);
         } else if (tiling.rows > 1) {
             halved(tiling.rows);
+        } else if (tiling.r_tiles > 1) {
+            halved(tiling.r_tiles);
         } else if (tiling.n_tiles > 1) {
             tiling.n_tiles--;
         } else {
@@ -99,19 +110,26 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
 
 std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage) {
     std::vector<ConvolutionChoice> choices;
+    struct Size {
+        int fragments, subgroups;
+        bool ahead;
+    };
     // A driver that computes on the processor takes seconds to compile large tiles, and gains
-    // nothing.
-    using Sizes = std::vector<std::pair<int, int>>;
-    const Sizes sizes =
-        context.is_software() ? Sizes{{2, 4}, {4, 2}} : Sizes{{8, 4}, {4, 4}, {8, 8}, {16, 4}};
+    // nothing. What a GPU gains depends on how many registers and workgroups it has room for.
+    const std::vector<Size> sizes =
+        context.is_software()
+            ? std::vector<Size>{{2, 4, false}, {8, 2, true}}
+            : std::vector<Size>{
+                  {8, 4, false}, {16, 4, true}, {16, 4, false}, {16, 8, true}, {4, 4, false}};
     if (storage == Storage::fp16) {
         for (const MatrixShape& shape : matrix_shapes(context)) {
-            for (const auto& [fragments, subgroups] : sizes) {
+            for (const Size& size : sizes) {
                 ConvolutionChoice choice(ConvolutionKernel::matrix);
                 choice.shape = shape;
-                choice.fragments = fragments;
-                choice.subgroups = subgroups;
-                if (static_cast<std::uint32_t>(subgroups * shape.subgroup_size) <=
+                choice.fragments = size.fragments;
+                choice.subgroups = size.subgroups;
+                choice.ahead = size.ahead;
+                if (static_cast<std::uint32_t>(size.subgroups * shape.subgroup_size) <=
                     context.limits().maxComputeWorkGroupInvocations) {
                     choices.push_back(choice);
                 }

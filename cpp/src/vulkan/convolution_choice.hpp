@@ -23,17 +23,21 @@ struct ConvolutionChoice {
     ConvolutionChoice(ConvolutionKernel which = ConvolutionKernel::plain) : kernel(which) {}
 
     ConvolutionKernel kernel;
-    MatrixShape shape;  // of `matrix`
-    int fragments = 8;  // of `matrix`: most accumulators of a subgroup
-    int subgroups = 4;  // of `matrix`: subgroups of a workgroup
+    MatrixShape shape;   // of `matrix`
+    int fragments = 8;   // of `matrix`: most accumulators of a subgroup
+    int subgroups = 4;   // of `matrix`: subgroups of a workgroup
+    bool ahead = false;  // of `matrix`: fetches the next channels while it multiplies
 
     std::string text() const;  // as "matrix 16x16x16 subgroup 32, 8 fragments, 4 subgroups"
 };
 
+// Of a workgroup of the matrix kernel.
+inline constexpr int kMostMatrixChannels = 64;
+
 // How a workgroup of the matrix kernel cuts its output.
 struct MatrixTiling {
-    int m_tiles = 1, n_tiles = 1;  // matrices of a subgroup
-    int columns = 1, rows = 1;     // subgroups of a workgroup
+    int m_tiles = 1, n_tiles = 1, r_tiles = 1;  // matrices of a subgroup; r_tiles: rows of pixels
+    int columns = 1, rows = 1;                  // subgroups of a workgroup
 };
 
 // For layers of so many output channels in bands of so many rows. Shrinks until shared memory holds

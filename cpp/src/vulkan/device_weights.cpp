@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "commands.hpp"
+#include "convolution_choice.hpp"
 #include "half.hpp"
 
 namespace realesrgan::vulkan {
@@ -64,7 +65,8 @@ LayerWeights Weights::add(const ConvolutionWeights& layer, float slope) {
     added.weight_rows = round_up(layer.inputs, kChannelAlignment);
     added.taps = add_values(arrange(layer, added.weight_rows, added.weight_pitch), storage_);
     const auto pitch = static_cast<std::size_t>(added.weight_pitch);
-    std::vector<float> epilogue(pitch * 2, 0.0F);
+    // The matrix kernel reads whole matrices of them, perhaps past the last channel.
+    std::vector<float> epilogue(pitch * 2 + kMostMatrixChannels, 0.0F);
     std::copy(layer.bias.begin(), layer.bias.end(), epilogue.begin());
     const auto slopes = epilogue.begin() + added.weight_pitch;
     std::fill(slopes, slopes + layer.outputs, slope);

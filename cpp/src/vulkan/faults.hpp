@@ -13,6 +13,7 @@ class Fault {
     }
     void disarm() { remaining_ = 0; }
     bool armed() const { return remaining_ > 0; }
+    int remaining() const { return remaining_; }
     bool due() {
         if (!armed()) return false;
         if (remaining_ == 1 && forever_) return true;

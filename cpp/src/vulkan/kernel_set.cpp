@@ -1,6 +1,7 @@
 #include "kernel_set.hpp"
 
 #include <algorithm>
+#include <locale>
 #include <sstream>
 
 #include "cache_file.hpp"
@@ -36,11 +37,26 @@ std::optional<ConvolutionChoice> find(const std::string& text,
     return found == choices.end() ? std::nullopt : std::optional(*found);
 }
 
-int rows_of(const std::string& digits) {
-    constexpr std::size_t kMostDigits = 6;
+int pixels_of(const std::string& digits) {
+    constexpr std::size_t kMostDigits = 9;
     const bool number = !digits.empty() && digits.size() <= kMostDigits &&
                         digits.find_first_not_of("0123456789") == std::string::npos;
     return number ? std::stoi(digits) : 0;
+}
+
+// Without a locale's decimal comma.
+std::string text_of(double seconds) {
+    std::ostringstream text;
+    text.imbue(std::locale::classic());
+    text << seconds;
+    return text.str();
+}
+
+double seconds_of_text(const std::string& digits) {
+    std::istringstream text(digits);
+    text.imbue(std::locale::classic());
+    double seconds = 0.0;
+    return text >> seconds && seconds > 0.0 && seconds < 1.0 ? seconds : 0.0;
 }
 
 }  // namespace
@@ -56,7 +72,8 @@ KernelSet alone(const ConvolutionChoice& choice) {
 }
 
 KernelRecord record_of(const KernelSet& set) {
-    return {set.narrow.text(), set.wide.text(), set.band, set.tuned, set.notes};
+    return {set.narrow.text(), set.wide.text(), set.band_pixels,
+            set.pixel_seconds, set.tuned,       set.notes};
 }
 
 std::optional<KernelSet> set_of(const KernelRecord& record,
@@ -64,7 +81,8 @@ std::optional<KernelSet> set_of(const KernelRecord& record,
     const auto narrow = find(record.narrow, choices);
     const auto wide = find(record.wide, choices);
     if (!narrow || !wide) return std::nullopt;
-    return KernelSet{*narrow, *wide, record.band, record.tuned, record.notes};
+    return KernelSet{*narrow,      *wide,       record.band_pixels, record.pixel_seconds,
+                     record.tuned, record.notes};
 }
 
 std::string kernel_record_path(const ncnn::GpuInfo& info, Storage storage) {
@@ -77,21 +95,23 @@ std::optional<KernelRecord> read_kernel_record(const ncnn::GpuInfo& info, Storag
     std::string line;
     if (!std::getline(lines, line) || line != version_line()) return std::nullopt;
     KernelRecord record;
-    record.band = 0;
+    record.band_pixels = 0;
     while (std::getline(lines, line) && line != kEnd) {
         if (const auto narrow = after(line, "narrow")) record.narrow = *narrow;
         if (const auto wide = after(line, "wide")) record.wide = *wide;
-        if (const auto band = after(line, "band")) record.band = rows_of(*band);
+        if (const auto pixels = after(line, "band")) record.band_pixels = pixels_of(*pixels);
+        if (const auto time = after(line, "pixel")) record.pixel_seconds = seconds_of_text(*time);
         if (const auto how = after(line, "chosen")) record.tuned = *how == "by time";
         if (const auto note = after(line, "note")) record.notes.push_back(*note);
     }
-    const bool whole = line == kEnd && record.band > 0;
+    const bool whole = line == kEnd && record.band_pixels > 0;
     return whole ? std::optional(record) : std::nullopt;
 }
 
 void write_kernel_record(const ncnn::GpuInfo& info, Storage storage, const KernelRecord& record) {
     std::string text = version_line() + "\nnarrow " + record.narrow + "\nwide " + record.wide +
-                       "\nband " + std::to_string(record.band) + "\nchosen by " +
+                       "\nband " + std::to_string(record.band_pixels) + "\npixel " +
+                       text_of(record.pixel_seconds) + "\nchosen by " +
                        (record.tuned ? "time" : "expectation") + "\n";
     for (const std::string& note : record.notes) text += "note " + note + "\n";
     text += kEnd;

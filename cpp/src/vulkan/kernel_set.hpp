@@ -13,7 +13,8 @@ namespace realesrgan::vulkan {
 struct KernelSet {
     ConvolutionChoice narrow;        // layers of up to kNarrowOutputs
     ConvolutionChoice wide;          // all others
-    int band = kLargestBand;         // the largest useful one, in rows of the input ring
+    int band_pixels = kBandPixels;   // of the input ring: more at a time would gain nothing
+    double pixel_seconds = 0.0;      // of a dense block's pixel in such bands; 0: not measured
     bool tuned = false;              // chosen by time, not by expectation
     std::vector<std::string> notes;  // kernels that were dropped, and why; a line each
 

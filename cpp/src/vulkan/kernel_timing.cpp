@@ -1,114 +1,143 @@
 #include "kernel_timing.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
 #include <string>
 
-#include "buffer.hpp"
-#include "commands.hpp"
-#include "device_weights.hpp"
-#include "operation.hpp"
+#include "dense_block.hpp"
 #include "rate.hpp"
-#include "realesrgan/errors.hpp"
 
 namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kFeatures = 64, kGrowth = 32, kLayers = 5;
-constexpr int kBlockChannels = kFeatures + (kLayers - 1) * kGrowth;
-constexpr int kBands[] = {16, 32, kLargestBand, 128};
-constexpr double kAsGood = 1.02;  // of the best band's time: less memory is worth that
+constexpr int kWidth = 1024, kWidthOnProcessor = 64;
+constexpr int kFewestPixels = 1 << 14, kMostPixels = 1 << 20, kPixelsOnProcessor = 1 << 10;
+constexpr double kSubmission = 4e-3;     // seconds that a kernel is timed for at once, about
+constexpr double kBuildingShare = 0.65;  // of the time, at most; the first choice is always built
+constexpr double kWarmUpShare = 0.2;     // at most
+constexpr double kTimingShare = 0.012;   // each kernel and layer, and each band
+constexpr double kAsGood = 1.04;         // of the best band's time: less memory is worth that
+constexpr double kSteady = 0.97;
 
-// One dense block on rings of its own: layer i reads what the ones before it have written.
-class DenseBlock {
+// The layers that stand for all of up to 32 channels, and for all others; a block has four of the
+// one.
+constexpr int kNarrowLayer = 2, kWideLayer = DenseBlock::kLayers - 1, kNarrowLayers = 4;
+
+// A choice and its compiled layers; none where the driver cannot build them.
+struct Candidate {
+    std::vector<Operation> narrow, wide;
+};
+
+Candidate build(const DenseBlock& block, const ConvolutionChoice& choice) {
+    try {
+        return {block.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
+                block.layers(alone(choice), kWideLayer, kWideLayer + 1)};
+    } catch (const ShaderError&) {
+        return {};
+    }
+}
+
+// A power of two, as many as memory and one binding have room for.
+int most_pixels(const Context& context, Storage storage) {
+    if (context.is_software()) return kPixelsOnProcessor;
+    const std::uint64_t room = std::min(context.max_buffer_bytes(), context.free_bytes() / 4) /
+                               DenseBlock::bytes_per_pixel(storage);
+    int pixels = kMostPixels;
+    while (pixels > kFewestPixels && static_cast<std::uint64_t>(pixels) > room) pixels /= 2;
+    return pixels;
+}
+
+class Timer {
   public:
-    DenseBlock(std::shared_ptr<Context> context, Storage storage, int width, int band)
-        : context_(std::move(context)),
-          storage_(storage),
-          width_(width),
-          band_(band),
-          weights_(context_, storage) {
-        add_ring(kBlockChannels);
-        add_ring(kFeatures);
-        for (int i = 0; i < kLayers; i++) {
-            ConvolutionWeights layer;
-            layer.inputs = kFeatures + i * kGrowth;
-            layer.outputs = i + 1 < kLayers ? kGrowth : kFeatures;
-            // Zeros would do for the time but not for the power a GPU takes, and so its clock.
-            layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
-            for (std::size_t w = 0; w < layer.kernel.size(); w++) {
-                layer.kernel[w] = 0.02F * std::sin(static_cast<float>(w));
-            }
-            layer.bias.assign(static_cast<std::size_t>(layer.outputs), 0.1F);
-            layers_.push_back(weights_.add(layer, 0.2F));
+    Timer(const std::shared_ptr<Context>& context, Storage storage, double seconds)
+        : block_(context, storage, context->is_software() ? kWidthOnProcessor : kWidth,
+                 most_pixels(*context, storage) /
+                     (context->is_software() ? kWidthOnProcessor : kWidth)),
+          seconds_(seconds) {}
+
+    void time_kernels(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
+        build_all(choices, timings);
+        rows_ = warm_up();
+        for (std::size_t i = 0; i < candidates_.size(); i++) {
+            const Candidate& candidate = candidates_[i];
+            if (candidate.wide.empty() || (i > 0 && spent_ >= seconds_)) continue;
+            timings.kernels[i].narrow = time(candidate.narrow, rows_);
+            timings.kernels[i].wide = time(candidate.wide, rows_);
         }
-        weights_.upload();
-        Commands commands(context_);
-        commands.begin();
-        for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
-        commands.submit(QueueLease(*context_));
-        commands.wait();
     }
 
-    // Seconds of an output pixel; layers [first, end) of the block.
-    double time(const KernelSet& kernels, int first, int end, double seconds) {
-        std::vector<Operation> operations;
-        for (int i = first; i < end; i++) {
-            const Op op = layer_op(i);
-            operations.emplace_back(*context_, storage_, kernels.of(op.output.channels), op, rings_,
-                                    &layers_[static_cast<std::size_t>(i)], band_);
+    // Upwards, and on past the time as long as a submission takes next to none of it.
+    void time_bands(const KernelSet& best, Timings& timings) {
+        std::vector<Operation> layers;
+        for (std::size_t i = 0; i < candidates_.size(); i++) {
+            const std::string text = timings.kernels[i].choice.text();
+            if (text == best.narrow.text()) add(layers, candidates_[i].narrow, kNarrowLayers);
         }
-        Commands commands(context_);
-        const double pixels = static_cast<double>(width_) * band_;
-        const double rate = best_rate(seconds, pixels, [&](int rounds) {
-            commands.begin();
-            for (int i = 0; i < rounds; i++) {
-                for (const Operation& operation : operations) {
-                    operation.record(commands, weights_, {1, band_});
-                }
-            }
-            commands.submit(QueueLease(*context_));
-            commands.wait();
-        });
-        return 1.0 / rate;
+        for (std::size_t i = 0; i < candidates_.size(); i++) {
+            const std::string text = timings.kernels[i].choice.text();
+            if (text == best.wide.text()) add(layers, candidates_[i].wide, 1);
+        }
+        if (layers.empty()) return;
+        const int most = block_.width() * block_.rows();
+        double pixel = 0.0;
+        for (int pixels = kFewestPixels; pixels <= most; pixels *= 2) {
+            const double left = std::max(seconds_ - spent_, 2 * kTimingShare * seconds_);
+            if (2.0 * pixels * pixel > left) break;
+            pixel = time(layers, pixels / block_.width());
+            timings.bands.push_back({pixels, pixel});
+        }
     }
 
   private:
-    static Op layer_op(int i) {
-        Op op;
-        op.input = {0, 0, kFeatures + i * kGrowth};
-        op.convolution = i;
-        if (i + 1 < kLayers) {
-            op.output = {0, kFeatures + i * kGrowth, kGrowth};
-            op.activation = Activation::leaky_relu;
-            op.slope = 0.2F;
-        } else {
-            op.output = {1, 0, kFeatures};
-            op.skips = {{{0, 0, kFeatures}, 0.2F, 1.0F, 1}};
+    static void add(std::vector<Operation>& layers, const std::vector<Operation>& more, int times) {
+        for (int i = 0; i < times; i++) layers.insert(layers.end(), more.begin(), more.end());
+    }
+
+    double time(const std::vector<Operation>& layers, int rows) {
+        double pixel = 0.0;
+        spent_ += seconds_of([&] { pixel = block_.time(layers, rows, seconds_ * kTimingShare); });
+        return pixel;
+    }
+
+    // A choice is built when it can be done in time if it takes as long as the longest before.
+    void build_all(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
+        double longest = 0.0;
+        for (const ConvolutionChoice& choice : choices) {
+            timings.kernels.push_back(KernelTiming{choice});
+            if (spent_ + longest > seconds_ * kBuildingShare) continue;
+            if (candidates_.size() + 1 < timings.kernels.size()) continue;  // in order
+            const double taken = seconds_of([&] { candidates_.push_back(build(block_, choice)); });
+            longest = std::max(longest, taken);
+            spent_ += taken;
         }
-        return op;
     }
 
-    void add_ring(int channels) {
-        DeviceRing ring;
-        ring.width = width_;
-        ring.rows = ring.height = band_ + 2;
-        ring.channels = channels;
-        buffers_.push_back(std::make_unique<Buffer>(context_, BufferKind::device,
-                                                    vulkan::ring_bytes(ring, storage_)));
-        ring.buffer = buffers_.back().get();
-        rings_.push_back(ring);
+    // Runs the first candidate until it gets no faster: an idle GPU takes a while to its full
+    // clock. Gives how many rows keep the device busy for a while.
+    int warm_up() {
+        const int fewest = std::min(block_.rows(), std::max(1, kFewestPixels / block_.width()));
+        const auto first = std::find_if(candidates_.begin(), candidates_.end(),
+                                        [](const Candidate& one) { return !one.wide.empty(); });
+        if (first == candidates_.end()) return fewest;
+        const auto rows_for = [&](double pixel) {
+            const double rows = kSubmission / pixel / block_.width();
+            return static_cast<int>(std::clamp<double>(rows, fewest, block_.rows()));
+        };
+        double pixel = time(first->wide, fewest);
+        const double end = spent_ + seconds_ * kWarmUpShare;
+        for (int steady = 0; steady < 2 && spent_ < end;) {
+            const double now = time(first->wide, rows_for(pixel));
+            steady = now > pixel * kSteady ? steady + 1 : 0;
+            pixel = now;
+        }
+        return rows_for(pixel);
     }
 
-    std::shared_ptr<Context> context_;
-    Storage storage_;
-    int width_, band_;
-    Weights weights_;
-    std::vector<LayerWeights> layers_;
-    std::vector<std::unique_ptr<Buffer>> buffers_;
-    std::vector<DeviceRing> rings_;
+    DenseBlock block_;
+    double seconds_;
+    double spent_ = 0.0;
+    std::vector<Candidate> candidates_;  // of the first choices
+    int rows_ = 1;
 };
 
 using Seconds = double KernelTiming::*;
@@ -131,36 +160,10 @@ ConvolutionChoice best_choice(const Timings& timings, const std::vector<Convolut
 
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
                      const std::vector<ConvolutionChoice>& choices, double seconds) {
-    const bool software = context->is_software();
-    const int width = software ? 64 : 512;
-    const double each = seconds / static_cast<double>(2 * choices.size() + std::size(kBands));
-    double spent = 0.0;
     Timings timings;
-    {
-        DenseBlock block(context, storage, width, software ? 16 : kLargestBand);
-        for (const ConvolutionChoice& choice : choices) {
-            KernelTiming timing{choice};
-            if (spent < seconds || timings.kernels.empty()) {
-                spent += seconds_of([&] {
-                    try {
-                        timing.narrow = block.time(alone(choice), 0, kLayers - 1, each);
-                        timing.wide = block.time(alone(choice), kLayers - 1, kLayers, each);
-                    } catch (const ShaderError&) {
-                        timing = KernelTiming{choice};
-                    }
-                });
-            }
-            timings.kernels.push_back(timing);
-        }
-    }
-    const KernelSet best = fastest(timings, choices);
-    for (const int band : kBands) {
-        if (spent >= seconds) break;
-        spent += seconds_of([&] {
-            DenseBlock block(context, storage, width, band);
-            timings.bands.push_back({band, block.time(best, 0, kLayers, each)});
-        });
-    }
+    Timer timer(context, storage, seconds);
+    timer.time_kernels(choices, timings);
+    timer.time_bands(fastest(timings, choices), timings);
     return timings;
 }
 
@@ -172,8 +175,9 @@ KernelSet fastest(const Timings& timings, const std::vector<ConvolutionChoice>& 
     for (const BandTime& band : timings.bands) best = std::min(best, band.seconds);
     const auto good = std::find_if(timings.bands.begin(), timings.bands.end(),
                                    [&](const auto& b) { return b.seconds <= best * kAsGood; });
-    // Only where all of them were compared: the first alone says nothing.
-    if (timings.bands.size() == std::size(kBands)) set.band = good->rows;
+    if (!timings.bands.empty()) set.pixel_seconds = good->seconds;
+    // The smallest alone says nothing.
+    if (timings.bands.size() > 1) set.band_pixels = good->pixels;
     set.tuned = true;
     return set;
 }

@@ -9,13 +9,17 @@
 
 namespace realesrgan::vulkan {
 
-// Seconds of one output pixel of a dense block's layers: what RRDBNet spends nine tenths of its
-// time on. Infinite where the time was up before.
+// Seconds of one output pixel of two of a dense block's layers: RRDBNet spends nine tenths of its
+// time on such. Infinite where the time was up before.
 struct KernelTiming {
     ConvolutionChoice choice;
-    double narrow = std::numeric_limits<double>::infinity();  // 64, 96, 128 and 160 to 32 channels
+    double narrow = std::numeric_limits<double>::infinity();  // 128 to 32 channels
     double wide = std::numeric_limits<double>::infinity();    // 192 to 64 channels, and a skip
 };
+
+// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
+// channels and one of 192 to 64, which stand for a dense block.
+inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
 
 struct Timings {
     std::vector<KernelTiming> kernels;  // as the choices were given

@@ -85,7 +85,7 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
               << layer_.weight_rows;
     // Both stage as stored, and few output channels would leave most of a blocked workgroup idle.
     if (choice.kernel == ConvolutionKernel::matrix && !src_.exact) {
-        choose_matrix(context, choice, std::move(constants), most_rows);
+        choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
     }
     if (choice.kernel != ConvolutionKernel::plain && out_channels_ > 8 && !src_.exact) {
@@ -114,14 +114,22 @@ void Operation::choose_blocked(Context& context, Constants constants, int most_r
 }
 
 void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
-                              Constants constants, int most_rows) {
+                              Constants constants, int most_rows, const Op& op) {
     const MatrixShape& shape = choice.shape;
     const MatrixTiling tiling = matrix_tiling(choice, out_channels_, most_rows,
                                               context.limits().maxComputeSharedMemorySize);
-    constants << tiling.m_tiles << tiling.n_tiles << tiling.columns << tiling.rows
-              << shape.subgroup_size;
+    const auto fits = [&](const Slice& slice) {
+        return kChannelAlignment % shape.n == 0 && slice.channel % shape.n == 0;
+    };
+    // A matrix must not reach into the next group of 16 channels, which lies elsewhere.
+    const bool whole = fits(op.output) && (!op.copy || fits(*op.copy)) &&
+                       std::all_of(op.skips.begin(), op.skips.end(), [&](const Skip& skip) {
+                           return skip.upsample == 1 && fits(skip.from);
+                       });
+    constants << tiling.m_tiles << tiling.n_tiles << tiling.r_tiles << tiling.columns << tiling.rows
+              << shape.subgroup_size << int{whole} << int{choice.ahead};
     tile_width_ = tiling.columns * tiling.m_tiles * shape.m;
-    tile_height_ = tiling.rows;
+    tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;
     ShaderVariant variant;
     variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +

@@ -26,7 +26,7 @@ class Operation {
     void choose_convolution(Context& context, const ConvolutionChoice& choice, Constants constants,
                             const Op& op, int most_rows);
     void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
-                       int most_rows);
+                       int most_rows, const Op& op);
     void choose_blocked(Context& context, Constants constants, int most_rows);
     int rows_at_once(RowRange rows) const;
     RingWindow skip_window(std::size_t index, RowRange rows) const;

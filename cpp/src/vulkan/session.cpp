@@ -42,7 +42,7 @@ std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) 
 }  // namespace
 
 VulkanSession::VulkanSession(const Network& network, const Plan& plan, const SessionFormat& format)
-    : network_(&network), plan_(&plan), format_(format) {
+    : network_(&network), plan_(plan), format_(format) {
     make_rings();
     make_operations();
     make_flights();
@@ -56,6 +56,17 @@ VulkanSession::VulkanSession(const Network& network, const Plan& plan, const Ses
 
 VulkanSession::~VulkanSession() = default;  // the flights first: they wait for what still runs
 
+bool VulkanSession::serves(const Network& network, const Plan& plan,
+                           const SessionFormat& format) const {
+    return serves(network) && plan_.same_as(plan) && format == format_;
+}
+
+// Rings hold the rows of the run before: finite values that nobody reads before they are written.
+void VulkanSession::begin_run() {
+    not_finite_ = 0;
+    dispatches_ = 0;
+}
+
 std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t bytes) {
     auto buffer = std::make_unique<Buffer>(network_->context, kind, bytes);
     allocated_ += buffer->allocated_bytes();
@@ -65,21 +76,21 @@ std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t b
 DeviceRing VulkanSession::ring_of(int index) const {
     const auto i = static_cast<std::size_t>(index);
     DeviceRing ring;
-    ring.width = plan_->ring_width(index);
-    ring.height = plan_->ring_height(index);
-    ring.channels = round_up(plan_->program().rings[i].channels, kChannelAlignment);
-    ring.rows = plan_->rings()[i].rows;
-    ring.exact = plan_->exact(index);
-    ring.binding_bytes = plan_->binding_bytes(index);
+    ring.width = plan_.ring_width(index);
+    ring.height = plan_.ring_height(index);
+    ring.channels = round_up(plan_.program().rings[i].channels, kChannelAlignment);
+    ring.rows = plan_.rings()[i].rows;
+    ring.exact = plan_.exact(index);
+    ring.binding_bytes = plan_.binding_bytes(index);
     ring.alignment = network_->context->limits().minStorageBufferOffsetAlignment;
     return ring;
 }
 
 void VulkanSession::make_rings() {
-    std::vector<const Buffer*> workspaces(plan_->workspaces().size(), nullptr);
-    for (std::size_t i = 0; i < plan_->rings().size(); i++) {
+    std::vector<const Buffer*> workspaces(plan_.workspaces().size(), nullptr);
+    for (std::size_t i = 0; i < plan_.rings().size(); i++) {
         DeviceRing ring = ring_of(static_cast<int>(i));
-        const int workspace = plan_->rings()[i].workspace;
+        const int workspace = plan_.rings()[i].workspace;
         const Buffer*& buffer =
             workspace >= 0 ? workspaces[static_cast<std::size_t>(workspace)] : ring.buffer;
         if (buffer == nullptr) {
@@ -90,12 +101,12 @@ void VulkanSession::make_rings() {
         rings_.push_back(ring);
     }
     carries_ = std::make_unique<Carries>(
-        *plan_, network_->storage, rings_,
+        plan_, network_->storage, rings_,
         [this](std::uint64_t bytes) { return allocate(BufferKind::device, bytes); });
 }
 
 void VulkanSession::make_operations() {
-    const Program& program = plan_->program();
+    const Program& program = plan_.program();
     operations_.reserve(program.ops.size());
     for (std::size_t i = 0; i < program.ops.size(); i++) {
         const Op& op = program.ops[i];
@@ -104,7 +115,7 @@ void VulkanSession::make_operations() {
                                : &network_->layers[static_cast<std::size_t>(op.convolution)];
         operations_.emplace_back(*network_->context, network_->storage,
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
-                                 plan_->max_run_rows(static_cast<int>(i)));
+                                 plan_.max_run_rows(static_cast<int>(i)));
     }
     const LocalSize local = {kInvocations, 1, 1};
     Constants gather;
@@ -120,11 +131,11 @@ void VulkanSession::make_operations() {
 }
 
 void VulkanSession::make_flights() {
-    const Program& program = plan_->program();
-    const std::uint64_t in = staging_bytes(plan_->request().width, plan_->max_input_rows(),
+    const Program& program = plan_.program();
+    const std::uint64_t in = staging_bytes(plan_.request().width, plan_.max_input_rows(),
                                            program.picture_channels, format_.input);
     const std::uint64_t out =
-        staging_bytes(plan_->ring_width(program.output.ring), plan_->max_output_rows(),
+        staging_bytes(plan_.ring_width(program.output.ring), plan_.max_output_rows(),
                       program.output.channels, format_.output);
     for (int i = 0; i < kBandsInFlight; i++) {
         flights_.push_back(std::make_unique<Flight>(network_->context));
@@ -135,8 +146,8 @@ void VulkanSession::make_flights() {
 
 MutableImageView VulkanSession::input_rows(int count) {
     Flight& flight = *flights_[next_];
-    return packed_view(flight.upload->data(), format_.input, plan_->request().width, count,
-                       plan_->program().picture_channels);
+    return packed_view(flight.upload->data(), format_.input, plan_.request().width, count,
+                       plan_.program().picture_channels);
 }
 
 void VulkanSession::run(const Step& step) {
@@ -197,7 +208,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
 
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const DeviceRing& ring = rings_[0];
-    const Program& program = plan_->program();
+    const Program& program = plan_.program();
     const GatherPush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows};
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
     flight.commands.dispatch(*gather_,
@@ -218,7 +229,7 @@ std::uint64_t VulkanSession::bytes_of(DeviceRing ring, int rows, int channels) c
 void VulkanSession::record_output(Flight& flight, RowRange rows) {
     if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
     flight.output_rows = rows.count;
-    const Slice& output = plan_->program().output;
+    const Slice& output = plan_.program().output;
     const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = groups(rows.count * ring.width * output.channels, each);
@@ -233,8 +244,8 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
 }
 
 ImageView VulkanSession::output_rows() {
-    const Program& program = plan_->program();
-    const int width = plan_->ring_width(program.output.ring);
+    const Program& program = plan_.program();
+    const int width = plan_.ring_width(program.output.ring);
     if (running_.empty())
         return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);

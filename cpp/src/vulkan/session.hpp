@@ -40,6 +40,12 @@ class VulkanSession : public Session {
     std::uint64_t allocated_bytes() const override { return allocated_; }
     std::uint64_t dispatches() const override { return dispatches_; }
 
+    // Whether this session can make another run.
+    bool serves(const Network& network) const { return network_ == &network; }
+    bool serves(const Network& network, const Plan& plan, const SessionFormat& format) const;
+    bool idle() const { return running_.empty(); }
+    void begin_run();
+
     // What the commands of a step really hold, recorded but not run.
     Recorded count(const Step& step);
 
@@ -64,7 +70,7 @@ class VulkanSession : public Session {
     std::uint64_t bytes_of(DeviceRing ring, int rows, int channels) const;
 
     const Network* network_;
-    const Plan* plan_;
+    Plan plan_;  // a copy, because the session may outlive the run
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<DeviceRing> rings_;

@@ -18,8 +18,8 @@ struct KernelTime {
 };
 
 struct BandTime {
-    int rows = 0;
-    double seconds = 0.0;  // an output pixel of the whole block
+    int pixels = 0;
+    double seconds = 0.0;  // an output pixel of layers that stand for a dense block
 };
 
 struct TuningReport {

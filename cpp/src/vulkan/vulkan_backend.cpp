@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "kept_sessions.hpp"
 #include "kernel_store.hpp"
+#include "kernel_timing.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
 
@@ -22,6 +24,41 @@ constexpr int kShareFromBand = 16;
 // small network more than the memory is worth.
 constexpr std::uint64_t kShareAbove = std::uint64_t{128} << 20;
 
+// Bytes a second in which a result leaves the device and is copied to its place, about. Where a
+// network computes for less than twice that time, several bands, so that the copies of one go on
+// while the next one is computed, are worth more than few that fill the device.
+constexpr double kLeavingRate = 5e9;
+constexpr int kBandsForCopies = 8;
+
+double flops_per_pixel(const Program& program) {
+    double flops = 0.0;
+    for (const Op& op : program.ops) {
+        if (op.convolution < 0) continue;
+        const ConvolutionShape& shape =
+            program.convolutions[static_cast<std::size_t>(op.convolution)];
+        const double zoom = static_cast<double>(program.ring(op.output).scale) / program.unshuffle;
+        flops += 2.0 * 9 * shape.inputs * shape.outputs * zoom * zoom;
+    }
+    return flops;
+}
+
+// So long a band may take: a run can be stopped between two, and tells its progress; a system that
+// draws its screen with the device ends what occupies it for seconds.
+constexpr double kMostBandSeconds = 0.5;
+constexpr int kBandOnProcessor = 1024;
+
+int useful_pixels(const Program& program, const KernelSet& kernels, bool on_processor) {
+    if (on_processor) return kBandOnProcessor;
+    if (kernels.pixel_seconds <= 0.0) return kernels.band_pixels;
+    const double scale = program.scale();
+    const double leaving = program.output.channels * scale * scale / kLeavingRate;
+    const double computing = flops_per_pixel(program) / kBandFlops * kernels.pixel_seconds;
+    const int most =
+        static_cast<int>(std::min<double>(kernels.band_pixels, kMostBandSeconds / computing));
+    if (computing >= 2 * leaving) return most;
+    return std::min(most, std::max(kBandPixels, kernels.band_pixels / kBandsForCopies));
+}
+
 class VulkanBackend : public Backend {
   public:
     // Without kernels: the device's own choice.
@@ -36,7 +73,9 @@ class VulkanBackend : public Backend {
         upload_weights(network);
         model_.bytes_per_value = bytes_per_value(storage);
         if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
-        model_.band = network_.kernels.band;
+        model_.band = kBandRows;
+        model_.band_pixels =
+            useful_pixels(network.program, network_.kernels, network_.context->is_software());
         model_.bands_in_flight = kBandsInFlight;
         model_.max_binding_bytes = network_.context->max_buffer_bytes();
         model_.share_above = kShareAbove;
@@ -46,10 +85,20 @@ class VulkanBackend : public Backend {
         model_.weight_bytes = network_.weights->bytes();
     }
 
+    VulkanBackend(const VulkanBackend&) = delete;
+    VulkanBackend& operator=(const VulkanBackend&) = delete;
+
+    ~VulkanBackend() override {
+        const GpuUse use;
+        network_.context->kept_sessions().drop(network_);
+    }
+
     const StorageModel& storage() const override { return model_; }
 
     std::uint64_t default_budget() const override {
-        const std::uint64_t free = network_.context->free_bytes();
+        // What is kept for a next run makes room for this one.
+        const std::uint64_t free =
+            network_.context->free_bytes() + network_.context->kept_sessions().bytes();
         const int type = network_.context->ncnn_device().info.type();
         // Integrated and software devices share their memory with everybody else.
         return type == 0 ? free / 10 * 8 : free / 2;
@@ -61,7 +110,13 @@ class VulkanBackend : public Backend {
 
     std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
         const GpuUse use;
-        return std::make_unique<VulkanSession>(network_, plan, format);
+        KeptSessions& kept = network_.context->kept_sessions();
+        auto session = kept.take(network_, plan, format);
+        if (!session) {
+            kept.make_room(*network_.context, plan.memory().total());
+            session = std::make_unique<VulkanSession>(network_, plan, format);
+        }
+        return std::make_unique<LentSession>(network_.context, std::move(session));
     }
 
   private:

@@ -5,95 +5,208 @@
 #extension GL_KHR_cooperative_matrix : require
 // An implicit matrix product on cooperative matrices (fp16 in, fp32 sums): rows are pixels next to each other,
 // columns output channels. A tap only moves the address of the pixels in shared memory, so they are staged
-// once for all nine. A subgroup makes M_TILES * MATRIX_M pixels of a row x N_TILES * MATRIX_N channels, a
-// workgroup ROWS x COLUMNS subgroups. MATRIX_M, _N and _K are macros: MoltenVK wants literal shapes.
-layout(constant_id = 29) const int M_TILES = 2;
+// once for all nine. A subgroup makes R_TILES rows of M_TILES * MATRIX_M pixels x N_TILES * MATRIX_N channels, and
+// pixels that it has loaded serve all rows whose taps they are; a workgroup is ROWS x COLUMNS subgroups.
+// MATRIX_M, _N and _K are macros: MoltenVK wants literal shapes.
+layout(constant_id = 29) const int M_TILES = 1;
 layout(constant_id = 30) const int N_TILES = 2;
-layout(constant_id = 31) const int COLUMNS = 1;
-layout(constant_id = 32) const int ROWS = 4;
-layout(constant_id = 33) const int LANES = 32;  // gl_SubgroupSize is no constant
+layout(constant_id = 31) const int R_TILES = 4;
+layout(constant_id = 32) const int COLUMNS = 1;
+layout(constant_id = 33) const int ROWS = 4;
+layout(constant_id = 34) const int LANES = 32;  // gl_SubgroupSize is no constant
+layout(constant_id = 35) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
+layout(constant_id = 36) const int AHEAD = 0;   // 1: the next channels are fetched while these are multiplied
 
-// the same memory in units of eight channels: 16 bytes
+// The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
+layout(binding = 1) writeonly buffer dst_halves_blob { float16_t dst_halves[]; };
+layout(binding = 1) writeonly buffer dst_floats_blob { float dst_floats[]; };
+layout(binding = 2) writeonly buffer copy_halves_blob { float16_t copy_halves[]; };
+layout(binding = 2) writeonly buffer copy_floats_blob { float copy_floats[]; };
+layout(binding = 3) readonly buffer skip0_halves_blob { float16_t skip0_halves[]; };
+layout(binding = 3) readonly buffer skip0_floats_blob { float skip0_floats[]; };
+layout(binding = 4) readonly buffer skip1_halves_blob { float16_t skip1_halves[]; };
+layout(binding = 4) readonly buffer skip1_floats_blob { float skip1_floats[]; };
 layout(binding = 5) readonly buffer weight_units_blob { uvec4 weight_units[]; };
+layout(binding = 6) readonly buffer bias_floats_blob { float bias_floats[]; };
 
-const int CHUNK = 16;  // input channels staged at once: one group of the ring's layout
+const int GROUP = 16;  // channels that lie together in a ring, and are staged at once
 const int SPAN = COLUMNS * M_TILES * MATRIX_M + 2;
+const int HEIGHT = ROWS * R_TILES;
 const int CHANNELS = N_TILES * MATRIX_N;
+const int THREADS = ROWS * COLUMNS * LANES;
 // An odd number of units from one pixel, or one row of weights, to the next: no bank conflicts.
-const int PIXEL_UNITS = CHUNK / 8 + 1;
+const int PIXEL_UNITS = GROUP / 8 + 1;
 const int TAP_UNITS = CHANNELS / 8 | 1;
-shared uvec4 tile[(ROWS + 2) * SPAN * PIXEL_UNITS];
-shared uvec4 taps[9 * CHUNK * TAP_UNITS];
-shared vec4 result[ROWS * COLUMNS * MATRIX_M * MATRIX_N / 4];
+const int TILE_LOADS = ((HEIGHT + 2) * SPAN * 2 + THREADS - 1) / THREADS;
+const int TAP_LOADS = (9 * GROUP * (CHANNELS / 8) + THREADS - 1) / THREADS;
+shared uvec4 tile[(HEIGHT + 2) * SPAN * PIXEL_UNITS];
+shared uvec4 taps[9 * GROUP * TAP_UNITS];
 
-void stage(int t, int x0, int y0, int oc0, int c)
+#define A_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
+#define B_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
+#define SUMS coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
+#define HALVES coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
+
+// Unit i of the tile: where its group 0 lies, or -1 for zeros
+int tile_source(int i, int x0, int y0)
 {
-    const int width = source_width(), threads = ROWS * COLUMNS * LANES;
-    for (int i = t; i < (ROWS + 2) * SPAN * 2; i += threads)
+    const int k = i / 2, at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
+    // the tile may reach below the band's last tap, where the ring holds other rows
+    const bool inside = i < (HEIGHT + 2) * SPAN * 2 && at >= 0 && y0 + k / SPAN <= p.rows + 1;
+    return inside ? at / 2 + i % 2 : -1;
+}
+
+uvec4 tap_source(int i, int oc0, int c)
+{
+    const int row = i / (CHANNELS / 8), oc = oc0 + i % (CHANNELS / 8) * 8;
+    const int at = (row / GROUP * WEIGHT_ROWS + c + row % GROUP) * WEIGHT_PITCH + oc;
+    return row < 9 * GROUP && oc < WEIGHT_PITCH ? weight_units[at / 8] : uvec4(0);
+}
+
+void put_tile(int i, uvec4 unit)
+{
+    if (i < (HEIGHT + 2) * SPAN * 2) tile[i / 2 * PIXEL_UNITS + i % 2] = unit;
+}
+
+void put_taps(int i, uvec4 unit)
+{
+    if (i < 9 * GROUP * (CHANNELS / 8)) taps[i / (CHANNELS / 8) * TAP_UNITS + i % (CHANNELS / 8)] = unit;
+}
+
+// Which lane holds which element is the driver's secret, so elements go through shared memory: a matrix at a time,
+// in the subgroup's own part of what was the tile.
+void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
+{
+    coopMatStore(v, tile, own, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
+    subgroupBarrier();
+    for (int e = lane; e < MATRIX_M * MATRIX_N / 4; e += LANES)
     {
-        const int k = i / 2, unit = i % 2;
-        const int at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
-        // the tile may reach below the band's last tap, where the ring holds other rows
-        const bool inside = at >= 0 && y0 + k / SPAN <= p.rows + 1;
-        tile[k * PIXEL_UNITS + unit] = inside ? src_units[(at + channel4(IN_OFFSET + c, width)) / 2 + unit] : uvec4(0);
+        const int x = x0 + e / (MATRIX_N / 4), oc4 = oc / 4 + e % (MATRIX_N / 4);
+        if (x < p.width && y < p.rows && oc4 * 4 < OUT_CHANNELS) finish(uintBitsToFloat(tile[own + e]), x, y, oc4 * 4);
     }
-    for (int i = t; i < 9 * CHUNK * (CHANNELS / 8); i += threads)
+    subgroupBarrier();
+}
+
+#define LOAD_SKIP(name, at, exact, term) \
+    if (exact != 0) coopMatLoad(term, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+    else \
+    { \
+        HALVES halves; \
+        coopMatLoad(halves, name##_halves, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+        term = SUMS(halves); \
+    }
+#define STORE(name, at, exact, v) \
+    if (exact != 0) coopMatStore(v, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+    else coopMatStore(HALVES(v), name##_halves, at, 16, gl_CooperativeMatrixLayoutRowMajor);
+
+// finish() for a matrix that lies inside the picture
+void finish_matrix(SUMS v, int x, int y, int c)
+{
+    if (SKIPS > 0)
     {
-        const int row = i / (CHANNELS / 8), unit = i % (CHANNELS / 8), oc = oc0 + unit * 8;
-        const int at = (row / CHUNK * WEIGHT_ROWS + c + row % CHUNK) * WEIGHT_PITCH + oc;
-        taps[row * TAP_UNITS + unit] = oc < WEIGHT_PITCH ? weight_units[at / 8] : uvec4(0);
+        SUMS term;
+        LOAD_SKIP(skip0, skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, 1) * 4, SKIP0_EXACT, term)
+        v = v * VALUE0_SCALE + term * SKIP0_SCALE;
+    }
+    if (SKIPS > 1)
+    {
+        SUMS term;
+        LOAD_SKIP(skip1, skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, 1) * 4, SKIP1_EXACT, term)
+        v = v * VALUE1_SCALE + term * SKIP1_SCALE;
+    }
+    const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH) + channel4(OUT_OFFSET + c, p.width);
+    STORE(dst, at * 4, DST_EXACT, v)
+    if (COPIES > 0)
+    {
+        const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH) + channel4(COPY_OFFSET + c, p.width);
+        STORE(copy, twin * 4, COPY_EXACT, v)
     }
 }
 
 void main()
 {
     const int t = int(gl_LocalInvocationID.x), subgroup = int(gl_SubgroupID), lane = int(gl_SubgroupInvocationID);
-    const int row = subgroup / COLUMNS, px = subgroup % COLUMNS * M_TILES * MATRIX_M;
-    const int x0 = int(gl_WorkGroupID.x) * (SPAN - 2), y0 = int(gl_WorkGroupID.y) * ROWS;
+    const int row = subgroup / COLUMNS * R_TILES, px = subgroup % COLUMNS * M_TILES * MATRIX_M;
+    const int x0 = int(gl_WorkGroupID.x) * (SPAN - 2), y0 = int(gl_WorkGroupID.y) * HEIGHT;
     const int oc0 = int(gl_WorkGroupID.z) * CHANNELS;
 
-    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sum[M_TILES * N_TILES];
-    [[unroll]] for (int i = 0; i < M_TILES * N_TILES; i++)
-        sum[i] = coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>(0.0);
+    int from[TILE_LOADS];
+    [[unroll]] for (int j = 0; j < TILE_LOADS; j++) from[j] = tile_source(t + j * THREADS, x0, y0);
+    SUMS sum[R_TILES * M_TILES * N_TILES];
+    [[unroll]] for (int i = 0; i < R_TILES * M_TILES * N_TILES; i++)
+        coopMatLoad(sum[i], bias_floats, oc0 + i % N_TILES * MATRIX_N, 0, gl_CooperativeMatrixLayoutRowMajor);
 
-    for (int c = 0; c < WEIGHT_ROWS; c += CHUNK)
+    uvec4 next_tile[TILE_LOADS], next_taps[TAP_LOADS];
+    if (AHEAD != 0)
     {
-        stage(t, x0, y0, oc0, c);
-        barrier();
-        // Not unrolled: a tap is work enough, and software drivers take seconds to compile nine of them.
-        for (int ky = 0; ky < 3; ky++)
-        for (int kx = 0; kx < 3; kx++)
-        for (int k = 0; k < CHUNK; k += MATRIX_K)
+        const int group = channel4(IN_OFFSET, source_width()) / 2;
+        [[unroll]] for (int j = 0; j < TILE_LOADS; j++) next_tile[j] = from[j] >= 0 ? src_units[from[j] + group] : uvec4(0);
+        [[unroll]] for (int j = 0; j < TAP_LOADS; j++) next_taps[j] = tap_source(t + j * THREADS, oc0, 0);
+    }
+    for (int c = 0; c < WEIGHT_ROWS; c += GROUP)
+    {
+        const int group = channel4(IN_OFFSET + c, source_width()) / 2;
+        if (AHEAD != 0)
         {
-            coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> a[M_TILES];
-            coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> b[N_TILES];
-            [[unroll]] for (int m = 0; m < M_TILES; m++)
-                coopMatLoad(a[m], tile, ((row + ky) * SPAN + px + m * MATRIX_M + kx) * PIXEL_UNITS + k / 8,
-                            PIXEL_UNITS, gl_CooperativeMatrixLayoutRowMajor);
-            [[unroll]] for (int n = 0; n < N_TILES; n++)
-                coopMatLoad(b[n], taps, ((ky * 3 + kx) * CHUNK + k) * TAP_UNITS + n * MATRIX_N / 8, TAP_UNITS,
-                            gl_CooperativeMatrixLayoutRowMajor);
-            [[unroll]] for (int m = 0; m < M_TILES; m++)
-                [[unroll]] for (int n = 0; n < N_TILES; n++)
-                    sum[m * N_TILES + n] = coopMatMulAdd(a[m], b[n], sum[m * N_TILES + n]);
+            [[unroll]] for (int j = 0; j < TILE_LOADS; j++) put_tile(t + j * THREADS, next_tile[j]);
+            [[unroll]] for (int j = 0; j < TAP_LOADS; j++) put_taps(t + j * THREADS, next_taps[j]);
+        }
+        else
+        {
+            [[unroll]] for (int j = 0; j < TILE_LOADS; j++)
+                put_tile(t + j * THREADS, from[j] >= 0 ? src_units[from[j] + group] : uvec4(0));
+            [[unroll]] for (int j = 0; j < TAP_LOADS; j++)
+                put_taps(t + j * THREADS, tap_source(t + j * THREADS, oc0, c));
+        }
+        barrier();
+        if (AHEAD != 0 && c + GROUP < WEIGHT_ROWS)
+        {
+            const int group = channel4(IN_OFFSET + c + GROUP, source_width()) / 2;
+            [[unroll]] for (int j = 0; j < TILE_LOADS; j++) next_tile[j] = from[j] >= 0 ? src_units[from[j] + group] : uvec4(0);
+            [[unroll]] for (int j = 0; j < TAP_LOADS; j++) next_taps[j] = tap_source(t + j * THREADS, oc0, c + GROUP);
+        }
+        // Not unrolled: a column of taps is work enough, and software drivers take seconds to compile three of them.
+        for (int kx = 0; kx < 3; kx++)
+        for (int k = 0; k < GROUP; k += MATRIX_K)
+        {
+            B_MATRIX b[3 * N_TILES];
+            [[unroll]] for (int i = 0; i < 3 * N_TILES; i++)
+                coopMatLoad(b[i], taps, ((i / N_TILES * 3 + kx) * GROUP + k) * TAP_UNITS + i % N_TILES * MATRIX_N / 8,
+                            TAP_UNITS, gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (int r = 0; r < R_TILES + 2; r++)
+                [[unroll]] for (int m = 0; m < M_TILES; m++)
+                {
+                    A_MATRIX a;
+                    coopMatLoad(a, tile, ((row + r) * SPAN + px + m * MATRIX_M + kx) * PIXEL_UNITS + k / 8,
+                                PIXEL_UNITS, gl_CooperativeMatrixLayoutRowMajor);
+                    [[unroll]] for (int ky = 0; ky < 3; ky++)
+                        if (r >= ky && r - ky < R_TILES)
+                            [[unroll]] for (int n = 0; n < N_TILES; n++)
+                            {
+                                const int i = ((r - ky) * M_TILES + m) * N_TILES + n;
+                                sum[i] = coopMatMulAdd(a, b[ky * N_TILES + n], sum[i]);
+                            }
+                }
         }
         barrier();
     }
 
-    // Which lane holds which element is the driver's secret, so the epilogue goes through shared memory: a
-    // matrix at a time, in the subgroup's own part of it.
-    const int y = y0 + row, own = subgroup * (MATRIX_M * MATRIX_N / 4);
-    [[unroll]] for (int i = 0; i < M_TILES * N_TILES; i++)
+    // The same for all of the workgroup: a subgroup must not wait at a barrier that others never reach.
+    const bool inside = WHOLE != 0 && x0 + SPAN - 2 <= p.width && oc0 + CHANNELS <= OUT_CHANNELS;
+    [[unroll]] for (int n = 0; n < N_TILES; n++)
     {
-        coopMatStore(sum[i], result, own, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
-        subgroupBarrier();
-        for (int e = lane; e < MATRIX_M * MATRIX_N / 4; e += LANES)
+        const int oc = oc0 + n * MATRIX_N;
+        SUMS slopes;
+        if (ACTIVATION != 0) coopMatLoad(slopes, bias_floats, WEIGHT_PITCH + oc, 0, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (int i = 0; i < R_TILES * M_TILES; i++)
         {
-            const int x = x0 + px + i / N_TILES * MATRIX_M + e / (MATRIX_N / 4);
-            const int oc4 = oc0 / 4 + i % N_TILES * (MATRIX_N / 4) + e % (MATRIX_N / 4);
-            if (x < p.width && y < p.rows && oc4 * 4 < OUT_CHANNELS) finish_sum(result[own + e], x, y, oc4);
+            SUMS v = sum[i * N_TILES + n];
+            if (ACTIVATION != 0)
+                for (int e = 0; e < v.length(); e++) v[e] = v[e] > 0.0 ? v[e] : v[e] * slopes[e];
+            const int x = x0 + px + i % M_TILES * MATRIX_M, y = y0 + row + i / M_TILES;
+            if (!inside) finish_elements(v, subgroup * (MATRIX_M * MATRIX_N / 4), lane, x, y, oc);
+            else if (y < p.rows) finish_matrix(v, x, y, oc);
         }
-        subgroupBarrier();
     }
 }

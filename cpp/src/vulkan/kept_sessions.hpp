@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "session.hpp"
+
+namespace realesrgan::vulkan {
+
+// Sessions whose run is over, kept for the next run of the same network, plan and format: to
+// allocate one's memory takes longer than the run of a small picture.
+class KeptSessions {
+  public:
+    // Nothing where there is none; then the network's other ones are destroyed, to make room.
+    std::unique_ptr<VulkanSession> take(const Network& network, const Plan& plan,
+                                        const SessionFormat& format);
+    void keep(std::unique_ptr<VulkanSession> session);
+    // Before the network itself goes.
+    void drop(const Network& network);
+    // Destroys the oldest ones until the device has so many bytes free, or none is left.
+    void make_room(const Context& context, std::uint64_t bytes);
+    std::uint64_t bytes() const;
+
+  private:
+    using Sessions = std::vector<std::unique_ptr<VulkanSession>>;
+
+    Sessions remove(const Network& network);
+
+    mutable std::mutex mutex_;
+    Sessions sessions_;  // oldest first
+};
+
+// A session for one run, kept afterwards if the run went to its end.
+class LentSession final : public Session {
+  public:
+    LentSession(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session);
+    LentSession(const LentSession&) = delete;
+    LentSession& operator=(const LentSession&) = delete;
+    ~LentSession() override;
+
+    VulkanSession& session() { return *session_; }
+    MutableImageView input_rows(int count) override { return session_->input_rows(count); }
+    void run(const Step& step) override { session_->run(step); }
+    ImageView output_rows() override { return session_->output_rows(); }
+    std::uint64_t not_finite() const override { return session_->not_finite(); }
+    std::uint64_t allocated_bytes() const override { return session_->allocated_bytes(); }
+    std::uint64_t dispatches() const override { return session_->dispatches(); }
+
+  private:
+    std::shared_ptr<Context> context_;
+    std::unique_ptr<VulkanSession> session_;
+    int exceptions_;  // in flight when the run began
+};
+
+}  // namespace realesrgan::vulkan
