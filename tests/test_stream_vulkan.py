@@ -169,7 +169,7 @@ def test_the_band_changes_no_bit(
 
 
 def test_the_plan_stays_within_its_ledger() -> None:
-    """In a GPU's smallest bands, of 80 rows: stock ncnn needs 2465 dispatches and 1074 KB a pixel."""
+    """In bands of 80 rows, as of a GPU: stock ncnn needs 2465 dispatches and 1074 KB a pixel."""
     if not _core.list_devices():
         pytest.skip("no Vulkan device on this machine")
     wanted = job("realesrgan-x4plus", fp16=True)
