@@ -9,8 +9,6 @@ HEAD = (
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 GIGA = 1e9
-BLOCK_FLOPS = 2.0 * 9 * (4 * 128 * 32 + 192 * 64)
-"""Of a pixel of what `tune` times for RRDBNet's dense block: layers of 128 to 32 and 192 to 64."""
 
 
 def _median(result: dict[str, Any]) -> float:
@@ -64,10 +62,10 @@ def _plans(results: list[dict[str, Any]]) -> list[str]:
 
 def _trunk(tuned: dict[str, Any], peak: float) -> list[str]:
     """The dense block by itself, of which the trunks of x4plus and x4plus-anime are made."""
-    times = {band["pixels"]: band["seconds"] for band in tuned["bands"]}
-    if tuned["band_pixels"] not in times or not peak:
+    rates = {band["pixels"]: band["flops"] / band["seconds"] for band in tuned["bands"]}
+    rate = rates.get(tuned["band_pixels"])
+    if rate is None or not peak:
         return []
-    rate = BLOCK_FLOPS / times[tuned["band_pixels"]]
     return [
         f"Trunk: a dense block by itself runs at {rate / GIGA:.0f} GFLOP/s in bands of "
         f"{tuned['band_pixels']} pixels, {rate / peak:.3f} of the matrices' rate; kernels: "

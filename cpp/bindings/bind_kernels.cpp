@@ -37,6 +37,7 @@ py::dict tune(int device, bool fp16, double seconds) {
         py::dict one;
         one["pixels"] = time.pixels;
         one["seconds"] = time.seconds;
+        one["flops"] = vulkan::kBandFlops;
         bands.append(one);
     }
     py::dict result = dict_of(report.chosen);
@@ -63,7 +64,8 @@ void bind_kernels(py::module_& module) {
                "the fastest against the CPU and store the choice. A dict with narrow and wide (the "
                "kernels of layers of up to 32 output channels, and of more), band_pixels, tuned, "
                "notes (on kernels that were dropped), kernels and bands (their times, in seconds "
-               "an output pixel of a dense block; None where the time was up).");
+               "an output pixel of a dense block, and of bands its operations; None where the time "
+               "was up).");
     module.def("stored_kernels", &stored_kernels, py::arg("device"),
                "The choices stored for a Vulkan device with this driver and version, by precision "
                "('fp32', 'fp16'); none before its first use.");

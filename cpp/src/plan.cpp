@@ -31,18 +31,20 @@ Plan::Plan(const Program& program, const PlanRequest& request, const StorageMode
     rings_.resize(program.rings.size());
     families_ = find_families(program, storage.share_group, storage.share_skips);
     const int height = request.height / program.unshuffle;
-    const auto schedule = [&](int rows, int band) {
-        return Schedule(program, families_, rows, band, request.tail_band, storage.border_rows);
+    const auto schedule = [&](int rows) {
+        return Schedule(program, families_, rows, fed_, request.tail_band, storage.border_rows);
     };
-    fed_ = schedule(height, request.band).band();
-    const Schedule endless = schedule(kEndlessRows, fed_);
+    fed_ = request.band;
+    // A picture that one band holds is one step: what lags behind is fed with it.
+    if (request.band >= height) fed_ = std::max(fed_, schedule(height).fed_to_finish());
+    const Schedule endless = schedule(kEndlessRows);
     // A step in whose every window all rows exist.
     const int middle = kEndlessRows / 2 / fed_;
     measure_rings(endless, middle);
     place_rings();
     measure_carries(endless, middle);
-    count_traffic(schedule(kEndlessRows, fed_).step(middle));
-    schedule_ = std::make_shared<Schedule>(schedule(height, request.band));
+    count_traffic(schedule(kEndlessRows).step(middle));
+    schedule_ = std::make_shared<Schedule>(schedule(height));
     steps_ = schedule_->steps();
     count_bytes();
 }

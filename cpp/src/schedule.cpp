@@ -18,18 +18,16 @@ bool overlap(const Slice& a, const Slice& b) {
 
 }  // namespace
 
-Schedule::Schedule(const Program& program, const std::vector<Family>& families, int height,
-                   int band, int tail_band, bool border_rows)
+Schedule::Schedule(const Program& program, std::vector<Family> families, int height, int band,
+                   int tail_band, bool border_rows)
     : program_(program),
-      families_(families),
+      families_(std::move(families)),
       uses_(ring_uses(program)),
       tail_(tail_ops(program)),
       height_(height),
       band_(band),
-      border_rows_(border_rows) {
-    if (band_ >= height_) band_ = std::max(band_, fed_to_finish());
-    tail_band_ = tail_band > 0 ? std::min(tail_band, band_) : band_;
-}
+      tail_band_(tail_band > 0 ? std::min(tail_band, band) : band),
+      border_rows_(border_rows) {}
 
 int Schedule::ring_height(int ring) const {
     return height_ * program_.rings[static_cast<std::size_t>(ring)].scale;

@@ -10,11 +10,11 @@ namespace realesrgan {
 
 // Which rows every command of every step computes. The picture is thought to go on endlessly: after
 // `fed` rows of it the op i has finished ends(fed)[i + 1] rows, of which those inside the real
-// picture are computed. So the end of the picture drains in steps of a band, too, but for a picture
-// that one band holds: that is one step.
+// picture are computed. So the end of the picture drains in steps of a band, too.
 class Schedule {
   public:
-    Schedule(const Program& program, const std::vector<Family>& families, int height, int band,
+    // `band`: rows that a step feeds.
+    Schedule(const Program& program, std::vector<Family> families, int height, int band,
              int tail_band, bool border_rows);
 
     int steps() const;
@@ -22,7 +22,6 @@ class Schedule {
     // The fewest rows of an endless picture after which all of the real one is done: its own and
     // those that the last op lags behind.
     int fed_to_finish() const;
-    int band() const { return band_; }
 
     // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
     // picture's.
@@ -43,12 +42,12 @@ class Schedule {
     int keep(int ring, const std::vector<int>& done) const;
 
     const Program& program_;
-    const std::vector<Family>& families_;
+    std::vector<Family> families_;
     std::vector<RingUse> uses_;
     std::vector<bool> tail_;
     int height_;  // rows of the input ring
-    int band_;    // rows that a step feeds
-    int tail_band_ = 0;
+    int band_;
+    int tail_band_;
     bool border_rows_;
 };
 

@@ -65,6 +65,7 @@ class KernelTiming(TypedDict):
 class BandTiming(TypedDict):
     pixels: int
     seconds: float
+    flops: float
 
 class TunedKernels(StoredKernels):
     kernels: list[KernelTiming]

@@ -25,15 +25,16 @@ constexpr int kNarrowLayer = 2, kWideLayer = DenseBlock::kLayers - 1, kNarrowLay
 
 // A choice and its compiled layers; none where the driver cannot build them.
 struct Candidate {
+    ConvolutionChoice choice;
     std::vector<Operation> narrow, wide;
 };
 
 Candidate build(const DenseBlock& block, const ConvolutionChoice& choice) {
     try {
-        return {block.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
+        return {choice, block.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
                 block.layers(alone(choice), kWideLayer, kWideLayer + 1)};
     } catch (const ShaderError&) {
-        return {};
+        return {choice, {}, {}};
     }
 }
 
@@ -69,14 +70,8 @@ class Timer {
     // Upwards, and on past the time as long as a submission takes next to none of it.
     void time_bands(const KernelSet& best, Timings& timings) {
         std::vector<Operation> layers;
-        for (std::size_t i = 0; i < candidates_.size(); i++) {
-            const std::string text = timings.kernels[i].choice.text();
-            if (text == best.narrow.text()) add(layers, candidates_[i].narrow, kNarrowLayers);
-        }
-        for (std::size_t i = 0; i < candidates_.size(); i++) {
-            const std::string text = timings.kernels[i].choice.text();
-            if (text == best.wide.text()) add(layers, candidates_[i].wide, 1);
-        }
+        for (int i = 0; i < kNarrowLayers; i++) add(layers, best.narrow, &Candidate::narrow);
+        add(layers, best.wide, &Candidate::wide);
         if (layers.empty()) return;
         const int most = block_.width() * block_.rows();
         double pixel = 0.0;
@@ -89,8 +84,12 @@ class Timer {
     }
 
   private:
-    static void add(std::vector<Operation>& layers, const std::vector<Operation>& more, int times) {
-        for (int i = 0; i < times; i++) layers.insert(layers.end(), more.begin(), more.end());
+    void add(std::vector<Operation>& layers, const ConvolutionChoice& choice,
+             std::vector<Operation> Candidate::* part) const {
+        for (const Candidate& candidate : candidates_) {
+            if (candidate.choice.text() != choice.text()) continue;
+            layers.insert(layers.end(), (candidate.*part).begin(), (candidate.*part).end());
+        }
     }
 
     double time(const std::vector<Operation>& layers, int rows) {

@@ -17,10 +17,6 @@ struct KernelTiming {
     double wide = std::numeric_limits<double>::infinity();    // 192 to 64 channels, and a skip
 };
 
-// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
-// channels and one of 192 to 64, which stand for a dense block.
-inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
-
 struct Timings {
     std::vector<KernelTiming> kernels;  // as the choices were given
     std::vector<BandTime> bands;

@@ -22,6 +22,10 @@ struct BandTime {
     double seconds = 0.0;  // an output pixel of layers that stand for a dense block
 };
 
+// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
+// channels and one of 192 to 64, which stand for a dense block.
+inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
+
 struct TuningReport {
     KernelRecord chosen;
     std::vector<KernelTime> kernels;

@@ -7,9 +7,9 @@
 
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
-#include "kernel_timing.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
+#include "tuning.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -28,9 +28,9 @@ def test_no_decision_depends_on_pixels(preset: PresetName) -> None:
 
 
 def test_meta_device_would_notice() -> None:
-    with pytest.raises((RuntimeError, NotImplementedError)):
+    with pytest.raises(RuntimeError):
         float(torch.empty(1, device="meta"))
-    with pytest.raises((RuntimeError, NotImplementedError)):
+    with pytest.raises(RuntimeError):
         torch.empty(3, device="meta").nonzero()
 
 

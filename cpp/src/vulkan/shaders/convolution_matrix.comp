@@ -124,6 +124,14 @@ void finish_matrix(SUMS v, int x, int y, int c)
     }
 }
 
+// From channel `first` on, into main's own registers: a macro, so that they stay that.
+#define FETCH(first) \
+    { \
+        const int group = channel4(IN_OFFSET + first, source_width()) / 2; \
+        [[unroll]] for (int j = 0; j < TILE_LOADS; j++) next_tile[j] = from[j] >= 0 ? src_units[from[j] + group] : uvec4(0); \
+        [[unroll]] for (int j = 0; j < TAP_LOADS; j++) next_taps[j] = tap_source(t + j * THREADS, oc0, first); \
+    }
+
 void main()
 {
     const int t = int(gl_LocalInvocationID.x), subgroup = int(gl_SubgroupID), lane = int(gl_SubgroupInvocationID);
@@ -138,12 +146,7 @@ void main()
         coopMatLoad(sum[i], bias_floats, oc0 + i % N_TILES * MATRIX_N, 0, gl_CooperativeMatrixLayoutRowMajor);
 
     uvec4 next_tile[TILE_LOADS], next_taps[TAP_LOADS];
-    if (AHEAD != 0)
-    {
-        const int group = channel4(IN_OFFSET, source_width()) / 2;
-        [[unroll]] for (int j = 0; j < TILE_LOADS; j++) next_tile[j] = from[j] >= 0 ? src_units[from[j] + group] : uvec4(0);
-        [[unroll]] for (int j = 0; j < TAP_LOADS; j++) next_taps[j] = tap_source(t + j * THREADS, oc0, 0);
-    }
+    if (AHEAD != 0) FETCH(0)
     for (int c = 0; c < WEIGHT_ROWS; c += GROUP)
     {
         const int group = channel4(IN_OFFSET + c, source_width()) / 2;
@@ -160,12 +163,7 @@ void main()
                 put_taps(t + j * THREADS, tap_source(t + j * THREADS, oc0, c));
         }
         barrier();
-        if (AHEAD != 0 && c + GROUP < WEIGHT_ROWS)
-        {
-            const int group = channel4(IN_OFFSET + c + GROUP, source_width()) / 2;
-            [[unroll]] for (int j = 0; j < TILE_LOADS; j++) next_tile[j] = from[j] >= 0 ? src_units[from[j] + group] : uvec4(0);
-            [[unroll]] for (int j = 0; j < TAP_LOADS; j++) next_taps[j] = tap_source(t + j * THREADS, oc0, c + GROUP);
-        }
+        if (AHEAD != 0 && c + GROUP < WEIGHT_ROWS) FETCH(c + GROUP)
         // Not unrolled: a column of taps is work enough, and software drivers take seconds to compile three of them.
         for (int kx = 0; kx < 3; kx++)
         for (int k = 0; k < GROUP; k += MATRIX_K)
