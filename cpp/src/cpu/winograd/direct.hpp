@@ -53,9 +53,9 @@ void multiply_taps(const Task& task, const Block& block, const float* data, floa
                 op.data = row + (pixel + tap % 3) * kGroup;
                 op.products = products + pixel * op.product_step + start;
                 if (tap == 0) {
-                    multiply_panel<false>(width, op, task.in_channels);
+                    multiply_panel<false>(width, op, block.columns - pixel, task.in_channels);
                 } else {
-                    multiply_panel<true>(width, op, task.in_channels);
+                    multiply_panel<true>(width, op, block.columns - pixel, task.in_channels);
                 }
             }
         }

@@ -10,6 +10,9 @@
 namespace realesrgan::winograd::KERNEL_ISA {
 
 inline constexpr std::size_t kPrefetchAhead = 512;  // floats of weights, two kilobytes
+// A block's last group is computed in thirds: small pictures have few groups, and on average half of
+// a last one is padding.
+inline constexpr int kTailStep = kTiles / 3;
 
 struct Operand {
     const float* data;
@@ -19,13 +22,13 @@ struct Operand {
     std::size_t product_step;  // floats from one tile to the next
 };
 
-// kTiles x (Registers * Width) products summed over the input channels, held in registers
+// Tiles x (Registers * Width) products summed over the input channels, held in registers
 // throughout.
-template <int Width, int Registers, bool Accumulate>
-REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
-    Vec<Width> sum[kTiles][Registers];
+template <int Tiles, int Width, int Registers, bool Accumulate>
+REALESRGAN_INLINE void multiply_tiles(const Operand& op, int in_channels) {
+    Vec<Width> sum[Tiles][Registers];
     REALESRGAN_UNROLL
-    for (int t = 0; t < kTiles; ++t) {
+    for (int t = 0; t < Tiles; ++t) {
         REALESRGAN_UNROLL
         for (int r = 0; r < Registers; ++r) {
             const float* product = op.products + static_cast<std::size_t>(t) * op.product_step;
@@ -41,7 +44,7 @@ REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
         REALESRGAN_PREFETCH(weights + kPrefetchAhead);
         weights += Registers * Width;
         REALESRGAN_UNROLL
-        for (int t = 0; t < kTiles; ++t) {
+        for (int t = 0; t < Tiles; ++t) {
             const Vec<Width> value = splat<Width>(data[t * kGroup + k]);
             REALESRGAN_UNROLL
             for (int r = 0; r < Registers; ++r) sum[t][r] += weight[r] * value;
@@ -53,7 +56,7 @@ REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
     }
     for (int k = 0; k < in_channels % kGroup; ++k) channel(k);
     REALESRGAN_UNROLL
-    for (int t = 0; t < kTiles; ++t) {
+    for (int t = 0; t < Tiles; ++t) {
         REALESRGAN_UNROLL
         for (int r = 0; r < Registers; ++r) {
             float* product = op.products + static_cast<std::size_t>(t) * op.product_step;
@@ -63,19 +66,27 @@ REALESRGAN_INLINE void multiply_panel(const Operand& op, int in_channels) {
 }
 
 template <int Panel, bool Accumulate>
-void multiply_panel(const Operand& op, int in_channels) {
+void multiply_panel(const Operand& op, int tiles, int in_channels) {
     constexpr int width = least(Panel, kLanes);
-    multiply_panel<width, Panel / width, Accumulate>(op, in_channels);
+    constexpr int registers = Panel / width;
+    if (tiles > 2 * kTailStep) {
+        multiply_tiles<kTiles, width, registers, Accumulate>(op, in_channels);
+    } else if (tiles > kTailStep) {
+        multiply_tiles<2 * kTailStep, width, registers, Accumulate>(op, in_channels);
+    } else {
+        multiply_tiles<kTailStep, width, registers, Accumulate>(op, in_channels);
+    }
 }
 
+// `tiles`: how many of the group's are wanted; those beyond them may be computed or not.
 template <bool Accumulate>
-REALESRGAN_INLINE void multiply_panel(int width, const Operand& op, int in_channels) {
+REALESRGAN_INLINE void multiply_panel(int width, const Operand& op, int tiles, int in_channels) {
     if (width == kPanel) {
-        multiply_panel<kPanel, Accumulate>(op, in_channels);
+        multiply_panel<kPanel, Accumulate>(op, tiles, in_channels);
     } else if (kPanel > 16 && width == 16) {
-        multiply_panel<16, Accumulate>(op, in_channels);
+        multiply_panel<16, Accumulate>(op, tiles, in_channels);
     } else {
-        multiply_panel<kGroup, Accumulate>(op, in_channels);
+        multiply_panel<kGroup, Accumulate>(op, tiles, in_channels);
     }
 }
 
@@ -104,7 +115,7 @@ void multiply(const Task& task, const Block& block, const float* data, float* pr
             for (int group = 0; group < groups; ++group) {
                 op.data = data + group * group_size;
                 op.products = products + group * (kTiles * op.product_step) + start;
-                multiply_panel<false>(width, op, task.in_channels);
+                multiply_panel<false>(width, op, block.count() - group * kTiles, task.in_channels);
             }
             op.weights += static_cast<std::size_t>(width) * task.in_channels;
             start += width;
