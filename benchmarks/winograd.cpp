@@ -4,7 +4,7 @@
 // the middle of which counts. Beside it the ratio of the fastest turns, which have met the least.
 //
 //     build/default/cpp/tests/winograd_benchmark [instruction set] [threads] [rows] [width]
-//     [rounds]
+//     [rounds] [tile]
 
 #include <algorithm>
 #include <chrono>
@@ -104,7 +104,9 @@ void measure(const Settings& s, int in, int out, int skips, Form form) {
     const double pixels = static_cast<double>(s.width) * s.rows;
     const double useful =
         2.0 * in * out * pixels *
-        (form == Form::kLean && s.rows == 1 ? kTaps : kPoints / double{kTile * kTile});
+        (form == Form::kLean && s.rows == 1
+             ? kTaps
+             : s.kernel->points / static_cast<double>(s.kernel->tile * s.kernel->tile));
     std::vector<double> walls, weights, inputs, multiplies, outputs, peaks, rates, ratios;
     Workspace workspace(s.threads, convolution.workspace_bytes(s.width, s.rows, s.threads));
     convolution.run(band, workspace);
@@ -138,12 +140,13 @@ int argument(int argc, char** argv, int index, int fallback) {
 
 int main(int argc, char** argv) {
     Settings s{};
-    s.kernel = &select_kernel(argc > 1 ? argv[1] : "");
+    s.kernel = &select_kernel(argc > 1 ? argv[1] : "", argument(argc, argv, 6, kSmallTile));
     s.threads = argument(argc, argv, 2, ThreadPool::shared().processors());
     s.rows = argument(argc, argv, 3, 16);
     s.width = argument(argc, argv, 4, 512);
     s.rounds = argument(argc, argv, 5, 51);
-    std::printf("%s, %d threads, %dx%d\n", s.kernel->name, s.threads, s.width, s.rows);
+    std::printf("%s, tiles of %dx%d, %d threads, %dx%d\n", s.kernel->name, s.kernel->tile,
+                s.kernel->tile, s.threads, s.width, s.rows);
     for (const Form form : {Form::kResident, Form::kLean}) {
         std::printf("%s weights\n", form == Form::kResident ? "resident" : "lean");
         for (const int in : {64, 96, 128, 160}) measure(s, in, 32, 0, form);

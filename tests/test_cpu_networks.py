@@ -32,11 +32,11 @@ LEAN_LIMIT = 60 << 20
 
 @cache
 def whole_picture(model: str, samples: bytes, height: int, width: int) -> Planes:
-    """What PyPI's `ncnn` makes of the whole picture."""
+    """What PyPI's `ncnn` makes of the whole picture, by direct convolution."""
     found = find_model(model)
     net = ncnn.Net()
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
-    net.opt.use_bf16_storage = False
+    net.opt.use_bf16_storage = net.opt.use_winograd_convolution = False
     assert net.load_param(str(found.param)) == 0
     assert net.load_model(str(found.bin)) == 0
     picture = np.frombuffer(samples, np.float32).reshape(height, width, 3)
@@ -104,6 +104,14 @@ def test_contract_on_waves_edges_and_noise(model: str) -> None:
     tint = np.linspace(0.8, 1.0, 3)
     picture = np.clip((waves + edges)[..., None] * tint + noise, 0, 1).astype(np.float32)
     assert_contract(ours(model, picture), whole_picture(model, picture.tobytes(), 64, 33))
+
+
+@pytest.mark.parametrize("model", SIZES)
+def test_contract_on_black_and_white_noise(model: str) -> None:
+    """What rounding is worst on of all that was tried for the networks with large tiles."""
+    pixels = np.random.default_rng(0).integers(0, 2, (72, 50, 3))
+    picture = pixels.astype(np.float32)
+    assert_contract(ours(model, picture), whole_picture(model, picture.tobytes(), 72, 50))
 
 
 @pytest.mark.parametrize("band", [1, 5, 32])

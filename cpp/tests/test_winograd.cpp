@@ -19,8 +19,16 @@ namespace {
 using Parts = std::vector<std::string>;
 
 // Winograd mixes the pixels of a tile, so its rounding grows with the sum of the absolute weights
-// times the largest input, which is one here.
-constexpr double kTolerance = 1e-6;
+// times the largest input, which is one here. The large tile's data transform adds up to 12.5 in
+// absolute values in its first row, 156 in both directions: that many times float's 2^-24 is 9e-6.
+// Half of it is allowed, as roundings seldom all point one way.
+double tolerance(const Kernel& kernel) {
+    return kernel.tile == kSmallTile ? 1e-6 : 4.6e-6;
+}
+
+std::string name_of(const Kernel& kernel) {
+    return std::string(kernel.name) + ", tiles of " + std::to_string(kernel.tile);
+}
 
 struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
@@ -182,21 +190,21 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("every instruction set computes the convolution's definition, over random shapes") {
+TEST_CASE("every kernel computes the convolution's definition, over random shapes") {
     for (const Kernel* kernel : supported_kernels()) {
         std::mt19937 random(20261123);
         double worst = 0.0;
         for (unsigned seed = 0; seed < 400; ++seed) {
             const Case c = random_case(random);
             const double error = run_case(c, *kernel, seed);
-            if (!(error <= kTolerance)) {
+            if (!(error <= tolerance(*kernel))) {
                 check::fail(__FILE__, __LINE__,
-                            std::string(kernel->name) + " is wrong by " + std::to_string(error) +
-                                " for " + c.text());
+                            name_of(*kernel) + " is wrong by " + std::to_string(error) + " for " +
+                                c.text());
             }
             worst = std::max(worst, error);
         }
-        std::cout << "        " << kernel->name << ": at most " << worst
+        std::cout << "        " << name_of(*kernel) << ": at most " << worst
                   << " of the absolute sum\n";
     }
 }
@@ -213,7 +221,7 @@ TEST_CASE("the shapes of the networks, with many blocks and threads") {
             c.skips = 2;
             c.halves = true;
             c.form = form;
-            CHECK(run_case(c, *kernel, 1) <= kTolerance);
+            CHECK(run_case(c, *kernel, 1) <= tolerance(*kernel));
         }
     }
 }
@@ -248,7 +256,7 @@ TEST_CASE("bad arguments are named") {
                  select_kernel("mmx"));
 }
 
-TEST_CASE("every finite half is widened exactly by every instruction set") {
+TEST_CASE("every finite half is widened exactly by every kernel") {
     std::vector<std::uint16_t> halves;
     for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
         if ((bits & 0x7C00) == 0x7C00) continue;
@@ -261,7 +269,8 @@ TEST_CASE("every finite half is widened exactly by every instruction set") {
     std::vector<std::uint16_t> taps(halves.size() * 9);
     for (std::size_t i = 0; i < halves.size(); ++i) taps[i / 8 * 72 + i % 8] = halves[i];
     for (const Kernel* kernel : supported_kernels()) {
-        std::vector<float> transformed(kPoints * (halves.size() + kSkew));
+        std::vector<float> transformed(static_cast<std::size_t>(kernel->points) *
+                                       (halves.size() + kSkew));
         kernel->from_half.transform({taps.data(), channels, 1}, 0, channels, transformed.data());
         for (std::size_t i = 0; i < halves.size(); ++i)
             CHECK_EQUAL(transformed[i], half_to_float(halves[i]));

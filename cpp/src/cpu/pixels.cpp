@@ -51,6 +51,20 @@ void load(const Program& program, const std::byte* packed, const RowBuffer& ring
     });
 }
 
+// Channels of one group of a ring's row; how many of them are not finite.
+template <typename Sample>
+std::uint64_t store_group(const float* from, int step, int width, int count, bool clamp, Sample* to,
+                          int channels) {
+    std::uint64_t bad = 0;
+    for (int x = 0; x < width; ++x, from += step, to += channels) {
+        for (int c = 0; c < count; ++c) {
+            bad += std::abs(from[c]) <= std::numeric_limits<float>::max() ? 0 : 1;
+            to[c] = to_sample<Sample>(from[c], clamp);
+        }
+    }
+    return bad;
+}
+
 template <typename Sample>
 std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, int first, int count,
                     std::byte* packed, int threads) {
@@ -61,16 +75,14 @@ std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, i
     std::atomic<std::uint64_t> bad{0};
     winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
         Sample* row = samples + static_cast<std::ptrdiff_t>(i) * width * channels;
-        for (int c = 0; c < channels; ++c) {
-            const float* from = ring.channel_row(program.output.channel + c, first + i);
-            std::uint64_t row_bad = 0;
-            for (int x = 0; x < width; ++x) {
-                const float value = from[x * step];
-                row_bad += std::abs(value) <= std::numeric_limits<float>::max() ? 0 : 1;
-                row[x * channels + c] = to_sample<Sample>(value, clamp);
-            }
-            bad += row_bad;
+        std::uint64_t row_bad = 0;
+        for (int c = 0, part = 0; c < channels; c += part) {
+            const int channel = program.output.channel + c;
+            part = std::min(channels - c, step - channel % step);
+            row_bad += store_group(ring.channel_row(channel, first + i), step, width, part, clamp,
+                                   row + c, channels);
         }
+        bad += row_bad;
     });
     return bad;
 }

@@ -171,8 +171,8 @@ std::vector<std::uint16_t> exact_halves(const std::vector<float>& values) {
 
 class WinogradKernel final : public ConvolutionKernel {
   public:
-    WinogradKernel(int threads, winograd::Form form, const std::string& instruction_set)
-        : threads_(threads), form_(form), kernel_(winograd::select_kernel(instruction_set)) {}
+    WinogradKernel(int threads, winograd::Form form, const winograd::Kernel& kernel)
+        : threads_(threads), form_(form), kernel_(kernel) {}
 
     int group(int) const override { return kGroup; }
 
@@ -207,10 +207,11 @@ class WinogradKernel final : public ConvolutionKernel {
 
 }  // namespace
 
-std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean,
+std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean, int tile,
                                                         const std::string& instruction_set) {
     const winograd::Form form = lean ? winograd::Form::kLean : winograd::Form::kResident;
-    return std::make_unique<WinogradKernel>(threads, form, instruction_set);
+    return std::make_unique<WinogradKernel>(threads, form,
+                                            winograd::select_kernel(instruction_set, tile));
 }
 
 }  // namespace realesrgan::cpu

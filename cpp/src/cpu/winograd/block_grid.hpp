@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "cpu/winograd/instruction_set.hpp"
 #include "cpu/winograd/kernel.hpp"
 
 namespace realesrgan::winograd {
@@ -43,18 +44,17 @@ class BlockGrid {
     int block_columns_ = 0;
 };
 
-// Tiles in a block, a multiple of `step`: as many as keep the data and products, which take turns
-// in the same memory, in half of the second-level cache (weights, input and output stream through
-// the rest), fewer when there would not be several blocks for each thread.
-inline int tiles_per_block(std::size_t cache_bytes, int step, int in_channels, int out_channels,
-                           int tiles, int threads) {
-    const auto channels = static_cast<std::size_t>(std::max(in_channels, out_channels));
-    const std::size_t bytes_per_tile = kPoints * channels * sizeof(float);
-    const int fitting = static_cast<int>(cache_bytes / 2 / bytes_per_tile);
+// Tiles in a block, a multiple of the kernel's: as many as keep the data and products, which take
+// turns in the same memory, in half of the second-level cache (weights, input and output stream
+// through the rest), fewer when there would not be several blocks for each thread.
+inline int tiles_per_block(const Kernel& kernel, int channels, int tiles, int threads) {
+    const std::size_t bytes_per_tile = static_cast<std::size_t>(kernel.points) *
+                                       static_cast<std::size_t>(channels) * sizeof(float);
+    const int fitting = static_cast<int>(second_level_cache_bytes() / 2 / bytes_per_tile);
     const int fair = tiles / (4 * threads);
     constexpr int largest = 8 * kBlockStep;
     const int wanted = std::min({fitting, fair, largest});
-    return std::max(wanted / step, 1) * step;
+    return std::max(wanted / kernel.tiles, 1) * kernel.tiles;
 }
 
 }  // namespace realesrgan::winograd

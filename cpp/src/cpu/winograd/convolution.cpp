@@ -1,5 +1,6 @@
 #include "cpu/winograd/convolution.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -77,7 +78,7 @@ Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }
     if (form == Form::kLean) return;
-    transformed_.reserve(planes(kPoints, in_channels_, groups_of(out_channels_) * kGroup));
+    transformed_.reserve(planes(kernel_->points, in_channels_, groups_of(out_channels_) * kGroup));
     derive_weights(false, 0, in_channels_, transformed_.data());
     taps_ = {};
     half_taps_ = {};
@@ -112,26 +113,26 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
     const int out = groups_of(out_channels_) * kGroup;
     const bool row = direct(height);
     const std::size_t weights =
-        form_ == Form::kLean ? planes(row ? kTaps : kPoints, in_channels_, out) : 0;
+        form_ == Form::kLean ? planes(row ? kTaps : kernel_->points, in_channels_, out) : 0;
     if (row) {
         const std::size_t products = planes(1, kDirectPixels, out);
         return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
                 products + planes(3, kDirectPixels + 2, in)};
     }
-    const int columns = divide_up(width, kTile);
-    const int rows = divide_up(height, kTile);
-    const int tiles = tiles_per_block(second_level_cache_bytes(), kernel_->tiles, in, out,
-                                      columns * rows, threads);
+    const int columns = divide_up(width, kernel_->tile);
+    const int rows = divide_up(height, kernel_->tile);
+    const int tiles = tiles_per_block(*kernel_, std::max(in, out), columns * rows, threads);
     // A point's products take the place of data that is read no more, which keeps up to twice as
     // many tiles in the cache: the data begin so far behind the products that those of point p end
     // before the data of point p.
     const std::size_t data_plane = planes(1, tiles, in);
     const std::size_t product_plane = planes(1, tiles, out);
-    constexpr std::size_t lag = kPoints - 1;
+    const auto points = static_cast<std::size_t>(kernel_->points);
     const std::size_t data =
-        product_plane + (product_plane > data_plane ? lag * (product_plane - data_plane) : 0);
+        product_plane +
+        (product_plane > data_plane ? (points - 1) * (product_plane - data_plane) : 0);
     return {BlockGrid(columns, rows, tiles, kMaxBlockRows), weights, data,
-            data + kPoints * data_plane};
+            data + points * data_plane};
 }
 
 std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {

@@ -12,9 +12,9 @@ namespace realesrgan::winograd {
 
 // How a convolution keeps its weights.
 enum class Form {
-    kResident,  // transformed once: 16 bytes a weight, the fastest
+    kResident,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
     kLean,  // as given (2 bytes a weight from halves), transformed in each run; bands of one row,
-            // of which Winograd would use a quarter, are convolved directly
+            // of which Winograd would use a part of a tile, are convolved directly
 };
 
 // A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the

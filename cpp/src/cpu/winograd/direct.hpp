@@ -3,8 +3,8 @@
 #include "cpu/winograd/gemm.hpp"
 #include "cpu/winograd/output_transform.hpp"
 
-// The convolution as nine small products: for bands of one row, where three of a tile's four rows
-// would be thrown away. A block is a run of pixels in one row. Data: [3 rows][channel
+// The convolution as nine small products: for bands of one row, where all but one of a tile's
+// rows would be thrown away. A block is a run of pixels in one row. Data: [3 rows][channel
 // group][pixel][kGroup], one pixel more on each side; products: [pixel][out channel]; weights:
 // [tap], then as in gemm.hpp.
 namespace realesrgan::winograd::KERNEL_ISA {

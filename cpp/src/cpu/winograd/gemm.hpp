@@ -2,6 +2,7 @@
 
 #include "cpu/winograd/kernel.hpp"
 #include "cpu/winograd/simd.hpp"
+#include "cpu/winograd/transforms.hpp"
 
 // Data, per point, as [group of kTiles tiles][channel group][tile][kGroup]; weights, per point, as
 // [panel][in channel][channel of the panel] and a skew; products, per point, as [tile][out
@@ -10,8 +11,8 @@
 namespace realesrgan::winograd::KERNEL_ISA {
 
 inline constexpr std::size_t kPrefetchAhead = 512;  // floats of weights, two kilobytes
-// A block's last group is computed in thirds: small pictures have few groups, and on average half of
-// a last one is padding.
+// A block's last group is computed in thirds: small pictures have few groups, and on average half
+// of a last one is padding.
 inline constexpr int kTailStep = kTiles / 3;
 
 struct Operand {

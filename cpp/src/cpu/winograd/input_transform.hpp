@@ -5,7 +5,7 @@
 
 namespace realesrgan::winograd::KERNEL_ISA {
 
-// Tiles side by side that are transformed together: neighbours share two of their six columns, so
+// Tiles side by side that are transformed together: neighbours share two of their columns, so
 // the vertical transform is done once per column, in a buffer that stays in the first-level cache.
 inline constexpr int kRun = 8;
 inline constexpr int kRunColumns = kRun * kTile + 2;
@@ -64,7 +64,7 @@ REALESRGAN_INLINE void transform_column(const float* const (&source)[kPatch], in
     }
 }
 
-// `columns`: [6][kRunColumns][kGroup], filled for the whole run, zeros outside the picture.
+// `columns`: [kPatch][kRunColumns][kGroup], filled for the whole run, zeros outside the picture.
 REALESRGAN_INLINE void transform_columns(const PatchRows& patch, std::ptrdiff_t origin,
                                          const RunColumns& run, float* columns) {
     const float* source[kPatch];

@@ -10,26 +10,27 @@
 // The build defines REALESRGAN_KERNEL_* for each compiled instruction set.
 namespace realesrgan::winograd {
 
+#define REALESRGAN_DECLARE_KERNELS(name) \
+    namespace name##_4 {                 \
+        extern const Kernel kernel;      \
+    }                                    \
+    namespace name##_6 {                 \
+        extern const Kernel kernel;      \
+    }
+
 #if defined(REALESRGAN_KERNEL_AVX512)
-namespace avx512 {
-extern const Kernel kernel;
-}
+REALESRGAN_DECLARE_KERNELS(avx512)
 #endif
 #if defined(REALESRGAN_KERNEL_AVX2)
-namespace avx2 {
-extern const Kernel kernel;
-}
+REALESRGAN_DECLARE_KERNELS(avx2)
 #endif
 #if defined(REALESRGAN_KERNEL_NEON)
-namespace neon {
-extern const Kernel kernel;
-}
+REALESRGAN_DECLARE_KERNELS(neon)
 #endif
 #if defined(REALESRGAN_KERNEL_BASELINE)
-namespace baseline {
-extern const Kernel kernel;
-}
+REALESRGAN_DECLARE_KERNELS(baseline)
 #endif
+#undef REALESRGAN_DECLARE_KERNELS
 
 namespace {
 
@@ -38,19 +39,20 @@ std::vector<const Kernel*> find_kernels() {
 #if defined(REALESRGAN_KERNEL_AVX512)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-        kernels.push_back(&avx512::kernel);
+        kernels.insert(kernels.end(), {&avx512_4::kernel, &avx512_6::kernel});
     }
 #endif
 #if defined(REALESRGAN_KERNEL_AVX2)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        kernels.push_back(&avx2::kernel);
+        kernels.insert(kernels.end(), {&avx2_4::kernel, &avx2_6::kernel});
     }
 #endif
 #if defined(REALESRGAN_KERNEL_NEON)
-    kernels.push_back(&neon::kernel);  // part of every AArch64 processor
+    kernels.insert(kernels.end(),
+                   {&neon_4::kernel, &neon_6::kernel});  // part of every AArch64 processor
 #endif
 #if defined(REALESRGAN_KERNEL_BASELINE)
-    kernels.push_back(&baseline::kernel);
+    kernels.insert(kernels.end(), {&baseline_4::kernel, &baseline_6::kernel});
 #endif
     return kernels;
 }
@@ -62,9 +64,10 @@ const std::vector<const Kernel*>& supported_kernels() {
     return kernels;
 }
 
-const Kernel& select_kernel(const std::string& name) {
+const Kernel& select_kernel(const std::string& name, int tile) {
     std::string names;
     for (const Kernel* kernel : supported_kernels()) {
+        if (kernel->tile != tile) continue;
         if (name.empty() || name == kernel->name) return *kernel;
         names += (names.empty() ? "" : ", ") + std::string(kernel->name);
     }

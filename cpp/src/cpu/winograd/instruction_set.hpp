@@ -8,11 +8,13 @@
 
 namespace realesrgan::winograd {
 
-// The kernels compiled into this build that this processor can run, the fastest first; never empty.
+// The kernels compiled into this build that this processor can run, the fastest instruction set
+// first, each with either tile; never empty.
 const std::vector<const Kernel*>& supported_kernels();
 
-// The named kernel, or the fastest for "". Throws std::invalid_argument naming the supported ones.
-const Kernel& select_kernel(const std::string& name = "");
+// That of the named instruction set, or of the fastest for "". Throws std::invalid_argument naming
+// the supported ones.
+const Kernel& select_kernel(const std::string& name = "", int tile = kSmallTile);
 
 // Of one core, as the system reports it, kept within what is plausible; 512 KiB where it says
 // nothing.

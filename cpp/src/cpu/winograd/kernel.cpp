@@ -1,4 +1,5 @@
-// Compiled once per instruction set, with KERNEL_ISA naming the namespace (see simd.hpp).
+// Compiled once per instruction set and size of tile (KERNEL_TILE), with KERNEL_ISA naming the
+// namespace (see simd.hpp).
 #include "cpu/winograd/kernel.hpp"
 
 #include "cpu/winograd/direct.hpp"
@@ -35,6 +36,8 @@ double fma_peak(long rounds) {
 extern const Kernel kernel;
 const Kernel kernel = {
     KERNEL_NAME,
+    kTile,
+    kPoints,
     kTiles,
     kPanel,
     transform_input,

@@ -5,11 +5,12 @@
 
 namespace realesrgan::winograd {
 
-inline constexpr int kGroup = 8;    // channels that lie side by side for one pixel
-inline constexpr int kTile = 4;     // an output tile's side
-inline constexpr int kPatch = 6;    // the side of the input patch that a tile needs
-inline constexpr int kPoints = 36;  // products per tile and channel pair
+inline constexpr int kGroup = 8;  // channels that lie side by side for one pixel
 inline constexpr int kTaps = 9;
+// The sides of an output tile that there are kernels for. The large one needs a fifth fewer
+// products and rounds four times as much, which a deep network amplifies beyond the contract.
+inline constexpr int kSmallTile = 4;
+inline constexpr int kLargeTile = 6;
 inline constexpr int kBlockStep = 12;  // every ISA's kTiles divides it
 inline constexpr std::size_t kSkew =
     16;  // floats between planes that keep them out of the same cache sets
@@ -83,20 +84,22 @@ struct WeightFunctions {
     void (*separate)(const PackedTaps<Value>&, int begin, int end, float* taps);
 };
 
-// One instruction set's code. `data`, `products` are the block's scratch: in `multiply` a point's
-// products lie where data of the points before it were (Convolution::Layout).
+// One instruction set's code for one size of tile. `data`, `products` are the block's scratch: in
+// `multiply` a point's products lie where data of the points before it were (Convolution::Layout).
 struct Kernel {
-    const char* name;
-    int tiles;  // multiplied at once: a block has a multiple of it
-    int panel;  // output channels produced at once
+    const char* name;  // of the instruction set
+    int tile;          // an output tile's side
+    int points;        // products per tile and channel pair
+    int tiles;         // multiplied at once: a block has a multiple of it
+    int panel;         // output channels produced at once
     void (*transform_input)(const Task&, const Block&, float* data);
     void (*multiply)(const Task&, const Block&, const float* data, float* products);
     void (*transform_output)(const Task&, const Block&, const float* products);
     void (*gather_input)(const Task&, const Block&, float* data);  // the direct form's three steps
     void (*multiply_taps)(const Task&, const Block&, const float* data, float* products);
     void (*store_output)(const Task&, const Block&, const float* products);
-    // Of the input channels [begin, end), in every panel: the 36 transformed planes, or (for the
-    // direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
+    // Of the input channels [begin, end), in every panel: the transformed planes, one a point, or
+    // (for the direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
     WeightFunctions<float> from_float;
     WeightFunctions<std::uint16_t> from_half;
     double (*fma_peak)(

@@ -1,5 +1,5 @@
 # The fused 3x3 convolution for the CPU: one source (kernel.cpp) compiled once for each instruction set of the
-# target's architecture, chosen at run time. Vector types of the compiler rather than a SIMD library: the
+# target's architecture and each size of tile, chosen at run time. Vector types of the compiler rather than a SIMD library: the
 # kernels need only loads, stores, multiply-add and broadcast, whose code both compilers generate as
 # written, and nothing else has to be found, built or shipped with the wheel.
 set(_winograd ${CMAKE_CURRENT_LIST_DIR})
@@ -15,11 +15,20 @@ if(COMMAND realesrgan_warnings)
 endif()
 
 function(_add_winograd_kernel name)
-    set(target realesrgan_winograd_${name})
+    foreach(tile 4 6)
+        _add_winograd_tile(${name} ${tile} ${ARGN})
+    endforeach()
+    string(TOUPPER ${name} upper)
+    target_compile_definitions(realesrgan_winograd PRIVATE REALESRGAN_KERNEL_${upper})
+endfunction()
+
+function(_add_winograd_tile name tile)
+    set(target realesrgan_winograd_${name}_${tile})
     add_library(${target} OBJECT ${_winograd}/kernel.cpp)
     target_include_directories(${target} PRIVATE ${_winograd}/../..)
     target_compile_features(${target} PRIVATE cxx_std_17)
-    target_compile_definitions(${target} PRIVATE KERNEL_ISA=${name} KERNEL_NAME="${name}")
+    target_compile_definitions(${target} PRIVATE KERNEL_ISA=${name}_${tile} KERNEL_NAME="${name}"
+        KERNEL_TILE=${tile})
     target_compile_options(${target} PRIVATE ${ARGN})
     if(NOT MSVC)  # whole for speed in every build type but the sanitizers'
         target_compile_options(${target} PRIVATE -O3 -ffp-contract=fast)
@@ -28,8 +37,6 @@ function(_add_winograd_kernel name)
         realesrgan_warnings(${target})
     endif()
     target_sources(realesrgan_winograd INTERFACE $<TARGET_OBJECTS:${target}>)
-    string(TOUPPER ${name} upper)
-    target_compile_definitions(realesrgan_winograd PRIVATE REALESRGAN_KERNEL_${upper})
 endfunction()
 
 if(NOT MSVC AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")

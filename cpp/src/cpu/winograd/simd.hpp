@@ -1,9 +1,9 @@
 #pragma once
 
-// Included only by kernel.cpp, which is compiled once per instruction set into the namespace
-// KERNEL_ISA. Nothing here may have external linkage outside that namespace, and no standard
-// template may be instantiated: the linker keeps one copy of an inline function, and that copy
-// could hold instructions the running processor lacks.
+// Included only by kernel.cpp, which is compiled once per instruction set and size of tile into the
+// namespace KERNEL_ISA. Nothing here may have external linkage outside that namespace, and no
+// standard template may be instantiated: the linker keeps one copy of an inline function, and that
+// copy could hold instructions the running processor lacks.
 
 #include <cstddef>
 #include <cstdint>
