@@ -26,6 +26,8 @@ from pathlib import Path
 LAYER = "VK_LAYER_KHRONOS_validation"
 CPP_TESTS = (
     "devices",
+    "vulkan_caches",
+    "vulkan_kept",
     "vulkan_kernels",
     "vulkan_operations",
     "vulkan_rings",

@@ -14,19 +14,14 @@
 #include "vulkan/context.hpp"
 #include "vulkan/faults.hpp"
 #include "vulkan/kept_sessions.hpp"
+#include "vulkan_runs.hpp"
 
 using namespace realesrgan;
 using sample_picture::noise;
 using sample_picture::Picture;
+using vulkan_runs::on_gpu;
 
 namespace {
-
-Options on_gpu() {
-    if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
-    Options options;
-    options.device = 0;
-    return options;
-}
 
 Picture<float> run(const Upscaler& upscaler, const Picture<float>& picture,
                    const Progress& progress = nullptr) {

@@ -11,49 +11,29 @@
 #include <thread>
 
 #include "check.hpp"
-#include "gpu_instance.hpp"
 #include "random_network.hpp"
 #include "realesrgan/errors.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "sample_picture.hpp"
 #include "temporary_folder.hpp"
 #include "vulkan/faults.hpp"
-#include "vulkan/pipeline_file.hpp"
+#include "vulkan_runs.hpp"
 
 using namespace realesrgan;
 using sample_picture::difference;
 using sample_picture::noise;
 using sample_picture::Picture;
+using vulkan_runs::Files;
+using vulkan_runs::on_gpu;
+using vulkan_runs::open;
+using vulkan_runs::run;
 
 namespace {
-
-using Files = std::pair<std::string, std::string>;
-
-Options on_gpu(bool fp16 = false, int band = 0) {
-    if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
-    Options options;
-    options.device = 0;
-    options.fp16 = fp16;
-    options.band = band;
-    return options;
-}
 
 Options on_cpu() {
     Options options;
     options.threads = 2;
     return options;
-}
-
-template <typename Result, typename Sample>
-Picture<Result> run(const Upscaler& upscaler, const Picture<Sample>& picture) {
-    const int scale = upscaler.network().scale;
-    Picture<Result> result(picture.width * scale, picture.height * scale);
-    upscaler.run(picture.source(), result.target());
-    return result;
-}
-
-Upscaler open(const Files& files, const Options& options) {
-    return {files.first, files.second, options};
 }
 
 struct DisarmAtEnd {
@@ -242,46 +222,6 @@ TEST_CASE("eight threads share one network, and a callback may run another pictu
         CHECK(run<float>(upscaler, picture).samples == right.samples);
     });
     CHECK(result.samples == right.samples);
-}
-
-TEST_CASE("after prepare a run makes no pipeline, and its bytes are those planned") {
-    const TemporaryFolder folder;
-    const std::string path = realesrgan::vulkan::pipeline_file_path((on_gpu(), gpu_device(0)));
-    const Files files = random_network(11).save(folder.file("net"));
-    const auto picture = noise<std::uint8_t>(13, 9, 2);
-    for (const bool tta : {false, true}) {
-        Options options = on_gpu();
-        options.tta = tta;
-        // A device of its own, because pipelines are shared by all networks on one.
-        retire_gpu_device(gpu_device(0));
-        const Upscaler upscaler = open(files, options);
-        const auto taken = static_cast<double>(upscaler.prepare(13, 9));
-        const auto promised = static_cast<double>(upscaler.plan(13, 9).memory_bytes.back().second);
-        CHECK_NEAR(taken, promised, 0.2 * promised);
-        CHECK(std::filesystem::remove(path));
-        run<std::uint8_t>(upscaler, picture);
-        CHECK(!std::filesystem::exists(path));  // written by whoever makes a pipeline
-    }
-    const Upscaler other = open(files, on_gpu());
-    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"0x9"}, other.prepare(0, 9));
-}
-
-TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") {
-    const TemporaryFolder folder;
-    on_gpu();
-    const Files files = random_network(7).save(folder.file("net"));
-    const std::string path = realesrgan::vulkan::pipeline_file_path(gpu_device(0));
-    const auto picture = noise<float>(5, 4, 2);
-    const auto right = run<float>(open(files, on_gpu()), picture);
-    CHECK(std::filesystem::file_size(path) > 0);
-    for (const char* damaged :
-         {"", "short", "this is long enough to be looked at, but it is not a pipeline cache"}) {
-        std::ofstream(path, std::ios::binary) << damaged;
-        realesrgan::vulkan::load_pipeline_cache(gpu_device(0));
-        realesrgan::vulkan::save_pipeline_cache(gpu_device(0));
-        CHECK(std::filesystem::file_size(path) > 100);
-        CHECK(run<float>(open(files, on_gpu()), picture).samples == right.samples);
-    }
 }
 
 int main() {

@@ -1,9 +1,10 @@
 #include "cache_file.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <random>
 
 namespace realesrgan::vulkan {
@@ -59,9 +60,13 @@ std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind) 
 
 Bytes read_cache_file(const std::string& path) {
     if (path.empty()) return {};
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
     if (!file) return {};
-    return Bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    Bytes bytes(static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0)));
+    file.seekg(0);
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+    return bytes;
 }
 
 void write_cache_file(const std::string& path, const Bytes& bytes) {
@@ -83,6 +88,24 @@ void write_cache_file(const std::string& path, const Bytes& bytes) {
 void remove_cache_file(const std::string& path) {
     std::error_code error;
     if (!path.empty()) fs::remove(path, error);
+}
+
+Bytes read_sealed_file(const std::string& path) {
+    Bytes bytes = read_cache_file(path);
+    std::uint64_t stored = 0;
+    if (bytes.size() < sizeof(stored)) return {};
+    const std::size_t size = bytes.size() - sizeof(stored);
+    std::memcpy(&stored, bytes.data() + size, sizeof(stored));
+    if (stored != checksum(bytes.data(), size)) return {};
+    bytes.resize(size);
+    return bytes;
+}
+
+void write_sealed_file(const std::string& path, Bytes bytes) {
+    const std::uint64_t sum = checksum(bytes.data(), bytes.size());
+    const auto* tail = reinterpret_cast<const unsigned char*>(&sum);
+    bytes.insert(bytes.end(), tail, tail + sizeof(sum));
+    write_cache_file(path, bytes);
 }
 
 }  // namespace realesrgan::vulkan

@@ -24,4 +24,8 @@ Bytes read_cache_file(const std::string& path);                      // empty wh
 void write_cache_file(const std::string& path, const Bytes& bytes);  // whole, by rename
 void remove_cache_file(const std::string& path);
 
+// The same with a checksum at the end: for what must not be used damaged.
+Bytes read_sealed_file(const std::string& path);
+void write_sealed_file(const std::string& path, Bytes bytes);
+
 }  // namespace realesrgan::vulkan

@@ -2,8 +2,7 @@
 
 #include <pipelinecache.h>
 
-#include <cstdint>
-#include <cstring>
+#include <utility>
 
 #include "cache_file.hpp"
 
@@ -14,24 +13,16 @@ std::string pipeline_file_path(const ncnn::VulkanDevice& device) {
 }
 
 void load_pipeline_cache(const ncnn::VulkanDevice& device) {
-    const Bytes bytes = read_cache_file(pipeline_file_path(device));
-    std::uint64_t stored = 0;
-    if (bytes.size() <= sizeof(stored)) return;
-    const std::size_t size = bytes.size() - sizeof(stored);
-    std::memcpy(&stored, bytes.data() + size, sizeof(stored));
-    // Checked here because a driver given damaged data may crash, and ncnn complains on stderr.
-    if (stored == checksum(bytes.data(), size))
-        device.get_pipeline_cache()->load_cache(bytes.data(), size);
+    // Sealed, because a driver given damaged data may crash, and ncnn complains on stderr.
+    const Bytes bytes = read_sealed_file(pipeline_file_path(device));
+    if (!bytes.empty()) device.get_pipeline_cache()->load_cache(bytes.data(), bytes.size());
 }
 
 void save_pipeline_cache(const ncnn::VulkanDevice& device) {
     const std::string path = pipeline_file_path(device);
     Bytes bytes;
     if (path.empty() || device.get_pipeline_cache()->save_cache(bytes) != 0) return;
-    const std::uint64_t sum = checksum(bytes.data(), bytes.size());
-    const auto* tail = reinterpret_cast<const unsigned char*>(&sum);
-    bytes.insert(bytes.end(), tail, tail + sizeof(sum));
-    write_cache_file(path, bytes);
+    write_sealed_file(path, std::move(bytes));
 }
 
 }  // namespace realesrgan::vulkan

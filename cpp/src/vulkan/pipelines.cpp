@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "cache_file.hpp"
 #include "pipeline_file.hpp"
 #include "shader_sources.hpp"
 
@@ -38,6 +39,13 @@ std::string source_of(std::string_view shader, const ShaderVariant& variant) {
     return text;
 }
 
+// Of everything that the compiler is given but the device.
+std::uint64_t spirv_key(const std::string& text, Storage storage, const ShaderVariant& variant) {
+    const std::string whole = std::to_string(static_cast<int>(storage)) +
+                              (variant.cooperative_matrix ? " matrices\n" : "\n") + text;
+    return checksum(reinterpret_cast<const unsigned char*>(whole.data()), whole.size());
+}
+
 std::string pipeline_key(std::string_view shader, Storage storage, const Constants& constants,
                          LocalSize local, const ShaderVariant& variant) {
     std::string key = std::string(shader) + "\n" + variant.defines;
@@ -51,15 +59,17 @@ std::string pipeline_key(std::string_view shader, Storage storage, const Constan
 
 }  // namespace
 
-Pipelines::Pipelines(const Context& context) : context_(&context) {
+Pipelines::Pipelines(const Context& context)
+    : context_(&context), spirv_(read_spirv_file(context.ncnn_device())) {
     load_pipeline_cache(context_->ncnn_device());
 }
 
 const std::vector<std::uint32_t>& Pipelines::spirv(std::string_view shader, Storage storage,
                                                    const ShaderVariant& variant) {
     const std::string text = source_of(shader, variant);
-    std::vector<std::uint32_t>& code = spirv_[SpirvKey(text, storage)];
+    std::vector<std::uint32_t>& code = spirv_[spirv_key(text, storage, variant)];
     if (!code.empty()) return code;
+    spirv_saved_ = false;
     // The overload with a length: the one for a C string drops the last character.
     const int status =
         ncnn::compile_spirv_module(text.c_str(), static_cast<int>(text.size()),
@@ -93,9 +103,9 @@ const ncnn::Pipeline& Pipelines::get(std::string_view shader, Storage storage,
 
 void Pipelines::save() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (saved_) return;
-    save_pipeline_cache(context_->ncnn_device());
-    saved_ = true;
+    if (!saved_) save_pipeline_cache(context_->ncnn_device());
+    if (!spirv_saved_) write_spirv_file(context_->ncnn_device(), spirv_);
+    saved_ = spirv_saved_ = true;
 }
 
 }  // namespace realesrgan::vulkan

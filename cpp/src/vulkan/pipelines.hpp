@@ -8,11 +8,11 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "context.hpp"
 #include "realesrgan/errors.hpp"
+#include "spirv_file.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -68,20 +68,19 @@ class Pipelines {
     const ncnn::Pipeline& get(std::string_view shader, Storage storage, const Constants& constants,
                               LocalSize local, const ShaderVariant& variant = {});
 
-    // Writes the device's pipeline cache to disk if anything was made since it was read.
+    // Writes the device's caches to disk as far as anything was made since they were read.
     void save();
 
   private:
-    using SpirvKey = std::pair<std::string, Storage>;
-
     const std::vector<std::uint32_t>& spirv(std::string_view shader, Storage storage,
                                             const ShaderVariant& variant);
 
     const Context* context_;
     std::mutex mutex_;
-    std::map<SpirvKey, std::vector<std::uint32_t>> spirv_;
+    SpirvByKey spirv_;
     std::map<std::string, std::unique_ptr<ncnn::Pipeline>> pipelines_;
     bool saved_ = true;
+    bool spirv_saved_ = true;
 };
 
 }  // namespace realesrgan::vulkan

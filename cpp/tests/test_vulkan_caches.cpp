@@ -1,0 +1,99 @@
+// What is kept on disk for a device: compiled shaders and pipelines.
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "check.hpp"
+#include "random_network.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "sample_picture.hpp"
+#include "temporary_folder.hpp"
+#include "vulkan/pipeline_file.hpp"
+#include "vulkan/spirv_file.hpp"
+#include "vulkan_runs.hpp"
+
+using namespace realesrgan;
+using sample_picture::noise;
+using vulkan_runs::Files;
+using vulkan_runs::on_gpu;
+using vulkan_runs::open;
+using vulkan_runs::run;
+
+TEST_CASE("after prepare a run makes no pipeline, and its bytes are those planned") {
+    const TemporaryFolder folder;
+    const std::string path = realesrgan::vulkan::pipeline_file_path((on_gpu(), gpu_device(0)));
+    const Files files = random_network(11).save(folder.file("net"));
+    const auto picture = noise<std::uint8_t>(13, 9, 2);
+    for (const bool tta : {false, true}) {
+        Options options = on_gpu();
+        options.tta = tta;
+        // A device of its own, because pipelines are shared by all networks on one.
+        retire_gpu_device(gpu_device(0));
+        const Upscaler upscaler = open(files, options);
+        const auto taken = static_cast<double>(upscaler.prepare(13, 9));
+        const auto promised = static_cast<double>(upscaler.plan(13, 9).memory_bytes.back().second);
+        CHECK_NEAR(taken, promised, 0.2 * promised);
+        CHECK(std::filesystem::remove(path));
+        run<std::uint8_t>(upscaler, picture);
+        CHECK(!std::filesystem::exists(path));  // written by whoever makes a pipeline
+    }
+    const Upscaler other = open(files, on_gpu());
+    CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"0x9"}, other.prepare(0, 9));
+}
+
+TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") {
+    const TemporaryFolder folder;
+    on_gpu();
+    const Files files = random_network(7).save(folder.file("net"));
+    const std::string path = realesrgan::vulkan::pipeline_file_path(gpu_device(0));
+    const auto picture = noise<float>(5, 4, 2);
+    const auto right = run<float>(open(files, on_gpu()), picture);
+    CHECK(std::filesystem::file_size(path) > 0);
+    for (const char* damaged :
+         {"", "short", "this is long enough to be looked at, but it is not a pipeline cache"}) {
+        std::ofstream(path, std::ios::binary) << damaged;
+        realesrgan::vulkan::load_pipeline_cache(gpu_device(0));
+        realesrgan::vulkan::save_pipeline_cache(gpu_device(0));
+        CHECK(std::filesystem::file_size(path) > 100);
+        CHECK(run<float>(open(files, on_gpu()), picture).samples == right.samples);
+    }
+}
+
+TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged file is ignored") {
+    const TemporaryFolder folder;
+    on_gpu();
+    const Files files = random_network(7).save(folder.file("net"));
+    const std::string path = realesrgan::vulkan::spirv_file_path(gpu_device(0));
+    const auto picture = noise<float>(5, 4, 2);
+    const auto in_new_device = [&] {
+        retire_gpu_device(gpu_device(0));
+        return run<float>(open(files, on_gpu()), picture).samples;
+    };
+    std::filesystem::remove(path);
+    const auto right = in_new_device();
+    const auto stored = realesrgan::vulkan::read_spirv_file(gpu_device(0));
+    CHECK(!stored.empty());
+    const auto written = std::filesystem::last_write_time(path);
+    CHECK(in_new_device() == right);
+    CHECK(std::filesystem::last_write_time(path) == written);  // nothing was compiled
+
+    std::ifstream file(path, std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    for (const std::string& damaged : {std::string("short"), bytes}) {
+        std::ofstream(path, std::ios::binary) << damaged;
+        CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)).empty());
+        CHECK(in_new_device() == right);
+        CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)) == stored);
+    }
+}
+
+int main() {
+    // The user's own cache is no place for a test.
+    const TemporaryFolder cache;
+    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    return check::run_all();
+}
