@@ -206,10 +206,14 @@ ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSou
         int read = 0;
         int place = 0;
         for (const int part : source.input_parts) {
-            for (int i = 0; i < part; ++i) {
-                float* to = &weights.kernel[(o * inputs + static_cast<std::size_t>(place + i)) * 9];
-                for (int t = 0; t < 9; ++t) {
-                    to[t] = tap(kernel, source, o, total, read + i, t / 3, t % 3);
+            float* to = &weights.kernel[(o * inputs + static_cast<std::size_t>(place)) * 9];
+            if (source.kernel == 3 && source.unshuffle == 1) {  // as the file has it
+                const auto from =
+                    o * static_cast<std::size_t>(total) + static_cast<std::size_t>(read);
+                std::copy_n(&kernel[from * 9], part * 9, to);
+            } else {
+                for (int t = 0; t < part * 9; ++t) {
+                    to[t] = tap(kernel, source, o, total, read + t / 9, t % 9 / 3, t % 3);
                 }
             }
             read += part;

@@ -1,5 +1,6 @@
 #include "weights.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -15,19 +16,16 @@ constexpr std::uint32_t kHalfTag = 0x01306B47;
 constexpr std::uint32_t kFloatTag = 0;
 
 std::vector<unsigned char> read_all(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
     if (!file) {
         throw ModelError("cannot read the weights " + path +
                          "; check that the file exists and may be read");
     }
-    constexpr std::size_t kBlock = std::size_t{1} << 20;
-    std::vector<unsigned char> bytes;
-    while (file) {
-        const std::size_t at = bytes.size();
-        bytes.resize(at + kBlock);
-        file.read(reinterpret_cast<char*>(bytes.data() + at), kBlock);
-        bytes.resize(at + static_cast<std::size_t>(file.gcount()));
-    }
+    const std::streamoff end = file.tellg();
+    std::vector<unsigned char> bytes(static_cast<std::size_t>(std::max<std::streamoff>(end, 0)));
+    file.seekg(0);
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
     if (bytes.empty()) throw ModelError("the weights " + path + " are empty; get the file again");
     return bytes;
 }

@@ -29,7 +29,8 @@ class Runner {
         make_tensors();
         layer_ = fixture::random_layer(test, storage);
         if (test.op.kind == OpKind::convolution) {
-            placed_ = weights_.add(layer_, test.op.slope);
+            placed_ = weights_.place(layer_.inputs, layer_.outputs);
+            weights_.put(placed_, layer_, test.op.slope);
             weights_.upload();
         }
         std::vector<vk::DeviceRing> rings;

@@ -4,6 +4,7 @@
 #include "cpu/session.hpp"
 #include "cpu/winograd/kernel.hpp"
 #include "memory_budget.hpp"
+#include "parallel.hpp"
 
 namespace realesrgan {
 
@@ -65,12 +66,7 @@ class CpuBackend final : public Backend {
         storage_.band_pixels = kBandPixels * bands;
         if (!options.ncnn) storage_.band_step = tile;
         storage_.tail_band = tile / 2 * bands;  // at twice the size a row of tiles
-        for (const Op& op : program.ops) {
-            if (op.kind != OpKind::convolution) continue;
-            kernels_.convolutions.push_back(
-                kernels_.kind->make(program, op, network.weights(op.convolution)));
-            storage_.weight_bytes += kernels_.convolutions.back()->weight_bytes();
-        }
+        make_convolutions(network);
         storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
             if (op.kind != OpKind::convolution) return std::uint64_t{0};
             const auto index = static_cast<std::size_t>(op.convolution);
@@ -87,6 +83,21 @@ class CpuBackend final : public Backend {
     }
 
   private:
+    void make_convolutions(const FusedNetwork& network) {
+        std::vector<const Op*> ops;
+        for (const Op& op : network.program.ops) {
+            if (op.kind == OpKind::convolution) ops.push_back(&op);
+        }
+        kernels_.convolutions.resize(ops.size());
+        for_each_in_parallel(ops.size(), kernels_.threads, [&](std::size_t i) {
+            kernels_.convolutions[i] =
+                kernels_.kind->make(network.program, *ops[i], network.weights(ops[i]->convolution));
+        });
+        for (const auto& made : kernels_.convolutions) {
+            storage_.weight_bytes += made->weight_bytes();
+        }
+    }
+
     cpu::Kernels kernels_;
     StorageModel storage_;
 };

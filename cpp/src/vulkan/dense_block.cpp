@@ -65,7 +65,8 @@ void DenseBlock::add_layer(int index) {
         layer.kernel[w] = 0.02F * std::sin(static_cast<float>(w));
     }
     layer.bias.assign(static_cast<std::size_t>(layer.outputs), 0.1F);
-    layers_.push_back(weights_.add(layer, 0.2F));
+    layers_.push_back(weights_.place(layer.inputs, layer.outputs));
+    weights_.put(layers_.back(), layer, 0.2F);
 }
 
 void DenseBlock::add_ring(int channels) {

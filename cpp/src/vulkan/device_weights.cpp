@@ -1,7 +1,9 @@
 #include "device_weights.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "commands.hpp"
@@ -20,20 +22,21 @@ std::size_t index(int value) {
 }
 
 // From [output][input][tap] (PyTorch's and ncnn's order) to [tap][input][output]; channels past the
-// real ones are zero.
-std::vector<float> arrange(const ConvolutionWeights& layer, int weight_rows, int weight_pitch) {
+// real ones stay zero.
+template <typename Value, typename Convert>
+void arrange(const ConvolutionWeights& layer, const LayerWeights& place, Value* arranged,
+             const Convert& convert) {
     constexpr int kTaps = 9;
-    std::vector<float> arranged(index(kTaps * weight_rows) * index(weight_pitch), 0.0F);
     // Inputs outside: the nine rows that are written stay in the nearest cache.
     for (int i = 0; i < layer.inputs; i++) {
         for (int o = 0; o < layer.outputs; o++) {
             const float* from = layer.kernel.data() + index(o * layer.inputs + i) * kTaps;
+            Value* to = arranged + index(i) * index(place.weight_pitch) + index(o);
             for (int t = 0; t < kTaps; t++) {
-                arranged[index(t * weight_rows + i) * index(weight_pitch) + index(o)] = from[t];
+                to[index(t * place.weight_rows) * index(place.weight_pitch)] = convert(from[t]);
             }
         }
     }
-    return arranged;
 }
 
 }  // namespace
@@ -41,48 +44,63 @@ std::vector<float> arrange(const ConvolutionWeights& layer, int weight_rows, int
 Weights::Weights(std::shared_ptr<Context> context, Storage storage)
     : context_(std::move(context)), storage_(storage) {}
 
-WeightRange Weights::add_bytes(const void* data, std::uint64_t bytes) {
+// calloc's large blocks are fresh pages of the system: what is never written takes no memory.
+Weights::HostBlock::HostBlock(std::uint64_t wanted)
+    : bytes(static_cast<std::byte*>(std::calloc(1, wanted)), std::free), size(wanted) {
+    if (bytes == nullptr) throw std::bad_alloc();
+}
+
+WeightRange Weights::place_bytes(std::uint64_t bytes) {
     const std::uint64_t alignment =
         std::max<std::uint64_t>(16, context_->limits().minStorageBufferOffsetAlignment);
-    if (host_.empty() || host_.back().size() + bytes > kBlockBytes) host_.emplace_back();
-    std::vector<std::byte>& block = host_.back();
-    const std::uint64_t offset = (block.size() + alignment - 1) / alignment * alignment;
-    block.resize(offset + bytes);
-    std::memcpy(block.data() + offset, data, bytes);
+    const auto padded = (bytes + alignment - 1) / alignment * alignment;
+    if (host_.empty() || host_.back().used + padded > host_.back().size) {
+        host_.emplace_back(std::max(padded, kBlockBytes));
+    }
+    HostBlock& block = host_.back();
+    const std::uint64_t offset = block.used;
+    block.used += padded;
     return {host_.size() - 1, offset, bytes};
 }
 
-WeightRange Weights::add_values(const std::vector<float>& values, Storage storage) {
-    if (storage == Storage::fp32) return add_bytes(values.data(), values.size() * sizeof(float));
-    std::vector<std::uint16_t> halves(values.size());
-    std::transform(values.begin(), values.end(), halves.begin(), float_to_half);
-    return add_bytes(halves.data(), halves.size() * sizeof(halves[0]));
+template <typename Value>
+Value* Weights::at(const WeightRange& range) const {
+    return reinterpret_cast<Value*>(host_[range.block].bytes.get() + range.offset);
 }
 
-LayerWeights Weights::add(const ConvolutionWeights& layer, float slope) {
-    LayerWeights added;
-    added.weight_pitch = round_up(layer.outputs, kChannelAlignment);
-    added.weight_rows = round_up(layer.inputs, kChannelAlignment);
-    added.taps = add_values(arrange(layer, added.weight_rows, added.weight_pitch), storage_);
-    const auto pitch = static_cast<std::size_t>(added.weight_pitch);
+LayerWeights Weights::place(int inputs, int outputs) {
+    LayerWeights place;
+    place.weight_pitch = round_up(outputs, kChannelAlignment);
+    place.weight_rows = round_up(inputs, kChannelAlignment);
+    const auto pitch = static_cast<std::uint64_t>(place.weight_pitch);
+    const auto rows = static_cast<std::uint64_t>(place.weight_rows);
+    place.taps = place_bytes(9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_)));
     // The matrix kernel reads whole matrices of them, perhaps past the last channel.
-    std::vector<float> epilogue(pitch * 2 + kMostMatrixChannels, 0.0F);
-    std::copy(layer.bias.begin(), layer.bias.end(), epilogue.begin());
-    const auto slopes = epilogue.begin() + added.weight_pitch;
-    std::fill(slopes, slopes + layer.outputs, slope);
+    place.epilogue = place_bytes((pitch * 2 + kMostMatrixChannels) * sizeof(float));
+    return place;
+}
+
+void Weights::put(const LayerWeights& place, const ConvolutionWeights& layer, float slope) {
+    if (storage_ == Storage::fp16) {
+        arrange(layer, place, at<std::uint16_t>(place.taps), float_to_half);
+    } else {
+        arrange(layer, place, at<float>(place.taps), [](float value) { return value; });
+    }
+    auto* biases = at<float>(place.epilogue);
+    std::copy(layer.bias.begin(), layer.bias.end(), biases);
+    float* slopes = biases + place.weight_pitch;
+    std::fill_n(slopes, layer.outputs, slope);
     std::copy(layer.slopes.begin(), layer.slopes.end(), slopes);
-    added.epilogue = add_values(epilogue, Storage::fp32);
-    return added;
 }
 
 void Weights::upload() {
     const Buffer staging(context_, BufferKind::upload, kStagingBytes);
     Commands commands(context_);
-    for (const std::vector<std::byte>& block : host_) {
-        blocks_.push_back(std::make_unique<Buffer>(context_, BufferKind::device, block.size()));
-        for (std::uint64_t at = 0; at < block.size(); at += kStagingBytes) {
-            const std::uint64_t bytes = std::min<std::uint64_t>(kStagingBytes, block.size() - at);
-            std::memcpy(staging.data(), block.data() + at, bytes);
+    for (const HostBlock& block : host_) {
+        blocks_.push_back(std::make_unique<Buffer>(context_, BufferKind::device, block.used));
+        for (std::uint64_t at = 0; at < block.used; at += kStagingBytes) {
+            const std::uint64_t bytes = std::min<std::uint64_t>(kStagingBytes, block.used - at);
+            std::memcpy(staging.data(), block.bytes.get() + at, bytes);
             staging.flush();
             commands.begin();
             commands.copy(staging, *blocks_.back(), {{0, at, bytes}});

@@ -25,14 +25,16 @@ struct LayerWeights {
     int weight_rows = 16;   // input channels, padded
 };
 
-// The weights of one network on one device, collected on the host, then uploaded once into as few
-// buffers as the device's binding limit allows.
+// The weights of one network on one device, collected on the host, then uploaded once into a few
+// buffers. First each layer gets its place, then all are put there, in any order and by any number
+// of threads.
 class Weights {
   public:
     Weights(std::shared_ptr<Context> context, Storage storage);
 
+    LayerWeights place(int inputs, int outputs);
     // `slope` is every channel's where the layer has no slopes of its own.
-    LayerWeights add(const ConvolutionWeights& layer, float slope);
+    void put(const LayerWeights& place, const ConvolutionWeights& layer, float slope);
 
     // Copies everything to the device and forgets the host's copy. Throws OutOfMemoryError.
     void upload();
@@ -41,12 +43,21 @@ class Weights {
     std::uint64_t bytes() const;  // on the device
 
   private:
-    WeightRange add_values(const std::vector<float>& values, Storage storage);
-    WeightRange add_bytes(const void* data, std::uint64_t bytes);
+    // A buffer's bytes before they are uploaded, and how many of them have an owner.
+    struct HostBlock {
+        explicit HostBlock(std::uint64_t size);
+        std::unique_ptr<std::byte, void (*)(void*)> bytes;  // zeros
+        std::uint64_t size;
+        std::uint64_t used = 0;
+    };
+
+    WeightRange place_bytes(std::uint64_t bytes);
+    template <typename Value>
+    Value* at(const WeightRange& range) const;
 
     std::shared_ptr<Context> context_;
     Storage storage_;
-    std::vector<std::vector<std::byte>> host_;
+    std::vector<HostBlock> host_;
     std::vector<std::unique_ptr<Buffer>> blocks_;
 };
 

@@ -7,8 +7,10 @@
 
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
+#include "parallel.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
+#include "thread_count.hpp"
 #include "tuning.hpp"
 
 namespace realesrgan::vulkan {
@@ -124,11 +126,19 @@ class VulkanBackend : public Backend {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
         network_.layers.resize(program.convolutions.size());
+        std::vector<const Op*> convolutions;
         for (const Op& op : program.ops) {
             if (op.convolution < 0) continue;
-            network_.layers[static_cast<std::size_t>(op.convolution)] =
-                network_.weights->add(network.weights(op.convolution), op.slope);
+            const auto i = static_cast<std::size_t>(op.convolution);
+            const ConvolutionShape& shape = program.convolutions[i];
+            network_.layers[i] = network_.weights->place(shape.inputs, shape.outputs);
+            convolutions.push_back(&op);
         }
+        for_each_in_parallel(convolutions.size(), thread_count(0), [&](std::size_t item) {
+            const Op& op = *convolutions[item];
+            network_.weights->put(network_.layers[static_cast<std::size_t>(op.convolution)],
+                                  network.weights(op.convolution), op.slope);
+        });
         network_.weights->upload();
     }
 

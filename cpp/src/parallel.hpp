@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace realesrgan {
+
+// Calls `task` for 0..count-1 on up to so many threads, the calling one among them, and returns
+// when all are done. What the first failing one throws comes out.
+void for_each_in_parallel(std::size_t count, int threads,
+                          const std::function<void(std::size_t)>& task);
+
+}  // namespace realesrgan
