@@ -6,7 +6,7 @@
 Every 3x3 convolution is computed directly or by Winograd's F(m, 3), its operands in fp32 or rounded
 to bf16 where the matrix products read them (products and sums stay fp32, as the processors' bf16
 instructions have it). Errors are against PyTorch in double precision, on a photograph. This
-emulates formats that are not built, to tell whether they should be. Needs torch and scikit-image.
+emulates what is not built, too (bf16; F(6, 3) in deep networks), to tell whether it should be. Needs torch and scikit-image.
 """
 
 import argparse
@@ -28,8 +28,8 @@ POINTS = {
     4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2)),
     6: (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0),
 }
-"""Finite interpolation points of F(m, 3); ours of F(4, 3) (cpp/src/cpu/winograd/transforms.hpp),
-the usual ones of F(6, 3). Infinity comes on top."""
+"""Finite interpolation points of F(m, 3), as in cpp/src/cpu/winograd/transforms.hpp: our own of
+F(4, 3), the usual ones of F(6, 3). Infinity comes on top."""
 
 Rounding = Callable[[Tensor], Tensor]
 

@@ -73,12 +73,14 @@ struct CpuBackendOptions {
     std::uint64_t memory_limit =
         0;  // of a run, weights included; 0: none. A tight one makes the weights lean
     std::string instruction_set;  // of our own convolutions; empty: the best that the processor has
+    int tile = 0;                 // of our own convolutions, 4 or 6; 0: what suits the network
 };
 
 // cpu/cpu_backend.cpp, vulkan/vulkan_backend.cpp. The network must outlive the backend; its weights
-// are read here and not kept.
+// are read here and not kept, by so many `threads` for a Vulkan device.
 std::unique_ptr<Backend> make_cpu_backend(const FusedNetwork& network,
                                           const CpuBackendOptions& options);
-std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16);
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16,
+                                             int threads);
 
 }  // namespace realesrgan

@@ -207,7 +207,7 @@ ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSou
         int place = 0;
         for (const int part : source.input_parts) {
             float* to = &weights.kernel[(o * inputs + static_cast<std::size_t>(place)) * 9];
-            if (source.kernel == 3 && source.unshuffle == 1) {  // as the file has it
+            if (source.kernel == 3) {  // as the file has it
                 const auto from =
                     o * static_cast<std::size_t>(total) + static_cast<std::size_t>(read);
                 std::copy_n(&kernel[from * 9], part * 9, to);

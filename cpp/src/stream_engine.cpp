@@ -78,7 +78,8 @@ StreamEngine::StreamEngine(FusedNetwork network, const NetworkInfo& info, const 
     if (options.fp16) keep_skips_apart(network_->program);
     backend_ = options.device == kCpuDevice
                    ? make_cpu_backend(*network_, cpu_options(options))
-                   : make_vulkan_backend(*network_, options.device, options.fp16);
+                   : make_vulkan_backend(*network_, options.device, options.fp16,
+                                         thread_count(options.threads));
     network_->weights = nullptr;  // and with it the file's bytes
 }
 

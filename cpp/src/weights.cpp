@@ -1,9 +1,10 @@
 #include "weights.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "half.hpp"
 #include "realesrgan/errors.hpp"
@@ -16,14 +17,15 @@ constexpr std::uint32_t kHalfTag = 0x01306B47;
 constexpr std::uint32_t kFloatTag = 0;
 
 std::vector<unsigned char> read_all(const std::string& path) {
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    if (!file) {
+    const std::filesystem::path name = std::filesystem::u8path(path);
+    std::error_code error;
+    const std::uintmax_t size = std::filesystem::file_size(name, error);  // of a regular file only
+    std::ifstream file(name, std::ios::binary);
+    if (error || !file) {
         throw ModelError("cannot read the weights " + path +
                          "; check that the file exists and may be read");
     }
-    const std::streamoff end = file.tellg();
-    std::vector<unsigned char> bytes(static_cast<std::size_t>(std::max<std::streamoff>(end, 0)));
-    file.seekg(0);
+    std::vector<unsigned char> bytes(size);
     file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     bytes.resize(static_cast<std::size_t>(file.gcount()));
     if (bytes.empty()) throw ModelError("the weights " + path + " are empty; get the file again");

@@ -199,8 +199,12 @@ TEST_CASE("broken files are ModelErrors that name the file") {
     expect({"", good.bin}, {"network.param", "empty"});
     expect({"7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n", good.bin},
            {"network.param", "'Mystery'"});
-    CHECK_THROWS(ModelError, std::vector<std::string>{"/no/such.bin"},
-                 Upscaler(folder.file("n.param", good.param), "/no/such.bin", Options{}));
+    const std::string param = folder.file("n.param", good.param);
+    const std::string a_folder = std::filesystem::temp_directory_path().string();
+    for (const std::string& unreadable : {std::string("/no/such.bin"), a_folder}) {
+        CHECK_THROWS(ModelError, (std::vector<std::string>{"cannot read", unreadable}),
+                     Upscaler(param, unreadable, Options{}));
+    }
 }
 
 TEST_CASE("a result that is no picture is a DeviceError") {

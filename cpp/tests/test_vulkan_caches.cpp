@@ -11,6 +11,7 @@
 #include "realesrgan/upscaler.hpp"
 #include "sample_picture.hpp"
 #include "temporary_folder.hpp"
+#include "vulkan/cache_file.hpp"
 #include "vulkan/pipeline_file.hpp"
 #include "vulkan/spirv_file.hpp"
 #include "vulkan_runs.hpp"
@@ -62,6 +63,16 @@ TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") 
     }
 }
 
+TEST_CASE("what is no file of ours is not read") {
+    const TemporaryFolder folder;
+    CHECK(realesrgan::vulkan::read_cache_file("").empty());
+    CHECK(realesrgan::vulkan::read_cache_file(folder.path).empty());
+    const std::string huge = folder.file("huge");
+    std::ofstream(huge) << "x";
+    std::filesystem::resize_file(huge, std::uintmax_t{1} << 30);  // sparse
+    CHECK(realesrgan::vulkan::read_cache_file(huge).empty());
+}
+
 TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged file is ignored") {
     const TemporaryFolder folder;
     on_gpu();
@@ -82,8 +93,22 @@ TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged fil
 
     std::ifstream file(path, std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-    for (const std::string& damaged : {std::string("short"), bytes}) {
+    file.close();
+    const auto flipped = [&](std::size_t at) {
+        std::string other = bytes;
+        other[at] = static_cast<char>(other[at] ^ 1);
+        return other;
+    };
+    // With a right checksum: of another version, and with more words than bytes.
+    const auto sealed = [&](std::string other) {
+        other.resize(other.size() - sizeof(std::uint64_t));
+        realesrgan::vulkan::write_sealed_file(path, {other.begin(), other.end()});
+        std::ifstream in(path, std::ios::binary);
+        return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    };
+    const std::size_t high_word = bytes.find('\n') + 1 + 2 * sizeof(std::uint64_t) - 1;
+    for (const std::string& damaged : {std::string("short"), flipped(bytes.size() / 2),
+                                       sealed(flipped(0)), sealed(flipped(high_word))}) {
         std::ofstream(path, std::ios::binary) << damaged;
         CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)).empty());
         CHECK(in_new_device() == right);

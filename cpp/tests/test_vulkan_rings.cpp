@@ -40,7 +40,7 @@ struct Prepared {
         : network(*fuse(read_graph(files.first), files.second).network) {
         if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
         if (fp16) keep_skips_apart(network.program);
-        backend = make_vulkan_backend(network, 0, fp16);
+        backend = make_vulkan_backend(network, 0, fp16, 2);
     }
 };
 

@@ -4,10 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <random>
 #include <thread>
 
 #include "check.hpp"

@@ -254,6 +254,7 @@ TEST_CASE("bad arguments are named") {
                  convolution.run(band, workspace));
     CHECK_THROWS(std::invalid_argument, (Parts{"\"mmx\"", supported_kernels().back()->name}),
                  select_kernel("mmx"));
+    CHECK_THROWS(std::invalid_argument, (Parts{"tiles of 5"}), select_kernel("", 5));
 }
 
 TEST_CASE("every finite half is widened exactly by every kernel") {

@@ -20,19 +20,20 @@ constexpr int kBandPixels = 4096;
 
 // Networks with at most so many convolutions take the large tile: realesr-animevideov3, with 18 of
 // them, stays within 4e-5 of full scale on random black and white pixels, where 1e-4 is allowed;
-// the RRDB networks, with 93 and more, do not on noise.
+// the RRDB networks, with 96 and more, do not on noise.
 constexpr std::size_t kShallow = 20;
 
 // Weights that are transformed once may take this share of the memory limit; otherwise they are
 // kept as they came and transformed band after band, which costs a few percent of the time.
 constexpr std::uint64_t kWeightShare = 3;
 
-int tile_of(const Program& program) {
+int tile_of(const Program& program, const CpuBackendOptions& options) {
+    if (options.tile > 0) return options.tile;
     return program.convolutions.size() <= kShallow ? winograd::kLargeTile : winograd::kSmallTile;
 }
 
-std::uint64_t transformed_bytes(const Program& program) {
-    const auto patch = static_cast<std::uint64_t>(tile_of(program) + 2);
+std::uint64_t transformed_bytes(const Program& program, int tile) {
+    const auto patch = static_cast<std::uint64_t>(tile + 2);
     const std::uint64_t each = patch * patch * sizeof(float);
     std::uint64_t bytes = 0;
     for (const ConvolutionShape& shape : program.convolutions) {
@@ -42,31 +43,30 @@ std::uint64_t transformed_bytes(const Program& program) {
     return bytes;
 }
 
-std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program,
+std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program, int tile,
                                                     const CpuBackendOptions& options) {
     if (options.ncnn) return cpu::make_ncnn_kernel(options.threads);
     const bool lean = options.memory_limit > 0 &&
-                      transformed_bytes(program) > options.memory_limit / kWeightShare;
-    return cpu::make_winograd_kernel(options.threads, lean, tile_of(program),
-                                     options.instruction_set);
+                      transformed_bytes(program, tile) > options.memory_limit / kWeightShare;
+    return cpu::make_winograd_kernel(options.threads, lean, tile, options.instruction_set);
 }
 
 class CpuBackend final : public Backend {
   public:
     CpuBackend(const FusedNetwork& network, const CpuBackendOptions& options) {
         const Program& program = network.program;
+        const int tile = tile_of(program, options);
         kernels_.threads = options.threads;
-        kernels_.kind = make_kernel(program, options);
+        kernels_.kind = make_kernel(program, tile, options);
         storage_.narrow_multiple = kernels_.kind->group(1);
         storage_.padding_columns = 2;
         storage_.border_rows = true;
         const int bands = std::max(1, options.threads / kThreadsPerBand);
-        const int tile = tile_of(program);
         storage_.band = kBandTiles * tile * bands;
         storage_.band_pixels = kBandPixels * bands;
         if (!options.ncnn) storage_.band_step = tile;
         storage_.tail_band = tile / 2 * bands;  // at twice the size a row of tiles
-        make_convolutions(network);
+        make_convolutions(network, options.ncnn ? 1 : options.threads);  // ncnn has its own
         storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
             if (op.kind != OpKind::convolution) return std::uint64_t{0};
             const auto index = static_cast<std::size_t>(op.convolution);
@@ -83,13 +83,13 @@ class CpuBackend final : public Backend {
     }
 
   private:
-    void make_convolutions(const FusedNetwork& network) {
+    void make_convolutions(const FusedNetwork& network, int threads) {
         std::vector<const Op*> ops;
         for (const Op& op : network.program.ops) {
             if (op.kind == OpKind::convolution) ops.push_back(&op);
         }
         kernels_.convolutions.resize(ops.size());
-        for_each_in_parallel(ops.size(), kernels_.threads, [&](std::size_t i) {
+        for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
             kernels_.convolutions[i] =
                 kernels_.kind->make(network.program, *ops[i], network.weights(ops[i]->convolution));
         });

@@ -1,6 +1,5 @@
 #include "cache_file.hpp"
 
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -12,6 +11,8 @@ namespace realesrgan::vulkan {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;  // above it the file is not ours
 
 fs::path variable(const char* name) {
     const char* value = std::getenv(name);
@@ -59,11 +60,11 @@ std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind) 
 }
 
 Bytes read_cache_file(const std::string& path) {
-    if (path.empty()) return {};
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    if (!file) return {};
-    Bytes bytes(static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0)));
-    file.seekg(0);
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(path, error);  // of a regular file only
+    std::ifstream file(path, std::ios::binary);
+    if (error || !file || size > kLargest) return {};
+    Bytes bytes(size);
     file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     bytes.resize(static_cast<std::size_t>(file.gcount()));
     return bytes;

@@ -3,6 +3,7 @@
 #include <option.h>
 
 #include <cstring>
+#include <utility>
 
 #include "cache_file.hpp"
 #include "pipeline_file.hpp"
@@ -39,7 +40,8 @@ std::string source_of(std::string_view shader, const ShaderVariant& variant) {
     return text;
 }
 
-// Of everything that the compiler is given but the device.
+// Of all that the compiler is given and that differs between shaders: when another of the options
+// above changes, so must the file's format (spirv_file.cpp).
 std::uint64_t spirv_key(const std::string& text, Storage storage, const ShaderVariant& variant) {
     const std::string whole = std::to_string(static_cast<int>(storage)) +
                               (variant.cooperative_matrix ? " matrices\n" : "\n") + text;
@@ -67,15 +69,16 @@ Pipelines::Pipelines(const Context& context)
 const std::vector<std::uint32_t>& Pipelines::spirv(std::string_view shader, Storage storage,
                                                    const ShaderVariant& variant) {
     const std::string text = source_of(shader, variant);
-    std::vector<std::uint32_t>& code = spirv_[spirv_key(text, storage, variant)];
-    if (!code.empty()) return code;
-    spirv_saved_ = false;
+    const std::uint64_t key = spirv_key(text, storage, variant);
+    if (const auto known = spirv_.find(key); known != spirv_.end()) return known->second;
+    std::vector<std::uint32_t> code;
     // The overload with a length: the one for a C string drops the last character.
     const int status =
         ncnn::compile_spirv_module(text.c_str(), static_cast<int>(text.size()),
                                    shader_options(*context_, storage, variant), code);
     if (status != 0) throw ShaderError("the shader " + std::string(shader) + " does not compile");
-    return code;
+    spirv_saved_ = false;
+    return spirv_.emplace(key, std::move(code)).first->second;
 }
 
 const ncnn::Pipeline& Pipelines::get(std::string_view shader, Storage storage,
@@ -97,15 +100,15 @@ const ncnn::Pipeline& Pipelines::get(std::string_view shader, Storage storage,
                           std::string(shader) + "; update its driver or use another device");
     }
     pipeline = std::move(made);
-    saved_ = false;
+    pipelines_saved_ = false;
     return *pipeline;
 }
 
 void Pipelines::save() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!saved_) save_pipeline_cache(context_->ncnn_device());
+    if (!pipelines_saved_) save_pipeline_cache(context_->ncnn_device());
     if (!spirv_saved_) write_spirv_file(context_->ncnn_device(), spirv_);
-    saved_ = spirv_saved_ = true;
+    pipelines_saved_ = spirv_saved_ = true;
 }
 
 }  // namespace realesrgan::vulkan

@@ -79,7 +79,7 @@ class Pipelines {
     std::mutex mutex_;
     SpirvByKey spirv_;
     std::map<std::string, std::unique_ptr<ncnn::Pipeline>> pipelines_;
-    bool saved_ = true;
+    bool pipelines_saved_ = true;
     bool spirv_saved_ = true;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "cache_file.hpp"
 
@@ -12,7 +13,7 @@ namespace realesrgan::vulkan {
 namespace {
 
 constexpr std::string_view kVersion =
-    "realesrgan-vk " REALESRGAN_VK_VERSION ", ncnn " NCNN_VERSION_STRING "\n";
+    "format 1, realesrgan-vk " REALESRGAN_VK_VERSION ", ncnn " NCNN_VERSION_STRING "\n";
 
 // Of one entry; its words follow.
 struct Head {
@@ -51,6 +52,8 @@ SpirvByKey read_spirv_file(const ncnn::VulkanDevice& device) {
 }
 
 void write_spirv_file(const ncnn::VulkanDevice& device, const SpirvByKey& codes) {
+    const std::string path = spirv_file_path(device);
+    if (path.empty()) return;
     Bytes bytes;
     append(bytes, kVersion.data(), kVersion.size());
     for (const auto& [key, code] : codes) {
@@ -58,7 +61,7 @@ void write_spirv_file(const ncnn::VulkanDevice& device, const SpirvByKey& codes)
         append(bytes, &head, sizeof(head));
         append(bytes, code.data(), code.size() * sizeof(code[0]));
     }
-    write_sealed_file(spirv_file_path(device), bytes);
+    write_sealed_file(path, std::move(bytes));
 }
 
 }  // namespace realesrgan::vulkan

@@ -10,7 +10,6 @@
 #include "parallel.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
-#include "thread_count.hpp"
 #include "tuning.hpp"
 
 namespace realesrgan::vulkan {
@@ -64,7 +63,7 @@ int useful_pixels(const Program& program, const KernelSet& kernels, bool on_proc
 class VulkanBackend : public Backend {
   public:
     // Without kernels: the device's own choice.
-    VulkanBackend(const FusedNetwork& network, int device, Storage storage,
+    VulkanBackend(const FusedNetwork& network, int device, Storage storage, int threads,
                   const KernelSet* kernels) {
         const GpuUse use;
         network_.context = Context::open(device);
@@ -72,7 +71,7 @@ class VulkanBackend : public Backend {
         network_.kernels = kernels != nullptr
                                ? *kernels
                                : network_.context->kernels().get(network_.context, storage);
-        upload_weights(network);
+        upload_weights(network, threads);
         model_.bytes_per_value = bytes_per_value(storage);
         if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
         model_.band = kBandRows;
@@ -122,7 +121,7 @@ class VulkanBackend : public Backend {
     }
 
   private:
-    void upload_weights(const FusedNetwork& network) {
+    void upload_weights(const FusedNetwork& network, int threads) {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
         network_.layers.resize(program.convolutions.size());
@@ -134,7 +133,7 @@ class VulkanBackend : public Backend {
             network_.layers[i] = network_.weights->place(shape.inputs, shape.outputs);
             convolutions.push_back(&op);
         }
-        for_each_in_parallel(convolutions.size(), thread_count(0), [&](std::size_t item) {
+        for_each_in_parallel(convolutions.size(), threads, [&](std::size_t item) {
             const Op& op = *convolutions[item];
             network_.weights->put(network_.layers[static_cast<std::size_t>(op.convolution)],
                                   network.weights(op.convolution), op.slope);
@@ -150,16 +149,17 @@ class VulkanBackend : public Backend {
 
 std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device,
                                              Storage storage, const KernelSet& kernels) {
-    return std::make_unique<VulkanBackend>(network, device, storage, &kernels);
+    return std::make_unique<VulkanBackend>(network, device, storage, 1, &kernels);
 }
 
 }  // namespace realesrgan::vulkan
 
 namespace realesrgan {
 
-std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16) {
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16,
+                                             int threads) {
     const vulkan::Storage storage = fp16 ? vulkan::Storage::fp16 : vulkan::Storage::fp32;
-    return std::make_unique<vulkan::VulkanBackend>(network, device, storage, nullptr);
+    return std::make_unique<vulkan::VulkanBackend>(network, device, storage, threads, nullptr);
 }
 
 }  // namespace realesrgan

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "cpu/winograd/block_grid.hpp"
-#include "cpu/winograd/instruction_set.hpp"
 #include "cpu/winograd/packed_taps.hpp"
 #include "cpu/winograd/thread_pool.hpp"
 

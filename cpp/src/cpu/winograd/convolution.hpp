@@ -14,7 +14,7 @@ namespace realesrgan::winograd {
 enum class Form {
     kResident,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
     kLean,  // as given (2 bytes a weight from halves), transformed in each run; bands of one row,
-            // of which Winograd would use a part of a tile, are convolved directly
+            // of whose tiles Winograd would use one row each, are convolved directly
 };
 
 // A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the
@@ -43,7 +43,7 @@ struct Band {
     Epilogue epilogue;
 };
 
-// One convolution's weights, ready for one instruction set. Immutable: any number of threads may
+// One convolution's weights, ready for one kernel. Immutable: any number of threads may
 // run it.
 class Convolution {
   public:

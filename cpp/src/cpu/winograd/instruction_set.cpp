@@ -71,8 +71,11 @@ const Kernel& select_kernel(const std::string& name, int tile) {
         if (name.empty() || name == kernel->name) return *kernel;
         names += (names.empty() ? "" : ", ") + std::string(kernel->name);
     }
-    throw std::invalid_argument("instruction set \"" + name +
-                                "\" is not available here; choose one of " + names);
+    throw std::invalid_argument(names.empty()
+                                    ? "there is no kernel with tiles of " + std::to_string(tile) +
+                                          "; choose tiles of 4 or 6"
+                                    : "instruction set \"" + name +
+                                          "\" is not available here; choose one of " + names);
 }
 
 std::size_t second_level_cache_bytes() {
