@@ -6,7 +6,8 @@
 Every 3x3 convolution is computed directly or by Winograd's F(m, 3), its operands in fp32 or rounded
 to bf16 where the matrix products read them (products and sums stay fp32, as the processors' bf16
 instructions have it). Errors are against PyTorch in double precision, on a photograph. This
-emulates what is not built, too (bf16; F(6, 3) in deep networks), to tell whether it should be. Needs torch and scikit-image.
+emulates what is not built, too (bf16; F(6, 3) in deep networks), to tell whether it should be.
+Needs torch and scikit-image.
 """
 
 import argparse
