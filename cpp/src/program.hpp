@@ -109,4 +109,13 @@ struct Program {
     int scale() const { return ring(output).scale / unshuffle; }
 };
 
+// The op of each of Program::convolutions.
+inline std::vector<const Op*> convolution_ops(const Program& program) {
+    std::vector<const Op*> ops(program.convolutions.size(), nullptr);
+    for (const Op& op : program.ops) {
+        if (op.convolution >= 0) ops[static_cast<std::size_t>(op.convolution)] = &op;
+    }
+    return ops;
+}
+
 }  // namespace realesrgan

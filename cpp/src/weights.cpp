@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <system_error>
+#include <utility>
 
 #include "half.hpp"
 #include "realesrgan/errors.hpp"
+#include "whole_file.hpp"
 
 namespace realesrgan {
 
@@ -17,19 +17,13 @@ constexpr std::uint32_t kHalfTag = 0x01306B47;
 constexpr std::uint32_t kFloatTag = 0;
 
 std::vector<unsigned char> read_all(const std::string& path) {
-    const std::filesystem::path name = std::filesystem::u8path(path);
-    std::error_code error;
-    const std::uintmax_t size = std::filesystem::file_size(name, error);  // of a regular file only
-    std::ifstream file(name, std::ios::binary);
-    if (error || !file) {
+    auto bytes = read_whole_file(std::filesystem::u8path(path));
+    if (!bytes) {
         throw ModelError("cannot read the weights " + path +
                          "; check that the file exists and may be read");
     }
-    std::vector<unsigned char> bytes(size);
-    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    bytes.resize(static_cast<std::size_t>(file.gcount()));
-    if (bytes.empty()) throw ModelError("the weights " + path + " are empty; get the file again");
-    return bytes;
+    if (bytes->empty()) throw ModelError("the weights " + path + " are empty; get the file again");
+    return std::move(*bytes);
 }
 
 // Walks through the file, one field after the other.

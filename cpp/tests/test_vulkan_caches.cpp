@@ -1,9 +1,9 @@
 // What is kept on disk for a device: compiled shaders and pipelines.
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "check.hpp"
@@ -17,6 +17,7 @@
 #include "vulkan_runs.hpp"
 
 using namespace realesrgan;
+using realesrgan::vulkan::Bytes;
 using sample_picture::noise;
 using vulkan_runs::Files;
 using vulkan_runs::on_gpu;
@@ -91,28 +92,28 @@ TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged fil
     CHECK(in_new_device() == right);
     CHECK(std::filesystem::last_write_time(path) == written);  // nothing was compiled
 
-    std::ifstream file(path, std::ios::binary);
-    std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    file.close();
-    const auto flipped = [&](std::size_t at) {
-        std::string other = bytes;
-        other[at] = static_cast<char>(other[at] ^ 1);
-        return other;
-    };
-    // With a right checksum: of another version, and with more words than bytes.
-    const auto sealed = [&](std::string other) {
-        other.resize(other.size() - sizeof(std::uint64_t));
-        realesrgan::vulkan::write_sealed_file(path, {other.begin(), other.end()});
-        std::ifstream in(path, std::ios::binary);
-        return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    };
-    const std::size_t high_word = bytes.find('\n') + 1 + 2 * sizeof(std::uint64_t) - 1;
-    for (const std::string& damaged : {std::string("short"), flipped(bytes.size() / 2),
-                                       sealed(flipped(0)), sealed(flipped(high_word))}) {
-        std::ofstream(path, std::ios::binary) << damaged;
+    const auto check_ignored = [&] {
         CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)).empty());
         CHECK(in_new_device() == right);
         CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)) == stored);
+    };
+    const auto flipped = [](Bytes bytes, std::size_t at) {
+        bytes[at] ^= 1U;
+        return bytes;
+    };
+    const Bytes whole = realesrgan::vulkan::read_cache_file(path);
+    for (const Bytes& damaged :
+         {Bytes{'s', 'h', 'o', 'r', 't'}, flipped(whole, whole.size() / 2)}) {
+        realesrgan::vulkan::write_cache_file(path, damaged);
+        check_ignored();
+    }
+    // With a right checksum: of another version, and with more words than bytes.
+    const Bytes bytes = realesrgan::vulkan::read_sealed_file(path);
+    const auto line = std::find(bytes.begin(), bytes.end(), '\n') - bytes.begin();
+    const std::size_t high_word = static_cast<std::size_t>(line) + 2 * sizeof(std::uint64_t);
+    for (const std::size_t at : {std::size_t{0}, high_word}) {
+        realesrgan::vulkan::write_sealed_file(path, flipped(bytes, at));
+        check_ignored();
     }
 }
 

@@ -20,23 +20,16 @@ using namespace realesrgan;
 using sample_picture::noise;
 using sample_picture::Picture;
 using vulkan_runs::on_gpu;
+using vulkan_runs::run;
 
 namespace {
-
-Picture<float> run(const Upscaler& upscaler, const Picture<float>& picture,
-                   const Progress& progress = nullptr) {
-    const int scale = upscaler.network().scale;
-    Picture<float> result(picture.width * scale, picture.height * scale);
-    upscaler.run(picture.source(), result.target(), progress);
-    return result;
-}
 
 // Whether a run takes memory of the device.
 bool allocates(const Upscaler& upscaler, const Picture<float>& picture) {
     vulkan::Fault& fault = vulkan::faults().allocation;
     fault.arm(std::numeric_limits<int>::max());
     const int before = fault.remaining();
-    run(upscaler, picture);
+    run<float>(upscaler, picture);
     const bool some = fault.remaining() != before;
     fault.disarm();
     return some;
@@ -54,16 +47,16 @@ TEST_CASE("a second run of the same plan allocates nothing and gives the same bi
     const Upscaler upscaler(files.first, files.second, on_gpu());
     const auto picture = noise<float>(19, 23, 1), other = noise<float>(23, 19, 2);
     CHECK(allocates(upscaler, picture));
-    const auto right = run(upscaler, picture);
+    const auto right = run<float>(upscaler, picture);
     CHECK(!allocates(upscaler, picture));
-    CHECK(run(upscaler, picture).samples == right.samples);
+    CHECK(run<float>(upscaler, picture).samples == right.samples);
     CHECK(allocates(upscaler, other));
     const std::uint64_t one = kept_bytes();
     CHECK(one > 0);
     CHECK(allocates(upscaler, picture));  // one plan's memory at a time
     CHECK_NEAR(static_cast<double>(kept_bytes()), static_cast<double>(one),
                0.3 * static_cast<double>(one));
-    CHECK(run(upscaler, picture).samples == right.samples);
+    CHECK(run<float>(upscaler, picture).samples == right.samples);
 }
 
 TEST_CASE("what is not a number does not stay in a kept session") {
@@ -71,11 +64,11 @@ TEST_CASE("what is not a number does not stay in a kept session") {
     const auto files = random_network(3).save(folder.file("net"));
     const Upscaler upscaler(files.first, files.second, on_gpu());
     const auto picture = noise<float>(19, 23, 1);
-    const auto right = run(upscaler, picture);
+    const auto right = run<float>(upscaler, picture);
     auto bad = picture;
     bad.samples[30] = std::numeric_limits<float>::quiet_NaN();
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"not numbers"}, run(upscaler, bad));
-    CHECK(run(upscaler, picture).samples == right.samples);
+    CHECK_THROWS(DeviceError, std::vector<std::string>{"not numbers"}, run<float>(upscaler, bad));
+    CHECK(run<float>(upscaler, picture).samples == right.samples);
 }
 
 TEST_CASE("a run that was stopped keeps nothing, and a network takes what is its own along") {
@@ -86,9 +79,9 @@ TEST_CASE("a run that was stopped keeps nothing, and a network takes what is its
     auto upscaler = std::make_unique<Upscaler>(files.first, files.second, on_gpu());
     const auto stop = [](double) { throw std::runtime_error("stopped"); };
     CHECK_THROWS(std::runtime_error, std::vector<std::string>{"stopped"},
-                 run(*upscaler, picture, stop));
+                 run<float>(*upscaler, picture, stop));
     CHECK_EQUAL(kept_bytes(), before);
-    run(*upscaler, picture);
+    run<float>(*upscaler, picture);
     CHECK(kept_bytes() > before);
     upscaler.reset();
     CHECK_EQUAL(kept_bytes(), before);
@@ -98,7 +91,7 @@ TEST_CASE("kept sessions make room for a run that needs it") {
     const TemporaryFolder folder;
     const auto files = random_network(3).save(folder.file("net"));
     const Upscaler upscaler(files.first, files.second, on_gpu());
-    run(upscaler, noise<float>(19, 23, 1));
+    run<float>(upscaler, noise<float>(19, 23, 1));
     const auto context = vulkan::Context::open(0);
     CHECK(context->kept_sessions().bytes() > 0);
     context->kept_sessions().make_room(*context, 1);

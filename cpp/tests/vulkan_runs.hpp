@@ -24,10 +24,11 @@ inline realesrgan::Options on_gpu(bool fp16 = false, int band = 0) {
 
 template <typename Result, typename Sample>
 sample_picture::Picture<Result> run(const realesrgan::Upscaler& upscaler,
-                                    const sample_picture::Picture<Sample>& picture) {
+                                    const sample_picture::Picture<Sample>& picture,
+                                    const realesrgan::Progress& progress = nullptr) {
     const int scale = upscaler.network().scale;
     sample_picture::Picture<Result> result(picture.width * scale, picture.height * scale);
-    upscaler.run(picture.source(), result.target());
+    upscaler.run(picture.source(), result.target(), progress);
     return result;
 }
 

@@ -2,11 +2,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "cpu/memory.hpp"
 #include "cpu/row_buffer.hpp"
+#include "cpu/winograd/kernel.hpp"
 #include "program.hpp"
 
 namespace realesrgan::cpu {
@@ -54,10 +54,8 @@ class ConvolutionKernel {
 std::unique_ptr<ConvolutionKernel> make_ncnn_kernel(int threads);
 
 // Our own, several times as fast. `lean`: weights stay as small as they came and are transformed in
-// each run; `tile`: winograd::kSmallTile or kLargeTile; `instruction_set`: empty for the best that
-// the processor has. Throws std::invalid_argument for one that it has not.
-// cpu/winograd_convolution.cpp.
-std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean, int tile,
-                                                        const std::string& instruction_set);
+// each run. cpu/winograd_convolution.cpp.
+std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean,
+                                                        const winograd::Kernel& kernel);
 
 }  // namespace realesrgan::cpu

@@ -2,7 +2,7 @@
 
 #include "backend.hpp"
 #include "cpu/session.hpp"
-#include "cpu/winograd/kernel.hpp"
+#include "cpu/winograd/instruction_set.hpp"
 #include "memory_budget.hpp"
 #include "parallel.hpp"
 
@@ -32,9 +32,8 @@ int tile_of(const Program& program, const CpuBackendOptions& options) {
     return program.convolutions.size() <= kShallow ? winograd::kLargeTile : winograd::kSmallTile;
 }
 
-std::uint64_t transformed_bytes(const Program& program, int tile) {
-    const auto patch = static_cast<std::uint64_t>(tile + 2);
-    const std::uint64_t each = patch * patch * sizeof(float);
+std::uint64_t transformed_bytes(const Program& program, const winograd::Kernel& kernel) {
+    const std::uint64_t each = static_cast<std::uint64_t>(kernel.points) * sizeof(float);
     std::uint64_t bytes = 0;
     for (const ConvolutionShape& shape : program.convolutions) {
         bytes += each * static_cast<std::uint64_t>(shape.inputs) *
@@ -43,29 +42,31 @@ std::uint64_t transformed_bytes(const Program& program, int tile) {
     return bytes;
 }
 
-std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program, int tile,
+std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program,
+                                                    const winograd::Kernel& kernel,
                                                     const CpuBackendOptions& options) {
     if (options.ncnn) return cpu::make_ncnn_kernel(options.threads);
     const bool lean = options.memory_limit > 0 &&
-                      transformed_bytes(program, tile) > options.memory_limit / kWeightShare;
-    return cpu::make_winograd_kernel(options.threads, lean, tile, options.instruction_set);
+                      transformed_bytes(program, kernel) > options.memory_limit / kWeightShare;
+    return cpu::make_winograd_kernel(options.threads, lean, kernel);
 }
 
 class CpuBackend final : public Backend {
   public:
     CpuBackend(const FusedNetwork& network, const CpuBackendOptions& options) {
         const Program& program = network.program;
-        const int tile = tile_of(program, options);
+        const winograd::Kernel& kernel =
+            winograd::select_kernel(options.instruction_set, tile_of(program, options));
         kernels_.threads = options.threads;
-        kernels_.kind = make_kernel(program, tile, options);
+        kernels_.kind = make_kernel(program, kernel, options);
         storage_.narrow_multiple = kernels_.kind->group(1);
         storage_.padding_columns = 2;
         storage_.border_rows = true;
         const int bands = std::max(1, options.threads / kThreadsPerBand);
-        storage_.band = kBandTiles * tile * bands;
+        storage_.band = kBandTiles * kernel.tile * bands;
         storage_.band_pixels = kBandPixels * bands;
-        if (!options.ncnn) storage_.band_step = tile;
-        storage_.tail_band = tile / 2 * bands;  // at twice the size a row of tiles
+        if (!options.ncnn) storage_.band_step = kernel.tile;
+        storage_.tail_band = kernel.tile / 2 * bands;  // at twice the size a row of tiles
         make_convolutions(network, options.ncnn ? 1 : options.threads);  // ncnn has its own
         storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
             if (op.kind != OpKind::convolution) return std::uint64_t{0};
@@ -84,14 +85,11 @@ class CpuBackend final : public Backend {
 
   private:
     void make_convolutions(const FusedNetwork& network, int threads) {
-        std::vector<const Op*> ops;
-        for (const Op& op : network.program.ops) {
-            if (op.kind == OpKind::convolution) ops.push_back(&op);
-        }
+        const std::vector<const Op*> ops = convolution_ops(network.program);
         kernels_.convolutions.resize(ops.size());
         for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
             kernels_.convolutions[i] =
-                kernels_.kind->make(network.program, *ops[i], network.weights(ops[i]->convolution));
+                kernels_.kind->make(network.program, *ops[i], network.weights(static_cast<int>(i)));
         });
         for (const auto& made : kernels_.convolutions) {
             storage_.weight_bytes += made->weight_bytes();

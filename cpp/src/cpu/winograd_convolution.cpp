@@ -207,11 +207,10 @@ class WinogradKernel final : public ConvolutionKernel {
 
 }  // namespace
 
-std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean, int tile,
-                                                        const std::string& instruction_set) {
+std::unique_ptr<ConvolutionKernel> make_winograd_kernel(int threads, bool lean,
+                                                        const winograd::Kernel& kernel) {
     const winograd::Form form = lean ? winograd::Form::kLean : winograd::Form::kResident;
-    return std::make_unique<WinogradKernel>(threads, form,
-                                            winograd::select_kernel(instruction_set, tile));
+    return std::make_unique<WinogradKernel>(threads, form, kernel);
 }
 
 }  // namespace realesrgan::cpu

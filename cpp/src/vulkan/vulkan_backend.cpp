@@ -124,19 +124,13 @@ class VulkanBackend : public Backend {
     void upload_weights(const FusedNetwork& network, int threads) {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
-        network_.layers.resize(program.convolutions.size());
-        std::vector<const Op*> convolutions;
-        for (const Op& op : program.ops) {
-            if (op.convolution < 0) continue;
-            const auto i = static_cast<std::size_t>(op.convolution);
-            const ConvolutionShape& shape = program.convolutions[i];
-            network_.layers[i] = network_.weights->place(shape.inputs, shape.outputs);
-            convolutions.push_back(&op);
+        for (const ConvolutionShape& shape : program.convolutions) {
+            network_.layers.push_back(network_.weights->place(shape.inputs, shape.outputs));
         }
-        for_each_in_parallel(convolutions.size(), threads, [&](std::size_t item) {
-            const Op& op = *convolutions[item];
-            network_.weights->put(network_.layers[static_cast<std::size_t>(op.convolution)],
-                                  network.weights(op.convolution), op.slope);
+        const std::vector<const Op*> ops = convolution_ops(program);
+        for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
+            network_.weights->put(network_.layers[i], network.weights(static_cast<int>(i)),
+                                  ops[i]->slope);
         });
         network_.weights->upload();
     }

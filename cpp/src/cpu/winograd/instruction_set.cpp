@@ -48,8 +48,8 @@ std::vector<const Kernel*> find_kernels() {
     }
 #endif
 #if defined(REALESRGAN_KERNEL_NEON)
-    kernels.insert(kernels.end(),
-                   {&neon_4::kernel, &neon_6::kernel});  // part of every AArch64 processor
+    // Part of every AArch64 processor.
+    kernels.insert(kernels.end(), {&neon_4::kernel, &neon_6::kernel});
 #endif
 #if defined(REALESRGAN_KERNEL_BASELINE)
     kernels.insert(kernels.end(), {&baseline_4::kernel, &baseline_6::kernel});

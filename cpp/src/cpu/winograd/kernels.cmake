@@ -1,6 +1,6 @@
 # The fused 3x3 convolution for the CPU: one source (kernel.cpp) compiled once for each instruction set of the
-# target's architecture and each size of tile, chosen at run time. Vector types of the compiler rather than a SIMD library: the
-# kernels need only loads, stores, multiply-add and broadcast, whose code both compilers generate as
+# target's architecture and each size of tile, chosen at run time. Vector types of the compiler rather than a SIMD
+# library: the kernels need only loads, stores, multiply-add and broadcast, whose code both compilers generate as
 # written, and nothing else has to be found, built or shipped with the wheel.
 set(_winograd ${CMAKE_CURRENT_LIST_DIR})
 find_package(Threads REQUIRED)
