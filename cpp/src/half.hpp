@@ -5,21 +5,25 @@
 
 namespace realesrgan {
 
+// `yes` or `no`. Like what follows without branches, so that compilers make vector instructions of
+// loops over weights.
+inline std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
+    const std::uint32_t mask = 0U - static_cast<std::uint32_t>(condition);
+    return (yes & mask) | (no & ~mask);
+}
+
 // IEEE 754 binary16 to binary32, exact, subnormals and infinities included.
 inline float half_to_float(std::uint16_t bits) {
+    constexpr std::uint32_t kRebias = 112U << 23U;
     const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16U;
-    const std::uint32_t exponent = (bits >> 10U) & 0x1FU;
-    const std::uint32_t mantissa = bits & 0x3FFU;
+    const std::int32_t magnitude = bits & 0x7FFF;
+    const std::uint32_t normal = (static_cast<std::uint32_t>(magnitude) << 13U) + kRebias;
+    // Zero or subnormal: mantissa * 2^-24, exact in binary32.
+    const float tiny = static_cast<float>(magnitude) * 0x1p-24F;
     std::uint32_t out = 0;
-    if (exponent == 0) {
-        // Zero or subnormal: mantissa * 2^-24, exact in binary32.
-        float value = static_cast<float>(mantissa) * 5.9604644775390625e-8F;
-        std::memcpy(&out, &value, sizeof(out));
-    } else if (exponent == 31) {
-        out = 0x7F800000U | (mantissa << 13U);
-    } else {
-        out = ((exponent + 112U) << 23U) | (mantissa << 13U);
-    }
+    std::memcpy(&out, &tiny, sizeof(out));
+    out = select(magnitude >= 0x400, normal, out);
+    out = select(magnitude >= 0x7C00, normal + kRebias, out);  // infinity, NaN
     out |= sign;
     float result = 0.0F;
     std::memcpy(&result, &out, sizeof(result));
@@ -31,21 +35,22 @@ inline float half_to_float(std::uint16_t bits) {
 inline std::uint16_t float_to_half(float value) {
     std::uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof(bits));
-    const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000U);
-    const std::uint32_t magnitude = bits & 0x7fffffffU;
-    if (magnitude > 0x7f800000U) return static_cast<std::uint16_t>(sign | 0x7e00U);  // NaN
-    if (magnitude >= 0x477ff000U)
-        return static_cast<std::uint16_t>(sign | 0x7c00U);  // rounds to infinity
-    if (magnitude <
-        0x38800000U) {  // subnormal: adding 0.5 leaves the rounded significand in the low bits
-        float shifted = 0.0F;
-        std::memcpy(&shifted, &magnitude, sizeof(shifted));
-        shifted += 0.5F;
-        std::memcpy(&bits, &shifted, sizeof(bits));
-        return static_cast<std::uint16_t>(sign | (bits - 0x3f000000U));
-    }
-    const std::uint32_t odd = magnitude >> 13 & 1U;
-    return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000U + 0xfffU + odd) >> 13));
+    const std::uint32_t sign = bits >> 16U & 0x8000U;
+    const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+    const std::uint32_t odd = magnitude >> 13U & 1U;
+    const std::uint32_t normal = (magnitude - 0x38000000U + 0xFFFU + odd) >> 13U;
+    // Subnormal: adding 0.5 leaves the rounded significand in the low bits.
+    float shifted = 0.0F;
+    std::memcpy(&shifted, &magnitude, sizeof(shifted));
+    shifted += 0.5F;
+    std::uint32_t out = 0;
+    std::memcpy(&out, &shifted, sizeof(out));
+    out -= 0x3F000000U;
+    const auto ordered = static_cast<std::int32_t>(magnitude);
+    out = select(ordered >= 0x38800000, normal, out);
+    out = select(ordered >= 0x477FF000, 0x7C00U, out);  // rounds to infinity
+    out = select(ordered > 0x7F800000, 0x7E00U, out);   // NaN
+    return static_cast<std::uint16_t>(sign | out);
 }
 
 }  // namespace realesrgan

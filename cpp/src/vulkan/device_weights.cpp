@@ -23,17 +23,18 @@ std::size_t index(int value) {
 
 // From [output][input][tap] (PyTorch's and ncnn's order) to [tap][input][output]; channels past the
 // real ones stay zero.
-template <typename Value, typename Convert>
-void arrange(const ConvolutionWeights& layer, const LayerWeights& place, Value* arranged,
-             const Convert& convert) {
+template <typename Value>
+void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
+             const LayerWeights& place, Value* arranged) {
     constexpr int kTaps = 9;
-    // Inputs outside: the nine rows that are written stay in the nearest cache.
+    // In this order, because what an input's taps are read from stays in the nearest cache, while
+    // rows to be written may lie at the same places of it.
     for (int i = 0; i < layer.inputs; i++) {
-        for (int o = 0; o < layer.outputs; o++) {
-            const float* from = layer.kernel.data() + index(o * layer.inputs + i) * kTaps;
-            Value* to = arranged + index(i) * index(place.weight_pitch) + index(o);
-            for (int t = 0; t < kTaps; t++) {
-                to[index(t * place.weight_rows) * index(place.weight_pitch)] = convert(from[t]);
+        for (int t = 0; t < kTaps; t++) {
+            const Value* from = kernel.data() + index(i * kTaps + t);
+            Value* to = arranged + index(t * place.weight_rows + i) * index(place.weight_pitch);
+            for (int o = 0; o < layer.outputs; o++) {
+                to[index(o)] = from[index(o) * index(layer.inputs * kTaps)];
             }
         }
     }
@@ -82,9 +83,11 @@ LayerWeights Weights::place(int inputs, int outputs) {
 
 void Weights::put(const LayerWeights& place, const ConvolutionWeights& layer, float slope) {
     if (storage_ == Storage::fp16) {
-        arrange(layer, place, at<std::uint16_t>(place.taps), float_to_half);
+        std::vector<std::uint16_t> halves(layer.kernel.size());
+        std::transform(layer.kernel.begin(), layer.kernel.end(), halves.begin(), float_to_half);
+        arrange(layer, halves, place, at<std::uint16_t>(place.taps));
     } else {
-        arrange(layer, place, at<float>(place.taps), [](float value) { return value; });
+        arrange(layer, layer.kernel, place, at<float>(place.taps));
     }
     auto* biases = at<float>(place.epilogue);
     std::copy(layer.bias.begin(), layer.bias.end(), biases);
