@@ -12,35 +12,56 @@
 #include "sample_picture.hpp"
 #include "temporary_folder.hpp"
 #include "vulkan/cache_file.hpp"
-#include "vulkan/pipeline_file.hpp"
+#include "vulkan/context.hpp"
+#include "vulkan/pipelines.hpp"
 #include "vulkan/spirv_file.hpp"
 #include "vulkan_runs.hpp"
 
 using namespace realesrgan;
 using realesrgan::vulkan::Bytes;
+using realesrgan::vulkan::Context;
+using realesrgan::vulkan::Pipeline;
+using realesrgan::vulkan::PipelineFile;
+using realesrgan::vulkan::PipelineSpec;
+using realesrgan::vulkan::Storage;
 using sample_picture::noise;
 using vulkan_runs::Files;
 using vulkan_runs::on_gpu;
 using vulkan_runs::open;
 using vulkan_runs::run;
 
+namespace {
+
+// With a device of its own, because pipelines are shared by all networks on one.
+template <typename Picture>
+std::vector<float> run_in_new_device(const Files& files, const Picture& picture) {
+    retire_gpu_device(gpu_device(0));
+    return run<float>(open(files, on_gpu()), picture).samples;
+}
+
+std::size_t pipelines_made() {
+    const GpuUse use;
+    return Context::open(0)->pipelines().made();
+}
+
+}  // namespace
+
 TEST_CASE("after prepare a run makes no pipeline, and its bytes are those planned") {
     const TemporaryFolder folder;
-    const std::string path = realesrgan::vulkan::pipeline_file_path((on_gpu(), gpu_device(0)));
     const Files files = random_network(11).save(folder.file("net"));
     const auto picture = noise<std::uint8_t>(13, 9, 2);
     for (const bool tta : {false, true}) {
         Options options = on_gpu();
         options.tta = tta;
-        // A device of its own, because pipelines are shared by all networks on one.
         retire_gpu_device(gpu_device(0));
         const Upscaler upscaler = open(files, options);
         const auto taken = static_cast<double>(upscaler.prepare(13, 9));
         const auto promised = static_cast<double>(upscaler.plan(13, 9).memory_bytes.back().second);
         CHECK_NEAR(taken, promised, 0.2 * promised);
-        CHECK(std::filesystem::remove(path));
+        const std::size_t made = pipelines_made();
+        CHECK(made > 0);
         run<std::uint8_t>(upscaler, picture);
-        CHECK(!std::filesystem::exists(path));  // written by whoever makes a pipeline
+        CHECK_EQUAL(pipelines_made(), made);
     }
     const Upscaler other = open(files, on_gpu());
     CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"0x9"}, other.prepare(0, 9));
@@ -50,18 +71,60 @@ TEST_CASE("compiled pipelines are kept on disk, and a damaged file is ignored") 
     const TemporaryFolder folder;
     on_gpu();
     const Files files = random_network(7).save(folder.file("net"));
-    const std::string path = realesrgan::vulkan::pipeline_file_path(gpu_device(0));
+    const std::string path = PipelineFile::path(gpu_device(0));
     const auto picture = noise<float>(5, 4, 2);
-    const auto right = run<float>(open(files, on_gpu()), picture);
-    CHECK(std::filesystem::file_size(path) > 0);
+    const auto right = run_in_new_device(files, picture);
+    const Bytes whole = realesrgan::vulkan::read_sealed_file(path);
+    CHECK(!whole.empty());
+    const auto written = std::filesystem::last_write_time(path);
+    CHECK(run_in_new_device(files, picture) == right);
+    CHECK(std::filesystem::last_write_time(path) == written);  // nothing new
+
+    const auto check_replaced = [&] {
+        CHECK(run_in_new_device(files, picture) == right);
+        CHECK_EQUAL(realesrgan::vulkan::read_sealed_file(path).size(), whole.size());
+    };
     for (const char* damaged :
          {"", "short", "this is long enough to be looked at, but it is not a pipeline cache"}) {
         std::ofstream(path, std::ios::binary) << damaged;
-        realesrgan::vulkan::load_pipeline_cache(gpu_device(0));
-        realesrgan::vulkan::save_pipeline_cache(gpu_device(0));
-        CHECK(std::filesystem::file_size(path) > 100);
-        CHECK(run<float>(open(files, on_gpu()), picture).samples == right.samples);
+        check_replaced();
     }
+    // With a right checksum: only a piece, and a header of no device.
+    realesrgan::vulkan::write_sealed_file(path, Bytes(whole.begin(), whole.end() - 1));
+    check_replaced();
+    Bytes foreign(32);
+    foreign[0] = 32;
+    foreign[4] = 1;
+    realesrgan::vulkan::write_sealed_file(path, foreign);
+    check_replaced();
+}
+
+TEST_CASE("pipelines stay when the last network goes") {
+    const TemporaryFolder folder;
+    on_gpu();
+    const Files files = random_network(7).save(folder.file("net"));
+    const auto picture = noise<float>(5, 4, 2);
+    const auto right = run_in_new_device(files, picture);
+    const std::size_t made = pipelines_made();
+    CHECK(run<float>(open(files, on_gpu()), picture).samples == right);
+    CHECK_EQUAL(pipelines_made(), made);
+}
+
+TEST_CASE("of many pipelines at once, one that cannot be made does not keep the others") {
+    const GpuUse use;
+    const auto context = Context::open((on_gpu(), 0));
+    std::vector<Pipeline*> wanted;
+    for (const int threads : {32, 64, 96, 128}) {
+        for (const char* defines : {"", "#error\n"}) {
+            PipelineSpec spec{"roofline_fma", Storage::fp32, {}, {threads}, {}};
+            spec.variant.defines = defines;
+            wanted.push_back(&context->pipelines().want(spec));
+            CHECK(&context->pipelines().want(spec) == wanted.back());
+        }
+    }
+    const std::vector<std::string> said = {"roofline_fma", "does not compile"};
+    CHECK_THROWS(DeviceError, said, context->pipelines().make(wanted, 3));
+    for (std::size_t i = 0; i < wanted.size(); i++) CHECK_EQUAL(wanted[i]->made(), i % 2 == 0);
 }
 
 TEST_CASE("what is no file of ours is not read") {
@@ -80,10 +143,7 @@ TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged fil
     const Files files = random_network(7).save(folder.file("net"));
     const std::string path = realesrgan::vulkan::spirv_file_path(gpu_device(0));
     const auto picture = noise<float>(5, 4, 2);
-    const auto in_new_device = [&] {
-        retire_gpu_device(gpu_device(0));
-        return run<float>(open(files, on_gpu()), picture).samples;
-    };
+    const auto in_new_device = [&] { return run_in_new_device(files, picture); };
     std::filesystem::remove(path);
     const auto right = in_new_device();
     const auto stored = realesrgan::vulkan::read_spirv_file(gpu_device(0));

@@ -37,6 +37,7 @@ class Runner {
         for (const auto& ring : rings_) rings.push_back(ring->ring());
         operation_ = std::make_unique<vk::Operation>(*context_, storage, choice, test.op, rings,
                                                      &placed_, test.band);
+        context_->pipelines().make({&operation_->pipeline()}, 1);
     }
 
     // Largest error over |value| + 1, all bands.

@@ -113,7 +113,7 @@ void Commands::order(const std::vector<Binding>& bindings) {
     }
 }
 
-void Commands::bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings) {
+void Commands::bind(const Pipeline& pipeline, const std::vector<Binding>& bindings) {
     std::vector<VkDescriptorBufferInfo> infos;
     infos.reserve(bindings.size());
     for (const Binding& binding : bindings) {
@@ -122,17 +122,16 @@ void Commands::bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& 
         infos.push_back({binding.buffer->handle(), binding.offset, bytes});
     }
     context_->ncnn_device().vkCmdPushDescriptorSetWithTemplateKHR(
-        commands_, pipeline.descriptor_update_template(), pipeline.pipeline_layout(), 0,
-        infos.data());
+        commands_, pipeline.descriptors(), pipeline.layout(), 0, infos.data());
 }
 
-void Commands::dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
+void Commands::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
                         const void* constants, std::size_t constant_bytes, Groups groups,
                         std::uint64_t ring_bytes) {
     order(bindings);
-    ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.pipeline());
+    ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle());
     bind(pipeline, bindings);
-    ncnn::vkCmdPushConstants(commands_, pipeline.pipeline_layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+    ncnn::vkCmdPushConstants(commands_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
                              static_cast<std::uint32_t>(constant_bytes), constants);
     ncnn::vkCmdDispatch(commands_, static_cast<std::uint32_t>(groups.x),
                         static_cast<std::uint32_t>(groups.y), static_cast<std::uint32_t>(groups.z));

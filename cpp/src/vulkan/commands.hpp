@@ -1,7 +1,5 @@
 #pragma once
 
-#include <pipeline.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +7,7 @@
 
 #include "buffer.hpp"
 #include "context.hpp"
+#include "pipeline.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -42,7 +41,7 @@ class Commands final : public GpuOwned {
     void let_go() noexcept override;
 
     void begin();
-    void dispatch(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings,
+    void dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
                   const void* constants, std::size_t constant_bytes, Groups groups,
                   std::uint64_t ring_bytes = 0);
     // `ring_bytes`: those of the copied ones that are rings', read and written.
@@ -60,7 +59,7 @@ class Commands final : public GpuOwned {
     void make();
     void order(const std::vector<Binding>& bindings);
     void barrier();
-    void bind(const ncnn::Pipeline& pipeline, const std::vector<Binding>& bindings);
+    void bind(const Pipeline& pipeline, const std::vector<Binding>& bindings);
 
     std::shared_ptr<Context> context_;
     VkCommandPool pool_ = 0;

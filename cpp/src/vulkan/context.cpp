@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "buffer.hpp"
 #include "kept_sessions.hpp"
@@ -30,20 +31,28 @@ bool has_what_we_need(const ncnn::GpuInfo& info) {
 }  // namespace
 
 std::shared_ptr<Context> Context::open(int device_index) {
+    // What stays of a device when no Upscaler is left.
+    struct Known {
+        std::weak_ptr<Context> context;
+        std::shared_ptr<Pipelines> pipelines;
+    };
     static std::mutex mutex;
-    static std::map<const ncnn::VulkanDevice*, std::weak_ptr<Context>> contexts;
-    const ncnn::VulkanDevice* device = &gpu_device(device_index);
+    // Never destroyed: the exit may have let go of the devices before it comes here.
+    static auto* const all = new std::map<const ncnn::VulkanDevice*, Known>;
+    const ncnn::VulkanDevice& device = gpu_device(device_index);
     const std::lock_guard<std::mutex> lock(mutex);
-    if (auto known = contexts[device].lock()) return known;
-    auto context = std::make_shared<Context>(device_index);
-    contexts[device] = context;
+    Known& known = (*all)[&device];
+    if (auto context = known.context.lock()) return context;
+    if (!known.pipelines) known.pipelines = std::make_shared<Pipelines>(device);
+    auto context = std::make_shared<Context>(device_index, known.pipelines);
+    known.context = context;
     return context;
 }
 
-Context::Context(int device_index)
+Context::Context(int device_index, std::shared_ptr<Pipelines> pipelines)
     : index_(device_index),
       device_(&gpu_device(device_index)),
-      pipelines_(std::make_unique<Pipelines>(*this)),
+      pipelines_(std::move(pipelines)),
       kernels_(std::make_unique<KernelStore>()),
       kept_sessions_(std::make_unique<KeptSessions>()) {
     if (!has_what_we_need(device_->info)) {

@@ -22,7 +22,8 @@ class Context {
     // one.
     static std::shared_ptr<Context> open(int device_index);
 
-    explicit Context(int device_index);
+    // `pipelines`: the device's.
+    Context(int device_index, std::shared_ptr<Pipelines> pipelines);
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     ~Context();
@@ -51,7 +52,7 @@ class Context {
   private:
     int index_;
     const ncnn::VulkanDevice* device_;
-    std::unique_ptr<Pipelines> pipelines_;
+    std::shared_ptr<Pipelines> pipelines_;
     std::unique_ptr<KernelStore> kernels_;
     std::unique_ptr<KeptSessions> kept_sessions_;
 };

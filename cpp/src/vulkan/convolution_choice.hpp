@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "pipelines.hpp"
+#include "context.hpp"
+#include "pipeline.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -19,7 +19,7 @@ class DenseBlock {
     // `rows`: the most that will be timed. Throws OutOfMemoryError, DeviceError.
     DenseBlock(std::shared_ptr<Context> context, Storage storage, int width, int rows);
 
-    // Layers [first, end), compiled. Throws ShaderError.
+    // Layers [first, end), their pipelines still to be made.
     std::vector<Operation> layers(const KernelSet& kernels, int first, int end) const;
     // Seconds of an output pixel of these layers in bands of so many rows.
     double time(const std::vector<Operation>& layers, int rows, double seconds) const;

@@ -5,6 +5,7 @@
 
 #include "dense_block.hpp"
 #include "rate.hpp"
+#include "thread_count.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -23,20 +24,14 @@ constexpr double kSteady = 0.97;
 // one.
 constexpr int kNarrowLayer = 2, kWideLayer = DenseBlock::kLayers - 1, kNarrowLayers = 4;
 
-// A choice and its compiled layers; none where the driver cannot build them.
+// A choice and its layers.
 struct Candidate {
     ConvolutionChoice choice;
     std::vector<Operation> narrow, wide;
-};
 
-Candidate build(const DenseBlock& block, const ConvolutionChoice& choice) {
-    try {
-        return {choice, block.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
-                block.layers(alone(choice), kWideLayer, kWideLayer + 1)};
-    } catch (const ShaderError&) {
-        return {choice, {}, {}};
-    }
-}
+    // Not so where the driver cannot build it.
+    bool made() const { return narrow[0].pipeline().made() && wide[0].pipeline().made(); }
+};
 
 // A power of two, as many as memory and one binding have room for.
 int most_pixels(const Context& context, Storage storage) {
@@ -54,6 +49,7 @@ class Timer {
         : block_(context, storage, context->is_software() ? kWidthOnProcessor : kWidth,
                  most_pixels(*context, storage) /
                      (context->is_software() ? kWidthOnProcessor : kWidth)),
+          context_(context),
           seconds_(seconds) {}
 
     void time_kernels(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
@@ -61,7 +57,7 @@ class Timer {
         rows_ = warm_up();
         for (std::size_t i = 0; i < candidates_.size(); i++) {
             const Candidate& candidate = candidates_[i];
-            if (candidate.wide.empty() || (i > 0 && spent_ >= seconds_)) continue;
+            if (!candidate.made() || (i > 0 && spent_ >= seconds_)) continue;
             timings.kernels[i].narrow = time(candidate.narrow, rows_);
             timings.kernels[i].wide = time(candidate.wide, rows_);
         }
@@ -87,7 +83,7 @@ class Timer {
     void add(std::vector<Operation>& layers, const ConvolutionChoice& choice,
              std::vector<Operation> Candidate::* part) const {
         for (const Candidate& candidate : candidates_) {
-            if (candidate.choice.text() != choice.text()) continue;
+            if (candidate.choice.text() != choice.text() || !candidate.made()) continue;
             layers.insert(layers.end(), (candidate.*part).begin(), (candidate.*part).end());
         }
     }
@@ -98,16 +94,36 @@ class Timer {
         return pixel;
     }
 
-    // A choice is built when it can be done in time if it takes as long as the longest before.
+    // As many choices at once as there are threads for their layers, as long as that can be done
+    // in time if it takes as long as the longest before.
     void build_all(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
+        for (const ConvolutionChoice& choice : choices) timings.kernels.push_back({choice});
+        const auto at_once = static_cast<std::size_t>(std::max(1, threads_ / 2));
         double longest = 0.0;
-        for (const ConvolutionChoice& choice : choices) {
-            timings.kernels.push_back(KernelTiming{choice});
-            if (spent_ + longest > seconds_ * kBuildingShare) continue;
-            if (candidates_.size() + 1 < timings.kernels.size()) continue;  // in order
-            const double taken = seconds_of([&] { candidates_.push_back(build(block_, choice)); });
+        while (candidates_.size() < choices.size() &&
+               spent_ + longest <= seconds_ * kBuildingShare) {
+            const std::size_t end = std::min(candidates_.size() + at_once, choices.size());
+            const double taken = seconds_of([&] { build(choices, end); });
             longest = std::max(longest, taken);
             spent_ += taken;
+        }
+    }
+
+    // The candidates up to `end`.
+    void build(const std::vector<ConvolutionChoice>& choices, std::size_t end) {
+        std::vector<Pipeline*> wanted;
+        while (candidates_.size() < end) {
+            const ConvolutionChoice& choice = choices[candidates_.size()];
+            candidates_.push_back({choice,
+                                   block_.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
+                                   block_.layers(alone(choice), kWideLayer, kWideLayer + 1)});
+            wanted.push_back(&candidates_.back().narrow[0].pipeline());
+            wanted.push_back(&candidates_.back().wide[0].pipeline());
+        }
+        try {
+            context_->pipelines().make(wanted, threads_);
+        } catch (const ShaderError&) {
+            return;  // of one of them: the others are made
         }
     }
 
@@ -116,7 +132,7 @@ class Timer {
     int warm_up() {
         const int fewest = std::min(block_.rows(), std::max(1, kFewestPixels / block_.width()));
         const auto first = std::find_if(candidates_.begin(), candidates_.end(),
-                                        [](const Candidate& one) { return !one.wide.empty(); });
+                                        [](const Candidate& one) { return one.made(); });
         if (first == candidates_.end()) return fewest;
         const auto rows_for = [&](double pixel) {
             const double rows = kSubmission / pixel / block_.width();
@@ -133,7 +149,9 @@ class Timer {
     }
 
     DenseBlock block_;
+    std::shared_ptr<Context> context_;
     double seconds_;
+    int threads_ = thread_count(0);
     double spent_ = 0.0;
     std::vector<Candidate> candidates_;  // of the first choices
     int rows_ = 1;

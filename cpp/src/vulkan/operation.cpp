@@ -94,12 +94,12 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
     }
     const int channel_groups = std::min(8, out_channels_ / 4);
     const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
-    pipeline_ = &context.pipelines().get("convolution_plain", storage_, constants, local);
+    pipeline_ = &context.pipelines().want({"convolution_plain", storage_, constants, local, {}});
     channels_first_ = true;
-    // ncnn rounds local sizes up to whole subgroups
-    tile_channels_ = static_cast<int>(pipeline_->local_size_x()) * 4;
-    tile_width_ = static_cast<int>(pipeline_->local_size_y());
-    tile_height_ = static_cast<int>(pipeline_->local_size_z());
+    // rounded up to whole subgroups
+    tile_channels_ = pipeline_->local_size().x * 4;
+    tile_width_ = pipeline_->local_size().y;
+    tile_height_ = pipeline_->local_size().z;
 }
 
 void Operation::choose_blocked(Context& context, Constants constants, int most_rows) {
@@ -110,7 +110,7 @@ void Operation::choose_blocked(Context& context, Constants constants, int most_r
     tile_channels_ = kBlockedChannels;
     constants << tile_width_ << tile_height_ << (storage_ == Storage::fp16 ? 16 : 8);
     pipeline_ =
-        &context.pipelines().get("convolution_blocked", storage_, constants, {kInvocations, 1, 1});
+        &context.pipelines().want({"convolution_blocked", storage_, constants, {kInvocations}, {}});
 }
 
 void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
@@ -138,8 +138,8 @@ void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
     variant.subgroup_size = shape.subgroup_size;
     variant.cooperative_matrix = true;
     const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
-    pipeline_ = &context.pipelines().get("convolution_matrix", storage_, constants,
-                                         {invocations, 1, 1}, variant);
+    pipeline_ = &context.pipelines().want(
+        {"convolution_matrix", storage_, constants, {invocations}, variant});
 }
 
 void Operation::choose_pointwise(Context& context, Constants constants, const Op& op) {
@@ -156,10 +156,10 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     if (op.activation != Activation::none) {
         throw std::logic_error("an activation without a convolution in the program");
     }
-    pipeline_ = &context.pipelines().get(shader, storage_, constants, {kInvocations, 1, 1});
-    tile_width_ = static_cast<int>(pipeline_->local_size_x());
-    tile_height_ = static_cast<int>(pipeline_->local_size_y());
-    tile_channels_ = static_cast<int>(pipeline_->local_size_z()) * 4;
+    pipeline_ = &context.pipelines().want({shader, storage_, constants, {kInvocations}, {}});
+    tile_width_ = pipeline_->local_size().x;
+    tile_height_ = pipeline_->local_size().y;
+    tile_channels_ = pipeline_->local_size().z * 4;
 }
 
 // What a dispatch of so many output rows reads and writes of rings, each byte once.

@@ -20,6 +20,9 @@ class Operation {
     Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
               const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows);
 
+    // To be made (Pipelines::make) before anything is recorded.
+    Pipeline& pipeline() const { return *pipeline_; }
+
     void record(Commands& commands, const Weights& weights, RowRange rows) const;
 
   private:
@@ -44,7 +47,7 @@ class Operation {
     std::size_t skip_count_ = 0, copy_count_ = 0;
     int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
 
-    const ncnn::Pipeline* pipeline_ = nullptr;
+    Pipeline* pipeline_ = nullptr;
     // what a workgroup makes; the plain convolution's first axis runs over channels, the others'
     // last
     bool channels_first_ = false;

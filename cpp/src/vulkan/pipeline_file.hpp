@@ -2,13 +2,32 @@
 
 #include <gpu.h>
 
+#include <cstdint>
 #include <string>
 
 namespace realesrgan::vulkan {
 
-// Compiled pipelines on disk, one cache file for each device and driver.
-std::string pipeline_file_path(const ncnn::VulkanDevice& device);
-void load_pipeline_cache(const ncnn::VulkanDevice& device);
-void save_pipeline_cache(const ncnn::VulkanDevice& device);
+// A driver's cache of compiled pipelines, kept on disk, one file for each device and driver.
+class PipelineFile {
+  public:
+    // Reads the file; one that is damaged or another driver's counts as empty.
+    explicit PipelineFile(const ncnn::VulkanDevice& device);
+    PipelineFile(const PipelineFile&) = delete;
+    PipelineFile& operator=(const PipelineFile&) = delete;
+    ~PipelineFile() { let_go(); }
+
+    static std::string path(const ncnn::VulkanDevice& device);
+
+    // Null where the driver's caches are known to be wrong.
+    VkPipelineCache handle() const { return cache_; }
+    // Writes the file if the cache holds something else.
+    void save();
+    void let_go() noexcept;
+
+  private:
+    const ncnn::VulkanDevice* device_;
+    VkPipelineCache cache_ = 0;
+    std::uint64_t stored_;  // checksum of what the file holds
+};
 
 }  // namespace realesrgan::vulkan

@@ -1,86 +1,51 @@
 #pragma once
 
-#include <pipeline.h>
+#include <gpu.h>
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "context.hpp"
-#include "realesrgan/errors.hpp"
-#include "spirv_file.hpp"
+#include "gpu_instance.hpp"
+#include "pipeline.hpp"
+#include "pipeline_file.hpp"
+#include "shader_code.hpp"
 
 namespace realesrgan::vulkan {
 
-// A shader that does not compile, or that the driver cannot build.
-class ShaderError : public DeviceError {
+// The pipelines of one device, shared by every layer of the same shape and by every Upscaler, and
+// kept until the process exits. Thread-safe.
+class Pipelines final : public GpuOwned {
   public:
-    using DeviceError::DeviceError;
-};
+    explicit Pipelines(const ncnn::VulkanDevice& device);
+    ~Pipelines();
+    void let_go() noexcept override;
 
-// How activations and weights lie in memory. fp16 is packed in pairs of 32 bits, which every device
-// can do and which costs nothing against native 16-bit storage; sums are fp32 either way.
-enum class Storage { fp32, fp16 };
+    // The one pipeline of this kind, made or still to be made.
+    Pipeline& want(PipelineSpec spec);
 
-inline int bytes_per_value(Storage storage) {
-    return storage == Storage::fp16 ? 2 : 4;
-}
+    // Makes those that are not made yet, on up to `threads` threads, because drivers take long to
+    // compile. Tries all, then throws ShaderError if one cannot be made.
+    void make(const std::vector<Pipeline*>& wanted, int threads);
 
-// Specialization constants in the order of their ids.
-class Constants {
-  public:
-    Constants& operator<<(int value) {
-        values_.emplace_back().i = value;
-        return *this;
-    }
-    Constants& operator<<(float value) {
-        values_.emplace_back().f = value;
-        return *this;
-    }
-    const std::vector<ncnn::vk_specialization_type>& values() const { return values_; }
+    // Both, of one.
+    const Pipeline& get(PipelineSpec spec);
 
-  private:
-    std::vector<ncnn::vk_specialization_type> values_;
-};
-
-struct LocalSize {
-    int x = 64, y = 1, z = 1;
-};
-
-// What one shader source is made of beyond its constants.
-struct ShaderVariant {
-    std::string defines;    // lines before the source
-    int subgroup_size = 0;  // 0: the device's own choice
-    bool cooperative_matrix = false;
-};
-
-// The pipelines of one device, made on first use and shared by every layer of the same shape and by
-// every Upscaler. Thread-safe.
-class Pipelines {
-  public:
-    explicit Pipelines(const Context& context);
-
-    // `shader` is the name of a file in shaders/ without its extension. Throws DeviceError.
-    const ncnn::Pipeline& get(std::string_view shader, Storage storage, const Constants& constants,
-                              LocalSize local, const ShaderVariant& variant = {});
-
-    // Writes the device's caches to disk as far as anything was made since they were read.
+    // Writes the device's caches to disk if there is anything new in them.
     void save();
 
-  private:
-    const std::vector<std::uint32_t>& spirv(std::string_view shader, Storage storage,
-                                            const ShaderVariant& variant);
+    // How many were made so far.
+    std::size_t made() const;
 
-    const Context* context_;
-    std::mutex mutex_;
-    SpirvByKey spirv_;
-    std::map<std::string, std::unique_ptr<ncnn::Pipeline>> pipelines_;
-    bool pipelines_saved_ = true;
-    bool spirv_saved_ = true;
+  private:
+    const ncnn::VulkanDevice* device_;
+    ShaderCode shaders_;
+    mutable std::mutex mutex_;  // guards what follows, the file's writing
+    PipelineFile file_;
+    bool saved_ = true;
+    std::map<std::string, std::unique_ptr<Pipeline>> pipelines_;
 };
 
 }  // namespace realesrgan::vulkan

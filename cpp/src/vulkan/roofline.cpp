@@ -36,7 +36,7 @@ struct Bench {
     std::shared_ptr<Context> context;
     double seconds;
 
-    double rate(const ncnn::Pipeline& pipeline, double each, std::uint64_t result_bytes) const {
+    double rate(const Pipeline& pipeline, double each, std::uint64_t result_bytes) const {
         const Buffer result(context, BufferKind::device, result_bytes);
         Commands commands(context);
         return best_rate(seconds, each, [&](int rounds) {
@@ -49,10 +49,10 @@ struct Bench {
     }
 
     double fma_flops() const {
-        const ncnn::Pipeline& pipeline =
-            context->pipelines().get("roofline_fma", Storage::fp32, Constants(), {kThreads, 1, 1});
-        // ncnn rounds local sizes up to whole subgroups.
-        const double invocations = static_cast<double>(pipeline.local_size_x()) *
+        const Pipeline& pipeline =
+            context->pipelines().get({"roofline_fma", Storage::fp32, {}, {kThreads}, {}});
+        // Rounded up to whole subgroups.
+        const double invocations = static_cast<double>(pipeline.local_size().x) *
                                    static_cast<double>(workgroups(*context));
         return rate(pipeline, invocations * kFmaFlops,
                     static_cast<std::uint64_t>(invocations) * sizeof(float));
@@ -66,8 +66,8 @@ struct Bench {
         const int threads = std::max(kThreads, shape.subgroup_size);
         Constants constants;
         constants << shape.subgroup_size << threads;
-        const ncnn::Pipeline& pipeline = context->pipelines().get(
-            "roofline_matrix", Storage::fp16, constants, {threads, 1, 1}, variant);
+        const Pipeline& pipeline = context->pipelines().get(
+            {"roofline_matrix", Storage::fp16, constants, {threads}, variant});
         const double subgroups = static_cast<double>(threads / shape.subgroup_size) *
                                  static_cast<double>(workgroups(*context));
         const double products = 2.0 * shape.m * shape.n * shape.k * kSums;
@@ -95,9 +95,9 @@ struct Bench {
         bytes = std::max<std::uint64_t>(bytes / kMebibyte, 1) * kMebibyte;
         const Buffer from(context, BufferKind::device, bytes);
         const Buffer to(context, BufferKind::device, bytes);
-        const ncnn::Pipeline& pipeline =
-            context->pipelines().get("roofline_copy", Storage::fp32, Constants(), {kThreads, 1, 1});
-        const int stride = static_cast<int>(pipeline.local_size_x()) * workgroups(*context);
+        const Pipeline& pipeline =
+            context->pipelines().get({"roofline_copy", Storage::fp32, {}, {kThreads}, {}});
+        const int stride = pipeline.local_size().x * workgroups(*context);
         const int push[] = {static_cast<int>(bytes / 16), stride};
         Commands commands(context);
         commands.begin();

@@ -117,17 +117,20 @@ void VulkanSession::make_operations() {
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
                                  plan_.max_run_rows(static_cast<int>(i)));
     }
-    const LocalSize local = {kInvocations, 1, 1};
+    Pipelines& pipelines = network_->context->pipelines();
     Constants gather;
     gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
            << rings_[0].channels << int{rings_[0].exact};
-    gather_ = &network_->context->pipelines().get("gather", network_->storage, gather, local);
+    gather_ = &pipelines.want({"gather", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
     const DeviceRing& result = rings_[static_cast<std::size_t>(program.output.ring)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
             << result.channels << int{format_.clamp} << int{result.exact};
-    compose_ = &network_->context->pipelines().get("compose", network_->storage, compose, local);
-    network_->context->pipelines().save();
+    compose_ = &pipelines.want({"compose", network_->storage, compose, {kInvocations}, {}});
+    std::vector<Pipeline*> wanted = {gather_, compose_};
+    for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
+    pipelines.make(wanted, network_->threads);
+    pipelines.save();
 }
 
 void VulkanSession::make_flights() {
@@ -211,12 +214,11 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const Program& program = plan_.program();
     const GatherPush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows};
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
-    flight.commands.dispatch(*gather_,
-                             {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
-                             sizeof(push),
-                             {groups(ring.width, static_cast<int>(gather_->local_size_x())),
-                              rows.count, groups(channels, 4)},
-                             bytes_of(ring, rows.count, channels));
+    flight.commands.dispatch(
+        *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
+        sizeof(push),
+        {groups(ring.width, gather_->local_size().x), rows.count, groups(channels, 4)},
+        bytes_of(ring, rows.count, channels));
 }
 
 // Whole groups of four channels, as the kernels move them.
@@ -233,7 +235,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = groups(rows.count * ring.width * output.channels, each);
-    const auto local = static_cast<int>(compose_->local_size_x());
+    const auto local = compose_->local_size().x;
     const int across = std::min(groups(words, local), kMostGroups);
     const ComposePush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows,
                               across * local};

@@ -24,6 +24,7 @@ struct Network {
     std::vector<LayerWeights> layers;  // as Program::convolutions
     Storage storage = Storage::fp32;
     KernelSet kernels;
+    int threads = 1;  // of the host, to make the pipelines with
 };
 
 // The rings of one run, and up to kBandsInFlight bands being uploaded, computed and downloaded at
@@ -76,8 +77,8 @@ class VulkanSession : public Session {
     std::vector<DeviceRing> rings_;
     std::unique_ptr<Carries> carries_;
     std::vector<Operation> operations_;
-    const ncnn::Pipeline* gather_ = nullptr;
-    const ncnn::Pipeline* compose_ = nullptr;
+    Pipeline* gather_ = nullptr;
+    Pipeline* compose_ = nullptr;
     std::vector<std::unique_ptr<Flight>> flights_;
     std::size_t next_ = 0;             // flight that takes the next step
     std::deque<std::size_t> running_;  // flights submitted and not taken, oldest first

@@ -10,6 +10,7 @@
 #include "parallel.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
+#include "thread_count.hpp"
 #include "tuning.hpp"
 
 namespace realesrgan::vulkan {
@@ -68,10 +69,11 @@ class VulkanBackend : public Backend {
         const GpuUse use;
         network_.context = Context::open(device);
         network_.storage = storage;
+        network_.threads = threads;
         network_.kernels = kernels != nullptr
                                ? *kernels
                                : network_.context->kernels().get(network_.context, storage);
-        upload_weights(network, threads);
+        upload_weights(network);
         model_.bytes_per_value = bytes_per_value(storage);
         if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
         model_.band = kBandRows;
@@ -121,14 +123,14 @@ class VulkanBackend : public Backend {
     }
 
   private:
-    void upload_weights(const FusedNetwork& network, int threads) {
+    void upload_weights(const FusedNetwork& network) {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
         for (const ConvolutionShape& shape : program.convolutions) {
             network_.layers.push_back(network_.weights->place(shape.inputs, shape.outputs));
         }
         const std::vector<const Op*> ops = convolution_ops(program);
-        for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
+        for_each_in_parallel(ops.size(), network_.threads, [&](std::size_t i) {
             network_.weights->put(network_.layers[i], network.weights(static_cast<int>(i)),
                                   ops[i]->slope);
         });
@@ -143,7 +145,7 @@ class VulkanBackend : public Backend {
 
 std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device,
                                              Storage storage, const KernelSet& kernels) {
-    return std::make_unique<VulkanBackend>(network, device, storage, 1, &kernels);
+    return std::make_unique<VulkanBackend>(network, device, storage, thread_count(0), &kernels);
 }
 
 }  // namespace realesrgan::vulkan
