@@ -136,6 +136,16 @@ TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the
     CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).wide.text(), "blocked");
 }
 
+TEST_CASE("without any time the first kernel is timed, and a band") {
+    const auto context = fixture::context();
+    const vk::Storage storage = vk::Storage::fp16;
+    const auto choices = vk::convolution_choices(*context, storage);
+    const vk::Timings timings = vk::time_kernels(context, storage, choices, 1e-6);
+    CHECK(timings.kernels[0].narrow < 1.0 && timings.kernels[0].wide < 1.0);
+    CHECK(timings.kernels.back().wide == std::numeric_limits<double>::infinity());
+    CHECK_EQUAL(timings.bands.size(), std::size_t{1});
+}
+
 TEST_CASE("tuning times what it can in its time, and its choice is stored") {
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
@@ -147,6 +157,10 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
         CHECK_EQUAL(timings.kernels.size(), choices.size());
         CHECK(timings.kernels[0].narrow > 0.0 && timings.kernels[0].wide > 0.0);
         CHECK(timings.kernels[0].wide < 1.0);  // seconds a pixel
+        CHECK(timings.bands.size() > 0);
+        double wide = timings.kernels[0].wide;
+        for (const vk::KernelTiming& each : timings.kernels) wide = std::min(wide, each.wide);
+        CHECK(timings.bands[0].seconds > wide);  // that is one of its five layers
         const auto record = vk::read_kernel_record(info(), storage);
         CHECK(record && record->tuned);
         CHECK_EQUAL(record->wide, set.wide.text());

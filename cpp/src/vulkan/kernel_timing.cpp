@@ -11,8 +11,11 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kWidth = 1024, kWidthOnProcessor = 64;
-constexpr int kFewestPixels = 1 << 14, kMostPixels = 1 << 20, kPixelsOnProcessor = 1 << 10;
+// Of the block and its bands. A driver that computes on the processor is only tuned when asked to.
+struct Sizes {
+    int width, fewest_pixels, most_pixels;
+};
+constexpr Sizes kOnGpu = {1024, 1 << 14, 1 << 20}, kOnProcessor = {64, 1 << 8, 1 << 10};
 constexpr double kSubmission = 4e-3;     // seconds that a kernel is timed for at once, about
 constexpr double kBuildingShare = 0.65;  // of the time, at most; the first choice is always built
 constexpr double kWarmUpShare = 0.2;     // at most
@@ -33,22 +36,23 @@ struct Candidate {
     bool made() const { return narrow[0].pipeline().made() && wide[0].pipeline().made(); }
 };
 
-// A power of two, as many as memory and one binding have room for.
-int most_pixels(const Context& context, Storage storage) {
-    if (context.is_software()) return kPixelsOnProcessor;
+// As many pixels, a power of two, as memory and one binding have room for.
+Sizes sizes_for(const Context& context, Storage storage) {
+    Sizes sizes = context.is_software() ? kOnProcessor : kOnGpu;
     const std::uint64_t room = std::min(context.max_buffer_bytes(), context.free_bytes() / 4) /
                                DenseBlock::bytes_per_pixel(storage);
-    int pixels = kMostPixels;
-    while (pixels > kFewestPixels && static_cast<std::uint64_t>(pixels) > room) pixels /= 2;
-    return pixels;
+    while (sizes.most_pixels > sizes.fewest_pixels &&
+           static_cast<std::uint64_t>(sizes.most_pixels) > room) {
+        sizes.most_pixels /= 2;
+    }
+    return sizes;
 }
 
 class Timer {
   public:
     Timer(const std::shared_ptr<Context>& context, Storage storage, double seconds)
-        : block_(context, storage, context->is_software() ? kWidthOnProcessor : kWidth,
-                 most_pixels(*context, storage) /
-                     (context->is_software() ? kWidthOnProcessor : kWidth)),
+        : sizes_(sizes_for(*context, storage)),
+          block_(context, storage, sizes_.width, sizes_.most_pixels / sizes_.width),
           context_(context),
           seconds_(seconds) {}
 
@@ -69,12 +73,11 @@ class Timer {
         for (int i = 0; i < kNarrowLayers; i++) add(layers, best.narrow, &Candidate::narrow);
         add(layers, best.wide, &Candidate::wide);
         if (layers.empty()) return;
-        const int most = block_.width() * block_.rows();
         double pixel = 0.0;
-        for (int pixels = kFewestPixels; pixels <= most; pixels *= 2) {
+        for (int pixels = sizes_.fewest_pixels; pixels <= sizes_.most_pixels; pixels *= 2) {
             const double left = std::max(seconds_ - spent_, 2 * kTimingShare * seconds_);
             if (2.0 * pixels * pixel > left) break;
-            pixel = time(layers, pixels / block_.width());
+            pixel = time(layers, pixels / sizes_.width);
             timings.bands.push_back({pixels, pixel});
         }
     }
@@ -130,12 +133,12 @@ class Timer {
     // Runs the first candidate until it gets no faster: an idle GPU takes a while to its full
     // clock. Gives how many rows keep the device busy for a while.
     int warm_up() {
-        const int fewest = std::min(block_.rows(), std::max(1, kFewestPixels / block_.width()));
+        const int fewest = sizes_.fewest_pixels / sizes_.width;
         const auto first = std::find_if(candidates_.begin(), candidates_.end(),
                                         [](const Candidate& one) { return one.made(); });
         if (first == candidates_.end()) return fewest;
         const auto rows_for = [&](double pixel) {
-            const double rows = kSubmission / pixel / block_.width();
+            const double rows = kSubmission / pixel / sizes_.width;
             return static_cast<int>(std::clamp<double>(rows, fewest, block_.rows()));
         };
         double pixel = time(first->wide, fewest);
@@ -148,6 +151,7 @@ class Timer {
         return rows_for(pixel);
     }
 
+    Sizes sizes_;
     DenseBlock block_;
     std::shared_ptr<Context> context_;
     double seconds_;
