@@ -5,9 +5,9 @@
 
 namespace realesrgan {
 
-// `yes` or `no`. Like what follows without branches, so that compilers make vector instructions of
+// One of two. Like what follows without branches, so that compilers make vector instructions of
 // loops over weights.
-inline std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
+inline std::uint32_t choose(bool condition, std::uint32_t yes, std::uint32_t no) {
     const std::uint32_t mask = 0U - static_cast<std::uint32_t>(condition);
     return (yes & mask) | (no & ~mask);
 }
@@ -22,8 +22,8 @@ inline float half_to_float(std::uint16_t bits) {
     const float tiny = static_cast<float>(magnitude) * 0x1p-24F;
     std::uint32_t out = 0;
     std::memcpy(&out, &tiny, sizeof(out));
-    out = select(magnitude >= 0x400, normal, out);
-    out = select(magnitude >= 0x7C00, normal + kRebias, out);  // infinity, NaN
+    out = choose(magnitude >= 0x400, normal, out);
+    out = choose(magnitude >= 0x7C00, normal + kRebias, out);  // infinity, NaN
     out |= sign;
     float result = 0.0F;
     std::memcpy(&result, &out, sizeof(result));
@@ -47,9 +47,9 @@ inline std::uint16_t float_to_half(float value) {
     std::memcpy(&out, &shifted, sizeof(out));
     out -= 0x3F000000U;
     const auto ordered = static_cast<std::int32_t>(magnitude);
-    out = select(ordered >= 0x38800000, normal, out);
-    out = select(ordered >= 0x477FF000, 0x7C00U, out);  // rounds to infinity
-    out = select(ordered > 0x7F800000, 0x7E00U, out);   // NaN
+    out = choose(ordered >= 0x38800000, normal, out);
+    out = choose(ordered >= 0x477FF000, 0x7C00U, out);  // rounds to infinity
+    out = choose(ordered > 0x7F800000, 0x7E00U, out);   // NaN
     return static_cast<std::uint16_t>(sign | out);
 }
 

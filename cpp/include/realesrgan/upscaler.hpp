@@ -34,7 +34,8 @@ struct Options {
     bool fp16 = false;               // 16-bit storage (Vulkan only); accumulation stays 32-bit
     int tile = kTileAuto;            // or the tile's side in input pixels, at least kSmallestTile
     bool tta = false;                // average over the eight orientations
-    int threads = 0;                 // CPU threads; 0: one for each physical core
+    int threads = 0;                 // CPU threads; 0: one for each physical core, as always when a
+                                     // Vulkan device is used for the first time
     std::uint64_t memory_limit = 0;  // bytes; 0: a share of what is free
     // What computes the stream's convolutions on the CPU: empty for the fastest; "ncnn", or an
     // instruction set of ours ("avx512", "avx2", "neon", "baseline"), for comparison.

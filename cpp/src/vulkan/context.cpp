@@ -36,22 +36,25 @@ std::shared_ptr<Context> Context::open(int device_index) {
         std::weak_ptr<Context> context;
         std::shared_ptr<Pipelines> pipelines;
     };
-    static std::mutex mutex;
+    struct Registry {
+        std::mutex mutex;
+        std::map<const ncnn::VulkanDevice*, Known> known;
+    };
     // Never destroyed: the exit may have let go of the devices before it comes here.
-    static auto* const all = new std::map<const ncnn::VulkanDevice*, Known>;
+    static auto* const all = new Registry;
     const ncnn::VulkanDevice& device = gpu_device(device_index);
-    const std::lock_guard<std::mutex> lock(mutex);
-    Known& known = (*all)[&device];
+    const std::lock_guard<std::mutex> lock(all->mutex);
+    Known& known = all->known[&device];
     if (auto context = known.context.lock()) return context;
     if (!known.pipelines) known.pipelines = std::make_shared<Pipelines>(device);
-    auto context = std::make_shared<Context>(device_index, known.pipelines);
+    auto context = std::make_shared<Context>(device_index, device, known.pipelines);
     known.context = context;
     return context;
 }
 
-Context::Context(int device_index, std::shared_ptr<Pipelines> pipelines)
-    : index_(device_index),
-      device_(&gpu_device(device_index)),
+Context::Context(int index, const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
+    : index_(index),
+      device_(&device),
       pipelines_(std::move(pipelines)),
       kernels_(std::make_unique<KernelStore>()),
       kept_sessions_(std::make_unique<KeptSessions>()) {

@@ -22,8 +22,8 @@ class Context {
     // one.
     static std::shared_ptr<Context> open(int device_index);
 
-    // `pipelines`: the device's.
-    Context(int device_index, std::shared_ptr<Pipelines> pipelines);
+    // The device has this index, and these pipelines are its.
+    Context(int index, const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines);
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     ~Context();

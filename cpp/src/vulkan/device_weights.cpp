@@ -27,8 +27,8 @@ template <typename Value>
 void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
              const LayerWeights& place, Value* arranged) {
     constexpr int kTaps = 9;
-    // In this order, because what an input's taps are read from stays in the nearest cache, while
-    // rows to be written may lie at the same places of it.
+    // An input's nine taps share a cache line, which stays: the inner loop reads with a stride and
+    // writes in a row. Rows of taps are often a power of two apart and would evict each other.
     for (int i = 0; i < layer.inputs; i++) {
         for (int t = 0; t < kTaps; t++) {
             const Value* from = kernel.data() + index(i * kTaps + t);

@@ -97,18 +97,19 @@ class Timer {
         return pixel;
     }
 
-    // As many choices at once as there are threads for their layers, as long as that can be done
-    // in time if it takes as long as the longest before.
+    // The first choice, then as many at once as there are threads for their layers, and time if
+    // each takes as long as one of the last ones did: some drivers compile one at a time.
     void build_all(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
         for (const ConvolutionChoice& choice : choices) timings.kernels.push_back({choice});
-        const auto at_once = static_cast<std::size_t>(std::max(1, threads_ / 2));
-        double longest = 0.0;
-        while (candidates_.size() < choices.size() &&
-               spent_ + longest <= seconds_ * kBuildingShare) {
-            const std::size_t end = std::min(candidates_.size() + at_once, choices.size());
-            const double taken = seconds_of([&] { build(choices, end); });
-            longest = std::max(longest, taken);
+        std::size_t count = std::min<std::size_t>(1, choices.size());
+        while (count > 0) {
+            const double taken = seconds_of([&] { build(choices, candidates_.size() + count); });
             spent_ += taken;
+            const double left = std::max(0.0, seconds_ * kBuildingShare - spent_);
+            const double in_time = left / std::max(taken / static_cast<double>(count), 1e-6);
+            const double at_once = std::min(in_time, std::max(1.0, threads_ / 2.0));
+            count =
+                std::min(static_cast<std::size_t>(at_once), choices.size() - candidates_.size());
         }
     }
 

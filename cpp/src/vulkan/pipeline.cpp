@@ -8,8 +8,9 @@ namespace realesrgan::vulkan {
 
 std::string PipelineSpec::key() const {
     std::string text = shader + "\n" + variant.defines;
-    const int head[] = {static_cast<int>(storage), local.x, local.y, local.z,
-                        variant.subgroup_size};
+    const int head[] = {
+        static_cast<int>(storage),      local.x, local.y, local.z, variant.subgroup_size,
+        int{variant.cooperative_matrix}};
     text.append(reinterpret_cast<const char*>(head), sizeof(head));
     text.append(reinterpret_cast<const char*>(constants.values().data()),
                 constants.values().size() * sizeof(constants.values()[0]));
@@ -36,20 +37,28 @@ void Pipeline::make(const SpirvCode& code, VkPipelineCache cache) {
     if (made_) return;
     const std::lock_guard<std::mutex> lock(making_);
     if (made_) return;
-    if (!build(code, cache)) {
+    try {
+        build(code, cache);
+    } catch (...) {
         let_go();
-        throw ShaderError(std::string("Vulkan device ") + device_->info.device_name() +
-                          " cannot build the shader " + spec_.shader +
-                          "; update its driver or use another device");
+        throw;
     }
     made_ = true;
 }
 
-bool Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
+void Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
     const std::size_t bytes = code.size() * sizeof(code[0]);
     const auto& constants = spec_.constants.values();
+    // A handle that a failed call leaves may be anything.
+    const auto check = [&](int status, auto* handle) {
+        if (status == 0) return;
+        *handle = 0;
+        throw ShaderError(std::string("Vulkan device ") + device_->info.device_name() +
+                          " cannot build the shader " + spec_.shader +
+                          "; update its driver or use another device");
+    };
     ncnn::ShaderInfo shader;
-    if (ncnn::resolve_shader_info(code.data(), bytes, shader) != 0) return false;
+    check(ncnn::resolve_shader_info(code.data(), bytes, shader), &module_);
     if (static_cast<int>(constants.size()) != shader.specialization_count) {
         throw std::logic_error("the shader " + spec_.shader + " has " +
                                std::to_string(shader.specialization_count) + " constants, not " +
@@ -58,14 +67,17 @@ bool Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
     const auto size = [](int value) { return static_cast<std::uint32_t>(value); };
     module_ = device_->compile_shader_module(code.data(), bytes, size(local_.x), size(local_.y),
                                              size(local_.z));
-    return module_ != 0 &&
-           device_->create_descriptorset_layout(shader.binding_count, shader.binding_types,
-                                                &bindings_) == 0 &&
-           device_->create_pipeline_layout(shader.push_constant_count, bindings_, &layout_) == 0 &&
-           device_->create_pipeline(module_, layout_, constants, subgroup_size(), cache,
-                                    &pipeline_) == 0 &&
-           device_->create_descriptor_update_template(shader.binding_count, shader.binding_types,
-                                                      bindings_, layout_, &descriptors_) == 0;
+    check(module_ != 0 ? 0 : -1, &module_);
+    check(device_->create_descriptorset_layout(shader.binding_count, shader.binding_types,
+                                               &bindings_),
+          &bindings_);
+    check(device_->create_pipeline_layout(shader.push_constant_count, bindings_, &layout_),
+          &layout_);
+    check(device_->create_pipeline(module_, layout_, constants, subgroup_size(), cache, &pipeline_),
+          &pipeline_);
+    check(device_->create_descriptor_update_template(shader.binding_count, shader.binding_types,
+                                                     bindings_, layout_, &descriptors_),
+          &descriptors_);
 }
 
 void Pipeline::let_go() noexcept {

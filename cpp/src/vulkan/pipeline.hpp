@@ -81,7 +81,8 @@ class Pipeline {
     // Rounded up to whole subgroups.
     const LocalSize& local_size() const { return local_; }
 
-    // Unless it is made already. Throws ShaderError when the driver cannot. Thread-safe.
+    // Unless it is made already. Throws ShaderError when the driver cannot, and is then as before.
+    // Thread-safe.
     void make(const SpirvCode& code, VkPipelineCache cache);
     bool made() const { return made_; }
     void let_go() noexcept;
@@ -91,7 +92,7 @@ class Pipeline {
     VkDescriptorUpdateTemplateKHR descriptors() const { return descriptors_; }
 
   private:
-    bool build(const SpirvCode& code, VkPipelineCache cache);
+    void build(const SpirvCode& code, VkPipelineCache cache);
     std::uint32_t subgroup_size() const;
 
     const ncnn::VulkanDevice* device_;

@@ -3,19 +3,19 @@
 #include <cstring>
 #include <utility>
 
-#include "cache_file.hpp"
-
 namespace realesrgan::vulkan {
 
 namespace {
 
-// What every cache begins with (VkPipelineCacheHeaderVersionOne), but for its first word.
+// VkPipelineCacheHeaderVersionOne: what every cache begins with.
 struct Header {
     std::uint32_t length = 0, version = 0, vendor = 0, device = 0;
     unsigned char uuid[VK_UUID_SIZE] = {};
 };
 
-bool made_by(const ncnn::GpuInfo& info, const Bytes& bytes) {
+}  // namespace
+
+bool is_pipeline_cache_of(const ncnn::GpuInfo& info, const Bytes& bytes) {
     Header header;
     if (bytes.size() < sizeof(header)) return false;
     std::memcpy(&header, bytes.data(), sizeof(header));
@@ -25,21 +25,23 @@ bool made_by(const ncnn::GpuInfo& info, const Bytes& bytes) {
            std::memcmp(header.uuid, info.pipeline_cache_uuid(), VK_UUID_SIZE) == 0;
 }
 
-}  // namespace
-
 PipelineFile::PipelineFile(const ncnn::VulkanDevice& device)
     : device_(&device), stored_(checksum(nullptr, 0)) {
     if (device.info.bug_corrupted_online_pipeline_cache()) return;
     // Sealed, and looked at besides, because a driver given damaged data may crash.
-    Bytes bytes = read_sealed_file(path(device));
+    const Bytes bytes = read_sealed_file(path(device));
     stored_ = checksum(bytes.data(), bytes.size());
-    if (!made_by(device.info, bytes)) bytes.clear();
+    if (is_pipeline_cache_of(device.info, bytes)) make(bytes);
+    if (!cache_) make({});
+}
+
+void PipelineFile::make(const Bytes& bytes) {
     VkPipelineCacheCreateInfo info = {};
     info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
     info.initialDataSize = bytes.size();
     info.pInitialData = bytes.data();
-    const VkResult made = ncnn::vkCreatePipelineCache(device.vkdevice(), &info, nullptr, &cache_);
-    if (made != VK_SUCCESS) cache_ = 0;  // pipelines are built without one, too
+    const VkResult made = ncnn::vkCreatePipelineCache(device_->vkdevice(), &info, nullptr, &cache_);
+    if (made != VK_SUCCESS) cache_ = 0;
 }
 
 std::string PipelineFile::path(const ncnn::VulkanDevice& device) {
@@ -50,12 +52,15 @@ void PipelineFile::save() {
     const std::string to = path(*device_);
     if (!cache_ || to.empty()) return;
     std::size_t size = 0;
-    ncnn::vkGetPipelineCacheData(device_->vkdevice(), cache_, &size, nullptr);
+    const auto get = [&](void* data) {
+        return ncnn::vkGetPipelineCacheData(device_->vkdevice(), cache_, &size, data);
+    };
+    if (get(nullptr) != VK_SUCCESS) return;
     Bytes bytes(size);
-    const VkResult read =
-        ncnn::vkGetPipelineCacheData(device_->vkdevice(), cache_, &size, bytes.data());
-    if (read != VK_SUCCESS) return;  // another thread made one meanwhile, and will save it
+    // Otherwise another thread made one meanwhile, and will save it.
+    if (get(bytes.data()) != VK_SUCCESS) return;
     bytes.resize(size);
+    if (!is_pipeline_cache_of(device_->info, bytes)) return;
     const std::uint64_t now = checksum(bytes.data(), bytes.size());
     if (now == std::exchange(stored_, now)) return;
     write_sealed_file(to, std::move(bytes));

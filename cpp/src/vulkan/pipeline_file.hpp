@@ -5,7 +5,12 @@
 #include <cstdint>
 #include <string>
 
+#include "cache_file.hpp"
+
 namespace realesrgan::vulkan {
+
+// Whether bytes begin as this device's and driver's pipeline caches do.
+bool is_pipeline_cache_of(const ncnn::GpuInfo& info, const Bytes& bytes);
 
 // A driver's cache of compiled pipelines, kept on disk, one file for each device and driver.
 class PipelineFile {
@@ -18,13 +23,16 @@ class PipelineFile {
 
     static std::string path(const ncnn::VulkanDevice& device);
 
-    // Null where the driver's caches are known to be wrong.
+    // Null where the driver's caches are known to be wrong, or it makes none: pipelines are built
+    // without one, too.
     VkPipelineCache handle() const { return cache_; }
-    // Writes the file if the cache holds something else.
+    // Writes the file if the cache holds something else. Some drivers' never hold anything.
     void save();
     void let_go() noexcept;
 
   private:
+    void make(const Bytes& bytes);
+
     const ncnn::VulkanDevice* device_;
     VkPipelineCache cache_ = 0;
     std::uint64_t stored_;  // checksum of what the file holds

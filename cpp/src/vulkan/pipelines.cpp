@@ -1,6 +1,7 @@
 #include "pipelines.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "parallel.hpp"
@@ -36,11 +37,18 @@ void Pipelines::make(const std::vector<Pipeline*>& wanted, int threads) {
         const bool known = std::find(missing.begin(), missing.end(), pipeline) != missing.end();
         if (!pipeline->made() && !known) missing.push_back(pipeline);
     }
+    std::exception_ptr failure;
     for_each_in_parallel(missing.size(), threads, [&](std::size_t i) {
-        missing[i]->make(shaders_.get(missing[i]->spec()), file_.handle());
-        const std::lock_guard<std::mutex> lock(mutex_);
-        saved_ = false;
+        try {
+            missing[i]->make(shaders_.get(missing[i]->spec()), file_.handle());
+            const std::lock_guard<std::mutex> lock(mutex_);
+            saved_ = false;
+        } catch (const ShaderError&) {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (!failure) failure = std::current_exception();
+        }
     });
+    if (failure) std::rethrow_exception(failure);
 }
 
 const Pipeline& Pipelines::get(PipelineSpec spec) {

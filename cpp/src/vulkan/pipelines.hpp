@@ -27,7 +27,7 @@ class Pipelines final : public GpuOwned {
     Pipeline& want(PipelineSpec spec);
 
     // Makes those that are not made yet, on up to `threads` threads, because drivers take long to
-    // compile. Tries all, then throws ShaderError if one cannot be made.
+    // compile. Tries all, then throws ShaderError if one cannot be made; anything else comes first.
     void make(const std::vector<Pipeline*>& wanted, int threads);
 
     // Both, of one.
