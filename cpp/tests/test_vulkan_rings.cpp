@@ -2,8 +2,10 @@
 // workspaces, larger than a binding, and in strips of the picture; and what all of that takes
 // against what the plan says.
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <limits>
 
 #include "array_rows.hpp"
 #include "backend.hpp"
@@ -20,6 +22,7 @@
 #include "stream.hpp"
 #include "temporary_folder.hpp"
 #include "vulkan/kept_sessions.hpp"
+#include "vulkan/rate.hpp"
 
 using namespace realesrgan;
 using sample_picture::difference;
@@ -148,7 +151,13 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             const Plan plan(program, request, storage);
             const auto session = prepared.backend->start(plan, SessionFormat{});
             auto& real = dynamic_cast<realesrgan::vulkan::LentSession&>(*session).session();
-            const auto counted = real.count(plan.step(plan.steps() / 2));
+            const Step step = plan.step(plan.steps() / 2);
+            realesrgan::vulkan::Recorded counted;
+            double recording = std::numeric_limits<double>::infinity();
+            for (int i = 0; i < 10; i++) {
+                recording = std::min(
+                    recording, realesrgan::vulkan::seconds_of([&] { counted = real.count(step); }));
+            }
             CHECK_EQUAL(counted.dispatches, plan.dispatches_per_band());
             CHECK(counted.dispatches <= 400);
             CHECK((counted.copies > 0) == share);
@@ -161,7 +170,7 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             std::cout << "    band " << band << (share ? ", workspaces: " : ", own rings: ")
                       << (bytes[share] >> 20U) << ", " << plan.bytes_moved_per_input_pixel() / 1000
                       << ", " << counted.dispatches << " dispatches, " << counted.copies
-                      << " copies\n";
+                      << " copies, recorded in " << recording * 1e3 << " ms\n";
             if (band == largest) CHECK(plan.bytes_moved_per_input_pixel() <= 160e3);
         }
         if (band == largest) CHECK(bytes[1] * 3 <= bytes[0]);

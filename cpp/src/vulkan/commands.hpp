@@ -30,10 +30,10 @@ struct Groups {
     int x = 1, y = 1, z = 1;
 };
 
-// One command buffer, recorded anew for every band: at about a microsecond a dispatch, while the
-// band before it runs, that costs nothing, and push constants can hold the rows of this very band.
-// Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches, waits
-// after every submission, and cannot have two in flight.
+// One command buffer, recorded anew for every band: at half a microsecond to one a dispatch, while
+// the band before it runs, that costs nothing, and push constants can hold the rows of this very
+// band. Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches,
+// waits after every submission, and cannot have two in flight.
 class Commands final : public GpuOwned {
   public:
     explicit Commands(std::shared_ptr<Context> context);
