@@ -10,7 +10,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint test-cpp test-asan test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow bench clean
+.PHONY: demo test lint test-cpp test-asan test-tsan test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -64,6 +64,10 @@ test-cpp: $(VENV)/.test
 # The same under AddressSanitizer: it takes as long as half of the other tests together, so not part of `make test`.
 test-asan: $(VENV)/.test
 	$(call ctest,asan)
+
+# What several threads do at once, under ThreadSanitizer.
+test-tsan: $(VENV)/.test
+	$(call ctest,tsan)
 
 define build-cpp
 	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF
