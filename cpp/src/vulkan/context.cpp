@@ -47,14 +47,13 @@ std::shared_ptr<Context> Context::open(int device_index) {
     Known& known = all->known[&device];
     if (auto context = known.context.lock()) return context;
     if (!known.pipelines) known.pipelines = std::make_shared<Pipelines>(device);
-    auto context = std::make_shared<Context>(device_index, device, known.pipelines);
+    auto context = std::make_shared<Context>(device, known.pipelines);
     known.context = context;
     return context;
 }
 
-Context::Context(int index, const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
-    : index_(index),
-      device_(&device),
+Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
+    : device_(&device),
       pipelines_(std::move(pipelines)),
       kernels_(std::make_unique<KernelStore>()),
       kept_sessions_(std::make_unique<KeptSessions>()) {

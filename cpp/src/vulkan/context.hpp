@@ -22,8 +22,8 @@ class Context {
     // one.
     static std::shared_ptr<Context> open(int device_index);
 
-    // The device has this index, and these pipelines are its.
-    Context(int index, const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines);
+    // `pipelines`: the device's.
+    Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines);
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     ~Context();
@@ -31,7 +31,7 @@ class Context {
     const ncnn::VulkanDevice& ncnn_device() const { return *device_; }
     VkDevice handle() const { return device_->vkdevice(); }
     const VkPhysicalDeviceLimits& limits() const;
-    int index() const { return index_; }
+    int index() const { return device_->info.device_index(); }
     std::string name() const;
     // A driver that computes on the processor.
     bool is_software() const;
@@ -50,7 +50,6 @@ class Context {
     void check(VkResult result, const char* doing) const;
 
   private:
-    int index_;
     const ncnn::VulkanDevice* device_;
     std::shared_ptr<Pipelines> pipelines_;
     std::unique_ptr<KernelStore> kernels_;

@@ -108,6 +108,16 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
     return tiling;
 }
 
+ShaderVariant matrix_variant(const MatrixShape& shape) {
+    ShaderVariant variant;
+    variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
+                      std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) +
+                      "\n";
+    variant.subgroup_size = shape.subgroup_size;
+    variant.cooperative_matrix = true;
+    return variant;
+}
+
 std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage) {
     std::vector<ConvolutionChoice> choices;
     struct Size {

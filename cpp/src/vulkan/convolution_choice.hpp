@@ -47,6 +47,9 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
                            std::uint64_t shared_bytes);
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling);
 
+// What a shader that multiplies matrices of this shape is made of.
+ShaderVariant matrix_variant(const MatrixShape& shape);
+
 // What the device can run, the fastest expected first; `plain` is always the last.
 std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage);
 

@@ -58,12 +58,12 @@ class Timer {
 
     void time_kernels(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
         build_all(choices, timings);
-        rows_ = warm_up();
+        const int rows = warm_up();
         for (std::size_t i = 0; i < candidates_.size(); i++) {
             const Candidate& candidate = candidates_[i];
             if (!candidate.made() || (i > 0 && spent_ >= seconds_)) continue;
-            timings.kernels[i].narrow = time(candidate.narrow, rows_);
-            timings.kernels[i].wide = time(candidate.wide, rows_);
+            timings.kernels[i].narrow = time(candidate.narrow, rows);
+            timings.kernels[i].wide = time(candidate.wide, rows);
         }
     }
 
@@ -159,7 +159,6 @@ class Timer {
     int threads_ = thread_count(0);
     double spent_ = 0.0;
     std::vector<Candidate> candidates_;  // of the first choices
-    int rows_ = 1;
 };
 
 using Seconds = double KernelTiming::*;

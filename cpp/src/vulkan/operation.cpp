@@ -131,15 +131,9 @@ void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
     tile_width_ = tiling.columns * tiling.m_tiles * shape.m;
     tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;
-    ShaderVariant variant;
-    variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
-                      std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) +
-                      "\n";
-    variant.subgroup_size = shape.subgroup_size;
-    variant.cooperative_matrix = true;
     const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
     pipeline_ = &context.pipelines().want(
-        {"convolution_matrix", storage_, constants, {invocations}, variant});
+        {"convolution_matrix", storage_, constants, {invocations}, matrix_variant(shape)});
 }
 
 void Operation::choose_pointwise(Context& context, Constants constants, const Op& op) {

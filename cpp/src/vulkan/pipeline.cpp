@@ -87,7 +87,7 @@ void Pipeline::let_go() noexcept {
     if (pipeline_) ncnn::vkDestroyPipeline(device, pipeline_, nullptr);
     if (layout_) ncnn::vkDestroyPipelineLayout(device, layout_, nullptr);
     if (bindings_) ncnn::vkDestroyDescriptorSetLayout(device, bindings_, nullptr);
-    if (module_) ncnn::vkDestroyShaderModule(device, module_, nullptr);
+    ncnn::vkDestroyShaderModule(device, module_, nullptr);
     descriptors_ = 0;
     pipeline_ = 0;
     layout_ = 0;

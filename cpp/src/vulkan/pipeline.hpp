@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "realesrgan/errors.hpp"
+#include "spirv_file.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -65,8 +66,6 @@ struct PipelineSpec {
     // The same for equal ones only.
     std::string key() const;
 };
-
-using SpirvCode = std::vector<std::uint32_t>;
 
 // A compute pipeline: its workgroups' size is known from the beginning, its handles once it is
 // made. Plain Vulkan rather than ncnn's Pipeline, which lets a device build one at a time.

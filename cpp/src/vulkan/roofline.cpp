@@ -27,11 +27,6 @@ int workgroups(const Context& context) {
     return context.is_software() ? 64 : 8192;
 }
 
-std::string shape_defines(const MatrixShape& shape) {
-    return "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
-           std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) + "\n";
-}
-
 struct Bench {
     std::shared_ptr<Context> context;
     double seconds;
@@ -59,15 +54,11 @@ struct Bench {
     }
 
     double matrix_flops(const MatrixShape& shape) const {
-        ShaderVariant variant;
-        variant.defines = shape_defines(shape);
-        variant.subgroup_size = shape.subgroup_size;
-        variant.cooperative_matrix = true;
         const int threads = std::max(kThreads, shape.subgroup_size);
         Constants constants;
         constants << shape.subgroup_size << threads;
         const Pipeline& pipeline = context->pipelines().get(
-            {"roofline_matrix", Storage::fp16, constants, {threads}, variant});
+            {"roofline_matrix", Storage::fp16, constants, {threads}, matrix_variant(shape)});
         const double subgroups = static_cast<double>(threads / shape.subgroup_size) *
                                  static_cast<double>(workgroups(*context));
         const double products = 2.0 * shape.m * shape.n * shape.k * kSums;
@@ -81,7 +72,7 @@ struct Bench {
         std::set<std::string> known;  // a shape comes once for each tiling of the convolution
         for (const ConvolutionChoice& choice : convolution_choices(*context, Storage::fp16)) {
             if (choice.kernel != ConvolutionKernel::matrix) continue;
-            if (!known.insert(shape_defines(choice.shape)).second) continue;
+            if (!known.insert(matrix_variant(choice.shape).defines).second) continue;
             best = std::max(best, matrix_flops(choice.shape));
         }
         return best;

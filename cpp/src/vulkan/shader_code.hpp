@@ -5,7 +5,6 @@
 #include <mutex>
 
 #include "pipeline.hpp"
-#include "spirv_file.hpp"
 
 namespace realesrgan::vulkan {
 

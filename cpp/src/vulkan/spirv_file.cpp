@@ -42,7 +42,7 @@ SpirvByKey read_spirv_file(const ncnn::VulkanDevice& device) {
         std::memcpy(&head, bytes.data() + at, sizeof(head));
         at += sizeof(head);
         if (head.words > (bytes.size() - at) / sizeof(std::uint32_t)) return {};
-        std::vector<std::uint32_t>& code = codes[head.key];
+        SpirvCode& code = codes[head.key];
         code.resize(head.words);
         const std::size_t size = code.size() * sizeof(code[0]);
         std::memcpy(code.data(), bytes.data() + at, size);

@@ -9,8 +9,10 @@
 
 namespace realesrgan::vulkan {
 
+using SpirvCode = std::vector<std::uint32_t>;
+
 // SPIR-V by the checksum of what it was compiled from.
-using SpirvByKey = std::map<std::uint64_t, std::vector<std::uint32_t>>;
+using SpirvByKey = std::map<std::uint64_t, SpirvCode>;
 
 // Compiled shaders on disk, one cache file for each device and driver: starting the GLSL compiler
 // takes a new process a tenth of a second. Those of another version of this library or of ncnn are
