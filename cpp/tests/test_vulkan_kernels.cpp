@@ -4,11 +4,13 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <set>
 
 #include "check.hpp"
 #include "realesrgan/errors.hpp"
 #include "temporary_folder.hpp"
 #include "vulkan/cache_file.hpp"
+#include "vulkan/dense_block.hpp"
 #include "vulkan/faults.hpp"
 #include "vulkan/kernel_store.hpp"
 #include "vulkan/self_test.hpp"
@@ -46,6 +48,19 @@ TEST_CASE("every kernel passes the test against the CPU, with room to the limit"
             CHECK(error > 0.0);  // the two really are different programs
             CHECK_BELOW(error, vk::self_test_limit(storage) / 4);
         }
+    }
+}
+
+TEST_CASE("rolled code is one pipeline for layers that differ in their channels only") {
+    const vk::DenseBlock block(fixture::context(), vk::Storage::fp16, 32, 4);
+    for (const bool rolled : {true, false}) {
+        vk::ConvolutionChoice choice(vk::ConvolutionKernel::blocked);
+        choice.rolled = rolled;
+        std::set<const vk::Pipeline*> pipelines;
+        for (const vk::Operation& layer : block.layers(vk::alone(choice), 0, 4)) {
+            pipelines.insert(&layer.pipeline());
+        }
+        CHECK_EQUAL(pipelines.size(), std::size_t{rolled ? 1U : 4U});
     }
 }
 

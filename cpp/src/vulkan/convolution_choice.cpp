@@ -60,7 +60,7 @@ int halved(int& value) {
 
 std::string ConvolutionChoice::text() const {
     if (kernel == ConvolutionKernel::plain) return "plain";
-    if (kernel == ConvolutionKernel::blocked) return "blocked";
+    if (kernel == ConvolutionKernel::blocked) return rolled ? "blocked, rolled" : "blocked";
     return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
            std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
            std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
@@ -118,6 +118,12 @@ ShaderVariant matrix_variant(const MatrixShape& shape) {
     return variant;
 }
 
+ShaderVariant blocked_variant(const ConvolutionChoice& choice) {
+    ShaderVariant variant;
+    if (choice.rolled) variant.defines = "#define ROLLED 1\n";
+    return variant;
+}
+
 std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage) {
     std::vector<ConvolutionChoice> choices;
     struct Size {
@@ -148,7 +154,11 @@ std::vector<ConvolutionChoice> convolution_choices(const Context& context, Stora
     }
     // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
     if (context.ncnn_device().info.subgroup_size() <= 64) {
-        choices.emplace_back(ConvolutionKernel::blocked);
+        ConvolutionChoice blocked(ConvolutionKernel::blocked);
+        // Compiling the whole one for ten layers takes such a driver as long as a small picture.
+        blocked.rolled = context.is_software();
+        choices.push_back(blocked);
+        if (blocked.rolled) choices.emplace_back(ConvolutionKernel::blocked);
     }
     choices.emplace_back(ConvolutionKernel::plain);
     return choices;

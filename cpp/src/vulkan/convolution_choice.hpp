@@ -24,10 +24,11 @@ struct ConvolutionChoice {
     ConvolutionChoice(ConvolutionKernel which = ConvolutionKernel::plain) : kernel(which) {}
 
     ConvolutionKernel kernel;
-    MatrixShape shape;   // of `matrix`
-    int fragments = 8;   // of `matrix`: most accumulators of a subgroup
-    int subgroups = 4;   // of `matrix`: subgroups of a workgroup
-    bool ahead = false;  // of `matrix`: fetches the next channels while it multiplies
+    MatrixShape shape;    // of `matrix`
+    int fragments = 8;    // of `matrix`: most accumulators of a subgroup
+    int subgroups = 4;    // of `matrix`: subgroups of a workgroup
+    bool ahead = false;   // of `matrix`: fetches the next channels while it multiplies
+    bool rolled = false;  // of `blocked`: a third of the code, a tenth slower
 
     std::string text() const;  // as "matrix 16x16x16 subgroup 32, 8 fragments, 4 subgroups"
 };
@@ -49,6 +50,7 @@ std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling)
 
 // What a shader that multiplies matrices of this shape is made of.
 ShaderVariant matrix_variant(const MatrixShape& shape);
+ShaderVariant blocked_variant(const ConvolutionChoice& choice);
 
 // What the device can run, the fastest expected first; `plain` is always the last.
 std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage);

@@ -15,7 +15,11 @@ struct Push {
     int width, height, y0, rows;
     int src_row, src_rows, dst_row, dst_rows, copy_row, copy_rows;
     int skip0_row, skip0_rows, skip1_row, skip1_rows;
+    int in_channels, out_offset;
 };
+
+// Instead of a constant: the shader takes the push constant.
+constexpr int kPushed = -1;
 
 int groups(int items, int each) {
     return (items + each - 1) / each;
@@ -25,16 +29,17 @@ const DeviceRing& ring_of(const std::vector<DeviceRing>& rings, const Slice& sli
     return rings.at(static_cast<std::size_t>(slice.ring));
 }
 
-// Constants 0 to 24 of operation.glsl.
-Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings) {
+// Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.
+Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings, bool pushed) {
     const Slice twin = op.copy.value_or(op.output);
     Constants constants;
     // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
-    constants << round_up(op.input.channels, 4) << op.input.channel
+    constants << (pushed ? kPushed : round_up(op.input.channels, 4)) << op.input.channel
               << ring_of(rings, op.input).channels;
-    constants << round_up(op.output.channels, 4) << op.output.channel
+    constants << round_up(op.output.channels, 4) << (pushed ? kPushed : op.output.channel)
               << ring_of(rings, op.output).channels;
-    constants << int{op.copy.has_value()} << twin.channel << ring_of(rings, twin).channels;
+    constants << int{op.copy.has_value()} << (op.copy ? twin.channel : 0)
+              << ring_of(rings, twin).channels;
     constants << static_cast<int>(op.skips.size());
     std::array<Slice, kMaxSkips> added;
     for (std::size_t i = 0; i < kMaxSkips; i++) {
@@ -59,6 +64,7 @@ Operation::Operation(Context& context, Storage storage, const ConvolutionChoice&
       copy_(ring_of(rings, op.copy.value_or(op.output))),
       storage_(storage),
       in_channels_(round_up(op.input.channels, 4)),
+      out_offset_(op.output.channel),
       skip_count_(op.skips.size()),
       copy_count_(op.copy.has_value() ? 1 : 0),
       out_channels_(round_up(op.output.channels, 4)) {
@@ -68,7 +74,8 @@ Operation::Operation(Context& context, Storage storage, const ConvolutionChoice&
         skips_.at(i) = ring_of(rings, op.skips[i].from);
         skip_upsample_.at(i) = op.skips[i].upsample;
     }
-    Constants constants = common_constants(op, rings);
+    const bool pushed = is_blocked(choice, op) && choice.rolled;
+    Constants constants = common_constants(op, rings, pushed);
     if (op.kind != OpKind::convolution) {
         choose_pointwise(context, std::move(constants), op);
         return;
@@ -79,17 +86,24 @@ Operation::Operation(Context& context, Storage storage, const ConvolutionChoice&
     choose_convolution(context, choice, std::move(constants), op, most_rows);
 }
 
+// Like the matrix kernel it stages as stored; few output channels would leave most of a workgroup
+// idle.
+bool Operation::is_blocked(const ConvolutionChoice& choice, const Op& op) const {
+    return op.kind == OpKind::convolution && choice.kernel == ConvolutionKernel::blocked &&
+           out_channels_ > 8 && !src_.exact;
+}
+
 void Operation::choose_convolution(Context& context, const ConvolutionChoice& choice,
                                    Constants constants, const Op& op, int most_rows) {
+    const bool blocked = is_blocked(choice, op);
     constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
-              << layer_.weight_rows;
-    // Both stage as stored, and few output channels would leave most of a blocked workgroup idle.
+              << (blocked && choice.rolled ? kPushed : layer_.weight_rows);
     if (choice.kernel == ConvolutionKernel::matrix && !src_.exact) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
     }
-    if (choice.kernel != ConvolutionKernel::plain && out_channels_ > 8 && !src_.exact) {
-        choose_blocked(context, std::move(constants), most_rows);
+    if (blocked) {
+        choose_blocked(context, choice, std::move(constants), most_rows);
         return;
     }
     const int channel_groups = std::min(8, out_channels_ / 4);
@@ -102,15 +116,16 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
     tile_height_ = pipeline_->local_size().z;
 }
 
-void Operation::choose_blocked(Context& context, Constants constants, int most_rows) {
+void Operation::choose_blocked(Context& context, const ConvolutionChoice& choice,
+                               Constants constants, int most_rows) {
     // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
     // them.
     tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
     tile_width_ = kInvocations / tile_height_;
     tile_channels_ = kBlockedChannels;
     constants << tile_width_ << tile_height_ << (storage_ == Storage::fp16 ? 16 : 8);
-    pipeline_ =
-        &context.pipelines().want({"convolution_blocked", storage_, constants, {kInvocations}, {}});
+    pipeline_ = &context.pipelines().want(
+        {"convolution_blocked", storage_, constants, {kInvocations}, blocked_variant(choice)});
 }
 
 void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
@@ -223,7 +238,9 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
                        skip0.row,
                        skip0.rows,
                        skip1.row,
-                       skip1.rows};
+                       skip1.rows,
+                       in_channels_,
+                       out_offset_};
     std::vector<Binding> bindings = {
         {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
     if (has_weights_) {

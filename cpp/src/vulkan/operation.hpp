@@ -26,11 +26,13 @@ class Operation {
     void record(Commands& commands, const Weights& weights, RowRange rows) const;
 
   private:
+    bool is_blocked(const ConvolutionChoice& choice, const Op& op) const;
     void choose_convolution(Context& context, const ConvolutionChoice& choice, Constants constants,
                             const Op& op, int most_rows);
     void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
                        int most_rows, const Op& op);
-    void choose_blocked(Context& context, Constants constants, int most_rows);
+    void choose_blocked(Context& context, const ConvolutionChoice& choice, Constants constants,
+                        int most_rows);
     int rows_at_once(RowRange rows) const;
     RingWindow skip_window(std::size_t index, RowRange rows) const;
     void record_part(Commands& commands, const Weights& weights, RowRange rows) const;
@@ -43,7 +45,7 @@ class Operation {
     LayerWeights layer_;
     bool has_weights_ = false;
     Storage storage_;
-    int in_channels_ = 0;
+    int in_channels_ = 0, out_offset_ = 0;
     std::size_t skip_count_ = 0, copy_count_ = 0;
     int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
 

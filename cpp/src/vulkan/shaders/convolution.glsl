@@ -2,10 +2,12 @@
 layout(constant_id = 25) const int WEIGHT_PITCH = 16;  // output channels a row of weights holds
 layout(constant_id = 26) const int UPSAMPLE = 1;       // the source is read as its nearest enlargement
 layout(constant_id = 27) const int ACTIVATION = 0;     // 1: negative values times the channel's slope
-layout(constant_id = 28) const int WEIGHT_ROWS = 16;   // input channels a tap's weights hold
+layout(constant_id = 28) const int WEIGHT_ROWS = 16;   // input channels a tap's weights hold; or -1
 
 layout(binding = 5) readonly buffer weight_blob { sfpvec4 weight[]; };  // [tap][input][output]
 layout(binding = 6) readonly buffer bias_blob { vec4 bias[]; };  // WEIGHT_PITCH biases, as many slopes
+
+int weight_rows() { return WEIGHT_ROWS < 0 ? (in_channels() + 15) / 16 * 16 : WEIGHT_ROWS; }
 
 int source_width() { return p.width / UPSAMPLE; }
 

@@ -1,6 +1,14 @@
 #extension GL_EXT_control_flow_attributes : require
 // A workgroup of 64 makes TILE_W x TILE_H = 64 pixels x 32 channels, an invocation 8 pixels of
 // a row x 4 channels in registers. CHUNK input channels at a time go through shared memory with their weights.
+// ROLLED keeps loops for drivers whose compiler takes longer than what it compiles.
+#ifdef ROLLED
+#define OUTER [[dont_unroll]]
+#define INNER [[dont_unroll]]
+#else
+#define OUTER
+#define INNER [[unroll]]
+#endif
 layout(constant_id = 29) const int TILE_W = 16;
 layout(constant_id = 30) const int TILE_H = 4;
 layout(constant_id = 31) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
@@ -17,13 +25,13 @@ void stage(int t, int x0, int y0, int oc4_0, int c)
         const int k = i / (CHUNK / 4), ic = c + i % (CHUNK / 4) * 4;
         const int at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
         // the tile may reach below the band's last tap, where the ring holds other rows
-        if (at >= 0 && y0 + k / SPAN <= p.rows + 1 && ic < IN_CHANNELS) tile[i] = buffer_sm4(src, at + channel4(IN_OFFSET + ic, width));
+        if (at >= 0 && y0 + k / SPAN <= p.rows + 1 && ic < in_channels()) tile[i] = buffer_sm4(src, at + channel4(IN_OFFSET + ic, width));
         else tile[i] = afp2lfpvec4(vec4(0));
     }
     for (int i = t; i < 9 * CHUNK * 8; i += 64)
     {
         const int tap = i / (CHUNK * 8), ic = c + i / 8 % CHUNK, oc4 = oc4_0 + i % 8;
-        if (oc4 * 4 < WEIGHT_PITCH && ic < IN_CHANNELS) taps[i] = buffer_sm4(weight, (tap * WEIGHT_ROWS + ic) * (WEIGHT_PITCH / 4) + oc4);
+        if (oc4 * 4 < WEIGHT_PITCH && ic < in_channels()) taps[i] = buffer_sm4(weight, (tap * weight_rows() + ic) * (WEIGHT_PITCH / 4) + oc4);
         else taps[i] = afp2lfpvec4(vec4(0));
     }
 }
@@ -37,20 +45,24 @@ void main()
     vec4 sum[8];
     [[unroll]] for (int i = 0; i < 8; i++) sum[i] = vec4(0);
 
-    for (int c = 0; c < IN_CHANNELS; c += CHUNK)
+    for (int c = 0; c < in_channels(); c += CHUNK)
     {
         stage(t, x0, y0, oc4_0, c);
         barrier();
-        for (int ky = 0; ky < 3; ky++)
-        for (int ic4 = 0; ic4 < CHUNK / 4; ic4++)
+        OUTER for (int ky = 0; ky < 3; ky++)
+        OUTER for (int ic4 = 0; ic4 < CHUNK / 4; ic4++)
         {
             vec4 strip[10];
             [[unroll]] for (int i = 0; i < 10; i++) strip[i] = lfp2afpvec4(tile[((py + ky) * SPAN + px + i) * (CHUNK / 4) + ic4]);
-            [[unroll]] for (int kx = 0; kx < 3; kx++)
-            [[unroll]] for (int k = 0; k < 4; k++)
+            INNER for (int kx = 0; kx < 3; kx++)
             {
-                const vec4 w = lfp2afpvec4(taps[((ky * 3 + kx) * CHUNK + ic4 * 4 + k) * 8 + oc4]);
-                [[unroll]] for (int i = 0; i < 8; i++) sum[i] += strip[i + kx][k] * w;
+                [[unroll]] for (int k = 0; k < 4; k++)
+                {
+                    const vec4 w = lfp2afpvec4(taps[((ky * 3 + kx) * CHUNK + ic4 * 4 + k) * 8 + oc4]);
+                    [[unroll]] for (int i = 0; i < 8; i++) sum[i] += strip[i][k] * w;
+                }
+                // registers cannot be indexed: what the next pass uses moves to where this one's was
+                [[unroll]] for (int i = 0; i < 9; i++) strip[i] = strip[i + 1];
             }
         }
         barrier();
@@ -58,6 +70,9 @@ void main()
 
     const int y = y0 + py;
     if (y >= p.rows || (oc4_0 + oc4) * 4 >= OUT_CHANNELS) return;
-    [[unroll]] for (int i = 0; i < 8; i++)
-        if (x0 + px + i < p.width) finish_sum(sum[i], x0 + px + i, y, oc4_0 + oc4);
+    INNER for (int i = 0; i < 8; i++)
+    {
+        if (x0 + px + i < p.width) finish_sum(sum[0], x0 + px + i, y, oc4_0 + oc4);
+        [[unroll]] for (int k = 0; k < 7; k++) sum[k] = sum[k + 1];
+    }
 }

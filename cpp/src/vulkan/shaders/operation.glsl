@@ -1,10 +1,11 @@
 // What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 24, its bindings but
-// the weights, the rows of this dispatch, and the epilogue's additions.
-layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4
+// the weights, the rows of this dispatch, and the epilogue's additions. -1 as a constant: the push constant says it,
+// so that one pipeline serves layers that differ in nothing else.
+layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4; or -1
 layout(constant_id = 1) const int IN_OFFSET = 0;
 layout(constant_id = 2) const int SRC_PITCH = 16;     // channels of the source ring
 layout(constant_id = 3) const int OUT_CHANNELS = 16;  // written, a multiple of 4
-layout(constant_id = 4) const int OUT_OFFSET = 0;
+layout(constant_id = 4) const int OUT_OFFSET = 0;     // or -1
 layout(constant_id = 5) const int DST_PITCH = 16;
 layout(constant_id = 6) const int COPIES = 0;         // 1: the result goes to a second ring, too
 layout(constant_id = 7) const int COPY_OFFSET = 0;
@@ -50,7 +51,12 @@ layout(push_constant) uniform parameter
     int skip0_rows;
     int skip1_row;
     int skip1_rows;
+    int in_channels;
+    int out_offset;
 } p;
+
+int in_channels() { return IN_CHANNELS < 0 ? p.in_channels : IN_CHANNELS; }
+int out_offset() { return OUT_OFFSET < 0 ? p.out_offset : OUT_OFFSET; }
 
 vec4 source4(int at)
 {
@@ -81,7 +87,7 @@ void finish(vec4 v, int x, int y, int c)
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
-    store4(dst, DST_EXACT, at + channel4(OUT_OFFSET + c, p.width), v);
+    store4(dst, DST_EXACT, at + channel4(out_offset() + c, p.width), v);
     if (COPIES > 0)
     {
         const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH);
