@@ -176,14 +176,15 @@ class Placer {
 };
 
 // Tap (ky, kx) of a 3x3 kernel on the unshuffled input from the layer's own kernel of any size.
-float tap(const std::vector<float>& kernel, const ConvolutionSource& source, std::size_t output,
+template <typename Value>
+Value tap(const std::vector<Value>& kernel, const ConvolutionSource& source, std::size_t output,
           int inputs, int input, int ky, int kx) {
     const int r = source.unshuffle;
     const int size = source.kernel;
     const int channel = input / (r * r);
     const int y = size == 1 ? 0 : ky * r + input / r % r;
     const int x = size == 1 ? 0 : kx * r + input % r;
-    if (size == 1 && (ky != 1 || kx != 1)) return 0.0F;
+    if (size == 1 && (ky != 1 || kx != 1)) return Value{0};
     const std::size_t plane =
         output * static_cast<std::size_t>(inputs / (r * r)) + static_cast<std::size_t>(channel);
     return kernel[(plane * static_cast<std::size_t>(size) + static_cast<std::size_t>(y)) *
@@ -191,23 +192,22 @@ float tap(const std::vector<float>& kernel, const ConvolutionSource& source, std
                   static_cast<std::size_t>(x)];
 }
 
-ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSource& source,
-                                    const ConvolutionShape& shape) {
-    const std::vector<float> kernel = file.kernel(source.layer);
-    ConvolutionWeights weights;
-    weights.inputs = shape.inputs;
-    weights.outputs = shape.outputs;
-    const auto outputs = static_cast<std::size_t>(shape.outputs);
-    const auto inputs = static_cast<std::size_t>(shape.inputs);
-    weights.kernel.assign(outputs * inputs * 9, 0.0F);
+// From the order of the file to that of the op, which has gaps between what it reads.
+template <typename Value>
+std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& source,
+                            const ConvolutionShape& shape) {
     int total = 0;
     for (const int part : source.input_parts) total += part;
+    if (source.kernel == 3 && total == shape.inputs) return kernel;  // as the file has it
+    const auto outputs = static_cast<std::size_t>(shape.outputs);
+    const auto inputs = static_cast<std::size_t>(shape.inputs);
+    std::vector<Value> placed(outputs * inputs * 9, Value{0});
     for (std::size_t o = 0; o < outputs; ++o) {
         int read = 0;
         int place = 0;
         for (const int part : source.input_parts) {
-            float* to = &weights.kernel[(o * inputs + static_cast<std::size_t>(place)) * 9];
-            if (source.kernel == 3) {  // as the file has it
+            Value* to = &placed[(o * inputs + static_cast<std::size_t>(place)) * 9];
+            if (source.kernel == 3) {
                 const auto from =
                     o * static_cast<std::size_t>(total) + static_cast<std::size_t>(read);
                 std::copy_n(&kernel[from * 9], part * 9, to);
@@ -219,6 +219,20 @@ ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSou
             read += part;
             place += round_up(part, kChannelAlignment);
         }
+    }
+    return placed;
+}
+
+ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSource& source,
+                                    const ConvolutionShape& shape, bool halves_will_do) {
+    ConvolutionWeights weights;
+    weights.inputs = shape.inputs;
+    weights.outputs = shape.outputs;
+    const auto outputs = static_cast<std::size_t>(shape.outputs);
+    if (halves_will_do && file.has_halves(source.layer)) {
+        weights.halves = arranged(file.halves(source.layer), source, shape);
+    } else {
+        weights.kernel = arranged(file.kernel(source.layer), source, shape);
     }
     weights.bias = file.bias(source.layer);
     weights.bias.resize(outputs, 0.0F);
@@ -241,9 +255,10 @@ FuseResult fuse(const Graph& graph, const std::string& bin_path) {
         return FuseResult{std::nullopt, why.what()};
     }
     const auto file = std::make_shared<const WeightFile>(graph, bin_path);
-    network.weights = [file, sources, shapes = network.program.convolutions](int index) {
+    network.weights = [file, sources, shapes = network.program.convolutions](int index,
+                                                                             bool halves_will_do) {
         const auto i = static_cast<std::size_t>(index);
-        return load_convolution(*file, sources[i], shapes[i]);
+        return load_convolution(*file, sources[i], shapes[i], halves_will_do);
     };
     return FuseResult{std::move(network), {}};
 }

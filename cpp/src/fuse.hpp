@@ -11,9 +11,11 @@ namespace realesrgan {
 
 struct FusedNetwork {
     Program program;
-    // The numbers of Program::convolutions[index], made when asked for and not kept. Holds the
-    // weight file's bytes: reset it once the backend has them.
-    std::function<ConvolutionWeights(int index)> weights;
+    // The numbers of Program::convolutions[index], read when asked for and not kept; with
+    // `halves_will_do` as binary16 where the file has them so. Any number of threads may ask. Holds
+    // the weight file open: reset it once the backend has them. Throws ModelError for a file that
+    // cannot be read any more.
+    std::function<ConvolutionWeights(int index, bool halves_will_do)> weights;
 };
 
 struct FuseResult {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -86,8 +87,9 @@ struct ConvolutionWeights {
     int inputs = 0;
     int outputs = 0;
     std::vector<float> kernel;
-    std::vector<float> bias;    // `outputs` values
-    std::vector<float> slopes;  // `outputs` values for Activation::prelu, otherwise empty
+    std::vector<std::uint16_t> halves;  // instead of `kernel`, the same numbers in binary16
+    std::vector<float> bias;            // `outputs` values
+    std::vector<float> slopes;          // `outputs` values for Activation::prelu, otherwise empty
 };
 
 // A row-local network as fused operations in execution order. The input ring is rings[0]; with

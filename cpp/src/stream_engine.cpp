@@ -80,7 +80,7 @@ StreamEngine::StreamEngine(FusedNetwork network, const NetworkInfo& info, const 
                    ? make_cpu_backend(*network_, cpu_options(options))
                    : make_vulkan_backend(*network_, options.device, options.fp16,
                                          thread_count(options.threads));
-    network_->weights = nullptr;  // and with it the file's bytes
+    network_->weights = nullptr;  // and with it the file
 }
 
 PlannerRequest StreamEngine::request(const PlanSize& size) const {

@@ -30,8 +30,8 @@ class Runner {
         layer_ = fixture::random_layer(test, storage);
         if (test.op.kind == OpKind::convolution) {
             placed_ = weights_.place(layer_.inputs, layer_.outputs);
-            weights_.put(placed_, layer_, test.op.slope);
-            weights_.upload();
+            weights_.upload([&](std::size_t) { return vk::LayerNumbers{layer_, test.op.slope}; },
+                            1);
         }
         std::vector<vk::DeviceRing> rings;
         for (const auto& ring : rings_) rings.push_back(ring->ring());

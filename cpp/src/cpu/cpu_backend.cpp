@@ -88,8 +88,8 @@ class CpuBackend final : public Backend {
         const std::vector<const Op*> ops = convolution_ops(network.program);
         kernels_.convolutions.resize(ops.size());
         for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
-            kernels_.convolutions[i] =
-                kernels_.kind->make(network.program, *ops[i], network.weights(static_cast<int>(i)));
+            kernels_.convolutions[i] = kernels_.kind->make(
+                network.program, *ops[i], network.weights(static_cast<int>(i), false));
         });
         for (const auto& made : kernels_.convolutions) {
             storage_.weight_bytes += made->weight_bytes();

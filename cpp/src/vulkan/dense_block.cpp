@@ -36,6 +36,19 @@ Op layer_op(int layer) {
     return op;
 }
 
+LayerNumbers layer_numbers(int index) {
+    ConvolutionWeights layer;
+    layer.inputs = inputs_of(index);
+    layer.outputs = outputs_of(index);
+    // Zeros would do for the time but not for the power a GPU takes, and so its clock.
+    layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
+    for (std::size_t w = 0; w < layer.kernel.size(); w++) {
+        layer.kernel[w] = 0.02F * std::sin(static_cast<float>(w));
+    }
+    layer.bias.assign(static_cast<std::size_t>(layer.outputs), 0.1F);
+    return {layer, 0.2F};
+}
+
 }  // namespace
 
 DenseBlock::DenseBlock(std::shared_ptr<Context> context, Storage storage, int width, int rows)
@@ -46,27 +59,15 @@ DenseBlock::DenseBlock(std::shared_ptr<Context> context, Storage storage, int wi
       weights_(context_, storage) {
     add_ring(kBlockChannels);
     add_ring(kFeatures);
-    for (int i = 0; i < kLayers; i++) add_layer(i);
-    weights_.upload();
+    for (int i = 0; i < kLayers; i++) {
+        layers_.push_back(weights_.place(inputs_of(i), outputs_of(i)));
+    }
+    weights_.upload([](std::size_t i) { return layer_numbers(static_cast<int>(i)); }, 1);
     Commands commands(context_);
     commands.begin();
     for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
     commands.submit(QueueLease(*context_));
     commands.wait();
-}
-
-void DenseBlock::add_layer(int index) {
-    ConvolutionWeights layer;
-    layer.inputs = inputs_of(index);
-    layer.outputs = outputs_of(index);
-    // Zeros would do for the time but not for the power a GPU takes, and so its clock.
-    layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
-    for (std::size_t w = 0; w < layer.kernel.size(); w++) {
-        layer.kernel[w] = 0.02F * std::sin(static_cast<float>(w));
-    }
-    layer.bias.assign(static_cast<std::size_t>(layer.outputs), 0.1F);
-    layers_.push_back(weights_.place(layer.inputs, layer.outputs));
-    weights_.put(layers_.back(), layer, 0.2F);
 }
 
 void DenseBlock::add_ring(int channels) {

@@ -32,7 +32,6 @@ class DenseBlock {
 
   private:
     void add_ring(int channels);
-    void add_layer(int index);
 
     std::shared_ptr<Context> context_;
     Storage storage_;

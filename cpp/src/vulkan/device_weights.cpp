@@ -1,32 +1,45 @@
 #include "device_weights.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "commands.hpp"
 #include "convolution_choice.hpp"
 #include "half.hpp"
+#include "parallel.hpp"
 
 namespace realesrgan::vulkan {
 
 namespace {
 
 constexpr std::uint64_t kBlockBytes = std::uint64_t{32} << 20;
-constexpr std::uint64_t kStagingBytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t kPartBytes = std::uint64_t{2} << 20;
+
+// While the device copies one, the host fills the other.
+struct Staging {
+    Staging(const std::shared_ptr<Context>& context, std::uint64_t bytes)
+        : buffer(context, BufferKind::upload, bytes), commands(context) {}
+
+    Buffer buffer;
+    Commands commands;  // goes first, and waits for what it submitted
+};
 
 std::size_t index(int value) {
     return static_cast<std::size_t>(value);
 }
 
 // From [output][input][tap] (PyTorch's and ncnn's order) to [tap][input][output]; channels past the
-// real ones stay zero.
+// real ones are zero.
 template <typename Value>
 void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
              const LayerWeights& place, Value* arranged) {
     constexpr int kTaps = 9;
+    if (place.weight_rows > layer.inputs || place.weight_pitch > layer.outputs) {
+        std::fill_n(arranged, index(kTaps * place.weight_rows) * index(place.weight_pitch),
+                    Value{0});
+    }
     // An input's nine taps share a cache line, which stays: the inner loop reads with a stride and
     // writes in a row. Rows of taps are often a power of two apart and would evict each other.
     for (int i = 0; i < layer.inputs; i++) {
@@ -45,28 +58,14 @@ void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
 Weights::Weights(std::shared_ptr<Context> context, Storage storage)
     : context_(std::move(context)), storage_(storage) {}
 
-// calloc's large blocks are fresh pages of the system: what is never written takes no memory.
-Weights::HostBlock::HostBlock(std::uint64_t wanted)
-    : bytes(static_cast<std::byte*>(std::calloc(1, wanted)), std::free), size(wanted) {
-    if (bytes == nullptr) throw std::bad_alloc();
-}
-
 WeightRange Weights::place_bytes(std::uint64_t bytes) {
     const std::uint64_t alignment =
         std::max<std::uint64_t>(16, context_->limits().minStorageBufferOffsetAlignment);
     const auto padded = (bytes + alignment - 1) / alignment * alignment;
-    if (host_.empty() || host_.back().used + padded > host_.back().size) {
-        host_.emplace_back(std::max(padded, kBlockBytes));
-    }
-    HostBlock& block = host_.back();
-    const std::uint64_t offset = block.used;
-    block.used += padded;
-    return {host_.size() - 1, offset, bytes};
-}
-
-template <typename Value>
-Value* Weights::at(const WeightRange& range) const {
-    return reinterpret_cast<Value*>(host_[range.block].bytes.get() + range.offset);
+    if (used_.empty() || used_.back() + padded > kBlockBytes) used_.push_back(0);
+    const std::uint64_t offset = used_.back();
+    used_.back() += padded;
+    return {used_.size() - 1, offset, bytes};
 }
 
 LayerWeights Weights::place(int inputs, int outputs) {
@@ -78,41 +77,70 @@ LayerWeights Weights::place(int inputs, int outputs) {
     place.taps = place_bytes(9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_)));
     // The matrix kernel reads whole matrices of them, perhaps past the last channel.
     place.epilogue = place_bytes((pitch * 2 + kMostMatrixChannels) * sizeof(float));
+    placed_.push_back(place);
     return place;
 }
 
-void Weights::put(const LayerWeights& place, const ConvolutionWeights& layer, float slope) {
-    if (storage_ == Storage::fp16) {
+void Weights::put(const LayerWeights& place, const LayerNumbers& numbers, std::byte* part,
+                  std::uint64_t begin_byte) const {
+    const ConvolutionWeights& layer = numbers.weights;
+    std::byte* taps = part + (place.taps.offset - begin_byte);
+    if (storage_ == Storage::fp32) {
+        arrange(layer, layer.kernel, place, reinterpret_cast<float*>(taps));
+    } else if (!layer.halves.empty()) {
+        arrange(layer, layer.halves, place, reinterpret_cast<std::uint16_t*>(taps));
+    } else {
         std::vector<std::uint16_t> halves(layer.kernel.size());
         std::transform(layer.kernel.begin(), layer.kernel.end(), halves.begin(), float_to_half);
-        arrange(layer, halves, place, at<std::uint16_t>(place.taps));
-    } else {
-        arrange(layer, layer.kernel, place, at<float>(place.taps));
+        arrange(layer, halves, place, reinterpret_cast<std::uint16_t*>(taps));
     }
-    auto* biases = at<float>(place.epilogue);
+    auto* biases = reinterpret_cast<float*>(part + (place.epilogue.offset - begin_byte));
+    std::fill_n(biases, place.epilogue.bytes / sizeof(float), 0.0F);
     std::copy(layer.bias.begin(), layer.bias.end(), biases);
     float* slopes = biases + place.weight_pitch;
-    std::fill_n(slopes, layer.outputs, slope);
+    std::fill_n(slopes, layer.outputs, numbers.slope);
     std::copy(layer.slopes.begin(), layer.slopes.end(), slopes);
 }
 
-void Weights::upload() {
-    const Buffer staging(context_, BufferKind::upload, kStagingBytes);
-    Commands commands(context_);
-    for (const HostBlock& block : host_) {
-        blocks_.push_back(std::make_unique<Buffer>(context_, BufferKind::device, block.used));
-        for (std::uint64_t at = 0; at < block.used; at += kStagingBytes) {
-            const std::uint64_t bytes = std::min<std::uint64_t>(kStagingBytes, block.used - at);
-            std::memcpy(staging.data(), block.bytes.get() + at, bytes);
-            staging.flush();
-            commands.begin();
-            commands.copy(staging, *blocks_.back(), {{0, at, bytes}});
-            commands.submit(QueueLease(*context_));
-            commands.wait();
+std::vector<Weights::Part> Weights::parts() const {
+    std::vector<Part> parts;
+    for (std::size_t i = 0; i < placed_.size(); i++) {
+        const WeightRange& first = placed_[i].taps;
+        const WeightRange& last = placed_[i].epilogue;
+        const std::uint64_t end = last.offset + last.bytes;
+        if (parts.empty() || parts.back().block != first.block ||
+            end - parts.back().begin_byte > kPartBytes) {
+            parts.push_back({i, i, first.block, first.offset, first.offset});
         }
+        parts.back().end = i + 1;
+        parts.back().end_byte = end;
     }
-    host_.clear();
-    host_.shrink_to_fit();
+    return parts;
+}
+
+void Weights::upload(const std::function<LayerNumbers(std::size_t)>& numbers, int threads) {
+    for (const std::uint64_t bytes : used_) {
+        blocks_.push_back(std::make_unique<Buffer>(context_, BufferKind::device, bytes));
+    }
+    const std::vector<Part> all = parts();
+    std::uint64_t most = 0;
+    for (const Part& part : all) most = std::max(most, part.bytes());
+    std::array<Staging, 2> stagings = {Staging(context_, most), Staging(context_, most)};
+    for (std::size_t i = 0; i < all.size(); i++) {
+        const Part& part = all[i];
+        Staging& staging = stagings.at(i % stagings.size());
+        staging.commands.wait();
+        for_each_in_parallel(part.end - part.first, threads, [&](std::size_t layer) {
+            layer += part.first;
+            put(placed_[layer], numbers(layer), staging.buffer.data(), part.begin_byte);
+        });
+        staging.buffer.flush();
+        staging.commands.begin();
+        staging.commands.copy(staging.buffer, *blocks_[part.block],
+                              {{0, part.begin_byte, part.bytes()}});
+        staging.commands.submit(QueueLease(*context_));
+    }
+    for (Staging& staging : stagings) staging.commands.wait();
 }
 
 std::uint64_t Weights::bytes() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -25,39 +26,48 @@ struct LayerWeights {
     int weight_rows = 16;   // input channels, padded
 };
 
-// The weights of one network on one device, collected on the host, then uploaded once into a few
-// buffers. First each layer gets its place, then all are put there, in any order and by any number
-// of threads.
+// What a layer's place is filled with.
+struct LayerNumbers {
+    ConvolutionWeights weights;  // in either type
+    float slope = 0.0F;          // every channel's where the layer has no slopes of its own
+};
+
+// The weights of one network on one device, in a few buffers. First each layer gets its place, then
+// all are put there.
 class Weights {
   public:
     Weights(std::shared_ptr<Context> context, Storage storage);
 
     LayerWeights place(int inputs, int outputs);
-    // `slope` is every channel's where the layer has no slopes of its own.
-    void put(const LayerWeights& place, const ConvolutionWeights& layer, float slope);
 
-    // Copies everything to the device and forgets the host's copy. Throws OutOfMemoryError.
-    void upload();
+    // Asks for the numbers of each layer, in the order in which they were placed, from so many
+    // threads, while the device takes those before it. Throws OutOfMemoryError, DeviceError, and
+    // what `numbers` throws.
+    void upload(const std::function<LayerNumbers(std::size_t index)>& numbers, int threads);
 
     const Buffer& buffer(const WeightRange& range) const { return *blocks_[range.block]; }
     std::uint64_t bytes() const;  // on the device
 
   private:
-    // A buffer's bytes before they are uploaded, and how many of them have an owner.
-    struct HostBlock {
-        explicit HostBlock(std::uint64_t size);
-        std::unique_ptr<std::byte, void (*)(void*)> bytes;  // zeros
-        std::uint64_t size;
-        std::uint64_t used = 0;
+    // Layers that lie together, and go to the device together.
+    struct Part {
+        std::size_t first = 0, end = 0;  // layers
+        std::size_t block = 0;
+        std::uint64_t begin_byte = 0, end_byte = 0;
+
+        std::uint64_t bytes() const { return end_byte - begin_byte; }
     };
 
     WeightRange place_bytes(std::uint64_t bytes);
-    template <typename Value>
-    Value* at(const WeightRange& range) const;
+    std::vector<Part> parts() const;
+    // `part`: where the device's copy begins, on the host.
+    void put(const LayerWeights& place, const LayerNumbers& numbers, std::byte* part,
+             std::uint64_t begin_byte) const;
 
     std::shared_ptr<Context> context_;
     Storage storage_;
-    std::vector<HostBlock> host_;
+    std::vector<LayerWeights> placed_;
+    std::vector<std::uint64_t> used_;  // bytes of a block that have an owner
     std::vector<std::unique_ptr<Buffer>> blocks_;
 };
 

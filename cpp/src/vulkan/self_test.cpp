@@ -72,7 +72,7 @@ Program test_program() {
 FusedNetwork test_network() {
     FusedNetwork network;
     network.program = test_program();
-    network.weights = [shapes = network.program.convolutions](int index) {
+    network.weights = [shapes = network.program.convolutions](int index, bool) {
         const ConvolutionShape shape = shapes[static_cast<std::size_t>(index)];
         ConvolutionWeights weights;
         weights.inputs = shape.inputs;

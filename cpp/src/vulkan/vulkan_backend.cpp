@@ -7,7 +7,6 @@
 
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
-#include "parallel.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
 #include "thread_count.hpp"
@@ -130,11 +129,12 @@ class VulkanBackend : public Backend {
             network_.layers.push_back(network_.weights->place(shape.inputs, shape.outputs));
         }
         const std::vector<const Op*> ops = convolution_ops(program);
-        for_each_in_parallel(ops.size(), network_.threads, [&](std::size_t i) {
-            network_.weights->put(network_.layers[i], network.weights(static_cast<int>(i)),
-                                  ops[i]->slope);
-        });
-        network_.weights->upload();
+        const bool halves = network_.storage == Storage::fp16;
+        network_.weights->upload(
+            [&](std::size_t i) {
+                return LayerNumbers{network.weights(static_cast<int>(i), halves), ops[i]->slope};
+            },
+            network_.threads);
     }
 
     Network network_;
