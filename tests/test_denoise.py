@@ -9,7 +9,7 @@ from compact_network import compact_graph, write_compact
 from numpy.typing import NDArray
 
 import realesrgan_vk
-from realesrgan_vk.denoise import blended_weights
+from realesrgan_vk.blending import blended_weights
 from realesrgan_vk.models import find_model, model_at
 from realesrgan_vk.ncnn_weights import read_weights
 

@@ -112,3 +112,19 @@ def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path: Path)
     store.write_text("no json")
     file.write_bytes(b"abc")
     assert VerifiedFiles(store).matches(file, digest)
+
+
+def test_hashes_are_remembered_in_the_cache_folder_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, cache = tmp_path / "file", tmp_path / "cache"
+    file.write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    monkeypatch.setenv("REALESRGAN_VK_CACHE", str(cache))
+    assert VerifiedFiles().matches(file, digest)
+    assert str(file) in json.loads((cache / "verified.json").read_text("utf-8"))
+    for name in ("REALESRGAN_VK_CACHE", "XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    assert _core.cache_folder() == ""
+    assert VerifiedFiles().matches(file, digest)
+    assert not VerifiedFiles().matches(file, "0" * 64)

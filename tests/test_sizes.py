@@ -6,7 +6,8 @@ from PIL import Image
 
 from realesrgan_vk.passes import Plan
 from realesrgan_vk.picture import Pixels
-from realesrgan_vk.resample import FILTERS, linear_to_srgb, resize, srgb_to_linear
+from realesrgan_vk.request import FILTERS
+from realesrgan_vk.resample import linear_to_srgb, resize, srgb_to_linear
 from realesrgan_vk.sizes import TargetSize
 
 

@@ -6,6 +6,7 @@
 #include "gil.hpp"
 #include "gpu_instance.hpp"
 #include "realesrgan/device.hpp"
+#include "vulkan/cache_file.hpp"
 #include "vulkan/roofline.hpp"
 
 namespace py = pybind11;
@@ -67,6 +68,10 @@ void bind_device(py::module_& module) {
                "Measure what bounds any kernel on a Vulkan device, each rate for about so many "
                "seconds: a dict with matrix_flops (cooperative matrices, fp16 in and fp32 sums; 0 "
                "without), fma_flops (fp32) and copy_bytes_per_second (read and written).");
+    module.def(
+        "cache_folder", [] { return vulkan::cache_folder().u8string(); },
+        "Where this package keeps what it found out: $REALESRGAN_VK_CACHE, or its part of the "
+        "user's cache folder; empty where there is none.");
     // Daemon threads may be in the middle of a run when the interpreter ends.
     py::module_::import("atexit").attr("register")(
         py::cpp_function(&drain_gpu, py::call_guard<GilReleased>()));

@@ -40,3 +40,14 @@ def flag(name: str, value: bool) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {value!r}")
     return value
+
+
+def picture_size(size: object) -> tuple[int, int]:
+    """Width and height in pixels, each at least 1."""
+    if not (isinstance(size, tuple) and len(size) == 2 and all(type(n) is int for n in size)):
+        raise TypeError(
+            f"image must be an array, a PIL image, a path or (width, height), not {size!r}"
+        )
+    if min(size) < 1:
+        raise ValueError(f"the size is {size[0]}x{size[1]}; each side must be at least 1")
+    return size

@@ -31,8 +31,7 @@ from realesrgan_vk.outputs import refuse_unwritable
 from realesrgan_vk.plan_cli import plan
 from realesrgan_vk.processors import Settings, load_processors
 from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
-from realesrgan_vk.request import Request
-from realesrgan_vk.resample import LIGHTS
+from realesrgan_vk.request import LIGHTS, Request
 from realesrgan_vk.sizes import TargetSize
 from realesrgan_vk.tune_cli import tune
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler

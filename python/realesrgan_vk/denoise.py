@@ -1,20 +1,14 @@
 """`denoise=`: a network mixed with its weakly denoising twin when it is loaded.
 
-Both are trained alike, one to remove noise and one to keep it; a straight line between their
-weights gives every strength in between (deep network interpolation, Wang et al., CVPR 2019).
+Both are trained alike, one to remove noise and one to keep it.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models import Model, find_model, model_at
-from realesrgan_vk.ncnn_graph import Graph, read_graph
-from realesrgan_vk.ncnn_weights import LayerWeights, format_weights, read_weights
 from realesrgan_vk.own_models import entry_of
 
 
@@ -38,9 +32,9 @@ def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
     if denoise is None or len(networks) == 1:
         yield model.bin
         return
-    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as folder:
-        path = Path(folder) / "blend.bin"
-        path.write_bytes(blended_weights(*networks, float(denoise)))
+    from realesrgan_vk.blending import blended_file  # noqa: PLC0415 - NumPy, for few networks
+
+    with blended_file(*networks, float(denoise)) as path:
         yield path
 
 
@@ -58,43 +52,6 @@ def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tupl
         raise ValueError(f"denoise is {denoise}; it must be from 0 (keep noise) to 1 (remove it)")
     twin = _twin(model)
     return (model,) if denoise == 1 else (model, twin)
-
-
-def blended_weights(model: Model, twin: Model, denoise: float) -> bytes:
-    """The bytes of a `.bin` holding denoise * model + (1 - denoise) * twin, in 32 bits.
-
-    Raises:
-        ModelError: A file cannot be read, or the two are not the same network.
-    """
-    graph, other = read_graph(model.param), read_graph(twin.param)
-    if _structure(graph) != _structure(other):
-        raise ModelError(
-            f"{twin.param} is not the same network as {model.param}; only weights of one "
-            "architecture can be blended"
-        )
-    ours, theirs = read_weights(graph, model.bin), read_weights(other, twin.bin)
-    mixed = {
-        name: _mixed(own, twins, denoise)
-        for (name, own), twins in zip(ours.items(), theirs.values(), strict=True)
-    }
-    return format_weights(graph, mixed)
-
-
-def _mixed(own: LayerWeights, twin: LayerWeights, share: float) -> LayerWeights:
-    bias = None
-    if own.bias is not None and twin.bias is not None:
-        bias = (share * own.bias + (1 - share) * twin.bias).astype(np.float32)
-    weight = (share * own.weight + (1 - share) * twin.weight).astype(np.float32)
-    return LayerWeights(weight, bias)
-
-
-def _structure(graph: Graph) -> list[tuple[str, tuple[str, ...], tuple[tuple[int, object], ...]]]:
-    """The graph without its names: what each layer is, which blobs it reads, how it is set."""
-    number = {blob: str(i) for i, blob in enumerate(graph.producers())}
-    return [
-        (layer.type, tuple(number[blob] for blob in layer.inputs), tuple(layer.params.items()))
-        for layer in graph
-    ]
 
 
 def _twin(model: Model) -> Model:

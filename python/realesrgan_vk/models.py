@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def _in_folder(folder: Path) -> Model:
 
 
 def _manifest() -> list[dict[str, Any]]:
-    path = files("realesrgan_vk") / "models" / "manifest.json"
+    path = Path(_core.__file__).with_name("models") / "manifest.json"
     try:
         entries: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["models"]
     except (OSError, ValueError, KeyError) as error:

@@ -3,8 +3,7 @@
 import getopt
 from dataclasses import dataclass, field
 
-from realesrgan_vk.image_io import DEFAULT_MAX_PIXELS
-from realesrgan_vk.resample import Filter
+from realesrgan_vk.request import DEFAULT_MAX_PIXELS, Filter
 from realesrgan_vk.sizes import TargetSize
 
 _SHORT = "hi:o:s:t:m:n:g:j:xf:vz:r:w:c:"

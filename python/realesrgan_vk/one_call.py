@@ -1,16 +1,14 @@
 """`upscale`: one call, the network kept for the next."""
 
+from __future__ import annotations
+
 import atexit
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
-
-from numpy.typing import NDArray
-from PIL import Image
 
 from realesrgan_vk.denoise import blended_networks
 from realesrgan_vk.errors import DeviceError
@@ -19,6 +17,10 @@ from realesrgan_vk.request import CallOptions, Precision, UpscaleOptions
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
     from typing_extensions import Unpack
 
 
@@ -71,10 +73,10 @@ atexit.register(_kept.clear)
 
 
 @overload
-def upscale(image: NDArray[Any], **options: "Unpack[CallOptions]") -> NDArray[Any]: ...
+def upscale(image: NDArray[Any], **options: Unpack[CallOptions]) -> NDArray[Any]: ...
 @overload
 def upscale(
-    image: Image.Image | str | os.PathLike[str], **options: "Unpack[CallOptions]"
+    image: Image.Image | str | os.PathLike[str], **options: Unpack[CallOptions]
 ) -> Image.Image: ...
 def upscale(
     image: NDArray[Any] | Image.Image | str | os.PathLike[str],
@@ -87,7 +89,7 @@ def upscale(
     denoise: float | None = None,
     threads: int | None = None,
     memory_limit: int | str | None = None,
-    **options: "Unpack[UpscaleOptions]",
+    **options: Unpack[UpscaleOptions],
 ) -> NDArray[Any] | Image.Image:
     """Upscale one picture; the network is loaded on first use and kept for the next call.
 

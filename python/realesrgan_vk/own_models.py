@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
 from realesrgan_vk.errors import ModelError
 
 MANIFEST = "manifest.json"
@@ -13,6 +11,8 @@ MANIFEST = "manifest.json"
 
 def own_models_folder() -> Path:
     """Where `realesrgan-vk models add` installs; it may not exist yet."""
+    from platformdirs import user_data_path  # noqa: PLC0415 - takes long, and is needed by few
+
     return user_data_path("realesrgan-vk") / "models"
 
 

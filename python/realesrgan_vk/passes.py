@@ -1,6 +1,5 @@
 """Runs the network as often as a size needs, then resamples once to that size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,8 @@ from realesrgan_vk import _core
 from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.memory import installed_memory as _installed_memory
 from realesrgan_vk.picture import Pixels
-from realesrgan_vk.resample import Filter, Light, resize
-
-Progress = Callable[[float], object]
-"""Told the finished share, 0..1, never decreasing. What it raises stops the run."""
+from realesrgan_vk.request import Filter, Light, Progress
+from realesrgan_vk.resample import resize
 
 
 class Steps:

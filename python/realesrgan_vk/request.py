@@ -1,12 +1,23 @@
 """What a caller can ask to be made of a picture."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict, get_args
 
-from realesrgan_vk.passes import Progress
-from realesrgan_vk.resample import FILTERS, LIGHTS, Filter, Light
 from realesrgan_vk.sizes import TargetSize
+
+Progress = Callable[[float], object]
+"""Told the finished share, 0..1, never decreasing. What it raises stops the run."""
+
+Light = Literal["gamma", "linear"]
+Filter = Literal["lanczos", "box", "triangle", "catmullrom", "mitchell", "cubicbspline", "nearest"]
+
+LIGHTS: tuple[Light, ...] = get_args(Light)
+FILTERS: tuple[Filter, ...] = get_args(Filter)
+
+DEFAULT_MAX_PIXELS = 1 << 26
+"""Of a file: RGBA in 256 MiB; with a decoder's copies below 1 GiB."""
 
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]

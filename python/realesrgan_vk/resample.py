@@ -1,19 +1,14 @@
 """Resampling to an exact size, in gamma-encoded values or in linear light."""
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.picture import Pixels
-
-Light = Literal["gamma", "linear"]
-Filter = Literal["lanczos", "box", "triangle", "catmullrom", "mitchell", "cubicbspline", "nearest"]
-
-LIGHTS: tuple[Light, ...] = get_args(Light)
-FILTERS: tuple[Filter, ...] = get_args(Filter)
+from realesrgan_vk.request import Filter, Light
 
 _PILLOW: dict[str, Image.Resampling] = {
     "lanczos": Image.Resampling.LANCZOS,

@@ -5,8 +5,8 @@ import numpy as np
 from realesrgan_vk import _core
 from realesrgan_vk.image_io.color import WorkingCurve
 from realesrgan_vk.image_io.rows import RowReader, RowWriter
-from realesrgan_vk.passes import Progress
 from realesrgan_vk.picture import Pixels
+from realesrgan_vk.request import Progress
 
 
 def run_rows(

@@ -1,17 +1,14 @@
 """How a picture would be run: the plan of the core, as data."""
 
-import os
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
 
-from realesrgan_vk import _core, arrays, image_io
-from realesrgan_vk.image_io import pil
-from realesrgan_vk.picture import Frame
+    from realesrgan_vk import _core
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class RunPlan:
     bytes_moved_per_input_pixel: float
 
     @classmethod
-    def of(cls, core: _core.Upscaler, width: int, height: int, samples: np.dtype[Any]) -> "RunPlan":
+    def of(cls, core: _core.Upscaler, width: int, height: int, samples: np.dtype[Any]) -> RunPlan:
         """Ask the core. `samples`: the type of the picture's, and of the result's.
 
         Raises:
@@ -59,32 +56,3 @@ class RunPlan:
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
         return asdict(self)
-
-
-def size_of(
-    image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int],
-) -> tuple[int, int, np.dtype[Any]]:
-    """Width and height in pixels, of a file after it is turned upright, and the samples' type.
-
-    Raises:
-        TypeError: Neither a picture nor two whole numbers.
-        ValueError: An array of another shape than a picture's, or a size below 1x1.
-        ImageError: A file that is not a picture.
-    """
-    if isinstance(image, np.ndarray):
-        return _size_of_frame(arrays.to_frame(image))
-    if isinstance(image, Image.Image):
-        return _size_of_frame(pil.from_pil(image).frames[0])
-    if isinstance(image, (str, os.PathLike)):
-        return _size_of_frame(image_io.read(Path(image)).frames[0])
-    if not (isinstance(image, tuple) and len(image) == 2 and all(type(n) is int for n in image)):
-        raise TypeError(
-            f"image must be an array, a PIL image, a path or (width, height), not {image!r}"
-        )
-    if min(image) < 1:
-        raise ValueError(f"the size is {image[0]}x{image[1]}; each side must be at least 1")
-    return *image, np.dtype(np.uint8)
-
-
-def _size_of_frame(frame: Frame) -> tuple[int, int, np.dtype[Any]]:
-    return frame.width, frame.height, frame.pixels.dtype

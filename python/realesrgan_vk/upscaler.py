@@ -1,35 +1,40 @@
 """`Upscaler`: one network on one device, for arrays, PIL images and files."""
 
-import logging
-import os
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
-from realesrgan_vk import _core, arrays, image_io
-from realesrgan_vk.alpha import bleed, is_constant
-from realesrgan_vk.arguments import byte_count, flag, thread_count, tile_side
+from realesrgan_vk import _core
+from realesrgan_vk.arguments import byte_count, flag, picture_size, thread_count, tile_side
 from realesrgan_vk.denoise import denoised
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
-from realesrgan_vk.image_io import pil
-from realesrgan_vk.image_io.color import WorkingCurve
-from realesrgan_vk.image_io.rows import RowReader, RowWriter
 from realesrgan_vk.models import find_model
-from realesrgan_vk.passes import Plan, Progress, Steps, upscale_planes
-from realesrgan_vk.picture import Frame, Picture, Pixels
-from realesrgan_vk.request import AlphaMethod, Precision, Request, UpscaleOptions
-from realesrgan_vk.resample import Light, resize
-from realesrgan_vk.row_run import run_rows
-from realesrgan_vk.run_plan import RunPlan, size_of
+from realesrgan_vk.request import (
+    DEFAULT_MAX_PIXELS,
+    AlphaMethod,
+    Light,
+    Precision,
+    Progress,
+    Request,
+    UpscaleOptions,
+)
+from realesrgan_vk.run_plan import RunPlan
 from realesrgan_vk.sizes import TargetSize
 
+# A network is loaded before what decodes and converts pictures is: `upscaling` imports NumPy,
+# Pillow and libvips, which takes a process about as long as a network takes.
+# ruff: noqa: PLC0415
 if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from PIL import Image
     from typing_extensions import Unpack
+
+    from realesrgan_vk.image_io.rows import RowReader, RowWriter
+    from realesrgan_vk.picture import Picture
 
 DEFAULT_MODEL = "realesrgan-x4plus"
 
@@ -96,8 +101,11 @@ class Upscaler:
                 threads=thread_count(threads),
                 memory_limit=byte_count(memory_limit),
             )
-        for notice in self._core.notices():
-            logging.getLogger("realesrgan_vk").warning(notice)
+        if notices := self._core.notices():
+            import logging
+
+            for notice in notices:
+                logging.getLogger("realesrgan_vk").warning(notice)
         channels = (self._core.network.input_channels, self._core.network.output_channels)
         if channels not in ((1, 1), (3, 3)):
             raise ModelError(
@@ -116,10 +124,10 @@ class Upscaler:
         return self._core.network.scale
 
     @overload
-    def upscale(self, image: NDArray[Any], **options: "Unpack[UpscaleOptions]") -> NDArray[Any]: ...
+    def upscale(self, image: NDArray[Any], **options: Unpack[UpscaleOptions]) -> NDArray[Any]: ...
     @overload
     def upscale(
-        self, image: Image.Image | str | os.PathLike[str], **options: "Unpack[UpscaleOptions]"
+        self, image: Image.Image | str | os.PathLike[str], **options: Unpack[UpscaleOptions]
     ) -> Image.Image: ...
     def upscale(
         self,
@@ -131,7 +139,7 @@ class Upscaler:
         long_edge: int | None = None,
         alpha: AlphaMethod = "network",
         light: Light = "gamma",
-        max_pixels: int | None = image_io.DEFAULT_MAX_PIXELS,
+        max_pixels: int | None = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
     ) -> NDArray[Any] | Image.Image:
         """Upscale one picture.
@@ -164,19 +172,10 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
+        from realesrgan_vk import upscaling
+
         request = Request(TargetSize(scale, width, height, long_edge), alpha, light)
-        if isinstance(image, np.ndarray):
-            frame = arrays.to_frame(image)
-            return arrays.from_frame(self._frame(frame, request, progress), image.ndim)
-        if isinstance(image, Image.Image):
-            return pil.to_pil(self.upscale_picture(pil.from_pil(image), request, progress), image)
-        if isinstance(image, (str, os.PathLike)):
-            picture = image_io.read(Path(image), max_pixels=max_pixels)
-            still = replace(picture, frames=picture.frames[:1])
-            return pil.to_pil(self.upscale_picture(still, request, progress))
-        raise TypeError(
-            f"image must be a NumPy array, a PIL image or a path, not {type(image).__name__}"
-        )
+        return upscaling.upscale(self._core, image, request, max_pixels, progress)
 
     def upscale_picture(
         self, picture: Picture, request: Request, progress: Progress | None = None
@@ -187,15 +186,9 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
-        curve = WorkingCurve.of(picture.metadata.icc)
-        count = len(picture.frames)
-        frames = []
-        for index, frame in enumerate(picture.frames):
-            working = Frame(curve.encode(frame.pixels), frame.alpha, frame.duration)
-            done = self._frame(working, request, _part(progress, index, count))
-            pixels = curve.decode(done.pixels, frame.pixels.dtype)
-            frames.append(Frame(pixels, done.alpha, frame.duration))
-        return replace(picture, frames=tuple(frames))
+        from realesrgan_vk import upscaling
+
+        return upscaling.upscale_picture(self._core, picture, request, progress)
 
     def prepare(
         self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
@@ -215,7 +208,11 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
         """
-        return self._core.prepare(*size_of(image)[:2])
+        if isinstance(image, tuple):
+            return self._core.prepare(*picture_size(image))
+        from realesrgan_vk import upscaling
+
+        return self._core.prepare(*upscaling.size_of(image)[:2])
 
     def plan(
         self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
@@ -231,7 +228,9 @@ class Upscaler:
             ImageError: A file that is not a picture.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        width, height, samples = size_of(image)
+        from realesrgan_vk import upscaling
+
+        width, height, samples = upscaling.size_of(image)
         return RunPlan.of(self._core, width, height, samples)
 
     def upscale_rows(
@@ -253,35 +252,9 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: Not even the smallest plan fits, or memory failed on the way.
         """
+        from realesrgan_vk.row_run import run_rows
+
         run_rows(self._core, source, sink, progress)
-
-    def _frame(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
-        target = request.size.of(frame.width, frame.height, self.scale)
-        plan = Plan.to(frame.width, frame.height, target, self.scale)
-        alpha = frame.alpha
-        by_network = alpha is not None and request.alpha == "network" and not is_constant(alpha)
-        steps = Steps(plan.work * (2 if by_network else 1), progress)
-        pixels = frame.pixels if alpha is None else bleed(frame.pixels, alpha)
-        pixels = self._planes(pixels, plan, steps, request)
-        if alpha is None:
-            return Frame(pixels, None, frame.duration)
-        large = (
-            self._planes(alpha[..., None], plan, steps, request)
-            if by_network
-            else resize(alpha[..., None], target)
-        )
-        return Frame(pixels, large[..., 0], frame.duration)
-
-    def _planes(self, pixels: Pixels, plan: Plan, steps: Steps, request: Request) -> Pixels:
-        return upscale_planes(
-            self._core, pixels, plan, steps, light=request.light, kernel=request.kernel
-        )
-
-
-def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
-    if progress is None or count == 1:
-        return progress
-    return lambda share: progress((index + share) / count)
 
 
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:

@@ -1,13 +1,11 @@
 """Remembers which files were found to have which hash, so that each is read for it only once."""
 
 import contextlib
-import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from realesrgan_vk._core import cache_folder
 
 
 class VerifiedFiles:
@@ -17,8 +15,9 @@ class VerifiedFiles:
     """
 
     def __init__(self, store: Path | None = None) -> None:
-        """`store`: the file to remember in; by default one in the user's cache folder."""
-        self._store = store or user_cache_path("realesrgan-vk") / "verified.json"
+        """`store`: the file to remember in; by default one in the package's cache folder."""
+        folder = cache_folder()
+        self._store = store or (Path(folder) / "verified.json" if folder else None)
 
     def matches(self, path: Path, sha256: str) -> bool:
         """Whether the file has this hash (hexadecimal).
@@ -32,6 +31,8 @@ class VerifiedFiles:
         remembered = known.get(str(path.resolve()))
         if isinstance(remembered, list) and remembered == [*state, sha256]:
             return True
+        import hashlib  # noqa: PLC0415 - not for files that are known
+
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -43,6 +44,8 @@ class VerifiedFiles:
         return True
 
     def _load(self) -> dict[str, object]:
+        if self._store is None:
+            return {}
         try:
             known = json.loads(self._store.read_text("utf-8"))
         except (OSError, ValueError):
@@ -50,6 +53,10 @@ class VerifiedFiles:
         return known if isinstance(known, dict) else {}
 
     def _save(self, known: dict[str, object]) -> None:
+        if self._store is None:
+            return
+        import tempfile  # noqa: PLC0415 - not for files that are known
+
         with contextlib.suppress(OSError):
             self._store.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self._store.parent)

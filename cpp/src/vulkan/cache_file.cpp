@@ -1,8 +1,9 @@
 #include "cache_file.hpp"
 
+#include <gpu.h>
+
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <random>
 
@@ -21,6 +22,8 @@ fs::path variable(const char* name) {
     return value == nullptr ? fs::path() : fs::path(value);
 }
 
+}  // namespace
+
 fs::path cache_folder() {
     if (const fs::path given = variable("REALESRGAN_VK_CACHE"); !given.empty()) return given;
 #ifdef _WIN32
@@ -31,8 +34,6 @@ fs::path cache_folder() {
 #endif
     return base.empty() ? fs::path() : base / "realesrgan-vk";
 }
-
-}  // namespace
 
 std::uint64_t checksum(const unsigned char* data, std::size_t size) {
     std::uint64_t hash = 0xcbf29ce484222325U;

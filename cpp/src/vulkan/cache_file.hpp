@@ -1,10 +1,13 @@
 #pragma once
 
-#include <gpu.h>
-
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
+
+namespace ncnn {
+class GpuInfo;
+}
 
 namespace realesrgan::vulkan {
 
@@ -12,6 +15,9 @@ namespace realesrgan::vulkan {
 // $REALESRGAN_VK_CACHE names, or the user's cache folder. A missing, damaged or foreign file is
 // ignored; a folder that cannot be written costs the next process the same work, and nothing else.
 using Bytes = std::vector<unsigned char>;
+
+// Empty where nothing says where the user's files are.
+std::filesystem::path cache_folder();
 
 // Where `kind` of file is for this device and driver; empty where there is no cache folder.
 std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind);

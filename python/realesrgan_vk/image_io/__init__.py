@@ -1,10 +1,11 @@
 """Picture files to pixels and back, keeping mode, depth, colour profile and metadata."""
 
 from realesrgan_vk.image_io.formats import Format, format_for
-from realesrgan_vk.image_io.limits import DEFAULT_MAX_PIXELS, Header
+from realesrgan_vk.image_io.limits import Header
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.read import read
 from realesrgan_vk.image_io.write import check_size, encode, write
+from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -8,7 +8,6 @@ from pathlib import Path
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.memory import installed_memory
 
-DEFAULT_MAX_PIXELS = 1 << 26  # RGBA in 256 MiB; with a decoder's copies below 1 GiB
 _LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
 _RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="

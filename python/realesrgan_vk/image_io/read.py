@@ -34,8 +34,9 @@ from realesrgan_vk.image_io.formats import (
     opener,
     sniff,
 )
-from realesrgan_vk.image_io.limits import DEFAULT_MAX_PIXELS, Accept, Header, Limit, whole_file
+from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file
 from realesrgan_vk.picture import Frame, Mode, Picture
+from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
 _MOST_FRAMES = 1 << 16  # counted
 _DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
