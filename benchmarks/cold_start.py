@@ -6,9 +6,11 @@ Ours: from the process' start (interpreter and imports included) until the weigh
 and every pipeline is made, and what the first run takes longer than later ones. The wheel, without
 interpreter and imports: loading, and what its first run takes longer than later ones. Both with
 warm caches (one run each before the measured ones), in turns, a process each time; the middle of
-the rounds counts. Exits with 1 when ours takes more than `--limit` of the wheel's time. Processor
-time stands beside the clock's, for a busy machine, and ours without interpreter and imports, which
-is what the wheel's is.
+the rounds counts. Exits with 1 when ours takes more than `--limit` of the wheel's time.
+
+Beside it stand the processor's time, for a busy machine; ours without interpreter and imports,
+which is what the wheel's is; and for both everything from the process' start to the end of the
+first picture, NumPy and ours for pictures (which are imported when there is one) included.
 
 Mesa's drivers keep compiled shaders on disk, where they find what an engine compiled before;
 `--no-driver-cache` switches that off. Its software driver then compiles at the first run.
@@ -27,7 +29,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-SIDE = 8
+SIDE = 4
 """Of the picture, in pixels: its bands are high enough to need the pipelines of a large one."""
 
 
@@ -46,6 +48,8 @@ class Start:
     """Without interpreter and imports."""
     first_run_more: float
     """What of it the first run took longer than later ones."""
+    first_picture_seconds: float
+    """From the process' start to the end of the first run."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,24 @@ class Clock:
         return Clock(self.wall - start.wall, self.cpu - start.cpu)
 
 
-def first_run_more(run: Callable[[], object]) -> Clock:
-    """What the first run takes longer than others: a driver may put off work until then."""
+def first_run_more(run: Callable[[], object]) -> tuple[Clock, float]:
+    """What the first run takes longer than others, and when it ended.
+
+    A driver may put off work until then.
+    """
     spans = []
+    ends = []
     for _ in range(1 + LATER_RUNS):
         start = Clock.now()
         run()
-        spans.append(Clock.now().since(start))
+        end = Clock.now()
+        spans.append(end.since(start))
+        ends.append(end.wall)
     first, later = spans[0], spans[1:]
     usual = Clock(
         statistics.median(span.wall for span in later), statistics.median(s.cpu for s in later)
     )
-    return first.since(usual)
+    return first.since(usual), ends[0]
 
 
 def start_ours(model: str, device: int, began: float) -> Start:
@@ -92,32 +102,32 @@ def start_ours(model: str, device: int, began: float) -> Start:
 
     import numpy as np
 
+    import realesrgan_vk.upscaling  # noqa: F401 - as it would be by the first picture
+
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    first = first_run_more(lambda: upscaler.upscale(picture))
+    first, end = first_run_more(lambda: upscaler.upscale(picture))
     return Start(
         seconds=ready.wall - began + first.wall,
         cpu_seconds=ready.cpu + first.cpu,
         imported_seconds=ready.since(imported).wall + first.wall,
         first_run_more=first.wall,
+        first_picture_seconds=end - began,
     )
 
 
-def start_ncnn(model: str, device: int, _: float) -> Start:
+def start_ncnn(param: str, device: int, began: float) -> Start:
     """Make the `ncnn` wheel ready: its default options, the whole picture at once."""
     import ncnn
     import numpy as np
 
-    from realesrgan_vk.models import find_model
-
-    files = find_model(model)
     planes = np.zeros((3, SIDE, SIDE), np.float32)  # named: the Mat only borrows it
     picture = ncnn.Mat(planes)
     start = Clock.now()
     net = ncnn.Net()
     net.opt.use_vulkan_compute = True
     net.set_vulkan_device(device)
-    if net.load_param(str(files.param)) or net.load_model(str(files.bin)):
-        raise RuntimeError(f"ncnn cannot load {files.param}")
+    if net.load_param(param) or net.load_model(str(Path(param).with_suffix(".bin"))):
+        raise RuntimeError(f"ncnn cannot load {param}")
     loaded = Clock.now().since(start)
 
     def run() -> None:
@@ -127,9 +137,9 @@ def start_ncnn(model: str, device: int, _: float) -> Start:
         if code:
             raise RuntimeError(f"ncnn fails with code {code}")
 
-    first = first_run_more(run)
+    first, end = first_run_more(run)
     seconds = loaded.wall + first.wall
-    return Start(seconds, loaded.cpu + first.cpu, seconds, first.wall)
+    return Start(seconds, loaded.cpu + first.cpu, seconds, first.wall, end - began)
 
 
 ENGINES = {"ours": start_ours, "ncnn": start_ncnn}
@@ -138,6 +148,7 @@ FIGURES = {
     "cpu_seconds": "of processor",
     "imported_seconds": "without Python's start and imports",
     "first_run_more": "first run longer than later ones by",
+    "first_picture_seconds": "process start to first picture",
 }
 """A start's, with their headings."""
 
@@ -173,10 +184,11 @@ def table(starts: dict[str, list[Start]], ratios: dict[str, float]) -> str:
 
 def measure(model: str, device: int, rounds: int) -> dict[str, list[Start]]:
     """Start both in turns, after one start each that warms the caches."""
+    files = {"ours": model, "ncnn": path_of(model)}
     starts: dict[str, list[Start]] = {engine: [] for engine in ENGINES}
     for turn in range(rounds + 1):
         for engine, kept in starts.items():
-            start = in_new_process(engine, model, device)
+            start = in_new_process(engine, files[engine], device)
             print(f"round {turn}: {engine} {start.seconds:.2f} s", file=sys.stderr)
             if turn:
                 kept.append(start)
@@ -224,6 +236,13 @@ def main() -> int:
         print(f"over the limit: {ratios['seconds']:.3f} > {arguments.limit}", file=sys.stderr)
         return 1
     return 0
+
+
+def path_of(model: str) -> str:
+    """The `.param` of a network, which the wheel is to be given."""
+    from realesrgan_vk.models import find_model
+
+    return str(find_model(model).param)
 
 
 def device_name(index: int) -> str:
