@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "commands.hpp"
@@ -58,13 +57,15 @@ void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
 Weights::Weights(std::shared_ptr<Context> context, Storage storage)
     : context_(std::move(context)), storage_(storage) {}
 
-WeightRange Weights::place_bytes(std::uint64_t bytes) {
+std::uint64_t Weights::padded(std::uint64_t bytes) const {
     const std::uint64_t alignment =
         std::max<std::uint64_t>(16, context_->limits().minStorageBufferOffsetAlignment);
-    const auto padded = (bytes + alignment - 1) / alignment * alignment;
-    if (used_.empty() || used_.back() + padded > kBlockBytes) used_.push_back(0);
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+WeightRange Weights::place_bytes(std::uint64_t bytes) {
     const std::uint64_t offset = used_.back();
-    used_.back() += padded;
+    used_.back() += padded(bytes);
     return {used_.size() - 1, offset, bytes};
 }
 
@@ -74,9 +75,15 @@ LayerWeights Weights::place(int inputs, int outputs) {
     place.weight_rows = round_up(inputs, kChannelAlignment);
     const auto pitch = static_cast<std::uint64_t>(place.weight_pitch);
     const auto rows = static_cast<std::uint64_t>(place.weight_rows);
-    place.taps = place_bytes(9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_)));
+    const std::uint64_t taps = 9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_));
     // The matrix kernel reads whole matrices of them, perhaps past the last channel.
-    place.epilogue = place_bytes((pitch * 2 + kMostMatrixChannels) * sizeof(float));
+    const std::uint64_t epilogue = (pitch * 2 + kMostMatrixChannels) * sizeof(float);
+    // Both in one block, a larger one where it must be: a layer is put there as a whole.
+    if (used_.empty() || used_.back() + padded(taps) + padded(epilogue) > kBlockBytes) {
+        used_.push_back(0);
+    }
+    place.taps = place_bytes(taps);
+    place.epilogue = place_bytes(epilogue);
     placed_.push_back(place);
     return place;
 }
@@ -123,6 +130,7 @@ void Weights::upload(const std::function<LayerNumbers(std::size_t)>& numbers, in
         blocks_.push_back(std::make_unique<Buffer>(context_, BufferKind::device, bytes));
     }
     const std::vector<Part> all = parts();
+    if (all.empty()) return;
     std::uint64_t most = 0;
     for (const Part& part : all) most = std::max(most, part.bytes());
     std::array<Staging, 2> stagings = {Staging(context_, most), Staging(context_, most)};

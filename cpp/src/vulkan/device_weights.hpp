@@ -58,6 +58,7 @@ class Weights {
         std::uint64_t bytes() const { return end_byte - begin_byte; }
     };
 
+    std::uint64_t padded(std::uint64_t bytes) const;
     WeightRange place_bytes(std::uint64_t bytes);
     std::vector<Part> parts() const;
     // `part`: where the device's copy begins, on the host.
