@@ -123,8 +123,10 @@ def test_hashes_are_remembered_in_the_cache_folder_where_there_is_one(
     monkeypatch.setenv("REALESRGAN_VK_CACHE", str(cache))
     assert VerifiedFiles().matches(file, digest)
     assert str(file) in json.loads((cache / "verified.json").read_text("utf-8"))
+    monkeypatch.setenv("REALESRGAN_VK_CACHE", os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    assert VerifiedFiles().matches(file, digest)
     for name in ("REALESRGAN_VK_CACHE", "XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    assert _core.cache_folder() == ""
+    assert _core.cache_folder() is None
     assert VerifiedFiles().matches(file, digest)
     assert not VerifiedFiles().matches(file, "0" * 64)

@@ -1,5 +1,8 @@
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
+#include <filesystem>
+#include <optional>
 #include <sstream>
 
 #include "bindings.hpp"
@@ -69,9 +72,13 @@ void bind_device(py::module_& module) {
                "seconds: a dict with matrix_flops (cooperative matrices, fp16 in and fp32 sums; 0 "
                "without), fma_flops (fp32) and copy_bytes_per_second (read and written).");
     module.def(
-        "cache_folder", [] { return vulkan::cache_folder().u8string(); },
+        "cache_folder",
+        []() -> std::optional<std::filesystem::path> {
+            const std::filesystem::path folder = vulkan::cache_folder();
+            return folder.empty() ? std::nullopt : std::optional(folder);
+        },
         "Where this package keeps what it found out: $REALESRGAN_VK_CACHE, or its part of the "
-        "user's cache folder; empty where there is none.");
+        "user's cache folder; None where nothing says where that is.");
     // Daemon threads may be in the middle of a run when the interpreter ends.
     py::module_::import("atexit").attr("register")(
         py::cpp_function(&drain_gpu, py::call_guard<GilReleased>()));

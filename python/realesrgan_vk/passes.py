@@ -99,12 +99,13 @@ def _run(core: _core.Upscaler, pixels: Pixels, scale: int, progress: Progress | 
     planes = []  # colour through a grey network
     for channel in range(channels):
         out = np.empty(out_shape, pixels.dtype)
-        core.run(pixels[..., channel : channel + 1], out, _part(progress, channel, channels))
+        core.run(pixels[..., channel : channel + 1], out, part_of(progress, channel, channels))
         planes.append(out)
     return np.concatenate(planes, axis=2)
 
 
-def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
+def part_of(progress: Progress | None, index: int, count: int) -> Progress | None:
+    """The progress of one of so many equal parts."""
     return None if progress is None else lambda share: progress((index + share) / count)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args, overload
+import os
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from realesrgan_vk import _core
 from realesrgan_vk.arguments import byte_count, flag, picture_size, thread_count, tile_side
@@ -26,9 +27,6 @@ from realesrgan_vk.sizes import TargetSize
 # Pillow and libvips, which takes a process about as long as a network takes.
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
-    import os
-    from typing import Any
-
     from numpy.typing import NDArray
     from PIL import Image
     from typing_extensions import Unpack

@@ -14,7 +14,7 @@ from realesrgan_vk.alpha import bleed, is_constant
 from realesrgan_vk.arguments import picture_size
 from realesrgan_vk.image_io import pil
 from realesrgan_vk.image_io.color import WorkingCurve
-from realesrgan_vk.passes import Plan, Steps, upscale_planes
+from realesrgan_vk.passes import Plan, Steps, part_of, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
 from realesrgan_vk.request import Progress, Request
 from realesrgan_vk.resample import resize
@@ -51,7 +51,7 @@ def upscale_picture(
     frames = []
     for index, frame in enumerate(picture.frames):
         working = Frame(curve.encode(frame.pixels), frame.alpha, frame.duration)
-        done = _upscaled(core, working, request, _part(progress, index, count))
+        done = _upscaled(core, working, request, part_of(progress, index, count))
         pixels = curve.decode(done.pixels, frame.pixels.dtype)
         frames.append(Frame(pixels, done.alpha, frame.duration))
     return replace(picture, frames=tuple(frames))
@@ -98,9 +98,3 @@ def _upscaled(
     pixels = planes(bleed(frame.pixels, alpha))
     large = planes(alpha[..., None]) if by_network else resize(alpha[..., None], target)
     return Frame(pixels, large[..., 0], frame.duration)
-
-
-def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
-    if progress is None or count == 1:
-        return progress
-    return lambda share: progress((index + share) / count)

@@ -16,8 +16,9 @@ class VerifiedFiles:
 
     def __init__(self, store: Path | None = None) -> None:
         """`store`: the file to remember in; by default one in the package's cache folder."""
-        folder = cache_folder()
-        self._store = store or (Path(folder) / "verified.json" if folder else None)
+        if store is None and (folder := cache_folder()):
+            store = folder / "verified.json"
+        self._store = store
 
     def matches(self, path: Path, sha256: str) -> bool:
         """Whether the file has this hash (hexadecimal).

@@ -7,8 +7,6 @@
 #include <fstream>
 #include <random>
 
-#include "whole_file.hpp"
-
 namespace realesrgan::vulkan {
 
 namespace fs = std::filesystem;
@@ -63,7 +61,14 @@ std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind) 
 }
 
 Bytes read_cache_file(const std::string& path) {
-    return read_whole_file(path, kLargest).value_or(Bytes());
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(path, error);  // of a regular file only
+    std::ifstream file(path, std::ios::binary);
+    if (error || !file || size > kLargest) return {};
+    Bytes bytes(static_cast<std::size_t>(size));
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+    return bytes;
 }
 
 void write_cache_file(const std::string& path, const Bytes& bytes) {
