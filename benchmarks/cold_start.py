@@ -2,15 +2,16 @@
 
     python benchmarks/cold_start.py --device 0 --json cold.json
 
-Ours: from the process' start (interpreter and imports included) until the weights are on the device
-and every pipeline is made, and what the first run takes longer than later ones. The wheel, without
-interpreter and imports: loading, and what its first run takes longer than later ones. Both with
+Ours: from the process' start (interpreter and what `Upscaler` imports included) until the weights
+are on the device and every pipeline is made, and what the first run takes longer than later ones.
+The wheel, without interpreter and imports: loading, and what its first run takes longer than later
+ones. What the first picture imports (NumPy, Pillow, libvips) is in neither. Both with
 warm caches (one run each before the measured ones), in turns, a process each time; the middle of
 the rounds counts. Exits with 1 when ours takes more than `--limit` of the wheel's time.
 
-Beside it stand the processor's time, for a busy machine; ours without interpreter and imports,
-which is what the wheel's is; and for both everything from the process' start to the end of the
-first picture, NumPy and ours for pictures (which are imported when there is one) included.
+Beside it stand the processor's time, for a busy machine; ours with the imports for pictures, and
+without interpreter and any imports, which is what the wheel's is; and for both everything from the
+process' start to the end of the first picture.
 
 Mesa's drivers keep compiled shaders on disk, where they find what an engine compiled before;
 `--no-driver-cache` switches that off. Its software driver then compiles at the first run.
@@ -29,10 +30,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-SIDE = 4
-"""Of the picture, in pixels: its bands are high enough to need the pipelines of a large one."""
-
-
 LATER_RUNS = 5
 """With whose middle the first run is compared."""
 
@@ -44,6 +41,8 @@ class Start:
     seconds: float
     cpu_seconds: float
     """Of all threads together."""
+    with_pictures_seconds: float
+    """With what the first picture imports."""
     imported_seconds: float
     """Without interpreter and imports."""
     first_run_more: float
@@ -90,37 +89,39 @@ def first_run_more(run: Callable[[], object]) -> tuple[Clock, float]:
     return first.since(usual), ends[0]
 
 
-def start_ours(model: str, device: int, began: float) -> Start:
+def start_ours(model: str, device: int, side: int, began: float) -> Start:
     """Make our engine ready."""
     # ruff: noqa: PLC0415 - imports are part of what is measured, each engine's its own
     from realesrgan_vk import Upscaler
 
     imported = Clock.now()
     upscaler = Upscaler(model, device=device, precision="fp16")
-    upscaler.prepare((SIDE, SIDE))
+    upscaler.prepare((side, side))
     ready = Clock.now()
 
     import numpy as np
 
     import realesrgan_vk.upscaling  # noqa: F401 - as it would be by the first picture
 
-    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+    can_take_pictures = Clock.now()
+    picture = np.zeros((side, side, 3), np.uint8)
     first, end = first_run_more(lambda: upscaler.upscale(picture))
     return Start(
         seconds=ready.wall - began + first.wall,
         cpu_seconds=ready.cpu + first.cpu,
+        with_pictures_seconds=can_take_pictures.wall - began + first.wall,
         imported_seconds=ready.since(imported).wall + first.wall,
         first_run_more=first.wall,
         first_picture_seconds=end - began,
     )
 
 
-def start_ncnn(param: str, device: int, began: float) -> Start:
+def start_ncnn(param: str, device: int, side: int, began: float) -> Start:
     """Make the `ncnn` wheel ready: its default options, the whole picture at once."""
     import ncnn
     import numpy as np
 
-    planes = np.zeros((3, SIDE, SIDE), np.float32)  # named: the Mat only borrows it
+    planes = np.zeros((3, side, side), np.float32)  # named: the Mat only borrows it
     picture = ncnn.Mat(planes)
     start = Clock.now()
     net = ncnn.Net()
@@ -139,13 +140,21 @@ def start_ncnn(param: str, device: int, began: float) -> Start:
 
     first, end = first_run_more(run)
     seconds = loaded.wall + first.wall
-    return Start(seconds, loaded.cpu + first.cpu, seconds, first.wall, end - began)
+    return Start(
+        seconds=seconds,
+        cpu_seconds=loaded.cpu + first.cpu,
+        with_pictures_seconds=seconds,
+        imported_seconds=seconds,
+        first_run_more=first.wall,
+        first_picture_seconds=end - began,
+    )
 
 
 ENGINES = {"ours": start_ours, "ncnn": start_ncnn}
 FIGURES = {
     "seconds": "seconds to ready",
     "cpu_seconds": "of processor",
+    "with_pictures_seconds": "with imports for pictures",
     "imported_seconds": "without Python's start and imports",
     "first_run_more": "first run longer than later ones by",
     "first_picture_seconds": "process start to first picture",
@@ -153,14 +162,14 @@ FIGURES = {
 """A start's, with their headings."""
 
 
-def in_new_process(engine: str, model: str, device: int) -> Start:
+def in_new_process(engine: str, model: str, device: int, side: int) -> Start:
     """Start an engine in a process of its own.
 
     Raises:
         RuntimeError: with the end of what the process wrote, if it failed.
     """
     command = [sys.executable, __file__, "--model", model, "--device", str(device)]
-    command += ["--engine", engine, "--began", repr(time.monotonic())]
+    command += ["--side", str(side), "--engine", engine, "--began", repr(time.monotonic())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{engine} failed: {done.stderr.strip()[-400:]}")
@@ -178,17 +187,18 @@ def table(starts: dict[str, list[Start]], ratios: dict[str, float]) -> str:
     lines.append("| --- |" + " --- |" * len(FIGURES))
     for engine, runs in starts.items():
         lines.append(f"| {engine} |" + "".join(f" {median(runs, name):.2f} |" for name in FIGURES))
-    lines.append("| ours / ncnn |" + "".join(f" {ratio:.3f} |" for ratio in ratios.values()) + " |")
+    cells = (f" {ratios[name]:.3f} |" if name in ratios else " |" for name in FIGURES)
+    lines.append("| ours / ncnn |" + "".join(cells))
     return "\n".join(lines)
 
 
-def measure(model: str, device: int, rounds: int) -> dict[str, list[Start]]:
+def measure(model: str, device: int, side: int, rounds: int) -> dict[str, list[Start]]:
     """Start both in turns, after one start each that warms the caches."""
     files = {"ours": model, "ncnn": path_of(model)}
     starts: dict[str, list[Start]] = {engine: [] for engine in ENGINES}
     for turn in range(rounds + 1):
         for engine, kept in starts.items():
-            start = in_new_process(engine, files[engine], device)
+            start = in_new_process(engine, files[engine], device, side)
             print(f"round {turn}: {engine} {start.seconds:.2f} s", file=sys.stderr)
             if turn:
                 kept.append(start)
@@ -200,6 +210,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="realesrgan-x4plus")
     parser.add_argument("--device", type=int, default=0, help="index of the Vulkan device")
+    parser.add_argument(
+        "--side",
+        type=int,
+        default=4,
+        help="of the picture, in pixels; GPUs with matrices have other pipelines below 16",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=0.3, help="of the wheel's time")
     parser.add_argument("--json", type=Path, help="where to write all figures")
@@ -208,12 +224,14 @@ def main() -> int:
     parser.add_argument("--began", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.engine:
-        start = ENGINES[arguments.engine](arguments.model, arguments.device, arguments.began)
+        start = ENGINES[arguments.engine](
+            arguments.model, arguments.device, arguments.side, arguments.began
+        )
         print(json.dumps(asdict(start)))
         return 0
     if arguments.no_driver_cache:
         os.environ["MESA_SHADER_CACHE_DISABLE"] = "true"
-    starts = measure(arguments.model, arguments.device, arguments.rounds)
+    starts = measure(arguments.model, arguments.device, arguments.side, arguments.rounds)
     ratios = {
         name: median(starts["ours"], name) / median(starts["ncnn"], name)
         for name in FIGURES
