@@ -5,9 +5,9 @@
 Ours: from the process' start (interpreter and what `Upscaler` imports included) until the weights
 are on the device and every pipeline is made, and what the first run takes longer than later ones.
 The wheel, without interpreter and imports: loading, and what its first run takes longer than later
-ones. What the first picture imports (NumPy, Pillow, libvips) is in neither. Both with
-warm caches (one run each before the measured ones), in turns, a process each time; the middle of
-the rounds counts. Exits with 1 when ours takes more than `--limit` of the wheel's time.
+ones. What the first picture imports (NumPy, Pillow, libvips) is in neither. Both with warm caches
+(one run each before the measured ones), in turns, a process each time; the middle of the rounds
+counts. Exits with 1 when ours takes more than `--limit` of the wheel's time.
 
 Beside it stand the processor's time, for a busy machine; ours with the imports for pictures, and
 without interpreter and any imports, which is what the wheel's is; and for both everything from the
@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 LATER_RUNS = 5
@@ -74,19 +75,15 @@ def first_run_more(run: Callable[[], object]) -> tuple[Clock, float]:
 
     A driver may put off work until then.
     """
-    spans = []
-    ends = []
+    times = [Clock.now()]
     for _ in range(1 + LATER_RUNS):
-        start = Clock.now()
         run()
-        end = Clock.now()
-        spans.append(end.since(start))
-        ends.append(end.wall)
-    first, later = spans[0], spans[1:]
+        times.append(Clock.now())
+    first, *later = (end.since(start) for start, end in pairwise(times))
     usual = Clock(
         statistics.median(span.wall for span in later), statistics.median(s.cpu for s in later)
     )
-    return first.since(usual), ends[0]
+    return first.since(usual), times[1].wall
 
 
 def start_ours(model: str, device: int, side: int, began: float) -> Start:
