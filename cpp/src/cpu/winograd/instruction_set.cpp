@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 #if defined(__unix__)
 #include <unistd.h>
@@ -64,7 +65,7 @@ const std::vector<const Kernel*>& supported_kernels() {
     return kernels;
 }
 
-const Kernel& select_kernel(const std::string& name, int tile) {
+const Kernel& select_kernel(std::string_view name, int tile) {
     std::string names;
     for (const Kernel* kernel : supported_kernels()) {
         if (kernel->tile != tile) continue;
@@ -74,7 +75,7 @@ const Kernel& select_kernel(const std::string& name, int tile) {
     throw std::invalid_argument(names.empty()
                                     ? "there is no kernel with tiles of " + std::to_string(tile) +
                                           "; choose tiles of 4 or 6"
-                                    : "instruction set \"" + name +
+                                    : "instruction set \"" + std::string(name) +
                                           "\" is not available here; choose one of " + names);
 }
 

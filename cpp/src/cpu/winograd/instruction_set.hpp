@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cpu/winograd/kernel.hpp"
@@ -13,8 +13,9 @@ namespace realesrgan::winograd {
 const std::vector<const Kernel*>& supported_kernels();
 
 // That of the named instruction set, or of the fastest for "". Throws std::invalid_argument naming
-// the supported ones.
-const Kernel& select_kernel(const std::string& name = "", int tile = kSmallTile);
+// the supported ones. The name is a view: GCC takes a reference that a function returns for one to
+// a temporary string among its arguments.
+const Kernel& select_kernel(std::string_view name = {}, int tile = kSmallTile);
 
 // Of one core, as the system reports it, kept within what is plausible; 512 KiB where it says
 // nothing.
