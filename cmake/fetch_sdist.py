@@ -61,8 +61,9 @@ def fetch(name: str, version: str, destination: Path) -> None:
     )
     for url in setting("extra-index-url"):
         finder.add_index_url(url)
-    for url in setting("find-links"):
-        finder.add_find_links(url)
+    for place in setting("find-links"):
+        if "://" in place or Path(place).exists():  # pip only warns of a missing folder
+            finder.add_find_links(place)
     best = finder.find_best_match(f"{name}=={version}").best
     if best is None:
         raise LookupError("the package index has no source archive of it")

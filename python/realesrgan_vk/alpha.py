@@ -67,7 +67,8 @@ def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     if weight.min() >= 1 or max(colour.shape[:2]) == 1:
         return colour
     coarse_weight = _halve(weight)
-    coarse = _halve(colour * weight) / np.maximum(coarse_weight, np.float32(1e-12))
+    floor: NDArray[np.float32] = np.maximum(coarse_weight, np.float32(1e-12))
+    coarse = _halve(colour * weight) / floor
     # Beyond 1 a weight says nothing more: the coarse pixel is known.
     filled = _push_pull(coarse, np.minimum(coarse_weight, 1))
     height, width = colour.shape[:2]

@@ -182,7 +182,7 @@ def test_preview_shows_what_training_sees(micro: Overrides, tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     with Image.open(out) as sheet:
         rows = [sheet.getpixel((5, y)) for y in (5, sheet.height // 2 + 5)]
-    assert sorted(rows) == [(64, 64, 64), (200, 10, 10)]
+    assert sorted(rows, key=str) == [(200, 10, 10), (64, 64, 64)]
 
 
 def test_presets_and_schema() -> None:

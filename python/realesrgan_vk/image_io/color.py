@@ -80,8 +80,8 @@ class WorkingCurve:
         for channel, (from_values, to_values) in enumerate(maps):
             plane = pixels[..., channel]
             if plane.dtype == np.float32:
-                mapped = np.interp(np.clip(plane, 0, 1), from_values, to_values)
-                out[..., channel] = from_unit(mapped.astype(np.float32), dtype)
+                exact = np.interp(np.clip(plane, 0, 1), from_values, to_values)
+                out[..., channel] = from_unit(exact.astype(np.float32), dtype)
             else:
                 steps = np.arange(np.iinfo(plane.dtype).max + 1, dtype=plane.dtype)
                 mapped = np.interp(to_unit(steps), from_values, to_values).astype(np.float32)

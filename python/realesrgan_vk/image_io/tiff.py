@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -123,7 +124,7 @@ def _frame(
             alpha = np.clip(np.nan_to_num(alpha), 0, 1)
     extra = tags.get(_EXTRA_SAMPLES, 0)
     if alpha is not None and extra in (_ASSOCIATED, (_ASSOCIATED,)):
-        opacity = np.maximum(to_unit(alpha)[..., None], np.float32(1e-6))
+        opacity: NDArray[np.float32] = np.maximum(to_unit(alpha)[..., None], np.float32(1e-6))
         straight = np.clip(to_unit(frame.pixels) / opacity, 0, 1)
         return Frame(from_unit(straight, samples.dtype), alpha), value_range
     return Frame(frame.pixels, alpha), value_range

