@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -113,3 +114,37 @@ def test_an_existing_build_folder_follows_a_change_of_the_prefix(
         done = configure(project, tmp_path / "build", prefix)
         assert done.returncode == 0, done.stderr
         assert f"-- linked: {prefix.as_posix()}" in done.stdout.splitlines()
+
+
+def test_missing_headers_of_python_stop_the_build_before_ncnn(tmp_path: Path) -> None:
+    """The check comes first: what REALESRGAN_VK_NCNN names would be refused, too."""
+    options = (f"-DPython_INCLUDE_DIR={tmp_path / 'none'}", "-DCMAKE_BUILD_TYPE=Release")
+    done = configure(ROOT, tmp_path / "build", tmp_path / "nowhere", *options)
+    assert done.returncode != 0
+    assert "needs the headers of" in done.stderr
+    assert "apt install python3-dev" in done.stderr
+    assert "ncnn: " not in done.stderr
+
+
+def test_a_missing_folder_of_find_links_is_passed_over(tmp_path: Path) -> None:
+    """As pip does: a container may share its settings with a machine that has the folder."""
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "ncnn-1.0.20261020.tar.gz").write_bytes(b"archive")
+    destination = tmp_path / "fetched.tar.gz"
+    settings = {
+        "PIP_INDEX_URL": links.as_uri(),
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": f"{tmp_path / 'missing'} {links}",
+    }
+    script = ROOT / "cmake" / "fetch_sdist.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "ncnn", "1.0.20261020", str(destination)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | settings,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert destination.read_bytes() == b"archive"
