@@ -3,7 +3,9 @@
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +15,9 @@ from click.testing import CliRunner
 
 from realesrgan_vk import ModelError
 from realesrgan_vk.cli import app
-from realesrgan_vk.download import download
-from realesrgan_vk.pull import PUBLISHED, find_published, pull_model
+from realesrgan_vk.download import TIMEOUT, download
+from realesrgan_vk.published import PUBLISHED
+from realesrgan_vk.pull import find_published, pull_model
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -25,6 +28,9 @@ class _Handler(BaseHTTPRequestHandler):
     paths: ClassVar[list[str]] = []
     break_after: ClassVar[list[int]] = []
     ignore_ranges: ClassVar[bool] = False
+    tell_length: ClassVar[bool] = True
+    odd_length: ClassVar[str] = ""
+    stall_with: ClassVar[bytes | None] = None
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
@@ -39,10 +45,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         start = 0 if self.ignore_ranges else start
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        if self.odd_length:
+            self.send_header("Content-Length", self.odd_length)
+        elif self.tell_length:
+            self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
+        if self.stall_with is not None:
+            self._stall(self.stall_with)
+            return
         end = start + self.break_after.pop(0) if self.break_after else len(CONTENT)
         self.wfile.write(CONTENT[start:end])
+
+    def _stall(self, block: bytes) -> None:
+        with suppress(OSError):
+            for _ in range(100):
+                self.wfile.write(block)
+                time.sleep(0.02)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -54,7 +72,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     _Handler.ranges, _Handler.paths, _Handler.break_after = [], [], []
-    _Handler.ignore_ranges = False
+    _Handler.ignore_ranges, _Handler.tell_length = False, True
+    _Handler.odd_length, _Handler.stall_with = "", None
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=httpd.serve_forever)
     thread.start()
@@ -104,6 +123,62 @@ def test_another_hash_is_not_kept(server: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"has the SHA-256 {DIGEST} instead of 0{{64}}"):
         download(f"{server}/net.pth", tmp_path / "net.pth", "0" * 64)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_that_is_too_long_is_not_kept(told: bool, server: str, tmp_path: Path) -> None:
+    _Handler.tell_length = told
+    seen: list[tuple[int, int | None]] = []
+    with pytest.raises(ModelError, match=r"longer than the 300000 bytes .* nothing of it was kept"):
+        download(
+            f"{server}/net.pth",
+            tmp_path / "net.pth",
+            DIGEST,
+            lambda *now: seen.append(now),
+            300_000,
+        )
+    assert not list(tmp_path.iterdir())
+    assert max((done for done, _ in seen), default=0) <= 300_000
+    assert bool(seen) is not told
+
+
+def test_a_part_that_is_too_long_is_not_continued(server: str, tmp_path: Path) -> None:
+    (tmp_path / f"net.pth.{DIGEST[:16]}.part").write_bytes(CONTENT + b"more")
+    download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST, None, len(CONTENT))
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT
+    assert _Handler.ranges == [None]
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "²", "-1", "1e3"])
+def test_an_odd_length_is_ignored(length: str, server: str, tmp_path: Path) -> None:
+    _Handler.odd_length = length
+    with suppress(ModelError):  # http.client itself may refuse the header
+        download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+
+
+@pytest.mark.parametrize("block", [1, 0])
+def test_a_server_that_stalls_is_given_up(
+    block: int, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realesrgan_vk.download.TIMEOUT", 0.5)
+    _Handler.stall_with = bytes(block)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=r"1000 bytes a second|timed out"):
+        download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert time.monotonic() - started < 1.5
+    assert len(_Handler.paths) == 1
+    assert not (tmp_path / "net.pth").exists()
+
+
+def test_a_download_ends_in_time(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realesrgan_vk.download.TOTAL_TIMEOUT", 0.3)
+    _Handler.stall_with = bytes(1000)
+    with pytest.raises(ModelError, match="not complete after"):
+        download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
+    assert len(_Handler.paths) == 1
+    assert TIMEOUT * 2 <= 30
 
 
 def test_a_missing_file(server: str, tmp_path: Path) -> None:

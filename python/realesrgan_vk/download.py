@@ -7,6 +7,8 @@ The standard library's client is enough for this; the proxies of the environment
 import hashlib
 import http
 import http.client
+import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,14 +19,26 @@ from pathlib import Path
 from realesrgan_vk.errors import ModelError
 
 BLOCK = 1 << 18
-TIMEOUT = 30.0
+TIMEOUT = 15.0
+"""Seconds to wait for a connection and for each part of an answer."""
+SLOWEST = 1000
+"""Bytes a second, over `TIMEOUT` seconds, below which a download is given up."""
+TOTAL_TIMEOUT = 3600.0
+"""Seconds for one answer as a whole."""
 ATTEMPTS = 3
+LENGTH = re.compile(r"[0-9]{1,18}")
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes there are and the bytes there will be (None when the server does not say)."""
 
 
-def download(url: str, target: Path, sha256: str, progress: Progress | None = None) -> Path:
+def download(
+    url: str,
+    target: Path,
+    sha256: str,
+    progress: Progress | None = None,
+    max_bytes: int | None = None,
+) -> Path:
     """Fetch a file, unless it is there already with the right hash.
 
     What arrived before a broken connection is kept beside the target as `NAME.HASH.part` and
@@ -35,13 +49,14 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
         target: Where to; its folder is made.
         sha256: Of the whole file, hexadecimal.
         progress: Told after each block.
+        max_bytes: A longer file is refused, before it is fetched where the server says its length.
 
     Returns:
         The target.
 
     Raises:
-        ModelError: It cannot be fetched or written, or what was fetched has another hash (and is
-            deleted).
+        ModelError: It cannot be fetched or written, arrives too slowly, or what was fetched is too
+            long or has another hash (and is deleted).
     """
     sha256 = sha256.lower()
     partial = target.with_name(f"{target.name}.{sha256[:16]}.part")
@@ -49,8 +64,13 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
         if target.is_file() and file_sha256(target) == sha256:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
+        if max_bytes is not None and _size(partial) > max_bytes:
+            partial.unlink()
     try:
-        _fetch_in_parts(url, partial, progress)
+        _fetch_in_parts(url, partial, progress, max_bytes)
+    except _TooLongError:
+        partial.unlink(missing_ok=True)
+        raise
     except ModelError:
         if not _size(partial):
             partial.unlink(missing_ok=True)
@@ -67,16 +87,46 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
     )
 
 
-def _fetch_in_parts(url: str, partial: Path, progress: Progress | None) -> None:
+class _TooLongError(ModelError):
+    """The file has more bytes than it may have."""
+
+
+class _Pace:
+    """Ends a download that takes too long, as a whole or for what arrives."""
+
+    def __init__(self) -> None:
+        self._begun = self._since = time.monotonic()
+        self._bytes = 0
+
+    def arrived(self, count: int) -> None:
+        """Count the bytes of a block.
+
+        Raises:
+            TimeoutError: Too few arrived in the last `TIMEOUT` seconds, or time is up.
+        """
+        now = time.monotonic()
+        self._bytes += count
+        if now - self._begun > TOTAL_TIMEOUT:
+            raise TimeoutError(f"not complete after {TOTAL_TIMEOUT:.0f} seconds")
+        if now - self._since > TIMEOUT:
+            if self._bytes < SLOWEST * (now - self._since):
+                raise TimeoutError(f"fewer than {SLOWEST} bytes a second arrive")
+            self._since, self._bytes = now, 0
+
+
+def _fetch_in_parts(
+    url: str, partial: Path, progress: Progress | None, max_bytes: int | None
+) -> None:
     """Continue as often as a connection that brought something breaks off."""
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(partial)
         try:
-            _fetch(url, partial, progress)
+            _fetch(url, partial, progress, max_bytes)
             return
         except (OSError, http.client.HTTPException) as error:
             moved = _size(partial) > before
-            if attempt == ATTEMPTS or not moved or isinstance(error, urllib.error.HTTPError):
+            final = isinstance(error, (urllib.error.HTTPError, TimeoutError))
+            if attempt == ATTEMPTS or not moved or final:
                 raise ModelError(_failure(url, error, _size(partial))) from error
 
 
@@ -89,7 +139,7 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
+def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | None) -> None:
     """Continue a partial file to its end."""
     start = _size(partial)
     headers = {"User-Agent": "realesrgan-vk", "Accept-Encoding": "identity"}
@@ -107,13 +157,17 @@ def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = start if resumed else 0
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length and length.isdecimal() else None
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if LENGTH.fullmatch(length) else None
+        _check_length(url, total or 0, max_bytes)
+        pace = _Pace()
         with _writing(partial):
             file = partial.open("ab" if resumed else "wb", buffering=0)
         with file:
-            while block := response.read(BLOCK):
+            while block := response.read1(BLOCK):
                 done += len(block)
+                _check_length(url, done, max_bytes)
+                pace.arrived(len(block))
                 with _writing(partial):
                     while block:  # an unbuffered file may take less than it is given
                         block = block[file.write(block) :]
@@ -121,6 +175,14 @@ def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
                     progress(done, total)
     if total is not None and done < total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+
+def _check_length(url: str, length: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and length > max_bytes:
+        raise _TooLongError(
+            f"{url} is longer than the {max_bytes} bytes of the published file; nothing of it was "
+            "kept"
+        )
 
 
 def _proxies(url: str) -> dict[str, str]:
