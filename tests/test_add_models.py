@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import drop_in
@@ -15,7 +17,9 @@ from compact_network import write_compact
 import realesrgan_vk
 from realesrgan_vk.add_models import add_models
 from realesrgan_vk.cli import app
+from realesrgan_vk.folder_lock import locked
 from realesrgan_vk.models import find_model, list_models
+from realesrgan_vk.remove_models import remove_model
 
 
 def _exported(folder: Path, name: str = "mine", **more: str) -> Path:
@@ -56,6 +60,59 @@ def test_adding_again_replaces(tmp_path: Path) -> None:
     add_models(second, installed)
     assert find_model("net").bin.read_bytes() == second.with_suffix(".bin").read_bytes()
     assert len(json.loads((installed / "manifest.json").read_text())["models"]) == 1
+
+
+def test_the_command_replaces_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "installed"
+    monkeypatch.setattr("realesrgan_vk.add_models.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.models_cli.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.remove_models.own_models_folder", lambda: installed)
+    first = str(write_compact(tmp_path / "a", "net", seed=1))
+    second = str(write_compact(tmp_path / "b", "Net", seed=2))
+    for source in (first, first):  # the same again changes nothing
+        done = CliRunner().invoke(app, ["models", "add", source])
+        assert done.exit_code == 0, done.output
+    before = _contents(installed)
+    refused = CliRunner().invoke(app, ["models", "add", second])
+    assert isinstance(refused.exception, realesrgan_vk.ModelError)
+    assert "another network net is there already; replace it with --replace" in str(
+        refused.exception
+    )
+    assert _contents(installed) == before
+    done = CliRunner().invoke(app, ["models", "add", second, "--replace"])
+    assert done.output == f"added Net to {installed}\n"
+    assert {path.name for path in installed.iterdir()} == {"Net.bin", "Net.param", "manifest.json"}
+    done = CliRunner().invoke(app, ["models", "add", first, "--name", "other"])
+    assert done.output == f"added other to {installed}\n"
+    assert find_model("other").bin.read_bytes() == Path(first).with_suffix(".bin").read_bytes()
+    done = CliRunner().invoke(app, ["models", "remove", "Net"])
+    assert done.output == f"removed Net from {installed}\n"
+    assert "other" in CliRunner().invoke(app, ["models", "list"]).output
+    assert {path.name for path in installed.glob("*.*")} == {
+        "other.bin",
+        "other.param",
+        "manifest.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("net", r"no network 'net' was added to .*; those are: mine"),
+        ("../a/net", "no network"),
+        ("RealESRGAN_x4plus", "realesrgan-x4plus comes with a package"),
+    ],
+)
+def test_what_was_not_added_is_not_removed(name: str, reason: str, tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    add_models(write_compact(tmp_path / "a", "mine"), installed)
+    write_compact(tmp_path / "a", "net")
+    with pytest.raises(realesrgan_vk.ModelError, match=reason):
+        remove_model(name, installed)
+    assert (tmp_path / "a" / "net.param").is_file()
+    assert len(list(installed.iterdir())) == 3
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +207,207 @@ def test_what_a_killed_add_leaves_is_no_network(tmp_path: Path) -> None:
     assert "half" not in [model.name for model in list_models()]
     with pytest.raises(realesrgan_vk.ModelError, match="unknown model 'half'"):
         find_model("half")
+
+
+def _point_at(folder: Path, kind: str, file: str, sha256: str | None = None) -> None:
+    """Make the manifest list another file."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    listed = manifest["models"][0]["files"][kind]
+    listed["file"] = file
+    if sha256 is not None:
+        listed["sha256"] = sha256
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "../outside/mine.KIND",
+        "/outside/mine.KIND",
+        "./mine.KIND",
+        "..\\outside\\mine.KIND",
+        "C:mine.KIND",
+        "mine.KIND\0",
+        "nul.KIND",
+        "COM1.KIND",
+        "mine.KIND.",
+        "mine.KIND ",
+        "..",
+        "",
+        "mine.txt",
+        "m" * 300 + ".KIND",
+    ],
+)
+@pytest.mark.parametrize("kind", ["param", "bin"])
+def test_a_manifest_lists_plain_file_names_only(kind: str, file: str, tmp_path: Path) -> None:
+    write_compact(tmp_path / "outside", "mine")
+    source = _exported(tmp_path / "out")
+    _point_at(source, kind, file.replace("/outside", f"{tmp_path}/outside").replace("KIND", kind))
+    for given in (source, source / "mine.param"):
+        if given == source or kind == "bin":
+            with pytest.raises(realesrgan_vk.ModelError, match="is not the name of a"):
+                add_models(given, tmp_path / "installed")
+    assert not (tmp_path / "installed").exists()
+
+
+@pytest.mark.parametrize("kind", ["param", "bin"])
+def test_a_link_out_of_the_folder_is_refused(kind: str, tmp_path: Path) -> None:
+    outside = write_compact(tmp_path / "outside", "mine").with_suffix(f".{kind}")
+    for source in (_exported(tmp_path / "listed"), write_compact(tmp_path / "bare", "mine").parent):
+        (source / f"mine.{kind}").unlink()
+        (source / f"mine.{kind}").symlink_to(outside)
+        with pytest.raises(realesrgan_vk.ModelError, match="link to a file outside"):
+            add_models(source, tmp_path / "installed")
+        inside = source / f"kept.{kind}s"
+        inside.write_bytes(outside.read_bytes())
+        (source / f"mine.{kind}").unlink()
+        (source / f"mine.{kind}").symlink_to(inside)
+        assert add_models(source, tmp_path / "installed") == ["mine"]
+        remove_model("mine", tmp_path / "installed")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_no_network(tmp_path: Path) -> None:
+    source = _exported(tmp_path / "out")
+    (source / "mine.bin").unlink()
+    os.mkfifo(source / "mine.bin")
+    with pytest.raises(realesrgan_vk.ModelError, match="does not exist or is no file"):
+        add_models(source, tmp_path / "installed")
+    (source / "manifest.json").unlink()
+    with pytest.raises(realesrgan_vk.ModelError, match=r"no \.param file with its \.bin"):
+        add_models(source, tmp_path / "installed")
+
+
+def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
+    source = _exported(tmp_path / "out")
+    _point_at(source, "bin", "mine.bin", "")
+    with pytest.raises(realesrgan_vk.ModelError, match=r"has no SHA-256 of mine\.bin"):
+        add_models(source, tmp_path / "installed")
+
+
+def test_one_file_under_two_names(tmp_path: Path) -> None:
+    source = _exported(tmp_path / "out")
+    manifest = json.loads((source / "manifest.json").read_text())
+    manifest["models"].append({**manifest["models"][0], "name": "mine-too"})
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    assert add_models(source, tmp_path / "installed") == ["mine", "mine-too"]
+    manifest["models"][1]["name"] = "MINE"
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(realesrgan_vk.ModelError, match="have one name, MINE"):
+        add_models(source, tmp_path / "installed")
+
+
+@pytest.mark.parametrize("name", ["RealESRGAN_x4plus", "REALESR-animevideov3_x2"])
+def test_spellings_of_an_official_name_are_refused(name: str, tmp_path: Path) -> None:
+    param = write_compact(tmp_path / "a", name)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"means the official network .*--name"):
+        add_models(param, tmp_path / "installed")
+    assert add_models(param, tmp_path / "installed", name="mine") == ["mine"]
+
+
+def test_what_a_folder_keeps_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "installed"
+    monkeypatch.setattr("realesrgan_vk.add_models.own_models_folder", lambda: installed)
+    listed = _exported(tmp_path / "listed")
+    write_compact(listed, "unlisted")
+    bare = write_compact(tmp_path / "bare", "whole").parent
+    write_compact(bare, "lone").with_suffix(".bin").unlink()
+    done = CliRunner().invoke(app, ["models", "add", str(listed)])
+    assert done.exit_code == 0
+    for kind in ("param", "bin"):
+        file = listed / f"unlisted.{kind}"
+        assert f"note: skipped {file}: manifest.json does not list it" in done.output
+    done = CliRunner().invoke(app, ["models", "add", str(bare)])
+    assert done.exit_code == 0
+    assert f"note: skipped {bare / 'lone.param'}: its other file is missing" in done.output
+    assert sorted(param.stem for param in installed.glob("*.param")) == ["mine", "whole"]
+
+
+@pytest.mark.parametrize("changed", ["mine.bin", "mine.param"])
+def test_files_damaged_after_they_were_added_are_not_used(changed: str, tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    add_models(_exported(tmp_path / "out"), installed)
+    assert find_model("mine").name == "mine"
+    content = bytearray((installed / changed).read_bytes())
+    content[-10] ^= 1
+    (installed / changed).write_bytes(content)
+    for given in ("mine", installed / "mine.param", installed):
+        with pytest.raises(realesrgan_vk.ModelError, match=f"{changed} is damaged.*--replace"):
+            realesrgan_vk.Upscaler(given, device="cpu")
+    assert "mine" in [model.name for model in list_models()]
+    add_models(tmp_path / "out", installed)
+    assert realesrgan_vk.Upscaler("mine", device="cpu").scale == 2
+
+
+def test_an_unreadable_manifest_of_added_networks_is_told(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    add_models(write_compact(tmp_path / "a", "mine"), installed)
+    (installed / "manifest.json").write_text('{"models": ' + "[" * 50_000)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"nested more than 32 deep.*move it away"):
+        find_model("mine")
+    with pytest.raises(realesrgan_vk.ModelError, match="nested more than 32 deep"):
+        add_models(write_compact(tmp_path / "b", "other"), installed)
+    assert not (installed / "other.param").exists()
+
+
+def test_networks_added_at_once_are_all_there(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    names = [f"net{index}" for index in range(6)]
+    sources = [write_compact(tmp_path / name, name, seed) for seed, name in enumerate(names)]
+    for _ in range(3):
+        ready = threading.Barrier(len(names))
+
+        def add(source: Path, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            add_models(source, installed)
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(add, sources))
+        entries = json.loads((installed / "manifest.json").read_text())["models"]
+        assert [entry["name"] for entry in entries] == names
+        assert len(list(installed.iterdir())) == 2 * len(names) + 1
+        for name in names:
+            remove_model(name, installed)
+
+
+def test_an_installation_waits_for_another_process(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib, realesrgan_vk.folder_lock as lock\n"
+            "with lock.locked(pathlib.Path(sys.argv[1])):\n"
+            "    print('held', flush=True)\n"
+            "    sys.stdin.read()\n",
+            str(installed),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(add_models, write_compact(tmp_path / "a", "mine"), installed)
+        with pytest.raises(TimeoutError):
+            adding.result(timeout=0.3)
+        holder.kill()  # the lock ends with its process, the file it leaves locks nothing
+        holder.communicate()
+        assert adding.result(timeout=30) == ["mine"]
+    assert len(list(installed.iterdir())) == 3
+
+
+def test_a_folder_that_stays_locked_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realesrgan_vk.folder_lock.WAIT", 0.2)
+    param = write_compact(tmp_path / "a", "mine")
+    with (
+        locked(tmp_path / "installed"),
+        pytest.raises(realesrgan_vk.ModelError, match="another process has been changing it"),
+    ):
+        add_models(param, tmp_path / "installed")
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

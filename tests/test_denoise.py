@@ -1,6 +1,7 @@
 """denoise=: the blend in the core is the blend of the two networks, and bad uses are told."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,22 @@ def test_the_blend_is_linear_in_the_weights(general: Path, tmp_path: Path) -> No
             assert theirs is not None
             expected = 0.25 * ours.astype(float) + 0.75 * theirs
             assert np.abs(kept.bias - expected).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    "twin", ["../weak", "folder/weak", "/weak", "..", "C:weak", "nul", "w" * 300, 5, ["weak"], {}]
+)
+def test_a_twin_that_is_no_plain_name_is_refused(twin: object, general: Path) -> None:
+    manifest = json.loads((general.parent / "manifest.json").read_text())
+    manifest["models"][0]["weak_denoise"] = twin
+    (general.parent / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(realesrgan_vk.ModelError, match=r"manifest\.json: weak_denoise"):
+        _upscale(general, 0.5)
+
+
+@pytest.mark.parametrize("share", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+def test_any_real_number_is_a_strength(share: float, general: Path) -> None:
+    assert np.array_equal(_upscale(general, share), _upscale(general, 0.5))
 
 
 def test_nothing_is_left_in_the_temporary_folder(

@@ -265,5 +265,5 @@ def test_names_and_hashes_of_published_networks(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ModelError, match="64 hexadecimal digits"):
         pull_model("RealESRNet_x4plus", "abc")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match="pip install realesrgan-export"):
+    with pytest.raises(ModelError, match=r"in a checkout of this project, pip install \./training"):
         pull_model("realesrgan-x2plus")

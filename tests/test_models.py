@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import realesrgan_vk
 from realesrgan_vk import _core
+from realesrgan_vk.cli import app
 from realesrgan_vk.models import Model, find_model, list_models
 from realesrgan_vk.verified import VerifiedFiles
 
@@ -71,6 +73,88 @@ def test_wrong_names_and_missing_files_are_named(own: Path, tmp_path: Path) -> N
         find_model(4)  # type: ignore[arg-type]
 
 
+def test_names_are_found_in_any_case_and_official_ones_first(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALESRGAN_VK_MODELS", str(own))
+    for kind in ("param", "bin"):
+        shutil.copy(own / f"mine.{kind}", own / f"RealESRGAN_x4plus.{kind}")
+        shutil.copy(own / f"mine.{kind}", own / f"realesr-animevideov3.{kind}")
+    official = find_model("realesrgan-x4plus")
+    assert find_model("RealESRGAN_x4plus") == official
+    assert find_model("RealESRGAN_x4plus_anime_6B").name == "realesrgan-x4plus-anime"
+    assert find_model("realesr-animevideov3").param.parent != own
+    assert find_model(own / "RealESRGAN_x4plus.param").param.parent == own
+    assert [model.name for model in list_models()] == [*OFFICIAL, "mine"]
+    assert find_model("MINE").param == own / "mine.param"
+
+
+def test_half_a_network_hides_none(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "mine.param").touch()
+    (half / "other.param").touch()
+    monkeypatch.setenv("REALESRGAN_VK_MODELS", f"{half}{os.pathsep}{own}")
+    assert find_model("mine").param == own / "mine.param"
+    assert [model.name for model in list_models()] == [*OFFICIAL, "mine"]
+    with pytest.raises(realesrgan_vk.ModelError, match=r"other\.bin does not exist"):
+        find_model("other")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_an_empty_name_is_refused(name: str, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own)  # where "." is a network
+    with pytest.raises(realesrgan_vk.ModelError, match="give a name"):
+        find_model(name)
+    done = CliRunner().invoke(app, ["plan", "64x48", "-m", name, "-d", "cpu"])
+    assert done.exit_code != 0
+    assert "stream" not in done.output
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "x" * 5000 + ".param", "a\0b", "\udcff", "../../etc/passwd", "/dev/zero"]
+)
+def test_no_name_gives_another_exception(name: str) -> None:
+    with pytest.raises(realesrgan_vk.ModelError) as caught:
+        find_model(name)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_published_network_that_is_not_installed_says_how_to_get_it() -> None:
+    for name in ("realesr-general-x4v3", "RealESRGAN_x2plus"):
+        with pytest.raises(
+            realesrgan_vk.ModelError, match=r"not installed; .* models pull real"
+        ) as caught:
+            find_model(name)
+        assert "unknown" not in str(caught.value)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"did you mean realesrgan-x4plus\?"):
+        find_model("realesrgan-x4pluss")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"models": ' + "[" * 50_000 + "]" * 50_000 + "}",
+        '{"models": 3}',
+        "{}",
+        '{"models": [{"files": {"param": {"file": "mine.param"}}}]}',
+        " " * (5 << 20),
+        "[" + "9" * 100_000 + "]",
+        '{"name": "a web page", "icons": []}',
+    ],
+)
+def test_a_bad_manifest_hides_no_network(
+    content: str, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own / "manifest.json").write_text(content)
+    monkeypatch.setenv("REALESRGAN_VK_MODELS", str(own))
+    assert [model.name for model in list_models()] == [*OFFICIAL, "mine"]
+    assert CliRunner().invoke(app, ["models"]).exit_code == 0
+    assert find_model("mine").param == own / "mine.param"
+
+
 def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "damaged_package"
     (package / "models").mkdir(parents=True)
@@ -109,6 +193,8 @@ def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path: Path)
     assert VerifiedFiles(store).matches(file, digest), "remembered by size and time: not read again"
     os.utime(file, ns=(times[0], times[1] + 1))
     assert not VerifiedFiles(store).matches(file, digest)
+    store.write_text("[" * 100_000)
+    assert VerifiedFiles(store).matches(file, digest) is False
     store.write_text("no json")
     file.write_bytes(b"abc")
     assert VerifiedFiles(store).matches(file, digest)

@@ -1,98 +1,157 @@
 """Install networks for `-m NAME` and the API: `realesrgan-vk models add`."""
 
-import hashlib
 import json
-import re
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from realesrgan_vk import _core
+from realesrgan_vk.download import file_sha256
 from realesrgan_vk.errors import ModelError
-from realesrgan_vk.install_files import install_files
-from realesrgan_vk.models import model_at, official_names
-from realesrgan_vk.own_models import MANIFEST, entry_of, manifest_entries, own_models_folder
+from realesrgan_vk.folder_lock import locked
+from realesrgan_vk.install_files import SCRATCH, install_files
+from realesrgan_vk.manifest import MANIFEST, Entry, entry_of, manifest_entries, manifest_text
+from realesrgan_vk.models import model_at, official_name, whole_networks
+from realesrgan_vk.network_names import checked_name, name_key
+from realesrgan_vk.own_models import own_models_folder
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_ENTRY = 1 << 16
+_KINDS = ("param", "bin")
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    param: Path
-    bin: Path
-    entry: dict[str, Any]
+    name: str
+    paths: dict[str, Path]
+    hashes: dict[str, str]
+    about: dict[str, Any]
+
+    def content(self) -> dict[str, Any]:
+        """The entry of the manifest."""
+        files = {
+            kind: {"file": f"{self.name}.{kind}", "sha256": self.hashes[kind]} for kind in _KINDS
+        }
+        return self.about | {"name": self.name, "files": files}
 
 
-def add_models(source: Path, folder: Path | None = None) -> list[str]:
+def add_models(
+    source: Path,
+    folder: Path | None = None,
+    *,
+    name: str | None = None,
+    replacing: bool = True,
+    note: Callable[[str], None] | None = None,
+) -> list[str]:
     """Copy networks into the folder of the user's own; all of them, or none.
 
     Args:
         source: A `.param` or `.bin` file with the other beside it, or a folder of such files, with
             or without the `manifest.json` that `realesrgan-export` writes.
-        folder: Where to; by default `own_models_folder()`. A network of the same name there is
-            replaced.
+        folder: Where to; by default `own_models_folder()`.
+        name: Under which the network is installed, instead of the manifest's or the file's.
+        replacing: Whether a network that has the name already is replaced.
+        note: Told what in a folder is not added, and why.
 
     Returns:
         The names under which they can be used.
 
     Raises:
-        ModelError: A file is missing or damaged, is no network for pictures, has the name of an
-            official network, or the folder cannot be written.
+        ModelError: A file is missing, damaged or outside the folder, is no network for pictures,
+            has the name of an official network or (unless `replacing`) of one that is there with
+            other contents, or the folder cannot be written.
     """
     folder = folder or own_models_folder()
-    candidates = [_candidate(param) for param in _params(source)]
-    names = [str(candidate.entry["name"]) for candidate in candidates]
-    kept = [entry for entry in manifest_entries(folder) if entry["name"] not in names]
-    entries = kept + [candidate.entry for candidate in candidates]
-    entries.sort(key=lambda entry: str(entry["name"]))
-    manifest = json.dumps({"models": entries}, indent=2) + "\n"
-    # A .param is what makes a network usable, so those come last.
-    files = {each.entry["files"]["bin"]["file"]: each.bin.read_bytes() for each in candidates}
-    files[MANIFEST] = manifest.encode()
-    files |= {each.entry["files"]["param"]["file"]: each.param.read_bytes() for each in candidates}
+    candidates = _candidates(Path(source), note or _ignore)
+    if name is not None:
+        if len(candidates) != 1:
+            raise ModelError(f"a name is for one network; {source} has {len(candidates)}")
+        candidates = [replace(candidates[0], name=checked_name(name))]
+    _check_names(candidates)
     try:
-        install_files(folder, files)
+        with locked(folder):
+            _install(folder, candidates, replacing=replacing)
     except OSError as error:
         raise ModelError(
             f"folder {folder} cannot be written ({error.strerror or error}); nothing was added"
         ) from error
-    return names
+    return [candidate.name for candidate in candidates]
 
 
-def _params(source: Path) -> list[Path]:
+def _ignore(_: str) -> None:
+    pass
+
+
+def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
     if source.is_dir():
-        listed = [source / entry["files"]["param"]["file"] for entry in manifest_entries(source)]
-        found = listed or sorted(source.glob("*.param"))
-        if not found:
-            raise ModelError(f"folder {source} has no .param file; give a network's NAME.param")
-        return found
+        entries = manifest_entries(source)
+        params = [] if entries else whole_networks(source)
+        used = {file.name for entry in entries for file in (entry.param, entry.bin)}
+        used |= {path.name for param in params for path in (param, param.with_suffix(".bin"))}
+        reason = f"{MANIFEST} does not list it" if entries else "its other file is missing"
+        for path in sorted(source.glob("*.param")) + sorted(source.glob("*.bin")):
+            if path.name not in used:
+                note(f"skipped {path}: {reason}")
+        if not used:
+            raise ModelError(
+                f"folder {source} has no .param file with its .bin; give a network's NAME.param"
+            )
+        listed = [_listed(source, entry) for entry in entries]
+        return listed + [_bare(param, source) for param in params]
     if source.suffix not in (".param", ".bin"):
         raise ModelError(f"{source} is no network; give a .param file or a folder with one")
-    return [source.with_suffix(".param")]
+    param = source.with_suffix(".param")
+    entry = entry_of(param)
+    return [_listed(param.parent, entry) if entry else _bare(param, None)]
 
 
-def _candidate(param: Path) -> _Candidate:
-    entry = dict(entry_of(param) or {})
-    weights = param.parent / entry["files"]["bin"]["file"] if entry else param.with_suffix(".bin")
-    name = str(entry.get("name", param.stem))
-    if not NAME.fullmatch(name):
-        raise ModelError(
-            f"{param}: {name!r} cannot name a network; use letters, digits, '.', '-' and '_'"
-        )
-    if name in official_names():
-        raise ModelError(f"{param}: {name} is the name of an official network; rename the files")
-    if weights == param.with_suffix(".bin"):
-        model_at(param)
-    network = _loaded(param, weights)
-    files = {}
-    for kind, path in (("param", param), ("bin", weights)):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if entry and entry["files"][kind]["sha256"] != digest:
+def _listed(folder: Path, entry: Entry) -> _Candidate:
+    """A network of a manifest, whose files must be what it says."""
+    paths = {"param": folder / entry.param.name, "bin": folder / entry.bin.name}
+    for path, listed in zip(paths.values(), (entry.param, entry.bin), strict=True):
+        _check_inside(path, folder)
+        if not listed.sha256:
+            raise ModelError(
+                f"{folder / MANIFEST} has no SHA-256 of {listed.name}; export it again"
+            )
+        if _hash_of(path) != listed.sha256:
             raise ModelError(f"{path} is damaged (SHA-256); export or copy it again")
-        files[kind] = {"file": f"{name}.{kind}", "sha256": digest}
-    described = {"architecture": "", "licence": "", "origin": "", **entry}
-    described |= {"name": name, "scale": network.scale, "channels": network.output_channels}
-    return _Candidate(param, weights, described | {"files": files})
+    if len(json.dumps(entry.content)) > MAX_ENTRY:
+        raise ModelError(f"{folder / MANIFEST}: the entry of {entry.name} is too long")
+    return _candidate(entry.name, paths, entry.content)
+
+
+def _bare(param: Path, folder: Path | None) -> _Candidate:
+    """A network that no manifest describes; its name is the file's."""
+    model = model_at(param)
+    paths = {"param": model.param, "bin": model.bin}
+    if folder is not None:
+        for path in paths.values():
+            _check_inside(path, folder)
+    return _candidate(param.stem, paths, {})
+
+
+def _candidate(name: str, paths: dict[str, Path], about: Mapping[str, Any]) -> _Candidate:
+    network = _loaded(paths["param"], paths["bin"])
+    measured = {"scale": network.scale, "channels": network.output_channels}
+    described = {"architecture": "", "licence": "", "origin": "", **about, **measured}
+    return _Candidate(name, paths, {kind: _hash_of(paths[kind]) for kind in _KINDS}, described)
+
+
+def _check_inside(path: Path, folder: Path) -> None:
+    """Refuse what is no regular file, or a link to one elsewhere: a folder brings its own files."""
+    if not path.is_file():
+        raise ModelError(f"model file {path} does not exist or is no file")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{path} is a link to a file outside {folder}; copy that file instead")
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def _loaded(param: Path, weights: Path) -> _core.NetworkInfo:
@@ -108,3 +167,56 @@ def _loaded(param: Path, weights: Path) -> _core.NetworkInfo:
             "1 to 1 and 3 to 3 can be used on pictures"
         )
     return network
+
+
+def _check_names(candidates: list[_Candidate]) -> None:
+    seen: dict[str, Path] = {}
+    for candidate in candidates:
+        param = candidate.paths["param"]
+        try:
+            key = name_key(checked_name(candidate.name))
+        except ModelError as error:
+            raise ModelError(f"{param}: {error}; give another one with --name") from None
+        if official := official_name(candidate.name):
+            raise ModelError(
+                f"{param}: {candidate.name} means the official network {official}, whose name no "
+                "other can have; give another one with --name"
+            )
+        if key in seen:
+            raise ModelError(
+                f"{param} and {seen[key]} have one name, {candidate.name}; add them one by one, "
+                "with --name"
+            )
+        seen[key] = param
+
+
+def _install(folder: Path, candidates: list[_Candidate], *, replacing: bool) -> None:
+    """Under the folder's lock: compare with what is there, then put everything in its place."""
+    for left in folder.glob(f"{SCRATCH}*"):  # of an installation that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    keys = {name_key(candidate.name): candidate for candidate in candidates}
+    present = [param for param in whole_networks(folder) if name_key(param.stem) in keys]
+    for param in present:
+        hashes = {kind: _hash_of(param.with_suffix(f".{kind}")) for kind in _KINDS}
+        if hashes != keys[name_key(param.stem)].hashes and not replacing:
+            raise ModelError(
+                f"another network {param.stem} is there already; replace it with --replace, or "
+                "give another name with --name"
+            )
+    entries = manifest_entries(folder)
+    kept = [entry.content for entry in entries if name_key(entry.name) not in keys]
+    manifest = manifest_text([*kept, *(candidate.content() for candidate in candidates)])
+    # A .param is what makes a network usable, so those come last.
+    files: dict[str, bytes | Path] = {f"{each.name}.bin": each.paths["bin"] for each in candidates}
+    files[MANIFEST] = manifest.encode()
+    files |= {f"{each.name}.param": each.paths["param"] for each in candidates}
+    install_files(folder, files)
+    for param in present:
+        _remove_other_spelling(param, keys[name_key(param.stem)].name)
+
+
+def _remove_other_spelling(param: Path, name: str) -> None:
+    """Remove a replaced network, unless its files are the new ones (where case does not count)."""
+    for path in (param, param.with_suffix(".bin")):
+        if not path.samefile(path.with_name(f"{name}{path.suffix}")):
+            path.unlink()

@@ -5,11 +5,12 @@ Both are trained alike, one to remove noise and one to keep it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.manifest import entry_of
 from realesrgan_vk.models import Model, find_model, model_at
-from realesrgan_vk.own_models import entry_of
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tupl
     """
     if denoise is None:
         return (model,)
-    if isinstance(denoise, bool) or not isinstance(denoise, (int, float)):
+    if isinstance(denoise, bool) or not isinstance(denoise, Real):
         raise TypeError(f"denoise must be a number from 0 to 1, not {denoise!r}")
     if not 0 <= denoise <= 1:
         raise ValueError(f"denoise is {denoise}; it must be from 0 (keep noise) to 1 (remove it)")
@@ -55,15 +56,14 @@ def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tupl
 
 
 def _twin(model: Model) -> Model:
-    entry = entry_of(model.param) or {}
-    name = entry.get("weak_denoise")
-    if not name:
+    entry = entry_of(model.param)
+    if not entry or not entry.weak_denoise:
         raise ModelError(
             f"model {model.name} names no weakly denoising twin, so denoise= cannot be used; "
             "realesr-general-x4v3 does: realesrgan-vk models pull realesr-general-x4v3"
         )
-    beside = model.param.with_name(f"{name}.param")
+    beside = model.param.with_name(f"{entry.weak_denoise}.param")
     try:
-        return model_at(beside) if beside.is_file() else find_model(str(name))
+        return model_at(beside) if beside.is_file() else find_model(entry.weak_denoise)
     except ModelError as error:
         raise ModelError(f"model {model.name} needs its twin for denoise=: {error}") from error

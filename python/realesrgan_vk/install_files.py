@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+SCRATCH = ".installing-"
 
-def install_files(folder: Path, files: Mapping[str, bytes]) -> None:
+
+def install_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
     """Write everything into a hidden folder inside, then rename each file to its place.
 
     Only renames are left when the first file appears, and those that were done are undone when one
@@ -15,13 +17,14 @@ def install_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
     Args:
         folder: Where to; made when it is missing.
-        files: Contents by name; they appear in this order and replace files of the same names.
+        files: Contents, or files to copy, by name; they appear in this order and replace files of
+            the same names.
 
     Raises:
         OSError: Something cannot be written; the folder's files are what they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
         new.mkdir()
         old.mkdir()
@@ -47,8 +50,12 @@ def _move(new: Path, old: Path, folder: Path, names: list[str]) -> None:
         raise
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Path) -> None:
     with path.open("xb") as file:
-        file.write(content)
+        if isinstance(content, Path):
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
+        else:
+            file.write(content)
         file.flush()
         os.fsync(file.fileno())

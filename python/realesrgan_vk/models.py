@@ -1,15 +1,20 @@
 """The networks there are: the official ones of the manifest, and a user's own."""
 
+import difflib
 import importlib.util
-import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realesrgan_vk import _core
+from realesrgan_vk.bounded_json import read_json
 from realesrgan_vk.errors import ModelError, RealesrganError
-from realesrgan_vk.own_models import entry_of, own_models_folder
+from realesrgan_vk.manifest import MANIFEST, Entry, entry_of
+from realesrgan_vk.network_names import is_plain_file_name, name_key, shortened
+from realesrgan_vk.own_models import own_models_folder
+from realesrgan_vk.published import PUBLISHED
 from realesrgan_vk.verified import VerifiedFiles
 
 MODELS_VARIABLE = "REALESRGAN_VK_MODELS"
@@ -43,17 +48,17 @@ class Model:
 def list_models() -> list[Model]:
     """The official networks, then those in the folders of `$REALESRGAN_VK_MODELS` and those added.
 
-    Files are not checked here: an official network whose files are missing is listed, and using
-    it raises `ModelError`.
+    A user's own network is listed when its name leads to it: not behind an official one of that
+    name, or behind one in an earlier folder. Files are not checked here: an official network whose
+    files are missing is listed, and using it raises `ModelError`.
     """
-    official = [_official(entry) for entry in _manifest()]
-    own = [
-        _described(param)
-        for folder in _user_folders()
-        for param in sorted(folder.glob("*.param"))
-        if param.with_suffix(".bin").is_file()
-    ]
-    return official + own
+    official = _manifest()
+    taken = {key for entry in official for key in _keys(entry)}
+    own: dict[str, Path] = {}
+    for param in _own_params():
+        if name_key(param.stem) not in taken:
+            own.setdefault(param.stem, param)
+    return [_official(entry) for entry in official] + [_described(own[name]) for name in own]
 
 
 def find_model(model: str | os.PathLike[str]) -> Model:
@@ -62,6 +67,8 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     Args:
         model: A name of the manifest, of a network in `$REALESRGAN_VK_MODELS` or of one added by
             `realesrgan-vk models add`, the path of a `.param` file, or a folder that holds one.
+            In names case does not matter, nor whether `-` or `_` is written; official names come
+            first.
 
     Raises:
         TypeError: `model` is neither text nor a path.
@@ -69,46 +76,64 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     """
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(f"model must be a name or a path, not {type(model).__name__}")
+    given = os.fsdecode(model)
+    if not given.strip():
+        raise ModelError(f"model is {given!r}; give a name, a .param file or its folder")
     if isinstance(model, str):
-        for entry in _manifest():
-            if entry["name"] == model:
-                found = _official(entry)
-                _verify(found, entry)
-                return found
-        for folder in _user_folders():
-            if (folder / f"{model}.param").is_file():
-                return model_at(folder / f"{model}.param")
-    path = Path(model)
-    if path.is_dir():
+        if entry := _official_entry(model):
+            found = _official(entry)
+            _verify(found, entry)
+            return found
+        if own := _own_param(model):
+            return model_at(own)
+    path = Path(given)
+    if _is_folder(path):
         return _in_folder(path)
     if path.suffix in (".param", ".bin") or path.parent != Path():
         return model_at(path.with_suffix(".param") if path.suffix == ".bin" else path)
-    names = ", ".join(known.name for known in list_models())
-    raise ModelError(
-        f"unknown model {str(model)!r}: the known ones are {names}; or give the path of a .param "
-        f"file, a name in a folder listed in ${MODELS_VARIABLE}, or add one with 'realesrgan-vk "
-        "models add'"
-    )
+    raise _unknown(given)
 
 
 def model_at(param: Path) -> Model:
     """The network of one `.param` file, with its `.bin` beside it.
 
+    Where the manifest of that folder lists them, their hashes are checked as those of official
+    networks are: each file once, until its size or modification time changes.
+
     Raises:
-        ModelError: One of the two files is missing.
+        ModelError: One of the two files is missing or damaged.
     """
     weights = param.with_suffix(".bin")
     for path in (param, weights):
-        if not path.is_file():
+        if not _is_file(path):
             raise ModelError(
-                f"model file {path} does not exist; needed are NAME.param and NAME.bin"
+                f"model file {_short_path(path)} does not exist; needed are NAME.param and NAME.bin"
             )
+    if entry := _entry_beside(param):
+        verified = VerifiedFiles()
+        for path, listed in ((param, entry.param), (weights, entry.bin)):
+            checked = listed.sha256 and listed.name == path.name
+            if checked and not _is_intact(verified, path, listed.sha256):
+                raise ModelError(
+                    f"{path} is damaged: its SHA-256 is not the one in {path.with_name(MANIFEST)}; "
+                    "add it again with 'realesrgan-vk models add --replace', or export or copy it "
+                    "again"
+                )
     return Model(param.stem, param, weights)
 
 
-def official_names() -> list[str]:
-    """The names that mean an official network, whatever a user's own are called."""
-    return [str(entry["name"]) for entry in _manifest()]
+def official_name(name: str) -> str:
+    """The official network that a name means, in whatever spelling; empty when it means none."""
+    entry = _official_entry(name)
+    return str(entry["name"]) if entry else ""
+
+
+def whole_networks(folder: Path) -> list[Path]:
+    """The `.param` files of a folder whose `.bin` is beside them."""
+    with suppress(OSError, ValueError):  # a folder that cannot be read, a path that cannot be one
+        found = sorted(folder.glob("*.param"))
+        return [param for param in found if _is_file(param) and _is_file(param.with_suffix(".bin"))]
+    return []
 
 
 def _in_folder(folder: Path) -> Model:
@@ -125,8 +150,8 @@ def _in_folder(folder: Path) -> Model:
 def _manifest() -> list[dict[str, Any]]:
     path = Path(_core.__file__).with_name("models") / "manifest.json"
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["models"]
-    except (OSError, ValueError, KeyError) as error:
+        entries: list[dict[str, Any]] = read_json(path)["models"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{path} cannot be read ({error}); reinstall realesrgan-vk") from error
     return entries
 
@@ -153,8 +178,61 @@ def _verify(model: Model, entry: dict[str, Any]) -> None:
     for kind, path in (("param", model.param), ("bin", model.bin)):
         if not path.is_file():
             raise ModelError(f"model {model.name}: file {path} is missing; {advice}")
-        if not verified.matches(path, entry["files"][kind]["sha256"]):
+        if not _is_intact(verified, path, entry["files"][kind]["sha256"]):
             raise ModelError(f"model {model.name}: file {path} is damaged (SHA-256); {advice}")
+
+
+def _official_entry(name: str) -> dict[str, Any] | None:
+    return next((entry for entry in _manifest() if name_key(name) in _keys(entry)), None)
+
+
+def _keys(entry: dict[str, Any]) -> set[str]:
+    """What leads to an official network, as `name_key` writes it."""
+    return {name_key(name) for name in (entry["name"], *entry.get("aliases", ()))}
+
+
+def _own_params() -> list[Path]:
+    return [param for folder in _user_folders() for param in whole_networks(folder)]
+
+
+def _own_param(name: str) -> Path | None:
+    """A user's own network of this name, or of the only one that is spelled alike.
+
+    Only whole networks count; where one file of a network lies alone, it is returned for
+    `model_at` to say what is missing.
+    """
+    if not is_plain_file_name(f"{name}.param"):
+        return None
+    whole = _own_params()
+    alike = [param for param in whole if name_key(param.stem) == name_key(name)]
+    for param in alike:
+        if param.stem == name:
+            return param
+    if len({param.stem for param in alike}) == 1:
+        return alike[0]
+    for folder in _user_folders():
+        param = folder / f"{name}.param"
+        if _is_file(param) or _is_file(param.with_suffix(".bin")):
+            return param
+    return None
+
+
+def _unknown(name: str) -> ModelError:
+    for published in PUBLISHED:
+        if name_key(published.name) == name_key(name):
+            return ModelError(
+                f"model {published.name} is not installed; fetch it with: realesrgan-vk models "
+                f"pull {published.name}"
+            )
+    known = [model.name for model in list_models()]
+    available = known + [published.name for published in PUBLISHED]
+    close = difflib.get_close_matches(name[:80].lower(), available, 1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    return ModelError(
+        f"unknown model {shortened(name)}{meant}: the known ones are {', '.join(known)}; or give "
+        f"the path of a .param file, a name in a folder listed in ${MODELS_VARIABLE}, or add one "
+        "with 'realesrgan-vk models add'"
+    )
 
 
 def _described(param: Path) -> Model:
@@ -162,25 +240,58 @@ def _described(param: Path) -> Model:
         network = _core.inspect_network(str(param))
     except RealesrganError:
         return Model(param.stem, param, param.with_suffix(".bin"))
-    entry = _entry_if_sound(param)
+    try:
+        entry = entry_of(param)
+    except ModelError:  # told when the network is used; it must not hide the others
+        entry = None
+    about = {key: entry.text(key) if entry else "" for key in ("architecture", "licence", "origin")}
     return Model(
         param.stem,
         param,
         param.with_suffix(".bin"),
         scale=network.scale,
         channels=network.output_channels,
-        architecture=str(entry.get("architecture", "")),
-        licence=str(entry.get("licence", "")),
-        origin=str(entry.get("origin", "")),
+        **about,
     )
 
 
-def _entry_if_sound(param: Path) -> dict[str, Any]:
-    """What the manifest beside a network says; a broken one must not hide the others."""
+def _entry_beside(param: Path) -> Entry | None:
+    """What the manifest beside a network says of it.
+
+    A broken one in the folder of added networks is an error, as nothing could be checked then;
+    elsewhere a file of that name may be another program's.
+    """
     try:
-        return entry_of(param) or {}
+        return entry_of(param)
     except ModelError:
-        return {}
+        if param.parent == own_models_folder():
+            raise
+        return None
+
+
+def _is_intact(verified: VerifiedFiles, path: Path, sha256: str) -> bool:
+    try:
+        return verified.matches(path, sha256)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file; one that no file can have does not."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
+
+
+def _short_path(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 400 else shortened(text)
 
 
 def _user_folders() -> list[Path]:

@@ -1,4 +1,4 @@
-"""`realesrgan-vk models`: list networks, add one's own, pull published ones."""
+"""`realesrgan-vk models`: list networks, add and remove one's own, pull published ones."""
 
 import json
 import sys
@@ -13,16 +13,30 @@ from realesrgan_vk.add_models import add_models
 from realesrgan_vk.download import Progress
 from realesrgan_vk.models import list_models
 from realesrgan_vk.own_models import own_models_folder
-from realesrgan_vk.pull import PUBLISHED, pull_model, without_hash
+from realesrgan_vk.published import PUBLISHED
+from realesrgan_vk.pull import pull_model, without_hash
+from realesrgan_vk.remove_models import remove_model
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@_JSON
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    """List the networks that --model can name; add and pull more."""
-    if context.invoked_subcommand is not None:
-        return
+    """List the networks that --model can name; add, remove and pull some."""
+    if context.invoked_subcommand is None:
+        _list(as_json=as_json)
+
+
+@models.command("list")
+@_JSON
+def list_command(as_json: bool) -> None:
+    """List the networks that --model can name."""
+    _list(as_json=as_json)
+
+
+def _list(*, as_json: bool) -> None:
     known = list_models()
     if as_json:
         rows = [
@@ -50,10 +64,24 @@ def models(context: click.Context, as_json: bool) -> None:
 
 @models.command()
 @click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER_OR_FILE")
-def add(source: Path) -> None:
+@click.option("--name", metavar="NAME", help="Install one network under this name.")
+@click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
+def add(source: Path, name: str | None, replace: bool) -> None:
     """Install a network for --model NAME: a folder of realesrgan-export, or a .param file."""
-    for name in add_models(source):
-        click.echo(f"added {name} to {own_models_folder()}")
+
+    def note(line: str) -> None:
+        click.echo(f"note: {line}", err=True)
+
+    for added in add_models(source, name=name, replacing=replace, note=note):
+        click.echo(f"added {added} to {own_models_folder()}")
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Delete a network that was added or pulled."""
+    remove_model(name)
+    click.echo(f"removed {name} from {own_models_folder()}")
 
 
 @models.command(
@@ -63,7 +91,8 @@ def add(source: Path) -> None:
 )
 @click.argument("name")
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
-def pull(name: str, sha256: str | None) -> None:
+@click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
+def pull(name: str, sha256: str | None, replace: bool) -> None:
     """Fetch a published checkpoint, export it and install it (needs realesrgan-export)."""
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
@@ -73,5 +102,5 @@ def pull(name: str, sha256: str | None) -> None:
             task = bars.add_task(file, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 
-        for added in pull_model(name, sha256, progress):
+        for added in pull_model(name, sha256, progress, replacing=replace):
             click.echo(f"added {added} to {own_models_folder()}")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -14,49 +13,11 @@ from platformdirs import user_cache_path
 from realesrgan_vk.add_models import add_models
 from realesrgan_vk.download import Progress, download
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.folder_lock import locked
+from realesrgan_vk.network_names import escaped, name_key
+from realesrgan_vk.published import PUBLISHED, Published
 
-RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A checkpoint of the Real-ESRGAN project.
-
-    Attributes:
-        name: Under which it is installed.
-        url: Of the release file.
-        sha256: Of the file; empty where no hash is known for certain, and the user must give one.
-        twin: Name of the weakly denoising network for `denoise=`, pulled with it.
-    """
-
-    name: str
-    url: str
-    sha256: str = ""
-    twin: str = ""
-
-
-# Upstream publishes no hashes. Those here are the ones many independent projects record for the
-# release files; RealESRNet_x4plus has none that could be confirmed.
-PUBLISHED = (
-    Published(
-        "realesrgan-x2plus",
-        f"{RELEASES}/v0.2.1/RealESRGAN_x2plus.pth",
-        "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
-    ),
-    Published("realesrnet-x4plus", f"{RELEASES}/v0.1.1/RealESRNet_x4plus.pth"),
-    Published(
-        "realesr-general-x4v3",
-        f"{RELEASES}/v0.2.5.0/realesr-general-x4v3.pth",
-        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
-        twin="realesr-general-wdn-x4v3",
-    ),
-    Published(
-        "realesr-general-wdn-x4v3",
-        f"{RELEASES}/v0.2.5.0/realesr-general-wdn-x4v3.pth",
-        "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
-    ),
-)
 
 
 def without_hash() -> list[str]:
@@ -70,12 +31,12 @@ def find_published(name: str) -> Published:
     Raises:
         ModelError: There is none.
     """
-    wanted = name.lower().replace("_", "-").removesuffix(".pth")
+    wanted = name_key(name).removesuffix(".pth")
     for published in PUBLISHED:
-        if published.name == wanted:
+        if name_key(published.name) == wanted:
             return published
     names = ", ".join(published.name for published in PUBLISHED)
-    raise ModelError(f"{name} cannot be pulled; what can is {names}")
+    raise ModelError(f"{escaped(name)} cannot be pulled; what can is {names}")
 
 
 def pull_model(
@@ -83,6 +44,8 @@ def pull_model(
     sha256: str | None = None,
     progress: Callable[[str], Progress] | None = None,
     folder: Path | None = None,
+    *,
+    replacing: bool = True,
 ) -> list[str]:
     """Fetch, check, export and install a network and its twin.
 
@@ -91,6 +54,7 @@ def pull_model(
         sha256: The file's hash, instead of the recorded one; needed where none is recorded.
         progress: Gives the callback for a file of a name.
         folder: Where to install; by default with the user's own.
+        replacing: Whether another network that has the name already is replaced.
 
     Returns:
         The names that were installed.
@@ -111,29 +75,38 @@ def pull_model(
     if importlib.util.find_spec("realesrgan_export") is None:
         raise ModelError(
             f"{published.name} is published for PyTorch and must be exported first; that needs "
-            "realesrgan-export: pip install realesrgan-export"
+            "realesrgan-export: in a checkout of this project, pip install ./training "
+            "./tools/export"
         )
     wanted = [(published, sha256 or published.sha256)]
     if published.twin:
         twin = find_published(published.twin)
         wanted.append((twin, twin.sha256))
     cache = user_cache_path("realesrgan-vk") / "checkpoints"
-    fetched = [
-        (
-            item,
-            download(
-                item.url,
-                cache / item.url.rpartition("/")[2],
-                digest,
-                progress(item.name) if progress else None,
-            ),
-        )
-        for item, digest in wanted
-    ]
+    try:
+        with locked(cache):
+            fetched = [
+                (
+                    item,
+                    download(
+                        item.url,
+                        cache / item.url.rpartition("/")[2],
+                        digest,
+                        progress(item.name) if progress else None,
+                        item.max_bytes,
+                    ),
+                )
+                for item, digest in wanted
+            ]
+    except OSError as error:
+        raise ModelError(
+            f"folder {cache} cannot be written ({error.strerror or error}); it is your cache "
+            "folder, XDG_CACHE_HOME"
+        ) from error
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
         for item, checkpoint in fetched:
             _export(item, checkpoint, Path(scratch))
-        return add_models(Path(scratch), folder)
+        return add_models(Path(scratch), folder, replacing=replacing)
 
 
 def _export(item: Published, checkpoint: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from realesrgan_vk._core import cache_folder
+from realesrgan_vk.bounded_json import read_json
 
 
 class VerifiedFiles:
@@ -48,7 +49,7 @@ class VerifiedFiles:
         if self._store is None:
             return {}
         try:
-            known = json.loads(self._store.read_text("utf-8"))
+            known = read_json(self._store)
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}
