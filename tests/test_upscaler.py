@@ -1,18 +1,23 @@
 """`Upscaler` with arrays, images and paths: kinds, sizes, alpha, threads, callbacks."""
 
+import os
 import pickle
 import threading
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+import tifffile
+from compact_network import write_compact
 from numpy.typing import NDArray
 from PIL import Image
 
 import realesrgan_vk
 from realesrgan_vk import Upscaler, passes
+from realesrgan_vk.image_io.rows import ArrayRows
 from realesrgan_vk.models import find_model
 
 FAST_MODEL = "realesr-animevideov3"
@@ -153,6 +158,67 @@ def test_floats_outside_the_range_are_seen_and_the_result_is_clipped(
     assert not np.array_equal(out, upscaler.upscale(outside.clip(0, 1))), "not clipped before"
 
 
+def test_floats_on_another_scale_are_refused(photo: Photo, fast: Upscaler) -> None:
+    bytes_as_floats = photo(24, 20).astype(np.float32)
+    bytes_as_floats[0, :2] = [[0], [255]]
+    with pytest.raises(ValueError, match=r"image has float samples from 0 to 255; .* by 255"):
+        fast.upscale(bytes_as_floats)
+    for value in (-1.5, 2.5, 12.0):
+        with pytest.raises(ValueError, match="-1 to 2 are allowed, for overshoot"):
+            fast.upscale(np.array([[0.5, value]], np.float32))
+    rows, sink = ArrayRows(bytes_as_floats), ArrayRows(np.zeros((80, 96, 3), np.float32))
+    with pytest.raises(ValueError, match=r"source has float samples from 0 to 255"):
+        fast.upscale_rows(rows, sink)
+
+
+def test_the_bytes_of_a_file_and_open_files_are_pictures(
+    photo: Photo, fast: Upscaler, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo(24, 20)).save(path)
+    data = path.read_bytes()
+    expected = fast.upscale(path)
+    with path.open("rb") as file, path.open("rb") as read:
+        read.read(10)  # as with PIL, a file is read from its start
+        for given in (data, bytearray(data), memoryview(data), BytesIO(data), file, read):
+            assert fast.upscale(given).tobytes() == expected.tobytes()
+            assert fast.plan(given) == fast.plan((24, 20))
+    assert realesrgan_vk.upscale(data, model=FAST_MODEL, device="cpu").size == (96, 80)
+    with path.open(encoding="latin-1") as text, pytest.raises(TypeError, match="mode 'rb'"):
+        fast.upscale(text)  # type: ignore[arg-type]
+    with pytest.raises(realesrgan_vk.ImageError, match=r"cannot be read: .*closed"):
+        fast.upscale(file)
+    with pytest.raises(realesrgan_vk.ImageError, match="is not a picture of a known format"):
+        fast.upscale(b"photo.png")
+    for small in (data, BytesIO(data)):
+        with pytest.raises(realesrgan_vk.ImageError, match="more than the limit of 100"):
+            fast.upscale(small, max_pixels=100)
+    endless = open("/dev/zero", "rb")  # noqa: PTH123, SIM115
+    with endless, pytest.raises(realesrgan_vk.ImageError, match="more than any picture within"):
+        fast.upscale(endless, max_pixels=100)
+    with pytest.raises(realesrgan_vk.ImageError, match=r"cannot be decoded by PIL: .*truncated"):
+        fast.upscale(Image.open(BytesIO(data[:-300])))
+
+
+def test_a_file_of_deep_colour_is_returned_whole_as_an_array(
+    photo: Photo, fast: Upscaler, tmp_path: Path
+) -> None:
+    deep = photo(24, 20).astype(np.uint16) * 257
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, deep, photometric="rgb")
+    result = fast.upscale(path, as_array=True)
+    assert result.dtype == np.uint16
+    assert np.array_equal(result, fast.upscale(deep))
+    with pytest.warns(UserWarning, match=r"16 bits a channel, .* 8: .* as_array=True"):
+        assert fast.upscale(path).mode == "RGB"
+    with pytest.warns(UserWarning, match="as_array=True") as warned:
+        realesrgan_vk.upscale(path, model=FAST_MODEL, device="cpu")
+    assert warned[0].filename == __file__
+    grey = Image.fromarray(photo(24, 20)).convert("LA")
+    assert fast.upscale(grey, as_array=True).shape == (80, 96, 4)
+    assert fast.upscale(grey.convert("L"), as_array=True).shape == (80, 96)
+
+
 def test_eight_threads_share_one_upscaler(photo: Photo, fast: Upscaler) -> None:
     images = [photo(20 + index, 24 - index) for index in range(8)]
     expected = [fast.upscale(image) for image in images]
@@ -200,8 +266,8 @@ def test_the_module_level_call(photo: Photo) -> None:
         ({"device": ""}, realesrgan_vk.DeviceError, "no device ''"),
         ({"precision": "fp8"}, ValueError, "precision is 'fp8'; it must be one of auto, fp32"),
         ({"precision": "fp16"}, realesrgan_vk.DeviceError, "the CPU has none"),
-        ({"tile": 16}, ValueError, "tile is 16; it must be at least 32"),
-        ({"tile": "big"}, TypeError, "tile must be 'auto', 'whole' or a whole number"),
+        ({"tile": 16}, ValueError, "tile is 16; it must be from 32 to"),
+        ({"tile": "big"}, TypeError, "tile must be a whole number, or 'auto', or 'whole'"),
         ({"tile": True}, TypeError, "tile must be"),
         ({"tta": 1}, TypeError, "tta must be True or False, not 1"),
         ({"threads": 0}, ValueError, "threads is 0; it must be at least 1"),
@@ -227,7 +293,7 @@ def test_wrong_arguments_of_the_upscaler(
         (np.zeros((4, 4, 3), bool), TypeError, "bool"),
         (np.zeros((4, 4, 3), np.int32), TypeError, "int32"),
         (np.full((4, 4), np.nan, np.float32), realesrgan_vk.ImageError, "NaN or infinite"),
-        ([[1, 2]], TypeError, "must be a NumPy array, a PIL image or a path, not list"),
+        ([[1, 2]], TypeError, "must be a NumPy array, a PIL image, a path, .*, not list"),
         (None, TypeError, "not NoneType"),
         ("/nowhere/a.png", realesrgan_vk.ImageError, r"/nowhere/a\.png does not exist"),
     ],
@@ -295,3 +361,19 @@ def test_broken_model_files(tmp_path: Path) -> None:
             assert "net.param" in str(error) or "net.bin" in str(error), name  # noqa: PT017
         else:
             pytest.fail(f"a network that is {name} was loaded")
+
+
+def test_model_paths_and_layer_names_that_are_not_utf_8(photo: Photo, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    param = write_compact(folder, "net")
+    expected = Upscaler(write_compact(tmp_path, "net"), device="cpu").upscale(photo(9, 8))
+    for model in (param, str(param), folder):
+        assert np.array_equal(Upscaler(model, device="cpu").upscale(photo(9, 8)), expected)
+    graph = param.read_bytes()
+    param.write_bytes(graph.replace(b"Convolution ", b"Nonsense\xff\x1b\x07 ", 1))
+    with pytest.raises(realesrgan_vk.ModelError, match=r"Nonsense\\xff\\x1b\\x07"):
+        Upscaler(param, device="cpu")
+    param.with_suffix(".bin").write_bytes(b"")
+    param.write_bytes(graph)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"caf\\xe9"):
+        Upscaler(param, device="cpu")

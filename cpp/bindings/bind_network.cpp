@@ -1,3 +1,6 @@
+#include <pybind11/stl/filesystem.h>
+
+#include <filesystem>
 #include <sstream>
 
 #include "bindings.hpp"
@@ -28,9 +31,13 @@ void bind_network(py::module_& module) {
         .def_readonly("receptive_field", &NetworkInfo::receptive_field)
         .def_readonly("row_local", &NetworkInfo::row_local)
         .def("__repr__", &describe);
-    module.def("inspect_network", &inspect_network, py::arg("param_path"),
-               py::call_guard<GilReleased>(),
-               "What the .param file alone tells; a scale of 0 when it needs the weights.");
+    module.def(
+        "inspect_network",
+        [](const std::filesystem::path& param_path) {
+            return inspect_network(param_path.string());
+        },
+        py::arg("param_path"), py::call_guard<GilReleased>(),
+        "What the .param file alone tells; a scale of 0 when it needs the weights.");
 }
 
 }  // namespace realesrgan::bindings

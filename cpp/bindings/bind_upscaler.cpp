@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -54,9 +56,9 @@ struct DeleteWithoutGil {
 
 using Holder = std::unique_ptr<Upscaler, DeleteWithoutGil>;
 
-Holder make(const std::string& param_path, const std::string& bin_path, int device, bool fp16,
-            int tile, bool tta, int threads, std::uint64_t memory_limit, const std::string& backend,
-            int band) {
+Holder make(const std::filesystem::path& param_path, const std::filesystem::path& bin_path,
+            int device, bool fp16, int tile, bool tta, int threads, std::uint64_t memory_limit,
+            const std::string& backend, int band) {
     Options options;
     options.device = device;
     options.fp16 = fp16;
@@ -67,7 +69,7 @@ Holder make(const std::string& param_path, const std::string& bin_path, int devi
     options.backend = backend;
     options.band = band;
     const GilReleased released;
-    return Holder(new Upscaler(param_path, bin_path, options));
+    return Holder(new Upscaler(param_path.string(), bin_path.string(), options));
 }
 
 void run(const Upscaler& upscaler, const py::array& image, py::array& output,

@@ -1,6 +1,7 @@
 """The C++ core: one network on one device, and the devices there are."""
 
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -78,7 +79,7 @@ def forget_kernels(device: int) -> None: ...
 def measure_roofline(device: int, *, seconds: float = ...) -> Roofline: ...
 def list_devices() -> list[DeviceInfo]: ...
 def cache_folder() -> Path | None: ...
-def inspect_network(param_path: str) -> NetworkInfo: ...
+def inspect_network(param_path: str | PathLike[str]) -> NetworkInfo: ...
 
 class PlanReport(TypedDict):
     path: Literal["stream", "tiles"]
@@ -94,8 +95,8 @@ class PlanReport(TypedDict):
 class Upscaler:
     def __init__(
         self,
-        param_path: str,
-        bin_path: str,
+        param_path: str | PathLike[str],
+        bin_path: str | PathLike[str],
         *,
         device: int = ...,
         fp16: bool = ...,

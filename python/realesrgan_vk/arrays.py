@@ -1,14 +1,20 @@
 """NumPy arrays as callers have them, to and from a frame."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from realesrgan_vk.arguments import MAX_INPUT_SIDE
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.picture import Frame
+from realesrgan_vk.image_io.pil import original_range
+from realesrgan_vk.picture import Frame, Picture
 
-_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+FLOAT_RANGE = (-1.0, 2.0)
+"""What float samples may hold: 0..1, and overshoot of as much again on either side."""
+
+TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
 def to_frame(image: NDArray[Any]) -> Frame:
@@ -19,11 +25,12 @@ def to_frame(image: NDArray[Any]) -> Frame:
 
     Raises:
         TypeError: Another sample type.
-        ValueError: Another shape, or no pixels.
+        ValueError: Another shape, no pixels, a side of more than `MAX_INPUT_SIDE`, or floats
+            beyond `FLOAT_RANGE`.
         ImageError: A value that is not finite.
     """
     dtype = image.dtype.newbyteorder("=")
-    if dtype not in _TYPES:
+    if dtype not in TYPES:
         raise TypeError(
             f"image has samples of type {image.dtype}; it must be uint8, uint16 or float32 in 0..1 "
             "(convert with image.astype(...))"
@@ -35,12 +42,16 @@ def to_frame(image: NDArray[Any]) -> Frame:
         )
     if image.size == 0:
         raise ValueError(f"image has shape {image.shape}: there is no pixel in it")
+    if max(image.shape[:2]) > MAX_INPUT_SIDE:
+        raise ValueError(
+            f"image has shape {image.shape}; each side must be from 1 to {MAX_INPUT_SIDE} pixels"
+        )
     if image.dtype != dtype:
         image = image.astype(dtype)
     # Unpickled arrays have type objects of their own, which compiled code may not recognise.
     image = image.view(np.dtype(dtype.type))
-    if dtype == np.float32 and not np.isfinite(image).all():
-        raise ImageError("image has values that are NaN or infinite; replace them first")
+    if dtype == np.float32:
+        check_floats(image, "image")
     if image.ndim == 2:
         return Frame(image[..., None])
     if image.shape[2] == 4:
@@ -48,8 +59,37 @@ def to_frame(image: NDArray[Any]) -> Frame:
     return Frame(image)
 
 
+def check_floats(samples: NDArray[Any], name: str) -> None:
+    """Refuse float samples that are not those of a picture in 0..1.
+
+    Raises:
+        ValueError: They are beyond `FLOAT_RANGE`: on another scale, such as 0..255, or of high
+            dynamic range, and would only give white.
+        ImageError: A value that is not finite.
+    """
+    low, high = float(samples.min()), float(samples.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ImageError(f"{name} has values that are NaN or infinite; replace them first")
+    if low < FLOAT_RANGE[0] or high > FLOAT_RANGE[1]:
+        raise ValueError(
+            f"{name} has float samples from {low:g} to {high:g}; black is 0 and white is 1 "
+            f"({FLOAT_RANGE[0]:g} to {FLOAT_RANGE[1]:g} are allowed, for overshoot): divide "
+            "samples of 0..255 by 255, and bring high dynamic range to 0..1 first"
+        )
+
+
 def from_frame(frame: Frame, dimensions: int) -> NDArray[Any]:
     """The frame as one array; of 2 dimensions only when it is grey and those were asked for."""
     if frame.alpha is not None:
         return np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
     return frame.pixels[..., 0] if dimensions == 2 else frame.pixels
+
+
+def of_picture(picture: Picture) -> NDArray[Any]:
+    """A picture's first frame: (H, W) where it is grey and opaque, else (H, W, 3) or (H, W, 4)."""
+    frame = picture.frames[0]
+    pixels = original_range(frame, picture.value_range)
+    if frame.alpha is None:
+        return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    colour = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    return np.concatenate([colour, frame.alpha[..., None]], axis=2)

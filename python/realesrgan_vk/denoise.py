@@ -5,7 +5,6 @@ Both are trained alike, one to remove noise and one to keep it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Real
 from pathlib import Path
 
 from realesrgan_vk.errors import ModelError
@@ -25,8 +24,6 @@ def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
         A `.bin` that goes with the network's `.param`.
 
     Raises:
-        TypeError: `denoise` is no number.
-        ValueError: `denoise` is outside 0..1.
         ModelError: There is no twin, it cannot be read, or it is another network.
     """
     networks = blended_networks(model, denoise)
@@ -35,7 +32,7 @@ def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
         return
     from realesrgan_vk.blending import blended_file  # noqa: PLC0415 - NumPy, for few networks
 
-    with blended_file(*networks, float(denoise)) as path:
+    with blended_file(*networks, denoise) as path:
         yield path
 
 
@@ -43,14 +40,10 @@ def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tupl
     """The networks whose weights `denoised` reads: the model and, for a blend, its twin.
 
     Raises:
-        TypeError, ValueError, ModelError: As `denoised`.
+        ModelError: As `denoised`.
     """
     if denoise is None:
         return (model,)
-    if isinstance(denoise, bool) or not isinstance(denoise, Real):
-        raise TypeError(f"denoise must be a number from 0 to 1, not {denoise!r}")
-    if not 0 <= denoise <= 1:
-        raise ValueError(f"denoise is {denoise}; it must be from 0 (keep noise) to 1 (remove it)")
     twin = _twin(model)
     return (model,) if denoise == 1 else (model, twin)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from realesrgan_vk import _core
 from realesrgan_vk._core import CPU_DEVICE, DeviceInfo
+from realesrgan_vk.checks import shown
 from realesrgan_vk.errors import DeviceError
 
 # A software driver ("cpu") is never taken by itself: the CPU backend is faster.
@@ -47,7 +48,7 @@ def find_device(device: str | int, devices: Sequence[Device]) -> int:
     if isinstance(device, bool) or not isinstance(device, (str, int)):
         raise TypeError(f"device must be a name or an index, not {type(device).__name__}")
     if isinstance(device, int):
-        return _by_index(device, str(device), devices)
+        return _by_index(device, device, devices)
     text = device.strip().casefold()
     if text == "auto":
         return _best(devices)
@@ -66,7 +67,7 @@ def _best(devices: Sequence[Device]) -> int:
     return CPU_DEVICE
 
 
-def _by_index(index: int, given: str, devices: Sequence[Device]) -> int:
+def _by_index(index: int, given: str | int, devices: Sequence[Device]) -> int:
     if index == CPU_DEVICE or any(device.index == index for device in devices):
         return index
     raise DeviceError(_unknown(given, devices))
@@ -82,11 +83,15 @@ def _by_name(part: str, given: str, devices: Sequence[Device]) -> int:
     return found[0].index
 
 
-def _unknown(given: str, devices: Sequence[Device]) -> str:
+def _unknown(given: str | int, devices: Sequence[Device]) -> str:
+    asked = shown(given) if isinstance(given, str) else f"'{shown(given)}'"
     if not devices:
         return (
-            f"no device {given!r}: this machine has no Vulkan device (or no Vulkan driver); "
+            f"no device {asked}: this machine has no Vulkan device (or no Vulkan driver); "
             "use 'cpu' or 'auto'"
         )
     names = ", ".join(f"{device.index} ({device.name})" for device in devices)
-    return f"no device {given!r}: there are {names}, and 'cpu'; give an index or part of a name"
+    known = f"Vulkan devices are {names}" if len(devices) > 1 else f"only Vulkan device is {names}"
+    return (
+        f"no device {asked}: the {known}, the processor is 'cpu'; give an index or part of a name"
+    )

@@ -7,13 +7,22 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, overload
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, cast, overload
 
 from realesrgan_vk.denoise import blended_networks
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.models import find_model
-from realesrgan_vk.request import CallOptions, Precision, UpscaleOptions
+from realesrgan_vk.network_options import NetworkOptions
+from realesrgan_vk.request import (
+    DEFAULT_MAX_PIXELS,
+    AlphaMethod,
+    CallOptions,
+    FileSource,
+    Light,
+    Precision,
+    Progress,
+)
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
 if TYPE_CHECKING:
@@ -73,52 +82,103 @@ atexit.register(_kept.clear)
 
 
 @overload
-def upscale(image: NDArray[Any], **options: Unpack[CallOptions]) -> NDArray[Any]: ...
+def upscale(
+    image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[CallOptions]
+) -> NDArray[Any]: ...
 @overload
 def upscale(
-    image: Image.Image | str | os.PathLike[str], **options: Unpack[CallOptions]
+    image: Image.Image | FileSource, *, as_array: Literal[True], **options: Unpack[CallOptions]
+) -> NDArray[Any]: ...
+@overload
+def upscale(
+    image: Image.Image | FileSource,
+    *,
+    as_array: Literal[False] = ...,
+    **options: Unpack[CallOptions],
 ) -> Image.Image: ...
 def upscale(
-    image: NDArray[Any] | Image.Image | str | os.PathLike[str],
+    image: NDArray[Any] | Image.Image | FileSource,
     *,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
-    device: str | int = "auto",
+    device: str | SupportsIndex = "auto",
     precision: Precision = "auto",
-    tile: int | Literal["auto", "whole"] = "auto",
+    tile: SupportsIndex | Literal["auto", "whole"] = "auto",
     tta: bool = False,
-    denoise: float | None = None,
-    threads: int | None = None,
-    memory_limit: int | str | None = None,
-    **options: Unpack[UpscaleOptions],
+    denoise: SupportsFloat | None = None,
+    threads: SupportsIndex | None = None,
+    memory_limit: SupportsIndex | str | None = None,
+    scale: SupportsFloat | None = None,
+    width: SupportsIndex | None = None,
+    height: SupportsIndex | None = None,
+    long_edge: SupportsIndex | None = None,
+    alpha: AlphaMethod = "network",
+    light: Light = "gamma",
+    max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+    as_array: bool = False,
 ) -> NDArray[Any] | Image.Image:
     """Upscale one picture; the network is loaded on first use and kept for the next call.
 
-    Takes the arguments of `Upscaler` and of `Upscaler.upscale`, returns and raises the same. The
-    two networks used last are kept. One is loaded anew when its files change, when another file
+    The two networks used last are kept. One is loaded anew when its files change, when another file
     goes by its name (`$REALESRGAN_VK_MODELS`), and after a `DeviceError`.
+
+    Args:
+        image: An array, a PIL image, or a picture file's path, bytes or open file, as for
+            `Upscaler.upscale`.
+        model: A network's name, or the path of its `.param` file.
+        device: "auto", "cpu", an index of `list_devices()`, or part of a device's name.
+        precision: "auto", "fp32" or "fp16".
+        tile: "auto", "whole", or a tile's side in input pixels.
+        tta: Average the eight orientations.
+        denoise: 0 keeps noise, 1 removes it, for a network that offers it.
+        threads: CPU threads; None: one a core.
+        memory_limit: Bytes, or text such as "2GiB"; None: a share of what is free.
+        scale: Output pixels per input pixel; None: the network's own.
+        width: Output width in pixels.
+        height: Output height in pixels.
+        long_edge: Longer side of the output in pixels.
+        alpha: What upscales an alpha channel: "network" or "lanczos".
+        light: "gamma" or "linear": what the final resampling works in.
+        max_pixels: Refuse a file of more pixels; None: no limit.
+        progress: Told the finished share, 0..1; what it raises stops the run.
+        as_array: Return an array for a PIL image or a file, too.
+
+    Returns:
+        As `Upscaler.upscale`.
+
+    Raises:
+        TypeError, ValueError, ModelError, DeviceError, ImageError, OutOfMemoryError: As `Upscaler`
+            and `Upscaler.upscale`.
     """
-
-    def make() -> Upscaler:
-        return Upscaler(
-            model,
-            device=device,
-            precision=precision,
-            tile=tile,
-            tta=tta,
-            denoise=denoise,
-            threads=threads,
-            memory_limit=memory_limit,
-        )
-
-    # Text, for arguments of a wrong type need not be hashable; 1, 1.0 and True differ in it.
-    chosen = repr((device, precision, tile, tta, denoise, threads, memory_limit))
-    key = (chosen, *_files(model, denoise))
-    shared = _kept.get(key, make)
+    options = NetworkOptions.checked(
+        device=device,
+        precision=precision,
+        tile=tile,
+        tta=tta,
+        denoise=denoise,
+        threads=threads,
+        memory_limit=memory_limit,
+    )
+    key = (options, *_files(model, options.denoise))
+    shared = _kept.get(key, lambda: Upscaler(model, **asdict(options)))
     try:
-        return shared.upscale(image, **options)
+        # Which overload it is depends on the types of `image` and `as_array`.
+        result: NDArray[Any] | Image.Image = cast("Any", shared).upscale(
+            image,
+            scale=scale,
+            width=width,
+            height=height,
+            long_edge=long_edge,
+            alpha=alpha,
+            light=light,
+            max_pixels=max_pixels,
+            progress=progress,
+            as_array=as_array,
+        )
     except DeviceError:
         _kept.drop(key, shared)  # a lost device does not come back: the next call begins anew
         raise
+    return result
 
 
 def _files(

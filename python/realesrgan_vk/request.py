@@ -3,12 +3,16 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, get_args
+from typing import IO, Literal, SupportsFloat, SupportsIndex, TypedDict, Union, get_args
 
+from realesrgan_vk.checks import one_of
 from realesrgan_vk.sizes import TargetSize
 
 Progress = Callable[[float], object]
 """Told the finished share, 0..1, never decreasing. What it raises stops the run."""
+
+FileSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes]]
+"""A picture file: its path, its bytes, or an object open for binary reading."""
 
 Light = Literal["gamma", "linear"]
 Filter = Literal["lanczos", "box", "triangle", "catmullrom", "mitchell", "cubicbspline", "nearest"]
@@ -21,6 +25,9 @@ DEFAULT_MAX_PIXELS = 1 << 26
 
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
+
+ALPHA_METHODS: tuple[AlphaMethod, ...] = get_args(AlphaMethod)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +50,21 @@ class Request:
     kernel: Filter = "lanczos"
 
     def __post_init__(self) -> None:
-        _one_of("alpha", self.alpha, get_args(AlphaMethod))
-        _one_of("light", self.light, LIGHTS)
-        _one_of("kernel", self.kernel, FILTERS)
+        one_of("alpha", self.alpha, ALPHA_METHODS)
+        one_of("light", self.light, LIGHTS)
+        one_of("kernel", self.kernel, FILTERS)
 
 
 class UpscaleOptions(TypedDict, total=False):
-    """The keywords of `Upscaler.upscale`, which describes them."""
+    """The keywords of `Upscaler.upscale`, which describes them, but for `as_array`."""
 
-    scale: float | None
-    width: int | None
-    height: int | None
-    long_edge: int | None
+    scale: SupportsFloat | None
+    width: SupportsIndex | None
+    height: SupportsIndex | None
+    long_edge: SupportsIndex | None
     alpha: AlphaMethod
     light: Light
-    max_pixels: int | None
+    max_pixels: SupportsIndex | None
     progress: Progress | None
 
 
@@ -65,15 +72,10 @@ class CallOptions(UpscaleOptions, total=False):
     """The keywords of `realesrgan_vk.upscale`: those of `Upscaler`, then of its method."""
 
     model: str | os.PathLike[str]
-    device: str | int
+    device: str | SupportsIndex
     precision: Precision
-    tile: int | Literal["auto", "whole"]
+    tile: SupportsIndex | Literal["auto", "whole"]
     tta: bool
-    denoise: float | None
-    threads: int | None
-    memory_limit: int | str | None
-
-
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+    denoise: SupportsFloat | None
+    threads: SupportsIndex | None
+    memory_limit: SupportsIndex | str | None

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from realesrgan_vk import _core
+from realesrgan_vk import _core, arrays
+from realesrgan_vk.arguments import picture_size
+from realesrgan_vk.checks import instance_of, shown, whole_number
 from realesrgan_vk.image_io.color import WorkingCurve
 from realesrgan_vk.image_io.rows import RowReader, RowWriter
-from realesrgan_vk.picture import Pixels
+from realesrgan_vk.picture import Metadata, Pixels
 from realesrgan_vk.request import Progress
 
 
@@ -15,27 +17,53 @@ def run_rows(
     """Upscale by the network's own scale; a colour profile's tone curve is exchanged as always.
 
     Raises:
-        ValueError: The source's channels are not the network's.
+        TypeError: `source` or `sink` is no reader or writer of rows.
+        ValueError: The source's channels are not the network's, a side is out of range, or floats
+            are beyond `arrays.FLOAT_RANGE`.
     """
-    if source.channels != core.network.input_channels:
+    width, height = _checked_size(source, sink)
+    channels = whole_number("the source's number of channels", source.channels, 1)
+    if channels != core.network.input_channels:
         raise ValueError(
-            f"the source has {source.channels} channels, the network takes "
+            f"the source has {shown(channels)} channels, the network takes "
             f"{core.network.input_channels}; Upscaler.upscale converts pictures"
         )
     curve = WorkingCurve.of(source.metadata.icc)
-    one = np.zeros((1, 1, source.channels), source.dtype)
+    one = np.zeros((1, 1, channels), source.dtype)
 
     def read(first: int, count: int) -> Pixels:
-        return curve.encode(source.read(first, count))
+        rows = source.read(first, count)
+        if source.dtype == np.float32:
+            arrays.check_floats(rows, "source")
+        return curve.encode(rows)
 
     def write(first: int, rows: Pixels) -> None:
         sink.write(first, curve.decode(rows, source.dtype))
 
     core.run_rows(
-        source.width,
-        source.height,
+        width,
+        height,
         read,
         write,
         samples=curve.encode(one).dtype,
         progress=progress,
     )
+
+
+def _checked_size(source: RowReader, sink: RowWriter) -> tuple[int, int]:
+    for name, rows, members in (
+        ("source", source, ("width", "height", "channels", "dtype", "metadata", "read")),
+        ("sink", sink, ("write",)),
+    ):
+        missing = [member for member in members if not hasattr(rows, member)]
+        if missing:
+            raise TypeError(
+                f"{name} must have {', '.join(members)}, as the classes of image_io.rows; "
+                f"{type(rows).__name__} lacks {', '.join(missing)}"
+            )
+    instance_of("source.metadata", source.metadata, Metadata)
+    if not isinstance(source.dtype, np.dtype) or source.dtype not in arrays.TYPES:
+        raise TypeError(
+            f"source has dtype {shown(source.dtype)}; it must be uint8, uint16 or float32"
+        )
+    return picture_size((source.width, source.height), "source")

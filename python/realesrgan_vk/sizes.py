@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from realesrgan_vk.checks import real_number, whole_number
+
 MAX_SIDE = 1 << 24  # beyond any picture: a mistake in the arguments
 
 
@@ -30,19 +32,15 @@ class TargetSize:
     long_edge: int | None = None
 
     def __post_init__(self) -> None:
+        # Numbers of other types, such as NumPy's, are kept as Python's own.
         if self.scale is not None:
-            if isinstance(self.scale, bool) or not isinstance(self.scale, (int, float)):
-                raise TypeError(f"scale must be a number, not {type(self.scale).__name__}")
-            if not (math.isfinite(self.scale) and 0 < self.scale <= 256):
-                raise ValueError(f"scale is {self.scale}; it must be above 0 and at most 256")
+            scale = real_number("scale", self.scale, "above 0 and at most 256", _is_scale)
+            object.__setattr__(self, "scale", scale)
         for name in ("width", "height", "long_edge"):
             side = getattr(self, name)
-            if side is None:
-                continue
-            if isinstance(side, bool) or not isinstance(side, int):
-                raise TypeError(f"{name} must be a whole number, not {type(side).__name__}")
-            if not 1 <= side <= MAX_SIDE:
-                raise ValueError(f"{name} is {side}; it must be from 1 to {MAX_SIDE} pixels")
+            if side is not None:
+                number = whole_number(name, side, 1, MAX_SIDE, kind="a whole number of pixels")
+                object.__setattr__(self, name, number)
         ways = [
             self.scale is not None,
             self.width is not None or self.height is not None,
@@ -67,6 +65,10 @@ class TargetSize:
             )
         scale = network_scale if self.scale is None else self.scale
         return _rounded(width * scale), _rounded(height * scale)
+
+
+def _is_scale(value: float) -> bool:
+    return 0 < value <= 256
 
 
 def _rounded(side: float) -> int:

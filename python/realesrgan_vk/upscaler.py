@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, overload
 
 from realesrgan_vk import _core
-from realesrgan_vk.arguments import byte_count, flag, picture_size, thread_count, tile_side
+from realesrgan_vk.arguments import picture_size, pixel_limit
+from realesrgan_vk.checks import callback, flag, instance_of
 from realesrgan_vk.denoise import denoised
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
 from realesrgan_vk.models import find_model
+from realesrgan_vk.network_options import NetworkOptions
 from realesrgan_vk.request import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
+    FileSource,
     Light,
     Precision,
     Progress,
@@ -35,10 +40,14 @@ if TYPE_CHECKING:
     from realesrgan_vk.picture import Picture
 
 DEFAULT_MODEL = "realesrgan-x4plus"
+_TILES = {"auto": _core.TILE_AUTO, "whole": _core.TILE_WHOLE}
 
 
 class Upscaler:
     """One network on one device. Any number of threads may share it.
+
+    An upscaler can be pickled, such as for `multiprocessing`: the copy loads the network anew, with
+    the same arguments. A network given by a path is found there by its absolute path.
 
     Attributes:
         model: The network in use.
@@ -50,19 +59,20 @@ class Upscaler:
         self,
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
-        device: str | int = "auto",
+        device: str | SupportsIndex = "auto",
         precision: Precision = "auto",
-        tile: int | Literal["auto", "whole"] = "auto",
+        tile: SupportsIndex | Literal["auto", "whole"] = "auto",
         tta: bool = False,
-        denoise: float | None = None,
-        threads: int | None = None,
-        memory_limit: int | str | None = None,
+        denoise: SupportsFloat | None = None,
+        threads: SupportsIndex | None = None,
+        memory_limit: SupportsIndex | str | None = None,
     ) -> None:
         """Load a network.
 
         Args:
-            model: An official name, a name in `$REALESRGAN_VK_MODELS`, or the path of a `.param`
-                file or of a folder with one.
+            model: The name of an official network, or of one added or in a folder that
+                `$REALESRGAN_VK_MODELS` lists; or the path of a `.param` file or of a folder with
+                one.
             device: "auto" (a discrete GPU, else an integrated one, else the CPU), "cpu", an index
                 of `list_devices()`, "vulkan:INDEX", or part of a device's name. Software Vulkan
                 drivers are used only when asked for by name or index.
@@ -70,10 +80,11 @@ class Upscaler:
                 that has it, else fp32.
             tile: "auto" for the best path; a tile's side in input pixels (at least 32) for tiles;
                 "whole" for the whole picture at once.
-            tta: Average over the eight orientations: eight times the work, slightly better.
+            tta: Average the results of the picture's eight orientations: eight times the work for
+                a slightly better picture.
             denoise: For a network with a weakly denoising twin (realesr-general-x4v3): 0 keeps
                 noise, 1 removes it, values between blend the two. None: the network as it is.
-            threads: CPU threads; None: one a core.
+            threads: CPU threads of a run, no more than there are cores; None: one a core.
             memory_limit: Bytes a run may use on the device, or text such as "2GiB"; None: a share
                 of what is free.
 
@@ -83,21 +94,29 @@ class Upscaler:
             ModelError: No such network, or a file of it is missing or damaged.
             DeviceError: No such device, or it lacks what was asked for.
         """
-        if precision not in get_args(Precision):
-            allowed = ", ".join(get_args(Precision))
-            raise ValueError(f"precision is {precision!r}; it must be one of {allowed}")
+        options = NetworkOptions.checked(
+            device=device,
+            precision=precision,
+            tile=tile,
+            tta=tta,
+            denoise=denoise,
+            threads=threads,
+            memory_limit=memory_limit,
+        )
+        self._options = options
         self.model = find_model(model)
-        self.device, self.fp16 = _device_and_precision(device, precision)
-        with denoised(self.model, denoise) as weights:
+        self._named = model if isinstance(model, str) and model == self.model.name else None
+        self.device, self.fp16 = _device_and_precision(options.device, options.precision)
+        with denoised(self.model, options.denoise) as weights:
             self._core = _core.Upscaler(
-                str(self.model.param),
-                str(weights),
+                self.model.param,
+                weights,
                 device=self.device,
                 fp16=self.fp16,
-                tile=tile_side(tile),
-                tta=flag("tta", tta),
-                threads=thread_count(threads),
-                memory_limit=byte_count(memory_limit),
+                tile=_TILES[options.tile] if isinstance(options.tile, str) else options.tile,
+                tta=options.tta,
+                threads=options.threads or 0,
+                memory_limit=options.memory_limit or 0,
             )
         if notices := self._core.notices():
             import logging
@@ -111,6 +130,11 @@ class Upscaler:
                 "1 to 1 and 3 to 3 can be used on pictures"
             )
 
+    def __reduce__(self) -> tuple[functools.partial[Upscaler], tuple[()]]:
+        """How to make an equal one in another process."""
+        model = self._named or self.model.param.resolve()
+        return functools.partial(type(self), model, **asdict(self._options)), ()
+
     @property
     def network(self) -> _core.NetworkInfo:
         """Scale, channels and receptive field, as the graph says."""
@@ -122,58 +146,83 @@ class Upscaler:
         return self._core.network.scale
 
     @overload
-    def upscale(self, image: NDArray[Any], **options: Unpack[UpscaleOptions]) -> NDArray[Any]: ...
+    def upscale(
+        self, image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[UpscaleOptions]
+    ) -> NDArray[Any]: ...
     @overload
     def upscale(
-        self, image: Image.Image | str | os.PathLike[str], **options: Unpack[UpscaleOptions]
+        self,
+        image: Image.Image | FileSource,
+        *,
+        as_array: Literal[True],
+        **options: Unpack[UpscaleOptions],
+    ) -> NDArray[Any]: ...
+    @overload
+    def upscale(
+        self,
+        image: Image.Image | FileSource,
+        *,
+        as_array: Literal[False] = ...,
+        **options: Unpack[UpscaleOptions],
     ) -> Image.Image: ...
     def upscale(
         self,
-        image: NDArray[Any] | Image.Image | str | os.PathLike[str],
+        image: NDArray[Any] | Image.Image | FileSource,
         *,
-        scale: float | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        long_edge: int | None = None,
+        scale: SupportsFloat | None = None,
+        width: SupportsIndex | None = None,
+        height: SupportsIndex | None = None,
+        long_edge: SupportsIndex | None = None,
         alpha: AlphaMethod = "network",
         light: Light = "gamma",
-        max_pixels: int | None = DEFAULT_MAX_PIXELS,
+        max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
+        as_array: bool = False,
     ) -> NDArray[Any] | Image.Image:
         """Upscale one picture.
 
         Args:
             image: An array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or
-                float32 in 0..1, any strides; a PIL image; or the path of a picture. The network
-                sees floats outside 0..1 as they are; the result is clipped to 0..1.
+                float32 in 0..1, any strides; a PIL image; or a picture file: its path, its bytes,
+                or an object open for binary reading, which is read from its start. Floats may
+                overshoot to -1..2, as sharpened pictures do: the network sees them as they are,
+                and the result is clipped to 0..1.
             scale: Output pixels per input pixel, above 0, at most 256; the network's own when no
                 size is asked for.
             width: Output width in pixels; the height follows unless it is given too.
             height: Output height in pixels; the width follows unless it is given too.
             long_edge: Longer side of the output in pixels.
             alpha: What upscales an alpha channel: "network" or "lanczos".
-            light: Whether resampling to a size that is not a power of the network's scale
-                averages "gamma" (encoded) values or "linear" light.
-            max_pixels: Refuse a file that claims more, before it is decoded; None: never.
+            light: Whether the final resampling, to a size that is not a power of the network's
+                scale, works on "gamma"-encoded values or in "linear" light.
+            max_pixels: Refuse a file of more pixels before it is decoded; None: no limit.
             progress: Told the finished share, 0..1, from this thread. What it raises stops the
                 run and comes out: that is how to cancel (`raise realesrgan_vk.Cancelled` will do).
+            as_array: Return an array for a PIL image or a file, too: uint8, uint16 or float32, as
+                the picture stores its samples, (H, W) for grey, else (H, W, 3) or (H, W, 4).
 
         Returns:
-            The same kind: an array of the same type and number of dimensions, or a PIL image of
-            the same mode. A path gives a PIL image, turned upright; of an animation, its first
-            frame.
+            For an array, an array of its type and number of dimensions. For a PIL image, one of
+            its mode; EXIF orientation is neither applied nor removed
+            (`PIL.ImageOps.exif_transpose` does that). For a file, a PIL image, turned upright; of
+            an animation, its first frame. PIL has no mode for colour of more than 8 bits a
+            channel: a file of such is returned in 8 bits with a `UserWarning`, unless `as_array`.
 
         Raises:
             TypeError: An argument of the wrong type.
-            ValueError: An argument out of range, or an array of another shape.
+            ValueError: An argument out of range, an array of another shape, or floats beyond -1..2.
             ImageError: A file that is not a picture, or a value that is not finite.
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
         from realesrgan_vk import upscaling
 
-        request = Request(TargetSize(scale, width, height, long_edge), alpha, light)
-        return upscaling.upscale(self._core, image, request, max_pixels, progress)
+        size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
+        request = Request(size, alpha, light)
+        limit = pixel_limit(max_pixels)
+        callback("progress", progress)
+        as_array = flag("as_array", as_array)
+        return upscaling.upscale(self._core, image, request, limit, progress, as_array=as_array)
 
     def upscale_picture(
         self, picture: Picture, request: Request, progress: Progress | None = None
@@ -181,27 +230,31 @@ class Upscaler:
         """Upscale every frame of a decoded picture; metadata stays as it is.
 
         Raises:
+            TypeError: An argument of the wrong type.
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
         from realesrgan_vk import upscaling
+        from realesrgan_vk.picture import Picture
 
+        instance_of("picture", picture, Picture)
+        instance_of("request", request, Request)
+        callback("progress", progress)
         return upscaling.upscale_picture(self._core, picture, request, progress)
 
-    def prepare(
-        self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
-    ) -> int:
+    def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
         """Make now what the first picture of this size would wait for; nothing is run.
 
         Args:
             image: A picture of 8-bit samples, as for `upscale`, or its (width, height) in pixels.
+                Of a file only the header is read.
 
         Returns:
             Bytes that a run of such a picture takes on the device, weights included; 0 in tiles.
 
         Raises:
             TypeError: An argument of the wrong type.
-            ValueError: A size below 1x1.
+            ValueError: A side below 1 or above 2^26 pixels.
             ImageError: A file that is not a picture.
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
@@ -210,25 +263,30 @@ class Upscaler:
             return self._core.prepare(*picture_size(image))
         from realesrgan_vk import upscaling
 
-        return self._core.prepare(*upscaling.size_of(image)[:2])
+        return self._core.prepare(*upscaling.size_of(image, DEFAULT_MAX_PIXELS)[:2])
 
     def plan(
-        self, image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int]
+        self,
+        image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
+        *,
+        max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
     ) -> RunPlan:
         """How one run of the network over a picture would go; nothing is run.
 
         Args:
             image: A picture, as for `upscale`, or its (width, height) in pixels for one of 8 bits.
+                Of a file only the header is read.
+            max_pixels: As for `upscale`.
 
         Raises:
             TypeError: An argument of the wrong type.
-            ValueError: A size below 1x1.
-            ImageError: A file that is not a picture.
+            ValueError: A side below 1 or above 2^26 pixels.
+            ImageError: A file that is not a picture, or that is refused by `max_pixels`.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
         from realesrgan_vk import upscaling
 
-        width, height, samples = upscaling.size_of(image)
+        width, height, samples = upscaling.size_of(image, pixel_limit(max_pixels))
         return RunPlan.of(self._core, width, height, samples)
 
     def upscale_rows(
@@ -245,13 +303,16 @@ class Upscaler:
             progress: As in `upscale`.
 
         Raises:
-            ValueError: The source's channels are not the network's.
+            TypeError: A source that is no `RowReader`, or a sink that is no `RowWriter`.
+            ValueError: The source's channels are not the network's, a side is below 1 or above
+                2^26 pixels, or floats are beyond -1..2.
             ImageError: The source is damaged.
             DeviceError: The device failed.
             OutOfMemoryError: Not even the smallest plan fits, or memory failed on the way.
         """
         from realesrgan_vk.row_run import run_rows
 
+        callback("progress", progress)
         run_rows(self._core, source, sink, progress)
 
 

@@ -1,8 +1,9 @@
 """What an `Upscaler` does with pictures: arrays, PIL images and files, frame by frame."""
 
 import os
+import sys
+import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,34 +13,55 @@ from PIL import Image
 from realesrgan_vk import _core, arrays, image_io
 from realesrgan_vk.alpha import bleed, is_constant
 from realesrgan_vk.arguments import picture_size
+from realesrgan_vk.checks import file_path
+from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import pil
 from realesrgan_vk.image_io.color import WorkingCurve
 from realesrgan_vk.passes import Plan, Steps, part_of, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
-from realesrgan_vk.request import Progress, Request
+from realesrgan_vk.request import FileSource, Progress, Request
 from realesrgan_vk.resample import resize
+
+_KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"
 
 
 def upscale(
     core: _core.Upscaler,
-    image: NDArray[Any] | Image.Image | str | os.PathLike[str],
+    image: NDArray[Any] | Image.Image | FileSource,
     request: Request,
     max_pixels: int | None,
     progress: Progress | None,
+    *,
+    as_array: bool = False,
 ) -> NDArray[Any] | Image.Image:
     """`Upscaler.upscale`."""
     if isinstance(image, np.ndarray):
         frame = _upscaled(core, arrays.to_frame(image), request, progress)
         return arrays.from_frame(frame, image.ndim)
+    picture = _picture_of(image, max_pixels)
+    still = replace(picture, frames=picture.frames[:1])
+    large = upscale_picture(core, still, request, progress)
+    if as_array:
+        return arrays.of_picture(large)
     if isinstance(image, Image.Image):
-        return pil.to_pil(upscale_picture(core, pil.from_pil(image), request, progress), image)
-    if isinstance(image, (str, os.PathLike)):
-        picture = image_io.read(Path(image), max_pixels=max_pixels)
-        still = replace(picture, frames=picture.frames[:1])
-        return pil.to_pil(upscale_picture(core, still, request, progress))
-    raise TypeError(
-        f"image must be a NumPy array, a PIL image or a path, not {type(image).__name__}"
-    )
+        return pil.to_pil(large, image)
+    returned = pil.to_pil(large)
+    if large.frames[0].pixels.dtype != np.uint8 and returned.mode not in ("I;16", "F"):
+        warnings.warn(
+            f"the picture has {large.bits} bits a channel, the returned PIL image 8: PIL has no "
+            "mode for more in colour; as_array=True returns all bits, and so does the command "
+            "'realesrgan-vk upscale'",
+            stacklevel=_levels_to_caller(),
+        )
+    return returned
+
+
+def _levels_to_caller() -> int:
+    """The `stacklevel` of a warning in the calling function that points out of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("realesrgan_vk."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def upscale_picture(
@@ -58,26 +80,47 @@ def upscale_picture(
 
 
 def size_of(
-    image: NDArray[Any] | Image.Image | str | os.PathLike[str] | tuple[int, int],
+    image: NDArray[Any] | Image.Image | FileSource | tuple[int, int], max_pixels: int | None
 ) -> tuple[int, int, np.dtype[Any]]:
     """Width and height in pixels, of a file after it is turned upright, and the samples' type.
 
+    The type is that of the samples that the network is given, after the exchange of tone curves.
+    Of a file only the header is read.
+
     Raises:
         TypeError: Neither a picture nor two whole numbers.
-        ValueError: An array of another shape than a picture's, or a size below 1x1.
-        ImageError: A file that is not a picture.
+        ValueError: An array of another shape than a picture's, or a side out of range.
+        ImageError: A file that is not a picture, or one of more pixels than `max_pixels`.
     """
+    if isinstance(image, tuple):
+        return *picture_size(image), np.dtype(np.uint8)
     if isinstance(image, np.ndarray):
-        return _size_of_frame(arrays.to_frame(image))
-    if isinstance(image, Image.Image):
-        return _size_of_frame(pil.from_pil(image).frames[0])
-    if isinstance(image, (str, os.PathLike)):
-        return _size_of_frame(image_io.read(Path(image)).frames[0])
-    return *picture_size(image), np.dtype(np.uint8)
-
-
-def _size_of_frame(frame: Frame) -> tuple[int, int, np.dtype[Any]]:
+        frame = arrays.to_frame(image)
+        return frame.width, frame.height, frame.pixels.dtype
+    picture = _picture_of(image, max_pixels)
+    frame = picture.frames[0]
     return frame.width, frame.height, frame.pixels.dtype
+
+
+def _picture_of(image: Image.Image | FileSource, max_pixels: int | None) -> Picture:
+    """Decode whatever is no array."""
+    if isinstance(image, Image.Image):
+        return _picture_of_pil(image)
+    if isinstance(image, (str, os.PathLike)):
+        return image_io.read(file_path(image), max_pixels=max_pixels)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return image_io.decode(bytes(image), max_pixels=max_pixels)
+    if callable(getattr(image, "read", None)):
+        return image_io.read_open(image, max_pixels=max_pixels)
+    raise TypeError(f"image must be {_KINDS}, not {type(image).__name__}")
+
+
+def _picture_of_pil(image: Image.Image) -> Picture:
+    try:
+        image.load()
+    except Exception as error:  # a decoder raises nearly anything on damaged data
+        raise ImageError(f"image cannot be decoded by PIL: {error}") from error
+    return pil.from_pil(image)
 
 
 def _upscaled(

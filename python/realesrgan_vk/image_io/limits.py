@@ -1,15 +1,18 @@
 """What is checked before pixels are decoded: the size a file claims, and the size it has."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.memory import installed_memory
 
 _LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
+_BLOCK = 1 << 20
 _RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="
 
 
@@ -97,6 +100,31 @@ def whole_file(
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ImageError(f"picture {path} cannot be read: there is not enough memory") from error
+
+
+def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:
+    """All bytes of an open file, of no more than a picture within the limit can need.
+
+    Raises:
+        TypeError: It gives text.
+        ImageError: It cannot be read, or is too large.
+    """
+    parts, size = [], 0
+    try:
+        with contextlib.suppress(AttributeError, OSError):  # a pipe is read from where it is
+            file.seek(0)
+        while part := file.read(_BLOCK):
+            if not isinstance(part, (bytes, bytearray, memoryview)):
+                raise TypeError(
+                    f"image must be open for binary reading (mode 'rb'), but read() of {name} "
+                    f"gives {type(part).__name__}"
+                )
+            parts.append(bytes(part))
+            size += len(part)
+            _check_bytes(Path(name), size, max_pixels)
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
+        raise ImageError(f"picture {name} cannot be read: {error}") from error
+    return b"".join(parts)
 
 
 def _check_bytes(path: Path, size: int, max_pixels: int | None) -> None:

@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFile
@@ -34,7 +35,7 @@ from realesrgan_vk.image_io.formats import (
     opener,
     sniff,
 )
-from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file
+from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file, whole_stream
 from realesrgan_vk.picture import Frame, Mode, Picture
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
@@ -62,6 +63,17 @@ def read(
     name = str(path)
     data = whole_file(path, max_pixels, lambda start: _format_of(start, name))
     return decode(data, name, max_pixels=max_pixels, accept=accept)
+
+
+def read_open(file: IO[bytes], *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Picture:
+    """Decode a file that is open for binary reading, from its start where it can be rewound.
+
+    Raises:
+        TypeError: The file is open as text.
+        ImageError: As `read`.
+    """
+    name = str(getattr(file, "name", "the picture"))
+    return decode(whole_stream(file, name, max_pixels), name, max_pixels=max_pixels)
 
 
 def decode(
