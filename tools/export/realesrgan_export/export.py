@@ -210,10 +210,12 @@ def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Ro
     paths = [path for path in (files.bin, files.param, files.onnx) if path is not None]
     contents = {path.name: path.read_bytes() for path in paths}
     contents[MANIFEST] = with_entry(folder, entry).encode()
-    stale = listed_file(folder, entry["name"], "onnx")
+    own = f"{entry['name']}.onnx"
+    # Of an earlier export with --onnx, of other weights. What else a manifest lists is not ours.
+    stale = own not in contents and listed_file(folder, entry["name"], "onnx") == own
     install_files(folder, contents)
-    if stale not in (None, *contents):  # of an earlier export with --onnx, with other weights
-        (folder / str(stale)).unlink(missing_ok=True)
+    if stale:
+        (folder / own).unlink(missing_ok=True)
     written = {path.suffix: folder / path.name for path in paths}
     return Exported(
         written[".param"], written[".bin"], written.get(".onnx"), folder / MANIFEST, rows

@@ -57,8 +57,7 @@ def listed_file(folder: Path, name: str, kind: str) -> str | None:
     for entry in read_entries(folder):
         files = entry.get("files")
         if entry["name"] == name and isinstance(files, dict) and isinstance(files.get(kind), dict):
-            file = str(files[kind].get("file", ""))
-            return file if file == Path(file).name else None
+            return str(files[kind].get("file", ""))
     return None
 
 

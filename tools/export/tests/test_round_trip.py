@@ -144,6 +144,19 @@ def test_an_export_without_onnx_removes_that_of_the_one_before(save: Save, tmp_p
     assert (folder / "other.onnx").exists()
 
 
+def test_an_export_removes_no_file_but_its_own_onnx(save: Save, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    entry = {"name": "net", "files": {"onnx": {"file": "thesis.txt"}}}
+    (folder / "manifest.json").write_text(json.dumps({"models": [entry]}))
+    kept = [folder / "thesis.txt", folder / "net.onnx"]
+    for path in kept:
+        path.write_text("of the user")
+    out = export_checkpoint(save(small_compact(2), "net"), folder)
+    assert all(path.read_text() == "of the user" for path in kept)
+    assert out.param.is_file()
+
+
 def test_a_write_that_fails_midway_changes_nothing(save: Save, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     export_checkpoint(save(small_compact(2), "net"), folder)
