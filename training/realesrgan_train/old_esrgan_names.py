@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.wording import shown
 
 _TRUNK = {
     "trunk_conv": "conv_body",
@@ -32,7 +33,7 @@ def _from_numbered(name: str) -> str:
     if match and match.group(1) in _NUMBERED:
         return f"{_NUMBERED[match.group(1)]}.{match.group(2)}"
     raise CheckpointError(
-        f"weights: an old ESRGAN model with {name}, which no x4 RRDBNet has; only the plain "
+        f"weights: an old ESRGAN model with {shown(name)}, which no x4 RRDBNet has; only the plain "
         "x4 form can be read"
     )
 

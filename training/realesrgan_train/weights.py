@@ -12,20 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.checkpoint_file import read_tensors, write_tensors
+from realesrgan_train.checkpoint_file import read_tensors, require_floats, write_tensors
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
+from realesrgan_train.networks.srvgg import ACTIVATIONS
 from realesrgan_train.old_esrgan_names import modern_names
+from realesrgan_train.wording import shown
 
 __all__ = [
     "Architecture",
     "CheckpointError",
     "LoadedNetwork",
+    "check_activation",
+    "check_names",
     "deduce_architecture",
     "interpolate",
     "load_network",
+    "network_of",
     "save_network",
 ]
+
+_NUMBER = "0|[1-9][0-9]{0,5}"
+"""Of a layer. A longer one belongs to no network, and Python does not read one of 5,000 digits."""
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "RRDBNet": RRDBNet,
@@ -35,11 +43,19 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a state dict says about the network it belongs to."""
+    """What a state dict says about the network it belongs to.
+
+    Attributes:
+        name: of the architecture, a key of `ARCHITECTURES`.
+        scale: output pixels per input pixel, each way.
+        kwargs: of its class.
+        tensor_count: how many tensors it has.
+    """
 
     name: str
     scale: int
     kwargs: dict[str, Any]
+    tensor_count: int
 
     def build(self) -> nn.Module:
         """Make the network with fresh weights."""
@@ -64,10 +80,23 @@ def _size(tensors: Mapping[str, Tensor], name: str, dim: int) -> int:
     return int(tensor.shape[dim])
 
 
-def _count(tensors: Mapping[str, Tensor], pattern: str) -> int:
-    """Highest index that matches the pattern's group, plus one."""
-    found = (re.match(pattern, name) for name in tensors)
-    return max((int(match.group(1)) for match in found if match), default=-1) + 1
+def _last(tensors: Mapping[str, Tensor], pattern: str, step: int) -> int:
+    """Highest number of a layer, -1 for none; the layers before it must be there, too.
+
+    So the layers that are built are at most as many as the file has tensors.
+
+    Args:
+        tensors: of a checkpoint.
+        pattern: has one group for the number.
+        step: between the numbers of the layers that have tensors in every case.
+    """
+    found = {int(match[1]) for name in tensors if (match := re.fullmatch(pattern, name))}
+    last = max(found, default=-1)
+    if last // step + 1 > len(found) or not found.issuperset(range(0, last + 1, step)):
+        raise CheckpointError(
+            f"weights: there is a layer body.{last}, but only {len(found)} layers up to it"
+        )
+    return last
 
 
 def _rrdbnet(tensors: Mapping[str, Tensor]) -> Architecture:
@@ -86,14 +115,14 @@ def _rrdbnet(tensors: Mapping[str, Tensor]) -> Architecture:
         "num_out_ch": num_out_ch,
         "scale": scale,
         "num_feat": _size(tensors, "conv_first.weight", 0),
-        "num_block": _count(tensors, r"body\.(\d+)\.rdb1\.conv1\.weight$"),
+        "num_block": _last(tensors, rf"body\.({_NUMBER})\.rdb1\.conv1\.weight", 1) + 1,
         "num_grow_ch": _size(tensors, "body.0.rdb1.conv1.weight", 0),
     }
-    return Architecture("RRDBNet", scale, kwargs)
+    return Architecture("RRDBNet", scale, kwargs, 2 * (6 + 15 * kwargs["num_block"]))
 
 
 def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
-    last = _count(tensors, r"body\.(\d+)\.weight$") - 1
+    last = _last(tensors, rf"body\.({_NUMBER})\.weight", 2)
     num_in_ch = _size(tensors, "body.0.weight", 1)
     channels = _size(tensors, f"body.{last}.weight", 0)
     upscale = round((channels / num_in_ch) ** 0.5)
@@ -106,8 +135,9 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
         act_type = "prelu"
     elif act_type is None:
         raise CheckpointError(
-            "weights: a compact network without PReLU; ReLU and LeakyReLU look alike in its "
-            'tensors, so say which: act_type="relu" or act_type="leakyrelu"'
+            "weights: a compact network without PReLU; whether it has ReLU or LeakyReLU its "
+            "tensors do not tell: give --act-type relu or --act-type leakyrelu (in Python: "
+            'act_type="relu" or act_type="leakyrelu")'
         )
     kwargs = {
         "num_in_ch": num_in_ch,
@@ -117,7 +147,9 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
         "upscale": upscale,
         "act_type": act_type,
     }
-    return Architecture("SRVGGNetCompact", upscale, kwargs)
+    convolutions = last // 2 + 1
+    slopes = convolutions - 1 if act_type == "prelu" else 0
+    return Architecture("SRVGGNetCompact", upscale, kwargs, 2 * convolutions + slopes)
 
 
 def deduce_architecture(
@@ -142,39 +174,113 @@ def deduce_architecture(
             "weights: this is a discriminator (UNetDiscriminatorSN), which enlarges nothing; give "
             "the generator's checkpoint (net_g)"
         )
-    sample = ", ".join(list(tensors)[:4]) or "nothing"
+    sample = ", ".join(shown(name) for name in list(tensors)[:4]) or "nothing"
     raise CheckpointError(
         f"weights: neither an RRDBNet nor an SRVGGNetCompact (found {sample}, ...)"
     )
 
 
-def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], name: str) -> None:
-    missing = sorted(set(expected) - set(found))
-    extra = sorted(set(found) - set(expected))
+def check_names(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Check that tensors are those of an architecture, without making room for any.
+
+    Args:
+        architecture: from `deduce_architecture`.
+        tensors: under modern names.
+
+    Returns:
+        The network on PyTorch's meta device: shapes without content.
+
+    Raises:
+        CheckpointError: if a tensor is missing, of another shape, or one too many.
+    """
+    name = architecture.name
+    if architecture.tensor_count > 2 * len(tensors):
+        raise CheckpointError(
+            f"weights: looks like an {name} of {architecture.tensor_count} tensors, but has "
+            f"{len(tensors)}"
+        )
+    with torch.device("meta"):
+        network = architecture.build()
+    expected = network.state_dict()
+    missing, extra = sorted(expected.keys() - tensors), sorted(tensors.keys() - expected)
     if missing or extra:
         what = [
-            f"{side} {', '.join(keys[:3])}{', ...' * (len(keys) > 3)}"
+            f"{side} {', '.join(shown(key) for key in keys[:3])}{', ...' * (len(keys) > 3)}"
             for side, keys in (("lacks", missing), ("has unknown", extra))
             if keys
         ]
         raise CheckpointError(f"weights: looks like an {name} but {' and '.join(what)}")
     for key, tensor in expected.items():
-        if found[key].shape != tensor.shape:
+        if tensors[key].shape != tensor.shape:
             raise CheckpointError(
-                f"weights: {key} has shape {tuple(found[key].shape)}, this {name} needs "
+                f"weights: {key} has shape {tuple(tensors[key].shape)}, this {name} needs "
                 f"{tuple(tensor.shape)}"
             )
-        if not bool(torch.isfinite(found[key]).all()):
+    return network
+
+
+def _check_values(tensors: Mapping[str, Tensor]) -> None:
+    require_floats(tensors, tensors)
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor.float()).all()):
             raise CheckpointError(f"weights: {key} holds NaN or infinity; training went astray")
+
+
+def network_of(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], act_type: str | None = None
+) -> LoadedNetwork:
+    """Make the network that a checkpoint's tensors belong to.
+
+    Args:
+        tensors: from `read_tensors`.
+        metadata: from `read_tensors`.
+        act_type: activation of a compact network, where neither tensors nor metadata tell it.
+
+    Returns:
+        The network in float32, with copies of the tensors.
+
+    Raises:
+        CheckpointError: if it is no such network.
+    """
+    architecture = deduce_architecture(tensors, _stored_activation(metadata) or act_type)
+    tensors = modern_names(tensors)
+    network = check_names(architecture, tensors)
+    _check_values(tensors)
+    state = {
+        name: tensor.to(torch.float32, copy=True).contiguous() for name, tensor in tensors.items()
+    }
+    network.load_state_dict(state, assign=True)
+    return LoadedNetwork(
+        network.eval(), architecture.name, architecture.scale, architecture.kwargs, dict(metadata)
+    )
+
+
+def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
+    """Refuse an activation that was asked for where the file tells another.
+
+    Raises:
+        CheckpointError: naming both.
+    """
+    found = loaded.kwargs.get("act_type")
+    if act_type in (None, found):
+        return
+    if found is None:
+        raise CheckpointError(
+            f"weights: --act-type {act_type} is for compact networks; an {loaded.architecture} has "
+            "no choice of activation: leave it out"
+        )
+    raise CheckpointError(
+        f"weights: --act-type {act_type} was given, but the file says {found}: leave it out"
+    )
 
 
 def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
     """Read a generator from a `.pth` or `.safetensors` file.
 
     Args:
-        path: a checkpoint with the weights bare or under `params_ema` (preferred) or `params`,
-            under modern or old ESRGAN names, in any floating-point type.
-        act_type: activation of a compact network without PReLU, unless the metadata tell it.
+        path: a checkpoint with the weights bare or under one of `checkpoint_file.GROUPS`, under
+            modern or old ESRGAN names, in any floating-point type.
+        act_type: activation of a compact network, where neither tensors nor metadata tell it.
 
     Returns:
         The network in float32.
@@ -184,26 +290,20 @@ def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
     """
     path = Path(path)
     tensors, metadata = read_tensors(path)
-    kwargs = _stored_kwargs(metadata)
     try:
-        architecture = deduce_architecture(tensors, act_type or kwargs.get("act_type"))
-        network = architecture.build()
-        tensors = modern_names(tensors)
-        _check_shapes(network.state_dict(), tensors, architecture.name)
+        return network_of(tensors, metadata, act_type)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    network.load_state_dict(tensors)
-    return LoadedNetwork(
-        network.eval(), architecture.name, architecture.scale, architecture.kwargs, metadata
-    )
 
 
-def _stored_kwargs(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _stored_activation(metadata: Mapping[str, str]) -> str | None:
+    """The activation in the metadata that `save_network` writes; None where there is none."""
     try:
         kwargs = json.loads(metadata.get("kwargs", "{}"))
-    except json.JSONDecodeError:
-        return {}
-    return kwargs if isinstance(kwargs, dict) else {}
+    except (ValueError, RecursionError):  # not JSON, a number too long, or nested too deep
+        return None
+    found = kwargs.get("act_type") if isinstance(kwargs, dict) else None
+    return found if found in ACTIVATIONS else None
 
 
 def save_network(path: Path, network: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
@@ -219,7 +319,8 @@ def save_network(path: Path, network: nn.Module, metadata: Mapping[str, str] | N
     """
     tensors = network.state_dict()
     architecture = deduce_architecture(tensors, getattr(network, "act_type", None))
-    _check_shapes(architecture.build().state_dict(), tensors, architecture.name)
+    check_names(architecture, tensors)
+    _check_values(tensors)
     header = {
         **(metadata or {}),
         "architecture": architecture.name,

@@ -59,25 +59,6 @@ def test_architecture_is_read_off_the_tensors(name: str, kwargs: dict[str, Any])
     assert {key: tensor.shape for key, tensor in rebuilt.items()} == shapes
 
 
-@pytest.mark.parametrize("wrapper", ["params_ema", "params", "bare", "module."])
-def test_pth_in_every_public_wrapping(tmp_path: Path, wrapper: str) -> None:
-    network, path = small_rrdbnet(), tmp_path / "net.pth"
-    state: dict[str, Any] = network.state_dict()
-    if wrapper == "module.":
-        state = {f"module.{name}": tensor for name, tensor in state.items()}
-    elif wrapper != "bare":
-        state = {wrapper: state}
-    torch.save(state, path)
-    assert_same(load_network(path).network, network)
-
-
-def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
-    network, path = small_rrdbnet(), tmp_path / "net.pth"
-    zeros = {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}
-    torch.save({"params": zeros, "params_ema": network.state_dict()}, path)
-    assert_same(load_network(path).network, network)
-
-
 def old_numbered(blocks: int) -> list[str]:
     """Names of the first ESRGAN release, in the order of the network."""
     dense = [
@@ -224,9 +205,8 @@ def test_other_content_is_refused(tmp_path: Path, content: object, message: str)
 def test_missing_and_misnamed_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_network(tmp_path / "none.pth")
-    (tmp_path / "net.onnx").touch()
-    with pytest.raises(CheckpointError, match="unknown suffix"):
-        load_network(tmp_path / "net.onnx")
+    with pytest.raises(CheckpointError, match="not a file"):
+        load_network(tmp_path)
     with pytest.raises(CheckpointError, match=r"written as \.safetensors"):
         save_network(tmp_path / "net.pth", small_rrdbnet())
 

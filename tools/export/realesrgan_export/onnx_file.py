@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from realesrgan_export.errors import ExportError
+from realesrgan_train.wording import first_line
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
@@ -23,9 +24,7 @@ def check_onnx_installed() -> None:
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ExportError(
-            f"--onnx needs {', '.join(missing)}: pip install 'realesrgan-export[onnx]'"
-        )
+        raise ExportError(f"--onnx needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def write_onnx(
@@ -62,6 +61,9 @@ def write_onnx(
                 external_data=False,
                 verbose=False,
             )
+        except OSError:
+            raise
         except Exception as error:  # the exporter's errors have no common base
-            first_line = str(error).strip().split("\n", 1)[0]
-            raise ExportError(f"PyTorch cannot write this network as ONNX: {first_line}") from error
+            raise ExportError(
+                f"PyTorch cannot write this network as ONNX: {first_line(error)}"
+            ) from error

@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from realesrgan_export.errors import ExportError
-from realesrgan_train.checkpoint_file import read_tensors
+from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.old_esrgan_names import modern_names
-from realesrgan_train.weights import deduce_architecture, load_network
+from realesrgan_train.weights import (
+    check_activation,
+    check_names,
+    deduce_architecture,
+    network_of,
+)
+from realesrgan_train.wording import first_line
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,17 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
     """
     path = Path(path)
     try:
-        tensors, _ = read_tensors(path)
-        misfit = _misfit(tensors)
-        if misfit:
-            return _load_foreign(path, tensors, misfit)
-        loaded = load_network(path, act_type)
+        tensors, metadata = read_tensors(path)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
+    misfit = _misfit(tensors)
+    if misfit:
+        return _load_foreign(path, tensors, misfit, act_type)
+    try:
+        loaded = network_of(tensors, metadata, act_type)
+        check_activation(loaded, act_type)
+    except CheckpointError as error:
+        raise ExportError(f"{path}: {error}") from error
     multiple = loaded.network.unshuffle if isinstance(loaded.network, RRDBNet) else 1
     return SourceNetwork(
         path,
@@ -96,47 +105,58 @@ def _misfit(tensors: Mapping[str, Tensor]) -> str:
     try:
         architecture = deduce_architecture(tensors, "relu")  # where PReLU has none, none has
         found = modern_names(tensors)
+        if architecture.name == "RRDBNet" and "conv_up2.weight" not in found:
+            count = sum(f"conv_up{i}.weight" in found for i in (1, 2))
+            return (
+                f"weights: an RRDBNet with {count} of the 2 convolutions after enlargements "
+                "(BSRGAN's x2 has one)"
+            )
+        check_names(architecture, found)
     except CheckpointError as error:
         return str(error)
-    if architecture.name == "RRDBNet" and "conv_up2.weight" not in found:
-        count = sum(f"conv_up{i}.weight" in found for i in (1, 2))
+    return ""
+
+
+def _what_spandrel_needs(error: ModuleNotFoundError) -> str:
+    """Say what to install, from what is missing when spandrel is imported."""
+    if error.name in (None, "spandrel"):
         return (
-            f"weights: an RRDBNet with {count} of the 2 convolutions after enlargements (BSRGAN's "
-            "x2 has one)"
+            "Other architectures can be exported when spandrel is installed: pip install spandrel"
         )
-    with torch.device("meta"):  # only the shapes are wanted
-        expected = architecture.build().state_dict()
-    looks = f"weights: looks like an {architecture.name}, but"
-    for name, tensor in expected.items():
-        if name not in found:
-            return f"{looks} lacks {name}"
-        shape, needed = tuple(found[name].shape), tuple(tensor.shape)
-        if shape != needed:
-            return f"{looks} {name} has shape {shape} instead of {needed}"
-    unknown = sorted(found.keys() - expected.keys())
-    return f"{looks} has {unknown[0]}, too" if unknown else ""
+    return (
+        f"spandrel, which may know it, is installed, but {error.name} is missing, which it needs: "
+        f"pip install {str(error.name).partition('.')[0]}"
+    )
 
 
-def _load_foreign(path: Path, tensors: Mapping[str, Tensor], reason: str) -> SourceNetwork:
+def _load_foreign(
+    path: Path, tensors: Mapping[str, Tensor], reason: str, act_type: str | None
+) -> SourceNetwork:
     """Ask spandrel, giving it tensors only: its own readers of files are not used."""
     if any(name.endswith(".weight_orig") for name in tensors):
         raise ExportError(f"{path}: {reason}")
+    if act_type is not None:
+        raise ExportError(f"{path}: {reason}; --act-type is for compact networks only")
+    try:
+        # Buffers such as SwinIR's relative_position_index are integers; these names are weights.
+        require_floats(tensors, [n for n in tensors if n.endswith((".weight", ".bias"))])
+    except CheckpointError as error:
+        raise ExportError(f"{path}: {error}") from error
     try:
         import spandrel  # noqa: PLC0415 - an optional dependency
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        raise ExportError(f"{path}: {reason}. {_what_spandrel_needs(error)}") from error
+    except (ImportError, RuntimeError) as error:  # a torchvision made for another PyTorch
         raise ExportError(
-            f"{path}: {reason}. Other architectures can be exported when spandrel is installed: "
-            "pip install 'realesrgan-export[spandrel]'"
-        ) from error
-    except RuntimeError as error:  # a torchvision that was built for another PyTorch
-        raise ExportError(
-            f"{path}: {reason}. spandrel, which may know it, cannot be imported ({error}); install "
-            "the torchvision that goes with this PyTorch"
+            f"{path}: {reason}. spandrel, which may know it, cannot be imported "
+            f"({first_line(error)}); install the torchvision that goes with this PyTorch"
         ) from error
     try:
         model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except Exception as error:  # spandrel tells "not mine" and "damaged" by many exceptions
-        raise ExportError(f"{path}: {reason}, and spandrel refuses it too ({error})") from error
+        raise ExportError(
+            f"{path}: {reason}, and spandrel refuses it too ({first_line(error)})"
+        ) from error
     if not isinstance(model, spandrel.ImageModelDescriptor):
         raise ExportError(f"{path}: spandrel reads a {type(model).__name__}, no upscaling network")
     if model.input_channels != model.output_channels:

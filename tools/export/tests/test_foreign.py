@@ -195,6 +195,30 @@ def test_an_rrdbnet_that_enlarges_once_is_given_to_spandrel(
     entry = json.loads(manifest.read_text())["models"][0]
     assert (entry["architecture"], entry["scale"]) == ("OneUp", 2)
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(ExportError, match=r"with 1 of the 2 conv.*realesrgan-export\[spandrel\]"):
+    with pytest.raises(ExportError, match=r"with 1 of the 2 conv.*pip install spandrel"):
         export_checkpoint(tmp_path / "foreign.pth", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_what_spandrel_itself_lacks_is_named(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "spandrel"
+    package.mkdir()
+    (package / "__init__.py").write_text("import absent_vision.transforms\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "spandrel", raising=False)
+    with pytest.raises(ExportError, match=r"absent_vision is missing.*pip install absent_vision$"):
+        export_checkpoint(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_integers_as_weights_are_refused_before_spandrel_converts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spandrel", _spandrel(_Descriptor(_Attention())))
+    state = _Attention().state_dict()
+    state["gate.bias"] = torch.ones(8, dtype=torch.int32)
+    torch.save(state | {"relative_position_index": torch.arange(4)}, tmp_path / "net.pth")
+    with pytest.raises(ExportError, match=r"gate\.bias holds int32 numbers"):
+        export_checkpoint(tmp_path / "net.pth", tmp_path / "out")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Save, small_compact, small_rrdbnet
+from torch import nn
 
 from realesrgan_export import ParityError, export, export_checkpoint, recover_network
 from realesrgan_export.cli import main
@@ -72,16 +73,51 @@ def _empty(path: Path) -> None:
     path.touch()
 
 
+def _html(path: Path) -> None:
+    path.write_text("<!doctype html><title>404</title>")
+
+
+def _changed(path: Path, name: str, tensor: torch.Tensor) -> None:
+    torch.save(small_rrdbnet().state_dict() | {name: tensor}, path)
+
+
+def _complex(path: Path) -> None:
+    _changed(path, "conv_hr.bias", torch.full((16,), 1 + 2j))
+
+
+def _integers(path: Path) -> None:
+    _changed(path, "conv_hr.bias", torch.ones(16, dtype=torch.int64))
+
+
+def _sparse(path: Path) -> None:
+    _changed(path, "conv_hr.weight", torch.ones(16, 16).to_sparse())
+
+
+def _far_layer(path: Path) -> None:
+    _changed(path, "body.999999.rdb1.conv1.weight", torch.zeros(8, 16, 3, 3))
+
+
+def _nested(path: Path) -> None:
+    text = b'{"a":' + b"[" * 50_000
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+
+
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (_truncated, "not a whole PyTorch checkpoint"),
     "code in a zip": (_code_in_zip, "would run code"),
     "bare pickle": (_bare_pickle, "checkpoint|would run code"),
     "wrong shape": (_wrong_shape, r"body.0.rdb2.conv3.weight has shape \(8, 31, 3, 3\)"),
     "discriminator": (_discriminator, "discriminator"),
-    "foreign": (_foreign, r"neither an RRDBNet nor.*realesrgan-export\[spandrel\]"),
+    "foreign": (_foreign, r"neither an RRDBNet nor.*is installed: pip install spandrel"),
     "NaN": (_not_finite, "NaN"),
-    "plain zip": (_plain_zip, "not a whole PyTorch checkpoint"),
-    "empty": (_empty, "not a whole PyTorch checkpoint"),
+    "plain zip": (_plain_zip, "not a checkpoint but a zip archive without PyTorch's data.pkl"),
+    "empty": (_empty, "not a checkpoint but an empty file"),
+    "HTML": (_html, "not a checkpoint but an HTML or XML page"),
+    "complex": (_complex, r"conv_hr\.bias is of type complex64"),
+    "integers": (_integers, r"conv_hr\.bias holds int64 numbers; weights are floating-point"),
+    "sparse": (_sparse, r"conv_hr\.weight is a sparse tensor"),
+    "far layer": (_far_layer, r"a layer body\.999999, but only 2 layers up to it"),
+    "nested": (_nested, "not a whole .safetensors file"),
 }
 
 
@@ -153,13 +189,36 @@ def test_weights_beyond_16_bits(save: Save, tmp_path: Path) -> None:
 def test_ambiguous_activation_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "leaky.pth"
     torch.save(small_compact(act_type="leakyrelu").state_dict(), path)
-    with pytest.raises(ExportError, match="act_type"):
+    with pytest.raises(ExportError, match="give --act-type relu or --act-type leakyrelu"):
         export_checkpoint(path, tmp_path / "out")
     main_arguments = [str(path), "-o", str(tmp_path / "out"), "--act-type", "leakyrelu"]
     with pytest.raises(SystemExit) as left:
         main(main_arguments)
     assert left.value.code == 0
     assert (tmp_path / "out" / "leaky.param").is_file()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (small_compact, "--act-type relu was given, but the file says prelu"),
+        (small_rrdbnet, "an RRDBNet has no choice of activation"),
+    ],
+)
+def test_an_activation_the_file_contradicts(
+    make: Callable[[], nn.Module], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "net.pth", tmp_path / "out"
+    torch.save(make().state_dict(), path)
+    for words in (
+        [str(path), "-o", str(folder)],
+        ["interpolate", str(path), str(path), "--alpha", "1", "-o", f"{folder}.safetensors"],
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--act-type", "relu"])
+        assert left.value.code == 1
+        assert reason in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["net.pth"]
 
 
 @pytest.mark.parametrize(

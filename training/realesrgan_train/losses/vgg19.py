@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.checkpoint_file import read_tensors
+from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.errors import CheckpointError
 
 _STAGES = ((1, 2, 64), (2, 2, 128), (3, 4, 256), (4, 4, 512), (5, 4, 512))
@@ -123,6 +123,10 @@ def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) ->
             raise CheckpointError(
                 f"{path}: not VGG19 weights ({name} of shape {tuple(parameter.shape)} is missing)"
             )
+    try:
+        require_floats(tensors, expected)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     network.load_state_dict({name: tensors[name] for name in expected})
 
 

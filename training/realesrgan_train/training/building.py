@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from realesrgan_train.checkpoint_file import read_tensors
+from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.network import CompactConfig, RRDBNetConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
@@ -142,4 +142,8 @@ def _fill_discriminator(network: nn.Module, path: Path) -> None:
             f"{path} does not hold the configured discriminator "
             f"({len(tensors)} tensors, {len(wanted)} expected): check discriminator.num_feat"
         )
+    try:
+        require_floats(tensors, wanted)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     network.load_state_dict(tensors)

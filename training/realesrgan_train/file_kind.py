@@ -1,0 +1,143 @@
+"""What a file is that was given as a checkpoint and is none, told by its first bytes."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+_HEAD = 4096
+"""Bytes read to recognise a file."""
+
+_MARKUP = re.compile(rb"<(!doctype|html|head|body|\?xml|svg|!--)", re.IGNORECASE)
+_NCNN = b"7767517"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a git-lfs pointer, which stands for the file: run 'git lfs pull' where it is from",
+    ),
+    (b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"GIF8", "a picture (GIF)"),
+    (b"BM", "a picture (BMP)"),
+    (b"II*\x00", "a picture (TIFF)"),
+    (b"MM\x00*", "a picture (TIFF)"),
+    (b"%PDF-", "a PDF document"),
+    (b"GGUF", "a GGUF model"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x1f\x8b", "a gzip archive; unpack it and give the file inside"),
+    (b"BZh", "a bzip2 archive; unpack it and give the file inside"),
+    (b"\xfd7zXZ\x00", "an xz archive; unpack it and give the file inside"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it and give the file inside"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it and give the file inside"),
+    (b"Rar!\x1a\x07", "a RAR archive; unpack it and give the file inside"),
+    (b"\x7fELF", "a program (ELF)"),
+    (b"MZ", "a program (Windows)"),
+)
+_ONNX_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
+"""Keys that may follow `ir_version` in ONNX's `ModelProto` (onnx.proto: fields 2 to 8)."""
+
+
+def other_kind(path: Path) -> str:
+    """Say what a file is when it is certainly not a checkpoint.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        Words with an article, such as "an HTML page"; empty for what may be a checkpoint.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    head = _head(path)
+    if len(head) < 16:
+        size = f"a file of {len(head)} bytes" if head else "an empty file"
+        return f"{size}; copy or download it again"
+    if _starts_safetensors(head, path.stat().st_size):  # its length may look like any signature
+        return ""
+    if head.startswith(_ZIP):
+        return _archive(path)
+    return _by_signature(head) or _text(head)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file starts as a `.safetensors` file does, whatever its name.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    return _starts_safetensors(_head(path), path.stat().st_size)
+
+
+def is_torch(path: Path) -> bool:
+    """Whether a file starts as PyTorch's files do: a zip archive, or (before 1.6) a pickle.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    head = _head(path)
+    return head.startswith(_ZIP) or (head[:1] == b"\x80" and head[1] <= 5)  # pickle's protocols
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD)
+
+
+def _starts_safetensors(head: bytes, size: int) -> bool:
+    """A 64-bit length of the JSON header, then the header."""
+    length = int.from_bytes(head[:8], "little")
+    return 2 <= length <= size - 8 and head[8:9] == b"{"
+
+
+def _by_signature(head: bytes) -> str:
+    for signature, words in _SIGNATURES:
+        if head.startswith(signature):
+            return words
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "a picture (WebP)"
+    if head[257:262] == b"ustar":
+        return "a tar archive; unpack it and give the file inside"
+    if head[0] == 0x08 and 0 < head[1] < 0x20 and head[2] in _ONNX_FIELDS:
+        return "an ONNX model"
+    return ""
+
+
+def _archive(path: Path) -> str:
+    """Tell PyTorch's zip files from others; a damaged one may be a checkpoint cut short."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return ""
+    inner = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in inner:
+        return "a TorchScript program, not named weights"
+    return "" if "data.pkl" in inner else "a zip archive without PyTorch's data.pkl"
+
+
+def _text(head: bytes) -> str:
+    for mark, encoding in (
+        (b"\xef\xbb\xbf", "utf-8-sig"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+    ):
+        if head.startswith(mark):
+            head = head.decode(encoding, "replace").encode()
+    start = head.lstrip()
+    if _MARKUP.match(start):
+        return "an HTML or XML page; the address gave a web page instead of the file"
+    if start.startswith(_NCNN):
+        return "an ncnn graph (.param)"
+    controls = set(range(32)) - {9, 10, 12, 13, 27} | {127}
+    if controls.intersection(head):
+        return ""
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:  # not a character cut off at the end of what was read
+            return ""
+    return "a text file"
