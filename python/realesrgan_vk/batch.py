@@ -8,9 +8,10 @@ from typing import Literal
 
 from realesrgan_vk import image_io
 from realesrgan_vk.errors import Cancelled, DeviceError, RealesrganError
-from realesrgan_vk.image_io.atomic import remove_leftovers
+from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import check_frames
 from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job
 from realesrgan_vk.lanes import Lane
 from realesrgan_vk.picture import Picture
@@ -121,7 +122,8 @@ class Batch:
             KeyboardInterrupt: Interrupted; what was being made is left out, nothing is half.
             Exception: What `report` raised.
         """
-        remove_leftovers({job.target.parent for job in jobs})
+        folders = {folder_of(job.target) for job in jobs}
+        remove_leftovers(folder for folder in folders if folder is not None)
         pending = iter(jobs)
         loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
         workers = self._start(len(self._upscalers), self._work)
@@ -188,7 +190,7 @@ class Batch:
                 self._decoded.put(item)
 
     def _is_there(self, job: Job) -> bool:
-        return self._options.skip_existing and job.target.exists()
+        return self._options.skip_existing and job.target.is_file() and not is_stream(job.target)
 
     def _decode(self, job: Job, started: float) -> _Item:
         retarget = self._options.retarget

@@ -1,5 +1,6 @@
 """The `realesrgan-vk` command."""
 
+import os
 import signal
 import sys
 import time
@@ -16,8 +17,9 @@ from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch import Batch, BatchOptions
 from realesrgan_vk.devices_cli import devices
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.image_io.formats import SUFFIXES, format_for
+from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.options import SUBSAMPLINGS, WriteOptions
+from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
 from realesrgan_vk.jobs import (
     DEFAULT_TEMPLATE,
     Job,
@@ -27,7 +29,7 @@ from realesrgan_vk.jobs import (
     refuse_overwrite,
 )
 from realesrgan_vk.models_cli import models
-from realesrgan_vk.outputs import refuse_unwritable
+from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.plan_cli import plan
 from realesrgan_vk.processors import Settings, load_processors
 from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
@@ -39,6 +41,8 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+_STDOUT = 1
+_SEPARATORS = ("/", "\\")  # at the end of a folder's name
 
 _EPILOG = (
     "Exit code: 0 when every picture was written, 1 when some failed, 2 when nothing was tried "
@@ -68,7 +72,8 @@ def _upscale_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `upscale`, grouped here to keep the command readable."""
     image_format = click.Choice(sorted(suffix[1:] for suffix in SUFFIXES), case_sensitive=False)
     options = [
-        click.option("-o", "--output", required=True, metavar="OUT", help="File, or folder."),
+        click.option("-o", "--output", required=True, metavar="OUT",
+                     help="File, or folder; - is stdout (see --format)."),
         click.option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True,
                      metavar="NAME",
                      help="A name of 'realesrgan-vk models', a .param file, or its folder."),
@@ -88,7 +93,8 @@ def _upscale_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="What upscales transparency."),
         click.option("--light", type=click.Choice(LIGHTS), default="gamma",
                      help="What the last resampling averages."),
-        click.option("-f", "--format", "suffix", type=image_format, help="Default: as the source."),
+        click.option("-f", "--format", "suffix", type=image_format,
+                     help="Default: as the source; to stdout PNG."),
         click.option("-q", "--quality", type=click.IntRange(1, 100), default=95, show_default=True,
                      help="Of JPEG, WebP, AVIF, HEIC."),
         click.option("--subsampling", type=click.Choice(SUBSAMPLINGS), default="4:4:4",
@@ -114,7 +120,7 @@ def _upscale_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @_upscale_options
 def upscale(inputs: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - click's values
-    """Upscale pictures: files, patterns and folders."""
+    """Upscale pictures: files, patterns and folders; - is stdin."""
     try:
         request = Request(
             TargetSize(given["scale"], given["width"], given["height"], given["long_edge"]),
@@ -132,6 +138,10 @@ def upscale(inputs: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - cl
         )
         sources = find_sources(inputs, recursive=given["recursive"])
         output = _output(given["output"], sources)
+        if given["as_json"] and output.path and descriptor_of(output.path) == _STDOUT:
+            raise ValueError(
+                "--json prints to stdout, where the picture goes; choose another output"
+            )
         processors = load_processors(settings, given["device"], pictures=len(sources))
         jobs = _jobs(sources, output, given, processors[0])
     except (ValueError, TypeError, RealesrganError) as error:
@@ -185,19 +195,23 @@ def _tile(given: str) -> Any:  # noqa: ANN401 - "auto", "whole" or a number
 
 
 def _output(given: str, sources: list[tuple[Path, Path]]) -> _Output:
-    """One file where one picture goes to a name with a picture's suffix, else a folder."""
-    path = Path(given)
-    names_file = format_for(path) is not None and not path.is_dir()
+    """One file where one picture goes to a name with a picture's suffix, else a folder.
+
+    What is no regular file, stdout above all, is one file, too.
+    """
+    path = STDOUT if given == "-" else Path(given)
+    if given == "-" and os.isatty(_STDOUT):
+        raise ValueError("output '-' is the terminal; redirect it, or name a file")
+    to_folder = path.is_dir() or given.endswith(_SEPARATORS)
+    names_file = not to_folder and (format_for(path) is not None or is_stream(path))
     if names_file and len(sources) == 1:
-        if not path.parent.is_dir():
-            raise ValueError(f"folder {path.parent} for the output does not exist")
-        refuse_unwritable(path.parent)
+        refuse_unwritable_file(path)
         return _Output(None, path)
     if names_file:
         raise ValueError(f"output {path} is one file, but there are {len(sources)} pictures")
-    if path.exists() and not path.is_dir():
+    if path.exists() and not to_folder:
         raise ValueError(f"output {path} is a file, but no picture's name; give a folder")
-    if path.suffix and not path.is_dir() and len(sources) == 1 and not given.endswith(("/", "\\")):
+    if path.suffix and not to_folder and len(sources) == 1:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise ValueError(
             f"output {path} has no suffix of a picture ({suffixes}); for a folder, end it with '/'"
@@ -211,8 +225,9 @@ def _jobs(
 ) -> list[Job]:
     suffix = f".{given['suffix'].lower()}" if given["suffix"] else None
     if output.path is not None:
-        known = format_for(Path(f"_{suffix}")) if suffix else format_for(output.path)
-        if known is None or known is not format_for(output.path):
+        named = format_for(output.path)
+        known = format_for(Path(f"_{suffix}")) if suffix else named or PNG
+        if known is None or (named or known) is not known:
             raise ValueError(f"output {output.path} and --format {given['suffix']} differ")
         refuse_overwrite(sources[0][0], output.path)
         return [Job(sources[0][0], output.path, known)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for
+from realesrgan_vk.image_io.streams import STDIN, is_stream
 
 DEFAULT_TEMPLATE = "{stem}"
 TEMPLATE_FIELDS = ("stem", "suffix", "model", "scale", "index")
@@ -78,7 +79,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool) -> list[tuple[Path, 
     """The pictures among files, patterns and folders.
 
     Args:
-        inputs: Paths, or patterns as `*.png` where no file has that very name.
+        inputs: Paths, or patterns as `*.png` where no file has that very name; "-" is stdin.
         recursive: Look into the folders' subfolders as well.
 
     Returns:
@@ -90,7 +91,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool) -> list[tuple[Path, 
     """
     found: list[tuple[Path, Path]] = []
     for given in inputs:
-        path = Path(given)
+        path = STDIN if given == "-" else Path(given)
         if path.is_dir():
             inside = _pictures_in(path, recursive=recursive)
             if not inside:
@@ -140,7 +141,8 @@ def plan_jobs(
 
 def refuse_overwrite(source: Path, target: Path) -> None:
     """Raise `ValueError` where a result would replace its own source."""
-    if target.exists() and source.exists() and target.samefile(source):
+    both_exist = target.exists() and source.exists()
+    if both_exist and not is_stream(target) and target.samefile(source):
         raise ValueError(f"the result would replace its source {source}; choose another output")
 
 

@@ -7,6 +7,7 @@ The options are read with `getopt`, as the original reads them, so that every sp
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from realesrgan_vk._core import CPU_DEVICE
@@ -15,10 +16,11 @@ from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
 from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
 from realesrgan_vk.models import Model, find_model, list_models, model_at
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
-from realesrgan_vk.outputs import refuse_unwritable
+from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.picture import Picture
 from realesrgan_vk.processors import usable_cores
 from realesrgan_vk.request import Request
@@ -28,6 +30,7 @@ from realesrgan_vk.upscaler import Upscaler
 EXIT_SOME_FAILED = 1
 EXIT_BAD_ARGUMENT = 255
 EXIT_INTERRUPTED = 130
+_SEPARATORS = ("/", "\\")  # at the end of a folder's name
 _DEFAULT_FOLDER = "models"
 _ANIME_VIDEO = "realesr-animevideov3"
 
@@ -82,7 +85,8 @@ def _run(options: Options, executable: Path) -> int:
 def _jobs(options: Options) -> list[Job]:
     source, output = Path(options.input), Path(options.output)
     if source.is_dir():
-        if output.is_file() or (not output.exists() and format_for(output)):
+        named_as_folder = output.is_dir() or options.output.endswith(_SEPARATORS)
+        if not named_as_folder and (output.exists() or format_for(output)):
             raise BadArgument(
                 "inputpath and outputpath must be either file or directory at the same time"
             )
@@ -90,9 +94,9 @@ def _jobs(options: Options) -> list[Job]:
         naming = Naming(suffix=f".{options.format or 'png'}")
         # As in the original a result may take its source's place: it is read whole before.
         jobs = plan_jobs(sources, output, naming, replace_sources=True)
-        _refuse_unwritable(output)
+        _refuse(refuse_unwritable, output)
         return jobs
-    if output.is_dir():
+    if output.is_dir() or options.output.endswith(_SEPARATORS):
         raise BadArgument(
             "inputpath and outputpath must be either file or directory at the same time"
         )
@@ -101,17 +105,13 @@ def _jobs(options: Options) -> list[Job]:
         raise BadArgument(f"invalid outputpath extension type {output.suffix}")
     if known is None:
         known = format_for(Path(f"_.{options.format or 'png'}")) or PNG
-    if not output.parent.is_dir():
-        folder = output.parent
-        state = f"{folder} is no folder" if folder.exists() else f"folder {folder} does not exist"
-        raise BadArgument(f"invalid outputpath: {state}")
-    _refuse_unwritable(output.parent)
+    _refuse(refuse_unwritable_file, output)
     return [Job(source, output, known)]
 
 
-def _refuse_unwritable(folder: Path) -> None:
+def _refuse(check: Callable[[Path], None], output: Path) -> None:
     try:
-        refuse_unwritable(folder)
+        check(output)
     except ValueError as error:
         raise BadArgument(f"invalid outputpath: {error}") from error
 
@@ -172,9 +172,14 @@ def _write_options(options: Options) -> WriteOptions:
 
 
 def _keep_alpha(job: Job, picture: Picture) -> Job:
-    """A picture with alpha that is asked for as JPEG is written as NAME.jpg.png."""
+    """A picture with alpha that is asked for as JPEG is written as NAME.jpg.png.
+
+    What is no regular file has no name to change, and gets the PNG file.
+    """
     if not picture.has_alpha or job.known.alpha:
         return job
+    if is_stream(job.target):
+        return Job(job.source, job.target, PNG)
     missing = "" if job.target.suffix else job.known.suffixes[0]
     target = job.target.with_name(job.target.name + missing + PNG.suffixes[0])
     _say(f"image {job.source} has alpha channel ! {job.source} will output {target}")

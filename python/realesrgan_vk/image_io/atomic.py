@@ -1,18 +1,41 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import platform
 import re
 import secrets
-from collections.abc import Iterable
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from realesrgan_vk.image_io import streams
 
 _HERE = re.sub(r"[^A-Za-z0-9]", "_", platform.node())[:64]
 _PART = re.compile(rf"\.realesrgan-vk-{_HERE}-(\d+)-[0-9a-f]+\.part")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Let a file appear with all its content; one that was there is replaced.
+    """Write all of a file's content; see `whole_file`.
+
+    Raises:
+        OSError: The file cannot be written; nothing is left of it.
+    """
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which appears under its name at the end of the context.
+
+    One that was there is replaced, and its mode kept, its owner and group where that is allowed.
+    Symbolic links are followed. A file of several names (hard links) keeps them all: the new
+    content is copied into it when there is all of it. What is no regular file (a device, a pipe, a
+    descriptor) is written into directly.
 
     Where the system has files without a name (Linux), the content gets a name only when it is all
     there, so that a killed process leaves nothing behind. Elsewhere it is written under another
@@ -21,23 +44,34 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left of it.
     """
-    temporary = temporary_beside(path)
+    if streams.is_stream(path):
+        with streams.open_to_write(path) as file:
+            yield file
+        return
+    target = _followed(path)
+    before = _status(target)
+    temporary = _temporary_beside(target)
     try:
-        named = _write_nameless(path, temporary, content)
-        if named == path:
-            return
-        if named is None:
-            with temporary.open("xb") as file:
-                file.write(content)
-        temporary.replace(path)
-    except BaseException:
+        nameless = _open_nameless(target.parent, before)
+        with nameless or _open_named(temporary, before) as file:
+            _keep_access(file, before)
+            yield file
+            file.flush()
+            if before is not None and before.st_nlink > 1:
+                _copy_into(file, target)
+                return
+            if nameless and before is None and _link(file, target):
+                return
+            if nameless and not _link(file, temporary):
+                _copy_to(file, temporary, before)
+        temporary.replace(target)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
-def temporary_beside(path: Path) -> Path:
-    """A free name in the same folder, which `remove_leftovers` knows."""
-    return path.with_name(f".realesrgan-vk-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.part")
+def folder_of(path: Path) -> Path | None:
+    """The folder in which `whole_file` makes this file; None for what is written into directly."""
+    return None if streams.is_stream(path) else _followed(path).parent
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
@@ -68,29 +102,93 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _write_nameless(path: Path, temporary: Path, content: bytes) -> Path | None:
-    """Write a nameless file and name it: `path` where that is free, else `temporary`.
+def _followed(path: Path) -> Path:
+    """The file itself, where a path is a symbolic link to it."""
+    return Path(os.path.realpath(path))
 
-    Returns:
-        The name it got; None where there are no nameless files.
-    """
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _temporary_beside(path: Path) -> Path:
+    """A free name in the same folder, which `remove_leftovers` knows."""
+    return path.with_name(f".realesrgan-vk-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def _first_mode(before: os.stat_result | None) -> int:
+    """A new file's mode is the umask's; others read nothing of one that gets another's mode."""
+    return 0o666 if before is None else 0o600
+
+
+def _open_nameless(folder: Path, before: os.stat_result | None) -> BinaryIO | None:
+    """A file without a name; None where there is no such thing."""
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None:
         return None
     try:
-        handle = os.open(path.parent, flag | os.O_WRONLY, 0o666)
+        handle = os.open(folder, flag | os.O_RDWR, _first_mode(before))
     except OSError:  # the file system has none
         return None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        for name in (path, temporary):
-            try:
-                # Only with a folder's handle, which the full path makes idle, Python follows links.
-                os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle, follow_symlinks=True)
-            except FileExistsError:
-                continue
-            except OSError:  # no /proc, as in some sandboxes
-                return None
-            return name
-    return None
+    return os.fdopen(handle, "w+b")
+
+
+def _open_named(temporary: Path, before: os.stat_result | None) -> BinaryIO:
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(temporary, flags, _first_mode(before)), "w+b")
+
+
+def _keep_access(file: BinaryIO, before: os.stat_result | None) -> None:
+    """Give a file the owner, group and mode of the one it replaces, as far as is allowed."""
+    if before is None or not hasattr(os, "fchmod"):
+        return
+    made = os.fstat(file.fileno())
+    if made.st_uid != before.st_uid:
+        with suppress(OSError):  # only root may
+            os.fchown(file.fileno(), before.st_uid, -1)
+    if made.st_gid != before.st_gid:
+        with suppress(OSError):
+            os.fchown(file.fileno(), -1, before.st_gid)
+    with suppress(OSError):  # some network file systems have no modes
+        os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) & 0o777)
+
+
+def _link(file: BinaryIO, name: Path) -> bool:
+    """Give a nameless file a name; False where that is taken, or the system cannot."""
+    handle = file.fileno()
+    try:
+        # Only with a folder's handle, which the full path makes idle, Python follows links.
+        os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle, follow_symlinks=True)
+    except OSError:  # also: no /proc, as in some sandboxes
+        return False
+    return True
+
+
+def _copy_to(file: BinaryIO, temporary: Path, before: os.stat_result | None) -> None:
+    file.seek(0)
+    with _open_named(temporary, before) as copy:
+        _keep_access(copy, before)
+        shutil.copyfileobj(file, copy)
+
+
+def _copy_into(file: BinaryIO, target: Path) -> None:
+    """Overwrite a file that other names share; its space is reserved before anything is lost."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with target.open("r+b") as shared:
+        _reserve(shared, size)
+        shutil.copyfileobj(file, shared)
+        shared.truncate(size)
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:  # others: the file system cannot reserve space
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise

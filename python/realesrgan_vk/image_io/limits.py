@@ -2,16 +2,19 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
+from realesrgan_vk.image_io.streams import is_stream, open_to_read
 from realesrgan_vk.memory import installed_memory
 
 _LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
+_START_BYTES = 64  # tell a format
 _BLOCK = 1 << 20
 _RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="
 
@@ -79,7 +82,7 @@ def whole_file(
     """A file's bytes, of no more than a picture within the limit can need.
 
     Args:
-        path: Any path.
+        path: Any path; a pipe, a device or a descriptor is read to its end.
         max_pixels: As for `Limit`.
         accept_start: Told the first 64 bytes; what it raises stops the reading.
 
@@ -87,15 +90,13 @@ def whole_file(
         ImageError: No such file, an unreadable one, or one that is too large.
     """
     try:
-        if not path.is_file():
+        if not path.is_file() and not is_stream(path):
             state = "is not a file" if path.exists() else "does not exist"
             raise ImageError(f"picture {path} {state}")
-        with path.open("rb") as file:
-            accept_start(file.read(64))
-            size = os.fstat(file.fileno()).st_size
-            _check_bytes(path, size, max_pixels)
-            file.seek(0)
-            return file.read(size)
+        with open_to_read(path) as file:
+            start = file.read(_START_BYTES)
+            accept_start(start)
+            return _content(path, file, start, max_pixels)
     except OSError as error:
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
@@ -125,6 +126,20 @@ def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: the file is closed
         raise ImageError(f"picture {name} cannot be read: {error}") from error
     return b"".join(parts)
+
+
+def _content(path: Path, file: BinaryIO, start: bytes, max_pixels: int | None) -> bytes:
+    """All bytes from `start` on, which was read; the size is checked before memory is taken."""
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode):
+        _check_bytes(path, status.st_size, max_pixels)
+        file.seek(-len(start), os.SEEK_CUR)
+        return file.read(status.st_size)
+    content = bytearray(start)
+    while part := file.read(_BLOCK):
+        content += part
+        _check_bytes(path, len(content), max_pixels)
+    return bytes(content)
 
 
 def _check_bytes(path: Path, size: int, max_pixels: int | None) -> None:

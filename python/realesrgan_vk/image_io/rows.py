@@ -1,9 +1,9 @@
 """Pictures row by row, so that neither they nor their results need be in memory whole."""
 
-import os
 import shutil
 import struct
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol, get_args
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import metadata, tiff, vips
-from realesrgan_vk.image_io.atomic import temporary_beside
+from realesrgan_vk.image_io.atomic import folder_of, whole_file
 from realesrgan_vk.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
@@ -165,7 +165,7 @@ class TiffRowWriter:
         self._waiting: list[Pixels] = []  # less than a strip
         self._next = 0
         self._like: Pixels | None = None
-        self._spool = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed in __exit__
+        self._spool = tempfile.TemporaryFile(dir=folder_of(path))  # noqa: SIM115 - see __exit__
 
     def __enter__(self) -> "TiffRowWriter":
         """Begin."""
@@ -229,13 +229,9 @@ class TiffRowWriter:
         tags = tiff.sample_tags(self._width, self._height, like.dtype, count)
         directory = tiff.directory_of(tags, self._sizes, rows)
         tiff.add_metadata(directory, metadata.for_size(self._carried, self._width, self._height))
-        temporary = temporary_beside(self._path)
-        try:
-            with temporary.open("xb") as file:
-                directory.save(file)
-                self._spool.seek(0)
-                shutil.copyfileobj(self._spool, file)
-            os.replace(temporary, self._path)  # noqa: PTH105 - as atomic.py: one system call
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        start = BytesIO()
+        directory.save(start)
+        self._spool.seek(0)
+        with whole_file(self._path) as file:
+            file.write(start.getvalue())
+            shutil.copyfileobj(self._spool, file)

@@ -39,9 +39,12 @@ def write(
 ) -> tuple[str, ...]:
     """Write a file whole: it appears under its name only when it is complete.
 
+    An existing file is replaced and keeps its mode; links are followed; a device, a pipe or a
+    descriptor is written into (`atomic.whole_file`).
+
     Args:
         picture: What to write.
-        path: Where to; its folder must exist. An existing file is replaced.
+        path: Where to; its folder must exist.
         options: How to.
         known: The format; None: as the path's suffix says.
 
