@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -167,7 +168,11 @@ def test_devices_and_models_are_listed() -> None:
     models = json.loads(run("models", "--json").stdout)
     assert models[0]["name"] == "realesrgan-x4plus"
     assert models[0]["installed"] is True
-    assert "realesr-animevideov3" in run("models").stdout
+    assert models[0]["for"] == "photos"
+    table = run("models").stdout
+    assert re.search(r"^realesr-animevideov3 +x4 +anime video; fast$", table, re.M)
+    assert re.search(r"^realesr-general-x4v3 +x4 +photos; fast.* not installed$", table, re.M)
+    assert max(map(len, table.splitlines())) <= 80
     assert isinstance(json.loads(run("devices", "--json").stdout), list)
     assert run("devices").stdout.splitlines()[-1].startswith("cpu")
 

@@ -1,7 +1,9 @@
 """`Upscaler` with arrays, images and paths: kinds, sizes, alpha, threads, callbacks."""
 
+import inspect
 import os
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -361,6 +363,32 @@ def test_broken_model_files(tmp_path: Path) -> None:
             assert "net.param" in str(error) or "net.bin" in str(error), name  # noqa: PT017
         else:
             pytest.fail(f"a network that is {name} was loaded")
+
+
+def test_a_pickled_upscaler_is_loaded_anew_with_the_same_arguments(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_compact(tmp_path, "net")
+    monkeypatch.chdir(tmp_path)
+    first = Upscaler("net.param", device="cpu", tile=32, tta=True, threads=1, memory_limit="1GiB")
+    pickled = pickle.dumps(first)
+    monkeypatch.chdir("/")
+    second = pickle.loads(pickled)
+    assert second.plan((90, 80)) == first.plan((90, 80))
+    assert np.array_equal(second.upscale(photo(9, 8)), first.upscale(photo(9, 8)))
+    named = pickle.loads(pickle.dumps(Upscaler("RealESR_AnimeVideoV3", device="cpu")))
+    assert named.model.name == FAST_MODEL
+
+
+def test_help_shows_every_parameter_with_its_default() -> None:
+    parameters = inspect.signature(realesrgan_vk.upscale).parameters
+    made = inspect.signature(Upscaler).parameters
+    run = inspect.signature(Upscaler.upscale).parameters
+    expected = {name: value.default for name, value in [*made.items(), *run.items()]}
+    del expected["self"]
+    assert {name: value.default for name, value in parameters.items()} == expected
+    described = inspect.getdoc(realesrgan_vk.upscale) or ""
+    assert all(re.search(rf"^    {name}: ", described, re.M) for name in parameters)
 
 
 def test_model_paths_and_layer_names_that_are_not_utf_8(photo: Photo, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Model:
         bin: The weights.
         scale: Output pixels per input pixel; 0 when the graph could not be read.
         channels: Colour channels in and out; 0 when the graph could not be read.
+        made_for: The kind of pictures it is for; empty where nobody says.
         architecture: In words; empty for a user's own.
         licence: SPDX identifier; empty for a user's own.
         origin: Where it was published; empty for a user's own.
@@ -40,6 +41,7 @@ class Model:
     bin: Path
     scale: int = 0
     channels: int = 0
+    made_for: str = ""
     architecture: str = ""
     licence: str = ""
     origin: str = ""
@@ -166,6 +168,7 @@ def _official(entry: dict[str, Any]) -> Model:
         bin=root / entry["files"]["bin"]["file"],
         scale=entry["scale"],
         channels=entry["channels"],
+        made_for=entry["for"],
         architecture=entry["architecture"],
         licence=entry["licence"],
         origin=entry["origin"],
@@ -244,13 +247,14 @@ def _described(param: Path) -> Model:
         entry = entry_of(param)
     except ModelError:  # told when the network is used; it must not hide the others
         entry = None
-    about = {key: entry.text(key) if entry else "" for key in ("architecture", "licence", "origin")}
+    about = {key: entry.text(key) for key in ("architecture", "licence", "origin") if entry}
     return Model(
         param.stem,
         param,
         param.with_suffix(".bin"),
         scale=network.scale,
         channels=network.output_channels,
+        made_for=entry.text("for") if entry else "",
         **about,
     )
 

@@ -44,6 +44,7 @@ def _list(*, as_json: bool) -> None:
                 "name": model.name,
                 "scale": model.scale,
                 "channels": model.channels,
+                "for": model.made_for,
                 "architecture": model.architecture,
                 "licence": model.licence,
                 "origin": model.origin,
@@ -55,11 +56,19 @@ def _list(*, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows))
         return
-    width = max(len(model.name) for model in known)
+    table = [("name", "scale", "for", "")]
     for model in known:
-        about = model.architecture or str(model.param)
-        missing = "" if model.bin.is_file() else "  (files are missing)"
-        click.echo(f"{model.name:{width}}  x{model.scale}  {about}{missing}")
+        scale = f"x{model.scale}" if model.scale else "?"
+        state = "" if model.bin.is_file() else "files are missing"
+        table.append((model.name, scale, model.made_for or str(model.param), state))
+    installed = {model.name for model in known}
+    others = [item for item in PUBLISHED if item.name not in installed]
+    table += [(item.name, f"x{item.scale}", item.made_for, "not installed") for item in others]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+    if others:
+        click.echo("\nTo install one: realesrgan-vk models pull NAME")
 
 
 @models.command()

@@ -13,7 +13,7 @@ from realesrgan_vk.checks import callback, flag, instance_of
 from realesrgan_vk.denoise import denoised
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
-from realesrgan_vk.models import find_model
+from realesrgan_vk.models import find_model, official_name
 from realesrgan_vk.network_options import NetworkOptions
 from realesrgan_vk.request import (
     DEFAULT_MAX_PIXELS,
@@ -105,7 +105,7 @@ class Upscaler:
         )
         self._options = options
         self.model = find_model(model)
-        self._named = model if isinstance(model, str) and model == self.model.name else None
+        self._official_name = official_name(model) if isinstance(model, str) else ""
         self.device, self.fp16 = _device_and_precision(options.device, options.precision)
         with denoised(self.model, options.denoise) as weights:
             self._core = _core.Upscaler(
@@ -132,7 +132,7 @@ class Upscaler:
 
     def __reduce__(self) -> tuple[functools.partial[Upscaler], tuple[()]]:
         """How to make an equal one in another process."""
-        model = self._named or self.model.param.resolve()
+        model = self._official_name or self.model.param.resolve()
         return functools.partial(type(self), model, **asdict(self._options)), ()
 
     @property
