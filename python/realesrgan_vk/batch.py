@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from realesrgan_vk import image_io
-from realesrgan_vk.errors import Cancelled, DeviceError, RealesrganError
+from realesrgan_vk.errors import Cancelled, DeviceError, OutOfMemoryError, RealesrganError
 from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import check_frames
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job
 from realesrgan_vk.lanes import Lane
+from realesrgan_vk.memory import NO_MEMORY, NO_THREAD
 from realesrgan_vk.picture import Picture
 from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
@@ -112,6 +113,7 @@ class Batch:
         self._summary = Summary()
         self._broken: BaseException | None = None
         self._retired: set[int] = set()
+        self._started: list[threading.Thread] = []
         self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
         self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
 
@@ -119,16 +121,17 @@ class Batch:
         """Do all jobs; one that fails is reported and the others go on.
 
         Raises:
+            OutOfMemoryError: The system cannot start the threads.
             KeyboardInterrupt: Interrupted; what was being made is left out, nothing is half.
             Exception: What `report` raised.
         """
         folders = {folder_of(job.target) for job in jobs}
         remove_leftovers(folder for folder in folders if folder is not None)
         pending = iter(jobs)
-        loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
-        workers = self._start(len(self._upscalers), self._work)
-        savers = self._start(self._options.save_threads, lambda _: self._save())
         try:
+            loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
+            workers = self._start(len(self._upscalers), self._work)
+            savers = self._start(self._options.save_threads, lambda _: self._save())
             self._join(loaders)
             self._decoded.close()
             self._join(workers)
@@ -136,7 +139,7 @@ class Batch:
             self._join(savers)
         except BaseException:
             self._halt()
-            for thread in (*loaders, *workers, *savers):
+            for thread in self._started:
                 thread.join()
             raise
         if self._broken is not None:
@@ -151,11 +154,15 @@ class Batch:
                 self._broken = self._broken or error
                 self._halt()
 
-        threads = [
-            threading.Thread(target=guarded, args=(index,), daemon=True) for index in range(count)
-        ]
-        for thread in threads:
-            thread.start()
+        threads = []
+        for index in range(count):
+            thread = threading.Thread(target=guarded, args=(index,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # "can't start new thread"
+                raise OutOfMemoryError(NO_THREAD) from error
+            self._started.append(thread)
+            threads.append(thread)
         return threads
 
     def _join(self, threads: Sequence[threading.Thread]) -> None:
@@ -296,6 +303,8 @@ def _done(item: _Item, notes: tuple[str, ...]) -> Event:
 
 def _in_words(error: Exception) -> str:
     """In one line."""
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
     known = isinstance(error, (RealesrganError, OSError))
     words = str(error) if known else f"{type(error).__name__}: {error}"
     return " ".join(words.split())

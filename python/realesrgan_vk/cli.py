@@ -28,6 +28,7 @@ from realesrgan_vk.jobs import (
     plan_jobs,
     refuse_overwrite,
 )
+from realesrgan_vk.memory import NO_MEMORY
 from realesrgan_vk.models_cli import models
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.plan_cli import plan
@@ -253,6 +254,9 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # whoever read the events has gone
         sys.exit(EXIT_SOME_FAILED)
+    except MemoryError:
+        click.echo(f"error: {NO_MEMORY}", err=True)
+        sys.exit(EXIT_USAGE)
     except (RealesrganError, OSError) as error:  # OSError: a folder that cannot be written
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_USAGE)

@@ -18,6 +18,7 @@ from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
+from realesrgan_vk.memory import NO_MEMORY
 from realesrgan_vk.models import Model, find_model, list_models, model_at
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
@@ -48,6 +49,9 @@ def main(arguments: list[str] | None = None, program: str | None = None) -> None
         code = EXIT_BAD_ARGUMENT
     except (RealesrganError, ValueError, TypeError) as error:
         _say(f"Error: {error}")
+        code = EXIT_BAD_ARGUMENT
+    except MemoryError:
+        _say(f"Error: {NO_MEMORY}")
         code = EXIT_BAD_ARGUMENT
     except BrokenPipeError:  # whoever read the progress has gone
         code = EXIT_SOME_FAILED

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from realesrgan_vk.batch import Event, Summary
+from realesrgan_vk.errors import OutOfMemoryError
+from realesrgan_vk.memory import NO_THREAD
 from realesrgan_vk.upscaler import Upscaler
 
 _PROGRESS_INTERVAL = 0.5  # seconds between two JSON progress events of one picture
@@ -92,9 +94,16 @@ class BarReport(Report):
     def over(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
         """Show the bar."""
         self._started = time.perf_counter()
-        with self._bar:
+        try:
+            self._bar.start()
+        except RuntimeError as error:  # "can't start new thread"
+            self._console.show_cursor()
+            raise OutOfMemoryError(NO_THREAD) from error
+        try:
             self._bar.update(self._task, total=pictures, visible=True)
             yield
+        finally:
+            self._bar.stop()
 
     def note(self, words: str) -> None:
         """Print it above the bar."""

@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyvips
 
 from realesrgan_vk.picture import Frame, Pixels
+
+try:
+    import pyvips
+except (OSError, MemoryError) as error:  # which pyvips puts down to a file that is not there
+    raise ImportError(
+        f"libvips, which reads and writes pictures, cannot be loaded ({error}): the installation "
+        "of pyvips-binary is damaged, or the system has no memory left for it"
+    ) from error
 
 # The cache of past operations would keep whole pictures in memory.
 pyvips.cache_set_max(0)

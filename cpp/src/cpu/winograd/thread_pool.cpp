@@ -2,7 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <new>
+#include <system_error>
 
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
@@ -44,17 +50,58 @@ struct ThreadPool::Job {
     std::atomic<int> helpers{0};
     std::vector<int> free_slots;  // guarded by the pool's mutex
     std::condition_variable finished;
+    std::mutex failing;
+    std::exception_ptr failure;  // guarded by `failing` until the last helper has gone
 
     Job(const Task& task_, int items_, int threads) : task(task_), items(items_) {
         for (int slot = threads - 1; slot > 0; --slot) free_slots.push_back(slot);
     }
     bool waiting() const { return next.load(std::memory_order_relaxed) < items; }
+    // False when no item is left.
+    bool run_next(int slot) noexcept {
+        const int item = next++;
+        if (item >= items) return false;
+        try {
+            task(item, slot);
+        } catch (...) {
+            const std::lock_guard<std::mutex> lock(failing);
+            if (!failure) failure = std::current_exception();
+            next = items;
+        }
+        return true;
+    }
 };
 
+namespace {
+
+std::atomic<ThreadPool*> shared_pool{nullptr};
+
+#if !defined(_WIN32)
+// The pool's memory stays: its state is of threads that the child does not have.
+[[maybe_unused]] const int at_fork =
+    pthread_atfork(nullptr, nullptr, [] { shared_pool = nullptr; });
+#endif
+
+// Counts a thread that computes for as long as this lives.
+class Computing {
+  public:
+    explicit Computing(std::atomic<int>& threads) : threads_(threads) { ++threads_; }
+    ~Computing() { --threads_; }
+    Computing(const Computing&) = delete;
+    Computing& operator=(const Computing&) = delete;
+
+  private:
+    std::atomic<int>& threads_;
+};
+
+}  // namespace
+
 ThreadPool& ThreadPool::shared() {
-    static ThreadPool* pool =
-        new ThreadPool(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
-    return *pool;
+    ThreadPool* pool = shared_pool;
+    if (pool != nullptr) return *pool;
+    auto made = std::make_unique<ThreadPool>(
+        std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+    return shared_pool.compare_exchange_strong(pool, made.get()) ? *made.release() : *pool;
 }
 
 ThreadPool::ThreadPool(int processors) : processors_(processors) {}
@@ -71,23 +118,30 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(int items, int threads, const Task& task) {
     threads = std::min({threads, items, processors_});
-    ++busy_;
     if (threads <= 1) {
+        const Computing computing(busy_);
         for (int item = 0; item < items; ++item) task(item, 0);
-        --busy_;
         return;
     }
+    const std::exception_ptr failure = share(items, threads, task);
+    wake_for_others();
+    if (failure) std::rethrow_exception(failure);
+}
+
+// Does the items with up to so many threads; the first exception of a task, or none.
+std::exception_ptr ThreadPool::share(int items, int threads, const Task& task) {
+    const Computing computing(busy_);
     Job job(task, items, threads);
     bool sleepers = false;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        start_workers(threads - 1);
         jobs_.push_back(&job);
+        start_workers(threads - 1);
         ++posted_;
         sleepers = asleep_ > 0;
     }
     if (sleepers) wake_.notify_all();
-    for (int item = job.next++; item < items; item = job.next++) task(item, 0);
+    while (job.run_next(0)) continue;
     std::unique_lock<std::mutex> lock(mutex_);
     jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
     if (job.helpers > 0) {
@@ -96,14 +150,24 @@ void ThreadPool::run(int items, int threads, const Task& task) {
         lock.lock();
         job.finished.wait(lock, [&] { return job.helpers == 0; });
     }
-    --busy_;
+    return job.failure;
+}
+
+// The processor that a caller leaves may serve another's job.
+void ThreadPool::wake_for_others() {
+    const std::lock_guard<std::mutex> lock(mutex_);
     if (jobs_.empty()) return;
-    ++posted_;  // the processor that this caller leaves may serve another's job
+    ++posted_;
     if (asleep_ > 0) wake_.notify_all();
 }
 
-void ThreadPool::start_workers(int count) {
-    while (static_cast<int>(workers_.size()) < count) workers_.emplace_back([this] { work(); });
+// As many as the system lets us: the caller of a job does what no worker does.
+void ThreadPool::start_workers(int count) noexcept {
+    try {
+        while (static_cast<int>(workers_.size()) < count) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {
+    }
 }
 
 void ThreadPool::work() {
@@ -137,11 +201,7 @@ ThreadPool::Job* ThreadPool::claim(int* slot) {
 }
 
 void ThreadPool::help(Job& job, int slot) {
-    while (busy_ <= processors_) {
-        const int item = job.next++;
-        if (item >= job.items) break;
-        job.task(item, slot);
-    }
+    while (busy_ <= processors_ && job.run_next(slot)) continue;
     const std::lock_guard<std::mutex> lock(mutex_);
     job.free_slots.push_back(slot);
     --busy_;

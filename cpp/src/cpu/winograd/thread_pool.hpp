@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -20,10 +21,11 @@ namespace realesrgan::winograd {
 class ThreadPool {
   public:
     // item: 0..items-1, each once, handed out in order; slot: 0..threads-1, no two at a time the
-    // same. Must not throw.
+    // same. May throw.
     using Task = std::function<void(int item, int slot)>;
 
-    // Never destroyed: workers may still sleep when the process ends.
+    // Never destroyed: workers may still sleep when the process ends. A forked child has one of its
+    // own, because the workers of its parent's are not there.
     static ThreadPool& shared();
 
     explicit ThreadPool(int processors);
@@ -33,16 +35,20 @@ class ThreadPool {
 
     int processors() const { return processors_; }
 
-    // Returns when every item is done. The caller works, too, in slot 0.
+    // Returns when every item is done. The caller works, too, in slot 0. After a task has thrown no
+    // more items are begun; when those begun have ended, the first exception is rethrown. Where the
+    // system cannot start another thread, fewer threads do the work.
     void run(int items, int threads, const Task& task);
 
   private:
     struct Job;
+    std::exception_ptr share(int items, int threads, const Task& task);
+    void wake_for_others();
     void work();
     void wait_for_job(unsigned seen);
     Job* claim(int* slot);  // with mutex_ held
     void help(Job& job, int slot);
-    void start_workers(int count);
+    void start_workers(int count) noexcept;  // with mutex_ held
 
     const int processors_;
     std::atomic<int> busy_{0};         // threads computing now, callers included
