@@ -2,7 +2,9 @@
 
 #include <gpu.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -12,13 +14,23 @@
 #include <unordered_set>
 #include <vector>
 
+#include "forks.hpp"
 #include "realesrgan/errors.hpp"
+
+#if defined(__GLIBC__)
+#include <pthread.h>
+#include <unistd.h>
+#endif
 
 namespace realesrgan {
 namespace {
 
+constexpr int kNobody = -1;
+
 // Never destroyed: threads may be inside when static objects go.
 struct Registry {
+    std::atomic<int> owner{kNobody};  // the fork generation that has set Vulkan up
+    std::atomic<bool> set_up{false};
     std::mutex mutex;
     std::condition_variable changed;
     int users = 0;
@@ -38,7 +50,34 @@ Registry& registry() {
 
 thread_local int use_depth = 0;
 
+DeviceError of_parent() {
+    return DeviceError(
+        "Vulkan was set up by the process that this one was forked from, and cannot be used in "
+        "both: start processes that use a GPU with multiprocessing.get_context(\"spawn\"), or fork "
+        "before the first use of a GPU, or use the CPU here");
+}
+
+// At the exit of a forked child ncnn's handler would destroy the instance, and drivers' would wait
+// for threads that the child does not have: for ever (Mesa's does). So that no handler from before
+// the fork comes to run, the process ends in one that was registered after it.
+void skip_exit_handlers_in_child() {
+#if defined(__GLIBC__)
+    pthread_atfork(nullptr, nullptr, [] {
+        on_exit(
+            [](int status, void*) {
+                std::fflush(nullptr);
+                _exit(status);
+            },
+            nullptr);
+    });
+#endif
+}
+
 void close_at_exit() {
+    if (gpu_of_parent()) {
+        ncnn::vkDestroyInstance = nullptr;  // for ncnn's own handler, which comes next
+        return;
+    }
     drain_gpu();
     Registry& all = registry();
     const std::unique_lock<std::shared_mutex> closing(all.closing);
@@ -62,6 +101,7 @@ void create() {
     all.devices.resize(static_cast<std::size_t>(all.count));
     // Registered after ncnn's own, hence run before it, and both before the driver's.
     std::atexit(close_at_exit);
+    if (all.count > 0) skip_exit_handlers_in_child();
 }
 
 std::string device_list() {
@@ -75,9 +115,21 @@ std::string device_list() {
 
 }  // namespace
 
+bool gpu_of_parent() {
+    const int owner = registry().owner;
+    return owner != kNobody && owner != fork_generation();
+}
+
 int gpu_count() {
     Registry& all = registry();
+    int nobody = kNobody;
+    all.owner.compare_exchange_strong(nobody, fork_generation());
+    if (gpu_of_parent()) {
+        if (!all.set_up) throw of_parent();
+        return all.count;
+    }
     std::call_once(all.created, create);
+    all.set_up = true;
     return all.count;
 }
 
@@ -112,6 +164,9 @@ void retire_gpu_device(const ncnn::VulkanDevice& device) {
 }
 
 GpuUse::GpuUse() {
+    if (gpu_of_parent()) {
+        throw of_parent();
+    }
     if (use_depth++ > 0) {
         return;
     }
@@ -124,7 +179,7 @@ GpuUse::GpuUse() {
 }
 
 GpuUse::~GpuUse() {
-    if (--use_depth > 0) {
+    if (--use_depth > 0 || gpu_of_parent()) {
         return;
     }
     Registry& all = registry();
@@ -134,6 +189,9 @@ GpuUse::~GpuUse() {
 }
 
 void drain_gpu() {
+    if (gpu_of_parent()) {
+        return;
+    }
     Registry& all = registry();
     std::unique_lock<std::mutex> lock(all.mutex);
     all.drainer = std::this_thread::get_id();
@@ -147,6 +205,9 @@ void GpuOwned::enter() {
 }
 
 void GpuOwned::leave() noexcept {
+    if (gpu_of_parent()) {
+        return;
+    }
     Registry& all = registry();
     const std::shared_lock<std::shared_mutex> not_closing(all.closing);
     {

@@ -7,8 +7,14 @@ class VulkanDevice;
 namespace realesrgan {
 
 // How many Vulkan devices there are; 0 without a loader, driver or device. The instance is created
-// on the first call of any thread and taken down when the process exits.
+// on the first call of any thread and taken down when the process exits. A forked child of a
+// process that has called this is told the number found there.
 int gpu_count();
+
+// Whether Vulkan was set up by a process that this one was forked from. Then every use of a device
+// throws DeviceError, and what belongs to one is left alone: drivers have threads and state that a
+// fork does not copy.
+bool gpu_of_parent();
 
 // The process's one object for a device, shared by all networks on it. Throws DeviceError for an
 // index that does not exist and for a device that cannot be opened.
@@ -18,8 +24,8 @@ const ncnn::VulkanDevice& gpu_device(int index);
 // the process exits, because networks still hold it.
 void retire_gpu_device(const ncnn::VulkanDevice& device);
 
-// Held while a thread uses Vulkan. Once a thread has called drain_gpu, all others stop here for
-// good.
+// Held while a thread uses Vulkan. Throws DeviceError in a forked child. Once a thread has called
+// drain_gpu, all others stop here for good.
 class GpuUse {
   public:
     GpuUse();
@@ -44,8 +50,10 @@ class GpuOwned {
     GpuOwned() = default;
     ~GpuOwned() = default;
 
-    void enter();           // while a GpuUse is held
-    void leave() noexcept;  // lets go, unless the exit already did; waits for it if it is about to
+    void enter();  // while a GpuUse is held
+    // Lets go, unless the exit already did; waits for it if it is about to. Nothing in a forked
+    // child.
+    void leave() noexcept;
 };
 
 // Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is

@@ -6,9 +6,13 @@
 #include <layer.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
+#include <memory>
 #include <new>
+#include <system_error>
 
+#include "forks.hpp"
 #include "gpu_blobs.hpp"
 #include "gpu_instance.hpp"
 #include "model_files.hpp"
@@ -37,6 +41,23 @@ ncnn::Option make_option(const Options& options) {
     option.use_bf16_storage = false;
     option.use_vulkan_compute = options.device != kCpuDevice;
     return option;
+}
+
+// ncnn writes into the weights that it arranges for Winograd without looking whether it got memory
+// for them: up to 36 floats for 9 halves of the file, beside the convolution's own as floats. So
+// they are asked for first, all at once, with what its threads take (a stack of 8 MB each,
+// usually), and given back.
+void ask_for_weights(const std::string& bin_path, int threads) {
+    constexpr std::uintmax_t kMostGrowth = 10;
+    constexpr std::uintmax_t kThreadBytes = std::uintmax_t{10} << 20;
+    std::error_code error;
+    const std::uintmax_t bytes = std::filesystem::file_size(bin_path, error);
+    if (error) {
+        return;  // told by who reads it
+    }
+    // Called as functions: a pair of a new and a delete expression may be left out by a compiler.
+    ::operator delete(
+        ::operator new(bytes * kMostGrowth + static_cast<unsigned>(threads) * kThreadBytes));
 }
 
 // Work of a layer in multiplications for each pixel of the network's input.
@@ -93,6 +114,9 @@ Network::~Network() {
         return;
     }
     leave();
+    if (gpu_of_parent()) {
+        static_cast<void>(net_.release());
+    }
 }
 
 void Network::let_go() noexcept {
@@ -100,12 +124,15 @@ void Network::let_go() noexcept {
 }
 
 void Network::load(const std::string& param_path, const std::string& bin_path) {
+    end_openmp_team_at_fork();
     const std::string text = read_text(param_path);
     const WeightReader weights(bin_path);
     std::unique_ptr<GpuUse> use;
     if (device_ != nullptr) {
         use = std::make_unique<GpuUse>();
         net_->set_vulkan_device(device_);
+    } else {
+        ask_for_weights(bin_path, net_->opt.num_threads);
     }
     const auto* cursor = reinterpret_cast<const unsigned char*>(text.data());
     if (net_->load_param(ncnn::DataReaderFromMemory(cursor, text.size())) != 0) {

@@ -15,6 +15,7 @@
 #include "cpu/arena.hpp"
 #include "cpu/convolution.hpp"
 #include "cpu/epilogue.hpp"
+#include "forks.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan::cpu {
@@ -275,6 +276,7 @@ class NcnnKernel final : public ConvolutionKernel {
 }  // namespace
 
 std::unique_ptr<ConvolutionKernel> make_ncnn_kernel(int threads) {
+    end_openmp_team_at_fork();
     return std::make_unique<NcnnKernel>(threads);
 }
 

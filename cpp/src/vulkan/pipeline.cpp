@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "gpu_instance.hpp"
+
 namespace realesrgan::vulkan {
 
 std::string PipelineSpec::key() const {
@@ -81,7 +83,8 @@ void Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
 }
 
 void Pipeline::let_go() noexcept {
-    if (!module_) return;  // made first; and after the process' exit began there is no device
+    // The module is made first; and after the process' exit began there is no device.
+    if (!module_ || gpu_of_parent()) return;
     const VkDevice device = device_->vkdevice();
     if (descriptors_) device_->vkDestroyDescriptorUpdateTemplateKHR(device, descriptors_, nullptr);
     if (pipeline_) ncnn::vkDestroyPipeline(device, pipeline_, nullptr);

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "gpu_instance.hpp"
+
 namespace realesrgan::vulkan {
 
 namespace {
@@ -67,7 +69,8 @@ void PipelineFile::save() {
 }
 
 void PipelineFile::let_go() noexcept {
-    if (cache_) ncnn::vkDestroyPipelineCache(device_->vkdevice(), cache_, nullptr);
+    if (cache_ && !gpu_of_parent())
+        ncnn::vkDestroyPipelineCache(device_->vkdevice(), cache_, nullptr);
     cache_ = 0;
 }
 

@@ -91,6 +91,7 @@ class VulkanBackend : public Backend {
     VulkanBackend& operator=(const VulkanBackend&) = delete;
 
     ~VulkanBackend() override {
+        if (gpu_of_parent()) return;
         const GpuUse use;
         network_.context->kept_sessions().drop(network_);
     }
@@ -98,6 +99,7 @@ class VulkanBackend : public Backend {
     const StorageModel& storage() const override { return model_; }
 
     std::uint64_t default_budget() const override {
+        const GpuUse use;
         // What is kept for a next run makes room for this one.
         const std::uint64_t free =
             network_.context->free_bytes() + network_.context->kept_sessions().bytes();
