@@ -11,8 +11,6 @@ namespace realesrgan {
 
 namespace {
 
-constexpr int kMostScale = 64;
-
 class Drafter {
   public:
     explicit Drafter(const Graph& graph) : graph_(graph) {

@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <string>
 
 #include "packed_view.hpp"
+#include "realesrgan/errors.hpp"
 #include "row_reach.hpp"
 #include "schedule.hpp"
 
 namespace realesrgan {
 
 namespace {
-
-// High enough that no step near its middle meets an end of the picture, low enough for int.
-constexpr int kEndlessRows = 1 << 26;
 
 std::uint64_t product(int a, int b) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
@@ -28,24 +27,25 @@ int stored_channels(int channels, const StorageModel& storage) {
 
 Plan::Plan(const Program& program, const PlanRequest& request, const StorageModel& storage)
     : program_(&program), request_(request), storage_(storage) {
+    check_sides();
     rings_.resize(program.rings.size());
     families_ = find_families(program, storage.share_group, storage.share_skips);
     const int height = request.height / program.unshuffle;
-    const auto schedule = [&](int rows) {
+    const auto schedule = [&](Row rows) {
         return Schedule(program, families_, rows, fed_, request.tail_band, storage.border_rows);
     };
     fed_ = request.band;
     // A picture that one band holds is one step: what lags behind is fed with it.
-    if (request.band >= height) fed_ = std::max(fed_, schedule(height).fed_to_finish());
+    if (request.band >= height) fed_ = schedule(height).fed_to_finish();
     const Schedule endless = schedule(kEndlessRows);
     // A step in whose every window all rows exist.
-    const int middle = kEndlessRows / 2 / fed_;
+    const Row middle = kEndlessRows / 2 / fed_;
     measure_rings(endless, middle);
     place_rings();
     measure_carries(endless, middle);
     count_traffic(schedule(kEndlessRows).step(middle));
     schedule_ = std::make_shared<Schedule>(schedule(height));
-    steps_ = schedule_->steps();
+    steps_ = static_cast<int>(schedule_->steps());
     count_bytes();
 }
 
@@ -66,7 +66,19 @@ int Plan::ring_width(int ring) const {
 }
 
 int Plan::ring_height(int ring) const {
-    return schedule_->ring_height(ring);
+    return static_cast<int>(schedule_->ring_height(ring));
+}
+
+void Plan::check_sides() const {
+    const Row longer = std::max(request_.width, request_.height) / program_->unshuffle;
+    Row scale = 1;
+    for (const Ring& ring : program_->rings) scale = std::max<Row>(scale, ring.scale);
+    if (longer * scale <= kMostRingSide) return;
+    throw ImageError("the picture of " + std::to_string(request_.width) + "x" +
+                     std::to_string(request_.height) + " pixels has " +
+                     std::to_string(longer * scale) +
+                     " rows or columns inside the network, where 2^30 are possible; use a "
+                     "smaller picture");
 }
 
 Step Plan::step(int index) const {
@@ -74,15 +86,16 @@ Step Plan::step(int index) const {
 }
 
 // How far apart the rows of a ring that are in use at one time ever are.
-void Plan::measure_rings(const Schedule& endless, int step) {
-    const int height = request_.height / program_->unshuffle;
-    std::vector<int> opened(rings_.size(), std::numeric_limits<int>::max());
-    const auto reach = [&](const Slice& slice, int end, int keep) {
-        RingStorage& ring = rings_[static_cast<std::size_t>(slice.ring)];
-        const int first = std::min(keep, opened[static_cast<std::size_t>(slice.ring)]);
-        ring.rows = std::max(ring.rows, end - first + (storage_.border_rows ? 1 : 0));
+void Plan::measure_rings(const Schedule& endless, Row step) {
+    const Row height = request_.height / program_->unshuffle;
+    std::vector<Row> opened(rings_.size(), std::numeric_limits<Row>::max());
+    std::vector<Row> most(rings_.size(), 0);
+    const auto reach = [&](const Slice& slice, Row end, Row keep) {
+        const auto i = static_cast<std::size_t>(slice.ring);
+        const Row first = std::min(keep, opened[i]);
+        most[i] = std::max(most[i], end - first + (storage_.border_rows ? 1 : 0));
     };
-    run_rows_.assign(program_->ops.size(), 0);
+    std::vector<Row> run_rows(program_->ops.size(), 0);
     const Step middle = endless.step(step);
     for (const Command& command : middle.commands) {
         for (const OpenedRing& ring : command.opened) {
@@ -95,19 +108,22 @@ void Plan::measure_rings(const Schedule& endless, int step) {
         const Op& op = program_->ops[i];
         reach(op.output, command.rows.end(), command.keep);
         if (op.copy) reach(*op.copy, command.rows.end(), command.copy_keep);
-        run_rows_[i] = std::max(run_rows_[i], command.rows.count);
+        run_rows[i] = std::max(run_rows[i], command.rows.count);
     }
-    input_rows_ = std::min(middle.input.count, request_.height);
-    output_rows_ = std::min(middle.output.count, request_.height * program_->scale());
+    const auto at_most = [](Row rows, Row limit) {
+        return static_cast<int>(std::min({rows, limit, kMostRingSide}));
+    };
+    input_rows_ = at_most(middle.input.count, request_.height);
+    output_rows_ = at_most(middle.output.count, Row{request_.height} * program_->scale());
     const std::vector<RingUse>& uses = endless.uses();
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         const int borders = storage_.border_rows ? 2 : 0;
-        rings_[i].rows = std::min(rings_[i].rows, height * program_->rings[i].scale + borders);
+        rings_[i].rows = at_most(most[i], height * program_->rings[i].scale + borders);
         rings_[i].skip_only = uses[i].readers.empty();
     }
-    for (std::size_t i = 0; i < run_rows_.size(); ++i) {
-        run_rows_[i] =
-            std::min(run_rows_[i], height * program_->ring(program_->ops[i].output).scale);
+    for (std::size_t i = 0; i < run_rows.size(); ++i) {
+        run_rows_.push_back(
+            at_most(run_rows[i], height * program_->ring(program_->ops[i].output).scale));
     }
 }
 
@@ -190,15 +206,16 @@ void Plan::share(Family& family) {
     each([&](RingStorage& ring, std::size_t place) { ring.rows = workspaces_[place].rows; });
 }
 
-void Plan::measure_carries(const Schedule& endless, int step) {
-    const std::vector<int> ends = endless.ends(step * fed_);
+void Plan::measure_carries(const Schedule& endless, Row step) {
+    const std::vector<Row> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].workspace < 0) continue;
         for (const RingUse::Written& written : endless.uses()[i].written) {
-            const int rows = endless.live_rows(static_cast<int>(i), written, ends).count;
-            rings_[i].carry.push_back(CarrySlice{
-                written.slice.channel, written.slice.channels,
-                std::min(rows, request_.height / program_->unshuffle * program_->rings[i].scale)});
+            const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
+            const Row height =
+                Row{request_.height / program_->unshuffle} * program_->rings[i].scale;
+            rings_[i].carry.push_back(CarrySlice{written.slice.channel, written.slice.channels,
+                                                 static_cast<int>(std::min(rows, height))});
         }
     }
 }
@@ -256,7 +273,7 @@ void Plan::count_staging() {
 // Each byte once a command, padding channels left out as far as kernels leave them out.
 double Plan::bytes_of(const Command& command) const {
     constexpr int kVector = 4;
-    const auto bytes = [&](const Slice& slice, int rows) {
+    const auto bytes = [&](const Slice& slice, Row rows) {
         return static_cast<double>(rows) * ring_width(slice.ring) *
                round_up(slice.channels, kVector) * value_bytes(exact(slice.ring));
     };
@@ -272,8 +289,8 @@ double Plan::bytes_of(const Command& command) const {
     }
     if (command.kind == CommandKind::carry) return moved;
     const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
-    const int rows = command.rows.count;
-    const int height = request_.height / program_->unshuffle * program_->ring(op.input).scale;
+    const Row rows = command.rows.count;
+    const Row height = Row{request_.height / program_->unshuffle} * program_->ring(op.input).scale;
     moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
     if (op.copy) moved += bytes(*op.copy, rows);
     for (const Skip& skip : op.skips) {

@@ -14,6 +14,8 @@ namespace realesrgan {
 
 class Schedule;
 
+inline constexpr Row kMostRingSide = Row{1} << 30;
+
 // How a backend stores rings, as far as bytes are concerned.
 struct StorageModel {
     int bytes_per_value = 4;
@@ -44,9 +46,9 @@ struct StorageModel {
 
 // Rows [first, first + count).
 struct RowRange {
-    int first = 0;
-    int count = 0;
-    int end() const { return first + count; }
+    Row first = 0;
+    Row count = 0;
+    Row end() const { return first + count; }
 };
 
 // Rows of a slice of a shared ring that the next step still needs.
@@ -89,7 +91,7 @@ struct CarryRows {
 // A ring that takes over its workspace, and the lowest row of it still needed.
 struct OpenedRing {
     int ring = 0;
-    int keep = 0;
+    Row keep = 0;
 };
 
 struct Command {
@@ -98,8 +100,8 @@ struct Command {
     RowRange rows;   // input: rows of ring 0; run: of the op's output; output: of the output ring
     // Lowest row still needed, border rows (-1) included where they are stored: of the ring written
     // (input, run), of its copy (run).
-    int keep = 0;
-    int copy_keep = 0;
+    Row keep = 0;
+    Row copy_keep = 0;
     // carry: all saves come before all restores.
     std::vector<CarryRows> saves;
     std::vector<CarryRows> restores;
@@ -143,6 +145,8 @@ struct PlanRequest {
 
 // Everything about one run that can be known before it: pure arithmetic. Rings are addressed by
 // row, steps are made one at a time (a high picture has many). The program must outlive the plan.
+// Throws ImageError for a picture that would have more than kMostRingSide rows or columns in a
+// ring: backends and shaders count those in 32 bits.
 class Plan {
   public:
     Plan(const Program& program, const PlanRequest& request, const StorageModel& storage);
@@ -163,7 +167,7 @@ class Plan {
 
     bool exact(int ring) const;       // stored with exact_bytes_per_value
     int ring_width(int ring) const;   // in pixels, padding columns not counted
-    int ring_height(int ring) const;  // rows of the ring's picture
+    int ring_height(int ring) const;  // rows of the ring's picture, at most kMostRingSide
     int steps() const { return steps_; }
     Step step(int index) const;  // index 0 .. steps() - 1
 
@@ -179,9 +183,10 @@ class Plan {
     double bytes_moved_per_input_pixel() const { return bytes_moved_; }
 
   private:
+    void check_sides() const;
     void place_rings();
-    void measure_rings(const Schedule& endless, int step);
-    void measure_carries(const Schedule& endless, int step);
+    void measure_rings(const Schedule& endless, Row step);
+    void measure_carries(const Schedule& endless, Row step);
     void share(Family& family);
     void count_bytes();
     void count_scratch();
@@ -200,7 +205,7 @@ class Plan {
     std::vector<Family> families_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
-    int fed_ = 0;                // rows that a step feeds: the band, or more where one step is all
+    Row fed_ = 0;                // rows that a step feeds: the band, or more where one step is all
     std::vector<int> run_rows_;  // by op
     int steps_ = 0;
     int input_rows_ = 0;

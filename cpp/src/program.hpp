@@ -17,6 +17,11 @@ constexpr int round_up(int value, int multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
+// A row of a ring's picture. Products of rows and scales are larger than 32 bits hold.
+using Row = std::int64_t;
+
+inline constexpr int kMostScale = 64;  // of a ring
+
 // A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
 // as wide and high as the input ring's. Channels that belong to no slice are padding and hold zero.
 struct Ring {

@@ -1,7 +1,9 @@
 #include "resize_taps.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <cstddef>
+
+#include "row_reach.hpp"
 
 namespace realesrgan {
 
@@ -24,20 +26,26 @@ std::array<float, 4> cubic_weights(float t) {
 }  // namespace
 
 ResizeTaps resize_taps(const Resize& resize, int length, int at) {
-    const double step = static_cast<double>(resize.denominator) / resize.numerator;
-    const auto centre = static_cast<float>((at + 0.5) * step - 0.5);
-    const int base = static_cast<int>(std::floor(centre));
-    const float t = centre - static_cast<float>(base);
+    // (at + 0.5) * denominator / numerator - 0.5 as whole positions and a rest, exactly: a float
+    // has too few digits for a high picture's rows.
+    const Row unit = 2 * Row{resize.numerator};
+    const Row centre = (2 * Row{at} + 1) * resize.denominator - resize.numerator;
+    const Row base = floor_div(centre, unit);
+    const float t = static_cast<float>(centre - base * unit) / static_cast<float>(unit);
     const bool cubic = resize.filter == ResizeFilter::bicubic;
     const std::array<float, 4> weight =
         cubic ? cubic_weights(t) : std::array<float, 4>{1.0F - t, t, 0.0F, 0.0F};
+    const Row start = base - (cubic ? 1 : 0);
+    const Row last = start + (cubic ? 3 : 1);
+    const auto inside = [&](Row position) {
+        return static_cast<int>(std::clamp<Row>(position, 0, length - 1));
+    };
     ResizeTaps taps;
-    taps.count = cubic ? 4 : 2;
-    const int start = base - (cubic ? 1 : 0);
-    taps.first = std::clamp(start, 0, length - taps.count);
-    for (int i = 0; i < taps.count; ++i) {
-        const int position = std::clamp(start + i, 0, length - 1) - taps.first;
-        taps.weight[static_cast<std::size_t>(position)] += weight[static_cast<std::size_t>(i)];
+    taps.first = inside(start);
+    taps.count = inside(last) - taps.first + 1;
+    for (Row position = start; position <= last; ++position) {
+        taps.weight[static_cast<std::size_t>(inside(position) - taps.first)] +=
+            weight[static_cast<std::size_t>(position - start)];
     }
     return taps;
 }

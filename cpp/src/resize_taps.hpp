@@ -6,17 +6,16 @@
 
 namespace realesrgan {
 
-// One result position of a resize: value = sum of weight[i] * input[first + i], all inside the
-// axis. A bilinear filter has two taps, the rest have weight 0 and need not exist.
+// One result position of a resize: value = sum of weight[i] * input[first + i] over `count` taps,
+// all inside the axis and inside the rows that row_reach.hpp names.
 struct ResizeTaps {
     int first = 0;
     int count = 0;
     std::array<float, 4> weight{};
 };
 
-// Position `at` of the result along an axis of `length` input positions (at least 4), as ncnn's
-// Interp computes it: half-pixel centres, the cubic with a = -0.75, taps beyond an end folded onto
-// the end.
+// Position `at` of the result along an axis of `length` input positions, as ncnn's Interp computes
+// it: half-pixel centres, the cubic with a = -0.75, taps beyond an end folded onto the end.
 ResizeTaps resize_taps(const Resize& resize, int length, int at);
 
 }  // namespace realesrgan

@@ -1,8 +1,14 @@
 #include "row_reach.hpp"
 
+#include <limits>
+
 namespace realesrgan {
 
 namespace {
+
+// The largest product below: (2 * row + 1) * denominator, a row being at most kEndlessRows *
+// kMostScale and a denominator the scale of a ring.
+static_assert(kEndlessRows <= std::numeric_limits<Row>::max() / (4 * kMostScale * kMostScale));
 
 // The resampling filter's reach: rows before and after the one its centre falls into.
 constexpr int taps_before(ResizeFilter filter) {
@@ -13,13 +19,18 @@ constexpr int taps_after(ResizeFilter filter) {
 }
 
 // floor((row + 0.5) * denominator / numerator - 0.5), exactly.
-int resize_centre(const Resize& resize, int row) {
+constexpr Row resize_centre(const Resize& resize, Row row) {
     return floor_div((2 * row + 1) * resize.denominator - resize.numerator, 2 * resize.numerator);
 }
 
+constexpr Resize kSmallest{ResizeFilter::bicubic, 1, kMostScale};
+static_assert(resize_centre(kSmallest, kEndlessRows* kMostScale) ==
+              kEndlessRows * kMostScale * kMostScale + kMostScale / 2 - 1);
+static_assert(resize_centre(kSmallest, -1) == -kMostScale / 2 - 1);
+
 }  // namespace
 
-int first_input_row(const Op& op, int row) {
+Row first_input_row(const Op& op, Row row) {
     switch (op.kind) {
         case OpKind::convolution:
             return floor_div(row - 1, op.upsample);
@@ -31,7 +42,19 @@ int first_input_row(const Op& op, int row) {
     return row;
 }
 
-int rows_possible(const Op& op, int input_rows) {
+Row input_rows_end(const Op& op, Row end) {
+    switch (op.kind) {
+        case OpKind::convolution:
+            return floor_div(end, op.upsample) + 1;
+        case OpKind::pixel_shuffle:
+            return floor_div(end - 1, op.factor) + 1;
+        case OpKind::resize:
+            return resize_centre(op.resize, end - 1) + taps_after(op.resize.filter) + 1;
+    }
+    return end;
+}
+
+Row rows_possible(const Op& op, Row input_rows) {
     switch (op.kind) {
         case OpKind::convolution:
             return input_rows * op.upsample - 1;
@@ -39,8 +62,8 @@ int rows_possible(const Op& op, int input_rows) {
             return input_rows * op.factor;
         case OpKind::resize: {
             // The last row whose taps end before input_rows; centres grow with the row.
-            const int centre = input_rows - 1 - taps_after(op.resize.filter);
-            int row = floor_div((centre + 1) * op.resize.numerator, op.resize.denominator) + 1;
+            const Row centre = input_rows - 1 - taps_after(op.resize.filter);
+            Row row = floor_div((centre + 1) * op.resize.numerator, op.resize.denominator) + 1;
             while (resize_centre(op.resize, row - 1) > centre) --row;
             return row;
         }
@@ -48,7 +71,7 @@ int rows_possible(const Op& op, int input_rows) {
     return input_rows;
 }
 
-int rows_read(const Op& op, int rows) {
+Row rows_read(const Op& op, Row rows) {
     switch (op.kind) {
         case OpKind::convolution:
             return (rows + op.upsample - 1) / op.upsample + 2;
@@ -60,11 +83,15 @@ int rows_read(const Op& op, int rows) {
     return rows;
 }
 
-int first_skip_row(const Skip& skip, int row) {
+Row first_skip_row(const Skip& skip, Row row) {
     return floor_div(row, skip.upsample);
 }
 
-int rows_possible(const Skip& skip, int skip_rows) {
+Row skip_rows_end(const Skip& skip, Row end) {
+    return floor_div(end - 1, skip.upsample) + 1;
+}
+
+Row rows_possible(const Skip& skip, Row skip_rows) {
     return skip_rows * skip.upsample;
 }
 

@@ -18,7 +18,7 @@ bool overlap(const Slice& a, const Slice& b) {
 
 }  // namespace
 
-Schedule::Schedule(const Program& program, std::vector<Family> families, int height, int band,
+Schedule::Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
                    int tail_band, bool border_rows)
     : program_(program),
       families_(std::move(families)),
@@ -26,17 +26,17 @@ Schedule::Schedule(const Program& program, std::vector<Family> families, int hei
       tail_(tail_ops(program)),
       height_(height),
       band_(band),
-      tail_band_(tail_band > 0 ? std::min(tail_band, band) : band),
+      tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
       border_rows_(border_rows) {}
 
-int Schedule::ring_height(int ring) const {
+Row Schedule::ring_height(int ring) const {
     return height_ * program_.rings[static_cast<std::size_t>(ring)].scale;
 }
 
-std::vector<int> Schedule::ends(int fed) const {
-    std::vector<int> ends{fed};
+std::vector<Row> Schedule::ends(Row fed) const {
+    std::vector<Row> ends{fed};
     const auto end_of = [&](const Slice& slice) {
-        int end = std::numeric_limits<int>::max();
+        Row end = std::numeric_limits<Row>::max();
         for (const RingUse::Written& written :
              uses_[static_cast<std::size_t>(slice.ring)].written) {
             if (!overlap(slice, written.slice)) continue;
@@ -45,7 +45,7 @@ std::vector<int> Schedule::ends(int fed) const {
         return end;
     };
     for (const Op& op : program_.ops) {
-        int end = rows_possible(op, end_of(op.input));
+        Row end = rows_possible(op, end_of(op.input));
         for (const Skip& skip : op.skips)
             end = std::min(end, rows_possible(skip, end_of(skip.from)));
         ends.push_back(end);
@@ -53,11 +53,11 @@ std::vector<int> Schedule::ends(int fed) const {
     return ends;
 }
 
-int Schedule::clamp(int ring, int row) const {
-    return std::clamp(row, 0, ring_height(ring));
+Row Schedule::clamp(int ring, Row row) const {
+    return std::clamp<Row>(row, 0, ring_height(ring));
 }
 
-std::vector<int> Schedule::clamped(std::vector<int> ends) const {
+std::vector<Row> Schedule::clamped(std::vector<Row> ends) const {
     ends[0] = clamp(0, ends[0]);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
         ends[i + 1] = clamp(program_.ops[i].output.ring, ends[i + 1]);
@@ -65,26 +65,27 @@ std::vector<int> Schedule::clamped(std::vector<int> ends) const {
     return ends;
 }
 
-int Schedule::steps() const {
+Row Schedule::steps() const {
     return (fed_to_finish() + band_ - 1) / band_;
 }
 
-int Schedule::fed_to_finish() const {
-    const int goal = ring_height(program_.output.ring);
-    int low = 0;
-    int high = height_ + band_;
+Row Schedule::fed_to_finish() const {
+    const Row goal = ring_height(program_.output.ring);
+    Row low = 0;
+    Row high = height_ + band_;
     while (clamped(ends(high)).back() < goal) high *= 2;
     while (low + 1 < high) {
-        const int middle = low + (high - low) / 2;
+        const Row middle = low + (high - low) / 2;
         (clamped(ends(middle)).back() < goal ? low : high) = middle;
     }
     return high;
 }
 
-// The lowest row any reader still needs, when ops have come to `done` (clamped).
-int Schedule::keep(int ring, const std::vector<int>& done) const {
+// The lowest row that is still to be written or that any reader still needs, when ops have come to
+// `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
+Row Schedule::keep(int ring, const std::vector<Row>& done) const {
     const RingUse& use = uses_[static_cast<std::size_t>(ring)];
-    int row = std::numeric_limits<int>::max();
+    Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
         row = std::min(row, first_input_row(program_.ops[i], done[i + 1]));
@@ -95,16 +96,19 @@ int Schedule::keep(int ring, const std::vector<int>& done) const {
             if (skip.from.ring == ring) row = std::min(row, first_skip_row(skip, done[i + 1]));
         }
     }
+    for (const RingUse::Written& written : use.written) {
+        row = std::min(row, done[static_cast<std::size_t>(written.writer)]);
+    }
     if (ring == program_.output.ring) row = std::min(row, done.back());
-    return std::max(row, border_rows_ ? -1 : 0);
+    return std::max<Row>(row, border_rows_ ? -1 : 0);
 }
 
 RowRange Schedule::live_rows(int ring, const RingUse::Written& written,
-                             const std::vector<int>& ends) const {
-    const std::vector<int> done = clamped(ends);
+                             const std::vector<Row>& ends) const {
+    const std::vector<Row> done = clamped(ends);
     const RingUse& use = uses_[static_cast<std::size_t>(ring)];
-    const int end = done[static_cast<std::size_t>(written.writer)];
-    int row = end;
+    const Row end = done[static_cast<std::size_t>(written.writer)];
+    Row row = end;
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
         const Op& op = program_.ops[i];
@@ -117,14 +121,14 @@ RowRange Schedule::live_rows(int ring, const RingUse::Written& written,
                 row = std::min(row, first_skip_row(skip, done[i + 1]));
         }
     }
-    row = std::max(row, 0);
+    row = std::max<Row>(row, 0);
     return RowRange{row, end - row};
 }
 
 // Writes the commands of one step, keeping count of how far everything has come.
 class Schedule::Builder {
   public:
-    Builder(const Schedule& schedule, int index)
+    Builder(const Schedule& schedule, Row index)
         : schedule_(schedule),
           program_(schedule.program_),
           fed_(index * schedule.band_),
@@ -139,9 +143,9 @@ class Schedule::Builder {
             if (!schedule_.tail_[i]) run(i, after_[i + 1]);
         }
         carry_last();
-        for (int fed = fed_; fed < fed_ + schedule_.band_;) {
+        for (Row fed = fed_; fed < fed_ + schedule_.band_;) {
             fed = std::min(fed + schedule_.tail_band_, fed_ + schedule_.band_);
-            const std::vector<int> ends = schedule_.ends(fed);
+            const std::vector<Row> ends = schedule_.ends(fed);
             for (std::size_t i = 0; i < program_.ops.size(); ++i) {
                 if (schedule_.tail_[i]) run(i, ends[i + 1]);
             }
@@ -163,7 +167,7 @@ class Schedule::Builder {
         done_[0] = rows.end();
     }
 
-    void run(std::size_t op, int end) {
+    void run(std::size_t op, Row end) {
         const int ring = program_.ops[op].output.ring;
         const RowRange rows{done_[op + 1], schedule_.clamp(ring, end) - done_[op + 1]};
         if (rows.count <= 0) return;
@@ -178,8 +182,8 @@ class Schedule::Builder {
         done_[op + 1] = rows.end();
     }
 
-    void send(int end) {
-        const int row = schedule_.clamp(program_.output.ring, end);
+    void send(Row end) {
+        const Row row = schedule_.clamp(program_.output.ring, end);
         if (row <= sent()) return;
         Command command;
         command.kind = CommandKind::output;
@@ -189,7 +193,7 @@ class Schedule::Builder {
         step_.commands.push_back(std::move(command));
     }
 
-    int sent() const {
+    Row sent() const {
         return step_.output.count > 0 ? step_.output.end()
                                       : schedule_.clamp(program_.output.ring, before_.back());
     }
@@ -237,7 +241,7 @@ class Schedule::Builder {
         }
     }
 
-    void add_rows(int ring, const std::vector<int>& ends, std::vector<CarryRows>& list) {
+    void add_rows(int ring, const std::vector<Row>& ends, std::vector<CarryRows>& list) {
         const RingUse& use = schedule_.uses_[static_cast<std::size_t>(ring)];
         for (std::size_t i = 0; i < use.written.size(); ++i) {
             const RowRange rows = schedule_.live_rows(ring, use.written[i], ends);
@@ -247,14 +251,14 @@ class Schedule::Builder {
 
     const Schedule& schedule_;
     const Program& program_;
-    int fed_;
-    std::vector<int> before_;  // ends before and after the step, unclamped
-    std::vector<int> after_;
-    std::vector<int> done_;  // clamped, as the commands so far leave them
+    Row fed_;
+    std::vector<Row> before_;  // ends before and after the step, unclamped
+    std::vector<Row> after_;
+    std::vector<Row> done_;  // clamped, as the commands so far leave them
     Step step_;
 };
 
-Step Schedule::step(int index) const {
+Step Schedule::step(Row index) const {
     return Builder(*this, index).build();
 }
 

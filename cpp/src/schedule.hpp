@@ -14,40 +14,40 @@ namespace realesrgan {
 class Schedule {
   public:
     // `band`: rows that a step feeds.
-    Schedule(const Program& program, std::vector<Family> families, int height, int band,
+    Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
              int tail_band, bool border_rows);
 
-    int steps() const;
-    Step step(int index) const;
+    Row steps() const;
+    Step step(Row index) const;
     // The fewest rows of an endless picture after which all of the real one is done: its own and
     // those that the last op lags behind.
-    int fed_to_finish() const;
+    Row fed_to_finish() const;
 
     // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
     // picture's.
-    std::vector<int> ends(int fed) const;
-    int ring_height(int ring) const;
+    std::vector<Row> ends(Row fed) const;
+    Row ring_height(int ring) const;
 
     // Rows of a written slice still needed when every op has come as far as ends(fed).
     RowRange live_rows(int ring, const RingUse::Written& written,
-                       const std::vector<int>& ends) const;
+                       const std::vector<Row>& ends) const;
 
     const std::vector<RingUse>& uses() const { return uses_; }
 
   private:
     class Builder;
 
-    int clamp(int ring, int row) const;
-    std::vector<int> clamped(std::vector<int> ends) const;
-    int keep(int ring, const std::vector<int>& done) const;
+    Row clamp(int ring, Row row) const;
+    std::vector<Row> clamped(std::vector<Row> ends) const;
+    Row keep(int ring, const std::vector<Row>& done) const;
 
     const Program& program_;
     std::vector<Family> families_;
     std::vector<RingUse> uses_;
     std::vector<bool> tail_;
-    int height_;  // rows of the input ring
-    int band_;
-    int tail_band_;
+    Row height_;  // rows of the input ring
+    Row band_;
+    Row tail_band_;
     bool border_rows_;
 };
 

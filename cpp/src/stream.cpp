@@ -30,7 +30,7 @@ class Pass {
         const ImageView view = session_.output_rows();
         if (rows.count == 0) return;
         see(view);
-        sink_.write(rows.first, column_, view);
+        sink_.write(static_cast<int>(rows.first), column_, view);
     }
 
   private:
@@ -62,8 +62,8 @@ void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& for
     for (int i = 0; i < plan.steps(); ++i) {
         const Step step = plan.step(i);
         if (step.input.count > 0) {
-            const MutableImageView rows = session->input_rows(step.input.count);
-            source.read(step.input.first, source_column, rows);
+            const MutableImageView rows = session->input_rows(static_cast<int>(step.input.count));
+            source.read(static_cast<int>(step.input.first), source_column, rows);
             record.input_sum += sum_of_samples(
                 ImageView{rows.data, rows.type, rows.width, rows.height, rows.channels,
                           rows.row_stride, rows.pixel_stride, rows.channel_stride});

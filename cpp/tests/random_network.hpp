@@ -1,6 +1,8 @@
 #pragma once
 
+#include <iomanip>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -74,6 +76,16 @@ class NetworkBuilder {
         writer_.layer(
             "Interp", {x},
             "0=" + std::to_string(config.filter) + " 1=" + config.resize + " 2=" + config.resize);
+    }
+
+    // A shuffle by `factor`, then a resize to `scale` times the picture's size. Interp's filter: 2
+    // (bilinear), 3 (bicubic).
+    void shuffled(int factor, int filter, int scale) {
+        const std::string x = writer_.convolution(writer_.input(), 3, 3 * factor * factor);
+        std::ostringstream zoom;
+        zoom << std::setprecision(9) << static_cast<float>(scale) / static_cast<float>(factor);
+        writer_.layer("Interp", {writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(factor))},
+                      "0=" + std::to_string(filter) + " 1=" + zoom.str() + " 2=" + zoom.str());
     }
 
   private:

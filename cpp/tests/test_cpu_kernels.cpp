@@ -51,7 +51,7 @@ std::vector<float> run(const FusedNetwork& network, const Picture& picture, int 
     for (int i = 0; i < plan.steps(); ++i) {
         const Step step = plan.step(i);
         if (step.input.count > 0) {
-            const MutableImageView rows = session->input_rows(step.input.count);
+            const MutableImageView rows = session->input_rows(static_cast<int>(step.input.count));
             std::memcpy(rows.data,
                         picture.samples.data() + static_cast<std::size_t>(step.input.first) * row,
                         static_cast<std::size_t>(step.input.count) * row * sizeof(float));

@@ -8,6 +8,8 @@
 #include "graph.hpp"
 #include "plan.hpp"
 #include "random_network.hpp"
+#include "realesrgan/errors.hpp"
+#include "row_reach.hpp"
 #include "skip_copies.hpp"
 #include "temporary_folder.hpp"
 
@@ -18,29 +20,29 @@ namespace {
 // Which row of which ring lies in a slot; the channels of every written slice are kept apart.
 struct Place {
     int ring = -1;
-    int row = -1;
+    Row row = -1;
     bool operator==(const Place& other) const { return ring == other.ring && row == other.row; }
 };
 
 // Rows an operation reads for one output row, straight from the definition of its kind; the
 // picture's own rows only.
-std::set<int> rows_read(const Op& op, int row, int height) {
-    std::set<int> rows;
-    const auto add = [&](int y) {
+std::set<Row> rows_read(const Op& op, Row row, Row height) {
+    std::set<Row> rows;
+    const auto add = [&](Row y) {
         if (y >= 0 && y < height) rows.insert(y);
     };
     if (op.kind == OpKind::convolution) {
-        for (int y = row - 1; y <= row + 1; ++y) {
+        for (Row y = row - 1; y <= row + 1; ++y) {
             if (y >= 0 && y < height * op.upsample) add(y / op.upsample);
         }
     } else if (op.kind == OpKind::pixel_shuffle) {
         add(row / op.factor);
     } else {
         const double centre = (row + 0.5) * op.resize.denominator / op.resize.numerator - 0.5;
-        const int base = static_cast<int>(std::floor(centre));
+        const auto base = static_cast<Row>(std::floor(centre));
         const bool cubic = op.resize.filter == ResizeFilter::bicubic;
         for (int t = cubic ? -1 : 0; t <= (cubic ? 2 : 1); ++t)
-            add(std::clamp(base + t, 0, height - 1));
+            add(std::clamp<Row>(base + t, 0, height - 1));
     }
     return rows;
 }
@@ -60,8 +62,8 @@ class Simulator {
 
     void play(bool borders) {
         borders_ = borders;
-        int picture = 0;
-        int result = 0;
+        Row picture = 0;
+        Row result = 0;
         for (int i = 0; i < plan_.steps(); ++i) {
             const Step step = plan_.step(i);
             if (step.input.count > 0) CHECK_EQUAL(step.input.first, picture);
@@ -81,18 +83,18 @@ class Simulator {
   private:
     void note(const Slice& slice) { slices_[slice.ring].push_back(slice); }
 
-    Place& slot(int ring, int channel, int row) {
+    Place& slot(int ring, int channel, Row row) {
         const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
         const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : ring;
         return slots_[{buffer, channel, row % storage.rows}];
     }
 
     // The window a contiguous buffer shows: it moves only when a row would fall off its end.
-    void reach(int ring, int end, int keep) {
+    void reach(int ring, Row end, Row keep) {
         const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
-        int& base = base_[static_cast<std::size_t>(ring)];
+        Row& base = base_[static_cast<std::size_t>(ring)];
         CHECK(keep >= base || storage.workspace >= 0);
-        const int last = end + (borders_ && end == plan_.ring_height(ring) ? 1 : 0);
+        const Row last = end + (borders_ && end == plan_.ring_height(ring) ? 1 : 0);
         if (last - base > storage.rows) {
             CHECK(storage.workspace < 0);  // a workspace's window moves between steps only
             base = keep;
@@ -100,11 +102,12 @@ class Simulator {
         CHECK(last - base <= storage.rows);
     }
 
-    void write(const Slice& slice, int row) {
+    void write(const Slice& slice, Row row) {
+        CHECK(row >= base_[static_cast<std::size_t>(slice.ring)]);
         slot(slice.ring, slice.channel, row) = {slice.ring, row};
     }
 
-    void read(const Slice& from, int row) {
+    void read(const Slice& from, Row row) {
         CHECK(row >= base_[static_cast<std::size_t>(from.ring)]);
         for (const Slice& slice : slices_[from.ring]) {
             if (slice.channel + slice.channels <= from.channel ||
@@ -121,14 +124,14 @@ class Simulator {
                 CHECK_EQUAL(command.rows.first, fed_);
                 fed_ = command.rows.end();
                 reach(0, fed_, command.keep);
-                for (int y = command.rows.first; y < fed_; ++y) write(program_.input, y);
+                for (Row y = command.rows.first; y < fed_; ++y) write(program_.input, y);
                 break;
             case CommandKind::run:
                 run(command);
                 break;
             case CommandKind::output:
                 CHECK_EQUAL(command.rows.first, sent_);
-                for (int y = sent_; y < command.rows.end(); ++y) read(program_.output, y);
+                for (Row y = sent_; y < command.rows.end(); ++y) read(program_.output, y);
                 sent_ = command.rows.end();
                 break;
             case CommandKind::carry:
@@ -141,9 +144,9 @@ class Simulator {
         const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
         CHECK(command.rows.count <= plan_.max_run_rows(command.index));
         const int input_height = plan_.ring_height(op.input.ring);
-        for (int y = command.rows.first; y < command.rows.end(); ++y) {
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             CHECK(computed_.insert({command.index, y}).second);
-            for (const int row : rows_read(op, y, input_height)) read(op.input, row);
+            for (const Row row : rows_read(op, y, input_height)) read(op.input, row);
             for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
             if (borders_ && op.kind == OpKind::convolution && y == 0) {
                 CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.ring)], -1);
@@ -151,7 +154,7 @@ class Simulator {
         }
         reach(op.output.ring, command.rows.end(), command.keep);
         if (op.copy) reach(op.copy->ring, command.rows.end(), command.copy_keep);
-        for (int y = command.rows.first; y < command.rows.end(); ++y) {
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             write(op.output, y);
             if (op.copy) write(*op.copy, y);
         }
@@ -161,7 +164,7 @@ class Simulator {
         for (const CarryRows& rows : command.saves) {
             const CarrySlice& slice = carry_slice(rows);
             CHECK(rows.rows.count <= slice.rows);
-            for (int y = rows.rows.first; y < rows.rows.end(); ++y) {
+            for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
                 const Place place = slot(rows.ring, slice.channel, y);
                 CHECK((place == Place{rows.ring, y}));
                 saved_.insert({rows.ring, slice.channel, y});
@@ -178,7 +181,7 @@ class Simulator {
         }
         for (const CarryRows& rows : command.restores) {
             const CarrySlice& slice = carry_slice(rows);
-            for (int y = rows.rows.first; y < rows.rows.end(); ++y) {
+            for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
                 CHECK(saved_.erase({rows.ring, slice.channel, y}) == 1);
                 slot(rows.ring, slice.channel, y) = {rows.ring, y};
             }
@@ -193,13 +196,13 @@ class Simulator {
     const Plan& plan_;
     const Program& program_;
     std::map<int, std::vector<Slice>> slices_;          // written ones, by ring
-    std::map<std::tuple<int, int, int>, Place> slots_;  // by buffer, channel and slot
-    std::set<std::tuple<int, int, int>> saved_;         // ring, channel, row
-    std::set<std::pair<int, int>> computed_;            // op, row
-    std::vector<int> base_;                             // first row of a ring's window
+    std::map<std::tuple<int, int, Row>, Place> slots_;  // by buffer, channel and slot
+    std::set<std::tuple<int, int, Row>> saved_;         // ring, channel, row
+    std::set<std::pair<int, Row>> computed_;            // op, row
+    std::vector<Row> base_;                             // first row of a ring's window
     bool borders_ = false;
-    int fed_ = 0;
-    int sent_ = 0;
+    Row fed_ = 0;
+    Row sent_ = 0;
 };
 
 // Of every fourth seed so deep that the sums along its trunk can share workspaces.
@@ -266,6 +269,74 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
     }
     CHECK(shared > 100);  // workspaces were really tried
     CHECK(shared_skips > 100);
+}
+
+TEST_CASE("rows stay where a resize follows a shuffle, whatever their factors are") {
+    const TemporaryFolder folder;
+    int round = 0;
+    for (int shuffle = 2; shuffle <= 16; ++shuffle) {
+        for (int scale = 1; scale <= 16; ++scale, ++round) {
+            NetworkBuilder builder(1);
+            builder.shuffled(shuffle, 2 + round % 2, scale);
+            const auto [param, bin] = builder.save((folder.path / "net").string());
+            const FuseResult fused = fuse(read_graph(param), bin);
+            CHECK(fused.network.has_value());
+            StorageModel storage;
+            storage.border_rows = round % 2 == 0;
+            PlanRequest request;
+            request.width = 2;
+            request.height = 1 + round % 23;
+            request.band = 1 + round % 5;
+            request.tail_band = round % 3;
+            Simulator(Plan(fused.network->program, request, storage)).play(storage.border_rows);
+            request.height = 256;
+            const std::uint64_t low =
+                Plan(fused.network->program, request, storage).memory().total();
+            for (const int height : {4096, 1 << 26}) {
+                request.height = height;
+                CHECK_EQUAL(Plan(fused.network->program, request, storage).memory().total(), low);
+            }
+        }
+    }
+}
+
+TEST_CASE("the rows an operation reads agree with each other far down a picture, too") {
+    const auto at = [](Row row, int numerator, int denominator) {  // of the centre, exactly
+        const Row twice = (2 * row + 1) * denominator - numerator;
+        return (twice - (twice % (2 * numerator) + 2 * numerator) % (2 * numerator)) /
+               (2 * numerator);
+    };
+    for (const Row from : {Row{-3}, Row{1} << 20, Row{1} << 30, kEndlessRows}) {
+        for (int numerator = 1; numerator <= 16; ++numerator) {
+            for (int denominator = 1; denominator <= kMostScale; ++denominator) {
+                Op op;
+                op.kind = OpKind::resize;
+                op.resize = {ResizeFilter::bicubic, numerator, denominator};
+                for (Row row = from; row < from + 5; ++row) {
+                    CHECK_EQUAL(first_input_row(op, row), at(row, numerator, denominator) - 1);
+                    const Row end = input_rows_end(op, row + 1);
+                    CHECK_EQUAL(end, at(row, numerator, denominator) + 3);
+                    CHECK(rows_possible(op, end) <= row + 1 + numerator);
+                    CHECK(input_rows_end(op, rows_possible(op, end)) <= end);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("a picture with more rows in a ring than 32 bits count is refused") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    builder.shuffled(16, 3, 4);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    PlanRequest request;
+    request.width = 8;
+    request.height = 1 << 26;
+    CHECK_EQUAL(Plan(program, request, StorageModel()).ring_height(program.output.ring), 1 << 28);
+    request.height = (1 << 26) + 1;
+    CHECK_THROWS(ImageError, (std::vector<std::string>{"8x67108865", "2^30"}),
+                 Plan(program, request, StorageModel()));
 }
 
 TEST_CASE("bytes do not depend on the height of a high picture") {

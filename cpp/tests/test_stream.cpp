@@ -86,6 +86,50 @@ TEST_CASE("a fused network gives what ncnn gives layer by layer") {
     }
 }
 
+// Every shuffle, and every resize after it that ncnn's float sizes are exact for.
+TEST_CASE(
+    "a shuffle and a resize of any size give what ncnn gives, in memory that no height adds to") {
+    const TemporaryFolder folder;
+    int runs = 0;
+    for (int shuffle = 2; shuffle <= 16; ++shuffle) {
+        for (int scale = 1; scale <= 16; ++scale) {
+            if (scale * 16 % shuffle != 0 || scale == shuffle) continue;
+            const int filter = runs % 2 == 0 ? 3 : 2;
+            NetworkBuilder builder(static_cast<unsigned>(shuffle * 16 + scale));
+            builder.shuffled(shuffle, filter, scale);
+            const Files files = builder.save(folder.file("net"));
+            const Upscaler stream(files.first, files.second, options(1 + runs % 7));
+            Picture picture = noise(3 + runs % 5, 2 + runs % 11, static_cast<unsigned>(runs));
+            CHECK_EQUAL(stream.plan(picture.width, picture.height).path, "stream");
+            const Picture whole = run(files, options(0, kTileWhole), picture);
+            CHECK_BELOW(difference(run(stream, picture), whole), 5e-5F);
+            const std::uint64_t low = stream.plan(40, 256).memory_bytes.back().second;
+            for (const int height : {4096, 1 << 26}) {
+                CHECK_EQUAL(stream.plan(40, height).memory_bytes.back().second, low);
+            }
+            ++runs;
+        }
+    }
+    CHECK(runs > 50);
+}
+
+TEST_CASE("a picture of one row passes a resize that reads four") {
+    const TemporaryFolder folder;
+    for (const int filter : {2, 3}) {
+        NetworkBuilder builder(1);
+        builder.shuffled(2, filter, 1);
+        const Files files = builder.save(folder.file("net"));
+        Picture high = noise(9, 1, 4);
+        Picture wide = high;
+        std::swap(wide.width, wide.height);
+        for (Picture* picture : {&high, &wide}) {
+            for (const float sample : run(files, options(1), *picture).samples) {
+                CHECK(std::isfinite(sample));
+            }
+        }
+    }
+}
+
 TEST_CASE("all orientations give the mean that the tile path gives") {
     const TemporaryFolder folder;
     const Files files = random_network(3).save(folder.file("net"));

@@ -62,8 +62,8 @@ class Runner {
     int most_rows(std::size_t ring, int height) const {
         int most = 1;
         for (int y = 0; y < test_.height; y += test_.band) {
-            most = std::max(
-                most, needed_rows(ring, {y, std::min(test_.band, test_.height - y)}, height).count);
+            const RowRange band{y, std::min(test_.band, test_.height - y)};
+            most = std::max(most, static_cast<int>(needed_rows(ring, band, height).count));
         }
         return most;
     }
@@ -137,7 +137,7 @@ class Runner {
         std::vector<float> untouched = ring.values();
         ring.download();
         const Value exact = value();
-        for (int y = rows.first; y < rows.end(); y++) {
+        for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
             for (int x = 0; x < test_.width; x++) {
                 for (int c = 0; c < round_up(slice.channels, 4); c++) {
                     const float got = ring.value(x, y, slice.channel + c);

@@ -79,7 +79,7 @@ class TestRing {
 
     void clear(const std::vector<float>& values) { host_ = values; }
     void put(const Tensor& tensor, realesrgan::RowRange rows) {
-        for (int y = rows.first; y < rows.end(); y++) {
+        for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
             for (int x = 0; x < ring_.width; x++) {
                 for (int c = 0; c < tensor.channels; c++)
                     host_[index(x, y, c)] = tensor.at(x, y, c);

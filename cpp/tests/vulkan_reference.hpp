@@ -108,7 +108,7 @@ inline ConvolutionWeights random_layer(const Case& test, vk::Storage storage) {
 
 // First and last source row that output rows read.
 inline RowRange source_rows(const Case& test, RowRange rows, int source_height) {
-    int first = rows.first, last = rows.end() - 1;
+    int first = static_cast<int>(rows.first), last = static_cast<int>(rows.end()) - 1;
     if (test.op.kind == OpKind::convolution) {
         first = std::max(first - 1, 0) / test.op.upsample;
         last = std::min(last + 1, test.height - 1) / test.op.upsample;

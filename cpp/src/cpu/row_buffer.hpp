@@ -22,44 +22,50 @@ struct RowLayout {
 };
 
 // Some rows of a tensor: a window that starts at row `base` (rows that convolutions read must lie
-// one after the other), or, for rows that are only ever read one by one, a ring.
+// one after the other), or, for rows that are only ever read one by one, a ring. `reach` and
+// `expect` throw std::logic_error for rows that it has no place for, so that a wrong plan ends a
+// run and reads and writes no other memory.
 class RowBuffer {
   public:
     // `memory`: layout.floats() zeros; `height`: rows of the whole tensor.
-    RowBuffer(float* memory, const RowLayout& layout, int height, bool ring);
+    RowBuffer(float* memory, const RowLayout& layout, Row height, bool ring);
 
     const RowLayout& layout() const { return layout_; }
-    int height() const { return height_; }
+    Row height() const { return height_; }
 
     // Pixel 0 of a row. `channel` is a multiple of the group, or anything for a group of 1.
-    float* row(int channel, int y) const {
-        const int slot = ring_ ? y % layout_.rows : y - base_;
+    float* row(int channel, Row y) const {
+        const Row slot = ring_ ? y % layout_.rows : y - base_;
         return memory_ + (channel / layout_.group) * layout_.group_stride() +
                slot * layout_.row_stride() + layout_.group;
     }
 
     // Pixel 0 of one channel in a row; the next pixel is layout().group floats on.
-    float* channel_row(int channel, int y) const {
+    float* channel_row(int channel, Row y) const {
         return row(channel / layout_.group * layout_.group, y) + channel % layout_.group;
     }
 
-    // Makes place for rows up to `end`; rows before `keep` may go. The zero row below the picture
-    // comes with the last one.
-    void reach(int end, int keep);
+    // Makes place for rows [first, end), which are written next; rows before `keep` may go. The
+    // zero row below the picture comes with the last one.
+    void reach(Row first, Row end, Row keep);
+
+    // That rows [first, end), as far as they lie inside the picture, can be read or restored.
+    void expect(Row first, Row end) const;
 
     // A new user of a shared memory: nothing is in it yet, and `keep` is its first row.
-    void open(int keep);
+    void open(Row keep);
 
   private:
-    void zero_row(int y);
-    void move_window(int base);
+    void zero_row(Row y);
+    void move_window(Row base);
+    [[noreturn]] void refuse(Row first, Row end) const;
 
     float* memory_;
     RowLayout layout_;
-    int height_;
+    Row height_;
     bool ring_;
-    int base_ = -1;
-    int filled_ = 0;  // rows before this one were written (or are the zero row below the picture)
+    Row base_ = -1;
+    Row filled_ = 0;  // rows before this one were written (or are the zero row below the picture)
 };
 
 }  // namespace realesrgan::cpu

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "cpu/pixels.hpp"
 #include "cpu/pointwise.hpp"
 #include "cpu/winograd/thread_pool.hpp"
 #include "packed_view.hpp"
+#include "row_reach.hpp"
 
 namespace realesrgan::cpu {
 
@@ -16,6 +19,15 @@ namespace {
 // A slice with its padding, which a narrow ring does not have.
 int carried_groups(const CarrySlice& slice, const RowLayout& layout) {
     return std::min(round_up(slice.channels, kChannelAlignment) / layout.group, layout.groups);
+}
+
+// The count, where the memory planned for `most` rows holds it.
+int planned(Row count, int most) {
+    if (count > most) {
+        throw std::logic_error("a step has " + std::to_string(count) + " rows where " +
+                               std::to_string(most) + " are planned");
+    }
+    return static_cast<int>(count);
 }
 
 }  // namespace
@@ -69,7 +81,8 @@ void CpuSession::make_carries(int ring) {
     const RowLayout& layout = rings_.back().layout();
     for (const CarrySlice& slice : plan_.rings()[static_cast<std::size_t>(ring)].carry) {
         const int groups = carried_groups(slice, layout);
-        const auto floats = static_cast<std::size_t>(groups * slice.rows) *
+        const auto floats = static_cast<std::size_t>(groups) *
+                            static_cast<std::size_t>(slice.rows) *
                             static_cast<std::size_t>(layout.row_stride());
         carries_.back().emplace_back(meter_, floats * sizeof(float));
     }
@@ -91,9 +104,12 @@ void CpuSession::run(const Step& step) {
         if (command.kind != CommandKind::carry) ++dispatches_;
         switch (command.kind) {
             case CommandKind::input:
-                ring(program_.input).reach(command.rows.end(), command.keep);
+                ring(program_.input).reach(command.rows.first, command.rows.end(), command.keep);
                 load_rows(program_, format_.input, input_.bytes(), ring(program_.input),
-                          command.rows.first, command.rows.count, kernels_.threads);
+                          static_cast<int>(command.rows.first),
+                          planned(command.rows.count * program_.unshuffle, plan_.max_input_rows()) /
+                              program_.unshuffle,
+                          kernels_.threads);
                 break;
             case CommandKind::run:
                 run_op(command);
@@ -114,15 +130,25 @@ Band CpuSession::band_of(const Op& op, const Command& command) const {
     band.output = &ring(op.output);
     band.copy = op.copy ? &ring(*op.copy) : nullptr;
     for (const Skip& skip : op.skips) band.skips.push_back(&ring(skip.from));
-    band.first = command.rows.first;
-    band.count = command.rows.count;
+    band.first = static_cast<int>(command.rows.first);
+    band.count = planned(command.rows.count, plan_.max_run_rows(command.index));
     return band;
+}
+
+// That everything the op reads for these rows is in its rings.
+void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
+    ring(op.input).expect(first_input_row(op, rows.first), input_rows_end(op, rows.end()));
+    for (const Skip& skip : op.skips) {
+        ring(skip.from).expect(first_skip_row(skip, rows.first), skip_rows_end(skip, rows.end()));
+    }
 }
 
 void CpuSession::run_op(const Command& command) {
     const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
-    ring(op.output).reach(command.rows.end(), command.keep);
-    if (op.copy) ring(*op.copy).reach(command.rows.end(), command.copy_keep);
+    const RowRange& rows = command.rows;
+    ring(op.output).reach(rows.first, rows.end(), command.keep);
+    if (op.copy) ring(*op.copy).reach(rows.first, rows.end(), command.copy_keep);
+    expect_inputs(op, rows);
     const Band band = band_of(op, command);
     switch (op.kind) {
         case OpKind::convolution:
@@ -144,9 +170,10 @@ void CpuSession::store(const Command& command, const Step& step) {
                             sample_size(format_.output);
     std::byte* to =
         output_.bytes() + row * static_cast<std::size_t>(command.rows.first - step.output.first);
-    not_finite_ += store_rows(program_, format_, result, command.rows.first, command.rows.count, to,
-                              kernels_.threads);
-    output_rows_ = command.rows.end() - step.output.first;
+    output_rows_ = planned(command.rows.end() - step.output.first, plan_.max_output_rows());
+    result.expect(command.rows.first, command.rows.end());
+    not_finite_ += store_rows(program_, format_, result, static_cast<int>(command.rows.first),
+                              static_cast<int>(command.rows.count), to, kernels_.threads);
 }
 
 void CpuSession::carry(const Command& command) {
@@ -164,7 +191,12 @@ void CpuSession::move_rows(const CarryRows& rows, bool save) {
     const CarrySlice& slice = plan_.rings()[index].carry[part];
     const RowLayout& layout = rings_[index].layout();
     const int groups = carried_groups(slice, layout);
-    const std::ptrdiff_t count = rows.rows.count * layout.row_stride();
+    const std::ptrdiff_t count = planned(rows.rows.count, slice.rows) * layout.row_stride();
+    if (save) {
+        rings_[index].expect(rows.rows.first, rows.rows.end());
+    } else {
+        rings_[index].reach(rows.rows.first, rows.rows.end(), rows.rows.first);
+    }
     float* carried = carries_[index][part].floats();
     winograd::ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
         float* there = carried + g * count;

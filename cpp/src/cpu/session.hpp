@@ -35,6 +35,7 @@ class CpuSession final : public Session {
     RowLayout layout_of(int ring) const;
     Band band_of(const Op& op, const Command& command) const;
     void run_op(const Command& command);
+    void expect_inputs(const Op& op, const RowRange& rows) const;
     void carry(const Command& command);
     void move_rows(const CarryRows& rows, bool save);
     void store(const Command& command, const Step& step);

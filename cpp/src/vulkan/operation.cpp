@@ -200,47 +200,38 @@ void Operation::record(Commands& commands, const Weights& weights, RowRange rows
 
 // Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts.
 int Operation::rows_at_once(RowRange rows) const {
-    int count = rows.count;
+    int count = static_cast<int>(rows.count);
     for (const DeviceRing* ring : {&dst_, &copy_}) {
         count = rows_in_window(*ring, storage_, rows.first, count);
     }
     for (std::size_t i = 0; i < skip_count_; i++) {
         const int upsample = skip_upsample_.at(i);
-        const int first = rows.first / upsample;
-        const int most = (rows.first + count - 1) / upsample - first + 1;
-        const int shown = rows_in_window(skips_.at(i), storage_, first, most);
-        count = std::min(count, (first + shown) * upsample - rows.first);
+        const Row first = rows.first / upsample;
+        const Row most = (rows.first + count - 1) / upsample - first + 1;
+        const int shown = rows_in_window(skips_.at(i), storage_, first, static_cast<int>(most));
+        count = static_cast<int>(std::min<Row>(count, (first + shown) * upsample - rows.first));
     }
     return count;
 }
 
 RingWindow Operation::skip_window(std::size_t index, RowRange rows) const {
     const int upsample = skip_upsample_.at(index);
-    const int first = rows.first / upsample;
-    return window(skips_.at(index), storage_, first, (rows.end() - 1) / upsample - first + 1,
-                  false);
+    const Row first = rows.first / upsample;
+    const Row count = (rows.end() - 1) / upsample - first + 1;
+    return window(skips_.at(index), storage_, first, static_cast<int>(count), false);
 }
 
 void Operation::record_part(Commands& commands, const Weights& weights, RowRange rows) const {
-    const RingWindow dst = window(dst_, storage_, rows.first, rows.count, true);
-    const RingWindow copy = window(copy_, storage_, rows.first, rows.count, true);
+    const int first = static_cast<int>(rows.first);  // a plan's rows fit the shaders' 32 bits
+    const int count = static_cast<int>(rows.count);
+    const RingWindow dst = window(dst_, storage_, first, count, true);
+    const RingWindow copy = window(copy_, storage_, first, count, true);
     const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
-    const Push push = {dst_.width,
-                       dst_.height,
-                       rows.first,
-                       rows.count,
-                       src_.slot(static_cast<int>(std::int64_t{rows.first} * reduce_ / enlarge_)),
-                       src_.rows,
-                       dst.row,
-                       dst.rows,
-                       copy.row,
-                       copy.rows,
-                       skip0.row,
-                       skip0.rows,
-                       skip1.row,
-                       skip1.rows,
-                       in_channels_,
-                       out_offset_};
+    const Push push = {
+        dst_.width, dst_.height, first,     count,      src_.slot(rows.first * reduce_ / enlarge_),
+        src_.rows,  dst.row,     dst.rows,  copy.row,   copy.rows,
+        skip0.row,  skip0.rows,  skip1.row, skip1.rows, in_channels_,
+        out_offset_};
     std::vector<Binding> bindings = {
         {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
     if (has_weights_) {
@@ -248,11 +239,11 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
             bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});
         }
     }
-    const Groups tiles = {groups(dst_.width, tile_width_), groups(rows.count, tile_height_),
+    const Groups tiles = {groups(dst_.width, tile_width_), groups(count, tile_height_),
                           groups(out_channels_, tile_channels_)};
     commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
                       channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
-                      ring_bytes(rows.count));
+                      ring_bytes(count));
 }
 
 }  // namespace realesrgan::vulkan

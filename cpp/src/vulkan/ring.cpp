@@ -20,7 +20,7 @@ int aligned_slot(const DeviceRing& ring, std::uint64_t row, int slot) {
 
 }  // namespace
 
-int rows_in_window(const DeviceRing& ring, Storage storage, int first, int most) {
+int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most) {
     if (ring.binding_bytes == 0) return most;
     const std::uint64_t row = row_bytes(ring, storage);
     const int slot = ring.slot(first);
@@ -29,7 +29,7 @@ int rows_in_window(const DeviceRing& ring, Storage storage, int first, int most)
     return std::max(1, std::min({most, ring.rows - slot, shown}));
 }
 
-RingWindow window(const DeviceRing& ring, Storage storage, int first, int count, bool written) {
+RingWindow window(const DeviceRing& ring, Storage storage, Row first, int count, bool written) {
     const int slot = ring.slot(first);
     if (ring.binding_bytes == 0) return {{ring.buffer, 0, 0, written}, slot, ring.rows};
     const std::uint64_t row = row_bytes(ring, storage);

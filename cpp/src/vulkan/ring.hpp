@@ -4,6 +4,7 @@
 
 #include "commands.hpp"
 #include "pipelines.hpp"
+#include "program.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -19,7 +20,7 @@ struct DeviceRing {
     std::uint64_t binding_bytes = 0;
     std::uint64_t alignment = 1;  // of a binding's offset
 
-    int slot(int row) const { return row % rows; }
+    int slot(Row row) const { return static_cast<int>(row % rows); }
 };
 
 inline std::uint64_t ring_bytes(const DeviceRing& ring, Storage storage) {
@@ -37,9 +38,9 @@ struct RingWindow {
 };
 
 // How many of the rows [first, first + most) one window can show; at least 1.
-int rows_in_window(const DeviceRing& ring, Storage storage, int first, int most);
+int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most);
 
 // `count`: at most what rows_in_window() says.
-RingWindow window(const DeviceRing& ring, Storage storage, int first, int count, bool written);
+RingWindow window(const DeviceRing& ring, Storage storage, Row first, int count, bool written);
 
 }  // namespace realesrgan::vulkan

@@ -212,13 +212,13 @@ void VulkanSession::record(Flight& flight, const Step& step) {
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const DeviceRing& ring = rings_[0];
     const Program& program = plan_.program();
-    const GatherPush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows};
+    const int count = static_cast<int>(rows.count);
+    const GatherPush push = {ring.width, count, ring.slot(rows.first), ring.rows};
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
     flight.commands.dispatch(
         *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
-        sizeof(push),
-        {groups(ring.width, gather_->local_size().x), rows.count, groups(channels, 4)},
-        bytes_of(ring, rows.count, channels));
+        sizeof(push), {groups(ring.width, gather_->local_size().x), count, groups(channels, 4)},
+        bytes_of(ring, count, channels));
 }
 
 // Whole groups of four channels, as the kernels move them.
@@ -230,19 +230,19 @@ std::uint64_t VulkanSession::bytes_of(DeviceRing ring, int rows, int channels) c
 
 void VulkanSession::record_output(Flight& flight, RowRange rows) {
     if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
-    flight.output_rows = rows.count;
+    const int count = static_cast<int>(rows.count);
+    flight.output_rows = count;
     const Slice& output = plan_.program().output;
     const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
     const int each = 4 / sample_bytes(format_.output);
-    const int words = groups(rows.count * ring.width * output.channels, each);
+    const int words = groups(count * ring.width * output.channels, each);
     const auto local = compose_->local_size().x;
     const int across = std::min(groups(words, local), kMostGroups);
-    const ComposePush push = {ring.width, rows.count, ring.slot(rows.first), ring.rows,
-                              across * local};
+    const ComposePush push = {ring.width, count, ring.slot(rows.first), ring.rows, across * local};
     flight.commands.dispatch(*compose_,
                              {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
                              &push, sizeof(push), {across, groups(words, across * local), 1},
-                             bytes_of(ring, rows.count, output.channels));
+                             bytes_of(ring, count, output.channels));
 }
 
 ImageView VulkanSession::output_rows() {

@@ -15,13 +15,19 @@ vec4 weights(float t)
     return vec4(outer.x, inner.y, inner.z, outer.w);
 }
 
+// at * DENOMINATOR / NUMERATOR, rounded down; 32 bits do not hold the product
+int reduced(int at)
+{
+    return at / NUMERATOR * DENOMINATOR + at % NUMERATOR * DENOMINATOR / NUMERATOR;
+}
+
 // Position of output `at` in the source as whole pixels and a rest, in exact integer arithmetic
 int whole(int at, out float rest)
 {
-    const int n = (2 * at + 1) * DENOMINATOR - NUMERATOR, d = 2 * NUMERATOR;
+    const int n = (2 * (at % NUMERATOR) + 1) * DENOMINATOR - NUMERATOR, d = 2 * NUMERATOR;
     const int floored = n >= 0 ? n / d : -((-n + d - 1) / d);
     rest = float(n - floored * d) / float(d);
-    return floored;
+    return at / NUMERATOR * DENOMINATOR + floored;
 }
 
 void main()
@@ -29,9 +35,9 @@ void main()
     const int x = int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
     if (x >= p.width || y >= p.rows || c >= OUT_CHANNELS) return;
 
-    const int width = p.width * DENOMINATOR / NUMERATOR, height = p.height * DENOMINATOR / NUMERATOR;
+    const int width = reduced(p.width), height = reduced(p.height);
     float tx, ty;
-    const int sx = whole(x, tx), sy = whole(p.y0 + y, ty), base = p.y0 * DENOMINATOR / NUMERATOR;
+    const int sx = whole(x, tx), sy = whole(p.y0 + y, ty), base = reduced(p.y0);
     const vec4 wx = weights(tx), wy = weights(ty);
     vec4 sum = vec4(0);
     for (int j = 0; j < 4; j++)
