@@ -1,6 +1,6 @@
 """`python -m realesrgan_train`, which torchrun needs."""
 
-from realesrgan_train.cli import main
+from realesrgan_train.entry import main
 
 if __name__ == "__main__":
     main()

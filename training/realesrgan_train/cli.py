@@ -27,6 +27,6 @@ def main() -> None:
 
     Exit codes: 0 done; 2 wrong argument or configuration; 3 pictures missing or unreadable;
     4 checkpoint damaged or of another network; 5 stopped by a guard; 10 `doctor` found only
-    warnings; 130 interrupted.
+    warnings; 130 interrupted; 143 ended by SIGTERM before the training began.
     """
     app()

@@ -1,5 +1,6 @@
 """`python -m realesrgan_export`."""
 
-from realesrgan_export.cli import main
+from realesrgan_export.entry import main
 
-main()
+if __name__ == "__main__":
+    main()

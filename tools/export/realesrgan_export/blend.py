@@ -7,6 +7,7 @@ from pathlib import Path
 
 from realesrgan_export.errors import ExportError
 from realesrgan_export.source import file_sha256
+from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.weights import (
     LoadedNetwork,
@@ -34,8 +35,7 @@ def blend_checkpoints(
     """
     if not (math.isfinite(alpha) and 0 <= alpha <= 1):
         raise ExportError(f"--alpha must be between 0 and 1, not {alpha:g}")
-    if not output.parent.is_dir():
-        raise ExportError(f"{output.parent}: no such folder; make it first")
+    check_file(output)
     try:
         a, b = (_load(path, act_type) for path in (first, second))
         if (a.architecture, a.kwargs) != (b.architecture, b.kwargs):

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from realesrgan_export.errors import ExportError
 from realesrgan_export.parity_report import print_rows
+from realesrgan_train.signals import exit_code, raise_interrupted
+from realesrgan_train.wording import printable
 
 ActType = Literal["relu", "leakyrelu", "prelu"]
 
@@ -68,6 +70,8 @@ def checkpoint(  # noqa: PLR0917 - one argument an option
     """Export a checkpoint to ncnn; it appears once ncnn and realesrgan-vk agree with PyTorch."""
     from realesrgan_export.export import ExportOptions, export_checkpoint  # noqa: PLC0415 - torch
 
+    raise_interrupted()
+
     options = ExportOptions(name, fp16, onnx, act_type, licence, weak_denoise, device)
     written = export_checkpoint(checkpoint, output, options, print_rows)
     for path in filter(None, (written.param, written.bin, written.onnx, written.manifest)):
@@ -82,6 +86,8 @@ def from_ncnn(
 ) -> None:
     """Recover the PyTorch weights of an RRDBNet or SRVGGNetCompact from its ncnn files."""
     from realesrgan_export.recover import recover_network  # noqa: PLC0415 - loads torch
+
+    raise_interrupted()
 
     recover_network(param, output, print_rows)
     typer.echo(f"wrote {output}")
@@ -101,12 +107,17 @@ def interpolate(
     """Blend two networks of one architecture: (1 - alpha) FIRST + alpha SECOND."""
     from realesrgan_export.blend import blend_checkpoints  # noqa: PLC0415 - loads torch
 
+    raise_interrupted()
+
     blend_checkpoints(first, second, alpha, output, act_type)
     typer.echo(f"wrote {output}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit code 1 for a network that cannot be handled, 2 for bad usage.
+    """Run the command line.
+
+    Exit codes: 0 done; 1 the network cannot be handled; 2 wrong usage; 130 and 143 for SIGINT and
+    SIGTERM, which leave nothing behind.
 
     Args:
         arguments: without the program's name; those of the process by default.
@@ -117,7 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(words)
     except (ExportError, OSError) as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"realesrgan-export: {error}", markup=False, highlight=False
-        )
-        sys.exit(1)
+        code = exit_code()
+        if code is None:
+            Console(stderr=True, soft_wrap=True).print(
+                f"realesrgan-export: {printable(str(error))}", markup=False, highlight=False
+            )
+        sys.exit(code or 1)
+    except BaseException:
+        code = exit_code()  # whatever an interrupted import or library makes of a signal
+        if code is None:
+            raise
+        sys.exit(code)

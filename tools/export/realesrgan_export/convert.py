@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import subprocess
 import warnings
 from pathlib import Path
@@ -11,6 +13,10 @@ import torch
 from torch import nn
 
 from realesrgan_export.errors import ExportError
+from realesrgan_train.wording import first_line
+
+_SPARE = 1 << 20
+"""Bytes for the small files of a conversion: graphs and scripts."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -39,6 +45,7 @@ def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
 
     Raises:
         ExportError: if the network cannot be traced.
+        OSError: if the file cannot be written.
     """
     example = torch.rand(1, channels, *size)
     with warnings.catch_warnings(), torch.no_grad():
@@ -48,10 +55,12 @@ def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
         try:
             # Its own check takes four times the rest; the exported files are verified anyway.
             traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-            traced.save(str(path))
+            content = io.BytesIO()
+            torch.jit.save(traced, content)
         except Exception as error:  # whatever the network itself raises
-            first_line = str(error).strip().split("\n", 1)[0]
-            raise ExportError(f"the network cannot be traced: {first_line}") from error
+            raise ExportError(f"the network cannot be traced: {first_line(error)}") from error
+    # PyTorch's own writer of files aborts the process when the disk is full.
+    path.write_bytes(content.getbuffer())
 
 
 def convert(
@@ -76,6 +85,7 @@ def convert(
 
     Raises:
         ExportError: if tracing or pnnx fails, or writes operators ncnn does not have.
+        OSError: if files cannot be written into the folder.
     """
     script = folder / "network.pt"
     trace(network, channels, sizes[0], script)
@@ -96,6 +106,7 @@ def convert(
         raise ExportError(f"pnnx cannot be started ({error}); reinstall pnnx") from error
     log = (done.stdout + done.stderr).strip()
     if done.returncode or not param.is_file() or not weights.is_file():
+        check_space(folder, 0)
         tail = " / ".join(log.splitlines()[-3:])
         raise ExportError(f"pnnx failed with exit code {done.returncode}: {tail}")
     strange = [line.split()[0] for line in param.read_text().splitlines() if _is_foreign(line)]
@@ -104,6 +115,30 @@ def convert(
             f"the network uses {', '.join(sorted(set(strange)))}, which ncnn has no layer for"
         )
     return param, weights
+
+
+def needed_space(network: nn.Module) -> int:
+    """Return how many bytes of temporary files a conversion makes, estimated from the weights.
+
+    The traced network, pnnx's own two files, ncnn's weights and the result: five files.
+    """
+    weights: int = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
+    return 5 * weights + _SPARE
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Check that the temporary folder has room; a full disk makes pnnx fail in any way.
+
+    Raises:
+        ExportError: if it has less than `needed` bytes, or next to nothing.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < max(needed, _SPARE):
+        raise ExportError(
+            f"{folder.parent}, the folder for temporary files, has {free / 2**20:.0f} MB free; the "
+            f"conversion takes about {max(needed, _SPARE) / 2**20:.0f} MB: set TMPDIR to a folder "
+            "with more"
+        )
 
 
 def _is_foreign(line: str) -> bool:

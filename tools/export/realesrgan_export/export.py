@@ -13,13 +13,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from realesrgan_export.convert import convert, trace_sizes
+from realesrgan_export.convert import check_space, convert, needed_space, trace_sizes
 from realesrgan_export.errors import ExportError
 from realesrgan_export.fold import folded
-from realesrgan_export.manifest import MANIFEST, file_entry, listed_file, with_entry
+from realesrgan_export.manifest import (
+    MANIFEST,
+    file_entry,
+    listed_file,
+    read_entries,
+    with_entry,
+)
 from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
 from realesrgan_export.parity import Row
 from realesrgan_export.source import SourceNetwork, load_source
+from realesrgan_export.target import check_folder
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
@@ -89,14 +96,19 @@ def export_checkpoint(
     """
     checkpoint, folder, options = Path(checkpoint), Path(folder), options or ExportOptions()
     name = checked_name(checkpoint.stem if options.name is None else options.name)
+    if options.weak_denoise and checked_name(options.weak_denoise) == name:
+        raise ExportError(f"--weak-denoise {name}: the weakly denoising twin is another network")
     if options.onnx:
         check_onnx_installed()
+    check_folder(folder)
+    read_entries(folder)
     device = vulkan_device(options.device)
     source = load_source(checkpoint, options.act_type)
     with tempfile.TemporaryDirectory(prefix="realesrgan-export-") as scratch:
-        stored = _stored(source, options.fp16)
-        files = _convert(source, stored, Path(scratch), name, options)
+        check_space(Path(scratch), needed_space(source.network))
         try:
+            stored = _stored(source, options.fp16)
+            files = _convert(source, stored, Path(scratch), name, options)
             rows, failure = verify(source, stored, files, fp16=options.fp16, device=device)
         except RealesrganError as error:
             raise ExportError(f"realesrgan-vk cannot run the network: {error}") from error
@@ -199,14 +211,12 @@ def _entry(
     if files.onnx is not None:
         entry["files"]["onnx"] = file_entry(files.onnx)
     if options.weak_denoise:
-        entry["weak_denoise"] = checked_name(options.weak_denoise)
+        entry["weak_denoise"] = options.weak_denoise
     return entry
 
 
 def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]) -> Exported:
     """Put the files and the new manifest into the folder, all of them or none."""
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{folder} is a file; -o takes a folder")
     paths = [path for path in (files.bin, files.param, files.onnx) if path is not None]
     contents = {path.name: path.read_bytes() for path in paths}
     contents[MANIFEST] = with_entry(folder, entry).encode()

@@ -9,6 +9,7 @@ from typing import Any
 
 from realesrgan_export.errors import ExportError
 from realesrgan_export.source import file_sha256
+from realesrgan_train.wording import first_line
 
 MANIFEST = "manifest.json"
 
@@ -20,15 +21,16 @@ def read_entries(folder: Path) -> list[dict[str, Any]]:
         ExportError: if the manifest is not one.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
         entries = json.loads(path.read_text("utf-8"))["models"]
         if not all(isinstance(entry["name"], str) for entry in entries):
             raise TypeError("a name is no text")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExportError(
-            f"{path}: not a manifest of networks ({error}); move it away or give another folder"
+            f"{path}: not a manifest of networks ({first_line(error)}); move it away or give "
+            "another folder"
         ) from error
     return list(entries)
 

@@ -17,6 +17,7 @@ from realesrgan_export.parity import FP32, Row, check, parity_table
 from realesrgan_export.pictures import verification_pictures
 from realesrgan_export.source import file_sha256
 from realesrgan_export.state_dict import Recovered, recovered_state
+from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import deduce_architecture, save_network
@@ -60,10 +61,7 @@ def recover_network(
         ParityError: if the recovered network makes other pictures; nothing is written.
     """
     param, output = Path(param), Path(output)
-    if output.suffix != ".safetensors":
-        raise ExportError(f"{output}: weights are written as .safetensors; rename the output")
-    if not output.parent.is_dir():
-        raise ExportError(f"{output.parent}: no such folder; make it first")
+    check_file(output)
     network, metadata, blob = read_network(param)
     rows = _proof(network, blob, param)
     if report is not None:

@@ -23,6 +23,7 @@ import realesrgan_vk
 from realesrgan_vk import pull
 from realesrgan_vk.cli import app
 from realesrgan_vk.models import find_model
+from realesrgan_vk.published import Published
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -46,7 +47,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         torch.save({"params": small_compact(2, seed=seed).state_dict()}, folder / f"{name}.pth")
         digest = hashlib.sha256((folder / f"{name}.pth").read_bytes()).hexdigest()
         url = f"http://127.0.0.1:{httpd.server_port}/{name}.pth"
-        listed.append(pull.Published(name, url, digest, twin))
+        listed.append(Published(name, url, digest, twin))
     monkeypatch.setattr(pull, "PUBLISHED", tuple(listed))
     thread = threading.Thread(target=httpd.serve_forever)
     thread.start()

@@ -1,0 +1,70 @@
+"""SIGINT and SIGTERM of a command: it exits with 130 or 143, without a traceback.
+
+Only the standard library is imported here, so that a command can call `exit_at_once` before
+anything that takes long to import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_received: list[int] = []
+
+
+class Interrupted(BaseException):
+    """A signal asked the command to end; raised where it came, so that `finally` blocks run."""
+
+
+def exit_at_once() -> None:
+    """Let both signals end the process on the spot: while modules are imported nothing is begun.
+
+    A signal that whoever started the process wants to be ignored stays ignored.
+    """
+    _handle(lambda number, _frame: os._exit(128 + number))
+
+
+def raise_interrupted() -> None:
+    """Let the first signal raise `Interrupted`; those that follow are ignored while it cleans up.
+
+    Does nothing unless `exit_at_once` was called before: a program that uses this package as a
+    library keeps its own handlers.
+    """
+    if any(signal.getsignal(number) in _ours for number in _SIGNALS):
+        _handle(_raise)
+
+
+def restore() -> None:
+    """Put Python's own handlers back: SIGTERM ends the process also while it is outside Python."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def exit_code() -> int | None:
+    """What the process has to exit with when a signal came, None when none did."""
+    return 128 + _received[0] if _received else None
+
+
+_Handler = Callable[[int, FrameType | None], object]
+_ours: list[_Handler] = []
+
+
+def _handle(handler: _Handler) -> None:
+    _ours.append(handler)
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    _received.append(number)
+    raise Interrupted(number)
