@@ -87,3 +87,28 @@ def difference(left: NDArray[Any], right: NDArray[Any]) -> float:
     """The mean absolute difference, of full scale for whole numbers."""
     top = np.iinfo(left.dtype).max if left.dtype.kind == "u" else 1
     return float(np.abs(left.astype(np.float64) - right.astype(np.float64)).mean() / top)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A PNG chunk."""
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png_with(data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file with further chunks, after its header."""
+    return data[:33] + b"".join(chunk(*each) for each in chunks) + data[33:]
+
+
+def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The chunks of a PNG file in its order; IDAT once, checksums must be right."""
+    chunks: list[tuple[bytes, bytes]] = []
+    position = 8
+    while position < len(data):
+        (size,) = struct.unpack_from(">I", data, position)
+        kind, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + size]
+        assert struct.unpack_from(">I", data, position + 8 + size)[0] == zlib.crc32(kind + content)
+        if kind != b"IDAT" or b"IDAT" not in dict(chunks):
+            chunks.append((kind, content))
+        position += size + 12
+    return chunks

@@ -20,12 +20,22 @@ class Metadata:
         exif: EXIF block from its TIFF header on, without the `Exif` prefix of JPEG.
         xmp: XMP packet.
         dpi: Horizontal and vertical resolution in pixels per inch.
+        photoshop: Photoshop's image resources ("8BIM"), which hold IPTC data.
+        comments: Of a JPEG or GIF file, in whatever encoding they are.
+        more_xmp: What a JPEG file keeps in an extended XMP packet.
+        png: Further chunks of a PNG file (kind, content) that a PNG file gets again: texts, how
+            its values are to be read (they then stand for `icc`), and others. bKGD is stored as
+            RGB of 16 bits, sBIT as four numbers.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    photoshop: bytes | None = None
+    comments: tuple[bytes, ...] = ()
+    more_xmp: bytes | None = None
+    png: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ import numpy as np
 from PIL import Image
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import color, pil, png_chunks, repeats, tiff, vips
+from realesrgan_vk.image_io import (
+    color,
+    gif_blocks,
+    jpeg_segments,
+    pil,
+    png_chunks,
+    png_metadata,
+    repeats,
+    tiff,
+    vips,
+)
 from realesrgan_vk.image_io.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.picture import Metadata, Picture
@@ -23,7 +33,7 @@ def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
     if len(picture.frames) > 1:
         durations = [_as_fraction(duration) for duration in _durations(picture)]
         moving = _animated(picture, "PNG", durations, disposal=_disposals(picture))
-        return png_chunks.with_metadata(moving, carried)
+        return _with_metadata(moving, carried)
     if picture.mode == "palette":
         samples = pil.colour(pil.eight_bit(frame))
         encoded = vips.palette_png(samples, picture.bits, options.compression)
@@ -41,7 +51,11 @@ def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
         out = BytesIO()
         pil.image_of(frame).save(out, "PNG", compress_level=options.compression)
         encoded = out.getvalue()
-    return png_chunks.with_metadata(encoded, carried)
+    return _with_metadata(encoded, carried)
+
+
+def _with_metadata(png: bytes, carried: Metadata) -> bytes:
+    return png_chunks.with_chunks(png, png_metadata.chunks_for(carried, png))
 
 
 def _jpeg(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
@@ -53,6 +67,8 @@ def _jpeg(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
     extra = _pillow_metadata(carried)
     if carried.xmp is not None:
         extra["xmp"] = carried.xmp
+    segments = (carried.photoshop, carried.comments, carried.more_xmp)
+    extra["extra"] = jpeg_segments.segments_of(*segments)
     subsampling = -1 if image.mode in ("L", "CMYK") else options.subsampling
     out = BytesIO()
     # Not optimize: Pillow then needs the whole file in a buffer that it makes too small for noise.
@@ -89,13 +105,15 @@ def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
     return out.getvalue()
 
 
-def _gif(picture: Picture, _carried: Metadata, _options: WriteOptions) -> bytes:
+def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
     frames = [pil.colour(frame) for frame in picture.frames]
     if len(frames) == 1:
-        return vips.gif_bytes(frames, [0], 1)
-    # A hundredth of a second a frame: the encoder tells by it how many it has merged.
-    encoded = vips.gif_bytes(frames, [10] * len(frames), picture.plays)
-    return repeats.gif(encoded, _durations(picture))
+        encoded = vips.gif_bytes(frames, [0], 1)
+    else:
+        # A hundredth of a second a frame: the encoder tells by it how many it has merged.
+        encoded = vips.gif_bytes(frames, [10] * len(frames), picture.plays)
+        encoded = repeats.gif(encoded, _durations(picture))
+    return gif_blocks.with_comments(encoded, carried.comments)
 
 
 def _heic(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:

@@ -36,6 +36,7 @@ class Format:
         profile: Whether it holds an ICC profile.
         max_duration: Longest time of a frame, in milliseconds.
         max_plays: How often an animation can run, apart from for ever.
+        carries: Which of `Metadata`'s fields it holds, apart from `icc` and `dpi`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Format:
     profile: bool = True
     max_duration: int = 0
     max_plays: int = 65535
+    carries: frozenset[str] = frozenset()
 
 
 PNG = Format(
@@ -60,13 +62,35 @@ PNG = Format(
     animation=True,
     max_duration=65_535_000,
     max_plays=_NO_LIMIT,
+    carries=frozenset({"exif", "xmp", "photoshop", "comments", "png"}),
 )
 # The standard says 65,535; libjpeg stops at 65,500.
-JPEG = Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), max_side=65500, alpha=False, cmyk=True)
-WEBP = Format(
-    "WebP", (".webp",), max_side=16383, grey=False, animation=True, max_duration=2**24 - 1
+JPEG = Format(
+    "JPEG",
+    (".jpg", ".jpeg", ".jpe", ".jfif"),
+    max_side=65500,
+    alpha=False,
+    cmyk=True,
+    carries=frozenset({"exif", "xmp", "more_xmp", "photoshop", "comments"}),
 )
-TIFF = Format("TIFF", (".tif", ".tiff"), max_bits=32, palette=True, cmyk=True)
+_EXIF_AND_XMP = frozenset({"exif", "xmp"})
+WEBP = Format(
+    "WebP",
+    (".webp",),
+    max_side=16383,
+    grey=False,
+    animation=True,
+    max_duration=2**24 - 1,
+    carries=_EXIF_AND_XMP,
+)
+TIFF = Format(
+    "TIFF",
+    (".tif", ".tiff"),
+    max_bits=32,
+    palette=True,
+    cmyk=True,
+    carries=frozenset({"exif", "xmp", "photoshop"}),
+)
 BMP = Format("BMP", (".bmp", ".dib"), alpha=False, palette=True, profile=False)
 GIF = Format(
     "GIF",
@@ -76,9 +100,10 @@ GIF = Format(
     animation=True,
     profile=False,
     max_duration=655_350,
+    carries=frozenset({"comments"}),
 )
-AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False)
-HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False)
+AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False, carries=_EXIF_AND_XMP)
+HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False, carries=_EXIF_AND_XMP)
 
 FORMATS = (PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF, HEIC)
 SUFFIXES = frozenset(suffix for known in FORMATS for suffix in known.suffixes)

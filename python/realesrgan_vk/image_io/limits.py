@@ -47,6 +47,11 @@ class Limit:
         self._name = name
         self._max_pixels = max_pixels
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return self._max_pixels is not None
+
     def check(self, width: int, height: int, frames: int = 1, sample_bytes: int = 1) -> None:
         """A pixel of 16 bits a sample counts as two, one of floats as four: memory matters."""
         if width < 1 or height < 1:

@@ -1,15 +1,14 @@
 """ICC, EXIF, XMP and resolution: out of Pillow's images, and corrected for a new size."""
 
-import re
 import struct
 from dataclasses import replace
-from io import BytesIO
 from typing import IO
 
 from PIL import Image
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import exif
+from realesrgan_vk.image_io import exif, photoshop, png_colour, xmp
+from realesrgan_vk.image_io.tiff_tags import Tag, first_directory
 from realesrgan_vk.picture import Metadata
 
 # Tags of a TIFF file that describe its pixels' storage, not the photograph.
@@ -24,29 +23,32 @@ _TIFF_STORAGE_TAGS = frozenset(
     }
 )
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
-_ICC_TAG, _XMP_TAG = 34675, 700
+_ICC_TAG, _XMP_TAG, _PHOTOSHOP_TAG, _IPTC_TAG = 34675, 700, 34377, 33723
+_RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG})
 
 
 def of_pil(image: Image.Image) -> Metadata:
     """What an opened or loaded Pillow image carries."""
     info = image.info
     block = info.get("exif")
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
     return Metadata(
         icc=_bytes(info.get("icc_profile")),
         exif=block.removeprefix(b"Exif\x00\x00") if isinstance(block, bytes) and block else None,
-        xmp=xmp.encode("utf-8") if isinstance(xmp, str) else _bytes(xmp),
+        xmp=packet.encode("utf-8") if isinstance(packet, str) else _bytes(packet),
         dpi=_dpi(info.get("dpi")),
     )
 
 
-def of_tiff(data: bytes) -> tuple[Metadata, Image.Exif]:
-    """What a TIFF file carries, and all its first directory's tags."""
-    return of_tiff_tags(tiff_tags(BytesIO(data)))
+def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif]:
+    """What a TIFF file carries, and all its first directory's tags.
 
-
-def of_tiff_tags(tags: Image.Exif) -> tuple[Metadata, Image.Exif]:
-    """The same of the tags alone; their file must still be open."""
+    Raises:
+        ImageError: A BigTIFF file in big-endian order.
+        Exception: Whatever damaged data makes Pillow raise.
+    """
+    tags = _tiff_tags(file)
+    raw = first_directory(file, _RAW_TAGS)
     kept = Image.Exif()
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:
@@ -59,17 +61,22 @@ def of_tiff_tags(tags: Image.Exif) -> tuple[Metadata, Image.Exif]:
         per_inch = 2.54 if tags.get(296) == 3 else 1.0
         dpi = _dpi((float(tags[282]) * per_inch, float(tags[283]) * per_inch))
     block = kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
-    metadata = Metadata(_bytes(tags.get(_ICC_TAG)), block, _bytes(tags.get(_XMP_TAG)), dpi)
+    packet = _bytes(tags.get(_XMP_TAG))
+    metadata = Metadata(_bytes(tags.get(_ICC_TAG)), block, packet, dpi, _resources(raw))
     return metadata, tags
 
 
-def tiff_tags(file: IO[bytes]) -> Image.Exif:
-    """The tags of a TIFF or BigTIFF file's first directory.
+def _resources(raw: dict[int, Tag]) -> bytes | None:
+    """Photoshop's resources with the IPTC records, which many files have only in their own tag."""
+    resources = raw[_PHOTOSHOP_TAG].content if _PHOTOSHOP_TAG in raw else b""
+    if _IPTC_TAG in raw and photoshop.iptc(resources) is None:
+        records = raw[_IPTC_TAG]
+        resources += photoshop.of_iptc(records.content)
+    return resources or None
 
-    Raises:
-        ImageError: A BigTIFF file in big-endian order.
-        Exception: Whatever damaged data makes Pillow raise.
-    """
+
+def _tiff_tags(file: IO[bytes]) -> Image.Exif:
+    """The tags of a TIFF or BigTIFF file's first directory."""
     start = file.read(16)
     tags = Image.Exif()
     tags.endian = "<" if start[:2] == b"II" else ">"
@@ -82,35 +89,84 @@ def tiff_tags(file: IO[bytes]) -> Image.Exif:
     return tags
 
 
-def upright(metadata: Metadata) -> Metadata:
-    """The metadata of a picture that has been turned upright."""
-    xmp = metadata.xmp
-    if xmp is not None:
-        xmp = re.sub(rb'(tiff:Orientation(?:="|>))[2-8]', rb"\g<1>1", xmp)
-    return replace(metadata, xmp=xmp)
+def turned(metadata: Metadata, orientation: int) -> Metadata:
+    """The metadata of a picture that is turned upright from this EXIF orientation."""
+    if orientation < 5:
+        return metadata
+    dpi = None if metadata.dpi is None else metadata.dpi[::-1]
+    chunks = tuple((kind, _with_sides_exchanged(kind, content)) for kind, content in metadata.png)
+    return replace(metadata, dpi=dpi, png=chunks)
+
+
+def _with_sides_exchanged(kind: bytes, content: bytes) -> bytes:
+    """Exchanges those of a pixel's shape (pHYs)."""
+    return content[4:8] + content[:4] + content[8:] if kind == b"pHYs" else content
+
+
+def scrubbed(metadata: Metadata) -> tuple[Metadata, set[str]]:
+    """Without what XMP announces but a result's file lacks, and what that is (words of `xmp`).
+
+    Damaged XMP data is dropped.
+    """
+    announced: set[str] = set()
+    packet, more = metadata.xmp, metadata.more_xmp
+    try:
+        edited = xmp.edited(packet, {}) if packet is not None else None
+        further = xmp.edited(more, {}) if more is not None else None
+    except xmp.DamagedError:
+        return replace(metadata, xmp=None, more_xmp=None), {xmp.DAMAGED}
+    if edited is not None:
+        packet = edited.packet
+        announced |= edited.announced
+    if further is not None:
+        # It counts where the packet names it.
+        named = edited is not None and edited.has_more
+        more = further.packet if further.properties and named else None
+        announced |= further.announced
+    return replace(metadata, xmp=packet, more_xmp=more), announced
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
-    """The metadata of an upright picture of this size: size tags corrected, no thumbnail."""
+    """The metadata of an upright picture of this size: size tags corrected, no thumbnail.
+
+    Damaged EXIF and XMP data are dropped.
+    """
     block = None if metadata.exif is None else exif.upright(metadata.exif, width, height)
-    xmp = metadata.xmp
-    if xmp is not None:
-        for names, side in (
-            (rb"tiff:ImageWidth|exif:PixelXDimension", width),
-            (rb"tiff:ImageLength|exif:PixelYDimension", height),
-        ):
-            digits = str(side).encode("ascii")
-            xmp = re.sub(rb"((?:" + names + rb')(?:="|>))\d+', rb"\g<1>" + digits, xmp)
-        xmp = _without_thumbnails(xmp)
-    return replace(metadata, exif=block, xmp=xmp)
+    columns, rows = (lambda _: str(width)), (lambda _: str(height))
+    sizes = {
+        (xmp.TIFF, "Orientation"): lambda value: "1" if value in "2345678" else value,
+        (xmp.TIFF, "ImageWidth"): columns,
+        (xmp.TIFF, "ImageLength"): rows,
+        (xmp.EXIF, "PixelXDimension"): columns,
+        (xmp.EXIF, "PixelYDimension"): rows,
+    }
+    return replace(
+        metadata,
+        exif=block,
+        xmp=_edited(metadata.xmp, sizes),
+        more_xmp=_edited(metadata.more_xmp, sizes),
+    )
 
 
-def _without_thumbnails(xmp: bytes) -> bytes:
-    """A pattern would take quadratic time on a packet with many starts and no end."""
-    start = xmp.find(b"<xmp:Thumbnails>")
-    end_mark = b"</xmp:Thumbnails>"
-    end = xmp.rfind(end_mark)
-    return xmp if start < 0 or end < start else xmp[:start] + xmp[end + len(end_mark) :]
+def without_profile(metadata: Metadata) -> Metadata:
+    """The metadata without what says how values are to be read: they are sRGB's."""
+    kinds = (*png_colour.DESCRIBING, *png_colour.SIZES)
+    chunks = tuple(chunk for chunk in metadata.png if chunk[0] not in kinds)
+    return replace(metadata, icc=None, png=chunks)
+
+
+def with_more_xmp_named(metadata: Metadata, name: str | None) -> Metadata:
+    """The metadata whose XMP packet names its extended packet so; None: there is none."""
+    return replace(metadata, xmp=_edited(metadata.xmp, {xmp.MORE: lambda _: name}))
+
+
+def _edited(packet: bytes | None, values: xmp.Changes) -> bytes | None:
+    if packet is None:
+        return None
+    try:
+        return xmp.edited(packet, values).packet
+    except xmp.DamagedError:
+        return None
 
 
 def _bytes(value: object) -> bytes | None:

@@ -14,7 +14,7 @@ class WriteOptions:
         subsampling: Of JPEG's colour, one of `SUBSAMPLINGS`.
         lossless: WebP without loss; None: as the source was, when that was WebP.
         compression: PNG's effort, 0..9.
-        strip: Drop EXIF, XMP, DPI and the colour profile (the colours become sRGB).
+        strip: Drop all metadata and the colour profile (the colours become sRGB).
 
     Raises:
         ValueError: A value out of range.

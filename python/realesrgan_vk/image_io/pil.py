@@ -128,8 +128,10 @@ def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
     high = max(1.0, float(frame.pixels.max()))
     if (low, high) == (0.0, 1.0):
         return frame, (low, high)
-    scaled = frame.pixels - np.float32(low)
-    scaled /= np.float32(high - low)
+    # In double precision: the range of floats can be larger than the largest float.
+    scaled = np.empty_like(frame.pixels)
+    for row, values in enumerate(frame.pixels):
+        scaled[row] = (values.astype(np.float64) - low) / (high - low)
     return replace(frame, pixels=scaled), (low, high)
 
 
@@ -138,8 +140,9 @@ def original_range(frame: Frame, value_range: tuple[float, float]) -> Pixels:
     low, high = value_range
     if value_range == (0.0, 1.0) or frame.pixels.dtype != np.float32:
         return frame.pixels
-    restored: Pixels = frame.pixels * np.float32(high - low)
-    restored += np.float32(low)
+    restored = np.empty_like(frame.pixels)
+    for row, values in enumerate(frame.pixels):
+        restored[row] = values.astype(np.float64) * (high - low) + low
     return restored
 
 

@@ -1,59 +1,170 @@
-"""Puts metadata into an encoded PNG file (PNG specification, third edition, section 11.3)."""
+"""The chunks of a PNG file (PNG specification, third edition, sections 5 and 11)."""
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from realesrgan_vk.picture import Metadata
+from realesrgan_vk.errors import ImageError
 
-_HEADER_END = 8 + 25  # signature and IHDR
-_METRE = 0.0254
-_PIXELS = (b"IDAT", b"acTL", b"fcTL", b"fdAT")
-_REPLACED = (b"iCCP", b"eXIf", b"pHYs", b"sRGB", b"gAMA", b"cHRM")
+Chunk = tuple[bytes, bytes]
+"""A chunk's kind and its content."""
+
+_SIGNATURE = 8  # bytes
+_MOST_CHUNKS = 1 << 18  # 2 GiB in the usual IDAT chunks of 8 KiB
+_DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # what pixels are made of
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+_AFTER_PALETTE = (b"bKGD", b"tIME")
 
 
-def with_metadata(png: bytes, carried: Metadata) -> bytes:
-    """The file with profile, resolution, EXIF and XMP, in place of what it had of them."""
-    added = b""
-    if carried.icc is not None:
-        added += _chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(carried.icc))
-    if carried.dpi is not None:
-        per_metre = [min(2**31 - 1, round(side / _METRE)) for side in carried.dpi]
-        added += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
-    if carried.exif is not None:
-        added += _chunk(b"eXIf", carried.exif)
-    if carried.xmp is not None:
-        added += _chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + carried.xmp)
-    return png[:_HEADER_END] + added + _without_replaced(png)
+@dataclass(frozen=True, slots=True)
+class PngFile:
+    """A parsed file.
+
+    Attributes:
+        pixels: A PNG file of the chunks that pixels and frames are made of, and of what cannot be
+            parsed, for a decoder to judge.
+        palette: The content of PLTE; empty where there is none.
+        others: All other chunks whose checksums are right, in the file's order.
+        animated: Whether it holds an animation.
+        notes: What was skipped, in words.
+    """
+
+    pixels: bytes
+    palette: bytes
+    others: tuple[Chunk, ...]
+    animated: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where a chunk is in the file, with its length and checksum."""
+
+    kind: bytes
+    start: int
+    end: int
+
+    def content(self, png: bytes) -> bytes:
+        return png[self.start + 8 : self.end - 4]
+
+    def has_right_checksum(self, png: bytes) -> bool:
+        view = memoryview(png)
+        stored = int.from_bytes(view[self.end - 4 : self.end], "big")
+        return zlib.crc32(view[self.start + 4 : self.end - 4]) == stored
+
+
+def parse(png: bytes) -> PngFile:
+    """Take a file apart. A wrong checksum in an ancillary chunk costs that chunk, with a note.
+
+    Raises:
+        ImageError: The file is of Apple's variant of PNG, which other decoders refuse, or has
+            too many chunks.
+        ValueError: A wrong checksum in a chunk that pixels are made of.
+    """
+    if png[12:16] == b"CgBI":
+        raise ImageError(
+            "this is Apple's variant of PNG (CgBI), made for iOS applications; convert it on a Mac "
+            "with: xcrun pngcrush -revert-iphone-optimizations IN OUT"
+        )
+    spans = list(_spans(png))
+    whole: list[_Span] = []
+    wrong: set[bytes] = set()
+    for span in spans:
+        if span.has_right_checksum(png):
+            whole.append(span)
+        elif _is_ancillary(span.kind):
+            wrong.add(span.kind)
+        else:
+            raise ValueError(f"the chunk {span.kind.decode('latin-1')} has a wrong checksum")
+    notes = []
+    if wrong:
+        names = ", ".join(sorted(kind.decode("ascii") for kind in wrong))
+        notes.append(f"chunks with a wrong checksum are skipped: {names}")
+    kinds: tuple[bytes, ...] = (*_DECODED, *_ANIMATION)
+    if wrong.intersection(_ANIMATION):
+        notes.append("the animation is damaged; only its first picture is used")
+        kinds = _DECODED
+    kept = [span for span in whole if span.kind in kinds or not _is_ancillary(span.kind)]
+    others = [span for span in whole if span.kind not in (*_DECODED, *_ANIMATION)]
+    palette = next((span.content(png) for span in kept if span.kind == b"PLTE"), b"")
+    return PngFile(
+        png if len(kept) == len(spans) else _file_of(png, kept, spans),
+        palette,
+        tuple((span.kind, span.content(png)) for span in others if _is_ancillary(span.kind)),
+        any(span.kind == b"acTL" for span in kept),
+        tuple(notes),
+    )
 
 
 def without_pixels(png: bytes) -> bytes:
-    """The file's header and metadata, of which some may come after the pixels, and no pixels."""
-    kept = [content for kind, content in _chunks(png) if kind not in (*_PIXELS, b"IEND")]
-    return b"".join([png[:_HEADER_END], *kept, _chunk(b"IDAT", b""), _chunk(b"IEND", b"")])
+    """The file with an empty IDAT and no animation, for what reads the header only."""
+    kinds = (b"IHDR", b"PLTE", b"tRNS")
+    kept = [(span.kind, span.content(png)) for span in _spans(png) if span.kind in kinds]
+    return png[:_SIGNATURE] + joined([*kept, (b"IDAT", b""), (b"IEND", b"")])
 
 
-def is_animated(png: bytes) -> bool:
-    """Whether the file holds an animation."""
-    return any(kind == b"acTL" for kind, _ in _chunks(png))
+def with_chunks(png: bytes, added: Iterable[Chunk]) -> bytes:
+    """An encoded file with these chunks besides those that its pixels are made of.
+
+    What the encoder added on its own, such as a resolution, is left out.
+    """
+    added = list(added)
+    early = joined(each for each in added if each[0] not in _AFTER_PALETTE)
+    late = joined(each for each in added if each[0] in _AFTER_PALETTE)
+    out = [png[:_SIGNATURE]]
+    for span in _spans(png):
+        if span.kind == b"IDAT":
+            out.append(late)
+            late = b""
+        if span.kind in (*_DECODED, *_ANIMATION):
+            out.append(png[span.start : span.end])
+        if span.kind == b"IHDR":
+            out.append(early)
+    return b"".join(out)
 
 
-def _without_replaced(png: bytes) -> bytes:
-    """All chunks after the header but those that `with_metadata` writes itself."""
-    return b"".join(content for kind, content in _chunks(png) if kind not in _REPLACED)
+def content_of(png: bytes, kind: bytes) -> bytes:
+    """The content of the first chunk of a kind; empty where there is none."""
+    return next((span.content(png) for span in _spans(png) if span.kind == kind), b"")
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Each chunk after the header that is there as a whole: its kind, and all its bytes."""
-    position = _HEADER_END
+def joined(chunks: Iterable[Chunk]) -> bytes:
+    """The chunks' bytes in a file."""
+    return b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+def _is_ancillary(kind: bytes) -> bool:
+    return kind.isalpha() and kind[:1].islower()
+
+
+def _spans(png: bytes) -> Iterator[_Span]:
+    """The chunks that are there as a whole, up to IEND."""
+    position, count = _SIGNATURE, 0
     while position + 12 <= len(png):
+        count += 1
+        if count > _MOST_CHUNKS:
+            raise ImageError(f"the file has more than {_MOST_CHUNKS} PNG chunks")
         (size,) = struct.unpack_from(">I", png, position)
-        if position + 12 + size > len(png):
+        end = position + 12 + size
+        if end > len(png):
             return
-        yield png[position + 4 : position + 8], png[position : position + 12 + size]
-        position += 12 + size
+        kind = png[position + 4 : position + 8]
+        yield _Span(kind, position, end)
+        if kind == b"IEND":
+            return
+        position = end
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+def _file_of(png: bytes, kept: list[_Span], spans: list[_Span]) -> bytes:
+    view = memoryview(png)
+    parts = [view[:_SIGNATURE], *(view[span.start : span.end] for span in kept)]
+    if spans and spans[-1].kind != b"IEND":  # damaged from here on: the decoder has to tell
+        parts.append(view[spans[-1].end :])
+    return b"".join(parts)

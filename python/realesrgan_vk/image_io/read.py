@@ -12,11 +12,16 @@ from PIL import Image, ImageChops, ImageFile
 from realesrgan_vk.errors import ImageError, RealesrganError
 from realesrgan_vk.image_io import (
     exif,
+    gif_blocks,
     icc,
+    jpeg_segments,
+    losses,
     metadata,
     orientation,
+    photoshop,
     pil,
     png_chunks,
+    png_metadata,
     repeats,
     tiff,
     vips,
@@ -36,7 +41,7 @@ from realesrgan_vk.image_io.formats import (
     sniff,
 )
 from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file, whole_stream
-from realesrgan_vk.picture import Frame, Mode, Picture
+from realesrgan_vk.picture import Frame, Metadata, Mode, Picture
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
 _MOST_FRAMES = 1 << 16  # counted
@@ -90,8 +95,14 @@ def decode(
     try:
         if known is TIFF:
             picture = tiff.read(data, limit.check, accept)
-        elif known is PNG and data[24:25] == b"\x10":
-            picture = _deep_png(data, limit, accept)
+        elif known is PNG:
+            picture = _png(png_chunks.parse(data), limit, accept)
+        elif known is JPEG:
+            picture = _jpeg(data, limit, accept)
+        elif known is GIF:
+            picture = _with_pillow(data, GIF, limit, accept)
+            carried = replace(picture.metadata, comments=gif_blocks.comments(data))
+            picture = replace(picture, metadata=carried)
         else:
             picture = _with_pillow(data, known, limit, accept)
     except RealesrganError as error:
@@ -117,31 +128,55 @@ def _format_of(start: bytes, name: str) -> Format:
     return known
 
 
-def _deep_png(data: bytes, limit: Limit, accept: Accept) -> Picture:
-    width, height = struct.unpack(">II", data[16:24])
+def _png(file: png_chunks.PngFile, limit: Limit, accept: Accept) -> Picture:
+    carried, notes = png_metadata.of_png(file)
+    notes = (*file.notes, *notes)
+    if file.pixels[24] == 16:
+        picture = _deep_png(file, limit, accept, carried)
+    else:
+        picture = _with_pillow(file.pixels, PNG, limit, accept, carried)
+        picture = replace(picture, bits=_png_bits(file.pixels, picture))
+    return replace(picture, metadata=carried, notes=(*notes, *picture.notes))
+
+
+def _deep_png(file: png_chunks.PngFile, limit: Limit, accept: Accept, carried: Metadata) -> Picture:
+    width, height = struct.unpack(">II", file.pixels[16:24])
     limit.check(width, height, sample_bytes=2)
-    with _open(png_chunks.without_pixels(data), PNG) as header:
-        carried = metadata.of_pil(header)
-        accept(_header(header, 1))
-    samples = vips.pixels_of(vips.open_png(data))
+    with _open(png_chunks.without_pixels(file.pixels), PNG) as header:
+        accept(_header(header, 1, carried))
+    samples = vips.pixels_of(vips.open_png(file.pixels))
     bands = samples.shape[2]
     alpha = samples[..., -1] if bands in (2, 4) else None
     pixels = samples[..., : bands - (alpha is not None)]
     mode: Mode = "grey" if pixels.shape[2] == 1 else "colour"
-    notes = (_DEEP_ANIMATION,) if png_chunks.is_animated(data) else ()
+    notes = (_DEEP_ANIMATION,) if file.animated else ()
     return Picture((Frame(pixels, alpha),), mode, 16, carried, notes=notes)
 
 
-def _header(image: ImageFile.ImageFile, frames: int) -> Header:
+def _jpeg(data: bytes, limit: Limit, accept: Accept) -> Picture:
+    file = jpeg_segments.parse(data, limited=limit.is_set)
+    picture = _with_pillow(data, JPEG, limit, accept)
+    carried = replace(
+        picture.metadata,
+        photoshop=file.photoshop,
+        comments=file.comments,
+        more_xmp=file.more_xmp,
+    )
+    carried, announced = metadata.scrubbed(carried)
+    notes = losses.of_jpeg(file, data, announced)
+    return replace(picture, metadata=carried, notes=(*picture.notes, *notes))
+
+
+def _header(image: ImageFile.ImageFile, frames: int, carried: Metadata) -> Header:
     # Later frames of an animation may be transparent even if the first is not.
     alpha = frames > 1 or _transparent(image)
-    block = metadata.of_pil(image).exif
-    return orientation.upright_header(image.width, image.height, block, frames, has_alpha=alpha)
+    size = (image.width, image.height)
+    return orientation.upright_header(*size, carried.exif, frames, has_alpha=alpha)
 
 
 def _frames(image: ImageFile.ImageFile, data: bytes, known: Format) -> int:
     if known is GIF:  # Pillow would take long to count a great many
-        return repeats.count_gif_frames(data, _MOST_FRAMES)
+        return gif_blocks.count_frames(data, _MOST_FRAMES)
     return int(getattr(image, "n_frames", 1)) if known.animation else 1
 
 
@@ -153,11 +188,15 @@ def _open(data: bytes, known: Format) -> ImageFile.ImageFile:
     return open_image(BytesIO(data))
 
 
-def _with_pillow(data: bytes, known: Format, limit: Limit, accept: Accept) -> Picture:
+def _with_pillow(
+    data: bytes, known: Format, limit: Limit, accept: Accept, carried: Metadata | None = None
+) -> Picture:
+    """Decode with Pillow; `carried` is what the file carries, where Pillow is not asked for it."""
     with _open(data, known) as image:
         deep = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;") else 1
         limit.check(image.width, image.height, sample_bytes=deep)
-        accept(_header(image, _frames(image, data, known)))
+        frames = _frames(image, data, known)
+        accept(_header(image, frames, carried or metadata.of_pil(image)))
         lossless = known is WEBP and repeats.is_lossless_webp(data)
         if known.animation and getattr(image, "is_animated", False):
             return replace(_animation(image, known, limit), lossless=lossless)
@@ -170,8 +209,6 @@ def _with_pillow(data: bytes, known: Format, limit: Limit, accept: Accept) -> Pi
         else:
             picture = pil.from_pil(image)
         notes = _losses(image, data) if known in (AVIF, HEIC) else ()
-    if known is PNG:
-        picture = replace(picture, bits=_png_bits(data, picture))
     return replace(picture, lossless=lossless, notes=notes)
 
 
@@ -230,18 +267,21 @@ def _plays(image: Image.Image, known: Format) -> int:
 
 
 def _upright(picture: Picture) -> Picture:
-    turn = exif.orientation(picture.metadata.exif) if picture.metadata.exif else 1
-    carried = metadata.for_size(metadata.upright(picture.metadata), picture.width, picture.height)
-    notes = picture.notes
-    if picture.metadata.exif and carried.exif is None:
-        notes = (*notes, "the EXIF data was damaged and is dropped")
+    given = picture.metadata
+    turn = exif.orientation(given.exif) if given.exif else 1
+    resources = given.photoshop
+    if resources is not None:
+        packet = given.xmp or photoshop.xmp(resources)
+        given = replace(given, xmp=packet, photoshop=photoshop.kept(resources))
+    if turn != 1:
+        frames = tuple(orientation.turned(frame, turn) for frame in picture.frames)
+        picture = replace(picture, frames=frames)
+        given = metadata.turned(given, turn)
+    scrubbed, announced = metadata.scrubbed(given)
+    carried = metadata.for_size(scrubbed, picture.width, picture.height)
+    notes = [*picture.notes, *losses.of_announced(announced)]
+    if given.exif and carried.exif is None:
+        notes.append("the EXIF data was damaged and is dropped")
     if carried.icc and icc.is_damaged(carried.icc):
-        notes = (*notes, "the colour profile is damaged; its curves are not used")
-    if turn == 1:
-        return replace(picture, metadata=carried, notes=notes)
-    frames = tuple(orientation.turned(frame, turn) for frame in picture.frames)
-    turned = frames[0]
-    if carried.dpi is not None and turn >= 5:
-        carried = replace(carried, dpi=carried.dpi[::-1])
-    carried = metadata.for_size(carried, turned.width, turned.height)
-    return replace(picture, frames=frames, metadata=carried, notes=notes)
+        notes.append("the colour profile is damaged; its curves are not used")
+    return replace(picture, metadata=carried, notes=tuple(notes))

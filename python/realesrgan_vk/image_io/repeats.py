@@ -11,7 +11,8 @@ from io import BytesIO
 
 from PIL import Image
 
-_GIF_HEADER = 13
+from realesrgan_vk.image_io.gif_blocks import HEADER, after_blocks, table_bytes
+
 _CENTISECOND = 10  # milliseconds
 _DISPOSE_WEBP, _NO_BLEND = 1, 2  # flags of a WebP frame
 _ANIMATED, _HAS_ALPHA = 0x02, 0x10  # flags of a WebP file
@@ -19,7 +20,7 @@ _ANIMATED, _HAS_ALPHA = 0x02, 0x10  # flags of a WebP file
 
 def gif(data: bytes, durations: list[int]) -> bytes:
     """A GIF file with these durations in milliseconds; it has a hundredth of a second a frame."""
-    position = _GIF_HEADER + _table_bytes(data[10])
+    position = HEADER + table_bytes(data[10])
     out = [data[:position]]
     times = iter(durations)
     control = b""
@@ -27,11 +28,11 @@ def gif(data: bytes, durations: list[int]) -> bytes:
         if data[position : position + 2] == b"\x21\xf9":
             control, position = data[position : position + 8], position + 8
         elif data[position] == 0x21:
-            end = _after_blocks(data, position + 2)
+            end = after_blocks(data, position + 2)
             out.append(data[position:end])
             position = end
         else:
-            end = _after_blocks(data, position + 11 + _table_bytes(data[position + 9]))
+            end = after_blocks(data, position + 11 + table_bytes(data[position + 9]))
             out += _gif_frames(control, data[position:end], times)
             position = end
     return b"".join([*out, data[position:]])
@@ -76,20 +77,6 @@ def is_lossless_webp(data: bytes) -> bool:
     return bool(kinds) and all(kind == b"VP8L" for kind in kinds)
 
 
-def count_gif_frames(data: bytes, most: int) -> int:
-    """The frames of a GIF file, damaged or not; counting ends at `most`."""
-    count, position = 0, _GIF_HEADER + _table_bytes(data[10])
-    try:
-        while count < most and data[position] in b"!,":
-            if data[position] == 0x2C:
-                count += 1
-                position += 9 + _table_bytes(data[position + 9])
-            position = _after_blocks(data, position + 2)
-    except IndexError:
-        pass
-    return count
-
-
 def _gif_frames(control: bytes, image: bytes, times: Iterator[int]) -> Iterator[bytes]:
     """The frame, and an invisible one for each that was merged into it."""
     flags, merged, transparent = struct.unpack_from("<BHB", control, 3)
@@ -114,11 +101,11 @@ def _invisible_gif(image: bytes) -> bytes:
     blank.putpalette([0, 0, 0] * 4)
     blank.save(out, "GIF")
     made = out.getvalue()
-    start = _GIF_HEADER + _table_bytes(made[10])
+    start = HEADER + table_bytes(made[10])
     while made[start] != 0x2C:
-        start = _after_blocks(made, start + 2)
-    data = start + 10 + _table_bytes(made[start + 9])
-    pixels = made[data : _after_blocks(made, data + 1)]
+        start = after_blocks(made, start + 2)
+    data = start + 10 + table_bytes(made[start + 9])
+    pixels = made[data : after_blocks(made, data + 1)]
     return b"," + struct.pack("<4HB", left, top, width, height, 0) + pixels
 
 
@@ -128,18 +115,6 @@ def _invisible_webp(width: int, height: int) -> bytes:
     blank.save(out, "WEBP", lossless=True, exact=True)
     image = next(each for each in _riff_chunks(out.getvalue(), 12) if each[0] == b"VP8L")
     return _riff_chunk(*image)
-
-
-def _table_bytes(flags: int) -> int:
-    """Of a GIF colour table, by the flags that announce it."""
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _after_blocks(data: bytes, position: int) -> int:
-    """The place after a chain of GIF's data blocks."""
-    while data[position]:
-        position += data[position] + 1
-    return position + 1
 
 
 def _riff_chunks(data: bytes, position: int) -> Iterator[tuple[bytes, bytes]]:

@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import color, metadata, orientation, pil, vips
+from realesrgan_vk.image_io import color, metadata, orientation, photoshop, pil, vips
 from realesrgan_vk.image_io.limits import Accept, Header
 from realesrgan_vk.picture import Frame, Metadata, Mode, Picture, Pixels
 from realesrgan_vk.resample import from_unit, to_unit
@@ -22,12 +22,13 @@ from realesrgan_vk.resample import from_unit, to_unit
 MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit; beyond, BigTIFF is written
 _HEADER = b"II*\x00\x08\x00\x00\x00"
 _BIG_HEADER = b"II+\x00\x08\x00\x00\x00\x10" + bytes(7)
-_LONG, _LONG8 = 4, 16  # kinds of values
+_BYTE, _LONG, _UNDEFINED, _LONG8 = 1, 4, 7, 16  # kinds of values
 STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
 _EXTRA_SAMPLES, _ASSOCIATED = 338, 1
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_PHOTOSHOP, _IPTC = 34377, 33723
 
 
 class SizeCheck(Protocol):
@@ -44,7 +45,7 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
         ImageError: A sample type or channel count that cannot be used.
         Exception: Whatever the decoder raises on damaged data.
     """
-    carried, tags = metadata.of_tiff(data)
+    carried, tags = metadata.of_tiff(BytesIO(data))
     bits = tags.get(_BITS, 1)
     if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
         raise ImageError(f"64 bit {_SAMPLES}")
@@ -196,6 +197,12 @@ def add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
     if carried.xmp is not None:
         directory[700] = carried.xmp
         directory.tagtype[700] = 1
+    if carried.photoshop is not None:
+        directory[_PHOTOSHOP] = carried.photoshop
+        directory.tagtype[_PHOTOSHOP] = _BYTE
+        if records := photoshop.iptc(carried.photoshop):
+            directory[_IPTC] = records
+            directory.tagtype[_IPTC] = _UNDEFINED
     if carried.icc is not None:
         directory[34675] = carried.icc
         directory.tagtype[34675] = 7

@@ -6,15 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import color, icc, metadata, pil, vips
+from realesrgan_vk.image_io import carrying, color, icc, metadata, pil, vips
 from realesrgan_vk.image_io.atomic import write_whole
 from realesrgan_vk.image_io.encoders import ENCODERS
-from realesrgan_vk.image_io.formats import FORMATS, JPEG, Format, format_for
+from realesrgan_vk.image_io.formats import FORMATS, Format, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.resample import from_unit, to_unit
-
-_JPEG_SEGMENT = 65_500  # what fits one APP1 segment, with its identifier
 
 
 def check_size(known: Format, width: int, height: int) -> None:
@@ -123,21 +121,16 @@ def _carried(picture: Picture, known: Format, options: WriteOptions, notes: list
         return Metadata()
     carried = metadata.for_size(picture.metadata, picture.width, picture.height)
     carried = _with_fitting_profile(carried, picture, known, notes)
-    if known is JPEG:
-        if carried.exif and len(carried.exif) > _JPEG_SEGMENT:
-            notes.append("the EXIF data is too long for JPEG and is dropped")
-            carried = replace(carried, exif=None)
-        if carried.xmp and len(carried.xmp) > _JPEG_SEGMENT - 32:
-            notes.append("the XMP data is too long for JPEG and is dropped")
-            carried = replace(carried, xmp=None)
-    return carried
+    return carrying.fitted(carried, known, notes)
 
 
 def _with_fitting_profile(
     carried: Metadata, picture: Picture, known: Format, notes: list[str]
 ) -> Metadata:
-    if carried.icc is None or not known.profile:  # then the pixels are sRGB by now
-        return replace(carried, icc=None)
+    if carried.icc is None:
+        return carried
+    if not known.profile:  # then the pixels are sRGB by now
+        return metadata.without_profile(carried)
     space = icc.colour_space(carried.icc)
     grey = picture.frames[0].pixels.shape[2] == 1
     kind = "CMYK" if picture.mode == "cmyk" else "grey" if grey and known.grey else "RGB"
@@ -148,7 +141,7 @@ def _with_fitting_profile(
     if not converted:
         what = f"is of {space} and" if space else "is damaged and"
         notes.append(f"the colour profile {what} does not fit the {kind} picture; it is dropped")
-    return replace(carried, icc=None)
+    return metadata.without_profile(carried)
 
 
 def _opaque(frame: Frame) -> bool:

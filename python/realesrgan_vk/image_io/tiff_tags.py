@@ -1,0 +1,76 @@
+"""The first directory of a TIFF or BigTIFF file as bytes (TIFF 6.0, section 2).
+
+Pillow's directory keeps the first of several values where it expects one, and takes strings for
+text; what has to be kept as it is, is read here.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import IO, Any
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+          16: 8, 17: 8, 18: 8}  # fmt: skip
+_LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q"}
+_MOST_BYTES = 1 << 26  # of a tag's values
+_MOST_ENTRIES = 4096
+_FARTHEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag's values as the file has them.
+
+    Attributes:
+        kind: The type of a value.
+        content: The values' bytes.
+        order: "<" or ">".
+    """
+
+    kind: int
+    content: bytes
+    order: str
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The values; none for text, fractions and unknown types."""
+        layout = _LAYOUTS.get(self.kind)
+        if layout is None:
+            return ()
+        count = len(self.content) // _SIZES[self.kind]
+        return struct.unpack(f"{self.order}{count}{layout}", self.content)
+
+    @property
+    def text(self) -> bytes:
+        """The bytes without the zero that ends text."""
+        return self.content.rstrip(b"\0")
+
+
+def first_directory(file: IO[bytes], wanted: frozenset[int]) -> dict[int, Tag]:
+    """These tags of the first directory; without those that are damaged or too large."""
+    file.seek(0)
+    start = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(start[:2])
+    if order is None or len(start) < 16:
+        return {}
+    big = struct.unpack_from(order + "H", start, 2)[0] == 43
+    place, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (directory,) = struct.unpack_from(order + place, start, 8 if big else 4)
+    file.seek(min(directory, _FARTHEST))
+    head = file.read(struct.calcsize(count))
+    if len(head) < struct.calcsize(count):
+        return {}
+    entries = file.read(entry * min(struct.unpack(order + count, head)[0], _MOST_ENTRIES))
+    found = {}
+    for at in range(0, len(entries) - entry + 1, entry):
+        tag, kind, values = struct.unpack_from(order + "HH" + place, entries, at)
+        size = _SIZES.get(kind, 0) * values
+        if tag not in wanted or not 0 < size <= _MOST_BYTES:
+            continue
+        inside = 8 if big else 4
+        field = entries[at + entry - inside : at + entry]
+        if size > inside:
+            file.seek(min(struct.unpack(order + place, field)[0], _FARTHEST))
+            field = file.read(size)
+        if len(field) >= size:
+            found[tag] = Tag(kind, field[:size], order)
+    return found

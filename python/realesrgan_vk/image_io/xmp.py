@@ -1,0 +1,261 @@
+"""Edits an XMP packet in place: what is not edited keeps its bytes (ISO 16684-1).
+
+The packet is parsed by expat, which says where each element begins; properties are found by
+namespace, whatever their prefixes are.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+Name = tuple[str, str]
+"""A property's namespace and its local name."""
+
+Changes = Mapping[Name, Callable[[str], str | None]]
+"""For a property, what becomes of its value; None: the property is cut out."""
+
+TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
+MORE: Name = ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")
+"""The property of a JPEG file's packet that names its extended packet."""
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_FRAMES = (_RDF, "adobe:ns:meta/", "http://www.w3.org/XML/1998/namespace", "")
+_THUMBNAILS: Name = ("http://ns.adobe.com/xap/1.0/", "Thumbnails")
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_CONTAINER = "http://ns.google.com/photos/1.0/container/"
+GAIN_MAP, VIDEO, DEPTH, FURTHER = "gain map", "video", "depth map", "further picture"
+"""What a packet can announce that is not in a result's file."""
+
+DAMAGED = "damaged"
+"""Stands for a packet that cannot be parsed."""
+
+# Namespaces, or their beginnings, of nothing but announcements.
+_ANNOUNCING = {
+    "http://ns.adobe.com/hdr-gain-map/": GAIN_MAP,
+    "http://ns.apple.com/HDRGainMap/": GAIN_MAP,
+    _CONTAINER: FURTHER,
+    "http://ns.google.com/photos/1.0/depthmap/": DEPTH,
+    "http://ns.google.com/photos/1.0/image/": FURTHER,
+    "http://ns.google.com/photos/1.0/audio/": FURTHER,
+    "http://ns.google.com/photos/dd/": DEPTH,
+}
+_OF_ITEMS = {"Primary": "", "GainMap": GAIN_MAP, "MotionPhoto": VIDEO, "Depth": DEPTH}
+_MOST_DEPTH = 200
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+
+
+class DamagedError(ValueError):
+    """The packet is no XML, or has a document type, or is nested too deep."""
+
+
+@dataclass(slots=True)
+class Edited:
+    """An edited packet.
+
+    Attributes:
+        packet: Its bytes.
+        announced: What it announced, in words of this module; that is cut out.
+        properties: How many properties are left.
+        has_more: Whether it names an extended packet.
+    """
+
+    packet: bytes
+    announced: set[str] = field(default_factory=set)
+    properties: int = 0
+    has_more: bool = False
+
+
+def edited(packet: bytes, values: Changes) -> Edited:
+    """Cut out thumbnails and announcements, and change values.
+
+    Args:
+        packet: UTF-8, or UTF-16 with a byte order mark, which becomes UTF-8.
+        values: What to change.
+
+    Raises:
+        DamagedError: It cannot be parsed.
+    """
+    if packet[:2] in (b"\xfe\xff", b"\xff\xfe"):
+        try:
+            packet = packet.decode("utf-16").encode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DamagedError(str(error)) from error
+    editor = _Editor(packet, values)
+    try:
+        editor.run()
+    except (expat.ExpatError, RecursionError, UnicodeDecodeError) as error:
+        raise DamagedError(str(error)) from error
+    return editor.result()
+
+
+@dataclass(slots=True)
+class _Element:
+    name: Name
+    start: int
+    content: int  # where it begins
+    is_empty: bool
+    scope: dict[str, str]
+    has_children: bool = False
+
+
+class _Editor:
+    def __init__(self, packet: bytes, values: Changes) -> None:
+        self._packet = packet
+        self._values = values
+        self._open: list[_Element] = []
+        self._dropping = 0  # depth of the element that is cut out; 0: none
+        self._edits: list[tuple[int, int, bytes]] = []
+        self._declared: list[tuple[str, int, int]] = []
+        self._used: set[str] = set()
+        self._cut: set[str] = set()
+        self._result = Edited(packet)
+
+    def run(self) -> None:
+        parser = expat.ParserCreate()
+        self._parser = parser
+        parser.buffer_text = True
+        parser.StartElementHandler = self._begin
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.Parse(self._packet.rstrip(b"\0"), True)
+
+    def result(self) -> Edited:
+        unused = self._cut - self._used
+        edits = self._edits + [
+            (start, end, b"") for uri, start, end in self._declared if uri in unused
+        ]
+        parts, position = [], 0
+        for start, end, new in sorted(edits):
+            parts += [self._packet[position:start], new]
+            position = end
+        self._result.packet = b"".join([*parts, self._packet[position:]])
+        return self._result
+
+    def _refuse_doctype(self, *_: object) -> None:
+        raise DamagedError("XMP has no document type")
+
+    def _begin(self, name: str, _: dict[str, str]) -> None:
+        if len(self._open) >= _MOST_DEPTH:
+            raise DamagedError("nested too deep")
+        start = self._parser.CurrentByteIndex
+        position = start + 1 + len(name.encode("utf-8"))
+        attributes = list(self._attributes(position))
+        scope = self._open[-1].scope if self._open else {}
+        declarations = {
+            attribute.partition(":")[2]: value
+            for attribute, value, _, _ in attributes
+            if attribute == "xmlns" or attribute.startswith("xmlns:")
+        }
+        scope = scope | declarations if declarations else scope
+        end = self._packet.index(b">", attributes[-1][3] if attributes else position) + 1
+        if self._open:
+            self._open[-1].has_children = True
+        element = _Element(
+            _resolved(name, scope, is_attribute=False),
+            start,
+            end,
+            self._packet[end - 2 : end] == b"/>",
+            scope,
+        )
+        self._open.append(element)
+        if self._dropping:
+            self._note_item(attributes, scope)
+        elif self._is_dropped(element.name):
+            self._dropping = len(self._open)
+            self._note_item(attributes, scope)
+        else:
+            self._use(element.name)
+            self._edit_attributes(attributes, scope)
+
+    def _end(self, _: str) -> None:
+        depth = len(self._open)
+        element = self._open.pop()
+        position = self._parser.CurrentByteIndex
+        if self._dropping == depth:
+            end = element.content if element.is_empty else self._packet.index(b">", position) + 1
+            self._edits.append((element.start, end, b""))
+            self._dropping = 0
+        elif self._dropping:
+            self._note_value(element.name, self._packet[element.content : position])
+        elif element.name in self._values and not element.has_children and not element.is_empty:
+            value = self._packet[element.content : position].decode("utf-8")
+            new = self._values[element.name](value.strip())
+            if new is None:
+                end = self._packet.index(b">", position) + 1
+                self._edits.append((element.start, end, b""))
+                self._result.properties -= 1
+            elif new != value:
+                self._edits.append((element.content, position, new.encode("utf-8")))
+
+    def _attributes(self, position: int) -> Iterator[tuple[str, str, int, int]]:
+        """Raw name and value of each attribute, and where it begins and ends."""
+        while match := _ATTRIBUTE.match(self._packet, position):
+            yield match[1].decode("utf-8"), match[2][1:-1].decode("utf-8"), *match.span()
+            position = match.end()
+
+    def _edit_attributes(
+        self, attributes: list[tuple[str, str, int, int]], scope: dict[str, str]
+    ) -> None:
+        for raw, value, start, end in attributes:
+            if raw == "xmlns" or raw.startswith("xmlns:"):
+                self._declared.append((value, start, end))
+                continue
+            name = _resolved(raw, scope, is_attribute=True)
+            if self._is_dropped(name):
+                self._edits.append((start, end, b""))
+                continue
+            change = self._values.get(name)
+            new = change(value) if change is not None else value
+            if new is None:
+                self._cut.add(name[0])
+                self._edits.append((start, end, b""))
+                self._result.has_more |= name == MORE
+                continue
+            self._use(name)
+            if new != value:
+                self._edits.append((end - 1 - len(value.encode("utf-8")), end - 1, new.encode()))
+
+    def _use(self, name: Name) -> None:
+        self._used.add(name[0])
+        self._result.has_more |= name == MORE
+        self._result.properties += name[0] not in _FRAMES and name != MORE
+
+    def _is_dropped(self, name: Name) -> bool:
+        """Whether to cut it out; what it announces is noted."""
+        announced = _announced(name)
+        if announced is not None:
+            self._result.announced.add(announced)
+        if announced is not None or name == _THUMBNAILS:
+            self._cut.add(name[0])
+            return True
+        return False
+
+    def _note_item(
+        self, attributes: list[tuple[str, str, int, int]], scope: dict[str, str]
+    ) -> None:
+        for raw, value, _, _ in attributes:
+            self._note_value(_resolved(raw, scope, is_attribute=True), value.encode("utf-8"))
+
+    def _note_value(self, name: Name, value: bytes) -> None:
+        """Of an item in a container: what it is."""
+        self._cut.add(name[0])
+        if name[0].startswith(_CONTAINER) and name[1] == "Semantic":
+            self._result.announced.discard(FURTHER)
+            words = value.decode("utf-8", "replace").strip()
+            self._result.announced.add(_OF_ITEMS.get(words, FURTHER))
+            self._result.announced.discard("")
+
+
+def _announced(name: Name) -> str | None:
+    uri, local = name
+    if uri == _CAMERA:
+        return VIDEO if local.startswith(("MotionPhoto", "MicroVideo")) else None
+    return next((words for known, words in _ANNOUNCING.items() if uri.startswith(known)), None)
+
+
+def _resolved(raw: str, scope: dict[str, str], *, is_attribute: bool) -> Name:
+    prefix, colon, local = raw.rpartition(":")
+    if not colon:
+        return ("" if is_attribute else scope.get("", "")), raw
+    return scope.get(prefix, prefix), local
