@@ -127,7 +127,6 @@ def test_names_formats_sizes_and_skipping(folder: Path, tmp_path: Path) -> None:
         (["in/picture 00.png", "-o", "a.png", "-f", "jpg"], "--format jpg differ"),
         (["in", "-o", "out", "--quality", "200"], "200 is not in the range"),
         (["in", "-o"], "requires an argument"),
-        (["in"], "Missing option '-o'"),
         (["x" * 300, "-o", "out"], "File name too long"),
         (["in", "-o", "in/notes.txt/deeper"], "in/notes.txt is a file, so folder"),
     ],

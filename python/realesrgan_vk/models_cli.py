@@ -3,24 +3,27 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
 
-from realesrgan_vk.add_models import add_models
-from realesrgan_vk.download import Progress
+from realesrgan_vk.cli_help import Group
 from realesrgan_vk.models import list_models
 from realesrgan_vk.own_models import own_models_folder
 from realesrgan_vk.published import PUBLISHED
-from realesrgan_vk.pull import pull_model, without_hash
-from realesrgan_vk.remove_models import remove_model
 
+# Reading a command line must not import what copies, fetches and draws, for few commands do.
+# ruff: noqa: PLC0415
+if TYPE_CHECKING:
+    from realesrgan_vk.download import Progress
+
+_WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    cls=Group, invoke_without_command=True, short_help="List networks; add, remove and pull some."
+)
 @_JSON
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
@@ -77,6 +80,7 @@ def _list(*, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def add(source: Path, name: str | None, replace: bool) -> None:
     """Install a network for --model NAME: a folder of realesrgan-export, or a .param file."""
+    from realesrgan_vk.add_models import add_models
 
     def note(line: str) -> None:
         click.echo(f"note: {line}", err=True)
@@ -89,13 +93,15 @@ def add(source: Path, name: str | None, replace: bool) -> None:
 @click.argument("name")
 def remove(name: str) -> None:
     """Delete a network that was added or pulled."""
+    from realesrgan_vk.remove_models import remove_model
+
     remove_model(name)
     click.echo(f"removed {name} from {own_models_folder()}")
 
 
 @models.command(
     epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
-    f"certain of {', '.join(without_hash())}: it is pulled only with --sha256, from somebody you "
+    f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from somebody you "
     "trust who has the file."
 )
 @click.argument("name")
@@ -103,11 +109,17 @@ def remove(name: str) -> None:
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def pull(name: str, sha256: str | None, replace: bool) -> None:
     """Fetch a published checkpoint, export it and install it (needs realesrgan-export)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    from realesrgan_vk.pull import pull_model
+
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Bars(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
 
-        def progress(file: str) -> Progress:
+        def progress(file: str) -> "Progress":
             task = bars.add_task(file, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -2,30 +2,48 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from realesrgan_vk import cli_options as shared
+from realesrgan_vk.arguments import picture_size
 from realesrgan_vk.byte_size import format_bytes
-from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.cli_help import MESSAGES, Command
 from realesrgan_vk.run_plan import RunPlan
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
 
-@click.command()
-@click.argument("image", metavar="IMAGE|WxH")
-@click.option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME")
-@click.option("-d", "--device", default="auto", metavar="DEVICE", help="auto, cpu, index or name.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), default="auto")
-@click.option("--tta", is_flag=True, help="Average eight orientations.")
-@click.option("--memory-limit", metavar="SIZE", help="Such as 500MB or 2GiB.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(image: str, as_json: bool, **given: object) -> None:
-    """Say how a picture would be run: path, band, memory, work. IMAGE may be a size, 1920x1080."""
-    try:
-        upscaler = Upscaler(**given)  # type: ignore[arg-type]  # the options are its arguments
-        found = upscaler.plan(_size(image) or Path(image))
-    except (ValueError, TypeError, RealesrganError) as error:
-        raise click.UsageError(str(error)) from error
+@click.command(
+    cls=Command,
+    examples=(
+        "realesrgan-vk plan photo.jpg",
+        "realesrgan-vk plan 1920x1080 --device cpu --memory-limit 1GiB",
+    ),
+)
+@click.argument("image", metavar="IMAGE|WxH", type=click.Path())
+@shared.options(
+    shared.model_option(DEFAULT_MODEL),
+    shared.denoise_option,
+    shared.tta_option,
+    shared.tile_option,
+    shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
+    shared.precision_option,
+    shared.threads_option,
+    shared.memory_option,
+    shared.max_pixels_option("Input"),
+    shared.option("--json", "as_json", is_flag=True, group=MESSAGES,
+                  help="Print one JSON object."),
+)  # fmt: skip
+def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # noqa: ANN401 - click's
+    """Show how a picture would be run: path, band, memory, work.
+
+    IMAGE is a file, of which only the header is read, or a size such as 1920x1080.
+    """
+    with shared.usage_errors():
+        size = _size(image)
+        upscaler = Upscaler(**given)
+        found = upscaler.plan(size or Path(image), max_pixels=max_pixels or None)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
         return
@@ -35,9 +53,10 @@ def plan(image: str, as_json: bool, **given: object) -> None:
 
 def _size(given: str) -> tuple[int, int] | None:
     width, cross, height = given.lower().partition("x")
-    if cross and width.isdecimal() and height.isdecimal() and not Path(given).exists():
-        return int(width), int(height)
-    return None
+    if not (cross and width.isdecimal() and height.isdecimal()) or Path(given).exists():
+        return None
+    # Checked here, before a network is loaded; int() takes 4,300 digits at most.
+    return picture_size((int(width[:20]), int(height[:20])), "the size")
 
 
 def _rows(found: RunPlan) -> list[tuple[str, str]]:

@@ -18,6 +18,9 @@ Light = Literal["gamma", "linear"]
 Filter = Literal["lanczos", "box", "triangle", "catmullrom", "mitchell", "cubicbspline", "nearest"]
 
 LIGHTS: tuple[Light, ...] = get_args(Light)
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+"""Of a JPEG file's colour."""
+
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 
 DEFAULT_MAX_PIXELS = 1 << 26

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
     from realesrgan_vk._core import TunedKernels
 
 
-@click.command()
+@click.command(short_help="Time a device's kernels and store the fastest.")
 @click.option("-d", "--device", default="auto", metavar="DEVICE", help="auto, index or name.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), default="auto",
               help="auto: fp16 where the device has it.")  # fmt: skip

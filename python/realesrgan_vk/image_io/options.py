@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+from realesrgan_vk.request import SUBSAMPLINGS
 
 
 @dataclass(frozen=True, slots=True)
