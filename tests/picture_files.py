@@ -112,3 +112,37 @@ def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
             chunks.append((kind, content))
         position += size + 12
     return chunks
+
+
+def matrix_profile(curve: bytes) -> bytes:
+    """A profile with sRGB's primaries and this curve."""
+
+    def fixed(*xyz: float) -> bytes:
+        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in xyz))
+
+    tags = {
+        b"wtpt": fixed(0.9642, 1.0, 0.8249),
+        b"rXYZ": fixed(0.4361, 0.2225, 0.0139),
+        b"gXYZ": fixed(0.3851, 0.7169, 0.0971),
+        b"bXYZ": fixed(0.1431, 0.0606, 0.7141),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    table, content = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += struct.pack(">4sII", name, start + len(content), len(data))
+        content += data
+    head = bytearray(128)
+    head[8:12] = struct.pack(">I", 0x02400000)
+    head[12:24] = b"mntrRGB XYZ "
+    head[36:40] = b"acsp"
+    head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
+    head[0:4] = struct.pack(">I", start + len(content))
+    return bytes(head) + table + content
+
+
+def gamma_profile(gamma: float) -> bytes:
+    """A matrix profile with sRGB's primaries and a pure power curve."""
+    return matrix_profile(b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2))

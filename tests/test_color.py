@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 from numpy.typing import NDArray
+from picture_files import gamma_profile, matrix_profile
 from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
@@ -33,11 +34,6 @@ def p3_profile() -> bytes:
     return bytes(grey.icc_transform("p3", input_profile="srgb").get("icc-profile-data"))
 
 
-def gamma_profile(gamma: float) -> bytes:
-    """A matrix profile with sRGB's primaries and a pure power curve."""
-    return matrix_profile(b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2))
-
-
 def parametric(kind: int, *values: float) -> bytes:
     """A parametric curve (ICC.1:2022, section 10.18)."""
     fixed = (round(65536 * value) for value in values)
@@ -50,35 +46,6 @@ def grey_profile(gamma: float) -> bytes:
     made = bytearray(matrix_profile(curve))
     made[16:20] = b"GRAY"
     return bytes(made).replace(b"rTRC", b"kTRC")
-
-
-def matrix_profile(curve: bytes) -> bytes:
-    """A profile with sRGB's primaries and this curve."""
-
-    def fixed(*xyz: float) -> bytes:
-        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in xyz))
-
-    tags = {
-        b"wtpt": fixed(0.9642, 1.0, 0.8249),
-        b"rXYZ": fixed(0.4361, 0.2225, 0.0139),
-        b"gXYZ": fixed(0.3851, 0.7169, 0.0971),
-        b"bXYZ": fixed(0.1431, 0.0606, 0.7141),
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
-    }
-    table, content = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for name, data in tags.items():
-        table += struct.pack(">4sII", name, start + len(content), len(data))
-        content += data
-    head = bytearray(128)
-    head[8:12] = struct.pack(">I", 0x02400000)
-    head[12:24] = b"mntrRGB XYZ "
-    head[36:40] = b"acsp"
-    head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
-    head[0:4] = struct.pack(">I", start + len(content))
-    return bytes(head) + table + content
 
 
 def test_a_display_p3_photograph_keeps_its_colours(

@@ -3,15 +3,30 @@
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import FAST_MODEL, Photo
-from PIL import Image
+from numpy.typing import NDArray
+from picture_files import gamma_profile, png
+from PIL import Image, ImageCms, ImageFile
 
-from realesrgan_vk import OutOfMemoryError, RunPlan, Upscaler
+from realesrgan_vk import (
+    ImageError,
+    NetworkInfo,
+    OutOfMemoryError,
+    RunPlan,
+    Upscaler,
+    image_io,
+    upscaling,
+)
 from realesrgan_vk.byte_size import format_bytes, parse_bytes
+from realesrgan_vk.image_io import vips
+from realesrgan_vk.request import Request
 
 PLAN_KEYS = {
     "path",
@@ -126,3 +141,98 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path, photo: Photo) -> No
     assert "memory, total" in table
     printed = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     assert json.loads(printed.stdout).keys() >= PLAN_KEYS
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+LINEAR = gamma_profile(1.0)
+
+
+def _saved(image: Image.Image, name: str, **options: object) -> bytes:
+    out = BytesIO()
+    image.save(out, name, **options)
+    return out.getvalue()
+
+
+def _files(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
+    """Pictures of every kind of samples, upright and turned, with and without a foreign curve."""
+    image = Image.fromarray(rgb)
+    deep = rgb.astype(np.uint16) * 257
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    files = {
+        "PNG": _saved(image, "PNG"),
+        "PNG with sRGB's profile": _saved(image, "PNG", icc_profile=PROFILE),
+        "PNG of linear light": _saved(image, "PNG", icc_profile=LINEAR),
+        "grey PNG of linear light": _saved(image.convert("L"), "PNG", icc_profile=LINEAR),
+        "PNG with a palette": _saved(image.convert("P"), "PNG"),
+        "PNG with a palette, linear": _saved(image.convert("P"), "PNG", icc_profile=LINEAR),
+        "PNG of 1 bit": _saved(image.convert("1"), "PNG"),
+        "PNG with alpha": _saved(image.convert("RGBA"), "PNG"),
+        "grey PNG with alpha": _saved(image.convert("LA"), "PNG", icc_profile=LINEAR),
+        "PNG of 16 bits": png(deep, 16, 2),
+        "grey PNG of 16 bits": png(deep[..., :1], 16, 0),
+        "turned JPEG": _saved(image, "JPEG", exif=turned),
+        "turned JPEG of linear light": _saved(image, "JPEG", exif=turned, icc_profile=LINEAR),
+        "JPEG of CMYK": _saved(image.convert("CMYK"), "JPEG"),
+        "GIF": _saved(image.convert("P"), "GIF", save_all=True, append_images=[image.rotate(90)]),
+        "WebP": _saved(image, "WEBP", icc_profile=LINEAR),
+        "BMP": _saved(image.convert("L"), "BMP"),
+    }
+    of_tiff: dict[str, NDArray[Any]] = {
+        "TIFF": rgb,
+        "TIFF of 16 bits": deep,
+        "TIFF of floats": (rgb / 255).astype(np.float32),
+        "grey TIFF": rgb[..., 0],
+        "grey TIFF of floats": (rgb[..., 0] / 9).astype(np.float32),
+    }
+    for name, samples in of_tiff.items():
+        photometric = "minisblack" if samples.ndim == 2 else "rgb"
+        for profile in (None, LINEAR):
+            out = BytesIO()
+            tifffile.imwrite(out, samples, photometric=photometric, iccprofile=profile)
+            files[f"{name}, {'linear' if profile else 'plain'}"] = out.getvalue()
+    return files
+
+
+class Recorded:
+    """A core that keeps the shape and type of what it is given."""
+
+    def __init__(self, network: NetworkInfo) -> None:
+        self.network = network
+        self.given: list[tuple[int, int, np.dtype[Any]]] = []
+
+    def run(self, pixels: NDArray[Any], out: NDArray[Any], progress: object) -> None:
+        self.given.append((pixels.shape[1], pixels.shape[0], pixels.dtype))
+        out[:] = 0
+
+
+def test_a_plan_is_of_the_samples_that_the_run_is_given(photo: Photo, fast: Upscaler) -> None:
+    for name, data in _files(photo(24, 20)).items():
+        core: Any = Recorded(fast.network)
+        upscaling.upscale_picture(core, image_io.decode(data), Request(), None)
+        assert upscaling.size_of(data, None) == core.given[0], name
+        if "TIFF" not in name:
+            with Image.open(BytesIO(data)) as image:
+                core.given.clear()
+                upscaling.upscale_picture(core, upscaling._picture_of(image, None), Request(), None)
+                assert upscaling.size_of(image, None) == core.given[0], name
+
+
+def test_of_a_file_only_the_header_is_read(
+    photo: Photo, fast: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in _files(photo(24, 20)).items():
+        expected = fast.plan(data)
+        with monkeypatch.context() as patch:
+            patch.setattr(ImageFile.ImageFile, "load", _decoded)
+            patch.setattr(vips, "pixels_of", _decoded)
+            assert fast.plan(data) == expected, name
+            assert fast.prepare(data) == fast.prepare((expected.width, expected.height)), name
+    start = _files(photo(240, 200))["PNG"][:20_000]
+    assert fast.plan(start) == fast.plan((240, 200))
+    with pytest.raises(ImageError, match="more than the limit of 100"):
+        fast.plan(start, max_pixels=100)
+
+
+def _decoded(*_: object) -> NoReturn:
+    raise AssertionError("pixels are decoded")

@@ -205,7 +205,12 @@ def test_the_header_is_told_before_pixels_are_decoded(
         decode(data, accept=accept)
     turned = name not in ("GIF", "BMP")  # which hold no EXIF
     height, width = rgb.shape[:2]
-    assert told == [Header(*((height, width) if turned else (width, height)))]
+    assert [each.width for each in told] == [height if turned else width]
+    assert [each.height for each in told] == [width if turned else height]
+
+
+def claimed(header: Header) -> tuple[int, int, int, bool]:
+    return header.width, header.height, header.frames, header.has_alpha
 
 
 def test_the_header_tells_transparency_and_frames(rgba: NDArray[np.uint8]) -> None:
@@ -215,9 +220,9 @@ def test_the_header_tells_transparency_and_frames(rgba: NDArray[np.uint8]) -> No
     height, width = rgba.shape[:2]
     for name in ("PNG", "WEBP", "TIFF", "GIF"):
         decode(saved(images[0], name), accept=headers.append)
-    assert headers == [Header(width, height, 1, True)] * 4
+    assert list(map(claimed, headers)) == [(width, height, 1, True)] * 4
     headers.clear()
     for name in ("PNG", "WEBP", "GIF"):
         moving = saved(images[0], name, save_all=True, append_images=images[1:])
         decode(moving, accept=headers.append)
-    assert headers == [Header(width, height, 3, True)] * 3
+    assert list(map(claimed, headers)) == [(width, height, 3, True)] * 3

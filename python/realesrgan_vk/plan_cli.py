@@ -38,7 +38,7 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # noqa: ANN401 - click's
     """Show how a picture would be run: path, band, memory, work.
 
-    IMAGE is a file, of which only the header is read, or a size such as 1920x1080.
+    IMAGE is a file, whose pixels are not decoded, or a size such as 1920x1080.
     """
     with shared.usage_errors():
         size = _size(image)

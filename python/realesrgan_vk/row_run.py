@@ -29,7 +29,6 @@ def run_rows(
             f"{core.network.input_channels}; Upscaler.upscale converts pictures"
         )
     curve = WorkingCurve.of(source.metadata.icc)
-    one = np.zeros((1, 1, channels), source.dtype)
 
     def read(first: int, count: int) -> Pixels:
         rows = source.read(first, count)
@@ -45,7 +44,7 @@ def run_rows(
         height,
         read,
         write,
-        samples=curve.encode(one).dtype,
+        samples=curve.encoded_type(source.dtype, channels),
         progress=progress,
     )
 

@@ -247,7 +247,7 @@ class Upscaler:
 
         Args:
             image: A picture of 8-bit samples, as for `upscale`, or its (width, height) in pixels.
-                Of a file only the header is read.
+                The pixels of a file are not decoded.
 
         Returns:
             Bytes that a run of such a picture takes on the device, weights included; 0 in tiles.
@@ -275,7 +275,7 @@ class Upscaler:
 
         Args:
             image: A picture, as for `upscale`, or its (width, height) in pixels for one of 8 bits.
-                Of a file only the header is read.
+                The pixels of a file are not decoded.
             max_pixels: As for `upscale`.
 
         Raises:

@@ -17,6 +17,7 @@ from realesrgan_vk.checks import file_path
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import pil
 from realesrgan_vk.image_io.color import WorkingCurve
+from realesrgan_vk.image_io.limits import Accept
 from realesrgan_vk.passes import Plan, Steps, part_of, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
 from realesrgan_vk.request import FileSource, Progress, Request
@@ -85,7 +86,7 @@ def size_of(
     """Width and height in pixels, of a file after it is turned upright, and the samples' type.
 
     The type is that of the samples that the network is given, after the exchange of tone curves.
-    Of a file only the header is read.
+    The pixels of a file are not decoded.
 
     Raises:
         TypeError: Neither a picture nor two whole numbers.
@@ -97,21 +98,35 @@ def size_of(
     if isinstance(image, np.ndarray):
         frame = arrays.to_frame(image)
         return frame.width, frame.height, frame.pixels.dtype
-    picture = _picture_of(image, max_pixels)
-    frame = picture.frames[0]
-    return frame.width, frame.height, frame.pixels.dtype
+    if isinstance(image, Image.Image):
+        picture = _picture_of_pil(image)
+        frame = picture.frames[0]
+        header = image_io.Header(
+            frame.width,
+            frame.height,
+            channels=frame.pixels.shape[2],
+            samples=frame.pixels.dtype.name,
+            icc=picture.metadata.icc,
+        )
+    else:
+        header = image_io.header_of(lambda accept: _picture_of(image, max_pixels, accept))
+    curve = WorkingCurve.of(header.icc)
+    samples = curve.encoded_type(np.dtype(header.samples), header.channels)
+    return header.width, header.height, samples
 
 
-def _picture_of(image: Image.Image | FileSource, max_pixels: int | None) -> Picture:
+def _picture_of(
+    image: Image.Image | FileSource, max_pixels: int | None, accept: Accept | None = None
+) -> Picture:
     """Decode whatever is no array."""
     if isinstance(image, Image.Image):
         return _picture_of_pil(image)
     if isinstance(image, (str, os.PathLike)):
-        return image_io.read(file_path(image), max_pixels=max_pixels)
+        return image_io.read(file_path(image), max_pixels=max_pixels, accept=accept)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return image_io.decode(bytes(image), max_pixels=max_pixels)
+        return image_io.decode(bytes(image), max_pixels=max_pixels, accept=accept)
     if callable(getattr(image, "read", None)):
-        return image_io.read_open(image, max_pixels=max_pixels)
+        return image_io.read_open(image, max_pixels=max_pixels, accept=accept)
     raise TypeError(f"image must be {_KINDS}, not {type(image).__name__}")
 
 

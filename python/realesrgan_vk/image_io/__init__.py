@@ -3,7 +3,7 @@
 from realesrgan_vk.image_io.formats import Format, format_for
 from realesrgan_vk.image_io.limits import Header
 from realesrgan_vk.image_io.options import WriteOptions
-from realesrgan_vk.image_io.read import decode, read, read_open
+from realesrgan_vk.image_io.read import decode, header_of, read, read_open
 from realesrgan_vk.image_io.write import check_size, encode, write
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
@@ -16,6 +16,7 @@ __all__ = [
     "decode",
     "encode",
     "format_for",
+    "header_of",
     "read",
     "read_open",
     "write",

@@ -49,26 +49,32 @@ class WorkingCurve:
 
     def encode(self, pixels: Pixels) -> Pixels:
         """sRGB-encoded values; 8-bit samples become 16-bit ones so that none are lost."""
-        curves = self._of_channels(pixels)
+        curves = self._of_channels(pixels.shape[2])
         if not curves:
             return pixels
         x = np.linspace(0.0, 1.0, icc.CURVE_POINTS)
-        wide = np.dtype(np.float32 if pixels.dtype == np.float32 else np.uint16)
+        wide = self.encoded_type(pixels.dtype, pixels.shape[2])
         return self._apply(pixels, [(x, curve) for curve in curves], wide)
+
+    def encoded_type(self, dtype: np.dtype[Any], channels: int) -> np.dtype[Any]:
+        """The type of the samples that `encode` makes of such ones."""
+        if not self._of_channels(channels):
+            return dtype
+        return np.dtype(np.float32 if dtype == np.float32 else np.uint16)
 
     def decode(self, pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
         """The profile's encoded values again, in the type they had before `encode`."""
-        curves = self._of_channels(pixels)
+        curves = self._of_channels(pixels.shape[2])
         if not curves:
             return pixels
         x = np.linspace(0.0, 1.0, icc.CURVE_POINTS)
         return self._apply(pixels, [(curve, x) for curve in curves], dtype)
 
-    def _of_channels(self, pixels: Pixels) -> tuple[NDArray[np.float64], ...]:
+    def _of_channels(self, channels: int) -> tuple[NDArray[np.float64], ...]:
         """A curve a channel; grey with an RGB profile takes green's, the others are like it."""
-        if pixels.shape[2] == 1 and len(self.curves) == 3:
+        if channels == 1 and len(self.curves) == 3:
             return self.curves[1:2]
-        return self.curves if pixels.shape[2] == len(self.curves) else ()
+        return self.curves if channels == len(self.curves) else ()
 
     def _apply(
         self,

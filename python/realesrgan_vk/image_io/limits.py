@@ -28,12 +28,18 @@ class Header:
         height: Upright, in pixels.
         frames: 1, or more for an animation.
         has_alpha: Whether it may have transparent pixels.
+        channels: Colour channels that the decoded frames have, 1 or 3.
+        samples: The type of their samples: "uint8", "uint16" or "float32".
+        icc: The profile of their colours.
     """
 
     width: int
     height: int
     frames: int = 1
     has_alpha: bool = False
+    channels: int = 3
+    samples: str = "uint8"
+    icc: bytes | None = None
 
 
 Accept = Callable[[Header], object]

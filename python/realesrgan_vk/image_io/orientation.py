@@ -1,5 +1,7 @@
 """Turns pixels upright as EXIF's orientation tells (EXIF 2.32, section 4.6.4, tag 0x0112)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from realesrgan_vk.image_io import exif
@@ -7,13 +9,11 @@ from realesrgan_vk.image_io.limits import Header
 from realesrgan_vk.picture import Frame, Pixels
 
 
-def upright_header(
-    width: int, height: int, block: bytes | None, frames: int = 1, *, has_alpha: bool
-) -> Header:
-    """What to tell of a stored width and height, and the EXIF block that may turn it."""
+def upright_header(stored: Header, block: bytes | None) -> Header:
+    """The header of a picture as it should be seen, which its EXIF block may turn."""
     if block is not None and exif.orientation(block) >= 5:
-        width, height = height, width
-    return Header(width, height, frames, has_alpha)
+        return replace(stored, width=stored.height, height=stored.width)
+    return stored
 
 
 def turned(frame: Frame, orientation: int) -> Frame:

@@ -56,6 +56,14 @@ def frame_of(image: Image.Image, profile: bytes | None = None, duration: float =
     return Frame(samples, None, duration)
 
 
+def layout(image: Image.Image) -> tuple[int, str]:
+    """Channels and sample type of the pixels that `frame_of` gives; none of them is decoded."""
+    mode = image.mode
+    if mode in ("F", "I", *_DEEP):
+        return 1, "float32" if mode == "F" else "uint16"
+    return (1 if mode in ("1", "L", "LA", "La") else 3), "uint8"
+
+
 def to_pil(picture: Picture, like: Image.Image | None = None) -> Image.Image:
     """The picture's first frame as a Pillow image.
 

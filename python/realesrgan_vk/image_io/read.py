@@ -1,6 +1,8 @@
 """Picture files to pixels, upright, with what else they hold. Never trusts the file."""
 
+import contextlib
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -48,6 +50,10 @@ _MOST_FRAMES = 1 << 16  # counted
 _DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
 
 
+class _HeaderRead(BaseException):
+    """The header is known."""
+
+
 def read(
     path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, accept: Accept | None = None
 ) -> Picture:
@@ -70,7 +76,9 @@ def read(
     return decode(data, name, max_pixels=max_pixels, accept=accept)
 
 
-def read_open(file: IO[bytes], *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Picture:
+def read_open(
+    file: IO[bytes], *, max_pixels: int | None = DEFAULT_MAX_PIXELS, accept: Accept | None = None
+) -> Picture:
     """Decode a file that is open for binary reading, from its start where it can be rewound.
 
     Raises:
@@ -78,7 +86,25 @@ def read_open(file: IO[bytes], *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -
         ImageError: As `read`.
     """
     name = str(getattr(file, "name", "the picture"))
-    return decode(whole_stream(file, name, max_pixels), name, max_pixels=max_pixels)
+    data = whole_stream(file, name, max_pixels)
+    return decode(data, name, max_pixels=max_pixels, accept=accept)
+
+
+def header_of(read_picture: Callable[[Accept], object]) -> Header:
+    """The header of a picture, whose pixels are not decoded.
+
+    Args:
+        read_picture: Calls `read`, `read_open` or `decode` with this `accept`; raises what they do.
+    """
+    found: list[Header] = []
+
+    def accept(header: Header) -> None:
+        found.append(header)
+        raise _HeaderRead
+
+    with contextlib.suppress(_HeaderRead):
+        read_picture(accept)
+    return found[0]
 
 
 def decode(
@@ -143,7 +169,7 @@ def _deep_png(file: png_chunks.PngFile, limit: Limit, accept: Accept, carried: M
     width, height = struct.unpack(">II", file.pixels[16:24])
     limit.check(width, height, sample_bytes=2)
     with _open(png_chunks.without_pixels(file.pixels), PNG) as header:
-        accept(_header(header, 1, carried))
+        accept(replace(_header(header, 1, carried), samples="uint16"))
     samples = vips.pixels_of(vips.open_png(file.pixels))
     bands = samples.shape[2]
     alpha = samples[..., -1] if bands in (2, 4) else None
@@ -168,10 +194,18 @@ def _jpeg(data: bytes, limit: Limit, accept: Accept) -> Picture:
 
 
 def _header(image: ImageFile.ImageFile, frames: int, carried: Metadata) -> Header:
-    # Later frames of an animation may be transparent even if the first is not.
-    alpha = frames > 1 or _transparent(image)
-    size = (image.width, image.height)
-    return orientation.upright_header(*size, carried.exif, frames, has_alpha=alpha)
+    # Frames of an animation are made RGB, and later ones may be transparent if the first is not.
+    channels, samples = (3, "uint8") if frames > 1 else pil.layout(image)
+    stored = Header(
+        image.width,
+        image.height,
+        frames,
+        has_alpha=frames > 1 or _transparent(image),
+        channels=channels,
+        samples=samples,
+        icc=carried.icc,
+    )
+    return orientation.upright_header(stored, carried.exif)
 
 
 def _frames(image: ImageFile.ImageFile, data: bytes, known: Format) -> int:

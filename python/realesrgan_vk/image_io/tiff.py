@@ -51,12 +51,13 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
         raise ImageError(f"64 bit {_SAMPLES}")
     page = vips.open_tiff(data)
     check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
-    accept(_header(page, carried))
     if page.interpretation in ("lab", "labs"):
         page = page.colourspace("srgb")
+    dtype = vips.dtype_of(page)
+    if dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageError(f"{dtype} {_SAMPLES}")
+    accept(_header(page, dtype.name, carried))
     samples = vips.pixels_of(page)
-    if samples.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ImageError(f"{samples.dtype} {_SAMPLES}")
     pages = page.get("n-pages") if page.get_typeof("n-pages") else 1
     notes = (_PAGES_NOTE.format(pages),) if pages > 1 else ()
     mode, bits = _stored_as(samples, tags)
@@ -90,9 +91,16 @@ def directory_of(tags: dict[int, Any], strip_bytes: list[int], rows: int) -> Ima
     return directory
 
 
-def _header(page: vips.Image, carried: Metadata) -> Header:
-    alpha = page.bands == 2 or page.bands > (4 if page.interpretation == "cmyk" else 3)
-    return orientation.upright_header(page.width, page.height, carried.exif, has_alpha=alpha)
+def _header(page: vips.Image, samples: str, carried: Metadata) -> Header:
+    stored = Header(
+        page.width,
+        page.height,
+        has_alpha=page.bands == 2 or page.bands > (4 if page.interpretation == "cmyk" else 3),
+        channels=1 if page.bands < 3 else 3,
+        samples=samples,
+        icc=carried.icc,
+    )
+    return orientation.upright_header(stored, carried.exif)
 
 
 def _stored_as(samples: Pixels, tags: Image.Exif) -> tuple[Mode, int]:
