@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import lmdb
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -224,3 +227,63 @@ def test_a_folder_of_nothing_but_damage_ends_with_a_hint(
 def test_open_source_by_kind(pictures: Path) -> None:
     source = load_config("tiny", [f"data.pictures={pictures}"]).data.pictures[0]
     assert isinstance(open_source(source), FolderSource)
+
+
+def tiff(values: npt.NDArray[Any]) -> bytes:
+    """An uncompressed TIFF of any NumPy type, [H, W] or [H, W, channels]; little-endian."""
+    height, width = values.shape[:2]
+    channels = values.shape[2] if values.ndim == 3 else 1
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    content = values.tobytes()
+    arrays = 8 + 2 + 12 * 11 + 4
+    bits, formats = arrays, arrays + 2 * channels
+    offset = formats + 2 * channels
+    one = channels == 1
+    entries = [
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, channels, values.itemsize * 8 if one else bits),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1 if one else 2),
+        (273, 4, 1, offset),
+        (277, 3, 1, channels),
+        (278, 3, 1, height),
+        (279, 4, 1, len(content)),
+        (284, 3, 1, 1),
+        (339, 3, channels, kind if one else formats),
+    ]
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    head += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    numbers = struct.pack(
+        f"<{2 * channels}H", *[values.itemsize * 8] * channels, *[kind] * channels
+    )
+    return head + numbers + content
+
+
+def test_floating_point_grey_of_0_to_1_is_read_right() -> None:
+    ramp = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
+    picture = decode_picture(tiff(ramp), "ramp.tif")
+    assert np.array_equal(picture, np.repeat((ramp * 255 + 0.5).astype(np.uint8)[..., None], 3, 2))
+    beyond = decode_picture(tiff(ramp * np.float32(1.015) - np.float32(0.007)), "sharp.tif")
+    assert (beyond.min(), beyond.max()) == (0, 255)  # what sharpening overshoots is cut off
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((4, 5), 200, np.float32), "floating-point picture with values from 0 to 200"),
+        (np.full((4, 5), -0.5, np.float32), "values from -0.5 to 0"),
+        (np.full((4, 5), np.nan, np.float32), "holds NaN or infinity"),
+        (np.full((4, 5), 1e38, np.float32), r"values from 0 to 1e\+38; 0 to 1 can be read"),
+        (np.full((4, 5), 200, np.int32), "signed or 32-bit integers, whose white is unknown"),
+        (np.full((4, 5), 200, np.int16), "signed or 32-bit integers, whose white is unknown"),
+        (np.full((4, 5, 3), 0.5, np.float32), "32-bit floating-point numbers in 3 channels,"),
+        (np.full((4, 5), 0.5, np.float16), "16-bit floating-point numbers in 1 channel,"),
+        (np.full((4, 5), 0.5, np.float64), "64-bit floating-point numbers in 1 channel,"),
+    ],
+)
+def test_pictures_whose_white_is_unknown_are_refused_with_words(
+    values: npt.NDArray[Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=rf"^deep\.tif: .*{message}"):
+        decode_picture(tiff(values), "deep.tif")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
@@ -11,6 +12,7 @@ from realesrgan_train.losses import vgg19
 
 from .conftest import Overrides, draw_picture
 from .test_commands import call
+from .test_data import tiff
 
 
 def _pair(folder: Path, name: str, seed: int, size: int = 80, profile: bytes = b"") -> None:
@@ -46,6 +48,23 @@ def test_pairs_are_looked_at_as_closely_as_pictures(micro: Overrides, tmp_path: 
     ):
         assert message in result.stdout, message
     assert "cut.png: is" not in result.stdout  # no second complaint about its size
+
+
+def test_floating_point_pictures_are_told_of(micro: Overrides, tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    ramp = np.linspace(0, 1, 80 * 80, dtype=np.float32).reshape(80, 80)
+    Image.fromarray(ramp).save(folder / "unit.tif")
+    Image.fromarray(ramp * 255).save(folder / "bytes.tif")
+    (folder / "rgb.tif").write_bytes(tiff(np.stack([ramp] * 3, 2)))
+    result = call("doctor", "tiny", *micro(f"data.pictures={folder}"))
+    assert result.exit_code == 3
+    for message in (
+        "unit.tif: is floating point; its 0..1 is read as sRGB",
+        "bytes.tif: is a floating-point picture with values from 0 to 255; 0 to 1 can be read",
+        "rgb.tif: is a TIFF of 32-bit floating-point numbers in 3 channels",
+    ):
+        assert message in result.stdout, message
 
 
 def test_pairs_that_are_not_used_are_told_of(micro: Overrides) -> None:

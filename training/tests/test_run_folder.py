@@ -11,9 +11,10 @@ import torch
 from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.errors import ConfigError, TrainingStopped
 from realesrgan_train.training import ProcessGroup, Trainer
-from realesrgan_train.training.run_folder import check_same_run, save_config
+from realesrgan_train.training.run_folder import Changes, check_same_run, save_config
 
 from .conftest import Overrides, draw_picture
+from .test_resume import assert_same_bits
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
@@ -65,11 +66,11 @@ def test_only_after_a_stop_and_only_in_the_advised_direction(
         check_same_run(changed)
     (config.run_dir / "log.jsonl").write_text('{"event": "stopped", "step": 3}\n')
     if admitted:
-        assert len(check_same_run(changed)) == 1
+        assert len(check_same_run(changed).advised) == 1
     else:
         with pytest.raises(ConfigError, match="holds a run with another configuration"):
             check_same_run(changed)
-    assert check_same_run(config) == []
+    assert check_same_run(config) == Changes()
 
 
 def test_changed_data_is_told_of(
@@ -95,3 +96,54 @@ def test_pairs_that_are_not_used_are_told_of(
 ) -> None:
     Trainer(load_config("tiny", micro("data.pair_ratio=0", "stages.gan=null")), ALONE).run()
     assert "data.pair_ratio is 0: none of the pairs will be used" in capsys.readouterr().err
+
+
+CONSTANT = "stages.net.optimizer={lr: 1.0e-3, schedule: constant, warmup: 0}"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "last"),
+    [
+        (("stages.gan=null", CONSTANT), ("stages.net.steps=13",), "step-000000013-0"),
+        ((), ("stages.gan.steps=9",), "step-000000017-0"),
+        (("stages.gan=null",), ("stages.gan={steps: 6}",), "step-000000014-0"),
+    ],
+    ids=["net longer", "gan longer", "gan added"],
+)
+def test_a_finished_run_made_longer_is_the_longer_run(
+    micro: Overrides, first: tuple[str, ...], then: tuple[str, ...], last: str
+) -> None:
+    long = [each for each in first if "gan=null" not in each or "gan" not in then[0]]
+    config = load_config("tiny", micro(*first))
+    assert Trainer(config, ALONE).run().finished
+    longer = load_config("tiny", micro(*long, *then))
+    assert check_same_run(longer) == Changes()
+    assert Trainer(longer, ALONE).run().finished
+    straight = load_config("tiny", micro(*long, *then, "name=straight"))
+    Trainer(straight, ALONE).run()
+    folder = Path("checkpoints") / last
+    assert_same_bits(straight.run_dir / folder, longer.run_dir / folder)
+    assert (longer.run_dir / "weights" / "net.safetensors").is_file()
+
+
+def test_a_schedule_that_depends_on_the_length_goes_on_and_is_told_of(
+    micro: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(load_config("tiny", micro("stages.gan=null")), ALONE).run()
+    longer = load_config("tiny", micro("stages.gan=null", "stages.net.steps=12"))
+    assert Trainer(longer, ALONE).run().step == 12
+    assert "stages.net.steps is larger than before, and the learning" in capsys.readouterr().err
+    shorter = load_config("tiny", micro("stages.gan=null", "stages.net.steps=11"))
+    with pytest.raises(ConfigError, match=r"stages\.net\.steps was 12, now 11"):
+        check_same_run(shorter)
+
+
+def test_the_first_stage_may_grow_until_the_second_has_begun(micro: Overrides) -> None:
+    config = load_config("tiny", micro(CONSTANT))
+    save_config(config)
+    longer = load_config("tiny", micro(CONSTANT, "stages.net.steps=20"))
+    (config.run_dir / "checkpoints" / "step-000000008-0").mkdir(parents=True)
+    assert check_same_run(longer) == Changes()
+    (config.run_dir / "checkpoints" / "step-000000009-0").mkdir()
+    with pytest.raises(ConfigError, match=r"the gan stage has begun.*raise stages\.gan\.steps"):
+        check_same_run(longer)

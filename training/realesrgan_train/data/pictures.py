@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from realesrgan_train.errors import DataError
 
@@ -22,15 +23,69 @@ def is_picture_name(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _EXTENSIONS
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB; 16-bit grey is scaled rather than clipped, alpha is dropped."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        full = 65535.0 if image.mode != "F" or values.max(initial=0.0) > 255 else 255.0
-        image = Image.fromarray(np.clip(values * (255.0 / full) + 0.5, 0, 255).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
+_TOLERANCE = 0.01
+"""Of full scale: what sharpening or resampling of a floating-point picture leaves outside 0..1."""
+
+_FLOAT, _SIGNED = 3, 2
+"""TIFF's `SampleFormat` values (TIFF 6.0, section 19) that Pillow opens for one channel at most."""
+
+
+def _full_scale(image: Image.Image, values: npt.NDArray[np.float64]) -> float:
+    """The value that stands for white in a picture of one deep channel.
+
+    Raises:
+        DataError: the picture does not say, or holds values outside.
+    """
+    if image.mode == "F":
+        full, kind = 1.0, "floating-point"
+    elif image.format == "TIFF" and image.mode == "I":
+        raise DataError(
+            "is a TIFF of signed or 32-bit integers, whose white is unknown: convert it to 8 or 16 "
+            "bit, unsigned"
+        )
+    else:
+        full, kind = 65535.0, "16-bit"
+    if not np.isfinite(values).all():
+        raise DataError("holds NaN or infinity")
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if low < -_TOLERANCE * full or high > (1 + _TOLERANCE) * full:
+        raise DataError(
+            f"is a {kind} picture with values from {low:g} to {high:g}; 0 to {full:g} can be read: "
+            "convert it to 8 or 16 bit"
+        )
+    return full
+
+
+def _to_rgb(image: Image.Image, upright: Image.Image) -> Image.Image:
+    """8-bit RGB; deeper grey is scaled rather than clipped, alpha is dropped."""
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        values = np.asarray(upright, dtype=np.float64)
+        scaled = values * (255.0 / _full_scale(image, values))
+        upright = Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+    if upright.mode == "P" and "transparency" in upright.info:
+        upright = upright.convert("RGBA")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+def _what_pillow_lacks(data: bytes) -> str:
+    """Say which TIFF it is that Pillow does not open, or nothing for other files."""
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return ""
+    stream = io.BytesIO(data)
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        stream.seek(tags.next)
+        tags.load(stream)
+        samples = set(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
+        bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+        channels = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, struct.error):
+        return ""
+    kind = "floating-point" if _FLOAT in samples else "signed" if _SIGNED in samples else "unsigned"
+    return (
+        f"is a TIFF of {bits}-bit {kind} numbers in {channels} channel{'s' * (channels != 1)}, "
+        "which Pillow cannot read: convert it to 8 or 16 bit"
+    )
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
@@ -41,10 +96,10 @@ def decode_picture(data: bytes, name: str) -> Picture:
         name: for messages.
 
     Returns:
-        `uint8[H, W, 3]`, RGB.
+        `uint8[H, W, 3]`, RGB. Grey of 16 bit is read as 0..65535, grey in floating point as 0..1.
 
     Raises:
-        DataError: empty, truncated, or not a picture.
+        DataError: empty, truncated, not a picture, or of values whose white is unknown.
     """
     if not data:
         raise DataError(f"{name}: the file is empty")
@@ -53,8 +108,11 @@ def decode_picture(data: bytes, name: str) -> Picture:
             warnings.simplefilter("ignore")  # damaged metadata and large pictures are fine here
             with Image.open(io.BytesIO(data)) as image:
                 upright = ImageOps.exif_transpose(image)
-                return np.array(_to_rgb(upright), dtype=np.uint8)
+                return np.array(_to_rgb(image, upright), dtype=np.uint8)
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a picture, or one of an unknown format") from error
+        what = _what_pillow_lacks(data) or "not a picture, or one of an unknown format"
+        raise DataError(f"{name}: {what}") from error
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: cannot be decoded ({error})") from error

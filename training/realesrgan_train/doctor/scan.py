@@ -45,6 +45,8 @@ def _profile_warning(data: bytes, label: str) -> str:
     with Image.open(io.BytesIO(data)) as image:
         embedded = image.info.get("icc_profile")
         mode = image.mode
+    if mode == "F":
+        return f"{label}: is floating point; its 0..1 is read as sRGB, which linear light is not"
     if mode in ("CMYK", "LAB", "YCbCr") and not embedded:
         return f"{label}: is {mode}, which is converted without a profile"
     if not embedded:

@@ -65,6 +65,21 @@ def _verify(path: Path) -> None:
         raise CheckpointError(f"{path} is damaged (wrong checksum in {broken})")
 
 
+def checkpoint_names(folder: Path) -> list[str]:
+    """Whole checkpoints, the newest last; a rollback's come after what it went back over."""
+    if not folder.is_dir():
+        return []
+    found = [match for entry in folder.iterdir() if (match := _NAME.match(entry.name))]
+    found.sort(key=lambda match: (int(match.group(2)), int(match.group(1))))
+    return [match.group(0) for match in found]
+
+
+def newest_step(folder: Path) -> int:
+    """Steps done at the newest checkpoint, 0 where there is none."""
+    match = _NAME.match(next(iter(checkpoint_names(folder)[::-1]), ""))
+    return int(match.group(1)) if match else 0
+
+
 class CheckpointStore:
     """The checkpoints of one run.
 
@@ -84,11 +99,7 @@ class CheckpointStore:
 
     def names(self) -> list[str]:
         """Whole checkpoints, the newest last; a rollback's come after what it went back over."""
-        if not self.folder.is_dir():
-            return []
-        found = [match for entry in self.folder.iterdir() if (match := _NAME.match(entry.name))]
-        found.sort(key=lambda match: (int(match.group(2)), int(match.group(1))))
-        return [match.group(0) for match in found]
+        return checkpoint_names(self.folder)
 
     def save(self, step: int, rollbacks: int, main: State, own: State) -> Path:
         """Write a checkpoint; all processes call this together.

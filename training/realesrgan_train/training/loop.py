@@ -59,7 +59,7 @@ class Trainer:
 
     def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
         check_ready(config)
-        self._advised = check_same_run(config)
+        self._changes = check_same_run(config)
         if config.execution.threads:
             torch.set_num_threads(config.execution.threads)
         self.config, self.group = config, group
@@ -128,10 +128,12 @@ class Trainer:
     def _continue(self, main: dict[str, Any]) -> None:
         """Tell what is not as it was when the checkpoint was written."""
         step = self.state.step
-        self.log.event("resume", step, changed=self._advised, data=self.manifest)
+        self.log.event("resume", step, changed=self._changes.advised, data=self.manifest)
         self.progress.message(f"continuing at step {step}")
-        for change in self._advised:
+        for change in self._changes.advised:
             self._warn(f"after a guard's advice: {change}")
+        for change in self._changes.rescheduled:
+            self._warn(change)
         if main["data"] != self.manifest:
             self._warn(
                 "the data has changed since the checkpoint: pictures were added, removed or "

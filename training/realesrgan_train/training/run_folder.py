@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
 from realesrgan_train.config import RunConfig, config_to_yaml, parse_config
+from realesrgan_train.config.stages import OptimizerConfig
 from realesrgan_train.errors import ConfigError
+from realesrgan_train.training.checkpoints import newest_step
 
 #: May change when a run is continued: they do not touch what is computed. (`execution.compile`
 #: does: its kernels add in another order.)
@@ -45,14 +48,59 @@ _ADVICE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _free_keys(config: RunConfig) -> set[str]:
-    """The last stage may be made longer or shorter while its rate does not depend on its length."""
-    last = "gan" if config.stages.gan else "net"
-    stage = getattr(config.stages, last)
-    rates = [stage.optimizer, getattr(stage, "discriminator_optimizer", stage.optimizer)]
-    if all(rate.schedule == "constant" for rate in rates):
-        return {*_FREE, f"stages.{last}.steps"}
-    return set(_FREE)
+@dataclass(frozen=True)
+class Changes:
+    """What a configuration changes in a run that it may continue.
+
+    Attributes:
+        advised: what a guard advised when it stopped the run.
+        rescheduled: stages made longer whose learning rate depends on their length.
+    """
+
+    advised: list[str] = field(default_factory=list)
+    rescheduled: list[str] = field(default_factory=list)
+
+
+def _rates(config: RunConfig, stage: str) -> list[OptimizerConfig]:
+    if stage == "net":
+        return [config.stages.net.optimizer] if config.stages.net else []
+    gan = config.stages.gan
+    return [gan.optimizer, gan.discriminator_optimizer] if gan else []
+
+
+def _depends_on_length(config: RunConfig, stage: str) -> bool:
+    """Whether a stage's learning rate depends on how many steps it has."""
+    return any(rate.schedule != "constant" for rate in _rates(config, stage))
+
+
+def _lengthened(old: RunConfig, new: RunConfig, done: int) -> set[str]:
+    """Keys that make the run longer; of what was trained so far they change nothing.
+
+    The first stage may grow until the second has begun, which builds on its result. The second may
+    be added, too.
+    """
+    keys = set()
+    before, now = old.stages, new.stages
+    net_has_grown = before.net and now.net and now.net.steps > before.net.steps
+    if before.net and net_has_grown and (before.gan is None or done <= before.net.steps):
+        keys.add("stages.net.steps")
+    if before.gan and now.gan and now.gan.steps > before.gan.steps:
+        keys.add("stages.gan.steps")
+    if before.gan is None and now.gan is not None:
+        keys.add("stages.gan")
+    return keys
+
+
+def _free_keys(old: RunConfig, new: RunConfig, longer: set[str]) -> set[str]:
+    """What changes nothing of what was computed.
+
+    The last stage may also be made shorter while its rate does not depend on its length.
+    """
+    last = "gan" if new.stages.gan else "net"
+    free = {*_FREE, *longer}
+    if not _depends_on_length(new, last) and not _depends_on_length(old, last):
+        free.add(f"stages.{last}.steps")
+    return free
 
 
 _Difference = tuple[str, object, object]
@@ -83,32 +131,48 @@ def _was_stopped_by_a_guard(config: RunConfig) -> bool:
         return any(line.startswith('{"event": "stopped"') for line in log)
 
 
-def check_same_run(config: RunConfig) -> list[str]:
+def check_same_run(config: RunConfig) -> Changes:
     """Refuse to continue a run with a configuration that computes something else.
 
     Returns:
-        What differs and is admitted, because a guard stopped the run and advised it.
+        What differs, is admitted and worth telling.
 
     Raises:
         ConfigError: listing what differs and is not.
     """
     path = config.run_dir / "config.yaml"
     if not path.is_file():
-        return []
+        return Changes()
     old = parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
     before, now = old.model_dump(mode="json"), config.model_dump(mode="json")
-    found = list(_differences(before, now, _free_keys(config)))
+    longer = _lengthened(old, config, newest_step(config.run_dir / "checkpoints"))
+    found = list(_differences(before, now, _free_keys(old, config, longer)))
     advised: list[_Difference] = []
     if found and _was_stopped_by_a_guard(config):
         advised = [(k, a, b) for k, a, b in found if k in _ADVICE and _ADVICE[k](a, b)]
     refused = [difference for difference in found if difference not in advised]
     if refused:
+        lines = _in_words(refused)
+        if any(key == "stages.net.steps" for key, _, _ in refused) and old.stages.gan:
+            lines.append(
+                "(the gan stage has begun, which refines the net stage's result: raise "
+                "stages.gan.steps, or begin a new run with start.generator set to these weights)"
+            )
         raise ConfigError(
             f"{config.run_dir} holds a run with another configuration; continuing it would not "
-            "give what either promises. Choose another name, or undo:\n  "
-            + "\n  ".join(_in_words(refused))
+            "give what either promises. Choose another name, or undo:\n  " + "\n  ".join(lines)
         )
-    return _in_words(advised)
+    rescheduled = [stage for stage in ("net", "gan") if f"stages.{stage}.steps" in longer]
+    return Changes(
+        _in_words(advised),
+        [
+            f"stages.{stage}.steps is larger than before, and the learning rate of the stage "
+            "depends on it: from here on it follows the longer schedule, unlike a run of this "
+            "length from the start"
+            for stage in rescheduled
+            if _depends_on_length(config, stage)
+        ],
+    )
 
 
 def save_config(config: RunConfig) -> None:
