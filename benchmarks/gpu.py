@@ -4,7 +4,7 @@
 
 Writes gpu/gpu.json and gpu/gpu.md. Engines that are not installed, or cannot run here, are listed
 with the reason. Engines take turns on the same device, networks and pictures, each in a process of
-its own, and the middle of the rounds counts. A turn is a quarter of a second of runs, of which the
+its own, and the median of the rounds counts. A turn is a quarter of a second of runs, of which the
 last is timed. One that fails beside the others is tried once more by itself. Every result is
 compared with our own CPU engine's, fp32, which the tests hold to PyTorch's picture.
 """

@@ -96,7 +96,7 @@ def table(record: dict[str, Any]) -> str:
     results = record["results"]
     lines = [
         f"{device['name']}, {device['driver']}; realesrgan-vk {record['version']}, "
-        f"{record['system']}; the middle of {record['rounds']} rounds.",
+        f"{record['system']}; median of {record['rounds']} rounds.",
         "",
         f"Measured in the same run: cooperative matrices {roofline['matrix_flops'] / GIGA:.1f} "
         f"GFLOP/s (0: the device has none), multiply-adds of fp32 "
