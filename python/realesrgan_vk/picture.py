@@ -1,5 +1,6 @@
 """A decoded picture: its pixels as arrays, and what is needed to write it as it was."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,6 +10,19 @@ Pixels = NDArray[Any]
 """uint8 (0..255), uint16 (0..65535) or float32 (0..1) samples."""
 
 Mode = Literal["bilevel", "grey", "palette", "colour", "cmyk"]
+
+
+@dataclass(frozen=True, slots=True)
+class TiffTags:
+    """Tags that only a TIFF file holds, such as GeoTIFF's.
+
+    Attributes:
+        values: By tag, the type of a value (TIFF 6.0, section 2), and numbers or bytes.
+        size: Width and height of the picture they are of, in pixels.
+    """
+
+    values: Mapping[int, tuple[int, tuple[float, ...] | bytes]]
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,7 @@ class Metadata:
         png: Further chunks of a PNG file (kind, content) that a PNG file gets again: texts, how
             its values are to be read (they then stand for `icc`), and others. bKGD is stored as
             RGB of 16 bits, sBIT as four numbers.
+        tiff: Tags that only a TIFF file holds.
     """
 
     icc: bytes | None = None
@@ -36,6 +51,7 @@ class Metadata:
     comments: tuple[bytes, ...] = ()
     more_xmp: bytes | None = None
     png: tuple[tuple[bytes, bytes], ...] = ()
+    tiff: TiffTags | None = None
 
 
 @dataclass(frozen=True, slots=True)

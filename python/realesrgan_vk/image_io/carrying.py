@@ -3,7 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from realesrgan_vk.image_io import jpeg_segments, metadata, png_colour, png_metadata
+from realesrgan_vk.image_io import (
+    descriptions,
+    geotiff,
+    jpeg_segments,
+    metadata,
+    png_colour,
+    png_metadata,
+)
 from realesrgan_vk.image_io.formats import JPEG, Format
 from realesrgan_vk.picture import Metadata
 
@@ -24,6 +31,7 @@ _CHUNKS = {
     b"cLLI": "light level",
     b"pHYs": "shape of pixels",
 }
+_DESCRIPTION_TAG = 270  # of a TIFF file
 _MOST_NAMES = 8  # texts that a note names
 
 
@@ -36,6 +44,13 @@ def fitted(carried: Metadata, known: Format, notes: list[str]) -> Metadata:
         carried = metadata.with_more_xmp_named(carried, None)
     if carried.png and "png" not in known.carries:
         carried = _without_chunks(carried, known, notes)
+    if carried.tiff is not None and "tiff" not in known.carries:
+        if geotiff.is_placed(carried.tiff):
+            notes.append(f"{known.name} holds no GeoTIFF tags; they are dropped")
+        _, description = carried.tiff.values.get(_DESCRIPTION_TAG, (0, b""))
+        if isinstance(description, bytes) and descriptions.says_more(description):
+            notes.append("the description for tifffile is dropped")
+        carried = replace(carried, tiff=None)
     for field, words in _WORDS.items():
         if getattr(carried, field) and field not in known.carries:
             they = "they are" if words.endswith("s") else "it is"

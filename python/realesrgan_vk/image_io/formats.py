@@ -89,7 +89,7 @@ TIFF = Format(
     max_bits=32,
     palette=True,
     cmyk=True,
-    carries=frozenset({"exif", "xmp", "photoshop"}),
+    carries=frozenset({"exif", "xmp", "photoshop", "tiff"}),
 )
 BMP = Format("BMP", (".bmp", ".dib"), alpha=False, palette=True, profile=False)
 GIF = Format(

@@ -7,9 +7,9 @@ from typing import IO
 from PIL import Image
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import exif, photoshop, png_colour, xmp
+from realesrgan_vk.image_io import descriptions, exif, geotiff, photoshop, png_colour, xmp
 from realesrgan_vk.image_io.tiff_tags import Tag, first_directory
-from realesrgan_vk.picture import Metadata
+from realesrgan_vk.picture import Metadata, TiffTags
 
 # Tags of a TIFF file that describe its pixels' storage, not the photograph.
 _TIFF_STORAGE_TAGS = frozenset(
@@ -20,11 +20,13 @@ _TIFF_STORAGE_TAGS = frozenset(
         *(330, 332, 333, 334, 336, 338, 339, 340, 341, 342, 347),
         *range(512, 522),
         *(529, 530, 531, 532, 700, 33723, 34377, 34675, 37724, 50341, 50838, 50839),
+        *geotiff.TAGS,
     }
 )
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
 _ICC_TAG, _XMP_TAG, _PHOTOSHOP_TAG, _IPTC_TAG = 34675, 700, 34377, 33723
-_RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG})
+_DESCRIPTION_TAG = 270
+_RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG, _DESCRIPTION_TAG, *geotiff.TAGS})
 
 
 def of_pil(image: Image.Image) -> Metadata:
@@ -40,8 +42,8 @@ def of_pil(image: Image.Image) -> Metadata:
     )
 
 
-def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif]:
-    """What a TIFF file carries, and all its first directory's tags.
+def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
+    """What a TIFF file carries, its first directory's tags, and notes on what is dropped.
 
     Raises:
         ImageError: A BigTIFF file in big-endian order.
@@ -49,10 +51,17 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif]:
     """
     tags = _tiff_tags(file)
     raw = first_directory(file, _RAW_TAGS)
+    own, notes = _tiff_only(raw, (int(tags.get(256, 0)), int(tags.get(257, 0))))
     kept = Image.Exif()
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:
             kept[tag] = tags[tag]
+    description = raw.get(_DESCRIPTION_TAG)
+    if description is not None and (of := descriptions.stale(description.text)):
+        notes.append(f"the {of} description is of the old pixels and is dropped")
+        del kept[_DESCRIPTION_TAG]
+    elif own is not None and _DESCRIPTION_TAG in own.values:
+        del kept[_DESCRIPTION_TAG]
     for directory in _SUB_DIRECTORIES:
         if values := tags.get_ifd(directory):
             kept.get_ifd(directory).update(values)
@@ -60,10 +69,30 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif]:
     if tags.get(296, 2) in (2, 3) and 282 in tags and 283 in tags:
         per_inch = 2.54 if tags.get(296) == 3 else 1.0
         dpi = _dpi((float(tags[282]) * per_inch, float(tags[283]) * per_inch))
-    block = kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
-    packet = _bytes(tags.get(_XMP_TAG))
-    metadata = Metadata(_bytes(tags.get(_ICC_TAG)), block, packet, dpi, _resources(raw))
-    return metadata, tags
+    metadata = Metadata(
+        icc=_bytes(tags.get(_ICC_TAG)),
+        exif=kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None,
+        xmp=_bytes(tags.get(_XMP_TAG)),
+        dpi=dpi,
+        photoshop=_resources(raw),
+        tiff=own,
+    )
+    return metadata, tags, tuple(notes)
+
+
+def _tiff_only(raw: dict[int, Tag], size: tuple[int, int]) -> tuple[TiffTags | None, list[str]]:
+    """What only another TIFF file holds: where the picture is, and the shape of the array."""
+    notes: list[str] = []
+    geo = {tag: (raw[tag].kind, raw[tag].values) for tag in raw if tag in geotiff.TAGS}
+    try:
+        geotiff.checked(TiffTags(geo, size))
+    except ValueError as error:
+        notes.append(f"the GeoTIFF tags are dropped: {error}")
+        geo = {}
+    description = raw.get(_DESCRIPTION_TAG)
+    if description is not None and descriptions.is_shape(description.text):
+        geo[_DESCRIPTION_TAG] = (description.kind, description.text)
+    return (TiffTags(geo, size) if geo and min(size) > 0 else None), notes
 
 
 def _resources(raw: dict[int, Tag]) -> bytes | None:
@@ -90,7 +119,17 @@ def _tiff_tags(file: IO[bytes]) -> Image.Exif:
 
 
 def turned(metadata: Metadata, orientation: int) -> Metadata:
-    """The metadata of a picture that is turned upright from this EXIF orientation."""
+    """The metadata of a picture that is turned upright from this EXIF orientation.
+
+    GeoTIFF's tags are dropped where they cannot be turned.
+    """
+    tags = metadata.tiff
+    if tags is not None:
+        try:
+            tags = geotiff.turned(tags, orientation)
+        except ValueError:
+            tags = geotiff.without_places(tags)
+        metadata = replace(metadata, tiff=tags)
     if orientation < 5:
         return metadata
     dpi = None if metadata.dpi is None else metadata.dpi[::-1]
@@ -140,8 +179,10 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
         (xmp.EXIF, "PixelXDimension"): columns,
         (xmp.EXIF, "PixelYDimension"): rows,
     }
+    tags = metadata.tiff
     return replace(
         metadata,
+        tiff=None if tags is None else geotiff.for_size(tags, width, height),
         exif=block,
         xmp=_edited(metadata.xmp, sizes),
         more_xmp=_edited(metadata.more_xmp, sizes),

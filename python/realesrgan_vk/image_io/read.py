@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageFile
 from realesrgan_vk.errors import ImageError, RealesrganError
 from realesrgan_vk.image_io import (
     exif,
+    geotiff,
     gif_blocks,
     icc,
     jpeg_segments,
@@ -47,6 +48,7 @@ from realesrgan_vk.picture import Frame, Metadata, Mode, Picture
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
 _MOST_FRAMES = 1 << 16  # counted
+_CANNOT_TURN = "the GeoTIFF tags cannot be turned with the picture and are dropped"
 _DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
 
 
@@ -310,7 +312,10 @@ def _upright(picture: Picture) -> Picture:
     if turn != 1:
         frames = tuple(orientation.turned(frame, turn) for frame in picture.frames)
         picture = replace(picture, frames=frames)
-        given = metadata.turned(given, turn)
+        turned = metadata.turned(given, turn)
+        if geotiff.is_placed(given.tiff) and not geotiff.is_placed(turned.tiff):
+            picture = replace(picture, notes=(*picture.notes, _CANNOT_TURN))
+        given = turned
     scrubbed, announced = metadata.scrubbed(given)
     carried = metadata.for_size(scrubbed, picture.width, picture.height)
     notes = [*picture.notes, *losses.of_announced(announced)]

@@ -115,7 +115,7 @@ class TiffRows:
         try:
             self._page = vips.open_tiff_file(path)
             with path.open("rb") as file:
-                self.metadata, tags = metadata.of_tiff(file)
+                self.metadata, tags, _ = metadata.of_tiff(file)
         except (struct.error, OSError, SyntaxError, ValueError, vips.Error) as error:
             raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
         whole = "; read it whole, with Upscaler.upscale"

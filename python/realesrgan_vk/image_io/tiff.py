@@ -5,6 +5,7 @@ the strips are compressed here and Pillow's directory writer does the rest.
 """
 
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -14,7 +15,16 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import color, metadata, orientation, photoshop, pil, vips
+from realesrgan_vk.image_io import (
+    color,
+    descriptions,
+    geotiff,
+    metadata,
+    orientation,
+    photoshop,
+    pil,
+    vips,
+)
 from realesrgan_vk.image_io.limits import Accept, Header
 from realesrgan_vk.picture import Frame, Metadata, Mode, Picture, Pixels
 from realesrgan_vk.resample import from_unit, to_unit
@@ -25,10 +35,10 @@ _BIG_HEADER = b"II+\x00\x08\x00\x00\x00\x10" + bytes(7)
 _BYTE, _LONG, _UNDEFINED, _LONG8 = 1, 4, 7, 16  # kinds of values
 STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
-_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_EXTRA_SAMPLES, _ASSOCIATED, _UNASSOCIATED = 338, 1, 2
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
-_PHOTOSHOP, _IPTC = 34377, 33723
+_DESCRIPTION, _PHOTOSHOP, _IPTC = 270, 34377, 33723
 
 
 class SizeCheck(Protocol):
@@ -45,23 +55,25 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
         ImageError: A sample type or channel count that cannot be used.
         Exception: Whatever the decoder raises on damaged data.
     """
-    carried, tags = metadata.of_tiff(BytesIO(data))
+    carried, tags, notes = metadata.of_tiff(BytesIO(data))
     bits = tags.get(_BITS, 1)
     if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
         raise ImageError(f"64 bit {_SAMPLES}")
     page = vips.open_tiff(data)
     check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
+    channels = _Channels.of(page.bands, tags)
     if page.interpretation in ("lab", "labs"):
         page = page.colourspace("srgb")
     dtype = vips.dtype_of(page)
     if dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageError(f"{dtype} {_SAMPLES}")
-    accept(_header(page, dtype.name, carried))
+    accept(_header(page, channels, dtype.name, carried))
     samples = vips.pixels_of(page)
     pages = page.get("n-pages") if page.get_typeof("n-pages") else 1
-    notes = (_PAGES_NOTE.format(pages),) if pages > 1 else ()
-    mode, bits = _stored_as(samples, tags)
-    frame, value_range = _frame(samples, mode, carried, tags)
+    mode, bits = _stored_as(samples, tags, channels)
+    frame, value_range = _frame(samples, channels, mode, carried)
+    notes += (_PAGES_NOTE.format(pages),) if pages > 1 else ()
+    notes += (*channels.notes(samples.shape[2]), *_missing_values(samples, carried))
     return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
 
 
@@ -91,19 +103,57 @@ def directory_of(tags: dict[int, Any], strip_bytes: list[int], rows: int) -> Ima
     return directory
 
 
-def _header(page: vips.Image, samples: str, carried: Metadata) -> Header:
+def _header(page: vips.Image, channels: "_Channels", samples: str, carried: Metadata) -> Header:
     stored = Header(
         page.width,
         page.height,
-        has_alpha=page.bands == 2 or page.bands > (4 if page.interpretation == "cmyk" else 3),
-        channels=1 if page.bands < 3 else 3,
+        has_alpha=channels.alpha is not None,
+        channels=min(channels.colours, 3),
         samples=samples,
         icc=carried.icc,
     )
     return orientation.upright_header(stored, carried.exif)
 
 
-def _stored_as(samples: Pixels, tags: Image.Exif) -> tuple[Mode, int]:
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """Which samples of a pixel are used.
+
+    Attributes:
+        colours: How many of the first.
+        alpha: The one that is alpha.
+        is_associated: Whether colours are multiplied by it.
+    """
+
+    colours: int
+    alpha: int | None = None
+    is_associated: bool = False
+
+    @staticmethod
+    def of(bands: int, tags: Image.Exif) -> "_Channels":
+        """As the tags say; without words on a single further sample, it is taken for alpha."""
+        photometric = tags.get(_PHOTOMETRIC)
+        colours = 4 if photometric == 5 else 1 if bands < 3 else 3
+        extra = tags.get(_EXTRA_SAMPLES, ())
+        kinds = tuple(extra) if isinstance(extra, tuple) else (extra,)
+        if not kinds and bands == colours + 1:
+            kinds = (_UNASSOCIATED,)
+        first = bands - len(kinds)  # of the samples that the kinds are of
+        for index in range(colours, bands):
+            if index >= first and kinds[index - first] in (_ASSOCIATED, _UNASSOCIATED):
+                return _Channels(colours, index, kinds[index - first] == _ASSOCIATED)
+        return _Channels(colours)
+
+    def notes(self, bands: int) -> tuple[str, ...]:
+        """What is not used of so many samples."""
+        if bands == self.colours + (self.alpha is not None):
+            return ()
+        used = {1: "grey", 3: "red, green and blue", 4: "four inks"}[self.colours]
+        alpha = " and transparency" if self.alpha is not None else ""
+        return (f"of its {bands} channels only {used}{alpha} are used",)
+
+
+def _stored_as(samples: Pixels, tags: Image.Exif, channels: _Channels) -> tuple[Mode, int]:
     bits = samples.dtype.itemsize * 8
     if tags.get(_BITS, 1) in (1, (1,)):  # 1 is the standard's default
         return "bilevel", 1
@@ -112,18 +162,30 @@ def _stored_as(samples: Pixels, tags: Image.Exif) -> tuple[Mode, int]:
         return "palette", 8
     if photometric == 5:
         return "cmyk", bits
-    return ("grey" if samples.shape[2] < 3 else "colour"), bits
+    return ("grey" if channels.colours == 1 else "colour"), bits
+
+
+def _missing_values(samples: Pixels, carried: Metadata) -> tuple[str, ...]:
+    """A note on pixels that stand for missing values, which are upscaled as others are."""
+    _, text = carried.tiff.values.get(geotiff.GDAL_NODATA, (0, b"")) if carried.tiff else (0, b"")
+    try:
+        missing = float(text.rstrip(b"\0 ")) if isinstance(text, bytes) else float("nan")
+    except ValueError:
+        return ()
+    if not (samples == missing).any():
+        return ()
+    return (f"pixels of {missing:g}, the value for missing data, are upscaled as all others",)
 
 
 def _frame(
-    samples: Pixels, mode: Mode, carried: Metadata, tags: Image.Exif
+    samples: Pixels, channels: _Channels, mode: Mode, carried: Metadata
 ) -> tuple[Frame, tuple[float, float]]:
-    bands = samples.shape[2]
-    colours = 4 if mode == "cmyk" else 1 if bands < 3 else 3
-    if bands < colours or bands > colours + 1:
-        raise ImageError(f"{bands} channels cannot be used, only grey, RGB (with alpha) and CMYK")
-    pixels = samples[..., :colours]
-    alpha = samples[..., colours] if bands > colours else None
+    if samples.shape[2] < channels.colours:
+        raise ImageError(
+            f"{samples.shape[2]} channels cannot be used, only grey, RGB (with alpha) and CMYK"
+        )
+    pixels = samples[..., : channels.colours]
+    alpha = None if channels.alpha is None else samples[..., channels.alpha]
     if mode == "cmyk":
         pixels = color.cmyk_to_rgb(pixels, carried.icc)
     frame, value_range = Frame(pixels, alpha), (0.0, 1.0)
@@ -131,8 +193,7 @@ def _frame(
         frame, value_range = pil.unit_range(frame)
         if alpha is not None:
             alpha = np.clip(np.nan_to_num(alpha), 0, 1)
-    extra = tags.get(_EXTRA_SAMPLES, 0)
-    if alpha is not None and extra in (_ASSOCIATED, (_ASSOCIATED,)):
+    if alpha is not None and channels.is_associated:
         opacity: NDArray[np.float32] = np.maximum(to_unit(alpha)[..., None], np.float32(1e-6))
         straight = np.clip(to_unit(frame.pixels) / opacity, 0, 1)
         return Frame(from_unit(straight, samples.dtype), alpha), value_range
@@ -200,6 +261,13 @@ def add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
         for sub in (_EXIF_IFD, _GPS_IFD):
             if values := block.get_ifd(sub):
                 directory[sub] = dict(values)
+    for tag, (kind, content) in (carried.tiff.values if carried.tiff else {}).items():
+        directory.tagtype[tag] = kind
+        directory[tag] = content
+        if tag == _DESCRIPTION and isinstance(content, bytes):
+            count = directory[277]
+            shape = (directory[257], directory[256], *((count,) if count > 1 else ()))
+            directory[tag] = descriptions.with_shape(content, shape)
     if carried.dpi is not None:
         directory[282], directory[283], directory[296] = carried.dpi[0], carried.dpi[1], 2
     if carried.xmp is not None:

@@ -40,6 +40,11 @@ class Tag:
         return struct.unpack(f"{self.order}{count}{layout}", self.content)
 
     @property
+    def values(self) -> tuple[float, ...] | bytes:
+        """Numbers of 16 bits and more; else the bytes."""
+        return self.numbers if self.kind in _LAYOUTS and _SIZES[self.kind] > 1 else self.content
+
+    @property
     def text(self) -> bytes:
         """The bytes without the zero that ends text."""
         return self.content.rstrip(b"\0")
