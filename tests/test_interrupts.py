@@ -164,3 +164,79 @@ def test_ctrl_c_finishes_nothing_half(source: Path, tmp_path: Path, program: str
     assert "Traceback" not in errors
     assert 0 < len(list(out.iterdir())) < PICTURES
     assert all(whole(path)[0] == 160 for path in out.iterdir())
+
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+HOOKED = """
+import os, sys
+wanted, number, program = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Finder())
+from realesrgan_vk import start
+getattr(start, program)()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("program", ["command", "drop_in"])
+@pytest.mark.parametrize("module", ["realesrgan_vk._core", "numpy", "PIL", "realesrgan_vk.batch"])
+def test_a_signal_during_the_imports(
+    tmp_path: Path, module: str, program: str, number: signal.Signals
+) -> None:
+    arguments = ["upscale", "none.png", "-o", "out.png", *FAST]
+    if program == "drop_in":
+        arguments = ["-i", "none.png", "-o", "out.png", "-g", "-1"]
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKED, module, str(int(number)), program, *arguments],
+        check=False,
+        capture_output=True,
+        timeout=60,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (SIGNALS[number], "")
+    assert done.stderr in ("", "\ninterrupted; whole files only were written\n")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_any_moment_of_the_start(source: Path, tmp_path: Path, number: int) -> None:
+    """From the moment on when the first module of the package is imported."""
+    arguments = ["-m", "realesrgan_vk", *commands(source, tmp_path / "out")["realesrgan-vk"][3:]]
+    for delay in (0.02, 0.06, 0.12, 0.2, 0.3):
+        process = subprocess.Popen(
+            [sys.executable, "-X", "importtime", *arguments], stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.endswith(" realesrgan_vk.start\n"):
+                break
+        time.sleep(delay)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == SIGNALS[signal.Signals(number)], errors
+        assert "Traceback" not in errors
+
+
+def test_a_shells_background_job_ignores_ctrl_c(tmp_path: Path) -> None:
+    """What is ignored when the process starts stays so."""
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from realesrgan_vk import start\n"
+        "start.run(lambda: lambda: signal.raise_signal(signal.SIGINT))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_program_may_leave_a_signal_to_its_start(number: int) -> None:
+    program = (
+        "import signal\n"
+        "from realesrgan_vk import start\n"
+        f"start.run(lambda: lambda: signal.raise_signal({int(number)}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (SIGNALS[signal.Signals(number)], b"")

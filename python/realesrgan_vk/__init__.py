@@ -4,31 +4,23 @@
 >>> large = realesrgan_vk.upscale("photo.jpg")  # doctest: +SKIP
 """
 
-try:
-    from realesrgan_vk import _core
-except ImportError as error:  # pragma: no cover - needs a broken installation
-    raise ImportError(
-        f"the compiled part of realesrgan_vk cannot be loaded ({error}). Install the package with "
-        "'pip install realesrgan-vk' (or 'pip install .' in a checkout) for the Python that runs "
-        "this, and do not run from inside the 'python' folder of a checkout that is not installed"
-    ) from error
-
-from realesrgan_vk._core import DeviceInfo, NetworkInfo
-from realesrgan_vk.devices import list_devices
-from realesrgan_vk.errors import (
-    Cancelled,
-    DeviceError,
-    ImageError,
-    ModelError,
-    OutOfMemoryError,
-    RealesrganError,
-)
-from realesrgan_vk.models import Model, list_models
-from realesrgan_vk.one_call import upscale
-from realesrgan_vk.run_plan import RunPlan
-from realesrgan_vk.upscaler import Upscaler
-
-__version__ = _core.__version__
+# Names are imported when they are first used: the commands handle signals before that (`start`).
+TYPE_CHECKING = False  # importing typing would take longer than all of this
+if TYPE_CHECKING:
+    from realesrgan_vk._core import DeviceInfo, NetworkInfo, __version__
+    from realesrgan_vk.devices import list_devices
+    from realesrgan_vk.errors import (
+        Cancelled,
+        DeviceError,
+        ImageError,
+        ModelError,
+        OutOfMemoryError,
+        RealesrganError,
+    )
+    from realesrgan_vk.models import Model, list_models
+    from realesrgan_vk.one_call import upscale
+    from realesrgan_vk.run_plan import RunPlan
+    from realesrgan_vk.upscaler import Upscaler
 
 __all__ = [
     "Cancelled",
@@ -47,3 +39,45 @@ __all__ = [
     "list_models",
     "upscale",
 ]
+
+_MODULES = {
+    "Cancelled": "errors",
+    "DeviceError": "errors",
+    "DeviceInfo": "_core",
+    "ImageError": "errors",
+    "Model": "models",
+    "ModelError": "errors",
+    "NetworkInfo": "_core",
+    "OutOfMemoryError": "errors",
+    "RealesrganError": "errors",
+    "RunPlan": "run_plan",
+    "Upscaler": "upscaler",
+    "__version__": "_core",
+    "list_devices": "devices",
+    "list_models": "models",
+    "upscale": "one_call",
+}
+
+if not TYPE_CHECKING:  # a checker knows all names, and that there are no others
+
+    def __getattr__(name: str) -> object:
+        if name != "_core" and name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        try:
+            found = import_module("realesrgan_vk._core")
+        except ImportError as error:
+            raise ImportError(
+                f"the compiled part of realesrgan_vk cannot be loaded ({error}). Install the "
+                "package with 'pip install realesrgan-vk' (or 'pip install .' in a checkout) for "
+                "the Python that runs this, and do not run from inside the 'python' folder of a "
+                "checkout that is not installed"
+            ) from error
+        if name in _MODULES:
+            found = getattr(import_module(f"realesrgan_vk.{_MODULES[name]}"), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """`python -m realesrgan_vk` is the `realesrgan-vk` command."""
 
-from realesrgan_vk.cli import main
+from realesrgan_vk.start import command
 
 if __name__ == "__main__":
-    main()
+    command()

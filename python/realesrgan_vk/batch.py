@@ -15,6 +15,7 @@ from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job
 from realesrgan_vk.lanes import Lane
 from realesrgan_vk.memory import NO_MEMORY, NO_THREAD
+from realesrgan_vk.messages import printable
 from realesrgan_vk.picture import Picture
 from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
@@ -259,7 +260,7 @@ class Batch:
             if others:
                 self._retired.add(id(upscaler))
         if new:
-            self._tell(Event("retired", job, error=_in_words(error)))
+            self._tell(Event("retired", job, error=_in_words(error, job)))
         return bool(others)
 
     def _save(self) -> None:
@@ -275,7 +276,7 @@ class Batch:
             self._upscaled.done()
 
     def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
-        self._finish(Event("failed", job, stage=stage, error=_in_words(error)))
+        self._finish(Event("failed", job, stage=stage, error=_in_words(error, job)))
 
     def _finish(self, event: Event) -> None:
         with self._lock:
@@ -301,10 +302,12 @@ def _done(item: _Item, notes: tuple[str, ...]) -> Event:
     )
 
 
-def _in_words(error: Exception) -> str:
-    """In one line."""
+def _in_words(error: Exception, job: Job) -> str:
+    """In one line; the job's paths in it are `printable`."""
     if isinstance(error, MemoryError):
         return NO_MEMORY
     known = isinstance(error, (RealesrganError, OSError))
     words = str(error) if known else f"{type(error).__name__}: {error}"
+    for path in (job.source, job.target):
+        words = words.replace(str(path), printable(path))
     return " ".join(words.split())

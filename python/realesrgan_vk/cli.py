@@ -1,7 +1,6 @@
 """The `realesrgan-vk` command."""
 
 import json
-import signal
 import sys
 import warnings
 from typing import NoReturn
@@ -13,14 +12,15 @@ from realesrgan_vk.cli_help import Group
 from realesrgan_vk.devices_cli import devices
 from realesrgan_vk.errors import RealesrganError
 from realesrgan_vk.memory import NO_MEMORY
+from realesrgan_vk.messages import discard_output, printable, say, say_notices, tell
 from realesrgan_vk.models_cli import models
 from realesrgan_vk.plan_cli import plan
+from realesrgan_vk.start import exit_code
 from realesrgan_vk.tune_cli import tune
 from realesrgan_vk.upscale_cli import upscale
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,7 +37,7 @@ for command in (upscale, plan, models, devices, tune):
 def main() -> None:
     """Run the command; never shows a traceback for what a user can do."""
     warnings.simplefilter("ignore")  # a library's remarks on odd files are no use here
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    say_notices()
     try:
         app.main(standalone_mode=False, prog_name="realesrgan-vk")
     except click.exceptions.Exit as done:
@@ -46,16 +46,23 @@ def main() -> None:
         if "--json" in sys.argv:
             _print_error(_with_hint(error))
         else:
-            click.UsageError(_with_hint(error), error.ctx).show()
+            click.UsageError(printable(_with_hint(error)), error.ctx).show()
         sys.exit(EXIT_USAGE)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted; whole files only were written", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # whoever read the events has gone
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        say("interrupted; whole files only were written")
+        sys.exit(exit_code(error.__cause__ or error))
+    except BrokenPipeError:  # whoever read the list has gone
+        discard_output()
         sys.exit(EXIT_SOME_FAILED)
     except MemoryError:
         _end_with(NO_MEMORY)
-    except (RealesrganError, OSError) as error:  # OSError: a folder that cannot be written
+    except RealesrganError as error:
+        _end_with(str(error))
+    except OSError as error:  # a folder cannot be written, or stdout, which has no name
+        if error.filename is None:
+            discard_output()
+            say(f"error: {error}")
+            sys.exit(EXIT_USAGE)
         _end_with(str(error))
 
 
@@ -63,13 +70,13 @@ def _end_with(message: str) -> NoReturn:
     if "--json" in sys.argv:
         _print_error(message)
     else:
-        click.echo(f"error: {message}", err=True)
+        say(f"error: {message}")
     sys.exit(EXIT_USAGE)
 
 
 def _print_error(message: str) -> None:
     """What ends the program, as an event for a program that reads --json."""
-    click.echo(json.dumps({"event": "error", "error": message, "exit_code": EXIT_USAGE}))
+    tell(json.dumps({"event": "error", "error": message, "exit_code": EXIT_USAGE}))
 
 
 def _with_hint(error: click.UsageError) -> str:

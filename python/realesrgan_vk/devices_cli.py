@@ -6,6 +6,7 @@ import click
 
 from realesrgan_vk import _core
 from realesrgan_vk.devices import list_devices
+from realesrgan_vk.messages import say, show
 
 
 @click.command()
@@ -20,19 +21,19 @@ def devices(as_json: bool) -> None:
             | {"kernels": _core.stored_kernels(device.index)}
             for device in found
         ]
-        click.echo(json.dumps(rows))
+        show(json.dumps(rows))
         return
     for device in found:
         kind = "software" if device.type == "cpu" else device.type
         parts = [kind, f"{device.memory_bytes / 2**30:.1f} GiB", device.driver]
         parts += ["fp16"] if device.fp16_storage else []
         parts += ["cooperative matrix"] if device.cooperative_matrix else []
-        click.echo(f"{device.index}  {device.name} ({', '.join(parts)})")
+        show(f"{device.index}  {device.name} ({', '.join(parts)})")
         for line in _kernels(device.index):
-            click.echo(f"   {line}")
+            show(f"   {line}")
     if not found:
-        click.echo("no Vulkan device (or no Vulkan loader or driver)", err=True)
-    click.echo("cpu  the processor; used by itself when there is no GPU")
+        say("no Vulkan device (or no Vulkan loader or driver)")
+    show("cpu  the processor; used by itself when there is no GPU")
 
 
 def _kernels(device: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from realesrgan_vk.cli_help import Group
+from realesrgan_vk.messages import printable, say, show
 from realesrgan_vk.models import list_models
 from realesrgan_vk.own_models import own_models_folder
 from realesrgan_vk.published import PUBLISHED
@@ -57,21 +58,23 @@ def _list(*, as_json: bool) -> None:
             }
             for model in known
         ]
-        click.echo(json.dumps(rows))
+        show(json.dumps(rows))
         return
     table = [("name", "scale", "for", "")]
     for model in known:
         scale = f"x{model.scale}" if model.scale else "?"
         state = "" if model.bin.is_file() else "files are missing"
-        table.append((model.name, scale, model.made_for or str(model.param), state))
+        made_for = printable(model.made_for or model.param)
+        table.append((printable(model.name), scale, made_for, state))
     installed = {model.name for model in known}
     others = [item for item in PUBLISHED if item.name not in installed]
     table += [(item.name, f"x{item.scale}", item.made_for, "not installed") for item in others]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
-        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+        show("  ".join(map(str.ljust, row, widths)).rstrip())
     if others:
-        click.echo("\nTo install one: realesrgan-vk models pull NAME")
+        show("")
+        show("To install one: realesrgan-vk models pull NAME")
 
 
 @models.command()
@@ -83,10 +86,10 @@ def add(source: Path, name: str | None, replace: bool) -> None:
     from realesrgan_vk.add_models import add_models
 
     def note(line: str) -> None:
-        click.echo(f"note: {line}", err=True)
+        say(f"note: {line}")
 
     for added in add_models(source, name=name, replacing=replace, note=note):
-        click.echo(f"added {added} to {own_models_folder()}")
+        show(f"added {added} to {own_models_folder()}")
 
 
 @models.command()
@@ -96,7 +99,7 @@ def remove(name: str) -> None:
     from realesrgan_vk.remove_models import remove_model
 
     remove_model(name)
-    click.echo(f"removed {name} from {own_models_folder()}")
+    show(f"removed {name} from {own_models_folder()}")
 
 
 @models.command(
@@ -124,4 +127,4 @@ def pull(name: str, sha256: str | None, replace: bool) -> None:
             return lambda done, total: bars.update(task, completed=done, total=total)
 
         for added in pull_model(name, sha256, progress, replacing=replace):
-            click.echo(f"added {added} to {own_models_folder()}")
+            show(f"added {added} to {own_models_folder()}")

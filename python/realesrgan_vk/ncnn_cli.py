@@ -4,7 +4,6 @@ The options are read with `getopt`, as the original reads them, so that every sp
 (`-s2`, `-g -1`, options after paths) is accepted here.
 """
 
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
 from realesrgan_vk.memory import NO_MEMORY
+from realesrgan_vk.messages import printable, say, say_notices, unalarming
 from realesrgan_vk.models import Model, find_model, list_models, model_at
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
@@ -26,11 +26,11 @@ from realesrgan_vk.picture import Picture
 from realesrgan_vk.processors import usable_cores
 from realesrgan_vk.request import Request
 from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.start import exit_code
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_ARGUMENT = 255
-EXIT_INTERRUPTED = 130
 _SEPARATORS = ("/", "\\")  # at the end of a folder's name
 _DEFAULT_FOLDER = "models"
 _ANIME_VIDEO = "realesr-animevideov3"
@@ -39,33 +39,34 @@ _ANIME_VIDEO = "realesr-animevideov3"
 def main(arguments: list[str] | None = None, program: str | None = None) -> None:
     """Run the executable; ends the process with its exit code."""
     warnings.simplefilter("ignore")  # callers read stderr: a library's remarks would mislead them
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    say_notices()
     name = Path(program or sys.argv[0]).name.removesuffix(".exe")
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(parse(given, upscayl=name.startswith("upscayl")), Path(sys.argv[0]))
     except BadArgument as error:
-        _say(str(error) if str(error) else usage(name))
+        if str(error):
+            say(error)
+        else:
+            _say_usage(name)
         code = EXIT_BAD_ARGUMENT
     except (RealesrganError, ValueError, TypeError) as error:
-        _say(f"Error: {error}")
+        say(f"Error: {error}")
         code = EXIT_BAD_ARGUMENT
     except MemoryError:
-        _say(f"Error: {NO_MEMORY}")
+        say(f"Error: {NO_MEMORY}")
         code = EXIT_BAD_ARGUMENT
-    except BrokenPipeError:  # whoever read the progress has gone
-        code = EXIT_SOME_FAILED
     except OSError as error:
-        _say(f"Error: {error.filename}: {error.strerror}")
+        say(f"Error: {error.filename}: {error.strerror}")
         code = EXIT_BAD_ARGUMENT
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        code = exit_code(error)
     sys.exit(code)
 
 
 def _run(options: Options, executable: Path) -> int:
     if options.help:
-        _say(usage(executable.name))
+        _say_usage(executable.name)
         return 0
     jobs = _jobs(options)
     devices = _devices(options)
@@ -127,7 +128,7 @@ def _devices(options: Options) -> list[int]:
     except DeviceError as error:
         raise BadArgument(f"invalid gpu device: {error}") from error
     if found == [CPU_DEVICE] and "auto" in options.devices:
-        _say("no GPU with Vulkan was found, the CPU is used")
+        say("no GPU with Vulkan was found, the CPU is used")
     return found
 
 
@@ -186,7 +187,8 @@ def _keep_alpha(job: Job, picture: Picture) -> Job:
         return Job(job.source, job.target, PNG)
     missing = "" if job.target.suffix else job.known.suffixes[0]
     target = job.target.with_name(job.target.name + missing + PNG.suffixes[0])
-    _say(f"image {job.source} has alpha channel ! {job.source} will output {target}")
+    words = f"image {job.source} has alpha channel ! {job.source} will output {target}"
+    say(unalarming(words))
     return Job(job.source, target, PNG)
 
 
@@ -206,29 +208,26 @@ class _Progress:
             line = f"{min(event.share * 100, 99.99):.2f}%"
             if line != self._last.get(job.source):
                 self._last[job.source] = line
-                _say(line)
+                say(line)
             return
         self._last.pop(job.source, None)
         if event.kind == "failed":
             what = {"decode": "decode image", "encode": "encode image"}.get(
                 event.stage or "", "process image"
             )
-            name = job.target if event.stage == "encode" else job.source
-            _say(f"{what} {name} failed: {event.error.removeprefix(f'{name}: ')}")
+            name = printable(job.target if event.stage == "encode" else job.source)
+            say(f"{what} {name} failed: {event.error.removeprefix(f'{name}: ')}")
         if event.kind == "done":
-            _say("100.00%")
+            say("100.00%")
             if self._verbose:
                 for note in event.notes:
-                    _say(f"note: {note}")
-                _say(f"{job.source} -> {job.target} done")
+                    say(unalarming(f"note: {note}"))
+                say(unalarming(f"{job.source} -> {job.target} done"))
 
 
-def _say(line: str) -> None:
-    # One write a line, and never an exception because a name has no place in the locale.
-    encoding = sys.stderr.encoding or "utf-8"
-    printable = (line + "\n").encode(encoding, "backslashreplace").decode(encoding)
-    sys.stderr.write(printable)
-    sys.stderr.flush()
+def _say_usage(program: str) -> None:
+    for line in usage(program).splitlines():
+        say(line)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from realesrgan_vk import cli_options as shared
 from realesrgan_vk.arguments import picture_size
 from realesrgan_vk.byte_size import format_bytes
 from realesrgan_vk.cli_help import MESSAGES, Command
+from realesrgan_vk.messages import show
 from realesrgan_vk.run_plan import RunPlan
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
@@ -45,10 +46,10 @@ def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # n
         upscaler = Upscaler(**given)
         found = upscaler.plan(size or Path(image), max_pixels=max_pixels or None)
     if as_json:
-        click.echo(json.dumps(found.as_dict()))
+        show(json.dumps(found.as_dict()))
         return
     for name, value in _rows(found):
-        click.echo(f"{name:<28}{value}")
+        show(f"{name:<28}{value}")
 
 
 def _size(given: str) -> tuple[int, int] | None:

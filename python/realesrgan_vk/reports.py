@@ -1,19 +1,18 @@
 """What a batch tells the user: nothing, lines, a progress bar, or JSON events."""
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from realesrgan_vk.batch import Event, Summary
 from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.memory import NO_THREAD
+from realesrgan_vk.messages import printable, say, tell, unalarming
 from realesrgan_vk.upscaler import Upscaler
 
 _PROGRESS_INTERVAL = 0.5  # seconds between two JSON progress events of one picture
@@ -33,18 +32,19 @@ class Report:
     def event(self, event: Event) -> None:
         """What happened to a job."""
         if event.kind == "failed":
-            source = str(event.job.source)
+            source = printable(event.job.source)
             named = event.error if source in event.error else f"{source}: {event.error}"
             self.line(f"failed: {named}")
         if event.kind == "retired":
-            self.note(f"a device gets no more pictures, the others go on: {event.error}")
+            words = f"a device gets no more pictures, the others go on: {event.error}"
+            self.note(unalarming(words))
 
     def end(self, summary: Summary, seconds: float) -> None:
         """All is over."""
 
     def line(self, words: str) -> None:
         """Print for people."""
-        click.echo(words, err=True)
+        say(words)
 
 
 class LineReport(Report):
@@ -58,12 +58,12 @@ class LineReport(Report):
         """Print results, not progress."""
         super().event(event)
         if event.kind == "skipped":
-            self.line(f"skipped: {event.job.target} exists")
+            self.line(f"skipped: {unalarming(event.job.target.name)} exists")
         if event.kind == "done":
             size = f"{event.width} x {event.height}"
-            self.line(f"{event.job.target} ({size}, {event.seconds:.1f} s)")
+            self.line(unalarming(f"{event.job.target.name} ({size}, {event.seconds:.1f} s)"))
             for note in event.notes:
-                self.line(f"  note: {note}")
+                self.line(unalarming(f"  note: {note}"))
 
     def end(self, summary: Summary, seconds: float) -> None:
         """Print the counts when there is more than one."""
@@ -120,7 +120,7 @@ class BarReport(Report):
             self._ended += 1
             self._pixels += event.width * event.height
             for note in event.notes:
-                self.line(f"{event.job.target}: {note}")
+                self.line(unalarming(f"{event.job.target.name}: {note}"))
         speed = self._pixels / 1e6 / max(time.perf_counter() - self._started, 1e-6)
         self._bar.update(
             self._task,
@@ -134,11 +134,11 @@ class BarReport(Report):
 
     def line(self, words: str) -> None:
         """Print without disturbing the bar."""
-        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(words), markup=False, highlight=False, soft_wrap=True)
 
 
 class JsonReport(Report):
-    """One JSON object a line on stdout."""
+    """One JSON object a line on stdout; if nobody reads them, the run goes on without."""
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
@@ -200,8 +200,7 @@ class JsonReport(Report):
 
     def _print(self, **fields: object) -> None:
         with self._lock:
-            sys.stdout.write(json.dumps(fields) + "\n")
-            sys.stdout.flush()
+            tell(json.dumps(fields))
 
 
 def _counts(summary: Summary, seconds: float) -> str:

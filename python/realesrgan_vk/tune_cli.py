@@ -8,6 +8,7 @@ import click
 from realesrgan_vk import _core
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.messages import show
 
 if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
     from realesrgan_vk._core import TunedKernels
@@ -41,10 +42,11 @@ def tune(device: str, precision: str, seconds: float, forget: bool, as_json: boo
         found = _core.tune(index, fp16=fp16, seconds=seconds)
     except RealesrganError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(json.dumps(found) if as_json else _report(found, "fp16" if fp16 else "fp32"))
+    for line in [json.dumps(found)] if as_json else _report(found, "fp16" if fp16 else "fp32"):
+        show(line)
 
 
-def _report(found: "TunedKernels", precision: str) -> str:
+def _report(found: "TunedKernels", precision: str) -> list[str]:
     lines = [f"{'ns a pixel':>10}{'':>10}  {precision}", f"{'to 32':>10}{'to 64':>10}  kernel"]
     lines += [
         f"{_nanoseconds(one['narrow_seconds'])}{_nanoseconds(one['wide_seconds'])}  {one['kernel']}"
@@ -59,7 +61,7 @@ def _report(found: "TunedKernels", precision: str) -> str:
         f"bands of {found['band_pixels']} pixels",
         *found["notes"],
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def _nanoseconds(seconds: float | None) -> str:

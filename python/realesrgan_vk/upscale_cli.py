@@ -16,7 +16,7 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 _EPILOG = (
     "Exit code: 0 when every picture was written, 1 when some failed, 2 when nothing was tried "
-    "(a wrong option, no such model or device), 130 when interrupted."
+    "(a wrong option, no such model or device), 130 when interrupted, 143 when terminated."
 )
 _EXAMPLES = (
     "realesrgan-vk upscale photo.jpg -o photo-x4.png",

@@ -133,9 +133,9 @@ def _default_output(inputs: Sequence[str], sources: list[tuple[Path, Path]]) -> 
     """Where results go that no --output tells, and the template of their names.
 
     One picture's is beside it, a folder's in a folder beside it, and several pictures' in a folder
-    of the working directory; each under a name that is not the source's.
+    of the working directory; each under a name that is not the source's. A pipe's is stdout.
     """
-    if inputs[0] == "-" and len(inputs) == 1:
+    if len(sources) == 1 and is_stream(sources[0][0]):
         return "-", DEFAULT_TEMPLATE
     given = Path(inputs[0])
     if len(inputs) == 1 and given.is_dir():

@@ -13,6 +13,7 @@ from realesrgan_vk.checks import callback, flag, instance_of
 from realesrgan_vk.denoise import denoised
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
+from realesrgan_vk.messages import printable
 from realesrgan_vk.models import find_model, official_name
 from realesrgan_vk.network_options import NetworkOptions
 from realesrgan_vk.request import (
@@ -122,7 +123,7 @@ class Upscaler:
             import logging
 
             for notice in notices:
-                logging.getLogger("realesrgan_vk").warning(notice)
+                logging.getLogger("realesrgan_vk").warning(printable(notice))
         channels = (self._core.network.input_channels, self._core.network.output_channels)
         if channels not in ((1, 1), (3, 3)):
             raise ModelError(

@@ -1,0 +1,81 @@
+"""What is printed: a line each, in which a name from a file cannot pose as anything else."""
+
+import os
+import re
+import sys
+import unicodedata
+
+# Control and format characters (those that turn the writing direction, too), bytes that are no
+# text, and what ends a line.
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Programs that start these commands stop them at such words.
+_ALARMS = re.compile("failed|error|invalid gpu", re.IGNORECASE)
+
+
+def printable(text: object) -> str:
+    r"""Text of one line: control and format characters as escapes, such as `\n` or `\u202e`."""
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(_escaped(character) for character in words)
+
+
+def unalarming(text: object) -> str:
+    r"""Text without the words that callers take for a failure: `\x66ailed.png` for `failed.png`.
+
+    For what is printed of a run that goes on, and may name files, devices and networks.
+    """
+    return _ALARMS.sub(lambda match: f"\\x{ord(match[0][0]):02x}{match[0][1:]}", str(text))
+
+
+def say(line: object) -> None:
+    """Print a line on standard error, in one write, whatever the locale's encoding."""
+    encoding = sys.stderr.encoding or "utf-8"
+    text = f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding)
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def show(line: object) -> None:
+    """Print a line of what was asked for on standard output.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    text = f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def tell(line: str) -> None:
+    """Print a line for programs on standard output, or drop it if it cannot be written."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:  # it is full, or its reader is gone
+        discard_output()
+
+
+def discard_output() -> None:
+    """Write nothing more to standard output, not even at the process' end."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def say_notices() -> None:
+    """Print what the package logs as `say` does, for a command."""
+    import logging  # noqa: PLC0415 - a process that only computes needs none of it
+
+    class Notices(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(unalarming(record.getMessage()))
+
+    logger = logging.getLogger("realesrgan_vk")
+    if not logger.handlers:
+        logger.addHandler(Notices())
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _ESCAPED:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
