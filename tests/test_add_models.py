@@ -77,9 +77,7 @@ def test_the_command_replaces_only_when_asked(
     before = _contents(installed)
     refused = CliRunner().invoke(app, ["models", "add", second])
     assert isinstance(refused.exception, realesrgan_vk.ModelError)
-    assert "another network net is there already; replace it with --replace" in str(
-        refused.exception
-    )
+    assert "a network named net exists; replace it with --replace" in str(refused.exception)
     assert _contents(installed) == before
     done = CliRunner().invoke(app, ["models", "add", second, "--replace"])
     assert done.output == f"added Net to {installed}\n"
@@ -135,7 +133,7 @@ def test_refusals_install_nothing(case: str, tmp_path: Path) -> None:
         "official": "official network",
         "name": "cannot name a network",
         "empty": r"has no \.param",
-        "text": "is no network",
+        "text": "is not a network",
         "manifest": "not a manifest",
     }[case]
     weights = source / "mine.bin"
@@ -293,7 +291,7 @@ def test_one_file_under_two_names(tmp_path: Path) -> None:
     assert add_models(source, tmp_path / "installed") == ["mine", "mine-too"]
     manifest["models"][1]["name"] = "MINE"
     (source / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(realesrgan_vk.ModelError, match="have one name, MINE"):
+    with pytest.raises(realesrgan_vk.ModelError, match="have the same name, MINE"):
         add_models(source, tmp_path / "installed")
 
 

@@ -121,7 +121,7 @@ def test_names_formats_sizes_and_skipping(folder: Path, tmp_path: Path) -> None:
         (["in", "-o", "in"], "would replace its source"),
         (["in", "-o", "out", "--name", "{nope}"], r"may only use {stem}"),
         (["in", "-o", "out", "--name", "../x"], "must be a file's name"),
-        (["*.jpeg", "-o", "out"], "pattern '*.jpeg' fits no file"),
+        (["*.jpeg", "-o", "out"], "no file matches '*.jpeg'"),
         (["out2", "-o", "out"], "folder out2 has no pictures"),
         (["in/picture 00.png", "-o", "a.xyz"], "no suffix of a picture"),
         (["in/picture 00.png", "-o", "a.png", "-f", "jpg"], "--format jpg differ"),

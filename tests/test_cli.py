@@ -101,7 +101,7 @@ def test_examples_are_command_lines_that_can_be_read(name: str) -> None:
         (f"plan {'9' * 50}x7", "each side must be from 1 to 67108864"),
         ("plan photo.jpg --memory-limit 2X", "memory_limit is '2X'; give a number of bytes"),
         ("plan photo.jpg --max-pixels 100", "more than the limit of 100"),
-        ("plan photo.jpg --denoise 0.5", "names no weakly denoising twin"),
+        ("plan photo.jpg --denoise 0.5", "has no weakly denoising twin"),
     ],
 )
 def test_wrong_words_are_answered_with_what_is_meant(

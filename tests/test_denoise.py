@@ -88,7 +88,7 @@ def test_nothing_is_left_in_the_temporary_folder(
 
 
 def test_bad_uses(general: Path) -> None:
-    with pytest.raises(realesrgan_vk.ModelError, match="names no weakly denoising twin"):
+    with pytest.raises(realesrgan_vk.ModelError, match="has no weakly denoising twin"):
         realesrgan_vk.Upscaler("realesr-animevideov3", device="cpu", denoise=0.5)
     for value in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="it must be from 0"):

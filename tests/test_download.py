@@ -255,7 +255,7 @@ def test_names_and_hashes_of_published_networks(monkeypatch: pytest.MonkeyPatch)
     assert find_published("RealESRGAN_x2plus.pth").name == "realesrgan-x2plus"
     assert find_published("realesr-general-x4v3").twin == "realesr-general-wdn-x4v3"
     assert all(len(item.sha256) in (0, 64) for item in PUBLISHED)
-    with pytest.raises(ModelError, match="x9 cannot be pulled; what can is realesrgan-x2plus"):
+    with pytest.raises(ModelError, match="x9 cannot be pulled; choose one of realesrgan-x2plus"):
         pull_model("x9")
     with pytest.raises(
         ModelError,

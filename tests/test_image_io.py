@@ -213,7 +213,7 @@ def test_what_a_format_cannot_hold_is_said(
     )
     assert image_io.write(picture, tmp_path / "b.png") == ()
     notes = image_io.write(picture, tmp_path / "b.jpg")
-    assert notes == ("JPEG holds no transparency; it is laid on white",)
+    assert notes == ("JPEG holds no transparency; the picture is composited onto white",)
     with Image.open(tmp_path / "b.jpg") as out:
         assert out.mode == "RGB"
         faint = np.asarray(out)[:, :8].mean()

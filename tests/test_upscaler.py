@@ -290,7 +290,7 @@ def test_wrong_arguments_of_the_upscaler(
         (np.zeros((4, 4, 2), np.uint8), ValueError, r"shape \(4, 4, 2\).*1, 3 or 4 channels"),
         (np.zeros((4, 4, 3, 1), np.uint8), ValueError, "shape"),
         (np.zeros(4, np.uint8), ValueError, "shape"),
-        (np.zeros((0, 4, 3), np.uint8), ValueError, "there is no pixel"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "has no pixels"),
         (np.zeros((4, 4, 3)), TypeError, "float64; it must be uint8, uint16 or float32"),
         (np.zeros((4, 4, 3), bool), TypeError, "bool"),
         (np.zeros((4, 4, 3), np.int32), TypeError, "int32"),

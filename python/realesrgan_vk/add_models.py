@@ -100,7 +100,7 @@ def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
         listed = [_listed(source, entry) for entry in entries]
         return listed + [_bare(param, source) for param in params]
     if source.suffix not in (".param", ".bin"):
-        raise ModelError(f"{source} is no network; give a .param file or a folder with one")
+        raise ModelError(f"{source} is not a network; give a .param file or a folder with one")
     param = source.with_suffix(".param")
     entry = entry_of(param)
     return [_listed(param.parent, entry) if entry else _bare(param, None)]
@@ -184,7 +184,7 @@ def _check_names(candidates: list[_Candidate]) -> None:
             )
         if key in seen:
             raise ModelError(
-                f"{param} and {seen[key]} have one name, {candidate.name}; add them one by one, "
+                f"{param} and {seen[key]} have the same name, {candidate.name}; add them one by one, "
                 "with --name"
             )
         seen[key] = param
@@ -200,7 +200,7 @@ def _install(folder: Path, candidates: list[_Candidate], *, replacing: bool) -> 
         hashes = {kind: _hash_of(param.with_suffix(f".{kind}")) for kind in _KINDS}
         if hashes != keys[name_key(param.stem)].hashes and not replacing:
             raise ModelError(
-                f"another network {param.stem} is there already; replace it with --replace, or "
+                f"a network named {param.stem} exists; replace it with --replace, or "
                 "give another name with --name"
             )
     entries = manifest_entries(folder)

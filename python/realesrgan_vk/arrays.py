@@ -41,7 +41,7 @@ def to_frame(image: NDArray[Any]) -> Frame:
             "channels) with 1, 3 or 4 channels"
         )
     if image.size == 0:
-        raise ValueError(f"image has shape {image.shape}: there is no pixel in it")
+        raise ValueError(f"image has shape {image.shape}, which has no pixels")
     if max(image.shape[:2]) > MAX_INPUT_SIDE:
         raise ValueError(
             f"image has shape {image.shape}; each side must be from 1 to {MAX_INPUT_SIDE} pixels"

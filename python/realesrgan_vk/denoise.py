@@ -52,7 +52,7 @@ def _twin(model: Model) -> Model:
     entry = entry_of(model.param)
     if not entry or not entry.weak_denoise:
         raise ModelError(
-            f"model {model.name} names no weakly denoising twin, so denoise= cannot be used; "
+            f"model {model.name} has no weakly denoising twin, which denoise= needs; "
             "realesr-general-x4v3 does: realesrgan-vk models pull realesr-general-x4v3"
         )
     beside = model.param.with_name(f"{entry.weak_denoise}.param")

@@ -87,7 +87,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool) -> list[tuple[Path, 
         is returned too: reading it tells.
 
     Raises:
-        ValueError: A pattern that fits nothing, or a folder without pictures.
+        ValueError: A pattern that matches no file, or a folder without pictures.
     """
     found: list[tuple[Path, Path]] = []
     for given in inputs:
@@ -102,7 +102,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool) -> list[tuple[Path, 
             matches = sorted(Path(match) for match in glob.glob(given, recursive=True))  # noqa: PTH207
             files = [match for match in matches if match.is_file()]
             if not files:
-                raise ValueError(f"pattern {given!r} fits no file")
+                raise ValueError(f"no file matches {given!r}")
             found += [(file, Path(file.name)) for file in files]
         else:
             found.append((path, Path(path.name)))
@@ -132,7 +132,7 @@ def plan_jobs(
             refuse_overwrite(source, target)
             if target.resolve() in originals:
                 raise ValueError(
-                    f"the result of {source} would replace {target}, which is to be read, too; "
+                    f"the result of {source} would replace {target}, which is also a source; "
                     "choose another output"
                 )
         jobs.append(Job(source, target, known))

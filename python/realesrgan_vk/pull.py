@@ -36,7 +36,7 @@ def find_published(name: str) -> Published:
         if name_key(published.name) == wanted:
             return published
     names = ", ".join(published.name for published in PUBLISHED)
-    raise ModelError(f"{escaped(name)} cannot be pulled; what can is {names}")
+    raise ModelError(f"{escaped(name)} cannot be pulled; choose one of {names}")
 
 
 def pull_model(

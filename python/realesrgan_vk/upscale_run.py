@@ -161,7 +161,9 @@ def _output(given: str, sources: list[tuple[Path, Path]]) -> _Output:
     if names_file:
         raise ValueError(f"output {path} is one file, but there are {len(sources)} pictures")
     if path.exists() and not to_folder:
-        raise ValueError(f"output {path} is a file, but no picture's name; give a folder")
+        raise ValueError(
+            f"output {path} is a file without a picture's suffix; give a folder or a picture's name"
+        )
     if path.suffix and not to_folder and len(sources) == 1:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise ValueError(

@@ -64,7 +64,7 @@ def parse(jpeg: bytes, *, limited: bool) -> JpegFile:
             if limited and scans > MOST_SCANS:
                 raise ImageError(
                     f"the JPEG data has more than {MOST_SCANS} scans, each of which costs time for "
-                    "all pixels; save it anew, or lift the limits with --max-pixels 0, in Python "
+                    "all pixels; save it again, or lift the limits with --max-pixels 0, in Python "
                     "max_pixels=None"
                 )
         elif marker == _EOI:

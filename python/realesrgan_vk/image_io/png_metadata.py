@@ -174,7 +174,7 @@ class _Reader:
         try:
             profile = png_colour.profile_of(colour, grey=self._colour_type in _GREY_TYPES)
         except ValueError as error:
-            self._notes.append(f"the colours' description makes no sense and is dropped: {error}")
+            self._notes.append(f"the colour description is invalid and is dropped: {error}")
             return icc_profile
         if icc_profile is not None:
             colour[b"iCCP"] = self._icc_chunk or _icc_chunk(icc_profile)

@@ -97,7 +97,9 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
         frames = tuple(replace(f, pixels=color.to_srgb(f.pixels, profile)) for f in frames)
     if picture.has_alpha and not known.alpha:
         if not all(frame.alpha is None or _opaque(frame) for frame in frames):
-            notes.append(f"{known.name} holds no transparency; it is laid on white")
+            notes.append(
+                f"{known.name} holds no transparency; the picture is composited onto white"
+            )
         frames = tuple(_on_white(frame) for frame in frames)
     if known.max_bits == 8:
         frames = tuple(pil.eight_bit(frame) for frame in frames)
