@@ -184,8 +184,8 @@ def _check_names(candidates: list[_Candidate]) -> None:
             )
         if key in seen:
             raise ModelError(
-                f"{param} and {seen[key]} have the same name, {candidate.name}; add them one by one, "
-                "with --name"
+                f"{param} and {seen[key]} have the same name, {candidate.name}; add them one by "
+                "one, with --name"
             )
         seen[key] = param
 

@@ -19,7 +19,7 @@ from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
 from realesrgan_vk.memory import NO_MEMORY
 from realesrgan_vk.messages import printable, say, say_notices, unalarming
-from realesrgan_vk.models import Model, find_model, list_models, model_at
+from realesrgan_vk.models import Model, find_model, list_models, model_at, whole_networks
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.picture import Picture
@@ -67,6 +67,10 @@ def main(arguments: list[str] | None = None, program: str | None = None) -> None
 def _run(options: Options, executable: Path) -> int:
     if options.help:
         _say_usage(executable.name)
+        for folder in _folders(options, executable):
+            if names := [param.stem for param in whole_networks(folder)]:
+                say("")
+                say(f"networks in {folder}: {', '.join(names)}")
         return 0
     jobs = _jobs(options)
     devices = _devices(options)
@@ -138,16 +142,21 @@ def _model(options: Options, executable: Path) -> Model:
     if name == _ANIME_VIDEO:
         scale = options.scale or 4
         name = f"{name}-x{scale if scale in (2, 3, 4) else 4}"
-    given = Path(options.model_folder or _DEFAULT_FOLDER)
-    folders = [given] if given.is_absolute() else [given, executable.resolve().parent / given]
-    for folder in folders:
+    for folder in _folders(options, executable):
         for stem in (name, options.model_name):
             if (folder / f"{stem}.param").is_file():
                 return model_at(folder / f"{stem}.param")
+    given = Path(options.model_folder or _DEFAULT_FOLDER)
     official = [known.name for known in list_models()]
     if given == Path(_DEFAULT_FOLDER) and name in official:
         return find_model(name)
     raise ModelError(f"model file {given / (name + '.param')} does not exist")
+
+
+def _folders(options: Options, executable: Path) -> list[Path]:
+    """Where networks are looked for: in the folder as it is given, then beside the executable."""
+    given = Path(options.model_folder or _DEFAULT_FOLDER)
+    return [given] if given.is_absolute() else [given, executable.resolve().parent / given]
 
 
 def _upscalers(options: Options, model: Model, devices: list[int], pictures: int) -> list[Upscaler]:
