@@ -111,7 +111,7 @@ def remove(name: str) -> None:
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def pull(name: str, sha256: str | None, replace: bool) -> None:
-    """Fetch a published checkpoint, export it and install it (needs realesrgan-export)."""
+    """Fetch a published checkpoint, convert it and install it."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars

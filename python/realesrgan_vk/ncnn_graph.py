@@ -152,6 +152,22 @@ def format_graph(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_splits(graph: Graph) -> Graph:
+    """Give each reader of a blob its own copy by a `Split` layer, which ncnn's loader demands."""
+    readers = graph.consumers()
+    waiting: dict[str, list[str]] = {}
+    layers: list[Layer] = []
+    for layer in graph:
+        inputs = [waiting[blob].pop(0) if blob in waiting else blob for blob in layer.inputs]
+        layers.append(Layer(layer.type, layer.name, inputs, layer.outputs, layer.params))
+        for blob in layer.outputs:
+            count = len(readers[blob])
+            if count > 1:
+                waiting[blob] = [f"{blob}_split_{i}" for i in range(count)]
+                layers.append(Layer("Split", f"split_{blob}", [blob], list(waiting[blob])))
+    return Graph(layers)
+
+
 def _parse_layer(words: list[str], row: int) -> Layer:
     try:
         input_count, output_count = int(words[2]), int(words[3])

@@ -1,19 +1,18 @@
-"""Official networks that no package carries: fetched from their release, exported, installed."""
+"""Official networks that no package carries: fetched from their release, converted, installed."""
 
-import importlib.util
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
 from realesrgan_vk.add_models import add_models
-from realesrgan_vk.download import Progress, download
+from realesrgan_vk.download import Progress, download, file_sha256
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.folder_lock import locked
+from realesrgan_vk.manifest import MANIFEST, manifest_text
 from realesrgan_vk.network_names import escaped, name_key
 from realesrgan_vk.published import PUBLISHED, Published
 
@@ -47,7 +46,7 @@ def pull_model(
     *,
     replacing: bool = True,
 ) -> list[str]:
-    """Fetch, check, export and install a network and its twin.
+    """Fetch, check, convert and install a network and its twin.
 
     Args:
         name: One of `PUBLISHED`.
@@ -60,7 +59,8 @@ def pull_model(
         The names that were installed.
 
     Raises:
-        ModelError: No such network, no connection, a wrong hash, or the export failed.
+        ModelError: No such network, no connection, a wrong hash, or a file that is no such
+            network.
     """
     published = find_published(name)
     if sha256 is not None and not SHA256.fullmatch(sha256):
@@ -71,12 +71,6 @@ def pull_model(
             "installed unchecked; get the file's hash from somebody you trust who has the file "
             f"(sha256sum {published.url.rpartition('/')[2]}), then give it: "
             f"realesrgan-vk models pull {published.name} --sha256 HASH"
-        )
-    if importlib.util.find_spec("realesrgan_export") is None:
-        raise ModelError(
-            f"{published.name} is published for PyTorch and must be exported first; that needs "
-            "realesrgan-export: in a checkout of this project, pip install ./training "
-            "./tools/export"
         )
     wanted = [(published, sha256 or published.sha256)]
     if published.twin:
@@ -104,17 +98,35 @@ def pull_model(
             "folder, XDG_CACHE_HOME"
         ) from error
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
-        for item, checkpoint in fetched:
-            _export(item, checkpoint, Path(scratch))
+        entries = [_converted(item, path, Path(scratch)) for item, path in fetched]
+        Path(scratch, MANIFEST).write_text(manifest_text(entries), "utf-8")
         return add_models(Path(scratch), folder, replacing=replacing)
 
 
-def _export(item: Published, checkpoint: Path, folder: Path) -> None:
-    """Run the exporter as a process of its own: this package never imports PyTorch."""
-    command = [sys.executable, "-m", "realesrgan_export", "checkpoint", str(checkpoint)]
-    command += ["--output", str(folder), "--name", item.name, "--licence", "BSD-3-Clause"]
-    command += ["--weak-denoise", item.twin] if item.twin else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
-        raise ModelError(f"{checkpoint.name} cannot be exported: {lines[-1]}")
+def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any]:
+    """Write a checkpoint's network into a folder; returns its entry for the manifest."""
+    # NumPy, which the other commands for networks do without.
+    from realesrgan_vk.checkpoint_network import convert_network  # noqa: PLC0415
+    from realesrgan_vk.ncnn_graph import format_graph  # noqa: PLC0415
+    from realesrgan_vk.ncnn_weights import format_weights  # noqa: PLC0415
+    from realesrgan_vk.torch_file import read_tensors  # noqa: PLC0415
+
+    try:
+        network = convert_network(read_tensors(checkpoint))
+    except ModelError as error:
+        raise ModelError(f"{checkpoint.name} cannot be exported: {error}") from error
+    param, weights = folder / f"{item.name}.param", folder / f"{item.name}.bin"
+    param.write_text(format_graph(network.graph), "utf-8")
+    weights.write_bytes(format_weights(network.graph, network.weights))
+    entry = {
+        "name": item.name,
+        "architecture": network.architecture,
+        "files": {
+            kind: {"file": path.name, "sha256": file_sha256(path)}
+            for kind, path in (("param", param), ("bin", weights))
+        },
+        "licence": "BSD-3-Clause",
+        "origin": item.url,
+        "source": {"file": checkpoint.name, "sha256": file_sha256(checkpoint)},
+    }
+    return entry | ({"weak_denoise": item.twin} if item.twin else {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from realesrgan_vk.ncnn_graph import Graph, Layer
+from realesrgan_vk.ncnn_graph import Graph, Layer, with_splits
 
 ADD, MULTIPLY = 0, 2
 """ncnn's `BinaryOp` operations."""
@@ -34,7 +34,7 @@ def tidy(graph: Graph, *, broadcasts: bool = False) -> Graph:
         _flatten_concats,
         _without_unread,
         _with_plain_names,
-        _with_splits,
+        with_splits,
     )
     for step in steps:
         graph = step(graph)
@@ -160,20 +160,4 @@ def _with_plain_names(graph: Graph) -> Graph:
             )
         )
         numbers[layer.type] += 1
-    return Graph(layers)
-
-
-def _with_splits(graph: Graph) -> Graph:
-    """Give each reader of a blob its own copy, which ncnn's loader demands."""
-    readers = graph.consumers()
-    waiting: dict[str, list[str]] = {}
-    layers: list[Layer] = []
-    for layer in graph:
-        inputs = [waiting[blob].pop(0) if blob in waiting else blob for blob in layer.inputs]
-        layers.append(Layer(layer.type, layer.name, inputs, layer.outputs, layer.params))
-        for blob in layer.outputs:
-            count = len(readers[blob])
-            if count > 1:
-                waiting[blob] = [f"{blob}_split_{i}" for i in range(count)]
-                layers.append(Layer("Split", f"split_{blob}", [blob], list(waiting[blob])))
     return Graph(layers)

@@ -16,14 +16,19 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import small_compact
+from conftest import small_compact, small_rrdbnet
 from PIL import Image
 
 import realesrgan_vk
+from realesrgan_export.export import export_checkpoint
 from realesrgan_vk import pull
+from realesrgan_vk.checkpoint_network import convert_network
 from realesrgan_vk.cli import app
 from realesrgan_vk.models import find_model
+from realesrgan_vk.ncnn_graph import format_graph
+from realesrgan_vk.ncnn_weights import format_weights
 from realesrgan_vk.published import Published
+from realesrgan_vk.torch_file import read_tensors
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -91,6 +96,67 @@ def test_the_commands_pull_and_use_it(tmp_path: Path) -> None:
     assert np.array_equal(strong, upscale("general", device="cpu").upscale(pixels))
     assert not np.array_equal(mixed, strong)
     assert not np.array_equal(mixed, weak)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("kind", ["x4", "x2", "x1", "compact"])
+def test_the_conversion_without_pytorch_gives_its_pictures(
+    kind: str, legacy: bool, tmp_path: Path
+) -> None:
+    network = small_compact(3) if kind == "compact" else small_rrdbnet(int(kind[1:]), blocks=2)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):  # what 16 bits hold
+            module.weight.data = module.weight.data.half().float()
+    path = tmp_path / "net.pth"
+    content = {"params": {"bad": 1}, "params_ema": network.state_dict()}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    converted = convert_network(read_tensors(path))
+    param = tmp_path / "net.param"
+    param.write_text(format_graph(converted.graph))
+    param.with_suffix(".bin").write_bytes(format_weights(converted.graph, converted.weights))
+    picture = torch.rand(8, 12, 3)
+    with torch.no_grad():
+        expected = network(picture.permute(2, 0, 1)[None])[0].permute(1, 2, 0).clamp(0, 1)
+    made = realesrgan_vk.Upscaler(param, device="cpu", threads=1).upscale(picture.numpy())
+    assert np.abs(made - expected.numpy()).max() < 1e-4
+
+
+def test_every_kind_of_floating_tensor_is_read_as_pytorch_reads_it(tmp_path: Path) -> None:
+    values = torch.rand(4, 3, 5, 2)
+    state = {
+        "half": values.half(),
+        "double": values.double(),
+        "channels_last": values.contiguous(memory_format=torch.channels_last),
+        "part": values[1:3, :, 1:4],
+        "turned": values.transpose(0, 3),
+        "parameter": torch.nn.Parameter(values),
+        "scalar": torch.tensor(0.25),
+    }
+    for legacy in (False, True):
+        torch.save(state, tmp_path / "net.pth", _use_new_zipfile_serialization=not legacy)
+        read = read_tensors(tmp_path / "net.pth")
+        assert list(read) == list(state)
+        for name, tensor in state.items():
+            assert np.array_equal(read[name], tensor.detach().float().numpy()), name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int64, torch.complex64])
+def test_other_kinds_of_tensors_are_refused(dtype: torch.dtype, tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2, dtype=dtype)}, tmp_path / "net.pth")
+    with pytest.raises(realesrgan_vk.ModelError, match="Storage'; needed are FloatStorage"):
+        read_tensors(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("kind", ["x2", "compact"])
+def test_the_conversion_without_pytorch_gives_the_exporters_files(
+    kind: str, tmp_path: Path
+) -> None:
+    network = small_compact(4) if kind == "compact" else small_rrdbnet(2)
+    torch.save({"params_ema": network.state_dict()}, tmp_path / "net.pth")
+    exported = export_checkpoint(tmp_path / "net.pth", tmp_path / "out")
+    converted = convert_network(read_tensors(tmp_path / "net.pth"))
+    assert format_graph(converted.graph) == exported.param.read_text()
+    assert format_weights(converted.graph, converted.weights) == exported.bin.read_bytes()
 
 
 def test_the_command_offline_is_one_line(tmp_path: Path) -> None:
