@@ -70,9 +70,8 @@ if not TYPE_CHECKING:  # a checker knows all names, and that there are no others
         except ImportError as error:
             raise ImportError(
                 f"the compiled part of realesrgan_vk cannot be loaded ({error}). Install the "
-                "package with 'pip install realesrgan-vk' (or 'pip install .' in a checkout) for "
-                "the Python that runs this, and do not run from inside the 'python' folder of a "
-                "checkout that is not installed"
+                "package with 'pip install .' in a checkout, for the Python that runs this, and "
+                "do not run from inside the 'python' folder of a checkout that is not installed"
             ) from error
         if name in _MODULES:
             found = getattr(import_module(f"realesrgan_vk.{_MODULES[name]}"), name)

@@ -19,11 +19,6 @@ from realesrgan_vk.published import PUBLISHED, Published
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def without_hash() -> list[str]:
-    """The names that can be pulled only with a hash given."""
-    return [published.name for published in PUBLISHED if not published.sha256]
-
-
 def find_published(name: str) -> Published:
     """The checkpoint of a name, written as upstream writes it or as it is installed.
 
@@ -121,6 +116,7 @@ def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any
     entry = {
         "name": item.name,
         "architecture": network.architecture,
+        "for": item.made_for,
         "files": {
             kind: {"file": path.name, "sha256": file_sha256(path)}
             for kind, path in (("param", param), ("bin", weights))

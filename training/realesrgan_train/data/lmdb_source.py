@@ -21,7 +21,7 @@ def _environment(path: Path) -> Any:  # noqa: ANN401 - lmdb has no types
         import lmdb  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise ConfigError(
-            f"reading {path} needs the lmdb extra: pip install 'realesrgan-train[lmdb]'"
+            f"reading {path} needs a package that is not installed: pip install lmdb"
         ) from error
     try:
         environment = lmdb.open(

@@ -25,7 +25,7 @@ class _TensorBoard:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise ConfigError(
-                "logging.tensorboard needs its extra: pip install 'realesrgan-train[tensorboard]'"
+                "logging.tensorboard needs a package that is not installed: pip install tensorboard"
             ) from error
         self._writer: Any = SummaryWriter(str(config.run_dir / "tensorboard"))
 
@@ -53,7 +53,7 @@ class _Wandb:
             import wandb  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise ConfigError(
-                "logging.wandb needs its extra: pip install 'realesrgan-train[wandb]'"
+                "logging.wandb needs a package that is not installed: pip install wandb"
             ) from error
         self._run: Any = wandb.init(
             project=config.logging.wandb_project,
