@@ -4,6 +4,7 @@ Every argument of the public functions is given every value of `ODD`, and number
 finds. A call may succeed; an exception must be of the promised types and name the argument.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 import realesrgan_vk
 from realesrgan_vk import RealesrganError, Upscaler
-from realesrgan_vk.image_io.rows import ArrayRows
+from realesrgan_vk.image_io.rows import ArrayRows, RawRows, TiffRows, TiffRowWriter
 from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.request import Request
 from realesrgan_vk.sizes import TargetSize
@@ -199,6 +200,24 @@ def test_rows(small: Upscaler) -> None:
             # A size that differs from the rows that are read is told when they are read.
             names = ("source", "read()")
             keeps_the_promise(names, small.upscale_rows, Rows(**{member: odd}), sink)
+
+
+def test_row_readers_and_writers(tmp_path: Path) -> None:
+    file = BytesIO(b"frame")
+    for odd in ODD:
+        keeps_the_promise(("pixels",), ArrayRows, odd)
+        if not (hasattr(odd, "read") or hasattr(odd, "write")):
+            assert not keeps_the_promise(("file",), RawRows, odd, 5, 4, "gray")
+        keeps_the_promise(("width",), RawRows, file, odd, 4, "gray")
+        keeps_the_promise(("height",), RawRows, file, 5, odd, "gray")
+        assert not keeps_the_promise(("pixels",), RawRows, file, 5, 4, odd)
+        assert not keeps_the_promise(("path", "TIFF file"), TiffRows, odd)
+        target = tmp_path / "out.tif"
+        keeps_the_promise(("width",), TiffRowWriter, target, odd, 4)
+        keeps_the_promise(("height",), TiffRowWriter, target, 5, odd)
+        keeps_the_promise(("carried",), TiffRowWriter, target, 5, 4, odd)
+        if not isinstance(odd, (str, os.PathLike)):
+            assert not keeps_the_promise(("path",), TiffRowWriter, odd, 5, 4)
 
 
 def test_requests_and_decoded_pictures(small: Upscaler) -> None:

@@ -113,9 +113,14 @@ def callback(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a function or None, not {_typed(value)}")
 
 
-def file_path(path: str | os.PathLike[str]) -> Path:
-    """A path of text or of an object that stands for one; bytes of a path are decoded."""
-    return Path(os.fsdecode(path))
+def file_path(path: object, name: str = "path") -> Path:
+    """A path of text or of an object that stands for one, whose bytes are decoded."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path, not {_typed(path)}")
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(f"{name} is {shown(text)}; a path cannot contain a null character")
+    return Path(text)
 
 
 def _typed(value: object) -> str:

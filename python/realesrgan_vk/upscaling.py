@@ -122,7 +122,7 @@ def _picture_of(
     if isinstance(image, Image.Image):
         return _picture_of_pil(image)
     if isinstance(image, (str, os.PathLike)):
-        return image_io.read(file_path(image), max_pixels=max_pixels, accept=accept)
+        return image_io.read(file_path(image, "image"), max_pixels=max_pixels, accept=accept)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return image_io.decode(bytes(image), max_pixels=max_pixels, accept=accept)
     if callable(getattr(image, "read", None)):

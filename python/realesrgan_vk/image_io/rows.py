@@ -1,16 +1,16 @@
 """Pictures row by row, so that neither they nor their results need be in memory whole."""
 
+import os
 import shutil
-import struct
 import tempfile
 from io import BytesIO
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from realesrgan_vk.checks import file_path, instance_of, one_of, shown, whole_number
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import metadata, tiff, vips
 from realesrgan_vk.image_io.atomic import folder_of, whole_file
@@ -18,6 +18,8 @@ from realesrgan_vk.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
 """Raw video's names of packed samples: 1 or 3 a pixel, of 8 or 16 bits."""
+
+_MAX_SIDE = 2**31 - 1
 
 
 class RowReader(Protocol):
@@ -44,7 +46,17 @@ class ArrayRows:
     """Rows of a height x width x channels array, to be read or written."""
 
     def __init__(self, pixels: Pixels) -> None:
-        """`pixels` is used in place."""
+        """`pixels` is used in place.
+
+        Raises:
+            TypeError: Not an array.
+            ValueError: Not of three dimensions.
+        """
+        instance_of("pixels", pixels, np.ndarray)
+        if pixels.ndim != 3:
+            raise ValueError(
+                f"pixels has shape {pixels.shape}; it must be height x width x channels"
+            )
         self.pixels = pixels
         self.height, self.width, self.channels = pixels.shape
         self.dtype = pixels.dtype
@@ -66,13 +78,15 @@ class RawRows:
         """One frame of `width` x `height` from the file's present position on.
 
         Raises:
-            ValueError: No such pixel format.
+            TypeError: An argument of the wrong type.
+            ValueError: No such pixel format, or a side out of range.
         """
-        if pixels not in get_args(RawFormat):
-            allowed = ", ".join(get_args(RawFormat))
-            raise ValueError(f"pixels is {pixels!r}; it must be one of {allowed}")
+        pixels = one_of("pixels", pixels, get_args(RawFormat))
+        if not (hasattr(file, "read") or hasattr(file, "write")):
+            raise TypeError(f"file must be open in binary mode, not {shown(file)}")
         self._file = file
-        self.width, self.height = width, height
+        self.width = whole_number("width", width, 1, _MAX_SIDE)
+        self.height = whole_number("height", height, 1, _MAX_SIDE)
         self.channels = 3 if pixels.startswith("rgb") else 1
         self._stored = np.dtype("<u2" if pixels.endswith("16le") or "48" in pixels else "u1")
         self.dtype = np.dtype(self._stored.newbyteorder("=").type)
@@ -105,18 +119,20 @@ class RawRows:
 class TiffRows:
     """Rows of a grey or RGB TIFF file's first page."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open a file.
 
         Raises:
+            TypeError: `path` is no path.
             ImageError: Damaged, or one that must be decoded whole: with alpha, a palette, CMYK,
                 to be turned upright, or with other samples than 8 or 16 bits and 32-bit floats.
         """
+        path = file_path(path)
         try:
             self._page = vips.open_tiff_file(path)
             with path.open("rb") as file:
                 self.metadata, tags, _ = metadata.of_tiff(file)
-        except (struct.error, OSError, SyntaxError, ValueError, vips.Error) as error:
+        except Exception as error:  # readers raise nearly anything on damaged data
             raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
         whole = "; read it whole, with Upscaler.upscale"
         if tags.get(274, 1) != 1:
@@ -155,11 +171,23 @@ class TiffRowWriter:
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, carried: Metadata | None = None
+        self,
+        path: str | os.PathLike[str],
+        width: int,
+        height: int,
+        carried: Metadata | None = None,
     ) -> None:
-        """`width` and `height` of the file, which takes any sample type and 1 or 3 channels."""
-        self._path = path
-        self._width, self._height = width, height
+        """`width` and `height` of the file, which takes any sample type and 1 or 3 channels.
+
+        Raises:
+            TypeError: An argument of the wrong type.
+            ValueError: A side out of range.
+        """
+        path = self._path = file_path(path)
+        self._width = whole_number("width", width, 1, _MAX_SIDE)
+        self._height = whole_number("height", height, 1, _MAX_SIDE)
+        if carried is not None:
+            instance_of("carried", carried, Metadata)
         self._carried = carried or Metadata()
         self._sizes: list[int] = []
         self._waiting: list[Pixels] = []  # less than a strip
