@@ -70,7 +70,7 @@ def measure(pictures: int, side: int, rounds: int) -> dict[str, list[float]]:
         folder = Path(temporary)
         (folder / "in").mkdir()
         make_pictures(folder / "in", pictures, side)
-        sources = find_sources([str(folder / "in")], recursive=False)
+        sources = find_sources([str(folder / "in")], recursive=False).pictures
         alone = {
             "one at a time, all cores": Upscaler(MODEL, device="cpu"),
             "one at a time, one core": Upscaler(MODEL, device="cpu", threads=1),

@@ -179,9 +179,9 @@ def test_devices_and_models_are_listed() -> None:
 def test_results_never_share_a_name(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png", "b.tif"):
         (tmp_path / name).touch()
-    sources = find_sources([str(tmp_path)], recursive=False)
+    sources = find_sources([str(tmp_path)], recursive=False).pictures
     jobs = plan_jobs(sources, Path("out"), Naming(suffix=".png"))
-    assert [str(job.target) for job in jobs] == ["out/a.png", "out/a.png.png", "out/b.png"]
+    assert [str(job.target) for job in jobs] == ["out/a.jpg.png", "out/a.png", "out/b.png"]
     kept = plan_jobs(sources, Path("out"), Naming())
     assert [job.target.name for job in kept] == ["a.jpg", "a.png", "b.tif"]
 

@@ -1,18 +1,28 @@
 """Where results go: every result has a place of its own, and no source is lost."""
 
+import subprocess
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
+from drop_in import SCRIPTS
+from numpy.typing import NDArray
+from PIL import Image
 
-from realesrgan_vk.jobs import Naming, find_sources, plan_jobs
+from realesrgan_vk import image_io, ncnn_cli
+from realesrgan_vk.image_io.formats import JPEG, PNG
+from realesrgan_vk.jobs import Job, Naming, Targets, find_sources, plan_jobs
+
+Photo = Callable[..., NDArray[np.uint8]]
 
 
 def sources_of(root: Path, *names: str) -> list[tuple[Path, Path]]:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    return find_sources([str(root / name) for name in names], recursive=False)
+    return find_sources([str(root / name) for name in names], recursive=False).pictures
 
 
 def test_any_number_of_sources_of_one_name_get_a_result_each(tmp_path: Path) -> None:
@@ -38,9 +48,121 @@ def test_a_template_without_fields_gives_a_result_each(tmp_path: Path) -> None:
 
 def test_a_result_never_replaces_a_source(tmp_path: Path) -> None:
     sources = sources_of(tmp_path, "a.jpg", "a.png")
-    with pytest.raises(ValueError, match=r"result of .*a\.jpg would replace .*a\.png, which is to"):
+    with pytest.raises(ValueError, match=r"would replace its source .*a\.png"):
         plan_jobs(sources, tmp_path, Naming(suffix=".png"))
     with pytest.raises(ValueError, match=r"would replace its source .*a\.jpg"):
         plan_jobs(sources, tmp_path, Naming())
     jobs = plan_jobs(sources, tmp_path, Naming(), replace_sources=True)  # as the original program
     assert [job.target for job in jobs] == [job.source for job in jobs]
+
+
+def test_a_sources_name_is_for_its_own_result(tmp_path: Path) -> None:
+    """In the same folder and in another."""
+    for names, results in (
+        (("a.jpg", "a.png"), ("a.jpg.png", "a.png")),
+        (("a.jpg", "a.jpg.png", "a.png"), ("a.jpg-2.png", "a.jpg.png", "a.png")),
+        (("a.bmp", "a.jpg", "b.webp"), ("a.png", "a.jpg.png", "b.png")),
+    ):
+        folder = tmp_path / "-".join(names)
+        sources = sources_of(folder, *names)
+        for out in (folder, tmp_path / "out"):
+            jobs = plan_jobs(sources, out, Naming(suffix=".png"), replace_sources=True)
+            assert tuple(job.target.name for job in jobs) == results
+            assert [job.source for job in jobs] == [source for source, _ in sources]
+
+
+def test_another_name_of_a_source_is_its_own_too(tmp_path: Path) -> None:
+    """Found by what a file is, whichever folder and link it was found through."""
+    folder, link = tmp_path / "in", tmp_path / "link"
+    sources = sources_of(folder, "a.jpg", "a.png")
+    link.symlink_to(folder)
+    jobs = plan_jobs(sources, link, Naming(suffix=".png"), replace_sources=True)
+    assert [job.target.name for job in jobs] == ["a.jpg.png", "a.png"]
+    linked = folder / "b.png"
+    linked.symlink_to("a.png")
+    both = [*sources, (linked, Path("b.png"))]
+    targets = [job.target.name for job in plan_jobs(both, folder, Naming(), replace_sources=True)]
+    assert targets == ["a.jpg", "a.png", "b.png.png"]
+
+
+def test_a_result_renamed_for_its_alpha_takes_no_sources_place(
+    photo: Photo, tmp_path: Path
+) -> None:
+    rgb = photo(6, 5)
+    Image.fromarray(np.dstack([rgb, rgb[..., 0]])).save(tmp_path / "a.png")
+    sources = sources_of(tmp_path, "a.jpg.png")
+    targets = Targets([tmp_path / "a.png", *(source for source, _ in sources)])
+    job = Job(tmp_path / "a.png", targets.claim(tmp_path / "a.jpg", tmp_path / "a.png"), JPEG)
+    renamed = ncnn_cli._keep_alpha(targets, job, image_io.read(job.source))
+    assert renamed == Job(job.source, tmp_path / "a.png.png", PNG)
+
+
+def test_results_below_a_searched_folder_are_left_out(tmp_path: Path) -> None:
+    sources_of(tmp_path, "a.png", "sub/b.png", "sub/out/c.png", "out/a.png", "out/deep/b.png")
+    root = str(tmp_path)
+
+    def found(given: str, output: str | None, *, recursive: bool = True) -> list[str]:
+        pictures = find_sources([given], recursive=recursive, output=output).pictures
+        return [str(path.relative_to(tmp_path)) for path, _ in pictures]
+
+    everything = ["a.png", "out/a.png", "out/deep/b.png", "sub/b.png", "sub/out/c.png"]
+    assert found(root, None) == everything
+    assert found(root, f"{root}/elsewhere") == everything
+    for output in ("out", "out/", "sub/../out"):
+        assert found(root, f"{root}/{output}") == ["a.png", "sub/b.png", "sub/out/c.png"]
+    assert found(root, root) == everything, "in place"
+    assert found(f"{root}/out", f"{root}/out") == ["out/a.png", "out/deep/b.png"], "in place"
+    assert found(f"{root}/**/*.png", f"{root}/out") == ["a.png", "sub/b.png", "sub/out/c.png"]
+    assert found(f"{root}/out/*.png", f"{root}/out") == ["out/a.png"]
+    assert found(root, f"{root}/a.png")[:1] == ["out/a.png"], "a file is left out, too"
+    link = tmp_path / "link"
+    link.symlink_to("out")
+    assert found(root, str(link)) == ["a.png", "sub/b.png", "sub/out/c.png"]
+
+
+def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
+    sources_of(tmp_path, "p.png", ".hidden.txt", "b.md")
+    assert find_sources([str(tmp_path)], recursive=True).note == "1 file is no picture: b.md"
+    sources_of(tmp_path, "A.txt", "sub/c.xyz")
+    found = find_sources([str(tmp_path)], recursive=True)
+    assert found.note == "3 files are no pictures: A.txt, b.md, c.xyz"
+    assert find_sources([str(tmp_path)], recursive=False).note.startswith("2 files are")
+    sources_of(tmp_path, "d.pdf")
+    note = find_sources([str(tmp_path)], recursive=True).note
+    assert note == "4 files are no pictures: A.txt, b.md, d.pdf, ..."
+    assert find_sources([str(tmp_path / "p.png")], recursive=True).note == ""
+
+
+@pytest.mark.parametrize("program", ["realesrgan-vk", "realesrgan-ncnn-vulkan"])
+def test_a_run_into_a_folder_inside_its_input_can_be_repeated(
+    photo: Photo, tmp_path: Path, program: str
+) -> None:
+    inside, out = tmp_path / "in", tmp_path / "in" / "out"
+    sources_of(inside, "notes.txt", "sub/more.txt")
+    for path in (inside / "x.png", inside / "sub" / "y.png"):
+        Image.fromarray(photo(8, 6)).save(path)
+    start = [str(SCRIPTS / program), "-i", str(inside), "-g", "-1", "--recursive"]
+    if program == "realesrgan-vk":
+        start = [str(SCRIPTS / program), "upscale", str(inside), "-d", "cpu", "-r"]
+        start += ["-m", "realesr-animevideov3"]
+    for extra in ([], [], ["--skip-existing"]):
+        done = subprocess.run([*start, "-o", str(out), *extra], check=True, capture_output=True,
+                              text=True, timeout=120)  # fmt: skip
+        assert done.stderr.startswith("2 files are no pictures: notes.txt, more.txt\n")
+        results = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+        assert results == ["sub/y.png", "x.png"]
+        with Image.open(out / "x.png") as image:
+            assert image.size == (32, 24)
+
+
+def test_a_folder_is_enlarged_in_place(photo: Photo, tmp_path: Path) -> None:
+    """By the drop-in program; each source's result keeps what is in it."""
+    for name, width in (("a.jpg", 8), ("a.png", 12)):
+        Image.fromarray(photo(width, 6)).save(tmp_path / name)
+    command = [str(SCRIPTS / "realesrgan-ncnn-vulkan"), "-i", str(tmp_path), "-o", str(tmp_path)]
+    subprocess.run([*command, "-g", "-1"], check=True, capture_output=True, timeout=120)
+    sizes = {}
+    for path in sorted(tmp_path.iterdir()):
+        with Image.open(path) as image:
+            sizes[path.name] = image.size
+    assert sizes == {"a.jpg": (8, 6), "a.jpg.png": (32, 24), "a.png": (48, 24)}

@@ -1,15 +1,19 @@
 """Which files to read, and where each result goes."""
 
 import glob
+import os
 import string
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for
 from realesrgan_vk.image_io.streams import STDIN, is_stream
 
 DEFAULT_TEMPLATE = "{stem}"
+_NAMED = 3  # of the files that are passed over
 TEMPLATE_FIELDS = ("stem", "suffix", "model", "scale", "index")
 
 
@@ -75,38 +79,94 @@ class Naming:
         return stem + suffix, known
 
 
-def find_sources(inputs: Sequence[str], *, recursive: bool) -> list[tuple[Path, Path]]:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was found to read.
+
+    Attributes:
+        pictures: Each picture, and its place below the folder it was found in.
+        others: The files of the folders that are no pictures by their suffixes.
+    """
+
+    pictures: list[tuple[Path, Path]]
+    others: list[Path]
+
+    @property
+    def note(self) -> str:
+        """What is passed over, in words; empty where nothing is."""
+        total = len(self.others)
+        if not total:
+            return ""
+        names = ", ".join(path.name for path in self.others[:_NAMED])
+        more = ", ..." if total > _NAMED else ""
+        words = "1 file is no picture" if total == 1 else f"{total} files are no pictures"
+        return f"{words}: {names}{more}"
+
+
+def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None = None) -> Sources:
     """The pictures among files, patterns and folders.
 
     Args:
         inputs: Paths, or patterns as `*.png` where no file has that very name; "-" is stdin.
         recursive: Look into the folders' subfolders as well.
+        output: Where results go. What is there is left out, unless the pictures of that very
+            folder are asked for.
 
     Returns:
-        Each picture, and its place below the folder it was found in. A path that does not exist
-        is returned too: reading it tells.
+        Paths that do not exist are among the pictures: reading them tells.
 
     Raises:
         ValueError: A pattern that matches no file, or a folder without pictures.
     """
-    found: list[tuple[Path, Path]] = []
+    found = Sources([], [])
+    left_out = None if output is None else Path(output).resolve()
     for given in inputs:
         path = STDIN if given == "-" else Path(given)
         if path.is_dir():
-            inside = _pictures_in(path, recursive=recursive)
-            if not inside:
+            inside = _pictures_in(path, left_out, recursive=recursive)
+            if not inside.pictures:
                 deeper = "" if recursive else " (its subfolders are only read with --recursive)"
                 raise ValueError(f"folder {path} has no pictures{deeper}")
-            found += [(picture, picture.relative_to(path)) for picture in inside]
+            found.pictures.extend(inside.pictures)
+            found.others.extend(inside.others)
         elif not path.exists() and glob.has_magic(given):
-            matches = sorted(Path(match) for match in glob.glob(given, recursive=True))  # noqa: PTH207
-            files = [match for match in matches if match.is_file()]
+            files = _matches(given, left_out)
             if not files:
                 raise ValueError(f"no file matches {given!r}")
-            found += [(file, Path(file.name)) for file in files]
+            found.pictures.extend((file, Path(file.name)) for file in files)
         else:
-            found.append((path, Path(path.name)))
+            found.pictures.append((path, Path(path.name)))
     return found
+
+
+class Targets:
+    """The places that results get: no two the same, and none that is another result's source."""
+
+    def __init__(self, sources: Iterable[Path]) -> None:
+        """`sources` are all that will be read."""
+        self._lock = threading.Lock()  # a place may be found once a picture is decoded
+        self._taken: set[Path] = set()
+        self._owners: dict[tuple[int, int], Path] = {}
+        for source in sources:
+            if (identity := _identity(source)) is not None:
+                self._owners.setdefault(identity, source)
+
+    def claim(self, wanted: Path, source: Path) -> Path:
+        """`wanted` for the result of `source`; if that is not free, a.png.png (of a.png) or such.
+
+        Raises:
+            OSError: The place cannot be looked up.
+        """
+        with self._lock:
+            place = next(one for one in _variants(wanted, source) if self._is_free(one, source))
+            self._taken.add(place)
+        return place
+
+    def _is_free(self, place: Path, source: Path) -> bool:
+        if place in self._taken:
+            return False
+        identity = None if is_stream(place) else _identity(place)
+        return identity is None or self._owners.get(identity, source) == source
 
 
 def plan_jobs(
@@ -115,28 +175,28 @@ def plan_jobs(
     naming: Naming,
     *,
     replace_sources: bool = False,
+    targets: Targets | None = None,
 ) -> list[Job]:
-    """A result in `folder` for each source, in the same subfolder; no two of one name.
+    """A result in `folder` for each source, in the same subfolder, by the rules of `Targets`.
+
+    Of several results that would have one name, the one whose source has that name gets it, else
+    the first.
 
     Raises:
-        ValueError: A result would replace one of the sources, and `replace_sources` is off.
+        ValueError: A result would replace its own source, and `replace_sources` is off.
     """
-    jobs = []
-    taken: set[Path] = set()
-    originals = {source.resolve() for source, _ in sources}
-    for index, (source, place) in enumerate(sources, start=1):
-        name, known = naming.of(source, index)
-        target = _free(folder / place.parent / name, source, taken)
-        taken.add(target)
+    targets = targets or Targets(source for source, _ in sources)
+    plans = []
+    for index, (source, place) in enumerate(sources):
+        name, known = naming.of(source, index + 1)
+        plans.append((index, source, folder / place.parent / name, known))
+    places: dict[int, Path] = {}
+    # Those that keep their name come first; `sorted` leaves the others in their order.
+    for index, source, wanted, _ in sorted(plans, key=lambda plan: plan[2].name != plan[1].name):
+        places[index] = targets.claim(wanted, source)
         if not replace_sources:
-            refuse_overwrite(source, target)
-            if target.resolve() in originals:
-                raise ValueError(
-                    f"the result of {source} would replace {target}, which is also a source; "
-                    "choose another output"
-                )
-        jobs.append(Job(source, target, known))
-    return jobs
+            refuse_overwrite(source, places[index])
+    return [Job(source, places[index], known) for index, source, _, known in plans]
 
 
 def refuse_overwrite(source: Path, target: Path) -> None:
@@ -146,22 +206,65 @@ def refuse_overwrite(source: Path, target: Path) -> None:
         raise ValueError(f"the result would replace its source {source}; choose another output")
 
 
-def _free(target: Path, source: Path, taken: set[Path]) -> Path:
-    """The target; where another result has it, a.png.png (of a.png) or else a.png-2.png and on."""
-    number = 1
-    wanted = target
-    while wanted in taken:
-        count = f"-{number}" if number > 1 else ""
-        wanted = target.with_name(f"{source.name}{count}{target.suffix}")
-        number += 1
-    return wanted
+def _variants(target: Path, source: Path) -> Iterator[Path]:
+    """The target, else a.png.png (of a.png), a.png-2.png and on."""
+    yield target
+    for number in count(1):
+        counted = f"-{number}" if number > 1 else ""
+        yield target.with_name(f"{source.name}{counted}{target.suffix}")
 
 
-def _pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
-    everything = folder.rglob("*") if recursive else folder.iterdir()
-    pictures = [
-        path
-        for path in everything
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    return sorted(pictures, key=lambda path: (str(path).casefold(), str(path)))
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of a file have in common; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _pictures_in(folder: Path, left_out: Path | None, *, recursive: bool) -> Sources:
+    def unreadable(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise error
+
+    found = Sources([], [])
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
+        here = Path(parent)
+        kept = [name for name in folders if recursive and not _is_at(here / name, left_out, folder)]
+        folders[:] = kept
+        for name in files:
+            path = here / name
+            if name.startswith(".") or not path.is_file() or _is_at(path, left_out, folder):
+                continue
+            if path.suffix.lower() in SUFFIXES:
+                found.pictures.append((path, path.relative_to(folder)))
+            else:
+                found.others.append(path)
+    found.pictures.sort(key=lambda item: _order(item[0]))
+    found.others.sort(key=_order)
+    return found
+
+
+def _matches(pattern: str, left_out: Path | None) -> list[Path]:
+    """The files that match a pattern, but for the results of an earlier run in a folder below."""
+    parts = Path(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:fixed])
+    files = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    return sorted(
+        file
+        for file in files
+        if file.is_file() and not any(_is_at(one, left_out, root) for one in (file, *file.parents))
+    )
+
+
+def _is_at(path: Path, left_out: Path | None, root: Path) -> bool:
+    """Whether a path below `root` is the one to leave out."""
+    if left_out is None or path.name != left_out.name:
+        return False
+    return path.resolve() == left_out != root.resolve()
+
+
+def _order(path: Path) -> tuple[str, str]:
+    return str(path).casefold(), str(path)

@@ -7,6 +7,7 @@ The options are read with `getopt`, as the original reads them, so that every sp
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from realesrgan_vk._core import CPU_DEVICE
@@ -16,7 +17,7 @@ from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
 from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
-from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
+from realesrgan_vk.jobs import Job, Naming, Sources, Targets, find_sources, plan_jobs
 from realesrgan_vk.memory import NO_MEMORY
 from realesrgan_vk.messages import printable, say, say_notices, unalarming
 from realesrgan_vk.models import Model, find_model, list_models, model_at, whole_networks
@@ -72,11 +73,15 @@ def _run(options: Options, executable: Path) -> int:
                 say("")
                 say(f"networks in {folder}: {', '.join(names)}")
         return 0
-    jobs = _jobs(options)
+    sources = _sources(options)
+    targets = Targets(source for source, _ in sources.pictures)
+    jobs = _jobs(options, sources, targets)
     devices = _devices(options)
     model = _model(options, executable)
     upscalers = _upscalers(options, model, devices, len(jobs))
     target = options.size or TargetSize(scale=options.scale)
+    if sources.note:
+        say(unalarming(sources.note))
     progress = _Progress(verbose=options.verbose)
     settings = BatchOptions(
         request=Request(target, kernel=options.kernel),
@@ -85,30 +90,33 @@ def _run(options: Options, executable: Path) -> int:
         load_threads=options.load_threads,
         save_threads=options.save_threads,
         max_pixels=None if options.max_pixels == 0 else options.max_pixels,
-        retarget=_keep_alpha,
+        retarget=partial(_keep_alpha, targets),
     )
     summary = Batch(upscalers, settings, progress.event).run(jobs)
     return EXIT_SOME_FAILED if summary.failed else 0
 
 
-def _jobs(options: Options) -> list[Job]:
+def _sources(options: Options) -> Sources:
+    if not Path(options.input).is_dir():
+        return Sources([(Path(options.input), Path(Path(options.input).name))], [])
+    return find_sources([options.input], recursive=options.recursive, output=options.output)
+
+
+def _jobs(options: Options, sources: Sources, targets: Targets) -> list[Job]:
     source, output = Path(options.input), Path(options.output)
-    if source.is_dir():
-        named_as_folder = output.is_dir() or options.output.endswith(_SEPARATORS)
-        if not named_as_folder and (output.exists() or format_for(output)):
-            raise BadArgument(
-                "inputpath and outputpath must be either file or directory at the same time"
-            )
-        sources = find_sources([options.input], recursive=options.recursive)
-        naming = Naming(suffix=f".{options.format or 'png'}")
-        # As in the original a result may take its source's place: it is read whole before.
-        jobs = plan_jobs(sources, output, naming, replace_sources=True)
-        _refuse(refuse_unwritable, output)
-        return jobs
-    if output.is_dir() or options.output.endswith(_SEPARATORS):
+    of_folder = source.is_dir()
+    to_folder = output.is_dir() or options.output.endswith(_SEPARATORS)
+    is_file = not to_folder and (output.exists() or format_for(output) is not None)
+    if (of_folder and is_file) or (to_folder and not of_folder):
         raise BadArgument(
             "inputpath and outputpath must be either file or directory at the same time"
         )
+    if of_folder:
+        naming = Naming(suffix=f".{options.format or 'png'}")
+        # As in the original a result may take its source's place: it is read whole before.
+        jobs = plan_jobs(sources.pictures, output, naming, replace_sources=True, targets=targets)
+        _refuse(refuse_unwritable, output)
+        return jobs
     known = format_for(output)
     if known is None and output.suffix:
         raise BadArgument(f"invalid outputpath extension type {output.suffix}")
@@ -185,7 +193,7 @@ def _write_options(options: Options) -> WriteOptions:
     return WriteOptions(quality=quality, compression=png, strip=options.strip)
 
 
-def _keep_alpha(job: Job, picture: Picture) -> Job:
+def _keep_alpha(targets: Targets, job: Job, picture: Picture) -> Job:
     """A picture with alpha that is asked for as JPEG is written as NAME.jpg.png.
 
     What is no regular file has no name to change, and gets the PNG file.
@@ -195,7 +203,8 @@ def _keep_alpha(job: Job, picture: Picture) -> Job:
     if is_stream(job.target):
         return Job(job.source, job.target, PNG)
     missing = "" if job.target.suffix else job.known.suffixes[0]
-    target = job.target.with_name(job.target.name + missing + PNG.suffixes[0])
+    wanted = job.target.with_name(job.target.name + missing + PNG.suffixes[0])
+    target = targets.claim(wanted, job.source)
     words = f"image {job.source} has alpha channel ! {job.source} will output {target}"
     say(unalarming(words))
     return Job(job.source, target, PNG)

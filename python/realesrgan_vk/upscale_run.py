@@ -22,6 +22,7 @@ from realesrgan_vk.jobs import (
     plan_jobs,
     refuse_overwrite,
 )
+from realesrgan_vk.messages import unalarming
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.processors import Settings, load_processors
 from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
@@ -31,6 +32,7 @@ from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
 _STDOUT = 1
+_DEFAULT_FOLDER = "upscaled"  # of several inputs' results
 _VIDEOS = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".ogv"}
 )
@@ -70,7 +72,11 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
             threads=given["threads"],
             memory_limit=given["memory_limit"],
         )
-        sources = find_sources(inputs, recursive=given["recursive"])
+        several = _DEFAULT_FOLDER if len(inputs) > 1 else None
+        found = find_sources(
+            inputs, recursive=given["recursive"], output=given["output"] or several
+        )
+        sources = found.pictures
         default, template = _default_output(inputs, sources)
         output = _output(given["output"] or default, sources)
         if given["output"]:
@@ -88,11 +94,15 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
         skip_existing=given["skip_existing"],
         max_pixels=given["max_pixels"] or None,
     )
-    _run(processors, options, jobs, given)
+    _run(processors, options, jobs, given, found.note)
 
 
 def _run(
-    processors: list[Upscaler], options: BatchOptions, jobs: list[Job], given: dict[str, Any]
+    processors: list[Upscaler],
+    options: BatchOptions,
+    jobs: list[Job],
+    given: dict[str, Any],
+    passed_over: str,
 ) -> None:
     report = _report(given)
     on_cpu = all(processor.device == CPU_DEVICE for processor in processors)
@@ -100,6 +110,8 @@ def _run(
         report.note("no GPU with Vulkan was found; the CPU is used")
     started = time.perf_counter()
     with report.over(len(jobs), processors[0]):
+        if passed_over:
+            report.note(unalarming(passed_over))
         summary = Batch(processors, options, report.event).run(jobs)
     report.end(summary, time.perf_counter() - started)
     if summary.failed:
@@ -142,7 +154,7 @@ def _default_output(inputs: Sequence[str], sources: list[tuple[Path, Path]]) -> 
         return f"{given.resolve()}-upscaled/", DEFAULT_TEMPLATE
     if len(sources) == 1:
         return f"{sources[0][0].parent}/", "{stem}-upscaled"
-    return "upscaled/", DEFAULT_TEMPLATE
+    return f"{_DEFAULT_FOLDER}/", DEFAULT_TEMPLATE
 
 
 def _output(given: str, sources: list[tuple[Path, Path]]) -> _Output:
