@@ -17,6 +17,7 @@ from drop_in import SCRIPTS
 from numpy.typing import NDArray
 from PIL import Image
 
+import realesrgan_vk
 from realesrgan_vk.image_io.atomic import remove_leftovers, write_whole
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -240,3 +241,32 @@ def test_a_program_may_leave_a_signal_to_its_start(number: int) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (SIGNALS[signal.Signals(number)], b"")
+
+
+TUNE = """
+from realesrgan_vk import _core
+print("begun", flush=True)
+try:
+    _core.tune(0, fp16=False, seconds=60.0)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_tuning_can_be_interrupted(tmp_path: Path) -> None:
+    """Without a callback, in a native loop of a minute."""
+    if not realesrgan_vk.list_devices():
+        pytest.skip("no Vulkan device: no loader (libvulkan.so.1) or no driver is installed")
+    tuning = subprocess.Popen(
+        [sys.executable, "-c", TUNE],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REALESRGAN_VK_CACHE": str(tmp_path)},
+    )
+    assert tuning.stdout is not None
+    assert tuning.stdout.readline() == "begun\n"
+    time.sleep(1)
+    tuning.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    assert tuning.communicate(timeout=50)[0] == "interrupted\n"
+    assert time.monotonic() - started < 30

@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 #include "gil.hpp"
 #include "gpu_instance.hpp"
+#include "python_calls.hpp"
 #include "realesrgan/device.hpp"
 #include "vulkan/cache_file.hpp"
 #include "vulkan/roofline.hpp"
@@ -42,7 +43,7 @@ std::string describe(const DeviceInfo& device) {
 
 py::dict measure_roofline(int device, double seconds) {
     const vulkan::Roofline measured = [&] {
-        const GilReleased released;
+        const LongCall call;
         return vulkan::measure_roofline(device, seconds);
     }();
     py::dict rates;

@@ -1,7 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
-#include "gil.hpp"
+#include "python_calls.hpp"
 #include "vulkan/tuning.hpp"
 
 namespace py = pybind11;
@@ -21,7 +21,7 @@ py::dict dict_of(const vulkan::KernelRecord& record) {
 
 py::dict tune(int device, bool fp16, double seconds) {
     const vulkan::TuningReport report = [&] {
-        const GilReleased released;
+        const LongCall call;
         return vulkan::tune(device, fp16, seconds);
     }();
     py::list kernels;

@@ -68,7 +68,7 @@ Holder make(const std::filesystem::path& param_path, const std::filesystem::path
     options.memory_limit = memory_limit;
     options.backend = backend;
     options.band = band;
-    const GilReleased released;
+    const LongCall call;
     return Holder(new Upscaler(param_path.string(), bin_path.string(), options));
 }
 
@@ -79,6 +79,7 @@ void run(const Upscaler& upscaler, const py::array& image, py::array& output,
     const auto to =
         view_of<MutableImageView>(output, static_cast<std::byte*>(output.mutable_data()), "output");
     GilReleased released;
+    const Interruptible interruptible(python_signals(released));
     upscaler.run(from, to, python_progress(callback, released));
 }
 
@@ -88,13 +89,14 @@ void run_rows(const Upscaler& upscaler, int width, int height, const py::object&
     GilReleased released;
     PythonSource source(released, read, {width, height, upscaler.network().input_channels, type});
     PythonSink sink(released, write);
+    const Interruptible interruptible(python_signals(released));
     upscaler.run(source, sink, type, python_progress(callback, released));
 }
 
 py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& samples) {
     const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
     const PlanReport report = [&] {
-        const GilReleased released;
+        const LongCall call;
         return upscaler.plan(PlanSize{width, height, type, type});
     }();
     py::dict memory;
@@ -132,7 +134,7 @@ void bind_upscaler(py::module_& module) {
              "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
              "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")
         .def("prepare", &Upscaler::prepare, py::arg("width"), py::arg("height"),
-             py::call_guard<GilReleased>(),
+             py::call_guard<LongCall>(),
              "Make now what the first run of 8-bit pictures of this size would make: pipelines, "
              "above all. Returns the bytes such a run takes on the device, 0 on the tile path.")
         .def("run_rows", &run_rows, py::arg("width"), py::arg("height"), py::arg("read"),

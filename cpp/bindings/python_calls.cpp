@@ -44,4 +44,13 @@ Progress python_progress(const py::object& callback, GilReleased& released) {
     };
 }
 
+std::function<void()> python_signals(GilReleased& released) {
+    return [&released] {
+        const GilReleased::Retaken gil(released);
+        if (PyErr_CheckSignals() != 0) {
+            throw py::error_already_set();
+        }
+    };
+}
+
 }  // namespace realesrgan::bindings

@@ -2,7 +2,10 @@
 
 #include <pybind11/numpy.h>
 
+#include <functional>
+
 #include "gil.hpp"
+#include "interruption.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/upscaler.hpp"
 
@@ -15,5 +18,19 @@ pybind11::dtype dtype_of(SampleType type);
 // Calls back into Python, and lets Ctrl-C through when the run is on the main thread. An exception
 // of either is carried through the core as it is.
 Progress python_progress(const pybind11::object& callback, GilReleased& released);
+
+// What long loops and waits outside a run call (interruption.hpp): lets Ctrl-C through in the same
+// way.
+std::function<void()> python_signals(GilReleased& released);
+
+// For a call that may last: the interpreter's lock is given away, and Ctrl-C gets through.
+class LongCall {
+  public:
+    LongCall() : interruptible_(python_signals(released_)) {}
+
+  private:
+    GilReleased released_;
+    Interruptible interruptible_;
+};
 
 }  // namespace realesrgan::bindings

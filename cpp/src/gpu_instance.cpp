@@ -31,6 +31,7 @@ constexpr int kNobody = -1;
 struct Registry {
     std::atomic<int> owner{kNobody};  // the fork generation that has set Vulkan up
     std::atomic<bool> set_up{false};
+    std::atomic<bool> abandoned{false};  // one of the devices
     std::mutex mutex;
     std::condition_variable changed;
     int users = 0;
@@ -74,12 +75,12 @@ void skip_exit_handlers_in_child() {
 }
 
 void close_at_exit() {
-    if (gpu_of_parent()) {
+    Registry& all = registry();
+    if (gpu_of_parent() || all.abandoned) {
         ncnn::vkDestroyInstance = nullptr;  // for ncnn's own handler, which comes next
         return;
     }
     drain_gpu();
-    Registry& all = registry();
     const std::unique_lock<std::shared_mutex> closing(all.closing);
     const std::lock_guard<std::mutex> lock(all.mutex);
     for (const auto* devices : {&all.devices, &all.retired}) {
@@ -161,6 +162,11 @@ void retire_gpu_device(const ncnn::VulkanDevice& device) {
             all.retired.push_back(std::move(slot));
         }
     }
+}
+
+void abandon_gpu_device(const ncnn::VulkanDevice& device) noexcept {
+    registry().abandoned = true;
+    retire_gpu_device(device);
 }
 
 GpuUse::GpuUse() {

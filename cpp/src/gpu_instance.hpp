@@ -24,6 +24,10 @@ const ncnn::VulkanDevice& gpu_device(int index);
 // the process exits, because networks still hold it.
 void retire_gpu_device(const ncnn::VulkanDevice& device);
 
+// After a device did not end what it was told to do: as after a loss, and nothing of any device is
+// destroyed when the process exits, because that would wait for it.
+void abandon_gpu_device(const ncnn::VulkanDevice& device) noexcept;
+
 // Held while a thread uses Vulkan. Throws DeviceError in a forked child. Once a thread has called
 // drain_gpu, all others stop here for good.
 class GpuUse {

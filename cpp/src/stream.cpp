@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "array_rows.hpp"
+#include "interruption.hpp"
 #include "result_check.hpp"
 
 namespace realesrgan {
@@ -58,6 +59,10 @@ void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& for
               const std::function<void(double)>& progress, StreamRecord& record) {
     const std::unique_ptr<Session> session = backend.start(plan, format);
     Pass pass(*session, sink, sink_column, record);
+    double share = 0.0;
+    const Interruptible waiting([&] {
+        if (progress) progress(share);
+    });
     const auto depth = static_cast<std::size_t>(std::max(1, backend.storage().bands_in_flight));
     for (int i = 0; i < plan.steps(); ++i) {
         const Step step = plan.step(i);
@@ -73,7 +78,8 @@ void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& for
         }
         pass.submit(step);
         while (pass.in_flight() >= depth) pass.take();
-        if (progress) progress((i + 1.0) / plan.steps());
+        share = (i + 1.0) / plan.steps();
+        if (progress) progress(share);
     }
     while (pass.in_flight() > 0) pass.take();
     record.not_finite += session->not_finite();

@@ -13,6 +13,8 @@
 #include "realesrgan/upscaler.hpp"
 #include "sample_picture.hpp"
 #include "temporary_folder.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/context.hpp"
 #include "vulkan/faults.hpp"
 #include "vulkan_runs.hpp"
 
@@ -37,9 +39,10 @@ struct DisarmAtEnd {
     ~DisarmAtEnd() {
         realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
         for (realesrgan::vulkan::Fault* fault :
-             {&all.allocation, &all.creation, &all.submission, &all.wait}) {
+             {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang}) {
             fault->disarm();
         }
+        all.most_groups = 0;
     }
 };
 
@@ -197,6 +200,78 @@ TEST_CASE("a lost device is an error, and a new Upscaler works") {
             CHECK(run<float>(open(files, options), picture).samples == right.samples);
         }
     }
+}
+
+TEST_CASE("what is in flight stays so when waiting for it fails") {
+    const GpuUse use;
+    const DisarmAtEnd disarm;
+    const auto context = vulkan::Context::open((on_gpu(), 0));
+    const vulkan::Buffer buffer(context, vulkan::BufferKind::device, 1 << 20);
+    vulkan::Commands commands(context);
+    commands.begin();
+    commands.fill_zero(buffer);
+    commands.submit(vulkan::QueueLease(*context));
+    vulkan::faults().wait.arm(1);
+    CHECK_THROWS(DeviceError, std::vector<std::string>{"lost"}, commands.wait());
+    CHECK(commands.in_flight());
+    commands.wait();
+    CHECK(!commands.in_flight());
+}
+
+TEST_CASE("a run whose device hangs can be stopped, and a new Upscaler works") {
+    const TemporaryFolder folder;
+    const DisarmAtEnd disarm;
+    const Files files = random_network(5).save(folder.file("net"));
+    const auto picture = noise<float>(20, 40, 9);
+    const Options options = on_gpu(false, 4);
+    const auto right = run<float>(open(files, options), picture);
+    const Upscaler upscaler = open(files, options);
+    const ncnn::VulkanDevice* before = &gpu_device(0);
+    int told = 0;
+    const auto stop_later = [&](double share) {
+        if (share == 0.0) return;
+        vulkan::faults().hang.arm(1, true);
+        if (++told == 10) throw Cancelled("enough");
+    };
+    CHECK_THROWS(Cancelled, std::vector<std::string>{"enough"},
+                 run<float>(upscaler, picture, stop_later));
+    CHECK_EQUAL(told, 10);  // more often than there are steps before the first wait
+    vulkan::faults().hang.disarm();
+    CHECK(&gpu_device(0) != before);
+    CHECK(run<float>(open(files, options), picture).samples == right.samples);
+}
+
+TEST_CASE("dispatches are split where the device takes fewer workgroups") {
+    const TemporaryFolder folder;
+    const DisarmAtEnd disarm;
+    for (unsigned seed = 0; seed < 6; ++seed) {
+        const Files files = random_network(seed).save(folder.file("net"));
+        const auto picture = noise<float>(150, 37, seed);
+        const auto bytes = noise<std::uint8_t>(150, 37, seed);
+        for (const bool half : {false, true}) {
+            const auto right = run<float>(open(files, on_gpu(half)), picture);
+            const auto right_bytes = run<std::uint8_t>(open(files, on_gpu(half)), bytes);
+            for (const int most : {1, 2, 7}) {
+                vulkan::faults().most_groups = most;
+                const Upscaler limited = open(files, on_gpu(half));
+                CHECK(run<float>(limited, picture).samples == right.samples);
+                CHECK(run<std::uint8_t>(limited, bytes).samples == right_bytes.samples);
+                vulkan::faults().most_groups = 0;
+            }
+        }
+    }
+}
+
+// 66,000 rows of a result in one band: more than the 65,535 workgroups that drivers take.
+TEST_CASE("a band may have more rows than a dispatch has workgroups") {
+    const TemporaryFolder folder;
+    NetworkWriter writer(1);
+    const std::string wide = writer.convolution(writer.input(), 3, 48);
+    writer.layer("PixelShuffle", {wide}, "0=4");
+    const Files files = writer.save(folder.file("net"));
+    const auto picture = noise<std::uint8_t>(3, 16500, 4);
+    const auto right = run<std::uint8_t>(open(files, on_gpu(false, 64)), picture);
+    CHECK(run<std::uint8_t>(open(files, on_gpu(false, 16500)), picture).samples == right.samples);
 }
 
 TEST_CASE("eight threads share one network, and a callback may run another picture") {

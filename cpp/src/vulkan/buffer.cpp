@@ -98,6 +98,7 @@ Buffer::~Buffer() {
 }
 
 void Buffer::let_go() noexcept {
+    if (context_->abandoned()) return;
     if (buffer_) ncnn::vkDestroyBuffer(context_->handle(), buffer_, nullptr);
     if (memory_) ncnn::vkFreeMemory(context_->handle(), memory_, nullptr);  // unmaps, too
     buffer_ = 0;

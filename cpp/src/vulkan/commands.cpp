@@ -1,9 +1,11 @@
 #include "commands.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "faults.hpp"
+#include "interruption.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -21,6 +23,11 @@ void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessF
     barrier.dstAccessMask = access;
     ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
 }
+
+// A submission is looked at again after a tenth of a second, and given up after half a minute when
+// its run has ended with an error: a band takes half a second, unless a processor computes it.
+constexpr std::uint64_t kWaitNanoseconds = 100'000'000;
+constexpr int kMostWaits = 300;
 
 // The result of a call that makes something, or of the fault that a test asked for.
 template <typename Create>
@@ -74,8 +81,8 @@ Commands::~Commands() {
 
 void Commands::let_go() noexcept {
     // An exception can leave a submission running; its buffers must outlive it.
-    if (in_flight_)
-        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0});
+    if (in_flight_ && !is_over()) context_->abandon();
+    if (context_->abandoned()) return;
     if (fence_) ncnn::vkDestroyFence(context_->handle(), fence_, nullptr);
     if (pool_) ncnn::vkDestroyCommandPool(context_->handle(), pool_, nullptr);
     in_flight_ = false;
@@ -128,13 +135,18 @@ void Commands::bind(const Pipeline& pipeline, const std::vector<Binding>& bindin
 void Commands::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
                         const void* constants, std::size_t constant_bytes, Groups groups,
                         std::uint64_t ring_bytes) {
+    const auto& most = context_->limits().maxComputeWorkGroupCount;
+    const std::uint32_t counts[] = {static_cast<std::uint32_t>(groups.x),
+                                    static_cast<std::uint32_t>(groups.y),
+                                    static_cast<std::uint32_t>(groups.z)};
+    if (counts[0] > most[0] || counts[1] > most[1] || counts[2] > most[2])
+        throw std::logic_error("a dispatch of more workgroups than the device takes");
     order(bindings);
     ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle());
     bind(pipeline, bindings);
     ncnn::vkCmdPushConstants(commands_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
                              static_cast<std::uint32_t>(constant_bytes), constants);
-    ncnn::vkCmdDispatch(commands_, static_cast<std::uint32_t>(groups.x),
-                        static_cast<std::uint32_t>(groups.y), static_cast<std::uint32_t>(groups.z));
+    ncnn::vkCmdDispatch(commands_, counts[0], counts[1], counts[2]);
     recorded_.dispatches++;
     recorded_.ring_bytes += ring_bytes;
 }
@@ -167,12 +179,30 @@ void Commands::submit(const QueueLease& queue) {
     in_flight_ = true;
 }
 
+// VK_TIMEOUT when the submission is still running after a while.
+VkResult Commands::wait_a_while() const {
+    if (faults().hang.due()) return VK_TIMEOUT;
+    return ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, kWaitNanoseconds);
+}
+
+// Whether the submission has ended, with its device where that is lost; false when it does not.
+bool Commands::is_over() const noexcept {
+    for (int i = 0; i < kMostWaits; i++) {
+        const VkResult result = wait_a_while();
+        if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST) return true;
+    }
+    return false;
+}
+
 void Commands::wait() {
     if (!in_flight_) return;
-    in_flight_ = false;
-    const VkResult result =
-        ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, ~std::uint64_t{0});
+    VkResult result = wait_a_while();
+    while (result == VK_TIMEOUT) {
+        check_interruption();
+        result = wait_a_while();
+    }
     context_->check(faults().wait.due() ? VK_ERROR_DEVICE_LOST : result, "waiting for a band");
+    in_flight_ = false;
     context_->check(ncnn::vkResetFences(context_->handle(), 1, &fence_), "resetting a fence");
 }
 

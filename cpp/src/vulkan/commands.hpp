@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,6 +31,14 @@ struct Groups {
     int x = 1, y = 1, z = 1;
 };
 
+// Items that one dispatch can do along an axis of at most so many workgroups of `each` of them: a
+// whole number of workgroups, and so few that a position after them is an int, too.
+inline int most_items(int most_groups, int each) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 30;
+    return static_cast<int>(
+        std::min<std::int64_t>(most_groups, std::max<std::int64_t>(1, kMost / each)) * each);
+}
+
 // One command buffer, recorded anew for every band: at half a microsecond to one a dispatch, while
 // the band before it runs, that costs nothing, and push constants can hold the rows of this very
 // band. Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches,
@@ -51,6 +60,7 @@ class Commands final : public GpuOwned {
 
     // Ends the recording and submits it; what it wrote is there for the host after `wait`.
     void submit(const QueueLease& queue);
+    // Can be interrupted (interruption.hpp); still in flight after it has thrown.
     void wait();
     bool in_flight() const { return in_flight_; }
     const Recorded& recorded() const { return recorded_; }
@@ -59,6 +69,8 @@ class Commands final : public GpuOwned {
     void make();
     void order(const std::vector<Binding>& bindings);
     void barrier();
+    VkResult wait_a_while() const;
+    bool is_over() const noexcept;
     void bind(const Pipeline& pipeline, const std::vector<Binding>& bindings);
 
     std::shared_ptr<Context> context_;

@@ -1,10 +1,13 @@
 #include "context.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <utility>
 
 #include "buffer.hpp"
+#include "faults.hpp"
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
 #include "pipelines.hpp"
@@ -80,6 +83,18 @@ bool Context::is_software() const {
 
 std::uint64_t Context::max_buffer_bytes() const {
     return limits().maxStorageBufferRange;
+}
+
+int Context::most_groups(int axis) const {
+    const std::uint32_t most = std::min<std::uint32_t>(limits().maxComputeWorkGroupCount[axis],
+                                                       std::numeric_limits<int>::max());
+    const int lowered = faults().most_groups;
+    return lowered > 0 ? lowered : static_cast<int>(most);
+}
+
+void Context::abandon() noexcept {
+    abandoned_ = true;
+    abandon_gpu_device(*device_);
 }
 
 std::uint64_t Context::free_bytes() const {

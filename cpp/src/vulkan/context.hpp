@@ -2,6 +2,7 @@
 
 #include <gpu.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -42,6 +43,9 @@ class Context {
     // The largest range one binding can have: the cap on each ring and staging buffer.
     std::uint64_t max_buffer_bytes() const;
 
+    // Workgroups that a dispatch may have along an axis (0 to 2): 65535 at least.
+    int most_groups(int axis) const;
+
     // Bytes this process can still take from the heap that device-local buffers really come from.
     std::uint64_t free_bytes() const;
 
@@ -49,11 +53,17 @@ class Context {
     // ...".
     void check(VkResult result, const char* doing) const;
 
+    // For a device on which a submission does not end: what it may be using is not destroyed any
+    // more, not even by the exit, and the next open() opens it anew.
+    void abandon() noexcept;
+    bool abandoned() const { return abandoned_; }
+
   private:
     const ncnn::VulkanDevice* device_;
     std::shared_ptr<Pipelines> pipelines_;
     std::unique_ptr<KernelStore> kernels_;
     std::unique_ptr<KeptSessions> kept_sessions_;
+    std::atomic<bool> abandoned_{false};
 };
 
 // A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn

@@ -30,7 +30,10 @@ struct Faults {
     Fault creation;    // as if the host had none, when a buffer, a command pool or a fence is made
     Fault submission;  // as if the device was lost
     Fault wait;        // the same, but noticed when a band is waited for
+    Fault hang;        // as if a submission did not end: each time that it is looked at
     Fault self_test;   // as if a kernel computed something else
+    std::atomic<int> most_groups{
+        0};  // of an axis of a dispatch, below the device's own limit; or 0
 };
 
 inline Faults& faults() {

@@ -1,7 +1,9 @@
 #include "operation.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
+#include <utility>
 
 namespace realesrgan::vulkan {
 
@@ -15,7 +17,7 @@ struct Push {
     int width, height, y0, rows;
     int src_row, src_rows, dst_row, dst_rows, copy_row, copy_rows;
     int skip0_row, skip0_rows, skip1_row, skip1_rows;
-    int in_channels, out_offset;
+    int in_channels, out_offset, x0;
 };
 
 // Instead of a constant: the shader takes the push constant.
@@ -78,12 +80,20 @@ Operation::Operation(Context& context, Storage storage, const ConvolutionChoice&
     Constants constants = common_constants(op, rings, pushed);
     if (op.kind != OpKind::convolution) {
         choose_pointwise(context, std::move(constants), op);
+        find_limits(context);
         return;
     }
     layer_ = *layer;
     has_weights_ = true;
     enlarge_ = op.upsample;
     choose_convolution(context, choice, std::move(constants), op, most_rows);
+    find_limits(context);
+}
+
+void Operation::find_limits(const Context& context) {
+    const int axis = channels_first_ ? 1 : 0;  // of the columns; the rows' comes next
+    most_columns_ = most_items(context.most_groups(axis), tile_width_);
+    most_rows_ = most_items(context.most_groups(axis + 1), tile_height_);
 }
 
 // Like the matrix kernel it stages as stored; few output channels would leave most of a workgroup
@@ -198,9 +208,10 @@ void Operation::record(Commands& commands, const Weights& weights, RowRange rows
     }
 }
 
-// Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts.
+// Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts, and
+// for the device's limit on workgroups.
 int Operation::rows_at_once(RowRange rows) const {
-    int count = static_cast<int>(rows.count);
+    int count = static_cast<int>(std::min<Row>(rows.count, most_rows_));
     for (const DeviceRing* ring : {&dst_, &copy_}) {
         count = rows_in_window(*ring, storage_, rows.first, count);
     }
@@ -227,11 +238,23 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
     const RingWindow dst = window(dst_, storage_, first, count, true);
     const RingWindow copy = window(copy_, storage_, first, count, true);
     const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
-    const Push push = {
-        dst_.width, dst_.height, first,     count,      src_.slot(rows.first * reduce_ / enlarge_),
-        src_.rows,  dst.row,     dst.rows,  copy.row,   copy.rows,
-        skip0.row,  skip0.rows,  skip1.row, skip1.rows, in_channels_,
-        out_offset_};
+    Push push = {dst_.width,
+                 dst_.height,
+                 first,
+                 count,
+                 src_.slot(rows.first * reduce_ / enlarge_),
+                 src_.rows,
+                 dst.row,
+                 dst.rows,
+                 copy.row,
+                 copy.rows,
+                 skip0.row,
+                 skip0.rows,
+                 skip1.row,
+                 skip1.rows,
+                 in_channels_,
+                 out_offset_,
+                 0};
     std::vector<Binding> bindings = {
         {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
     if (has_weights_) {
@@ -239,11 +262,14 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
             bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});
         }
     }
-    const Groups tiles = {groups(dst_.width, tile_width_), groups(count, tile_height_),
-                          groups(out_channels_, tile_channels_)};
-    commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
-                      channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
-                      ring_bytes(count));
+    std::uint64_t bytes = ring_bytes(count);
+    for (; push.x0 < dst_.width; push.x0 += most_columns_) {
+        const Groups tiles = {groups(std::min(dst_.width - push.x0, most_columns_), tile_width_),
+                              groups(count, tile_height_), groups(out_channels_, tile_channels_)};
+        commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
+                          channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
+                          std::exchange(bytes, 0));
+    }
 }
 
 }  // namespace realesrgan::vulkan

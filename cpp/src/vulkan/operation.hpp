@@ -33,6 +33,7 @@ class Operation {
                        int most_rows, const Op& op);
     void choose_blocked(Context& context, const ConvolutionChoice& choice, Constants constants,
                         int most_rows);
+    void find_limits(const Context& context);
     int rows_at_once(RowRange rows) const;
     RingWindow skip_window(std::size_t index, RowRange rows) const;
     void record_part(Commands& commands, const Weights& weights, RowRange rows) const;
@@ -55,6 +56,8 @@ class Operation {
     bool channels_first_ = false;
     int tile_width_ = 1, tile_height_ = 1, tile_channels_ = 4;
     int out_channels_ = 0;
+    // of one dispatch: what the device's limit on workgroups allows
+    int most_columns_ = 0, most_rows_ = 0;
 };
 
 }  // namespace realesrgan::vulkan

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "interruption.hpp"
 #include "parallel.hpp"
 
 namespace realesrgan::vulkan {
@@ -39,6 +40,7 @@ void Pipelines::make(const std::vector<Pipeline*>& wanted, int threads) {
     }
     std::exception_ptr failure;
     for_each_in_parallel(missing.size(), threads, [&](std::size_t i) {
+        check_interruption();  // on the calling thread; the others end with their pipeline
         try {
             missing[i]->make(shaders_.get(missing[i]->spec()), file_.handle());
             const std::lock_guard<std::mutex> lock(mutex_);

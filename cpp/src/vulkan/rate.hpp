@@ -4,6 +4,8 @@
 #include <chrono>
 #include <functional>
 
+#include "interruption.hpp"
+
 namespace realesrgan::vulkan {
 
 inline double seconds_of(const std::function<void()>& work) {
@@ -22,6 +24,7 @@ inline double best_rate(double seconds, double each, const std::function<void(in
     double total = taken;
     double best = 0.0;
     while (total < seconds || best == 0.0) {
+        check_interruption();
         taken = seconds_of([&] { submit(rounds); });
         total += taken;
         best = std::max(best, each * rounds / std::max(taken, 1e-9));

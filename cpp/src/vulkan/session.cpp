@@ -1,6 +1,7 @@
 #include "session.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -12,15 +13,16 @@ namespace realesrgan::vulkan {
 namespace {
 
 constexpr int kInvocations = 64;
-constexpr int kHeaderBytes = 16;    // of a download buffer: compose.comp counts in its first word
-constexpr int kMostGroups = 32768;  // of one axis; Vulkan guarantees 65535
+constexpr int kHeaderBytes = 16;  // of a download buffer: compose.comp counts in its first word
+
+constexpr int kMostAcross = 32768;  // workgroups of one row of compose.comp's dispatch
 
 // The push constants of gather.comp and compose.comp.
 struct GatherPush {
-    int width, rows, dst_row, dst_rows;
+    int width, rows, dst_row, dst_rows, x0, y0;
 };
 struct ComposePush {
-    int width, rows, src_row, src_rows, stride;
+    int width, rows, src_row, src_rows, stride, first;
 };
 
 int sample_bytes(SampleType type) {
@@ -213,12 +215,22 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const DeviceRing& ring = rings_[0];
     const Program& program = plan_.program();
     const int count = static_cast<int>(rows.count);
-    const GatherPush push = {ring.width, count, ring.slot(rows.first), ring.rows};
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
-    flight.commands.dispatch(
-        *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
-        sizeof(push), {groups(ring.width, gather_->local_size().x), count, groups(channels, 4)},
-        bytes_of(ring, count, channels));
+    const int local = gather_->local_size().x;
+    const Context& context = *network_->context;
+    const int columns = most_items(context.most_groups(0), local);
+    std::uint64_t bytes = bytes_of(ring, count, channels);
+    GatherPush push = {ring.width, count, ring.slot(rows.first), ring.rows, 0, 0};
+    for (; push.y0 < count; push.y0 += context.most_groups(1)) {
+        for (push.x0 = 0; push.x0 < ring.width; push.x0 += columns) {
+            flight.commands.dispatch(
+                *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
+                sizeof(push),
+                {groups(std::min(ring.width - push.x0, columns), local),
+                 std::min(count - push.y0, context.most_groups(1)), groups(channels, 4)},
+                std::exchange(bytes, 0));
+        }
+    }
 }
 
 // Whole groups of four channels, as the kernels move them.
@@ -236,13 +248,19 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = groups(count * ring.width * output.channels, each);
-    const auto local = compose_->local_size().x;
-    const int across = std::min(groups(words, local), kMostGroups);
-    const ComposePush push = {ring.width, count, ring.slot(rows.first), ring.rows, across * local};
-    flight.commands.dispatch(*compose_,
-                             {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
-                             &push, sizeof(push), {across, groups(words, across * local), 1},
-                             bytes_of(ring, count, output.channels));
+    const int local = compose_->local_size().x;
+    const Context& context = *network_->context;
+    const int across = std::min({groups(words, local), context.most_groups(0), kMostAcross});
+    const int stride = across * local;
+    const int most = most_items(context.most_groups(1), stride);
+    std::uint64_t bytes = bytes_of(ring, count, output.channels);
+    ComposePush push = {ring.width, count, ring.slot(rows.first), ring.rows, stride, 0};
+    for (; push.first < words; push.first += most) {
+        flight.commands.dispatch(
+            *compose_, {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}}, &push,
+            sizeof(push), {across, groups(std::min(words - push.first, most), stride), 1},
+            std::exchange(bytes, 0));
+    }
 }
 
 ImageView VulkanSession::output_rows() {

@@ -17,6 +17,7 @@ layout(push_constant) uniform parameter
     int src_row;
     int src_rows;
     int stride;  // words between neighbours in the second axis of the dispatch
+    int first;   // word of this dispatch
 } p;
 
 const int HEADER = 4;              // words before the first sample
@@ -35,7 +36,7 @@ bool finite(float v) { return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 void main()
 {
     const int samples = p.rows * p.width * CHANNELS;
-    const int word = int(gl_GlobalInvocationID.y) * p.stride + int(gl_GlobalInvocationID.x);
+    const int word = p.first + int(gl_GlobalInvocationID.y) * p.stride + int(gl_GlobalInvocationID.x);
     uint bits = 0, bad = 0;
     for (int k = 0; k < EACH; k++)
     {

@@ -39,7 +39,7 @@ void stage(int t, int x0, int y0, int oc4_0, int c)
 void main()
 {
     const int t = int(gl_LocalInvocationID.x);
-    const int x0 = int(gl_WorkGroupID.x) * TILE_W, y0 = int(gl_WorkGroupID.y) * TILE_H, oc4_0 = int(gl_WorkGroupID.z) * 8;
+    const int x0 = p.x0 + int(gl_WorkGroupID.x) * TILE_W, y0 = int(gl_WorkGroupID.y) * TILE_H, oc4_0 = int(gl_WorkGroupID.z) * 8;
     const int oc4 = t % 8, px = (t / 8 % (TILE_W / 8)) * 8, py = t / TILE_W;
 
     vec4 sum[8];

@@ -136,7 +136,7 @@ void main()
 {
     const int t = int(gl_LocalInvocationID.x), subgroup = int(gl_SubgroupID), lane = int(gl_SubgroupInvocationID);
     const int row = subgroup / COLUMNS * R_TILES, px = subgroup % COLUMNS * M_TILES * MATRIX_M;
-    const int x0 = int(gl_WorkGroupID.x) * (SPAN - 2), y0 = int(gl_WorkGroupID.y) * HEIGHT;
+    const int x0 = p.x0 + int(gl_WorkGroupID.x) * (SPAN - 2), y0 = int(gl_WorkGroupID.y) * HEIGHT;
     const int oc0 = int(gl_WorkGroupID.z) * CHANNELS;
 
     int from[TILE_LOADS];

@@ -2,7 +2,7 @@
 // channels, pixels, 1), so that neighbours share a source pixel.
 void main()
 {
-    const int oc4 = int(gl_GlobalInvocationID.x), x = int(gl_GlobalInvocationID.y), y = int(gl_GlobalInvocationID.z);
+    const int oc4 = int(gl_GlobalInvocationID.x), x = p.x0 + int(gl_GlobalInvocationID.y), y = int(gl_GlobalInvocationID.z);
     if (oc4 * 4 >= OUT_CHANNELS || x >= p.width || y >= p.rows) return;
 
     const int width = source_width();

@@ -15,6 +15,8 @@ layout(push_constant) uniform parameter
     int rows;   // ring rows to make
     int dst_row;
     int dst_rows;
+    int x0;  // of this dispatch: the first column, and the first of the rows
+    int y0;
 } p;
 
 float sample_at(int index)
@@ -26,7 +28,7 @@ float sample_at(int index)
 
 void main()
 {
-    const int x = int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
+    const int x = p.x0 + int(gl_GlobalInvocationID.x), y = p.y0 + int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
     const int area = UNSHUFFLE * UNSHUFFLE;
     if (x >= p.width || y >= p.rows || c >= CHANNELS * area) return;
     vec4 v = vec4(0);

@@ -53,6 +53,7 @@ layout(push_constant) uniform parameter
     int skip1_rows;
     int in_channels;
     int out_offset;
+    int x0;      // first column to make
 } p;
 
 int in_channels() { return IN_CHANNELS < 0 ? p.in_channels : IN_CHANNELS; }

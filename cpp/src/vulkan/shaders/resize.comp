@@ -32,7 +32,7 @@ int whole(int at, out float rest)
 
 void main()
 {
-    const int x = int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
+    const int x = p.x0 + int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
     if (x >= p.width || y >= p.rows || c >= OUT_CHANNELS) return;
 
     const int width = reduced(p.width), height = reduced(p.height);
