@@ -56,8 +56,17 @@ def test_help_has_groups_and_fits_80_columns() -> None:
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search(r"[a-z]-$", text, re.M), "a name is not broken at its hyphen"
-    for words in ([], ["plan"], ["models"], ["models", "pull"], ["devices"], ["tune"]):
-        assert max(map(len, run(*words, "--help").stdout.splitlines())) <= 80
+    nested = [["models", name] for name in ("list", "add", "remove", "pull")]
+    for words in ([], ["plan"], ["models"], ["devices"], ["tune"], *nested):
+        text = run(*words, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80
+        assert "..." not in text.partition("Commands:")[2], "a summary is cut off"
+
+
+def test_without_a_command_the_help_is_printed() -> None:
+    done = run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == run("--help").stdout
 
 
 @pytest.mark.parametrize("name", GROUPED)
@@ -158,6 +167,7 @@ def test_memory_limits_with_a_letter_are_accepted(pictures: Path) -> None:
         (["upscale", "-d", "a"], {"auto"}),
         (["plan", "-d", "c"], {"cpu"}),
         (["upscale", "--format", "we"], {"webp"}),
+        (["models", "pull", "realesr-general-w"], {"realesr-general-wdn-x4v3"}),
         (["up"], {"upscale"}),
     ],
 )

@@ -23,11 +23,20 @@ EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]},
-             epilog="Help on a command: realesrgan-vk upscale --help")  # fmt: skip
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Help on a command: realesrgan-vk upscale --help",
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
 @click.version_option(__version__, prog_name="realesrgan-vk")
-def app() -> None:
+@click.pass_context
+def app(context: click.Context) -> None:
     """Upscale pictures with Real-ESRGAN, on any GPU with Vulkan or on the CPU."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        raise SystemExit(EXIT_USAGE)
 
 
 for command in (upscale, plan, models, devices, tune):

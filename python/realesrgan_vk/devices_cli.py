@@ -9,10 +9,10 @@ from realesrgan_vk.devices import list_devices
 from realesrgan_vk.messages import say, show
 
 
-@click.command()
+@click.command(short_help="List the devices that --device can name.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def devices(as_json: bool) -> None:
-    """List the devices that --device can name."""
+    """List the devices that --device can name, with the kernels chosen for each."""
     found = list_devices()
     if as_json:
         keys = ("index", "name", "type", "driver", "memory_bytes", "fp16_storage")
@@ -33,7 +33,7 @@ def devices(as_json: bool) -> None:
             show(f"   {line}")
     if not found:
         say("no Vulkan device (or no Vulkan loader or driver)")
-    show("cpu  the processor; used by itself when there is no GPU")
+    show("cpu  the processor; used automatically when no GPU is found")
 
 
 def _kernels(device: int) -> list[str]:

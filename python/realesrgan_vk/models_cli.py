@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli_help import Group
 from realesrgan_vk.messages import printable, say, show
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
 
 _WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+
+
+def _complete_published(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(item.name, help=item.made_for)
+        for item in PUBLISHED
+        if item.name.startswith(incomplete)
+    ]
+
+
+def _complete_own(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    own = [model.name for model in list_models() if model.param.parent == own_models_folder()]
+    return [CompletionItem(name) for name in own if name.startswith(incomplete)]
 
 
 @click.group(
@@ -77,12 +95,15 @@ def _list(*, as_json: bool) -> None:
         show("To install one: realesrgan-vk models pull NAME")
 
 
-@models.command()
+@models.command(short_help="Install a network of your own.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER_OR_FILE")
 @click.option("--name", metavar="NAME", help="Install one network under this name.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def add(source: Path, name: str | None, replace: bool) -> None:
-    """Install a network for --model NAME: a folder of realesrgan-export, or a .param file."""
+    """Install a network under a name for --model.
+
+    FOLDER_OR_FILE is a .param file, a folder with such files, or a folder that the exporter made.
+    """
     from realesrgan_vk.add_models import add_models
 
     def note(line: str) -> None:
@@ -93,7 +114,7 @@ def add(source: Path, name: str | None, replace: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_own)
 def remove(name: str) -> None:
     """Delete a network that was added or pulled."""
     from realesrgan_vk.remove_models import remove_model
@@ -103,15 +124,16 @@ def remove(name: str) -> None:
 
 
 @models.command(
-    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
-    f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from somebody you "
-    "trust who has the file."
+    short_help="Install another official network.",
+    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. The hash of "
+    f"{', '.join(_WITHOUT_HASH)} is not known for certain; pulling it needs --sha256, from a "
+    "source that you trust.",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_published)
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def pull(name: str, sha256: str | None, replace: bool) -> None:
-    """Fetch a published checkpoint, convert it and install it."""
+    """Download an official network, convert it and install it."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars

@@ -1,4 +1,4 @@
-"""`realesrgan-vk tune`: time a device's kernels anew, or forget what was found."""
+"""`realesrgan-vk tune`: time a device's kernels again, or delete what is stored."""
 
 import json
 from typing import TYPE_CHECKING
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from realesrgan_vk import _core
+from realesrgan_vk import cli_options as shared
+from realesrgan_vk.cli_help import MESSAGES, Command
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import RealesrganError
 from realesrgan_vk.messages import show
@@ -14,19 +16,28 @@ if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
     from realesrgan_vk._core import TunedKernels
 
 
-@click.command(short_help="Time a device's kernels and store the fastest.")
-@click.option("-d", "--device", default="auto", metavar="DEVICE", help="auto, index or name.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), default="auto",
-              help="auto: fp16 where the device has it.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0, 60, min_open=True), default=3.0,
-              show_default=True, help="How long to time.")  # fmt: skip
-@click.option("--forget", is_flag=True, help="Only delete what is stored for the device.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command(
+    cls=Command,
+    short_help="Time a device's kernels and store the fastest.",
+    examples=("realesrgan-vk tune", "realesrgan-vk tune --device 0 --seconds 30"),
+)
+@shared.options(
+    shared.device_option(default="auto", help="auto (default), an index or part of a name."),
+    shared.precision_option,
+    shared.option("--seconds", type=click.FloatRange(0, 60, min_open=True), default=3.0,
+                  metavar="SECONDS", group="Timing",
+                  help="Time to spend, at most 60. Default: 3."),
+    shared.option("--forget", is_flag=True, group="Timing",
+                  help="Only delete what is stored for the device."),
+    shared.option("--json", "as_json", is_flag=True, group=MESSAGES,
+                  help="Print one JSON object."),
+)  # fmt: skip
 def tune(device: str, precision: str, seconds: float, forget: bool, as_json: bool) -> None:
-    """Time the kernels of a Vulkan device and store the fastest that computes right.
+    """Time the kernels of a Vulkan device and store the fastest one with correct results.
 
-    A GPU's first use does this by itself. Do it again after changing its clock or power limit, or
-    if the first use met a busy GPU. Results stay within the promised accuracy whichever is chosen.
+    This is done automatically when a GPU is first used. Repeat it after a change of the GPU's
+    clock or power limit, or if the GPU was busy then. Results stay within the promised accuracy
+    whichever kernel is chosen.
     """
     try:
         devices = list_devices()
