@@ -1,18 +1,20 @@
 """denoise=: the blend in the core is the blend of the two networks, and bad uses are told."""
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from compact_network import compact_graph, write_compact
+from compact_network import compact_graph, random_weights, write_compact
 from numpy.typing import NDArray
 
 import realesrgan_vk
 from realesrgan_vk.blending import blended_weights
 from realesrgan_vk.models import find_model, model_at
-from realesrgan_vk.ncnn_weights import read_weights
+from realesrgan_vk.ncnn_graph import Graph, format_graph
+from realesrgan_vk.ncnn_weights import format_weights, read_weights
 
 PICTURE = np.random.default_rng(3).random((13, 17, 3)).astype(np.float32)
 
@@ -75,6 +77,81 @@ def test_a_twin_that_is_no_plain_name_is_refused(twin: object, general: Path) ->
 @pytest.mark.parametrize("share", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
 def test_any_real_number_is_a_strength(share: float, general: Path) -> None:
     assert np.array_equal(_upscale(general, share), _upscale(general, 0.5))
+
+
+def _rewrite(param: Path, change: Callable[[Graph], None], seed: int) -> None:
+    """Write the compact network again with a changed graph, and weights that fit it."""
+    graph = compact_graph()
+    weights = random_weights(graph, seed)
+    names = [layer.name for layer in graph]
+    change(graph)
+    renamed = {
+        layer.name: weights[name]
+        for layer, name in zip(graph, names, strict=True)
+        if name in weights
+    }
+    param.write_text(format_graph(graph))
+    param.with_suffix(".bin").write_bytes(format_weights(graph, renamed))
+
+
+def test_layers_of_one_name_are_refused(general: Path) -> None:
+    def change(graph: Graph) -> None:
+        graph.layers[4].name = "conv0"
+
+    for seed, name in ((1, "general"), (2, "weak")):
+        _rewrite(general.with_name(f"{name}.param"), change, seed)
+    with pytest.raises(realesrgan_vk.ModelError, match="two layers are called conv0"):
+        blended_weights(model_at(general), model_at(general.with_name("weak.param")), 0.5)
+
+
+def test_a_negative_number_of_slopes_is_refused(general: Path) -> None:
+    def change(graph: Graph) -> None:
+        graph.layers[3].params[0] = -1
+
+    _rewrite(general, change, 1)
+    with pytest.raises(realesrgan_vk.ModelError, match="prelu0 has -1 weights"):
+        blended_weights(model_at(general), model_at(general), 0.5)
+
+
+def test_weights_that_are_not_finite_are_refused(general: Path) -> None:
+    weights = general.with_suffix(".bin")
+    content = bytearray(weights.read_bytes())
+    content[4:8] = b"\x00\x7c\x00\xfc"  # both infinities in 16 bits
+    weights.write_bytes(content)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"layer conv0 .* not finite"):
+        blended_weights(model_at(general), model_at(general.with_name("weak.param")), 0.5)
+
+
+def test_a_byte_order_mark_and_the_order_of_parameters_change_nothing(general: Path) -> None:
+    models = model_at(general), model_at(general.with_name("weak.param"))
+    expected = blended_weights(*models, 0.5)
+    text = general.read_text()
+    assert "0=8 1=3" in text
+    general.write_text(text.replace("0=8 1=3", "1=3 0=8"), encoding="utf-8-sig")
+    assert blended_weights(*models, 0.5) == expected
+
+
+def test_damaged_networks_raise_nothing_else(general: Path) -> None:
+    rng = np.random.default_rng(4)
+    models = model_at(general), model_at(general.with_name("weak.param"))
+    text, weights = general.read_text(), general.with_suffix(".bin").read_bytes()
+    refused = 0
+    for index in range(200):
+        words = text.split(" ")
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(len(words)))
+            words[at] = str(rng.choice(["-1", "9" * 30, "nan", "0=-1", "-23310=1,0.2", "", "\n"]))
+        changed = " ".join(words)
+        for model in models[: 1 + index % 2]:
+            model.param.write_text(changed)
+        models[0].bin.write_bytes(
+            weights[: int(rng.integers(len(weights)))] if index % 3 else weights
+        )
+        try:
+            blended_weights(*models, 0.5)
+        except realesrgan_vk.ModelError:
+            refused += 1
+    assert refused > 100
 
 
 def test_nothing_is_left_in_the_temporary_folder(

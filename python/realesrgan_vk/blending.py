@@ -39,10 +39,14 @@ def blended_weights(model: Model, twin: Model, share: float) -> bytes:
             "architecture can be blended"
         )
     ours, theirs = read_weights(graph, model.bin), read_weights(other, twin.bin)
-    mixed = {
-        name: _mixed(own, twins, share)
-        for (name, own), twins in zip(ours.items(), theirs.values(), strict=True)
-    }
+    mixed = {}
+    for (name, own), twins in zip(ours.items(), theirs.values(), strict=True):
+        with np.errstate(invalid="ignore", over="ignore"):
+            mixed[name] = _mixed(own, twins, share)
+        if not np.isfinite(mixed[name].weight).all():
+            raise ModelError(
+                f"layer {name} of {model.param} or its twin has weights that are not finite"
+            )
     return format_weights(graph, mixed)
 
 
@@ -58,6 +62,10 @@ def _structure(graph: Graph) -> list[tuple[str, tuple[str, ...], tuple[tuple[int
     """The graph without its names: what each layer is, which blobs it reads, how it is set."""
     number = {blob: str(i) for i, blob in enumerate(graph.producers())}
     return [
-        (layer.type, tuple(number[blob] for blob in layer.inputs), tuple(layer.params.items()))
+        (
+            layer.type,
+            tuple(number[blob] for blob in layer.inputs),
+            tuple(sorted(layer.params.items())),
+        )
         for layer in graph
     ]

@@ -114,7 +114,7 @@ def read_graph(path: Path) -> Graph:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: cannot be read as an ncnn .param file ({error})") from error
     try:

@@ -56,6 +56,8 @@ class _Cursor:
         self.at = 0
 
     def take(self, count: int, dtype: str, what: str) -> NDArray[np.generic]:
+        if count < 0:
+            raise ModelError(f"{what} has {count} weights")
         size = count * np.dtype(dtype).itemsize
         if self.at + size > len(self.data):
             raise ModelError(
@@ -79,12 +81,20 @@ def read_weights(graph: Graph, path: Path) -> dict[str, LayerWeights]:
 
     Raises:
         ModelError: naming the file, if it is missing, too short or too long, 8-bit quantised, or
-            the graph has a layer type whose weights are not known here.
+            the graph has a layer type whose weights are not known here, or two layers of one name.
     """
     path = Path(path)
     try:
         cursor = _Cursor(path.read_bytes())
-        weights = {la.name: _read_layer(la, cursor) for la in graph if la.type not in WEIGHTLESS}
+        weights: dict[str, LayerWeights] = {}
+        for layer in graph:
+            if layer.type in WEIGHTLESS:
+                continue
+            if layer.name in weights:
+                raise ModelError(
+                    f"two layers are called {layer.name}, so weights have no one owner"
+                )
+            weights[layer.name] = _read_layer(layer, cursor)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     except ModelError as error:
