@@ -38,7 +38,7 @@ class Event:
         notes: What could not be kept, in words.
         width: Of the result, in pixels.
         height: Of the result, in pixels.
-        seconds: From the start of decoding to the end of writing.
+        seconds: Of its decoding, upscaling, encoding and writing, without waiting between them.
     """
 
     kind: Literal["progress", "done", "failed", "skipped", "retired"]
@@ -83,12 +83,17 @@ class Summary:
     failed: int = 0
     skipped: int = 0
 
+    def interruption(self, pictures: int) -> str:
+        """What to say of a run that was stopped before all of `pictures` were done."""
+        of_all = "1 picture" if pictures == 1 else f"{pictures} pictures"
+        return f"interrupted: {self.done} of {of_all} written"
+
 
 @dataclass(frozen=True, slots=True)
 class _Item:
     job: Job
     picture: Picture
-    started: float
+    seconds: float  # that work on it has taken
 
 
 class Batch:
@@ -117,6 +122,11 @@ class Batch:
         self._started: list[threading.Thread] = []
         self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
         self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
+
+    @property
+    def summary(self) -> Summary:
+        """How many jobs have ended how."""
+        return self._summary
 
     def run(self, jobs: Sequence[Job]) -> Summary:
         """Do all jobs; one that fails is reported and the others go on.
@@ -212,7 +222,7 @@ class Batch:
             job = retarget(job, picture)
         size = (picture.width, picture.height, len(picture.frames))
         self._check(job, image_io.Header(*size), format_is_sure=True)
-        return _Item(job, picture, started)
+        return _Item(job, picture, time.perf_counter() - started)
 
     def _check(self, job: Job, header: image_io.Header, *, format_is_sure: bool) -> None:
         """Refuse what its format or the memory cannot hold, before any work."""
@@ -228,6 +238,7 @@ class Batch:
             if id(upscaler) in self._retired:  # by another thread of the same device
                 self._decoded.give_back(item)
                 return
+            started = time.perf_counter()
             try:
                 done = self._upscale(upscaler, item)
             except Cancelled:
@@ -240,7 +251,8 @@ class Batch:
             except Exception as error:
                 self._fail(item.job, "upscale", error)
             else:
-                self._upscaled.put(replace(item, picture=done))
+                seconds = item.seconds + time.perf_counter() - started
+                self._upscaled.put(replace(item, picture=done, seconds=seconds))
             self._decoded.done()
 
     def _upscale(self, upscaler: Upscaler, item: _Item) -> Picture:
@@ -266,13 +278,15 @@ class Batch:
     def _save(self) -> None:
         for item in self._upscaled:
             job, picture = item.job, item.picture
+            started = time.perf_counter()
             try:
                 job.target.parent.mkdir(parents=True, exist_ok=True)
                 notes = image_io.write(picture, job.target, self._options.write, known=job.known)
             except Exception as error:
                 self._fail(job, "encode", error)
             else:
-                self._finish(_done(item, notes))
+                seconds = item.seconds + time.perf_counter() - started
+                self._finish(_done(replace(item, seconds=seconds), notes))
             self._upscaled.done()
 
     def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
@@ -298,7 +312,7 @@ def _done(item: _Item, notes: tuple[str, ...]) -> Event:
         notes=(*item.picture.notes, *notes),
         width=item.picture.width,
         height=item.picture.height,
-        seconds=time.perf_counter() - item.started,
+        seconds=item.seconds,
     )
 
 

@@ -58,7 +58,7 @@ def main() -> None:
             click.UsageError(printable(_with_hint(error)), error.ctx).show()
         sys.exit(EXIT_USAGE)
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        say("interrupted; whole files only were written")
+        say("interrupted")
         sys.exit(exit_code(error.__cause__ or error))
     except BrokenPipeError:  # whoever read the list has gone
         discard_output()

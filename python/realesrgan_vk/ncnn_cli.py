@@ -92,7 +92,12 @@ def _run(options: Options, executable: Path) -> int:
         max_pixels=None if options.max_pixels == 0 else options.max_pixels,
         retarget=partial(_keep_alpha, targets),
     )
-    summary = Batch(upscalers, settings, progress.event).run(jobs)
+    batch = Batch(upscalers, settings, progress.event)
+    try:
+        summary = batch.run(jobs)
+    except KeyboardInterrupt:
+        say(batch.summary.interruption(len(jobs)))
+        raise
     return EXIT_SOME_FAILED if summary.failed else 0
 
 

@@ -1,7 +1,7 @@
 """Which upscalers work on a batch: a list with an entry for each thread that upscales."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,12 +28,22 @@ class Settings:
 
 
 def load_processors(
-    settings: Settings, devices: Sequence[str | int], *, pictures: int
+    settings: Settings,
+    devices: Sequence[str | int],
+    *,
+    pictures: int,
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Upscaler]:
     """One upscaler a device, repeated for each picture that it works on at a time.
 
     On the CPU several pictures at a time with fewer threads each are faster than one with all:
     small pictures do not keep many threads busy.
+
+    Args:
+        settings: What they have in common.
+        devices: As `Upscaler` takes one.
+        pictures: How many there are in all.
+        note: Told, before anything takes long, what to know of a device.
 
     Raises:
         ModelError: As `Upscaler`.
@@ -42,6 +52,12 @@ def load_processors(
     """
     known = list_devices()
     indexes = list(dict.fromkeys(find_device(device, known) for device in devices))
+    for device in known:
+        if device.index in indexes and device.type == "cpu":
+            note(
+                f"{device.name} is a software driver, which computes on the processor: a picture "
+                "may take minutes; --device cpu is faster"
+            )
     processors: list[Upscaler] = []
     for index in indexes:
         at_once, threads = 1, settings.threads

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from realesrgan_vk.batch import Event, Summary
 from realesrgan_vk.errors import OutOfMemoryError
@@ -40,7 +46,11 @@ class Report:
             self.note(unalarming(words))
 
     def end(self, summary: Summary, seconds: float) -> None:
-        """All is over."""
+        """All is over; `seconds` since the command began."""
+
+    def interrupted(self, summary: Summary, pictures: int) -> None:
+        """The run was stopped before all of `pictures` were done."""
+        self.line(summary.interruption(pictures))
 
     def line(self, words: str) -> None:
         """Print for people."""
@@ -71,21 +81,23 @@ class LineReport(Report):
             self.line(_counts(summary, seconds))
 
 
-class BarReport(Report):
-    """A progress bar on a terminal: pictures, megapixels a second, time left."""
+class BarReport(LineReport):
+    """Results, and below them a progress bar on a terminal: share, pictures, speed, time left."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             console=self._console,
         )
-        self._task = self._bar.add_task("upscaling", total=None, speed="", visible=False)
+        self._task = self._bar.add_task("upscaling", total=None, count="", speed="", visible=False)
         self._shares: dict[str, float] = {}
+        self._pictures = 0
         self._ended = 0
         self._pixels = 0
         self._started = time.perf_counter()
@@ -94,23 +106,20 @@ class BarReport(Report):
     def over(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
         """Show the bar."""
         self._started = time.perf_counter()
+        self._pictures = pictures
         try:
             self._bar.start()
         except RuntimeError as error:  # "can't start new thread"
             self._console.show_cursor()
             raise OutOfMemoryError(NO_THREAD) from error
         try:
-            self._bar.update(self._task, total=pictures, visible=True)
+            self._bar.update(self._task, total=pictures, count=self._count(), visible=True)
             yield
         finally:
             self._bar.stop()
 
-    def note(self, words: str) -> None:
-        """Print it above the bar."""
-        self.line(words)
-
     def event(self, event: Event) -> None:
-        """Move the bar; print failures and notes above it."""
+        """Move the bar; print results, failures and notes above it."""
         super().event(event)
         source = str(event.job.source)
         if event.kind in ("progress", "retired"):
@@ -119,22 +128,24 @@ class BarReport(Report):
             self._shares.pop(source, None)
             self._ended += 1
             self._pixels += event.width * event.height
-            for note in event.notes:
-                self.line(unalarming(f"{event.job.target.name}: {note}"))
         speed = self._pixels / 1e6 / max(time.perf_counter() - self._started, 1e-6)
+        if self._pictures == 1:
+            name = unalarming(printable(event.job.source.name))
+            self._bar.update(self._task, description=name)
         self._bar.update(
             self._task,
             completed=self._ended + sum(self._shares.values()),
+            count=self._count(),
             speed=f"{speed:.2f} MP/s" if self._pixels else "",
         )
-
-    def end(self, summary: Summary, seconds: float) -> None:
-        """Print the counts."""
-        self.line(_counts(summary, seconds))
 
     def line(self, words: str) -> None:
         """Print without disturbing the bar."""
         self._console.print(printable(words), markup=False, highlight=False, soft_wrap=True)
+
+    def _count(self) -> str:
+        """Finished pictures of all; what is only begun does not count."""
+        return f"{self._ended}/{self._pictures}" if self._pictures > 1 else ""
 
 
 class JsonReport(Report):
@@ -196,6 +207,16 @@ class JsonReport(Report):
             failed=summary.failed,
             skipped=summary.skipped,
             seconds=round(seconds, 3),
+        )
+
+    def interrupted(self, summary: Summary, pictures: int) -> None:
+        """Tell the counts so far."""
+        self._print(
+            event="interrupted",
+            done=summary.done,
+            failed=summary.failed,
+            skipped=summary.skipped,
+            pictures=pictures,
         )
 
     def _print(self, **fields: object) -> None:

@@ -28,6 +28,7 @@ from realesrgan_vk.processors import Settings, load_processors
 from realesrgan_vk.reports import BarReport, JsonReport, LineReport, Report
 from realesrgan_vk.request import Request
 from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.start import exit_code
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
@@ -54,8 +55,10 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
 
     Raises:
         click.UsageError: Something is wrong with them; nothing has been tried.
-        SystemExit: Some pictures failed.
+        SystemExit: Some pictures failed, or the run was interrupted.
     """
+    started = time.perf_counter()
+    report = _report(given)
     with usage_errors():
         _refuse_videos([*inputs, given["output"] or ""])
         request = Request(
@@ -85,7 +88,12 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
             raise ValueError(
                 "--json prints to stdout, where the picture goes; choose another output"
             )
-        processors = load_processors(settings, given["device"], pictures=len(sources))
+        processors = load_processors(
+            settings,
+            given["device"],
+            pictures=len(sources),
+            note=lambda words: report.note(unalarming(words)),
+        )
         naming = _naming(given["template"] or template, given, processors[0])
         jobs = _jobs(sources, output, naming)
     options = BatchOptions(
@@ -94,25 +102,18 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
         skip_existing=given["skip_existing"],
         max_pixels=given["max_pixels"] or None,
     )
-    _run(processors, options, jobs, given, found.note)
-
-
-def _run(
-    processors: list[Upscaler],
-    options: BatchOptions,
-    jobs: list[Job],
-    given: dict[str, Any],
-    passed_over: str,
-) -> None:
-    report = _report(given)
     on_cpu = all(processor.device == CPU_DEVICE for processor in processors)
     if on_cpu and "auto" in given["device"]:
         report.note("no GPU with Vulkan was found; the CPU is used")
-    started = time.perf_counter()
-    with report.over(len(jobs), processors[0]):
-        if passed_over:
-            report.note(unalarming(passed_over))
-        summary = Batch(processors, options, report.event).run(jobs)
+    batch = Batch(processors, options, report.event)
+    try:
+        with report.over(len(jobs), processors[0]):
+            if found.note:
+                report.note(unalarming(found.note))
+            summary = batch.run(jobs)
+    except KeyboardInterrupt as error:
+        report.interrupted(batch.summary, len(jobs))
+        raise SystemExit(exit_code(error)) from error
     report.end(summary, time.perf_counter() - started)
     if summary.failed:
         raise SystemExit(EXIT_SOME_FAILED)
