@@ -58,6 +58,15 @@ def test_a_network_of_ones_own_is_found_by_path_folder_and_name(
     )
 
 
+def test_a_checkpoint_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("RealESRGAN_x4plus.pth", "net.safetensors"):
+        Path(name).touch()
+        for given in (name, f"./{name}", Path(name), tmp_path / name):
+            with pytest.raises(realesrgan_vk.ModelError, match="is a checkpoint, not an ncnn net"):
+                find_model(given)
+
+
 def test_wrong_names_and_missing_files_are_named(own: Path, tmp_path: Path) -> None:
     with pytest.raises(realesrgan_vk.ModelError, match=r"unknown model 'x5'.*realesrgan-x4plus,"):
         find_model("x5")

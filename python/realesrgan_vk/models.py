@@ -18,6 +18,7 @@ from realesrgan_vk.published import PUBLISHED
 from realesrgan_vk.verified import VerifiedFiles
 
 MODELS_VARIABLE = "REALESRGAN_VK_MODELS"
+_TRAINING_FILES = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     path = Path(given)
     if _is_folder(path):
         return _in_folder(path)
+    if path.suffix.lower() in _TRAINING_FILES and _is_file(path):
+        raise ModelError(
+            f"{shortened(path)} is a checkpoint, not an ncnn network (NAME.param and NAME.bin); "
+            "the exporter of this project, in tools/export, converts checkpoints"
+        )
     if path.suffix in (".param", ".bin") or path.parent != Path():
         return model_at(path.with_suffix(".param") if path.suffix == ".bin" else path)
     raise _unknown(given)

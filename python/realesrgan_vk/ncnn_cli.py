@@ -20,7 +20,14 @@ from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, Sources, Targets, find_sources, plan_jobs
 from realesrgan_vk.memory import NO_MEMORY
 from realesrgan_vk.messages import printable, say, say_notices, unalarming
-from realesrgan_vk.models import Model, find_model, list_models, model_at, whole_networks
+from realesrgan_vk.models import (
+    Model,
+    find_model,
+    list_models,
+    model_at,
+    official_name,
+    whole_networks,
+)
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.picture import Picture
@@ -160,8 +167,8 @@ def _model(options: Options, executable: Path) -> Model:
             if (folder / f"{stem}.param").is_file():
                 return model_at(folder / f"{stem}.param")
     given = Path(options.model_folder or _DEFAULT_FOLDER)
-    official = [known.name for known in list_models()]
-    if given == Path(_DEFAULT_FOLDER) and name in official:
+    known = [model.name for model in list_models()]
+    if given == Path(_DEFAULT_FOLDER) and (official_name(name) or name in known):
         return find_model(name)
     raise ModelError(f"model file {given / (name + '.param')} does not exist")
 

@@ -119,8 +119,8 @@ def upscale(
 ) -> NDArray[Any] | Image.Image:
     """Upscale one picture; the network is loaded on first use and kept for the next call.
 
-    The two networks used last are kept. One is loaded anew when its files change, when another file
-    goes by its name (`$REALESRGAN_VK_MODELS`), and after a `DeviceError`.
+    The two networks used last are kept. One is loaded again when its files change, when another
+    file goes by its name (`$REALESRGAN_VK_MODELS`), and after a `DeviceError`.
 
     Args:
         image: An array, a PIL image, or a picture file's path, bytes or open file, as for
@@ -176,7 +176,7 @@ def upscale(
             as_array=as_array,
         )
     except DeviceError:
-        _kept.drop(key, shared)  # a lost device does not come back: the next call begins anew
+        _kept.drop(key, shared)  # a lost device does not come back: the next call loads the network
         raise
     return result
 

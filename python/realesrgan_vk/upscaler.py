@@ -47,8 +47,8 @@ _TILES = {"auto": _core.TILE_AUTO, "whole": _core.TILE_WHOLE}
 class Upscaler:
     """One network on one device. Any number of threads may share it.
 
-    An upscaler can be pickled, such as for `multiprocessing`: the copy loads the network anew, with
-    the same arguments. A network given by a path is found there by its absolute path.
+    An upscaler can be pickled, such as for `multiprocessing`: the copy loads the network again,
+    with the same arguments. A network given by a path is found there by its absolute path.
 
     Attributes:
         model: The network in use.

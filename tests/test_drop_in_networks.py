@@ -1,9 +1,9 @@
-"""`realesrgan-ncnn-vulkan -h` lists the networks that it can find."""
+"""The networks that `realesrgan-ncnn-vulkan` finds: what `-h` lists, and spellings of `-n`."""
 
 from pathlib import Path
 
 from compact_network import write_compact
-from drop_in import run
+from drop_in import run, size_of
 
 
 def test_help_lists_the_networks_of_the_folder(tmp_path: Path) -> None:
@@ -18,3 +18,10 @@ def test_help_lists_the_networks_of_the_folder(tmp_path: Path) -> None:
     assert found.stderr == plain.stderr + "\nnetworks in models: models-a, models-b\n"
     other = run("-h", "-m", tmp_path / "other", gpu=None, cwd=tmp_path)
     assert other.stderr.endswith(f"\nnetworks in {tmp_path / 'other'}: other-a, other-b\n")
+
+
+def test_published_spellings_are_understood(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    done = run("-i", source, "-o", target, "-n", "RealESRGAN_x4plus_anime_6B", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert size_of(target) == (80, 64)
