@@ -23,6 +23,7 @@ from realesrgan_export.manifest import (
     read_entries,
     with_entry,
 )
+from realesrgan_export.naming import default_name
 from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
 from realesrgan_export.parity import Row
 from realesrgan_export.source import SourceNetwork, load_source
@@ -42,7 +43,7 @@ class ExportOptions:
     """How to export.
 
     Attributes:
-        name: of the network and its files; by default the checkpoint's stem.
+        name: of the network and its files; by default as `default_name` says.
         fp16: store weights in 16 bits, as the published networks do; arithmetic is not affected.
         onnx: write `NAME.onnx` as well, 32-bit, with the same (rounded) weights.
         act_type: activation of a compact network without PReLU, unless the checkpoint tells.
@@ -95,7 +96,7 @@ def export_checkpoint(
         OSError: if the files cannot be written.
     """
     checkpoint, folder, options = Path(checkpoint), Path(folder), options or ExportOptions()
-    name = checked_name(checkpoint.stem if options.name is None else options.name)
+    name = checked_name(default_name(checkpoint) if options.name is None else options.name)
     if options.weak_denoise and checked_name(options.weak_denoise) == name:
         raise ExportError(f"--weak-denoise {name}: the weakly denoising twin is another network")
     if options.onnx:
