@@ -209,6 +209,24 @@ def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path: Path)
     assert VerifiedFiles(store).matches(file, digest)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_cache_that_others_can_write_is_not_believed(mode: int, tmp_path: Path) -> None:
+    file, store = tmp_path / "file", tmp_path / "verified.json"
+    file.write_bytes(b"abc")
+    state = file.stat()
+    forged = {str(file): [state.st_size, state.st_mtime_ns, "0" * 64]}
+    store.write_text(json.dumps(forged))
+    store.chmod(0o600)
+    assert VerifiedFiles(store).matches(file, "0" * 64), "the form of a forged entry is right"
+    store.chmod(mode)
+    assert not VerifiedFiles(store).matches(file, "0" * 64)
+    if os.geteuid() == 0:
+        store.chmod(0o600)
+        os.chown(store, 12345, 12345)
+        assert not VerifiedFiles(store).matches(file, "0" * 64)
+
+
 def test_hashes_are_remembered_in_the_cache_folder_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

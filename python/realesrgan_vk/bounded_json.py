@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_BYTES = 2 << 20
 MAX_DEPTH = 32
@@ -19,7 +19,16 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         ValueError: It is longer than 2 MiB, nested more than 32 deep, or no JSON in UTF-8.
     """
     with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+        return load_json(file)
+
+
+def load_json(file: BinaryIO) -> Any:  # noqa: ANN401 - whatever the file holds
+    """The same of an open file.
+
+    Raises:
+        OSError, ValueError: As `read_json`.
+    """
+    content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is longer than {MAX_BYTES} bytes")
     text = content.decode("utf-8-sig")

@@ -13,6 +13,7 @@ from typing import Any
 
 from realesrgan_vk.bounded_json import MAX_BYTES, read_json
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.messages import printable
 from realesrgan_vk.network_names import checked_name, is_plain_file_name, shortened
 
 MANIFEST = "manifest.json"
@@ -53,7 +54,7 @@ class Entry:
     def text(self, key: str) -> str:
         """A text of the entry (`licence`, say), control characters escaped; empty if none."""
         value = self.content.get(key)
-        return repr(value)[1:-1] if isinstance(value, str) else ""
+        return printable(value) if isinstance(value, str) else ""
 
 
 def manifest_entries(folder: Path) -> list[Entry]:

@@ -3,6 +3,7 @@
 import re
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.messages import printable
 
 MAX_SHOWN = 80
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -47,7 +48,7 @@ def name_key(name: str) -> str:
 def escaped(name: object) -> str:
     """A name as an error shows it: control characters escaped, not longer than a line."""
     text = str(name)
-    return repr(text)[1:-1] if len(text) <= MAX_SHOWN else f"{repr(text[:MAX_SHOWN])[1:-1]}..."
+    return printable(text) if len(text) <= MAX_SHOWN else f"{printable(text[:MAX_SHOWN])}..."
 
 
 def shortened(name: object) -> str:

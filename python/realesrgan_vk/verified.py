@@ -3,16 +3,18 @@
 import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from realesrgan_vk._core import cache_folder
-from realesrgan_vk.bounded_json import read_json
+from realesrgan_vk.bounded_json import load_json
 
 
 class VerifiedFiles:
     """SHA-256 of files, kept in the user's cache under path, size and modification time.
 
-    A cache that cannot be read or written only costs time: the hash is then computed again.
+    A cache that cannot be read or written, or that another user could have written, only costs
+    time: the hash is then computed again.
     """
 
     def __init__(self, store: Path | None = None) -> None:
@@ -49,7 +51,8 @@ class VerifiedFiles:
         if self._store is None:
             return {}
         try:
-            known = read_json(self._store)
+            with self._store.open("rb") as file:
+                known = load_json(file) if _is_trusted(os.fstat(file.fileno())) else {}
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}
@@ -65,3 +68,10 @@ class VerifiedFiles:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(known, file)
             Path(temporary).replace(self._store)
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Whether only this user or the administrator can have written a file."""
+    if os.name != "posix":
+        return True
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
