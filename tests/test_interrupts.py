@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import realesrgan_vk
+from realesrgan_vk import Upscaler
 from realesrgan_vk.image_io.atomic import remove_leftovers, write_whole
 
 Photo = Callable[..., NDArray[np.uint8]]
@@ -270,3 +271,41 @@ def test_tuning_can_be_interrupted(tmp_path: Path) -> None:
     started = time.monotonic()
     assert tuning.communicate(timeout=50)[0] == "interrupted\n"
     assert time.monotonic() - started < 30
+
+
+def test_a_signal_ends_planning_before_the_plan_is_found() -> None:
+    """The widest picture in little memory: dozens of plans are tried."""
+    upscaler = Upscaler("realesrgan-x4plus", device="cpu", memory_limit="500MiB")
+    sizes = [(1 << 26, 500 + index) for index in range(2)]  # plans of one size are kept
+
+    def stop(*_: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        start = time.perf_counter()
+        upscaler.plan(sizes[0])
+        whole_time = time.perf_counter() - start
+        signal.setitimer(signal.ITIMER_REAL, whole_time / 10)
+        start = time.perf_counter()
+        with pytest.raises(InterruptedError):
+            upscaler.plan(sizes[1])
+        assert time.perf_counter() - start < whole_time / 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [0.4, 0.8])
+def test_plan_ends_on_a_signal(sent: signal.Signals, after: float) -> None:
+    sizes = [f"{1 << 26}x500", "--memory-limit", "500MiB", "--device", "cpu"]
+    process = subprocess.Popen([*COMMAND, "plan", *sizes], stderr=subprocess.PIPE, text=True)
+    time.sleep(after)
+    process.send_signal(sent)
+    start = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    # The signal's own where it came before the program's first line; 0: the plan was found.
+    assert process.returncode in (SIGNALS[sent], -sent, 0)
+    assert time.monotonic() - start < 3, "less than one where nothing else runs"
+    assert "Traceback" not in errors

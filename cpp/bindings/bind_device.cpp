@@ -6,10 +6,12 @@
 #include <sstream>
 
 #include "bindings.hpp"
+#include "control_groups.hpp"
 #include "gil.hpp"
 #include "gpu_instance.hpp"
 #include "python_calls.hpp"
 #include "realesrgan/device.hpp"
+#include "thread_count.hpp"
 #include "vulkan/cache_file.hpp"
 #include "vulkan/roofline.hpp"
 
@@ -67,6 +69,18 @@ void bind_device(py::module_& module) {
         .def("__repr__", &describe);
     module.def("list_devices", &list_devices, py::call_guard<GilReleased>(),
                "All Vulkan devices; empty without a loader, driver or device.");
+    module.def(
+        "usable_cores", [] { return usable_cores(); },
+        "Processors that this process may compute on at a time: those it is bound to, and "
+        "no more than the quota of its control groups.");
+    module.def(
+        "installed_memory", [] { return installed_memory(); },
+        "Bytes of memory that this process could ever have: the machine's, or what its "
+        "control groups allow; None where that is not known.");
+    module.def(
+        "free_memory", [] { return free_memory(); },
+        "Bytes that this process can allocate before the machine, or one of its control "
+        "groups, has none left.");
     module.def("measure_roofline", &measure_roofline, py::arg("device"), py::kw_only(),
                py::arg("seconds") = 0.3,
                "Measure what bounds any kernel on a Vulkan device, each rate for about so many "

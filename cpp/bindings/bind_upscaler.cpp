@@ -58,7 +58,7 @@ using Holder = std::unique_ptr<Upscaler, DeleteWithoutGil>;
 
 Holder make(const std::filesystem::path& param_path, const std::filesystem::path& bin_path,
             int device, bool fp16, int tile, bool tta, int threads, std::uint64_t memory_limit,
-            const std::string& backend, int band) {
+            const std::string& backend, int band, int runs_at_once) {
     Options options;
     options.device = device;
     options.fp16 = fp16;
@@ -68,6 +68,7 @@ Holder make(const std::filesystem::path& param_path, const std::filesystem::path
     options.memory_limit = memory_limit;
     options.backend = backend;
     options.band = band;
+    options.runs_at_once = runs_at_once;
     const LongCall call;
     return Holder(new Upscaler(param_path.string(), bin_path.string(), options));
 }
@@ -125,7 +126,8 @@ void bind_upscaler(py::module_& module) {
              py::arg("device") = defaults.device, py::arg("fp16") = defaults.fp16,
              py::arg("tile") = defaults.tile, py::arg("tta") = defaults.tta,
              py::arg("threads") = defaults.threads, py::arg("memory_limit") = defaults.memory_limit,
-             py::arg("backend") = defaults.backend, py::arg("band") = defaults.band)
+             py::arg("backend") = defaults.backend, py::arg("band") = defaults.band,
+             py::arg("runs_at_once") = defaults.runs_at_once)
         .def_property_readonly("network", &Upscaler::network)
         .def("notices", &Upscaler::notices, py::call_guard<GilReleased>(),
              "What the user should know of the device, such as kernels that its driver gets "

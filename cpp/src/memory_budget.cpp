@@ -3,89 +3,59 @@
 #include <gpu.h>
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
-#include <sstream>
-#include <string>
 
-#include "gpu_instance.hpp"
-#include "realesrgan/device.hpp"
-
-#if defined(_WIN32)
-#define NOMINMAX
-#include <windows.h>
-#elif defined(__APPLE__)
-#include <sys/sysctl.h>
-#endif
+#include "control_groups.hpp"
 
 namespace realesrgan {
+
 namespace {
 
-constexpr std::uint64_t kUnknown = std::uint64_t{4} << 30;
-
-#if defined(__linux__)
-// The number a kernel file holds after `key` ("" for the whole file), or 0.
-std::uint64_t kernel_number(const char* path, const std::string& key) {
-    std::ifstream in(path);
-    for (std::string line; std::getline(in, line);) {
-        if (line.compare(0, key.size(), key) == 0) {
-            std::istringstream rest(line.substr(key.size()));
-            std::uint64_t value = 0;
-            return rest >> value ? value : 0;
-        }
-    }
-    return 0;
+// Without VK_EXT_memory_budget nobody says what others use: part of the heap.
+std::uint64_t assumed_budget(std::uint64_t heap_bytes) {
+    return heap_bytes >= (std::uint64_t{4000} << 20) ? heap_bytes / 10 * 7 : heap_bytes / 2;
 }
-
-std::uint64_t free_memory() {
-    constexpr std::uint64_t kKilobyte = 1024;
-    std::uint64_t available = kernel_number("/proc/meminfo", "MemAvailable:") * kKilobyte;
-    if (available == 0) {
-        available = kUnknown;
-    }
-    // A container's limit, less what is used; the page cache in it can be given up.
-    const std::uint64_t limit = kernel_number("/sys/fs/cgroup/memory.max", "");
-    if (limit > 0) {
-        const std::uint64_t used = kernel_number("/sys/fs/cgroup/memory.current", "");
-        const std::uint64_t cache = kernel_number("/sys/fs/cgroup/memory.stat", "file ");
-        const std::uint64_t held = used - std::min(used, cache);
-        available = std::min(available, limit - std::min(limit, held));
-    }
-    return available;
-}
-#elif defined(_WIN32)
-std::uint64_t free_memory() {
-    MEMORYSTATUSEX status;
-    status.dwLength = sizeof(status);
-    return GlobalMemoryStatusEx(&status) ? status.ullAvailPhys : kUnknown;
-}
-#elif defined(__APPLE__)
-std::uint64_t free_memory() {
-    std::uint64_t total = 0;
-    std::size_t size = sizeof(total);
-    // macOS keeps little free and gives the rest when asked: count half of the machine.
-    return sysctlbyname("hw.memsize", &total, &size, nullptr, 0) == 0 ? total / 2 : kUnknown;
-}
-#else
-std::uint64_t free_memory() {
-    return kUnknown;
-}
-#endif
 
 }  // namespace
 
-std::uint64_t default_memory_limit(int device) {
-    const std::uint64_t machine = free_memory() / 2;
-    if (device == kCpuDevice) {
-        return machine;
+std::uint64_t free_device_memory(const ncnn::VulkanDevice& device, std::uint32_t heap) {
+    if (!device.info.support_VK_EXT_memory_budget()) {
+        return assumed_budget(device.info.physicalDeviceMemoryProperties().memoryHeaps[heap].size);
     }
-    constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
-    const GpuUse use;
-    const ncnn::VulkanDevice& gpu = gpu_device(device);
-    const std::uint64_t own = gpu.get_heap_budget() * kMegabyte / 5 * 4;
-    const bool shares =
-        gpu.info.physicalDeviceProperties().deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    return shares ? std::min(own, machine) : own;
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
+    budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+    VkPhysicalDeviceMemoryProperties2KHR properties = {};
+    properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2_KHR;
+    properties.pNext = &budget;
+    ncnn::vkGetPhysicalDeviceMemoryProperties2KHR(device.info.physicalDevice(), &properties);
+    const std::uint64_t total = budget.heapBudget[heap];
+    return total - std::min<std::uint64_t>(total, budget.heapUsage[heap]);
+}
+
+bool shares_host_memory(const ncnn::VulkanDevice& device) {
+    return device.info.physicalDeviceProperties().deviceType !=
+           VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+}
+
+std::uint64_t host_budget() {
+    return free_memory() / 2;
+}
+
+std::uint64_t device_budget(const ncnn::VulkanDevice& device, std::uint64_t free) {
+    const std::uint64_t own = free / 5 * 4;
+    return shares_host_memory(device) ? std::min(own, host_budget()) : own;
+}
+
+std::uint64_t device_budget(const ncnn::VulkanDevice& device) {
+    const VkPhysicalDeviceMemoryProperties& memory = device.info.physicalDeviceMemoryProperties();
+    std::uint64_t largest = 0;
+    std::uint32_t own = 0;
+    for (std::uint32_t heap = 0; heap < memory.memoryHeapCount; ++heap) {
+        const VkMemoryHeap& one = memory.memoryHeaps[heap];
+        if ((one.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) == 0 || one.size <= largest) continue;
+        largest = one.size;
+        own = heap;
+    }
+    return device_budget(device, free_device_memory(device, own));
 }
 
 }  // namespace realesrgan

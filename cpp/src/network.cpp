@@ -15,6 +15,7 @@
 #include "forks.hpp"
 #include "gpu_blobs.hpp"
 #include "gpu_instance.hpp"
+#include "memory_budget.hpp"
 #include "model_files.hpp"
 #include "realesrgan/errors.hpp"
 #include "thread_count.hpp"
@@ -182,6 +183,18 @@ std::vector<Network::Checkpoint> Network::checkpoints(const Graph& graph) {
         }
     }
     return all;
+}
+
+std::uint64_t Network::memory_budget() const {
+    if (device_ == nullptr) {
+        return host_budget();
+    }
+    const GpuUse use;
+    return device_budget(*device_);
+}
+
+bool Network::own_memory() const {
+    return device_ != nullptr && !shares_host_memory(*device_);
 }
 
 ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const {

@@ -28,6 +28,10 @@ class Network final : public GpuOwned {
     // Pixels a single run can have before a buffer would be larger than the device allows.
     std::int64_t most_pixels() const { return most_pixels_; }
 
+    // Bytes a run may take when the user named no limit, and whether they are the device's own.
+    std::uint64_t memory_budget() const;
+    bool own_memory() const;
+
   private:
     void load(const std::string& param_path, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;

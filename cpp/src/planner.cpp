@@ -1,7 +1,10 @@
 #include "planner.hpp"
 
 #include <algorithm>
+#include <functional>
 
+#include "interruption.hpp"
+#include "memory_budget.hpp"
 #include "schedule.hpp"
 
 namespace realesrgan {
@@ -11,6 +14,20 @@ namespace {
 constexpr int kSmallestHalo = 64;
 constexpr int kSmallestStrip = 32;
 constexpr int kFeather = 16;  // where the halo cuts the receptive field off, neighbours are blended
+
+// The first number of [low, high] for which `holds`, which holds for `high` and all above the
+// first.
+int first_where(int low, int high, const std::function<bool(int)>& holds) {
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (holds(middle)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
 
 class Planner {
   public:
@@ -33,10 +50,12 @@ class Planner {
     }
 
     std::uint64_t smallest() const {
-        const int strip = std::min(kSmallestStrip, request_.width);
-        const int band = std::max(request_.band, 1);
-        return std::min(bytes(strips(strip, kSmallestHalo), band),
-                        bytes(strips(request_.width, 0), band));
+        std::uint64_t least = UINT64_MAX;
+        for (const int strip : {std::min(kSmallestStrip, request_.width), request_.width}) {
+            const AxisPlan cut = strips(strip, strip < request_.width ? kSmallestHalo : 0);
+            least = std::min(least, least_bytes(cut));
+        }
+        return least;
     }
 
   private:
@@ -73,23 +92,32 @@ class Planner {
 
     // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
     std::uint64_t host_bytes(const AxisPlan& cut) const {
-        const auto scale = static_cast<std::uint64_t>(program_.scale());
-        const std::uint64_t column = static_cast<std::uint64_t>(request_.height) * scale * scale *
-                                     static_cast<std::uint64_t>(program_.output.channels) *
-                                     sizeof(float);
-        if (request_.sums) return column * static_cast<std::uint64_t>(request_.width);
-        if (cut.tiles.size() == 1) return 0;
-        const std::uint64_t overlaps = cut.tiles.size() > 2 ? 2 : 1;
-        return overlaps * 2 * static_cast<std::uint64_t>(cut.feather) * column;
+        // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
+        const double scale = program_.scale();
+        const double column = static_cast<double>(request_.height) * scale * scale *
+                              program_.output.channels * sizeof(float);
+        const double overlaps = cut.tiles.size() > 2 ? 2 : cut.tiles.size() > 1 ? 1 : 0;
+        const double columns =
+            request_.sums ? request_.width : overlaps * 2 * static_cast<double>(cut.feather);
+        return static_cast<std::uint64_t>(std::min(columns * column, kMostBytes));
     }
 
     std::uint64_t bytes(const AxisPlan& cut, int band) const {
+        check_interruption();
         const Plan plan(program_, plan_request(cut, band), storage_);
         if (binding_too_small(plan)) return UINT64_MAX;
         return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(cut));
     }
 
     bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
+
+    // Of the bands one row high, and of the lowest whose rings share workspaces.
+    std::uint64_t least_bytes(const AxisPlan& cut) const {
+        if (request_.band > 0) return bytes(cut, request_.band);
+        return std::min(bytes(cut, 1), bytes(cut, storage_.share_from_band));
+    }
+
+    bool fits(const AxisPlan& cut) const { return least_bytes(cut) <= request_.budget; }
 
     int useful_band(const AxisPlan& cut) const {
         const auto columns = cut.longest_read() / program_.unshuffle;
@@ -109,28 +137,35 @@ class Planner {
         return band < storage_.band_step ? band : band - band % storage_.band_step;
     }
 
-    // 0 when not even a band of one row fits.
+    // 0 when no band fits. A higher band takes more memory than a lower one, but for those from
+    // which on rings share workspaces: each of these ranges is searched, from the highest down.
     int largest_band(const AxisPlan& cut) const {
         if (request_.band > 0) return fits(cut, request_.band) ? request_.band : 0;
-        int low = useful_band(cut);
-        if (fits(cut, low)) return low;
-        int high = low;  // does not fit
-        low = 0;
-        while (high - low > 1) {
-            const int middle = low + (high - low) / 2;
-            (fits(cut, middle) ? low : high) = middle;
+        const int useful = useful_band(cut);
+        if (fits(cut, useful)) return useful;
+        const auto shared = [&](int band) {
+            return Plan(program_, plan_request(cut, band), storage_).workspaces().size();
+        };
+        for (int end = useful; end >= 1;) {  // the highest band of a range
+            const std::size_t most = shared(end);
+            const int begin = first_where(1, end, [&](int band) { return shared(band) == most; });
+            if (fits(cut, begin)) {
+                const int above =
+                    first_where(begin, end + 1, [&](int band) { return !fits(cut, band); });
+                return std::max(begin, in_steps(above - 1));
+            }
+            end = begin - 1;
         }
-        return in_steps(low);
+        return 0;
     }
 
     AxisPlan widest_strips(int halo) const {
-        const int band = std::max(request_.band, 1);
         std::int64_t low = kSmallestStrip;
-        if (low >= request_.width || !fits(strips(low, halo), band)) return {};
+        if (low >= request_.width || !fits(strips(low, halo))) return {};
         std::int64_t high = request_.width;  // does not fit
         while (high - low > 1) {
             const std::int64_t middle = low + (high - low) / 2;
-            (fits(strips(middle, halo), band) ? low : high) = middle;
+            (fits(strips(middle, halo)) ? low : high) = middle;
         }
         return strips(low, halo);
     }

@@ -18,6 +18,7 @@ struct PlannerRequest {
     bool sums = false;  // results are added up as floats, whatever the output type
     int receptive_field = 0;
     std::uint64_t budget = 0;  // bytes in all, weights included
+    std::uint64_t most = 0;    // what the smallest plan may take where nothing fits the budget
     int band = 0;              // rows a step takes; 0: the largest useful one that fits
 
     bool same_but_budget(const PlannerRequest& other) const {

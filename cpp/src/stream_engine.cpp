@@ -92,9 +92,14 @@ PlannerRequest StreamEngine::request(const PlanSize& size) const {
     request.sums = options_.tta;
     request.receptive_field = info_.receptive_field;
     request.band = options_.band;
-    request.budget = options_.memory_limit > 0
-                         ? options_.memory_limit
-                         : backend_->default_budget() + backend_->storage().weight_bytes;
+    if (options_.memory_limit > 0) {
+        request.budget = request.most = options_.memory_limit;
+        return request;
+    }
+    const std::uint64_t weights = backend_->storage().weight_bytes;
+    const std::uint64_t all = backend_->default_budget();
+    request.budget = all / static_cast<std::uint64_t>(options_.runs_at_once) + weights;
+    request.most = all + weights;
     return request;
 }
 
@@ -109,8 +114,9 @@ StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         // The largest useful plan stays so, whatever the budget, as long as it fits.
-        if (last_ && last_->second.largest && last_->second.bytes <= request.budget &&
-            last_->first.same_but_budget(request)) {
+        const bool same = last_ && last_->first.same_but_budget(request);
+        if (same && (last_->first.budget == request.budget ||
+                     (last_->second.largest && last_->second.bytes <= request.budget))) {
             return last_->second;
         }
     }
@@ -118,6 +124,11 @@ StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
         const std::lock_guard<std::mutex> lock(mutex_);
         last_.emplace(request, *plan);
         return *plan;
+    }
+    if (request.budget < request.most) {
+        PlannerRequest least = request;
+        least.budget = least.most = std::min(smallest(request), request.most);
+        return choose_one(least);
     }
     const std::string picture =
         "a " + std::to_string(request.width) + "x" + std::to_string(request.height) + " picture";
@@ -200,6 +211,7 @@ void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
     wanted.budget = weights + (std::min(wanted.budget, used) - weights) / 4 * 3;
     const std::uint64_t needed = smallest(wanted);
     if (needed < used) wanted.budget = std::max(wanted.budget, needed);
+    wanted.most = wanted.budget;
     if (wanted.budget < needed) {
         throw OutOfMemoryError(failure + "; the smallest plan needs " + megabytes(needed) +
                                ": free memory, or use another device");

@@ -8,7 +8,7 @@
 namespace realesrgan {
 namespace {
 
-std::size_t at(int id) {
+std::size_t index_of(int id) {
     return static_cast<std::size_t>(id);
 }
 
@@ -25,7 +25,7 @@ std::vector<int> owners(const Graph& graph) {
                             layer.type == "Sigmoid" ||
                             (layer.type == "BinaryOp" && layer.inputs.size() == 1);
         for (const int output : layer.outputs) {
-            owner[at(output)] = shares ? owner[at(layer.inputs.front())] : output;
+            owner[index_of(output)] = shares ? owner[index_of(layer.inputs.front())] : output;
         }
     }
     return owner;
@@ -39,8 +39,8 @@ double workspace(const Layer& layer, const Trace& sizes) {
     if (layer.type != "Convolution" || layer.integer(1, 0) == 1) {
         return 0;
     }
-    return floats_per_pixel(sizes.blobs[at(layer.inputs.front())]) * (kPadded + kTransform) +
-           floats_per_pixel(sizes.blobs[at(layer.outputs.front())]) * kTransform;
+    return floats_per_pixel(sizes.blobs[index_of(layer.inputs.front())]) * (kPadded + kTransform) +
+           floats_per_pixel(sizes.blobs[index_of(layer.outputs.front())]) * kTransform;
 }
 
 double peak_floats(const Graph& graph) {
@@ -49,25 +49,27 @@ double peak_floats(const Graph& graph) {
     std::vector<std::size_t> last_use(graph.blobs.size(), graph.layers.size());
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         for (const int input : graph.layers[i].inputs) {
-            last_use[at(owner[at(input)])] = i;
+            last_use[index_of(owner[index_of(input)])] = i;
         }
     }
-    last_use[at(owner[at(graph.output)])] = graph.layers.size();
+    last_use[index_of(owner[index_of(graph.output)])] = graph.layers.size();
     double alive = 0;
     double peak = 0;
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];
         for (const int output : layer.outputs) {
-            alive += owner[at(output)] == output ? floats_per_pixel(sizes.blobs[at(output)]) : 0;
+            alive += owner[index_of(output)] == output
+                         ? floats_per_pixel(sizes.blobs[index_of(output)])
+                         : 0;
         }
         peak = std::max(peak, alive + workspace(layer, sizes));
         std::vector<int> ending;
         for (const int input : layer.inputs) {
-            const int root = owner[at(input)];
-            if (last_use[at(root)] == i &&
+            const int root = owner[index_of(input)];
+            if (last_use[index_of(root)] == i &&
                 std::find(ending.begin(), ending.end(), root) == ending.end()) {
                 ending.push_back(root);
-                alive -= floats_per_pixel(sizes.blobs[at(root)]);
+                alive -= floats_per_pixel(sizes.blobs[index_of(root)]);
             }
         }
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "interruption.hpp"
 #include "memory_budget.hpp"
 #include "realesrgan/errors.hpp"
 #include "tile_memory.hpp"
@@ -66,31 +67,74 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> networ
       alignment_(trace(graph).alignment),
       bytes_per_pixel_(tile_bytes_per_pixel(graph, info, options)) {}
 
+TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {
+    const bool turn = lies(width, height, tile);
+    const AxisPlan columns = plan_axis(turn ? height : width, tiling(tile));
+    const AxisPlan rows = plan_axis(turn ? width : height, tiling(tile));
+    Bytes bytes;
+    bytes.pixels = columns.longest_read() * rows.longest_read();
+    bytes.tile = static_cast<std::uint64_t>(static_cast<double>(bytes.pixels) * bytes_per_pixel_);
+    // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
+    const double sums = static_cast<double>(columns.length) *
+                        static_cast<double>(rows.longest_write()) * info_.scale * info_.scale *
+                        info_.output_channels * sizeof(float);
+    bytes.host = static_cast<std::uint64_t>(std::min(sums, kMostBytes));
+    bytes.cut = columns.tiles.size() > 1 || rows.tiles.size() > 1;
+    return bytes;
+}
+
+// The longest side of a tile whose run takes no more than `limit`, 0 when none does. What the host
+// adds up counts unless the device has memory of its own.
+std::int64_t TileEngine::largest_within(int width, int height, std::uint64_t limit) const {
+    return largest_tile(std::max(width, height), kSmallestTile, [&](std::int64_t tile) {
+        check_interruption();
+        const Bytes bytes = this->bytes(width, height, tile);
+        const std::uint64_t counted = bytes.tile + (network_->own_memory() ? 0 : bytes.host);
+        return bytes.pixels <= network_->most_pixels() && counted <= limit;
+    });
+}
+
 // The longest side of a tile to begin with.
 std::int64_t TileEngine::first_tile(int width, int height) const {
     const bool asked = options_.tile != kTileAuto;
-    auto most_pixels = static_cast<double>(network_->most_pixels());
-    if (!asked || options_.memory_limit > 0) {
-        const std::uint64_t limit = options_.memory_limit > 0
-                                        ? options_.memory_limit
-                                        : default_memory_limit(options_.device);
-        most_pixels = std::min(most_pixels, static_cast<double>(limit) / bytes_per_pixel_);
+    std::uint64_t limit = UINT64_MAX;
+    std::int64_t tile = 0;
+    if (options_.memory_limit > 0 || asked) {
+        if (options_.memory_limit > 0) limit = options_.memory_limit;
+        tile = largest_within(width, height, limit);
+    } else {
+        limit = network_->memory_budget();
+        tile = largest_within(width, height,
+                              limit / static_cast<std::uint64_t>(options_.runs_at_once));
+        if (tile == 0 && largest_within(width, height, limit) > 0) tile = kSmallestTile;
     }
-    const std::int64_t tile =
-        largest_tile(width, height, halo_, alignment_, most_pixels, kSmallestTile);
     const std::int64_t whole = std::max(width, height);
     if (tile == 0 || (options_.tile == kTileWhole && tile < whole)) {
-        const std::string what = tile == 0 ? "even the smallest tile" : "the whole picture at once";
-        const std::string advice =
-            tile == 0 ? "raise the limit or use another device" : "leave the tile size to auto";
-        throw OutOfMemoryError(
-            what + " does not fit: the memory limit, or the device's largest buffer, allows " +
-            std::to_string(static_cast<std::int64_t>(most_pixels)) +
-            " pixels at a time, with the halo of " + std::to_string(halo_) + " on each side; " +
-            advice);
+        refuse(width, height, tile == 0 ? std::min<std::int64_t>(whole, kSmallestTile) : whole,
+               limit);
     }
     return asked && options_.tile != kTileWhole ? std::min<std::int64_t>(tile, options_.tile)
                                                 : tile;
+}
+
+void TileEngine::refuse(int width, int height, std::int64_t tile, std::uint64_t limit) const {
+    const bool whole = options_.tile == kTileWhole;
+    const Bytes bytes = this->bytes(width, height, tile);
+    std::string why;
+    if (bytes.pixels > network_->most_pixels()) {
+        why = "with its halo it has " + std::to_string(bytes.pixels) +
+              " pixels, and the device's largest buffer allows " +
+              std::to_string(network_->most_pixels());
+    } else {
+        const std::uint64_t counted = bytes.tile + (network_->own_memory() ? 0 : bytes.host);
+        why = "it needs " + std::to_string(counted >> 20U) + " MiB, and the " +
+              (options_.memory_limit > 0 ? "memory limit is " : "memory that is free allows ") +
+              std::to_string(limit >> 20U) + " MiB";
+    }
+    throw OutOfMemoryError(
+        std::string(whole ? "the whole picture at once" : "even the smallest tile") +
+        " does not fit: " + why + "; " +
+        (whole ? "leave the tile size to auto" : "raise the limit or use another device"));
 }
 
 void TileEngine::run(const ImageView& input, const MutableImageView& output,
@@ -129,22 +173,14 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
 
 PlanReport TileEngine::plan(const PlanSize& size) const {
     const std::int64_t tile = first_tile(size.width, size.height);
-    const bool turn = lies(size.width, size.height, tile);
-    const AxisPlan columns = plan_axis(turn ? size.height : size.width, tiling(tile));
-    const AxisPlan rows = plan_axis(turn ? size.width : size.height, tiling(tile));
-    const auto pixels = static_cast<double>(columns.longest_read() * rows.longest_read());
-    const auto area =
-        static_cast<std::uint64_t>(info_.scale) * static_cast<std::uint64_t>(info_.scale);
+    const Bytes bytes = this->bytes(size.width, size.height, tile);
     PlanReport report;
     report.path = "tiles";
     report.reason = "tiles were asked for, or the network is not local in rows";
     report.tile = static_cast<int>(tile);
-    report.halo = columns.tiles.size() > 1 || rows.tiles.size() > 1 ? static_cast<int>(halo_) : 0;
-    const auto tiles = static_cast<std::uint64_t>(pixels * bytes_per_pixel_);
-    const std::uint64_t sums = static_cast<std::uint64_t>(columns.length * rows.longest_write()) *
-                               area * static_cast<std::uint64_t>(info_.output_channels) *
-                               sizeof(float);
-    report.memory_bytes = {{"tile", tiles}, {"host", sums}, {"total", tiles + sums}};
+    report.halo = bytes.cut ? static_cast<int>(halo_) : 0;
+    report.memory_bytes = {
+        {"tile", bytes.tile}, {"host", bytes.host}, {"total", bytes.tile + bytes.host}};
     return report;
 }
 

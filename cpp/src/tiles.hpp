@@ -24,7 +24,17 @@ class TileEngine : public Engine {
     PlanReport plan(const PlanSize& size) const override;
 
   private:
+    // What a run in tiles of this side takes.
+    struct Bytes {
+        std::int64_t pixels = 0;  // of the largest tile with its halo
+        std::uint64_t tile = 0;
+        std::uint64_t host = 0;  // of the machine's memory, for sums of floats
+        bool cut = false;        // whether there is more than one tile
+    };
+    Bytes bytes(int width, int height, std::int64_t tile) const;
+    std::int64_t largest_within(int width, int height, std::uint64_t limit) const;
     std::int64_t first_tile(int width, int height) const;
+    [[noreturn]] void refuse(int width, int height, std::int64_t tile, std::uint64_t limit) const;
     TileRequest tiling(std::int64_t tile) const { return {tile, halo_, alignment_, feather_}; }
 
     std::unique_ptr<const Network> network_;

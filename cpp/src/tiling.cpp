@@ -77,15 +77,8 @@ AxisPlan plan_axis(std::int64_t length, const TileRequest& request) {
     return plan;
 }
 
-std::int64_t largest_tile(std::int64_t width, std::int64_t height, std::int64_t halo, int alignment,
-                          double most_pixels, std::int64_t smallest) {
-    const auto fits = [&](std::int64_t tile) {
-        const TileRequest request{tile, halo, alignment, 0};
-        return static_cast<double>(plan_axis(width, request).longest_read()) *
-                   static_cast<double>(plan_axis(height, request).longest_read()) <=
-               most_pixels;
-    };
-    const std::int64_t longest = std::max(width, height);
+std::int64_t largest_tile(std::int64_t longest, std::int64_t smallest,
+                          const std::function<bool(std::int64_t)>& fits) {
     if (fits(longest)) {
         return longest;
     }

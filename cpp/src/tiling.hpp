@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace realesrgan {
@@ -47,10 +48,9 @@ struct TileRequest {
 
 AxisPlan plan_axis(std::int64_t length, const TileRequest& request);
 
-// The side of the largest square tile for which the biggest read of a width x height picture has at
-// most `most_pixels`; the longer side when the whole picture fits; 0 when no tile of at least
-// `smallest` does.
-std::int64_t largest_tile(std::int64_t width, std::int64_t height, std::int64_t halo, int alignment,
-                          double most_pixels, std::int64_t smallest);
+// The side of the largest tile that fits, from `smallest` to `longest`, where larger ones take
+// more; `longest` when it fits; 0 when no tile of at least `smallest` does.
+std::int64_t largest_tile(std::int64_t longest, std::int64_t smallest,
+                          const std::function<bool(std::int64_t)>& fits);
 
 }  // namespace realesrgan

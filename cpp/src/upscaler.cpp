@@ -1,5 +1,6 @@
 #include "realesrgan/upscaler.hpp"
 
+#include <algorithm>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -16,6 +17,8 @@
 
 namespace realesrgan {
 namespace {
+
+constexpr std::int64_t kMostResultSide = std::int64_t{1} << 30;
 
 void check_options(const Options& options) {
     if (options.device < kCpuDevice) {
@@ -34,6 +37,10 @@ void check_options(const Options& options) {
     if (options.band < 0) {
         throw std::invalid_argument("band " + std::to_string(options.band) +
                                     ": expected a number of rows, or 0 for what fits best");
+    }
+    if (options.runs_at_once < 1) {
+        throw std::invalid_argument("runs_at_once " + std::to_string(options.runs_at_once) +
+                                    ": expected a number from 1");
     }
     if (options.threads < 0) {
         throw std::invalid_argument("threads " + std::to_string(options.threads) +
@@ -55,10 +62,19 @@ void check_channels(const NetworkInfo& network, int channels) {
     }
 }
 
-void check_size(int width, int height) {
+void check_size(const NetworkInfo& network, int width, int height) {
+    const std::string picture =
+        "a picture of " + std::to_string(width) + "x" + std::to_string(height) + " pixels";
     if (width < 1 || height < 1) {
-        throw std::invalid_argument("a picture of " + std::to_string(width) + "x" +
-                                    std::to_string(height) + " pixels; expected at least 1x1");
+        throw std::invalid_argument(picture + "; expected at least 1x1");
+    }
+    const std::int64_t longer = std::max(width, height);
+    if (longer > kMostSide) {
+        throw std::invalid_argument(picture + "; at most 2^26 a side are possible");
+    }
+    if (longer * network.scale > kMostResultSide) {
+        throw ImageError(picture + " made " + std::to_string(network.scale) +
+                         " times as large has more than 2^30 a side; use a smaller picture");
     }
 }
 
@@ -67,6 +83,7 @@ void check_views(const NetworkInfo& network, const ImageView& input,
     if (input.data == nullptr || input.width < 1 || input.height < 1) {
         throw ImageError("the picture is empty (" + size_text(input) + ")");
     }
+    check_size(network, input.width, input.height);
     check_channels(network, input.channels);
     const std::int64_t scale = network.scale;
     if (output.data == nullptr || output.width != input.width * scale ||
@@ -173,13 +190,13 @@ std::vector<std::string> Upscaler::notices() const {
 }
 
 std::uint64_t Upscaler::prepare(int width, int height) const {
-    check_size(width, height);
+    check_size(impl_->network, width, height);
     return impl_->engine->prepare(width, height);
 }
 
 void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
                    const Progress& progress) const {
-    check_size(source.width(), source.height());
+    check_size(impl_->network, source.width(), source.height());
     check_channels(impl_->network, source.channels());
     try {
         if (impl_->engine->run_rows(source, sink, output, progress)) return;
@@ -192,7 +209,7 @@ void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
 }
 
 PlanReport Upscaler::plan(const PlanSize& size) const {
-    check_size(size.width, size.height);
+    check_size(impl_->network, size.width, size.height);
     PlanReport report = impl_->engine->plan(size);
     if (!impl_->why_tiles.empty()) {
         report.reason = impl_->why_tiles;

@@ -87,6 +87,21 @@ TEST_CASE("a memory limit gives tiles that fit, or says that none does") {
                  run(load(options), input));
 }
 
+TEST_CASE("runs at once divide what is free, and one that finds no room takes the smallest plan") {
+    for (const int tile : {realesrgan::kTileAuto, 32}) {
+        Options options;
+        options.tile = tile;
+        const auto total = [&](int runs) {
+            options.runs_at_once = runs;
+            return load(options).plan(3000, 2000).memory_bytes.back().second;
+        };
+        const std::uint64_t alone = total(1);
+        CHECK(total(1 << 20) <= alone);
+        if (tile == realesrgan::kTileAuto) CHECK(total(1 << 20) < alone);
+        CHECK_THROWS(std::invalid_argument, std::vector<std::string>{"runs_at_once 0"}, total(0));
+    }
+}
+
 TEST_CASE("a failed allocation tries smaller tiles, then says so; the next run works") {
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
     const Picture input = Picture::random(1000, 1000);

@@ -4,8 +4,10 @@
 #include "check.hpp"
 #include "fuse.hpp"
 #include "graph.hpp"
+#include "interruption.hpp"
 #include "planner.hpp"
 #include "random_network.hpp"
+#include "realesrgan/errors.hpp"
 #include "skip_copies.hpp"
 #include "temporary_folder.hpp"
 
@@ -115,6 +117,67 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
     CHECK_EQUAL(request(512, 500).band, 12);
     wanted.budget = fitting(5);
     CHECK_EQUAL(request(512, 500).band, 5);
+}
+
+// On x4plus in miniature: rings of 16 rows and more take turns in a few workspaces.
+TEST_CASE(
+    "the highest band that fits is found, though a higher one may take less than a lower one") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 12;
+    config.enlarge = {2, 2};
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    for (const std::uint64_t share_above : {0, 1 << 20, 5 << 20, 1 << 30}) {
+        StorageModel storage;
+        storage.bytes_per_value = 2;
+        storage.exact_bytes_per_value = 4;
+        storage.share_skips = true;
+        storage.share_from_band = 16;
+        storage.share_above = share_above;
+        storage.band = 40;
+        storage.own_memory = true;
+        PlannerRequest wanted;
+        wanted.width = 64;
+        wanted.height = 2000;
+        wanted.receptive_field = 350;
+        std::vector<std::uint64_t> bytes;  // of a band one row high, and higher ones
+        for (int band = 1; band <= storage.band; ++band) {
+            const PlanRequest request{wanted.width, wanted.height, band, 0};
+            bytes.push_back(Plan(program, request, storage).memory().total());
+        }
+        if (share_above < 1 << 30) CHECK(bytes[15] < bytes[14]);
+        for (std::uint64_t budget = bytes[0]; budget < 2 * bytes.back(); budget += budget / 16) {
+            wanted.budget = budget;
+            int highest = 0;
+            for (int band = 1; band <= storage.band; ++band) {
+                if (bytes[static_cast<std::size_t>(band) - 1] <= budget) highest = band;
+            }
+            const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+            CHECK(plan.has_value());
+            CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+            CHECK_EQUAL(plan->request.band, highest);
+        }
+    }
+}
+
+TEST_CASE("a caller can end planning") {
+    const TemporaryFolder folder;
+    const auto [param, bin] = random_network(3).save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    PlannerRequest wanted;
+    wanted.width = 1 << 26;
+    wanted.height = 1 << 26;
+    wanted.budget = 100'000'000;
+    StorageModel storage;
+    const Interruptible interruptible([] { throw Cancelled("enough"); });
+    CHECK_THROWS(Cancelled, std::vector<std::string>{"enough"},
+                 for (int i = 0; i < 1000; ++i) choose_plan(program, storage, wanted));
 }
 
 int main() {

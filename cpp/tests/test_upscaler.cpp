@@ -5,6 +5,7 @@
 #include "picture.hpp"
 #include "realesrgan/errors.hpp"
 #include "realesrgan/upscaler.hpp"
+#include "thread_count.hpp"
 #include "tiny_network.hpp"
 
 using realesrgan::DeviceError;
@@ -114,6 +115,45 @@ TEST_CASE("the receptive field is where a change can be seen, and no further") {
     CHECK(seen(10 - field) > 1e-5F && seen(10 + field) > 1e-5F);
     CHECK_BELOW(seen(10 - field - 1), 1e-6F);  // Winograd tiles round
     CHECK_BELOW(seen(10 + field + 1), 1e-6F);
+}
+
+TEST_CASE("sides above 2^26 are refused, in plans and in runs") {
+    for (const int tile : {realesrgan::kTileAuto, 32}) {
+        const Upscaler upscaler = load(tiny::compact(), with_tile(tile));
+        for (const int side : {realesrgan::kMostSide + 1, 2'000'000'000}) {
+            CHECK_THROWS(std::invalid_argument, (std::vector<std::string>{"2^26 a side"}),
+                         upscaler.plan(side, 5));
+            CHECK_THROWS(std::invalid_argument, (std::vector<std::string>{"2^26 a side"}),
+                         upscaler.prepare(5, side));
+        }
+        CHECK(upscaler.plan(realesrgan::kMostSide, 5).memory_bytes.back().second > 0);
+        CHECK(upscaler.plan(5, realesrgan::kMostSide).memory_bytes.back().second > 0);
+        float sample = 0.5F;
+        const realesrgan::ImageView endless{reinterpret_cast<const std::byte*>(&sample),
+                                            realesrgan::SampleType::f32,
+                                            realesrgan::kMostSide + 1,
+                                            1,
+                                            3,
+                                            0,
+                                            0,
+                                            0};
+        CHECK_THROWS(std::invalid_argument, (std::vector<std::string>{"2^26 a side"}),
+                     upscaler.run(endless, Picture(1, 1).writable()));
+    }
+}
+
+TEST_CASE("any number of threads gives the result and the plan of as many as there are cores") {
+    const Picture input = Picture::random(60, 40);
+    Options options;
+    options.threads = realesrgan::usable_cores();
+    const Upscaler cores = load(tiny::compact(), options);
+    const Picture expected = run(cores, input);
+    for (const int threads : {1 << 29, 1 << 30, 2147483647}) {
+        options.threads = threads;
+        const Upscaler upscaler = load(tiny::compact(), options);
+        CHECK(run(upscaler, input).samples == expected.samples);
+        CHECK(upscaler.plan(60, 40).memory_bytes == cores.plan(60, 40).memory_bytes);
+    }
 }
 
 TEST_CASE("TTA is the mean over the eight orientations") {

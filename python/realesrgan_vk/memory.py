@@ -1,6 +1,6 @@
 """How much memory this machine has, and what to say when it is used up."""
 
-import os
+from realesrgan_vk import _core
 
 NO_MEMORY = "the system has no memory left; free memory, or take a smaller picture"
 NO_THREAD = (
@@ -10,8 +10,8 @@ NO_THREAD = (
 
 
 def installed_memory() -> int | None:
-    """Bytes of memory this machine has; None where Python cannot tell (Windows)."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+    """Bytes of memory that this machine has, or that its control groups (a container) allow.
+
+    None where that is not known.
+    """
+    return _core.installed_memory()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from realesrgan_vk._core import CPU_DEVICE
+from realesrgan_vk._core import CPU_DEVICE, usable_cores
 from realesrgan_vk.batch import Batch, BatchOptions, Event
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
@@ -31,7 +31,7 @@ from realesrgan_vk.models import (
 from realesrgan_vk.ncnn_options import BadArgument, Options, parse, usage
 from realesrgan_vk.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.picture import Picture
-from realesrgan_vk.processors import usable_cores
+from realesrgan_vk.processors import shared_runs
 from realesrgan_vk.request import Request
 from realesrgan_vk.sizes import TargetSize
 from realesrgan_vk.start import exit_code
@@ -181,9 +181,9 @@ def _folders(options: Options, executable: Path) -> list[Path]:
 
 def _upscalers(options: Options, model: Model, devices: list[int], pictures: int) -> list[Upscaler]:
     upscalers = []
-    for position, device in enumerate(devices):
-        at_once = options.work_threads[position] if options.work_threads else 2
-        at_once = min(at_once, pictures)
+    asked = options.work_threads or [2] * len(devices)
+    runs = [(device, min(count, pictures)) for device, count in zip(devices, asked, strict=True)]
+    for position, (device, at_once) in enumerate(runs):
         threads = None
         if device == CPU_DEVICE and at_once > 1:
             threads = max(1, usable_cores() // at_once)
@@ -194,6 +194,7 @@ def _upscalers(options: Options, model: Model, devices: list[int], pictures: int
             tile=tile or "auto",
             tta=options.tta,
             threads=threads,
+            runs_at_once=shared_runs(runs, device),
         )
         upscalers += [upscaler] * at_once
     return upscalers

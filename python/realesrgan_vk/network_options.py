@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from realesrgan_vk import arguments
-from realesrgan_vk.checks import flag, is_whole, one_of, real_number, shown
+from realesrgan_vk.checks import flag, is_whole, one_of, real_number, shown, whole_number
 from realesrgan_vk.request import PRECISIONS, Precision
+
+_MOST_RUNS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class NetworkOptions:
     denoise: float | None
     threads: int | None
     memory_limit: int | None
+    runs_at_once: int
 
     @classmethod
     def checked(
@@ -35,6 +38,7 @@ class NetworkOptions:
         denoise: object,
         threads: object,
         memory_limit: object,
+        runs_at_once: object = 1,
     ) -> "NetworkOptions":
         """The options that a caller gave.
 
@@ -50,6 +54,7 @@ class NetworkOptions:
             denoise=_strength(denoise),
             threads=arguments.thread_count(threads),
             memory_limit=arguments.byte_count(memory_limit),
+            runs_at_once=whole_number("runs_at_once", runs_at_once, 1, _MOST_RUNS),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from realesrgan_vk._core import CPU_DEVICE
+from realesrgan_vk._core import CPU_DEVICE, usable_cores
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.request import Precision
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
@@ -37,7 +37,8 @@ def load_processors(
     """One upscaler a device, repeated for each picture that it works on at a time.
 
     On the CPU several pictures at a time with fewer threads each are faster than one with all:
-    small pictures do not keep many threads busy.
+    small pictures do not keep many threads busy. All runs on the CPU and on devices without memory
+    of their own share what is free.
 
     Args:
         settings: What they have in common.
@@ -58,14 +59,14 @@ def load_processors(
                 f"{device.name} is a software driver, which computes on the processor: a picture "
                 "may take minutes; --device cpu is faster"
             )
+    cores = usable_cores()
+    cpu_runs = max(1, min(cores, pictures, _MOST_AT_ONCE))
+    runs = [(index, cpu_runs if index == CPU_DEVICE else 1) for index in indexes]
     processors: list[Upscaler] = []
-    for index in indexes:
-        at_once, threads = 1, settings.threads
-        if index == CPU_DEVICE:
-            cores = usable_cores()
-            at_once = max(1, min(cores, pictures, _MOST_AT_ONCE))
-            if at_once > 1:
-                threads = threads or max(1, cores // at_once)
+    for index, at_once in runs:
+        threads = settings.threads
+        if at_once > 1:
+            threads = threads or max(1, cores // at_once)
         upscaler = Upscaler(
             settings.model,
             device=index if index != CPU_DEVICE else "cpu",
@@ -76,13 +77,21 @@ def load_processors(
             denoise=settings.denoise,
             threads=threads,
             memory_limit=settings.memory_limit,
+            runs_at_once=shared_runs(runs, index),
         )
         processors += [upscaler] * at_once
     return processors
 
 
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def shared_runs(runs: Sequence[tuple[int, int]], device: int) -> int:
+    """How many runs share a device's memory.
+
+    Args:
+        runs: The devices in use, and how many runs each makes at a time.
+        device: One of them. Those without memory of their own share the machine's.
+    """
+    own: set[int] = set()
+    if any(index != CPU_DEVICE for index, _ in runs):
+        own = {known.index for known in list_devices() if known.type == "discrete"}
+    sharing = {device} if device in own else {index for index, _ in runs} - own
+    return sum(count for index, count in runs if index in sharing)

@@ -26,7 +26,8 @@ class RunPlan:
         halo: Pixels computed again on each side of a strip or tile; 0 for a picture in one.
         tile: The longest side of a tile without its halo; 0 for the stream.
         memory_bytes: Bytes by kind, and their sum as "total". "host" is the machine's memory for
-            sums of floats (strips, `tta`, tiles), which no GPU's limit counts. Of tiles the
+            sums of floats (strips, `tta`, tiles), which the limit of a device with memory of its
+            own does not count. Of tiles the
             weights are left out.
         dispatches_per_band: Operations a band costs in the steady state; 0 for tiles.
         bytes_moved_per_input_pixel: Bytes that operations read and write, weights left out.

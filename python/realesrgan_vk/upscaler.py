@@ -67,6 +67,7 @@ class Upscaler:
         denoise: SupportsFloat | None = None,
         threads: SupportsIndex | None = None,
         memory_limit: SupportsIndex | str | None = None,
+        runs_at_once: SupportsIndex = 1,
     ) -> None:
         """Load a network.
 
@@ -88,6 +89,8 @@ class Upscaler:
             threads: CPU threads of a run, no more than there are cores; None: one a core.
             memory_limit: Bytes a run may use on the device, or text such as "2GiB"; None: a share
                 of what is free.
+            runs_at_once: How many runs divide that share. Where a part is too small for a picture,
+                a run takes more.
 
         Raises:
             TypeError: An argument of the wrong type.
@@ -103,6 +106,7 @@ class Upscaler:
             denoise=denoise,
             threads=threads,
             memory_limit=memory_limit,
+            runs_at_once=runs_at_once,
         )
         self._options = options
         self.model = find_model(model)
@@ -118,6 +122,7 @@ class Upscaler:
                 tta=options.tta,
                 threads=options.threads or 0,
                 memory_limit=options.memory_limit or 0,
+                runs_at_once=options.runs_at_once,
             )
         if notices := self._core.notices():
             import logging

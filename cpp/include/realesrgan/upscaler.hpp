@@ -25,18 +25,21 @@ struct NetworkInfo {
 // What the .param file alone tells; a scale of 0 when it needs the weights, too. Throws ModelError.
 NetworkInfo inspect_network(const std::string& param_path);
 
+inline constexpr int kMostSide = 1 << 26;  // of a picture, in pixels
+
 inline constexpr int kTileAuto = 0;    // the best path: row stream, or tiles that fit the memory
 inline constexpr int kTileWhole = -1;  // the whole picture at once through the tile path
 inline constexpr int kSmallestTile = 32;
 
 struct Options {
     int device = kCpuDevice;
-    bool fp16 = false;               // 16-bit storage (Vulkan only); accumulation stays 32-bit
-    int tile = kTileAuto;            // or the tile's side in input pixels, at least kSmallestTile
-    bool tta = false;                // average over the eight orientations
-    int threads = 0;                 // CPU threads; 0: one for each physical core, as always when a
-                                     // Vulkan device is used for the first time
-    std::uint64_t memory_limit = 0;  // bytes; 0: a share of what is free
+    bool fp16 = false;     // 16-bit storage (Vulkan only); accumulation stays 32-bit
+    int tile = kTileAuto;  // or the tile's side in input pixels, at least kSmallestTile
+    bool tta = false;      // average over the eight orientations
+    int threads = 0;  // CPU threads, at most the usable cores; 0: one for each physical core, as
+                      // always when a Vulkan device is used for the first time
+    std::uint64_t memory_limit = 0;  // bytes a run may use; 0: a share of what is free
+    int runs_at_once = 1;  // that the share is divided by, as far as a run is possible with less
     // What computes the stream's convolutions on the CPU: empty for the fastest; "ncnn", or an
     // instruction set of ours ("avx512", "avx2", "neon", "baseline"), for comparison.
     std::string backend;

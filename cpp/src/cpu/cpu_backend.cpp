@@ -77,7 +77,7 @@ class CpuBackend final : public Backend {
 
     const StorageModel& storage() const override { return storage_; }
 
-    std::uint64_t default_budget() const override { return default_memory_limit(kCpuDevice); }
+    std::uint64_t default_budget() const override { return host_budget(); }
 
     std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
         return std::make_unique<cpu::CpuSession>(kernels_, plan, format);

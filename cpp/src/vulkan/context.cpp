@@ -10,6 +10,7 @@
 #include "faults.hpp"
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
+#include "memory_budget.hpp"
 #include "pipelines.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -18,11 +19,6 @@ namespace realesrgan::vulkan {
 namespace {
 
 constexpr std::uint32_t kStorageBuffers = 7;  // bindings of a convolution
-
-// Without VK_EXT_memory_budget nobody says what others use: part of the heap.
-std::uint64_t assumed_budget(std::uint64_t heap_bytes) {
-    return heap_bytes >= (std::uint64_t{4000} << 20) ? heap_bytes / 10 * 7 : heap_bytes / 2;
-}
 
 bool has_what_we_need(const ncnn::GpuInfo& info) {
     const VkPhysicalDeviceLimits& limits = info.physicalDeviceProperties().limits;
@@ -100,19 +96,7 @@ void Context::abandon() noexcept {
 std::uint64_t Context::free_bytes() const {
     const VkPhysicalDeviceMemoryProperties& memory = device_->info.physicalDeviceMemoryProperties();
     const std::uint32_t type = memory_type(*this, BufferKind::device, ~std::uint32_t{0});
-    const std::uint32_t heap = memory.memoryTypes[type].heapIndex;
-    if (!device_->info.support_VK_EXT_memory_budget()) {
-        return assumed_budget(memory.memoryHeaps[heap].size);
-    }
-    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
-    budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
-    VkPhysicalDeviceMemoryProperties2KHR properties = {};
-    properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2_KHR;
-    properties.pNext = &budget;
-    ncnn::vkGetPhysicalDeviceMemoryProperties2KHR(device_->info.physicalDevice(), &properties);
-    const std::uint64_t total = budget.heapBudget[heap];
-    const std::uint64_t used = budget.heapUsage[heap];
-    return total > used ? total - used : 0;
+    return free_device_memory(*device_, memory.memoryTypes[type].heapIndex);
 }
 
 void Context::check(VkResult result, const char* doing) const {

@@ -7,6 +7,7 @@
 
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
+#include "memory_budget.hpp"
 #include "realesrgan/errors.hpp"
 #include "session.hpp"
 #include "thread_count.hpp"
@@ -83,7 +84,7 @@ class VulkanBackend : public Backend {
         model_.share_above = kShareAbove;
         model_.share_from_band = kShareFromBand;
         model_.share_skips = true;
-        model_.own_memory = true;
+        model_.own_memory = !shares_host_memory(network_.context->ncnn_device());
         model_.weight_bytes = network_.weights->bytes();
     }
 
@@ -103,9 +104,7 @@ class VulkanBackend : public Backend {
         // What is kept for a next run makes room for this one.
         const std::uint64_t free =
             network_.context->free_bytes() + network_.context->kept_sessions().bytes();
-        const int type = network_.context->ncnn_device().info.type();
-        // Integrated and software devices share their memory with everybody else.
-        return type == 0 ? free / 10 * 8 : free / 2;
+        return device_budget(network_.context->ncnn_device(), free);
     }
 
     std::vector<std::string> notices() const override {

@@ -51,7 +51,7 @@ inline int tiles_per_block(const Kernel& kernel, int channels, int tiles, int th
     const std::size_t bytes_per_tile = static_cast<std::size_t>(kernel.points) *
                                        static_cast<std::size_t>(channels) * sizeof(float);
     const int fitting = static_cast<int>(second_level_cache_bytes() / 2 / bytes_per_tile);
-    const int fair = tiles / (4 * threads);
+    const int fair = tiles / 4 / threads;
     constexpr int largest = 8 * kBlockStep;
     const int wanted = std::min({fitting, fair, largest});
     return std::max(wanted / kernel.tiles, 1) * kernel.tiles;

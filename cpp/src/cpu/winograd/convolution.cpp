@@ -102,8 +102,10 @@ struct Convolution::Layout {
     std::size_t weights;
     std::size_t data;
     std::size_t scratch;
+    // Threads that find a block to compute, and so need scratch.
+    int working(int threads) const { return std::min(threads, grid.count()); }
     std::size_t total(int threads) const {
-        return weights + static_cast<std::size_t>(threads) * scratch;
+        return weights + static_cast<std::size_t>(working(threads)) * scratch;
     }
 };
 
@@ -194,7 +196,7 @@ void Convolution::run(const Band& band, Workspace& workspace) const {
         profile.multiply += multiplied - transformed;
         profile.output += seconds() - multiplied;
     };
-    ThreadPool::shared().run(need.grid.count(), workspace.threads(), compute);
+    ThreadPool::shared().run(need.grid.count(), need.working(workspace.threads()), compute);
 }
 
 std::size_t Convolution::bytes() const {
