@@ -9,7 +9,7 @@ from typing import Literal
 from realesrgan_vk import image_io
 from realesrgan_vk.errors import Cancelled, DeviceError, OutOfMemoryError, RealesrganError
 from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
-from realesrgan_vk.image_io.limits import check_frames
+from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job
@@ -20,7 +20,7 @@ from realesrgan_vk.picture import Picture
 from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
 
-Stage = Literal["decode", "upscale", "encode"]
+Stage = Literal["decode", "size", "upscale", "encode"]
 _POLL = 0.1  # seconds until a waiting thread looks whether it should stop
 
 
@@ -33,7 +33,7 @@ class Event:
             "retired": a device gets no more pictures, another one takes over the job.
         job: Which one.
         share: Finished share of the upscaling, 0..1.
-        stage: Where a job failed.
+        stage: Where a job failed; "size": the result does not fit its format or the memory.
         error: Why a job failed, or a device was retired, in words.
         notes: What could not be kept, in words.
         width: Of the result, in pixels.
@@ -199,6 +199,9 @@ class Batch:
                     item = self._decode(job, started)
                     job = item.job
                     skipped = self._is_there(job)
+            except (ResultSizeError, OutOfMemoryError) as error:
+                self._fail(job, "size", error)
+                continue
             except Exception as error:
                 self._fail(job, "decode", error)
                 continue

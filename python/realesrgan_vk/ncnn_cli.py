@@ -243,7 +243,8 @@ class _Progress:
             return
         self._last.pop(job.source, None)
         if event.kind == "failed":
-            what = {"decode": "decode image", "encode": "encode image"}.get(
+            # Callers know these words; "decode" stands for all that comes before the network.
+            what = {"decode": "decode image", "size": "decode image", "encode": "encode image"}.get(
                 event.stage or "", "process image"
             )
             name = printable(job.target if event.stage == "encode" else job.source)

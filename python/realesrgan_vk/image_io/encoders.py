@@ -11,18 +11,39 @@ from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import (
     color,
     gif_blocks,
+    jp2_boxes,
     jpeg_segments,
     pil,
     png_chunks,
     png_metadata,
+    pnm,
     repeats,
     tiff,
     vips,
 )
-from realesrgan_vk.image_io.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP
+from realesrgan_vk.image_io.formats import (
+    AVIF,
+    BMP,
+    GIF,
+    HEIC,
+    J2K,
+    JP2,
+    JPEG,
+    PAM,
+    PBM,
+    PFM,
+    PGM,
+    PNG,
+    PPM,
+    TGA,
+    TIFF,
+    WEBP,
+)
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.picture import Metadata, Picture
 from realesrgan_vk.resample import to_unit
+
+Encoder = Callable[[Picture, Metadata, WriteOptions], bytes]
 
 _EXIF_PREFIX = b"Exif\x00\x00"
 _KEEP, _RESTORE = 0, 2  # APNG: what becomes of a frame when the next one comes
@@ -144,6 +165,39 @@ def _tiff(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
     return tiff.encode(picture, carried)
 
 
+def _jpeg_2000(picture: Picture, carried: Metadata, *, has_boxes: bool) -> bytes:
+    frame = picture.frames[0]
+    deep = frame.pixels.dtype == np.uint16
+    image = Image.fromarray(frame.pixels[..., 0]) if deep else pil.image_of(frame)
+    out = BytesIO()
+    comment = {"comment": carried.comments[0]} if carried.comments else {}
+    image.save(out, "JPEG2000", no_jp2=not has_boxes, **comment)
+    if not has_boxes:
+        return out.getvalue()
+    return jp2_boxes.with_metadata(out.getvalue(), carried.icc, carried.xmp)
+
+
+def _jp2(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return _jpeg_2000(picture, carried, has_boxes=True)
+
+
+def _j2k(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return _jpeg_2000(picture, carried, has_boxes=False)
+
+
+def _tga(picture: Picture, _carried: Metadata, _options: WriteOptions) -> bytes:
+    frame = picture.frames[0]
+    palette = picture.mode == "palette" and frame.alpha is None
+    image = pil.palette_image(frame, 8) if palette else pil.image_of(frame)
+    out = BytesIO()
+    image.save(out, "TGA", rle=True)
+    return out.getvalue()
+
+
+def _netpbm(encode: Callable[[Picture, Metadata], bytes]) -> Encoder:
+    return lambda picture, carried, _options: encode(picture, carried)
+
+
 def _animated(picture: Picture, name: str, durations: list[int], **settings: object) -> bytes:
     images = [pil.image_of(frame) for frame in picture.frames]
     out = BytesIO()
@@ -192,7 +246,7 @@ def _pillow_metadata(carried: Metadata) -> dict[str, Any]:
     return extra
 
 
-ENCODERS: dict[str, Callable[[Picture, Metadata, WriteOptions], bytes]] = {
+ENCODERS: dict[str, Encoder] = {
     PNG.name: _png,
     JPEG.name: _jpeg,
     WEBP.name: _webp,
@@ -201,5 +255,13 @@ ENCODERS: dict[str, Callable[[Picture, Metadata, WriteOptions], bytes]] = {
     GIF.name: _gif,
     AVIF.name: _modern,
     HEIC.name: _heic,
+    JP2.name: _jp2,
+    J2K.name: _j2k,
+    TGA.name: _tga,
+    PBM.name: _netpbm(pnm.encode_pbm),
+    PGM.name: _netpbm(pnm.encode_pgm),
+    PPM.name: _netpbm(pnm.encode_ppm),
+    PAM.name: _netpbm(pnm.encode_pam),
+    PFM.name: _netpbm(pnm.encode_pfm),
 }
 """By the format's name; raise `OSError`, `ValueError` and what libvips raises."""

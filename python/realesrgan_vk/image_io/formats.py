@@ -1,5 +1,6 @@
 """The picture formats: how to tell them apart, and what each can hold."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,8 +11,10 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
+    TgaImagePlugin,
     WebPImagePlugin,
     features,
 )
@@ -27,9 +30,11 @@ class Format:
         name: As people write it.
         suffixes: Of its files, lower case; the first is the usual one.
         max_side: Longest side it, or its encoder, can hold in pixels.
-        max_bits: Bits a sample can have; 32 is float.
+        max_bits: Bits a sample can have; 32 is float, 1 black and white.
         alpha: Whether it holds an alpha channel (or a palette with transparency).
         grey: Whether it holds grey as such.
+        colour: Whether it holds colours.
+        deep_colour: Whether colours can have more than 8 bits a sample, where grey can.
         palette: Whether a picture with a palette can keep it.
         cmyk: Whether it holds CMYK.
         animation: Whether it holds several frames.
@@ -45,6 +50,8 @@ class Format:
     max_bits: int = 8
     alpha: bool = True
     grey: bool = True
+    colour: bool = True
+    deep_colour: bool = True
     palette: bool = False
     cmyk: bool = False
     animation: bool = False
@@ -104,10 +111,45 @@ GIF = Format(
 )
 AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False, carries=_EXIF_AND_XMP)
 HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False, carries=_EXIF_AND_XMP)
+_COMMENTS = frozenset({"comments"})
+# JP2 is the file with a header, J2K the bare data.
+JP2 = Format(
+    "JPEG 2000",
+    (".jp2", ".jpx", ".jpf"),
+    max_bits=16,
+    deep_colour=False,
+    carries=frozenset({"xmp", "comments"}),
+)
+J2K = Format(
+    "JPEG 2000 codestream",
+    (".j2k", ".j2c", ".jpc"),
+    max_bits=16,
+    deep_colour=False,
+    profile=False,
+    carries=_COMMENTS,
+)
+TGA = Format("TGA", (".tga", ".icb", ".vda", ".vst"), max_side=65535, palette=True, profile=False)
+PBM = Format(
+    "PBM", (".pbm",), max_bits=1, alpha=False, colour=False, profile=False, carries=_COMMENTS
+)
+PGM = Format(
+    "PGM", (".pgm",), max_bits=16, alpha=False, colour=False, profile=False, carries=_COMMENTS
+)
+PPM = Format("PPM", (".ppm", ".pnm"), max_bits=16, alpha=False, profile=False, carries=_COMMENTS)
+PAM = Format("PAM", (".pam",), max_bits=16, profile=False, carries=_COMMENTS)
+PFM = Format("PFM", (".pfm",), max_bits=32, alpha=False, profile=False)
 
-FORMATS = (PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF, HEIC)
+NETPBM = (PBM, PGM, PPM, PAM, PFM)
+FORMATS = (PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF, HEIC, JP2, J2K, TGA, *NETPBM)
 SUFFIXES = frozenset(suffix for known in FORMATS for suffix in known.suffixes)
 
+_NETPBM_MAGIC = {
+    **dict.fromkeys((b"P1", b"P4"), PBM),
+    **dict.fromkeys((b"P2", b"P5"), PGM),
+    **dict.fromkeys((b"P3", b"P6"), PPM),
+    b"P7": PAM,
+    **dict.fromkeys((b"PF", b"Pf"), PFM),
+}
 _HEIF_HEADER = 1 << 16  # the boxes before the pixels end well before
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -119,7 +161,7 @@ def format_for(path: Path) -> Format | None:
 
 
 def sniff(header: bytes) -> Format | None:
-    """The format that a file with these first bytes (32 suffice) has, whatever its name."""
+    """The format that a file with these first bytes (64 suffice) has, whatever its name."""
     starts: tuple[tuple[bytes, Format], ...] = (
         (b"\x89PNG\r\n\x1a\n", PNG),
         (b"\xff\xd8\xff", JPEG),
@@ -131,6 +173,8 @@ def sniff(header: bytes) -> Format | None:
         (b"MM\x00+", TIFF),
         (b"MM\x00+", TIFF),
         (b"BM", BMP),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JP2),
+        (b"\xff\x4f\xff\x51", J2K),
     )
     for start, known in starts:
         if header.startswith(start):
@@ -142,7 +186,30 @@ def sniff(header: bytes) -> Format | None:
             return AVIF
         if header[8:12] in _HEIC_BRANDS:
             return HEIC
-    return None
+    if header[2:3].isspace() or header[2:3] == b"#":
+        netpbm = _NETPBM_MAGIC.get(header[:2])
+        if netpbm is not None:
+            return netpbm
+    return TGA if _is_tga(header) else None
+
+
+def _is_tga(header: bytes) -> bool:
+    """Whether the header makes sense as one of TGA, which has no signature (TGA 2.0, section 2)."""
+    if len(header) < 18:
+        return False
+    has_table, kind, _, entries, entry_bits, _, _, width, height, bits, flags = struct.unpack(
+        "<xBBHHBHHHHBB", header[:18]
+    )
+    of_table = kind in (1, 9)
+    depths = {1: (8,), 9: (8,), 2: (16, 24, 32), 10: (16, 24, 32), 3: (8, 16), 11: (8, 16)}
+    table = entries > 0 and entry_bits in (15, 16, 24, 32)
+    without = entries == 0 and entry_bits == 0
+    return (
+        bits in depths.get(kind, ())
+        and min(width, height) > 0
+        and flags & 0xC0 == 0
+        and (table if has_table == 1 else has_table == 0 and without and not of_table)
+    )
 
 
 def heif_bits(data: bytes) -> int:
@@ -171,6 +238,8 @@ def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:
         return None
     if known is WEBP and not features.check("webp"):
         return None
+    if known in (JP2, J2K) and not features.check("jpg_2000"):
+        return None
     classes: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
         "PNG": PngImagePlugin.PngImageFile,
         "JPEG": JpegImagePlugin.JpegImageFile,
@@ -178,5 +247,8 @@ def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:
         "BMP": BmpImagePlugin.BmpImageFile,
         "GIF": GifImagePlugin.GifImageFile,
         "AVIF": AvifImagePlugin.AvifImageFile,
+        "TGA": TgaImagePlugin.TgaImageFile,
+        JP2.name: Jpeg2KImagePlugin.Jpeg2KImageFile,
+        J2K.name: Jpeg2KImagePlugin.Jpeg2KImageFile,
     }
     return classes.get(known.name)

@@ -19,6 +19,10 @@ _BLOCK = 1 << 20
 _RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="
 
 
+class ResultSizeError(ImageError):
+    """A result that its format cannot hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What is known of a picture before its pixels are decoded.

@@ -34,11 +34,13 @@ def of_pil(image: Image.Image) -> Metadata:
     info = image.info
     block = info.get("exif")
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    comment = _bytes(info.get("comment"))
     return Metadata(
         icc=_bytes(info.get("icc_profile")),
         exif=block.removeprefix(b"Exif\x00\x00") if isinstance(block, bytes) and block else None,
         xmp=packet.encode("utf-8") if isinstance(packet, str) else _bytes(packet),
         dpi=_dpi(info.get("dpi")),
+        comments=(comment,) if comment else (),
     )
 
 

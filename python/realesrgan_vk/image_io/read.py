@@ -14,9 +14,11 @@ from PIL import Image, ImageChops, ImageFile
 from realesrgan_vk.errors import ImageError, RealesrganError
 from realesrgan_vk.image_io import (
     exif,
+    foreign,
     geotiff,
     gif_blocks,
     icc,
+    jp2_boxes,
     jpeg_segments,
     losses,
     metadata,
@@ -25,6 +27,7 @@ from realesrgan_vk.image_io import (
     pil,
     png_chunks,
     png_metadata,
+    pnm,
     repeats,
     tiff,
     vips,
@@ -34,8 +37,12 @@ from realesrgan_vk.image_io.formats import (
     FORMATS,
     GIF,
     HEIC,
+    J2K,
+    JP2,
     JPEG,
+    NETPBM,
     PNG,
+    TGA,
     TIFF,
     WEBP,
     Format,
@@ -48,6 +55,7 @@ from realesrgan_vk.picture import Frame, Metadata, Mode, Picture
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS
 
 _MOST_FRAMES = 1 << 16  # counted
+_ENCODERS = (b"Created by OpenJPEG", b"Kakadu-")  # comments of JPEG 2000 that say nothing else
 _CANNOT_TURN = "the GeoTIFF tags cannot be turned with the picture and are dropped"
 _DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
 
@@ -62,7 +70,7 @@ def read(
     """Decode a file; its format is told by its content.
 
     Args:
-        path: PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC.
+        path: Of one of `formats.FORMATS`.
         max_pixels: Refuse a picture (all frames of an animation together) of more, and a file
             that is larger than such a picture needs; None: never.
         accept: Told the header before pixels are decoded; what it raises stops the reading.
@@ -131,8 +139,14 @@ def decode(
             picture = _with_pillow(data, GIF, limit, accept)
             carried = replace(picture.metadata, comments=gif_blocks.comments(data))
             picture = replace(picture, metadata=carried)
+        elif known in NETPBM:
+            picture = pnm.read(data, limit, accept)
         else:
             picture = _with_pillow(data, known, limit, accept)
+            if known in (JP2, J2K):
+                picture = _with_boxes(picture, data)
+            elif known is TGA:
+                picture = _with_alpha_in_use(picture)
     except RealesrganError as error:
         message = str(error)
         raise type(error)(message if name in message else f"{name}: {message}") from error
@@ -150,9 +164,8 @@ def decode(
 def _format_of(start: bytes, name: str) -> Format:
     known = sniff(start[:64])
     if known is None:
-        what = "is empty" if not start else "is not a picture of a known format"
         names = ", ".join(each.name for each in FORMATS)
-        raise ImageError(f"{name} {what}; these can be read: {names}")
+        raise ImageError(f"{name} {foreign.what(start)}; these can be read: {names}")
     return known
 
 
@@ -244,16 +257,42 @@ def _with_pillow(
             picture = pil.from_pil(inverted)
         else:
             picture = pil.from_pil(image)
-        notes = _losses(image, data) if known in (AVIF, HEIC) else ()
+        notes = _losses(image, data, known)
     return replace(picture, lossless=lossless, notes=notes)
 
 
-def _losses(image: Image.Image, data: bytes) -> tuple[str, ...]:
-    """What is not read of an AVIF or HEIC file, in words."""
-    bits, images = heif_bits(data), int(getattr(image, "n_frames", 1))
-    notes = [f"its {bits} bits a sample become 8"] if bits > 8 else []
-    notes += [f"only the first of {images} pictures is used"] if images > 1 else []
+def _losses(image: Image.Image, data: bytes, known: Format) -> tuple[str, ...]:
+    """What is not read of an AVIF, HEIC or JPEG 2000 file, in words."""
+    notes = []
+    if known in (AVIF, HEIC):
+        bits, images = heif_bits(data), int(getattr(image, "n_frames", 1))
+        notes += [f"its {bits} bits a sample become 8"] if bits > 8 else []
+        notes += [f"only the first of {images} pictures is used"] if images > 1 else []
+    elif known in (JP2, J2K):
+        bits = jp2_boxes.bits(data)
+        deep = bits > 8 and not image.mode.startswith("I;")
+        notes += [f"its {bits} bits a sample become 8"] if deep else []
     return tuple(notes)
+
+
+def _with_boxes(picture: Picture, jp2: bytes) -> Picture:
+    """With what Pillow does not read of a JPEG 2000 file; without encoders' own comments."""
+    profile, packet = jp2_boxes.profile(jp2), jp2_boxes.xmp(jp2)
+    notes = ("the GeoTIFF tags are dropped",) if jp2_boxes.has_geotiff(jp2) else ()
+    comments = tuple(
+        comment for comment in picture.metadata.comments if not comment.startswith(_ENCODERS)
+    )
+    carried = replace(picture.metadata, icc=profile, xmp=packet, comments=comments)
+    return replace(picture, metadata=carried, notes=(*picture.notes, *notes))
+
+
+def _with_alpha_in_use(picture: Picture) -> Picture:
+    """Many programs store 32 bits a pixel in TGA files and no alpha in them."""
+    frame = picture.frames[0]
+    if frame.alpha is None or frame.alpha.any():
+        return picture
+    note = "its alpha is zero everywhere and is not used"
+    return replace(picture, frames=(replace(frame, alpha=None),), notes=(*picture.notes, note))
 
 
 def _png_bits(data: bytes, picture: Picture) -> int:

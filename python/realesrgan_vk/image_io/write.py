@@ -10,6 +10,7 @@ from realesrgan_vk.image_io import carrying, color, icc, metadata, pil, vips
 from realesrgan_vk.image_io.atomic import write_whole
 from realesrgan_vk.image_io.encoders import ENCODERS
 from realesrgan_vk.image_io.formats import FORMATS, Format, format_for
+from realesrgan_vk.image_io.limits import ResultSizeError
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.resample import from_unit, to_unit
@@ -19,10 +20,10 @@ def check_size(known: Format, width: int, height: int) -> None:
     """Refuse a size the format cannot hold.
 
     Raises:
-        ImageError: A side is too long.
+        ResultSizeError: A side is too long.
     """
     if max(width, height) > known.max_side:
-        raise ImageError(
+        raise ResultSizeError(
             f"a {known.name} file holds at most {known.max_side} pixels a side, the result would "
             f"be {width} x {height}; ask for a smaller size or write PNG or TIFF"
         )
@@ -101,11 +102,23 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
                 f"{known.name} holds no transparency; the picture is composited onto white"
             )
         frames = tuple(_on_white(frame) for frame in frames)
-    if known.max_bits == 8:
-        frames = tuple(pil.eight_bit(frame) for frame in frames)
-    elif known.max_bits == 16:
-        frames = tuple(_sixteen_bit(frame) for frame in frames)
     mode = picture.mode
+    if not known.colour and frames[0].pixels.shape[2] == 3:
+        notes.append(f"{known.name} holds no colours; they become grey")
+        frames = tuple(_grey(frame) for frame in frames)
+        mode = "grey"
+    if known.max_bits == 1 and mode != "bilevel":
+        notes.append(f"{known.name} holds black and white only")
+        mode = "bilevel"
+    grey = frames[0].pixels.shape[2] == 1 and frames[0].alpha is None
+    bits = known.max_bits if grey or known.deep_colour else 8
+    if bits <= 8:
+        if frames[0].pixels.dtype != np.uint8 and bits == 8:
+            of = "" if known.deep_colour else " of colours"
+            notes.append(f"{known.name} holds 8 bits a sample{of} here; {picture.bits} become 8")
+        frames = tuple(pil.eight_bit(frame) for frame in frames)
+    elif bits == 16:
+        frames = tuple(_sixteen_bit(frame) for frame in frames)
     if mode == "cmyk" and not known.cmyk:
         mode = "colour"
     if mode == "palette" and not known.palette:
@@ -159,6 +172,12 @@ def _on_white(frame: Frame) -> Frame:
     opacity = to_unit(frame.alpha)[..., None]
     mixed = to_unit(frame.pixels) * opacity + (1 - opacity)
     return replace(frame, pixels=from_unit(mixed, frame.pixels.dtype), alpha=None)
+
+
+def _grey(frame: Frame) -> Frame:
+    """Luma of ITU-R BT.601, as Pillow and Netpbm take it."""
+    luma = to_unit(frame.pixels) @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    return replace(frame, pixels=from_unit(luma, frame.pixels.dtype))
 
 
 def _sixteen_bit(frame: Frame) -> Frame:
