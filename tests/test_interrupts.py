@@ -168,6 +168,31 @@ def test_ctrl_c_finishes_nothing_half(source: Path, tmp_path: Path, program: str
     assert all(whole(path)[0] == 160 for path in out.iterdir())
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("waits", ["to read", "to write"])
+def test_a_signal_while_a_pipe_has_no_other_end(
+    source: Path, tmp_path: Path, waits: str, number: int
+) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    ends = ["-", "-o", "out.png"] if waits == "to read" else [f"{source}/000.png", "-o", str(pipe)]
+    process = subprocess.Popen(
+        [*COMMAND, "upscale", *ends, *FAST, "--json"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stdout is not None
+    last = '"event": "start"' if waits == "to read" else '"share": 0'
+    for line in process.stdout:
+        if last in line:
+            break
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert '"event": "interrupted", "done": 0' in out.splitlines()[-1]
+    assert not (tmp_path / "out.png").exists()
+
+
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 HOOKED = """
 import os, sys

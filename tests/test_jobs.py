@@ -115,6 +115,11 @@ def test_results_below_a_searched_folder_are_left_out(tmp_path: Path) -> None:
     assert found(f"{root}/**/*.png", f"{root}/out") == ["a.png", "sub/b.png", "sub/out/c.png"]
     assert found(f"{root}/out/*.png", f"{root}/out") == ["out/a.png"]
     assert found(root, f"{root}/a.png")[:1] == ["out/a.png"], "a file is left out, too"
+    expanded = [f"{root}/{name}" for name in ("a.png", "out", "sub")]
+    pictures = find_sources(expanded, recursive=False, output=f"{root}/out").pictures
+    assert [str(path.relative_to(root)) for path, _ in pictures] == ["a.png", "sub/b.png"]
+    with pytest.raises(ValueError, match="all inputs are the output folder"):
+        find_sources([f"{root}/out"] * 2, recursive=False, output=f"{root}/out")
     link = tmp_path / "link"
     link.symlink_to("out")
     assert found(root, str(link)) == ["a.png", "sub/b.png", "sub/out/c.png"]

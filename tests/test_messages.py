@@ -55,8 +55,13 @@ def test_a_picture_is_written_though_no_message_can_be(
     with Image.open(target) as image:
         image.load()
         assert image.size == (80, 64)
-    missing = shell(redirections, *COMMANDS[program], tmp_path / "none.png", "-o", target)
-    assert missing.returncode == 1, "it still tells of a failure"
+
+
+@programs
+def test_a_failure_is_told_though_no_message_can_be(tmp_path: Path, program: str) -> None:
+    missing = tmp_path / "none.png"
+    done = shell("2>&-", *COMMANDS[program], missing, "-o", tmp_path / "out.png")
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize("redirections", [">&-", ">/dev/full", "| head -1; exit ${PIPESTATUS[0]}"])

@@ -21,6 +21,7 @@ from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
 
 Stage = Literal["decode", "size", "upscale", "encode"]
+_PATIENCE = 1.0  # seconds for what is read or written at the end of an interrupted run
 _POLL = 0.1  # seconds until a waiting thread looks whether it should stop
 
 
@@ -119,6 +120,7 @@ class Batch:
         self._summary = Summary()
         self._broken: BaseException | None = None
         self._retired: set[int] = set()
+        self._workers: list[threading.Thread] = []
         self._started: list[threading.Thread] = []
         self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
         self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
@@ -141,7 +143,7 @@ class Batch:
         pending = iter(jobs)
         try:
             loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
-            workers = self._start(len(self._upscalers), self._work)
+            workers = self._workers = self._start(len(self._upscalers), self._work)
             savers = self._start(self._options.save_threads, lambda _: self._save())
             self._join(loaders)
             self._decoded.close()
@@ -150,12 +152,17 @@ class Batch:
             self._join(savers)
         except BaseException:
             self._halt()
-            for thread in self._started:
-                thread.join()
+            self._leave(jobs)
             raise
         if self._broken is not None:
             raise self._broken
         return self._summary
+
+    def _leave(self, jobs: Sequence[Job]) -> None:
+        """Wait for the threads to end, but not long for one at a pipe that nobody else uses."""
+        streams = any(is_stream(path) for job in jobs for path in (job.source, job.target))
+        for thread in self._started:
+            thread.join(_PATIENCE if streams and thread not in self._workers else None)
 
     def _start(self, count: int, body: Callable[[int], None]) -> list[threading.Thread]:
         def guarded(index: int) -> None:

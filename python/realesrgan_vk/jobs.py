@@ -109,8 +109,8 @@ def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None =
     Args:
         inputs: Paths, or patterns as `*.png` where no file has that very name; "-" is stdin.
         recursive: Look into the folders' subfolders as well.
-        output: Where results go. What is there is left out, unless the pictures of that very
-            folder are asked for.
+        output: Where results go. What is there is left out, unless that very folder is the only
+            input.
 
     Returns:
         Paths that do not exist are among the pictures: reading them tells.
@@ -123,6 +123,8 @@ def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None =
     for given in inputs:
         path = STDIN if given == "-" else Path(given)
         if path.is_dir():
+            if len(inputs) > 1 and path.resolve() == left_out:  # a shell made folder/* of it
+                continue
             inside = _pictures_in(path, left_out, recursive=recursive)
             if not inside.pictures:
                 deeper = "" if recursive else " (its subfolders are only read with --recursive)"
@@ -136,6 +138,8 @@ def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None =
             found.pictures.extend((file, Path(file.name)) for file in files)
         else:
             found.pictures.append((path, Path(path.name)))
+    if not found.pictures:
+        raise ValueError(f"all inputs are the output folder {output}")
     return found
 
 

@@ -33,9 +33,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which appears under its name at the end of the context.
 
     One that was there is replaced, and its mode kept, its owner and group where that is allowed.
-    Symbolic links are followed. A file of several names (hard links) keeps them all: the new
-    content is copied into it when there is all of it. What is no regular file (a device, a pipe, a
-    descriptor) is written into directly.
+    Symbolic links are followed. The new content is copied into a file of several names (hard
+    links), and into one that is a mount point, when there is all of it. What is no regular file (a
+    device, a pipe, a descriptor) is written into directly.
 
     Where the system has files without a name (Linux), the content gets a name only when it is all
     there, so that a killed process leaves nothing behind. Elsewhere it is written under another
@@ -64,7 +64,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 return
             if nameless and not _link(file, temporary):
                 _copy_to(file, temporary, before)
-        temporary.replace(target)
+        _replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -174,8 +174,18 @@ def _copy_to(file: BinaryIO, temporary: Path, before: os.stat_result | None) -> 
         shutil.copyfileobj(file, copy)
 
 
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        with temporary.open("rb") as file:  # a file that is mounted by itself, as into a container
+            _copy_into(file, target)
+
+
 def _copy_into(file: BinaryIO, target: Path) -> None:
-    """Overwrite a file that other names share; its space is reserved before anything is lost."""
+    """Overwrite a file in place; its space is reserved before anything is lost."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     with target.open("r+b") as shared:
