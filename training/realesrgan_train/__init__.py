@@ -1,3 +1,3 @@
-"""Train Real-ESRGAN networks: the published recipe, reproducible to the bit."""
+"""Train Real-ESRGAN networks with the published recipe, with exact resume."""
 
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ from realesrgan_train.commands.validate import validate
 
 app = typer.Typer(
     name="realesrgan-train",
-    help="Train Real-ESRGAN networks: the published recipe, reproducible to the bit.",
+    help="Train Real-ESRGAN networks with the published recipe.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

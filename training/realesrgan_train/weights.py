@@ -27,6 +27,7 @@ __all__ = [
     "check_names",
     "deduce_architecture",
     "interpolate",
+    "load_checked",
     "load_network",
     "network_of",
     "save_network",
@@ -135,8 +136,8 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
         act_type = "prelu"
     elif act_type is None:
         raise CheckpointError(
-            "weights: a compact network without PReLU; whether it has ReLU or LeakyReLU its "
-            "tensors do not tell: give --act-type relu or --act-type leakyrelu (in Python: "
+            "weights: a compact network without PReLU; its tensors do not say whether it has ReLU "
+            "or LeakyReLU: give --act-type relu or --act-type leakyrelu (in Python: "
             'act_type="relu" or act_type="leakyrelu")'
         )
     kwargs = {
@@ -171,7 +172,7 @@ def deduce_architecture(
         return _srvgg(tensors, act_type)
     if "conv0.weight" in tensors and "conv1.weight_orig" in tensors:
         raise CheckpointError(
-            "weights: this is a discriminator (UNetDiscriminatorSN), which enlarges nothing; give "
+            "weights: this is a discriminator (UNetDiscriminatorSN), which makes no pictures; give "
             "the generator's checkpoint (net_g)"
         )
     sample = ", ".join(shown(name) for name in list(tensors)[:4]) or "nothing"
@@ -223,7 +224,7 @@ def _check_values(tensors: Mapping[str, Tensor]) -> None:
     require_floats(tensors, tensors)
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor.float()).all()):
-            raise CheckpointError(f"weights: {key} holds NaN or infinity; training went astray")
+            raise CheckpointError(f"weights: {key} holds NaN or infinity; the training diverged")
 
 
 def network_of(
@@ -266,11 +267,11 @@ def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
         return
     if found is None:
         raise CheckpointError(
-            f"weights: --act-type {act_type} is for compact networks; an {loaded.architecture} has "
-            "no choice of activation: leave it out"
+            f"weights: --act-type {act_type} is for compact networks; the activation of an "
+            f"{loaded.architecture} is fixed: leave the option out"
         )
     raise CheckpointError(
-        f"weights: --act-type {act_type} was given, but the file says {found}: leave it out"
+        f"weights: --act-type {act_type} was given, but the file says {found}: leave the option out"
     )
 
 
@@ -294,6 +295,24 @@ def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
         return network_of(tensors, metadata, act_type)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def load_checked(path: Path, act_type: str | None) -> LoadedNetwork:
+    """Read a generator, as `load_network`, but refuse an activation that the file contradicts.
+
+    Args:
+        path: as `load_network` takes it.
+        act_type: what the user gave, None for nothing.
+
+    Raises:
+        CheckpointError: as `load_network` and `check_activation`.
+    """
+    loaded = load_network(path, act_type)
+    try:
+        check_activation(loaded, act_type)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return loaded
 
 
 def _stored_activation(metadata: Mapping[str, str]) -> str | None:

@@ -329,7 +329,7 @@ def test_an_activation_that_the_file_contradicts(tmp_path: Path) -> None:
         check_activation(load_network(path, "relu"), "relu")
     check_activation(load_network(path, "prelu"), "prelu")
     torch.save(small_rrdbnet().state_dict(), path)
-    with pytest.raises(CheckpointError, match="no choice of activation"):
+    with pytest.raises(CheckpointError, match="activation of an RRDBNet is fixed"):
         check_activation(load_network(path, "relu"), "relu")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import yaml
 from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
 
+import realesrgan_train
 from realesrgan_train.cli import app
-from realesrgan_train.config import preset_names
+from realesrgan_train.config import load_config, preset_names
 from realesrgan_train.networks import SRVGGNetCompact
 from realesrgan_train.weights import load_network, save_network
 
@@ -159,6 +161,25 @@ def test_interpolate_refuses(weights: Path, tmp_path: Path) -> None:
     assert call("interpolate", weights, weights, "--out", tmp_path / "x.pth").exit_code == 2
 
 
+def test_an_activation_the_file_does_not_state_is_an_option(
+    weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    relu = tmp_path / "relu.pth"
+    torch.save(
+        SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2, act_type="relu").state_dict(), relu
+    )
+    for command in (
+        ("validate", relu, "--pictures", pictures, "--device", "cpu"),
+        ("interpolate", relu, relu, "--out", tmp_path / "mix.safetensors"),
+    ):
+        asked = call(*command)
+        assert asked.exit_code == 4
+        assert "give --act-type relu or --act-type leakyrelu" in asked.stderr
+        assert call(*command, "--act-type", "relu").exit_code == 0
+    refused = call("validate", weights, "--pictures", pictures, "--act-type", "relu")
+    assert "--act-type relu was given, but the file says prelu" in refused.stderr
+
+
 def test_preview(micro: Overrides, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     result = call("preview", "tiny", *micro(), "--count", "2", "--out", out)
@@ -230,7 +251,7 @@ def test_doctor_finds_everything_at_once(
 
 def test_doctor_exit_codes(micro: Overrides, pictures: Path, tmp_path: Path) -> None:
     well = call("doctor", "tiny", *micro())
-    assert (well.exit_code, well.stdout.splitlines()[-1]) == (0, "all well"), well.output
+    assert (well.exit_code, well.stdout.splitlines()[-1]) == (0, "no problems found"), well.output
     leak = call("doctor", "tiny", *micro(f"validation.pictures={pictures}"))
     assert leak.exit_code == 10
     assert "the validation picture is trained on" in leak.stdout
@@ -269,7 +290,72 @@ def test_missing_vgg_weights_are_noticed_before_step_one(micro: Overrides, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+def test_all_missing_files_are_named_at_once(micro: Overrides, tmp_path: Path) -> None:
+    more = micro(
+        "start.generator=absent.pth",
+        "start.discriminator=gone.pth",
+        "stages.gan.perceptual={weight: 1.0, weights: vgg.pth}",
+        "data.pictures=no_photos",
+        "validation.pictures=none_held_out",
+    )
+    for command in ("run", "doctor"):
+        result = call(command, "tiny", *more)
+        assert result.exit_code == 4
+        for message in (
+            "absent.pth: no such checkpoint",
+            "gone.pth: no such checkpoint",
+            "vgg.pth: no VGG19 weights there",
+            "picture folder no_photos does not exist",
+            "picture folder none_held_out does not exist",
+        ):
+            assert result.output.count(message) == 1, (command, message, result.output)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_text_file_is_no_checkpoint(micro: Overrides, tmp_path: Path) -> None:
+    path = tmp_path / "RealESRGAN_x4plus.pth"
+    path.write_text("the weights are at the address below\n")
+    for command in ("run", "doctor"):
+        result = call(command, "tiny", *micro(f"start.generator={path}"))
+        assert result.exit_code == 4
+        assert "x4plus.pth: not a checkpoint but a text file" in result.output
+
+
+def test_the_perceptual_loss_can_be_left_out(micro: Overrides, tmp_path: Path) -> None:
+    asked = call("run", "tiny", *micro("stages.gan.perceptual={weight: 1.0}"))
+    assert asked.exit_code == 2
+    assert "set stages.gan.perceptual=null to train without" in asked.stderr
+    left_out = micro("stages.gan.perceptual=null")
+    doctor = call("doctor", "tiny", *left_out)
+    assert doctor.exit_code == 0, doctor.output
+    assert "VGG19" not in doctor.output
+    assert call("run", "tiny", *left_out).exit_code == 0
+    log = (tmp_path / "runs" / "micro" / "log.jsonl").read_text()
+    assert "loss_gan" in log
+    assert "loss_perceptual" not in log
+    assert load_config("tiny", left_out).stages.gan.perceptual is None  # type: ignore[union-attr]
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    micro: Overrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "main.pt")
+
+    monkeypatch.setattr("realesrgan_train.training.checkpoints._write", full)
+    result = call("run", "tiny", *micro())
+    assert result.exit_code == 1
+    assert result.stderr.endswith("error: [Errno 28] No space left on device: 'main.pt'\n")
+    assert "Traceback" not in result.output
+
+
 def test_given_pairs_alone_are_enough(micro: Overrides, tmp_path: Path) -> None:
     result = call("run", "tiny", *micro("data.pictures=[]", "data.pair_ratio=1"))
     assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "micro" / "weights" / "gan.safetensors").is_file()
+
+
+def test_messages_name_packages_of_others_only() -> None:
+    """A name of ours is not on the package index: whoever registered it would be installed."""
+    for path in Path(realesrgan_train.__file__).parent.rglob("*.py"):
+        assert not re.search(r"pip install[^#]{0,9}realesrgan", path.read_text("utf-8")), path

@@ -115,7 +115,7 @@ def test_the_index_of_a_url_is_remembered_until_the_shard_changes(
 def test_ranges() -> None:
     assert expand_range("a-{08..10}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar"]
     assert len(expand_range("{0..1}/{0..2}.tar")) == 6
-    with pytest.raises(ConfigError, match="runs backwards"):
+    with pytest.raises(ConfigError, match="the last number is below the first"):
         expand_range("{5..1}.tar")
 
 

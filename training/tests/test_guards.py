@@ -42,8 +42,8 @@ def test_a_healthy_run_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("figures", "message"),
     [
-        ({"discriminator_loss": 1e-5}, "the discriminator has won"),
-        ({"discriminator_real": -0.4}, "the discriminator has collapsed"),
+        ({"discriminator_loss": 1e-5}, "the discriminator tells all pictures apart"),
+        ({"discriminator_real": -0.4}, "the discriminator gives the same answer to real"),
         ({"colour_b": -0.1}, "blue is 26/255 too low"),
         ({"colour_r": 0.2}, "red is 51/255 too high"),
     ],
@@ -146,7 +146,7 @@ def test_a_discriminator_that_wins_in_training_stops_the_run(micro: Overrides) -
         ),
     )
     with pytest.raises(
-        TrainingStopped, match=r"the discriminator has won: its loss is 0\.0"
+        TrainingStopped, match=r"the discriminator tells all pictures apart: its loss is 0\.0"
     ) as stop:
         Trainer(config, ALONE).run()
     events = _events(config)

@@ -9,13 +9,7 @@ from realesrgan_export.errors import ExportError
 from realesrgan_export.source import file_sha256
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.weights import (
-    LoadedNetwork,
-    check_activation,
-    interpolate,
-    load_network,
-    save_network,
-)
+from realesrgan_train.weights import interpolate, load_checked, save_network
 
 
 def blend_checkpoints(
@@ -37,7 +31,7 @@ def blend_checkpoints(
         raise ExportError(f"--alpha must be between 0 and 1, not {alpha:g}")
     check_file(output)
     try:
-        a, b = (_load(path, act_type) for path in (first, second))
+        a, b = (load_checked(path, act_type) for path in (first, second))
         if (a.architecture, a.kwargs) != (b.architecture, b.kwargs):
             raise ExportError(
                 f"{first} is {_words(a.architecture, a.kwargs)} and {second} "
@@ -55,15 +49,6 @@ def blend_checkpoints(
         save_network(output, a.network, metadata)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
-
-
-def _load(path: Path, act_type: str | None) -> LoadedNetwork:
-    loaded = load_network(path, act_type)
-    try:
-        check_activation(loaded, act_type)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return loaded
 
 
 def _words(architecture: str, kwargs: dict[str, object]) -> str:

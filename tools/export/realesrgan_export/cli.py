@@ -34,10 +34,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Take networks from PyTorch to ncnn and back, proved equal.
+    """Convert Real-ESRGAN networks from PyTorch to ncnn and back, and compare the results.
 
     `realesrgan-export CHECKPOINT -o FOLDER` is short for `realesrgan-export checkpoint ...`.
     """
@@ -46,28 +49,31 @@ def _root(
 @app.command()
 def checkpoint(  # noqa: PLR0917 - one argument an option
     checkpoint: Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the network.")],
-    name: Annotated[str | None, typer.Option(help="Its name; default: the file's.")] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to write to; made when missing.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the network; default: the file's.")
+    ] = None,
     fp16: Annotated[
         bool, typer.Option("--fp16/--fp32", help="Store weights in 16 or 32 bits.")
     ] = True,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write NAME.onnx as well.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write NAME.onnx, too.")] = False,
     act_type: Annotated[
         ActType | None,
-        typer.Option(help="Activation of a compact network whose file does not tell."),
+        typer.Option(help="Activation of a compact network, where the file does not state it."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="SPDX identifier for the manifest.")] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            help="Vulkan device to verify on as well, a software one, too; default: the first GPU."
-        ),
+        typer.Option(help="Vulkan device to verify on besides the CPU; default: the first GPU."),
     ] = None,
     weak_denoise: Annotated[
-        str | None, typer.Option(help="Name of the weakly denoising twin, for denoise=.")
+        str | None,
+        typer.Option(help="Name of the network trained to denoise weakly, for denoise=."),
     ] = None,
 ) -> None:
-    """Export a checkpoint to ncnn; it appears once ncnn and realesrgan-vk agree with PyTorch."""
+    """Convert a checkpoint to ncnn; written only if ncnn and realesrgan-vk agree with PyTorch."""
     from realesrgan_export.export import ExportOptions, export_checkpoint  # noqa: PLC0415 - torch
 
     raise_interrupted()
@@ -76,35 +82,50 @@ def checkpoint(  # noqa: PLR0917 - one argument an option
     written = export_checkpoint(checkpoint, output, options, print_rows)
     for path in filter(None, (written.param, written.bin, written.onnx, written.manifest)):
         typer.echo(f"wrote {path}")
-    typer.echo(f"use it: realesrgan-vk models add {output}")
+    typer.echo(f"to install it: realesrgan-vk models add {output}")
 
 
 @app.command("from-ncnn")
 def from_ncnn(
-    param: Annotated[Path, typer.Argument(help="NAME.param, with NAME.bin beside it.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="NAME.param with NAME.bin beside it, or the name of an installed network."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; default: NAME.safetensors."),
+    ] = None,
 ) -> None:
-    """Recover the PyTorch weights of an RRDBNet or SRVGGNetCompact from its ncnn files."""
-    from realesrgan_export.recover import recover_network  # noqa: PLC0415 - loads torch
+    """Recover the PyTorch weights of an RRDBNet or SRVGGNetCompact from its ncnn files.
+
+    Example: realesrgan-export from-ncnn realesrgan-x4plus
+    """
+    from realesrgan_export.recover import (  # noqa: PLC0415 - loads torch
+        default_output,
+        recover_network,
+    )
 
     raise_interrupted()
 
-    recover_network(param, output, print_rows)
+    output = output or default_output(network)
+    recover_network(network, output, print_rows)
     typer.echo(f"wrote {output}")
 
 
 @app.command()
 def interpolate(
     first: Annotated[Path, typer.Argument(help="A checkpoint.")],
-    second: Annotated[Path, typer.Argument(help="Another of the same architecture.")],
+    second: Annotated[Path, typer.Argument(help="Another one of the same architecture and size.")],
     alpha: Annotated[float, typer.Option(help="Share of the second, 0..1.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help=".safetensors file to write.")],
     act_type: Annotated[
         ActType | None,
-        typer.Option(help="Activation of compact networks whose files do not tell."),
+        typer.Option(help="Activation of compact networks, where the files do not state it."),
     ] = None,
 ) -> None:
-    """Blend two networks of one architecture: (1 - alpha) FIRST + alpha SECOND."""
+    """Blend two networks: (1 - alpha) FIRST + alpha SECOND."""
     from realesrgan_export.blend import blend_checkpoints  # noqa: PLC0415 - loads torch
 
     raise_interrupted()

@@ -26,7 +26,7 @@ def read_entries(folder: Path) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text("utf-8"))["models"]
         if not all(isinstance(entry["name"], str) for entry in entries):
-            raise TypeError("a name is no text")
+            raise TypeError("a name is not a string")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExportError(
             f"{path}: not a manifest of networks ({first_line(error)}); move it away or give "

@@ -13,7 +13,7 @@ from realesrgan_export.parity import Row
 def print_rows(rows: list[Row]) -> None:
     """Print the table on standard output: errors in steps of 1/255 of full scale."""
     engines = list(dict.fromkeys(row.engine for row in rows))
-    title = "against PyTorch with the stored weights; errors in 1/255"
+    title = "difference from PyTorch with the stored weights, in steps of 1/255"
     table = Table(title=title, title_justify="left")
     table.add_column("engine")
     table.add_column("picture")

@@ -22,6 +22,7 @@ from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import deduce_architecture, save_network
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.models import find_model
 from realesrgan_vk.ncnn_graph import Graph, Layer, read_graph
 from realesrgan_vk.ncnn_weights import read_weights
 
@@ -44,12 +45,12 @@ def recover_network(
     output: Path | str,
     report: Callable[[list[Row]], None] | None = None,
 ) -> list[Row]:
-    """Write the PyTorch weights of an ncnn network, once its pictures are proved equal.
+    """Write the PyTorch weights of an ncnn network, once its pictures are found equal.
 
     Args:
-        param: an RRDBNet or SRVGGNetCompact graph of either converter (onnx2ncnn or pnnx), with
-            fp16 or fp32 weights in the `.bin` beside it. A resize after the network is left off
-            and kept in the metadata.
+        param: the `.param` of an RRDBNet or SRVGGNetCompact from either converter (onnx2ncnn or
+            pnnx), with fp16 or fp32 weights in the `.bin` beside it; or the name of a network that
+            realesrgan-vk has. A resize after the network is left off and kept in the metadata.
         output: ends in `.safetensors`.
         report: is given the parity table before it is judged.
 
@@ -60,8 +61,9 @@ def recover_network(
         ExportError: if the files are damaged or are no such network.
         ParityError: if the recovered network makes other pictures; nothing is written.
     """
-    param, output = Path(param), Path(output)
+    output = Path(output)
     check_file(output)
+    param, licence = _files(param)
     network, metadata, blob = read_network(param)
     rows = _proof(network, blob, param)
     if report is not None:
@@ -72,8 +74,35 @@ def recover_network(
         raise ParityError(
             f"{param}: looks like an {type(network).__name__}, but {error}; it was not recovered"
         ) from error
-    save_network(output, network, metadata)
+    save_network(output, network, {**metadata, **({"licence": licence} if licence else {})})
     return rows
+
+
+def default_output(network: str) -> Path:
+    """Return the file that recovered weights are written to unless another is named.
+
+    Args:
+        network: as `recover_network` takes it.
+
+    Raises:
+        ExportError: if there is such a file; what a user did not name is not replaced.
+    """
+    output = Path(f"{Path(network).name.removesuffix('.param')}.safetensors")
+    if output.exists():
+        raise ExportError(f"{output} exists already; name the file to write with -o")
+    return output
+
+
+def _files(network: Path | str) -> tuple[Path, str]:
+    """Return the `.param` that is meant, and the network's licence where it is known."""
+    path = Path(network)
+    if path.is_file() or path.suffix == ".param":
+        return path.with_suffix(".param"), ""
+    try:
+        found = find_model(network)
+    except ModelError as error:
+        raise ExportError(str(error)) from error
+    return found.param, found.licence
 
 
 def read_network(param: Path) -> tuple[nn.Module, dict[str, str], str]:

@@ -167,7 +167,7 @@ def _load_foreign(
     sizes = model.size_requirements
     if sizes.square:
         raise ExportError(
-            f"{path}: {model.architecture.name} takes only square pictures, and pictures are not"
+            f"{path}: {model.architecture.name} takes only square pictures, which most are not"
         )
     return SourceNetwork(
         path,

@@ -133,7 +133,9 @@ def _activation(graph: Graph, convs: list[Layer]) -> str:
     fused = [_fused_slope(layer) for layer in convs if layer.integer(9) in (RELU, LEAKY_RELU)]
     slopes = set(apart + fused)
     if len(apart + fused) != len(convs) - 1 or len(slopes) != 1:
-        raise ExportError("has not one activation after each convolution but the last")
+        raise ExportError(
+            "does not have one kind of activation after every convolution but the last"
+        )
     slope = slopes.pop()
     if slope == 0:
         return "relu"

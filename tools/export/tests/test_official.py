@@ -60,6 +60,30 @@ def test_there_and_back_is_the_identity(name: str, official: Path, tmp_path: Pat
     assert np.array_equal(ours, theirs)
 
 
+def test_an_installed_network_is_recovered_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(["from-ncnn", "realesr-animevideov3-x4"])
+    assert left.value.code == 0
+    loaded = load_network(tmp_path / "realesr-animevideov3-x4.safetensors")
+    assert (loaded.architecture, loaded.scale) == ("SRVGGNetCompact", 4)
+    assert loaded.metadata["licence"] == "BSD-3-Clause"
+    capsys.readouterr()
+    for name, reason in (
+        ("realesr-animevideov3-x4", "exists already; name the file to write with -o"),
+        ("realesrgan-x5", "realesrgan-x4plus"),
+        ("absent.param", "absent.param"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(["from-ncnn", name])
+        assert left.value.code == 1
+        message = capsys.readouterr().err
+        assert reason in message
+        assert message.count("\n") == 1
+
+
 @pytest.mark.parametrize(("scale", "factor"), [(2, 0.5), (3, 0.75)])
 def test_the_resize_after_animevideov3_is_kept_as_metadata(
     scale: int, factor: float, official: Path, tmp_path: Path

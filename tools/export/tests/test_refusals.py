@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from conftest import Save, small_compact, small_rrdbnet
 from torch import nn
 
+import realesrgan_export
 from realesrgan_export import ParityError, export, export_checkpoint, recover_network
 from realesrgan_export.cli import main
 from realesrgan_export.errors import ExportError
@@ -202,7 +204,7 @@ def test_ambiguous_activation_is_asked_for(tmp_path: Path) -> None:
     ("make", "reason"),
     [
         (small_compact, "--act-type relu was given, but the file says prelu"),
-        (small_rrdbnet, "an RRDBNet has no choice of activation"),
+        (small_rrdbnet, "the activation of an RRDBNet is fixed"),
     ],
 )
 def test_an_activation_the_file_contradicts(
@@ -297,3 +299,9 @@ def test_prelus_that_do_not_fit_their_convolutions(save: Save, tmp_path: Path) -
     with pytest.raises(ExportError, match="has 17 slopes for 16 channels"):
         recover_network(out.param, tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
+
+
+def test_messages_name_packages_of_others_only() -> None:
+    """A name of ours is not on the package index: whoever registered it would be installed."""
+    for path in Path(realesrgan_export.__file__).parent.rglob("*.py"):
+        assert not re.search(r"pip install[^#]{0,9}realesrgan", path.read_text("utf-8")), path

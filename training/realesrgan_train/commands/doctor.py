@@ -25,12 +25,13 @@ def doctor(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Look at only so many pictures of each source, 0 for all.")
+        int,
+        typer.Option(min=0, help="Pictures to examine of each source, evenly spread; 0 for all."),
     ] = 0,
 ) -> None:
     """Check configuration, pictures, pairs, start weights and memory.
 
-    Exit codes: 0 all well; 10 warnings only; 2 configuration; 3 pictures; 4 start weights.
+    Exit codes: 0 no problems; 10 warnings only; 2 configuration; 3 pictures; 4 start weights.
     """
     with reported_errors():
         checked = load_config(config, overrides or [])
@@ -41,6 +42,6 @@ def doctor(
         for line in report.memory:
             typer.echo(line)
         code = _exit_code(report.findings)
-        typer.echo("all well" if code == 0 else f"{len(report.findings)} findings")
+        typer.echo("no problems found" if code == 0 else f"problems found: {len(report.findings)}")
         if code:
             raise typer.Exit(code)

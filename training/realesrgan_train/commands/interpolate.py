@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from realesrgan_train.commands.reporting import reported_errors
+from realesrgan_train.commands.reporting import ActTypeOption, reported_errors
 from realesrgan_train.errors import CheckpointError, ConfigError
 from realesrgan_train.training.building import describe_loaded
 from realesrgan_train.weights import interpolate as blend
-from realesrgan_train.weights import load_network, save_network
+from realesrgan_train.weights import load_checked, save_network
 
 _WeightsArgument = Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")]
 
@@ -20,10 +20,11 @@ _WeightsArgument = Annotated[Path, typer.Argument(help="A .pth or .safetensors f
 def interpolate(
     a: _WeightsArgument,
     b: _WeightsArgument,
-    alpha: Annotated[float, typer.Option(help="0 gives A, 1 gives B.")] = 0.5,
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")] = Path(
+    alpha: Annotated[float, typer.Option(help="Share of B: 0 gives A, 1 gives B.")] = 0.5,
+    out: Annotated[Path, typer.Option(help=".safetensors file to write.")] = Path(
         "interpolated.safetensors"
     ),
+    act_type: ActTypeOption = None,
 ) -> None:
     """Write (1 - alpha) * A + alpha * B, such as between a strong and a weak denoiser."""
     with reported_errors():
@@ -33,11 +34,11 @@ def interpolate(
             raise ConfigError(f"--out {out}: weights are written as .safetensors")
         if not out.parent.is_dir():
             raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
-        first, second = load_network(a), load_network(b)
+        first, second = load_checked(a, act_type), load_checked(b, act_type)
         if describe_loaded(first) != describe_loaded(second):
             raise CheckpointError(
                 f"{a} holds {describe_loaded(first)}, {b} holds {describe_loaded(second)}: only "
-                "networks of one architecture can be blended"
+                "networks of one architecture and size can be blended"
             )
         mixed = blend(first.network.state_dict(), second.network.state_dict(), alpha)
         first.network.load_state_dict(mixed)

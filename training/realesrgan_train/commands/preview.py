@@ -19,10 +19,10 @@ from realesrgan_train.preview import preview as draw_sheet
 def preview(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
-    count: Annotated[int, typer.Option(min=1, max=64, help="How many pictures.")] = 8,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
+    count: Annotated[int, typer.Option(min=1, max=64, help="Number of pictures on the sheet.")] = 8,
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
 ) -> None:
-    """Write a contact sheet: pictures, sharpened, and degraded with the drawn parameters."""
+    """Write a contact sheet: each picture, sharpened, and degraded with the parameters drawn."""
     with reported_errors():
         checked = load_config(config, overrides or [])
         if not out.parent.is_dir():

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Literal
 
 import typer
 
 from realesrgan_train.errors import TrainError
+from realesrgan_train.wording import printable
 
 INTERRUPTED = 130
+
+ActTypeOption = Annotated[
+    Literal["relu", "leakyrelu", "prelu"] | None,
+    typer.Option(help="Activation of a compact network, where the file does not state it."),
+]
 
 
 @contextmanager
@@ -23,6 +30,9 @@ def reported_errors() -> Iterator[None]:
     except TrainError as error:
         typer.echo(f"{prefix}error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
+    except OSError as error:  # such as a full disk
+        typer.echo(f"{prefix}error: {printable(str(error))}", err=True)
+        raise typer.Exit(TrainError.exit_code) from error
     except KeyboardInterrupt as error:
         typer.echo(f"{prefix}interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from error

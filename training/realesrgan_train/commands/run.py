@@ -15,7 +15,7 @@ ConfigArgument = Annotated[
 ]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, such as data.batch_size=4."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Values to override, such as data.batch_size=4."),
 ]
 
 
@@ -23,7 +23,7 @@ def run(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+        bool, typer.Option("--dry-run", help="Print the resolved configuration without training.")
     ] = False,
 ) -> None:
     """Train; the same command continues a run that was stopped or killed.

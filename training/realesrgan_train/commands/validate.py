@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from realesrgan_train.commands.reporting import reported_errors
+from realesrgan_train.commands.reporting import ActTypeOption, reported_errors
 from realesrgan_train.config.data import FolderSource, PairSource, ValidationConfig
 from realesrgan_train.degradations.config import DegradationConfig
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.training import ValidationSet, process_group
 from realesrgan_train.training import validate as measure
-from realesrgan_train.weights import load_network
+from realesrgan_train.weights import load_checked
 
 
 def _sources(pictures: Path | None, gt: Path | None, lq: Path | None) -> dict[str, Any]:
@@ -36,26 +36,38 @@ def _sources(pictures: Path | None, gt: Path | None, lq: Path | None) -> dict[st
 def validate(
     weights: Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")],
     *,
-    pictures: Annotated[Path | None, typer.Option(help="High-quality pictures to shrink.")] = None,
-    gt: Annotated[Path | None, typer.Option(help="Targets of given pairs.")] = None,
-    lq: Annotated[Path | None, typer.Option(help="Small pictures of given pairs.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of high-resolution pictures.")
+    ] = None,
+    gt: Annotated[Path | None, typer.Option(help="Folder of targets of given pairs.")] = None,
+    lq: Annotated[
+        Path | None, typer.Option(help="Folder of low-resolution pictures of given pairs.")
+    ] = None,
     degradation: Annotated[
         Literal["light", "bicubic", "training"],
-        typer.Option(help="How --pictures are shrunk; training is the published recipe."),
+        typer.Option(help="How --pictures are degraded; training is the published recipe."),
     ] = "light",
-    crop: Annotated[int, typer.Option(min=0, help="Centre crop in pixels, 0 for all.")] = 0,
-    tile: Annotated[int, typer.Option(min=0, help="Input tile in pixels, 0 for whole.")] = 256,
-    tile_overlap: Annotated[int, typer.Option(min=0, help="Context around tiles.")] = 32,
+    crop: Annotated[
+        int, typer.Option(min=0, help="Side of the centre crop in pixels; 0 for the whole picture.")
+    ] = 0,
+    tile: Annotated[
+        int, typer.Option(min=0, help="Side of input tiles in pixels; 0 for no tiles.")
+    ] = 256,
+    tile_overlap: Annotated[int, typer.Option(min=0, help="Overlap of tiles in pixels.")] = 32,
     samples: Annotated[
-        Path | None, typer.Option(help="Folder for bicubic | output | target pictures.")
+        Path | None,
+        typer.Option(help="Folder for samples: bicubic, output and target side by side."),
     ] = None,
-    sample_count: Annotated[int, typer.Option(min=0, help="How many samples.")] = 4,
+    sample_count: Annotated[int, typer.Option(min=0, help="Number of samples.")] = 4,
+    act_type: ActTypeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to run.")] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")
+    ] = "auto",
 ) -> None:
     """Measure PSNR and SSIM on luma (Y) and RGB, beside bicubic enlargement."""
     with reported_errors():
-        loaded = load_network(weights)
+        loaded = load_checked(weights, act_type)
         config = ValidationConfig(
             **_sources(pictures, gt, lq),
             degradation=degradation,

@@ -123,7 +123,7 @@ class GuardConfig(Section):
         every: steps between checks. A checkpoint is always checked before it is written.
         warmup: steps at a stage's start in which only non-finite numbers count.
         patience: checks in a row that must fail, for collapse and drift.
-        discriminator_loss: below this the discriminator has won and teaches nothing.
+        discriminator_loss: below this the generator learns nothing from the discriminator.
         discriminator_gap: a difference between its mean answers to real and generated pictures
             below this means it no longer tells them apart at all.
         colour_drift: largest allowed mean difference of a channel between output and target,

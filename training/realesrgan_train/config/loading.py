@@ -34,7 +34,7 @@ _Loader.add_implicit_resolver(
 def _parse_yaml(text: str, origin: str) -> object:
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also numbers of 5,000 digits
         raise ConfigError(f"{origin} is not valid YAML: {error}") from error
 
 
@@ -60,12 +60,16 @@ def read_config_file(config: str | Path) -> dict[str, Any]:
     """
     path = Path(config)
     if path.is_file():
-        values = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path} is not a YAML file in UTF-8 ({error})") from error
+        values = _parse_yaml(text, str(path))
     elif str(config) in preset_names():
         values = {"preset": str(config)}
     else:
         guess = nearest(str(config), preset_names())
-        hint = f"; did you mean the preset {guess!r}?" if guess else ""
+        hint = f"; did you mean the preset {guess!r}?" if guess else "."
         raise ConfigError(
             f"{config} is neither a file nor a preset{hint} Presets: {', '.join(preset_names())}"
         )

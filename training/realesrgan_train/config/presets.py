@@ -30,7 +30,7 @@ def preset_values(name: str) -> dict[str, Any]:
     names = preset_names()
     if name not in names:
         guess = nearest(name, names)
-        hint = f"; did you mean {guess!r}?" if guess else ""
+        hint = f"; did you mean {guess!r}?" if guess else "."
         raise ConfigError(f"no preset {name!r}{hint} There are: {', '.join(names)}")
     text = resources.files("realesrgan_train.config") / "presets" / f"{name}.yaml"
     values: dict[str, Any] = yaml.safe_load(text.read_text(encoding="utf-8"))

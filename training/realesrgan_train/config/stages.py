@@ -99,13 +99,18 @@ class NetStageConfig(Section):
 
 
 class GanStageConfig(Section):
-    """Stage 2: pixel, perceptual and adversarial losses, from stage 1's averaged weights."""
+    """Stage 2: pixel, perceptual and adversarial losses, from stage 1's averaged weights.
+
+    Attributes:
+        perceptual: `null` leaves it out, as a weight of 0 does. No VGG19 weights are needed then,
+            but textures follow the discriminator alone and look less natural.
+    """
 
     steps: PositiveInt = 400_000
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-4)
     discriminator_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-4)
     pixel: PixelLossConfig = PixelLossConfig()
-    perceptual: PerceptualLossConfig = PerceptualLossConfig()
+    perceptual: PerceptualLossConfig | None = PerceptualLossConfig()
     gan: GanLossConfig = GanLossConfig()
     discriminator_steps: PositiveInt = 1
 

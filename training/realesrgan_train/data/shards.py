@@ -41,14 +41,16 @@ def expand_range(url: str) -> list[str]:
     """`data-{000..002}.tar` as three addresses; an address without a range as itself.
 
     Raises:
-        ConfigError: the range runs backwards.
+        ConfigError: the last number of the range is below the first.
     """
     match = _RANGE.search(url)
     if match is None:
         return [url]
     first, last = match.group(1), match.group(2)
     if int(last) < int(first):
-        raise ConfigError(f"shard range {match.group(0)} in {url} runs backwards")
+        raise ConfigError(
+            f"shard range {match.group(0)} in {url}: the last number is below the first"
+        )
     numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
     return [
         full

@@ -8,10 +8,10 @@ from realesrgan_train.config import RunConfig
 from realesrgan_train.doctor.examine_data import DataExamination
 from realesrgan_train.doctor.memory import available_bytes, estimate
 from realesrgan_train.doctor.report import Report
-from realesrgan_train.errors import CheckpointError, ConfigError
+from realesrgan_train.errors import CheckpointError
 from realesrgan_train.training.building import build_discriminator, build_generator
 from realesrgan_train.training.perceptual import check_perceptual, must_be_fetched
-from realesrgan_train.training.preflight import cautions, check_ready
+from realesrgan_train.training.preflight import cautions, unfilled
 
 
 def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Report:
@@ -23,9 +23,7 @@ def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Repor
         tell: told what is being looked at.
     """
     report = Report()
-    try:
-        check_ready(config)
-    except ConfigError as error:
+    for error in unfilled(config):
         report.error(error)
     for caution in cautions(config):
         report.warn(caution)
@@ -36,21 +34,28 @@ def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Repor
 
 
 def _check_start(config: RunConfig, report: Report, tell: Callable[[str], None]) -> None:
-    try:
+    def check_generator() -> None:
         _, random_start = build_generator(config)
         if random_start:
             report.warn(
                 f"{len(random_start)} tensors of the generator start at random, "
                 f"e.g. {random_start[0]}"
             )
-        if config.stages.gan is not None:
-            build_discriminator(config)
-            if must_be_fetched(config):
-                tell("VGG19's weights (548 MB) will be downloaded when the run starts")
-            else:
-                check_perceptual(config)
-    except CheckpointError as error:
-        report.error(error)
+
+    def check_vgg() -> None:
+        if must_be_fetched(config):
+            tell("VGG19's weights (548 MB) will be downloaded when the run starts")
+        else:
+            check_perceptual(config)
+
+    checks: list[Callable[[], object]] = [check_generator]
+    if config.stages.gan is not None:
+        checks += [lambda: build_discriminator(config), check_vgg]
+    for check in checks:
+        try:
+            check()
+        except CheckpointError as error:
+            report.error(error)
 
 
 def _check_memory(config: RunConfig, report: Report) -> None:

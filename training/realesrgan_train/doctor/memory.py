@@ -69,9 +69,9 @@ def estimate(config: RunConfig) -> dict[str, int]:
             needs["discriminator with Adam"] = 4 * _parameter_bytes(discriminator)
             both = 2 * _saved_bytes(discriminator, large)  # real and generated together
             needs["discriminator activations"] = int(both * factor)
-            if config.stages.gan.perceptual.weight:
-                layers = tuple(config.stages.gan.perceptual.layers)
-                vgg = VGG19Features(layers)
+            perceptual = config.stages.gan.perceptual
+            if perceptual is not None and perceptual.weight:
+                vgg = VGG19Features(tuple(perceptual.layers))
                 needs["VGG19"] = _parameter_bytes(vgg)
                 needs["VGG19 activations"] = int(_saved_bytes(_Features(vgg), large) * factor)
     pool, crop = config.degradation.pool_size, config.degradation.input_size

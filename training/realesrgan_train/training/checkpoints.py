@@ -164,7 +164,7 @@ class CheckpointStore:
         if not chosen:
             raise CheckpointError(
                 f"none of the {len(names)} checkpoints in {self.folder} can be read: restore them "
-                "from a copy, or start afresh under another name"
+                "from a copy, or begin a new run under another name"
             )
         folder = self.folder / chosen
         main = _read(folder / "main.pt")

@@ -58,17 +58,18 @@ class Guards:
         if loss < self.config.discriminator_loss:
             return {
                 "won": (
-                    f"the discriminator has won: its loss is {loss:.2g}, so it teaches the "
-                    "generator nothing. Lower stages.gan.discriminator_optimizer.lr, or begin a "
-                    "new run from a better first stage"
+                    f"the discriminator tells all pictures apart: its loss is {loss:.2g}, from "
+                    "which the generator learns nothing. Lower "
+                    "stages.gan.discriminator_optimizer.lr, or begin a new run from a better first "
+                    "stage"
                 )
             }
         gap = abs(figures["discriminator_real"] - figures["discriminator_fake"])
         if gap < self.config.discriminator_gap:
             return {
                 "blind": (
-                    f"the discriminator has collapsed: it answers the same to real and generated "
-                    f"pictures (difference {gap:.2g}). Lower the learning rates (optimizer.lr, "
+                    f"the discriminator gives the same answer to real and generated pictures "
+                    f"(difference {gap:.2g}). Lower the learning rates (optimizer.lr, "
                     "discriminator_optimizer.lr) or the GAN weight (stages.gan.gan.weight)"
                 )
             }

@@ -140,7 +140,9 @@ class Trainer:
                 "renamed. The run goes on, but shows them in another order than it would have"
             )
         if main["threads"] != torch.get_num_threads():
-            self._warn("another number of threads than before: close, but not the same bits")
+            self._warn(
+                "another number of threads than before: results are close, but not equal to the bit"
+            )
 
     def _train(self, stop: StopRequest) -> None:
         state = self.state

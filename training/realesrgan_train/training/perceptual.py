@@ -21,13 +21,13 @@ from realesrgan_train.losses.vgg19 import VGG19_SHA256_PREFIX
 _VGG_STREAM = 2
 
 
-def perceptual_loss(config: PerceptualLossConfig, seed: int) -> PerceptualLoss | None:
-    """The VGG loss, or None when its weight is 0.
+def perceptual_loss(config: PerceptualLossConfig | None, seed: int) -> PerceptualLoss | None:
+    """The VGG loss, or None when it is left out or its weight is 0.
 
     Raises:
         CheckpointError: the weights are missing, damaged, of another digest, or cannot be fetched.
     """
-    if not config.weight:
+    if config is None or not config.weight:
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, START_STREAM, _VGG_STREAM))
@@ -41,10 +41,10 @@ def perceptual_loss(config: PerceptualLossConfig, seed: int) -> PerceptualLoss |
 
 def must_be_fetched(config: RunConfig) -> bool:
     """Whether the run will download VGG19's weights: asked for, and not in the cache."""
-    gan = config.stages.gan
-    if gan is None or not gan.perceptual.weight or gan.perceptual.weights != "fetch":
+    wanted = _configured(config)
+    if wanted is None or not wanted.weight or wanted.weights != "fetch":
         return False
-    return not is_cached(gan.perceptual.sha256 or VGG19_SHA256_PREFIX)
+    return not is_cached(wanted.sha256 or VGG19_SHA256_PREFIX)
 
 
 def check_perceptual(config: RunConfig) -> None:
@@ -53,5 +53,10 @@ def check_perceptual(config: RunConfig) -> None:
     Raises:
         CheckpointError: it would not.
     """
-    if config.stages.gan is not None and config.stages.gan.perceptual.weights != "random":
-        perceptual_loss(config.stages.gan.perceptual, config.seed)
+    wanted = _configured(config)
+    if wanted is not None and wanted.weights != "random":
+        perceptual_loss(wanted, config.seed)
+
+
+def _configured(config: RunConfig) -> PerceptualLossConfig | None:
+    return config.stages.gan.perceptual if config.stages.gan else None

@@ -2,32 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from realesrgan_train.config import RunConfig
-from realesrgan_train.errors import ConfigError
+from realesrgan_train.config.data import FolderSource, LmdbSource, Source
+from realesrgan_train.errors import CheckpointError, ConfigError, DataError, TrainError
 
 
 def check_ready(config: RunConfig) -> None:
-    """Check what a preset leaves open for the user to fill in.
+    """Check what a preset leaves open for the user to fill in, and that all named files are there.
 
     Raises:
         ConfigError: no data, a second stage with nothing to start from, no VGG19 weights named.
+        DataError: folders of pictures are missing.
+        CheckpointError: weights are missing.
+            With several problems all are named, and the error is of the class with the highest
+            exit code.
     """
+    problems: list[TrainError] = [*unfilled(config), *missing_files(config)]
+    if not problems:
+        return
+    kind = type(max(problems, key=lambda problem: problem.exit_code))
+    lines = "\n  ".join(str(problem) for problem in problems)
+    raise kind(f"{config.name} cannot start:\n  {lines}")
+
+
+def unfilled(config: RunConfig) -> list[ConfigError]:
+    """What a preset leaves open for the user to fill in, and is not filled in."""
     problems = []
     if not config.data.pictures and config.data.pair_ratio < 1:
         problems.append("data.pictures is empty: name a folder, such as data.pictures=my_photos")
     if config.stages.gan and not config.stages.net and config.start.generator is None:
         problems.append(
             "the run has only the gan stage, which refines a trained network: set start.generator "
-            "to the first stage's weights (weights/net.safetensors of its run)"
+            "to the first stage's weights (weights/net.safetensors of its run), or to a published "
+            "network's ('realesrgan-export from-ncnn realesrgan-x4plus' writes them)"
         )
     perceptual = config.stages.gan.perceptual if config.stages.gan else None
     if perceptual and perceptual.weight and perceptual.weights is None:
         problems.append(
             "the perceptual loss needs VGG19's weights: set stages.gan.perceptual.weights to "
-            "torchvision's vgg19 file, or to fetch, which downloads it (548 MB) into your cache"
+            "torchvision's vgg19 file, or to fetch, which downloads it (548 MB) into your cache; "
+            "or set stages.gan.perceptual=null to train without, which makes textures less natural"
         )
-    if problems:
-        raise ConfigError(f"{config.name} cannot start:\n  " + "\n  ".join(problems))
+    return [ConfigError(problem) for problem in problems]
+
+
+def missing_files(config: RunConfig) -> list[TrainError]:
+    """Files and folders that the configuration names and that do not exist."""
+    found: list[TrainError] = []
+    for key in ("generator", "discriminator"):
+        path: Path | None = getattr(config.start, key)
+        if path is not None and not path.exists():
+            found.append(CheckpointError(f"{path}: no such checkpoint (start.{key})"))
+    perceptual = config.stages.gan.perceptual if config.stages.gan else None
+    vgg = perceptual.weights if perceptual and perceptual.weight else None
+    if isinstance(vgg, Path) and not vgg.exists():
+        found.append(
+            CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")
+        )
+    for key, source in _sources(config):
+        if isinstance(source, FolderSource | LmdbSource) and not source.path.expanduser().exists():
+            what = "picture folder" if isinstance(source, FolderSource) else "LMDB"
+            found.append(
+                DataError(
+                    f"{what} {source.path} does not exist ({key}): check the path in the "
+                    "configuration"
+                )
+            )
+    return found
+
+
+def _sources(config: RunConfig) -> Iterator[tuple[str, Source]]:
+    sections = [("data", config.data.pictures, config.data.pairs)]
+    if config.validation.every:
+        sections.append(("validation", config.validation.pictures, config.validation.pairs))
+    for section, pictures, pairs in sections:
+        yield from ((f"{section}.pictures", source) for source in pictures)
+        for pair in pairs:
+            yield f"{section}.pairs", pair.gt
+            yield f"{section}.pairs", pair.lq
 
 
 def cautions(config: RunConfig) -> list[str]:

@@ -159,8 +159,9 @@ def check_same_run(config: RunConfig) -> Changes:
                 "stages.gan.steps, or begin a new run with start.generator set to these weights)"
             )
         raise ConfigError(
-            f"{config.run_dir} holds a run with another configuration; continuing it would not "
-            "give what either promises. Choose another name, or undo:\n  " + "\n  ".join(lines)
+            f"{config.run_dir} holds a run with another configuration; continued, it "
+            "would give the result of neither. Choose another name, or undo:\n  "
+            + "\n  ".join(lines)
         )
     rescheduled = [stage for stage in ("net", "gan") if f"stages.{stage}.steps" in longer]
     return Changes(

@@ -214,7 +214,7 @@ class GanStage(Stage):
     def _generator_losses(self, output: Tensor, batch: PreparedBatch) -> dict[str, Tensor]:
         stage = self.stage
         losses = {"loss_pixel": self.pixel(output, batch.targets[stage.pixel.target])}
-        if self.perceptual is not None:
+        if self.perceptual is not None and stage.perceptual is not None:
             with self._autocast():
                 perceptual = self.perceptual(output, batch.targets[stage.perceptual.target])
             losses["loss_perceptual"] = perceptual.float()
