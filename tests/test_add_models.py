@@ -9,7 +9,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import checkpoint_files
 import drop_in
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from compact_network import write_compact
@@ -205,6 +207,39 @@ def test_what_a_killed_add_leaves_is_no_network(tmp_path: Path) -> None:
     assert "half" not in [model.name for model in list_models()]
     with pytest.raises(realesrgan_vk.ModelError, match="unknown model 'half'"):
         find_model("half")
+
+
+def test_a_checkpoint_is_converted(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    source = checkpoint_files.write(
+        tmp_path / "My_net.pth", checkpoint_files.checkpoint(checkpoint_files.compact_arrays())
+    )
+    assert add_models(source, installed) == ["My_net"]
+    assert add_models(source, installed, name="other") == ["other"]
+    assert realesrgan_vk.Upscaler("my-net", device="cpu").scale == 2
+    entry = json.loads((installed / "manifest.json").read_text())["models"][0]
+    assert entry["architecture"] == "SRVGGNetCompact, 1 convolutions, 4 features"
+    assert entry["source"]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert len(list(installed.iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (checkpoint_files.checkpoint({"model.0.weight": np.ones(3, "f4")}), "neither an RRDBNet"),
+        (b"<html>", "cannot be exported: .* no file that PyTorch wrote"),
+        (None, "cannot be read"),
+    ],
+)
+def test_other_checkpoints_are_refused(content: bytes | None, reason: str, tmp_path: Path) -> None:
+    source = tmp_path / "net.pth"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(realesrgan_vk.ModelError, match=reason):
+        add_models(source, tmp_path / "installed")
+    with pytest.raises(realesrgan_vk.ModelError, match=r"my net.*cannot name .*--name"):
+        add_models(tmp_path / "my net.pth", tmp_path / "installed")
+    assert not (tmp_path / "installed").exists()
 
 
 def _point_at(folder: Path, kind: str, file: str, sha256: str | None = None) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from realesrgan_vk.models import model_at, official_name, whole_networks
 from realesrgan_vk.network_names import checked_name, name_key
 from realesrgan_vk.own_models import own_models_folder
 
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
 MAX_ENTRY = 1 << 16
 _KINDS = ("param", "bin")
 
@@ -47,8 +50,9 @@ def add_models(
     """Copy networks into the folder of the user's own; all of them, or none.
 
     Args:
-        source: A `.param` or `.bin` file with the other beside it, or a folder of such files, with
-            or without the `manifest.json` that `realesrgan-export` writes.
+        source: A `.param` or `.bin` file with the other beside it, a folder of such files, with
+            or without the `manifest.json` that `realesrgan-export` writes, or the `.pth` of an
+            RRDBNet or an SRVGGNetCompact, which is converted.
         folder: Where to; by default `own_models_folder()`.
         name: Under which the network is installed, instead of the manifest's or the file's.
         replacing: Whether a network that has the name already is replaced.
@@ -63,20 +67,41 @@ def add_models(
             other contents, or the folder cannot be written.
     """
     folder = folder or own_models_folder()
-    candidates = _candidates(Path(source), note or _ignore)
-    if name is not None:
-        if len(candidates) != 1:
-            raise ModelError(f"a name is for one network; {source} has {len(candidates)}")
-        candidates = [replace(candidates[0], name=checked_name(name))]
-    _check_names(candidates)
-    try:
-        with locked(folder):
-            _install(folder, candidates, replacing=replacing)
-    except OSError as error:
-        raise ModelError(
-            f"folder {folder} cannot be written ({error.strerror or error}); nothing was added"
-        ) from error
+    with _converted(Path(source), name) as networks:
+        candidates = _candidates(networks, note or _ignore)
+        if name is not None:
+            if len(candidates) != 1:
+                raise ModelError(f"a name is for one network; {source} has {len(candidates)}")
+            candidates = [replace(candidates[0], name=checked_name(name))]
+        _check_names(candidates)
+        try:
+            with locked(folder):
+                _install(folder, candidates, replacing=replacing)
+        except OSError as error:
+            raise ModelError(
+                f"folder {folder} cannot be written ({error.strerror or error}); nothing was added"
+            ) from error
     return [candidate.name for candidate in candidates]
+
+
+@contextmanager
+def _converted(source: Path, name: str | None) -> Iterator[Path]:
+    """Give the folder of a converted checkpoint, for a while; other sources as they are."""
+    if source.suffix.lower() not in CHECKPOINTS or source.is_dir():
+        yield source
+        return
+    # It imports NumPy, which most additions do without.
+    from realesrgan_vk.convert_checkpoint import convert_checkpoint  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
+        folder = Path(scratch)
+        try:
+            entry = convert_checkpoint(source, folder, _usable_name(source, name or source.stem))
+            (folder / MANIFEST).write_text(manifest_text([entry]), "utf-8")
+        except OSError as error:
+            problem = f"{error.filename or folder} cannot be written ({error.strerror})"
+            raise ModelError(f"{problem}; nothing was added") from error
+        yield folder
 
 
 def _ignore(_: str) -> None:
@@ -100,7 +125,10 @@ def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
         listed = [_listed(source, entry) for entry in entries]
         return listed + [_bare(param, source) for param in params]
     if source.suffix not in (".param", ".bin"):
-        raise ModelError(f"{source} is not a network; give a .param file or a folder with one")
+        problem = "is not a network" if source.exists() else "does not exist"
+        raise ModelError(
+            f"{source} {problem}; give a .param file, a folder with one, or a .pth checkpoint"
+        )
     param = source.with_suffix(".param")
     entry = entry_of(param)
     return [_listed(param.parent, entry) if entry else _bare(param, None)]
@@ -173,10 +201,7 @@ def _check_names(candidates: list[_Candidate]) -> None:
     seen: dict[str, Path] = {}
     for candidate in candidates:
         param = candidate.paths["param"]
-        try:
-            key = name_key(checked_name(candidate.name))
-        except ModelError as error:
-            raise ModelError(f"{param}: {error}; give another one with --name") from None
+        key = name_key(_usable_name(param, candidate.name))
         if official := official_name(candidate.name):
             raise ModelError(
                 f"{param}: {candidate.name} means the official network {official}, whose name no "
@@ -188,6 +213,13 @@ def _check_names(candidates: list[_Candidate]) -> None:
                 "one, with --name"
             )
         seen[key] = param
+
+
+def _usable_name(source: Path, name: str) -> str:
+    try:
+        return checked_name(name)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}; give another one with --name") from None
 
 
 def _install(folder: Path, candidates: list[_Candidate], *, replacing: bool) -> None:

@@ -64,7 +64,10 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
         build = _compact
     else:
         found = ", ".join(escaped(name) for name in list(tensors)[:4])
-        raise ModelError(f"neither an RRDBNet nor an SRVGGNetCompact with PReLU (found {found})")
+        raise ModelError(
+            f"neither an RRDBNet nor an SRVGGNetCompact with PReLU (found {found}); other networks "
+            "may be converted by realesrgan-export, from tools/export of this project"
+        )
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelError(f"{escaped(name)} has values that are not finite")

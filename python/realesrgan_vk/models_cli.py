@@ -102,7 +102,8 @@ def _list(*, as_json: bool) -> None:
 def add(source: Path, name: str | None, replace: bool) -> None:
     """Install a network under a name for --model.
 
-    FOLDER_OR_FILE is a .param file, a folder with such files, or a folder that the exporter made.
+    FOLDER_OR_FILE is a .param file, a folder with such files (the exporter makes one), or the .pth
+    checkpoint of an RRDBNet or SRVGGNetCompact, which is converted.
     """
     from realesrgan_vk.add_models import add_models
 

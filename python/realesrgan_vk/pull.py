@@ -9,7 +9,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from realesrgan_vk.add_models import add_models
-from realesrgan_vk.download import Progress, download, file_sha256
+from realesrgan_vk.download import Progress, download
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.folder_lock import locked
 from realesrgan_vk.manifest import MANIFEST, manifest_text
@@ -100,29 +100,9 @@ def pull_model(
 
 def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any]:
     """Write a checkpoint's network into a folder; returns its entry for the manifest."""
-    # NumPy, which the other commands for networks do without.
-    from realesrgan_vk.checkpoint_network import convert_network  # noqa: PLC0415
-    from realesrgan_vk.ncnn_graph import format_graph  # noqa: PLC0415
-    from realesrgan_vk.ncnn_weights import format_weights  # noqa: PLC0415
-    from realesrgan_vk.torch_file import read_tensors  # noqa: PLC0415
+    # It imports NumPy, which the other commands for networks do without.
+    from realesrgan_vk.convert_checkpoint import convert_checkpoint  # noqa: PLC0415
 
-    try:
-        network = convert_network(read_tensors(checkpoint))
-    except ModelError as error:
-        raise ModelError(f"{checkpoint.name} cannot be exported: {error}") from error
-    param, weights = folder / f"{item.name}.param", folder / f"{item.name}.bin"
-    param.write_text(format_graph(network.graph), "utf-8")
-    weights.write_bytes(format_weights(network.graph, network.weights))
-    entry = {
-        "name": item.name,
-        "architecture": network.architecture,
-        "for": item.made_for,
-        "files": {
-            kind: {"file": path.name, "sha256": file_sha256(path)}
-            for kind, path in (("param", param), ("bin", weights))
-        },
-        "licence": "BSD-3-Clause",
-        "origin": item.url,
-        "source": {"file": checkpoint.name, "sha256": file_sha256(checkpoint)},
-    }
+    entry = convert_checkpoint(checkpoint, folder, item.name)
+    entry |= {"for": item.made_for, "licence": "BSD-3-Clause", "origin": item.url}
     return entry | ({"weak_denoise": item.twin} if item.twin else {})
