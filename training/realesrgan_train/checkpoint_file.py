@@ -25,6 +25,7 @@ GROUPS = (
     "net_g",
     "generator",
     "module",
+    "_orig_mod",
     "model",
 )
 """Under what public checkpoints keep a generator's weights, the best first: keys of a dictionary in
@@ -224,7 +225,7 @@ def _generator_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _is_group(group: str, tensors: Mapping[str, Tensor]) -> bool:
     """Whether names begin with a group: all of them for words a network could use itself."""
     start = f"{group}."
-    if group in ("module", "model"):
+    if group in ("module", "_orig_mod", "model"):
         # The first ESRGAN release calls its layers model.0, model.1, ...
         return all(n.startswith(start) and not n[len(start) :][:1].isdigit() for n in tensors)
     return any(name.startswith(start) for name in tensors)

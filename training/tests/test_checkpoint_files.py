@@ -146,6 +146,7 @@ NAMES = {
             "net_g.module.",
             "params.module.generator.",
             "model.module.",
+            "_orig_mod.",
         )
     },
     "Lightning": with_a_discriminator("generator.", "discriminator."),

@@ -96,8 +96,13 @@ def default_output(network: str) -> Path:
 def _files(network: Path | str) -> tuple[Path, str]:
     """Return the `.param` that is meant, and the network's licence where it is known."""
     path = Path(network)
-    if path.is_file() or path.suffix == ".param":
+    if path.suffix in (".param", ".bin"):
         return path.with_suffix(".param"), ""
+    if path.is_file():
+        raise ExportError(
+            f"{path}: not an ncnn network; give NAME.param, with NAME.bin beside it, or the name "
+            "of an installed network"
+        )
     try:
         found = find_model(network)
     except ModelError as error:

@@ -75,9 +75,10 @@ def test_an_installed_network_is_recovered_by_its_name(
         ("realesr-animevideov3-x4", "exists already; name the file to write with -o"),
         ("realesrgan-x5", "realesrgan-x4plus"),
         ("absent.param", "absent.param"),
+        ("realesr-animevideov3-x4.safetensors", "not an ncnn network; give NAME.param"),
     ):
         with pytest.raises(SystemExit) as left:
-            main(["from-ncnn", name])
+            main(["from-ncnn", name, *(["-o", "other.safetensors"] if "." in name else [])])
         assert left.value.code == 1
         message = capsys.readouterr().err
         assert reason in message
