@@ -31,6 +31,7 @@ from realesrgan_export.target import check_folder
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.folder_lock import locked
 from realesrgan_vk.install_files import install_files
 from realesrgan_vk.ncnn_graph import Graph, format_graph, read_graph
 from realesrgan_vk.ncnn_weights import LayerWeights, format_weights, read_weights
@@ -219,14 +220,15 @@ def _entry(
 def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]) -> Exported:
     """Put the files and the new manifest into the folder, all of them or none."""
     paths = [path for path in (files.bin, files.param, files.onnx) if path is not None]
-    contents = {path.name: path.read_bytes() for path in paths}
-    contents[MANIFEST] = with_entry(folder, entry).encode()
+    contents: dict[str, bytes | Path] = {path.name: path for path in paths}
     own = f"{entry['name']}.onnx"
-    # Of an earlier export with --onnx, of other weights. What else a manifest lists is not ours.
-    stale = own not in contents and listed_file(folder, entry["name"], "onnx") == own
-    install_files(folder, contents)
-    if stale:
-        (folder / own).unlink(missing_ok=True)
+    with locked(folder):  # another export may write the manifest, too
+        contents[MANIFEST] = with_entry(folder, entry).encode()
+        # Of an earlier export with --onnx; what else a manifest lists is not ours.
+        stale = own not in contents and listed_file(folder, entry["name"], "onnx") == own
+        install_files(folder, contents)
+        if stale:
+            (folder / own).unlink(missing_ok=True)
     written = {path.suffix: folder / path.name for path in paths}
     return Exported(
         written[".param"], written[".bin"], written.get(".onnx"), folder / MANIFEST, rows

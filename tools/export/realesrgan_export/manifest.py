@@ -10,6 +10,7 @@ from typing import Any
 from realesrgan_export.errors import ExportError
 from realesrgan_export.source import file_sha256
 from realesrgan_train.wording import first_line
+from realesrgan_vk.bounded_json import read_json
 
 MANIFEST = "manifest.json"
 
@@ -24,15 +25,17 @@ def read_entries(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        entries = json.loads(path.read_text("utf-8"))["models"]
+        entries = read_json(path)["models"]
+        if not isinstance(entries, list):
+            raise TypeError("'models' is not a list")
         if not all(isinstance(entry["name"], str) for entry in entries):
             raise TypeError("a name is not a string")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ExportError(
             f"{path}: not a manifest of networks ({first_line(error)}); move it away or give "
             "another folder"
         ) from error
-    return list(entries)
+    return entries
 
 
 def with_entry(folder: Path, entry: Mapping[str, Any]) -> str:
