@@ -71,6 +71,19 @@ def test_a_crash_while_writing_leaves_the_last_good_one(
     ]
 
 
+def test_a_write_that_fails_is_an_error_of_the_file(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk, which needs a disk of its own."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"step-000000001-0\.tmp/main\.pt"):
+            _save(_store(tmp_path / "c"), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not _store(tmp_path / "c").names()
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, damage: str) -> None:
     store, warnings = _store(tmp_path / "c"), list[str]()

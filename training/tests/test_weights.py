@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -217,13 +218,16 @@ def test_foreign_safetensors_metadata_is_harmless(tmp_path: Path) -> None:
     assert_same(load_network(path).network, small_rrdbnet())
 
 
-def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [OSError, SafetensorError])
+def test_failed_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
     path = tmp_path / "net.safetensors"
     save_network(path, small_rrdbnet())
     before = path.read_bytes()
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError("disk full")
+        raise kind("disk full")
 
     monkeypatch.setattr("realesrgan_train.checkpoint_file.save_file", fail)
     with pytest.raises(OSError, match="disk full"):

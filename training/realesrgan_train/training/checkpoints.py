@@ -33,10 +33,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write(path: Path, state: State) -> None:
-    with path.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:
+        # A write that fails, such as on a full disk, makes PyTorch's writer fail once more.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
 
 
 def _own_file(rank: int) -> str:
