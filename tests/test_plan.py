@@ -205,6 +205,9 @@ class Recorded:
         self.given.append((pixels.shape[1], pixels.shape[0], pixels.dtype))
         out[:] = 0
 
+    def run_rows(self, width: int, height: int, *_: object, samples: str, **__: object) -> None:
+        self.given.append((width, height, np.dtype(samples)))
+
 
 def test_a_plan_is_of_the_samples_that_the_run_is_given(photo: Photo, fast: Upscaler) -> None:
     for name, data in _files(photo(24, 20)).items():

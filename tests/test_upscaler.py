@@ -116,6 +116,18 @@ def test_grey_stays_grey_and_equals_the_colour_run(photo: Photo, fast: Upscaler)
     assert np.abs(fast.upscale(grey).astype(int) - colour.mean(axis=2)).max() <= 1
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_through_a_colour_network_is_rounded_once(
+    photo: Photo, fast: Upscaler, dtype: type[np.unsignedinteger[Any]]
+) -> None:
+    """Against the mean of the network's floats: half a step, not 0.8."""
+    top = np.iinfo(dtype).max
+    grey = (photo(48, 40)[..., 1].astype(np.float32) * np.float32(top / 255)).astype(dtype)
+    unit = grey.astype(np.float32) / np.float32(top)
+    exact = fast.upscale(np.repeat(unit[..., None], 3, axis=2)).astype(np.float64).mean(axis=2)
+    assert np.abs(fast.upscale(grey) - exact * top).max() <= 0.5 + top * 1e-7
+
+
 def test_progress_rises_to_one_over_all_runs(photo: Photo, fast: Upscaler) -> None:
     shares: list[float] = []
     rgba = np.concatenate([photo(24, 20), photo(24, 20)[..., :1]], axis=2)

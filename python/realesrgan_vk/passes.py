@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from realesrgan_vk import _core
 from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.memory import installed_memory as _installed_memory
 from realesrgan_vk.picture import Pixels
 from realesrgan_vk.request import Filter, Light, Progress
-from realesrgan_vk.resample import resize
+from realesrgan_vk.resample import from_unit, resize, to_unit
 
 
 class Steps:
@@ -93,9 +94,7 @@ def _run(core: _core.Upscaler, pixels: Pixels, scale: int, progress: Progress | 
         core.run(pixels, out, progress)
         return out
     if channels == 1:  # a grey picture, or alpha, through a colour network
-        out = np.empty(out_shape, pixels.dtype)
-        core.run(np.broadcast_to(pixels, (height, width, wanted)), out, progress)
-        return _mean_of_channels(out)
+        return _grey_as_colours(core, pixels, scale, progress)
     planes = []  # colour through a grey network
     for channel in range(channels):
         out = np.empty(out_shape, pixels.dtype)
@@ -109,14 +108,26 @@ def part_of(progress: Progress | None, index: int, count: int) -> Progress | Non
     return None if progress is None else lambda share: progress((index + share) / count)
 
 
-def _mean_of_channels(out: Pixels) -> Pixels:
-    mean: Pixels = out.sum(axis=2, keepdims=True, dtype=np.float32)
-    mean /= out.shape[2]
-    if out.dtype == np.float32:
-        return mean
-    np.rint(mean, out=mean)
-    rounded: Pixels = mean.astype(out.dtype)
-    return rounded
+def _grey_as_colours(
+    core: _core.Upscaler, grey: Pixels, scale: int, progress: Progress | None
+) -> Pixels:
+    """The mean of the three channels that a grey picture becomes, rounded once.
+
+    The network's floats come row by row, so that no float picture of three channels is made.
+    """
+    height, width, _ = grey.shape
+    channels = core.network.input_channels
+    out = np.empty((height * scale, width * scale, 1), grey.dtype)
+
+    def read(first: int, count: int) -> Pixels:
+        return np.broadcast_to(to_unit(grey[first : first + count]), (count, width, channels))
+
+    def write(first: int, rows: Pixels) -> None:
+        mean: NDArray[np.float32] = rows.mean(axis=2, keepdims=True, dtype=np.float32)
+        out[first : first + len(rows)] = from_unit(mean, grey.dtype)
+
+    core.run_rows(width, height, read, write, samples="float32", progress=progress)
+    return out
 
 
 def _check_memory(plan: Plan, pixels: Pixels, run_channels: int) -> None:

@@ -292,7 +292,8 @@ class Upscaler:
         """
         from realesrgan_vk import upscaling
 
-        width, height, samples = upscaling.size_of(image, pixel_limit(max_pixels))
+        channels = self._core.network.input_channels
+        width, height, samples = upscaling.size_of(image, pixel_limit(max_pixels), channels)
         return RunPlan.of(self._core, width, height, samples)
 
     def upscale_rows(

@@ -81,11 +81,14 @@ def upscale_picture(
 
 
 def size_of(
-    image: NDArray[Any] | Image.Image | FileSource | tuple[int, int], max_pixels: int | None
+    image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
+    max_pixels: int | None,
+    network_channels: int = 3,
 ) -> tuple[int, int, np.dtype[Any]]:
     """Width and height in pixels, of a file after it is turned upright, and the samples' type.
 
-    The type is that of the samples that the network is given, after the exchange of tone curves.
+    The type is that of the samples that the network is given, after the exchange of tone curves;
+    grey goes through a network of three channels as floats.
     The pixels of a file are not decoded.
 
     Raises:
@@ -97,7 +100,9 @@ def size_of(
         return *picture_size(image), np.dtype(np.uint8)
     if isinstance(image, np.ndarray):
         frame = arrays.to_frame(image)
-        return frame.width, frame.height, frame.pixels.dtype
+        grey = frame.pixels.shape[2] < network_channels
+        dtype = np.dtype(np.float32) if grey else frame.pixels.dtype
+        return frame.width, frame.height, dtype
     if isinstance(image, Image.Image):
         picture = _picture_of_pil(image)
         frame = picture.frames[0]
@@ -112,6 +117,8 @@ def size_of(
         header = image_io.header_of(lambda accept: _picture_of(image, max_pixels, accept))
     curve = WorkingCurve.of(header.icc)
     samples = curve.encoded_type(np.dtype(header.samples), header.channels)
+    if header.channels < network_channels:
+        samples = np.dtype(np.float32)
     return header.width, header.height, samples
 
 
