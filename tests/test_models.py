@@ -92,6 +92,7 @@ def test_names_are_found_in_any_case_and_official_ones_first(
     official = find_model("realesrgan-x4plus")
     assert find_model("RealESRGAN_x4plus") == official
     assert find_model("RealESRGAN_x4plus_anime_6B").name == "realesrgan-x4plus-anime"
+    assert find_model("RealESRGAN_x4plus.pth") == official
     assert find_model("realesr-animevideov3").param.parent != own
     assert find_model(own / "RealESRGAN_x4plus.param").param.parent == own
     assert [model.name for model in list_models()] == [*OFFICIAL, "mine"]
@@ -132,7 +133,7 @@ def test_no_name_gives_another_exception(name: str) -> None:
 
 
 def test_a_published_network_that_is_not_installed_says_how_to_get_it() -> None:
-    for name in ("realesr-general-x4v3", "RealESRGAN_x2plus"):
+    for name in ("realesr-general-x4v3", "RealESRGAN_x2plus", "RealESRGAN_x2plus.pth"):
         with pytest.raises(
             realesrgan_vk.ModelError, match=r"not installed; .* models pull real"
         ) as caught:

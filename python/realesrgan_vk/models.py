@@ -83,7 +83,8 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     if not given.strip():
         raise ModelError(f"model is {given!r}; give a name, a .param file or its folder")
     if isinstance(model, str):
-        if entry := _official_entry(model):
+        published = model.removesuffix(".pth")  # as the project calls its files
+        if entry := _official_entry(model if _is_file(Path(model)) else published):
             found = _official(entry)
             _verify(found, entry)
             return found
@@ -95,7 +96,8 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     if path.suffix.lower() in _TRAINING_FILES and _is_file(path):
         raise ModelError(
             f"{shortened(path)} is a checkpoint, not an ncnn network (NAME.param and NAME.bin); "
-            "the exporter of this project, in tools/export, converts checkpoints"
+            "'realesrgan-vk models add FILE.pth' converts and installs those of Real-ESRGAN's "
+            "networks, the exporter of this project, in tools/export, others, too"
         )
     if path.suffix in (".param", ".bin") or path.parent != Path():
         return model_at(path.with_suffix(".param") if path.suffix == ".bin" else path)
@@ -228,7 +230,7 @@ def _own_param(name: str) -> Path | None:
 
 def _unknown(name: str) -> ModelError:
     for published in PUBLISHED:
-        if name_key(published.name) == name_key(name):
+        if name_key(published.name) == name_key(name).removesuffix(".pth"):
             return ModelError(
                 f"model {published.name} is not installed; fetch it with: realesrgan-vk models "
                 f"pull {published.name}"
