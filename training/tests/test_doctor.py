@@ -104,7 +104,7 @@ def test_doctor_never_downloads(
     micro: Overrides, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(vgg19.urllib.request, "urlretrieve", pytest.fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(vgg19.urllib.request, "urlopen", pytest.fail)  # type: ignore[attr-defined]
     perceptual = "stages.gan.perceptual={weight: 1.0, weights: fetch}"
     result = call("doctor", "tiny", *micro(perceptual))
     assert result.exit_code == 0, result.output

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,7 @@ from realesrgan_train.losses import (
     fetch_vgg19,
     is_cached,
     load_vgg19,
+    vgg19,
 )
 from realesrgan_train.losses.gan import GANKind
 from realesrgan_train.losses.perceptual import PAPER_LAYERS
@@ -190,3 +195,49 @@ def test_vgg_weights_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monkey
     fetched.unlink()
     with pytest.raises(CheckpointError, match="cannot download VGG19's weights"):
         fetch_vgg19(source.as_uri(), digest)
+
+
+def _endless(wait: float, block: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):  # the other side has had enough
+            while True:
+                handler.wfile.write(block)
+                time.sleep(wait)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (_endless(0.0, bytes(1 << 16)), "longer than 1 MB"),
+        (_endless(0.05, b"a"), "fewer than 1000 bytes a second arrive"),
+    ],
+    ids=["endless", "slow"],
+)
+def test_a_download_has_limits(
+    answer: Callable[[BaseHTTPRequestHandler], None],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        do_GET = answer  # noqa: N815 - the name http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(vgg19, "VGG19_BYTES", 1 << 20)
+    monkeypatch.setattr(vgg19, "_TIMEOUT", 0.5)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(CheckpointError, match=reason):
+            fetch_vgg19(f"http://127.0.0.1:{server.server_port}/vgg.pth", "1234")
+        server.shutdown()
+        thread.join()
+    assert not list((tmp_path / "realesrgan-train").iterdir())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.wording import first_line
 
 _STAGES = ((1, 2, 64), (2, 2, 128), (3, 4, 256), (4, 4, 512), (5, 4, 512))
 """(number, convolutions, channels) of the five stages; a 2x2 max-pool follows each."""
@@ -20,6 +23,13 @@ _STAGES = ((1, 2, 64), (2, 2, 128), (3, 4, 256), (4, 4, 512), (5, 4, 512))
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 VGG19_SHA256_PREFIX = "dcbb9e9d"
 """The publisher puts the first digits of the file's sha256 into its name."""
+VGG19_BYTES = 600 << 20
+"""More than the file has (574,673,361); a longer answer is not the file."""
+
+_TIMEOUT = 20.0
+"""Seconds to wait for a connection, for each part of an answer, and over which the pace counts."""
+_SLOWEST = 1000
+"""Bytes a second below which a download is given up."""
 
 
 def _layers() -> tuple[nn.Sequential, dict[str, int]]:
@@ -159,15 +169,34 @@ def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path
     os.close(handle)
     partial = Path(name)
     try:
-        urllib.request.urlretrieve(url, partial)
+        _download(url, partial)
         if not (found := _sha256(partial)).startswith(sha256.lower()):
             raise CheckpointError(f"{url}: sha256 is {found}, expected {sha256}...")
         partial.replace(target)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
-            f"{url}: cannot download VGG19's weights ({error}); fetch them elsewhere and give "
-            "their path"
+            f"{url}: cannot download VGG19's weights ({first_line(error)}); fetch them elsewhere "
+            "and give their path"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def _download(url: str, partial: Path) -> None:
+    """Write what a URL answers to a file.
+
+    Raises:
+        OSError: no connection, too slow an answer (a `TimeoutError`), or too long a one.
+    """
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, partial.open("wb") as file:
+        total, recent, since = 0, 0, time.monotonic()
+        while block := answer.read1(1 << 18):
+            file.write(block)
+            total, recent, now = total + len(block), recent + len(block), time.monotonic()
+            if total > VGG19_BYTES:
+                raise OSError(f"longer than {VGG19_BYTES >> 20} MB")
+            if now - since > _TIMEOUT:
+                if recent < _SLOWEST * (now - since):
+                    raise TimeoutError(f"fewer than {_SLOWEST} bytes a second arrive")
+                since, recent = now, 0
