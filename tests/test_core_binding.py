@@ -145,22 +145,17 @@ def test_broken_networks(tmp_path: Path) -> None:
 
 def test_paths_and_names_that_are_no_utf8(tmp_path: Path) -> None:
     param, weights = files("animevideov3")
-    folder = os.fsencode(tmp_path) + b"/\xff\n"
-    Path(os.fsdecode(folder)).mkdir()
-    copies = [folder + b"/n.param", folder + b"/n.bin"]
+    folder = tmp_path / os.fsdecode(b"\xff\n")
+    folder.mkdir()
+    copies = folder / "n.param", folder / "n.bin"
     for source, target in zip((param, weights), copies, strict=True):
-        Path(os.fsdecode(target)).write_bytes(Path(source).read_bytes())
-    for spelled in (
-        copies,
-        [os.fsdecode(path) for path in copies],
-        [Path(os.fsdecode(p)) for p in copies],
-    ):
-        assert _core.Upscaler(*spelled).network.scale == _core.inspect_network(spelled[0]).scale
+        target.write_bytes(Path(source).read_bytes())
+    scale = _core.inspect_network(copies[0]).scale
+    assert _core.Upscaler(*copies).network.scale == scale
+    assert _core.Upscaler(*map(str, copies)).network.scale == scale
     with pytest.raises(_core.ModelError, match=r"/\\xff\\n/none.param: no such file"):
-        _core.inspect_network(folder + b"/none.param")
-    Path(os.fsdecode(copies[0])).write_bytes(
-        b"7767517\n2 2\nInput in 0 1 data\nPReLU \xc9\x1b 1 1 data out 0=2\n"
-    )
+        _core.inspect_network(folder / "none.param")
+    copies[0].write_bytes(b"7767517\n2 2\nInput in 0 1 data\nPReLU \xc9\x1b 1 1 data out 0=2\n")
     with pytest.raises(_core.ModelError, match=r"layer '\\xc9\\x1b' \(PReLU\) has 2 slopes for 3"):
         _core.inspect_network(copies[0])
 

@@ -11,6 +11,8 @@ namespace realesrgan {
 
 namespace {
 
+constexpr std::size_t kMostParts = 4096;
+
 class Drafter {
   public:
     explicit Drafter(const Graph& graph) : graph_(graph) {
@@ -38,7 +40,9 @@ class Drafter {
         if (layer.type == "Input") return;
         if (layer.inputs.empty() || layer.outputs.empty())
             refuse(layer, "has no input or no output");
-        if (layer.type == "Split" || layer.type == "Noop" || layer.type == "Dropout") {
+        const bool copies = layer.type == "Split" || layer.type == "Noop" ||
+                            (layer.type == "Dropout" && layer.number(0, 1.0F) == 1.0F);
+        if (copies) {
             alias(layer, value(layer.inputs[0]));
         } else if (layer.type == "Convolution") {
             add_convolution(index);
@@ -177,6 +181,7 @@ class Drafter {
             if (scale(part) != scale(value(layer.inputs[0])))
                 refuse(layer, "joins different sizes");
             joined.parts.insert(joined.parts.end(), part.parts.begin(), part.parts.end());
+            if (joined.parts.size() > kMostParts) refuse(layer, "joins too many tensors");
         }
         values_[layer.outputs[0]] = joined;
     }

@@ -9,8 +9,9 @@
 
 namespace realesrgan {
 
-// One value of a layer's parameter list ("0=64 9=2 -23310=1,0.2"): arrays lose their -23300 offset.
-using ParamValue = std::variant<int, float, std::vector<float>>;
+// One value of a layer's parameter list ("0=64 9=2 -23310=1,0.2 6="0w,0h""): lists lose their
+// -23300 offset, texts their quotes.
+using ParamValue = std::variant<int, float, std::vector<int>, std::vector<float>, std::string>;
 
 struct Layer {
     std::string type;
@@ -19,9 +20,13 @@ struct Layer {
     std::vector<int> outputs;  // blob ids
     std::map<int, ParamValue> params;
 
+    // What ncnn's ParamDict gives for the same id. The types and ranges that layer_kinds.hpp states
+    // were checked when the graph was read.
     int integer(int id, int fallback) const;
     float number(int id, float fallback) const;
+    std::vector<int> integers(int id) const;
     std::vector<float> array(int id) const;
+    std::string text(int id) const;
 };
 
 // A .param file as data, checked: every blob is produced once before it is used, counts agree.

@@ -30,6 +30,14 @@ inline float half_to_float(std::uint16_t bits) {
     return result;
 }
 
+// bfloat16 is the upper half of binary32.
+inline float bfloat16_to_float(std::uint16_t bits) {
+    const std::uint32_t wide = static_cast<std::uint32_t>(bits) << 16U;
+    float result = 0.0F;
+    std::memcpy(&result, &wide, sizeof(result));
+    return result;
+}
+
 // IEEE 754 binary16, rounded to nearest even as the shaders round (ncnn's own conversion
 // truncates).
 inline std::uint16_t float_to_half(float value) {

@@ -1,13 +1,15 @@
 #include <algorithm>
+#include <cstdint>
+#include <string>
 
 #include "graph.hpp"
+#include "program.hpp"
 #include "realesrgan/errors.hpp"
+#include "shown.hpp"
 #include "trace.hpp"
 
 namespace realesrgan {
 namespace {
-
-constexpr int kFieldUnknown = 64;  // the tile path's cap on the halo
 
 bool all_row_local(const Graph& graph, const Trace& sizes) {
     const auto local = [](const LayerRule& rule) { return rule.row_local; };
@@ -20,18 +22,24 @@ bool all_row_local(const Graph& graph, const Trace& sizes) {
 NetworkInfo inspect(const Graph& graph) {
     const Trace sizes = trace(graph);
     if (!sizes.consistent) {
-        throw ModelError("output '" + graph.output_name() +
-                         "': no number of input channels fits the sizes of the convolutions' "
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": no number of input channels fits the sizes of the convolutions' "
                          "weights; the .param file is damaged");
     }
+    check_sizes(graph, sizes);
     const BlobSize& output = sizes.blobs[static_cast<std::size_t>(graph.output)];
     if (output.zoom.known() && output.zoom.denominator != 1) {
-        throw ModelError("output '" + graph.output_name() + "': the network's result is " +
-                         std::to_string(output.zoom.value()) +
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": the network's result is " + std::to_string(output.zoom.value()) +
                          " times its input; only whole scales from 1 are supported");
     }
+    if (output.zoom.numerator > kMostScale) {
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": the network's result is " + std::to_string(output.zoom.numerator) +
+                         " times its input; scales to 64 are supported");
+    }
     NetworkInfo info;
-    info.scale = output.zoom.numerator;
+    info.scale = static_cast<int>(output.zoom.numerator);
     info.input_channels = sizes.input_channels;
     info.output_channels = output.channels;
     info.row_local = all_row_local(graph, sizes);

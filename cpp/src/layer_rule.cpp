@@ -22,13 +22,13 @@ constexpr std::array kPointwise = {
 
 // The two axes of ncnn's window layers, as their parameters name them.
 struct Window {
-    int kernel;
-    int dilation;
-    int stride;
-    int pad_before;
-    int pad_after;
+    std::int64_t kernel;
+    std::int64_t dilation;
+    std::int64_t stride;
+    std::int64_t pad_before;
+    std::int64_t pad_after;
 
-    int reach() const { return (kernel - 1) * dilation; }
+    std::int64_t reach() const { return (kernel - 1) * dilation; }
     bool operator==(const Window& other) const {
         return kernel == other.kernel && dilation == other.dilation && stride == other.stride &&
                pad_before == other.pad_before && pad_after == other.pad_after;
@@ -42,11 +42,10 @@ Window columns(const Layer& layer) {
 }
 
 Window rows(const Layer& layer) {
-    const Window same = columns(layer);
-    const int pad = layer.integer(14, same.pad_before);
-    return {layer.integer(11, same.kernel), layer.integer(12, same.dilation),
-            layer.integer(13, same.stride), pad,
-            layer.integer(16, layer.integer(14, same.pad_after))};
+    const int left = layer.integer(4, 0);
+    const int pad = layer.integer(14, left);
+    return {layer.integer(11, layer.integer(1, 0)), layer.integer(12, layer.integer(2, 1)),
+            layer.integer(13, layer.integer(3, 1)), pad, layer.integer(16, pad)};
 }
 
 LayerRule convolution(const Layer& layer) {
@@ -54,7 +53,7 @@ LayerRule convolution(const Layer& layer) {
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
-    const int slack = window.pad_before + window.pad_after - window.reach() - 1;
+    const std::int64_t slack = window.pad_before + window.pad_after - window.reach() - 1;
     const bool keeps_size = window.kernel > 0 && window.stride > 0 && window.pad_before >= 0 &&
                             slack >= -window.stride && slack < 0;
     if (!(window == columns(layer)) || !keeps_size || layer.integer(19, 0) != 0) {
@@ -73,8 +72,8 @@ LayerRule deconvolution(const Layer& layer) {
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
-    const int surplus = window.reach() + 1 - window.stride - window.pad_before - window.pad_after +
-                        layer.integer(19, layer.integer(18, 0));
+    const std::int64_t surplus = window.reach() + 1 - window.stride - window.pad_before -
+                                 window.pad_after + layer.integer(19, layer.integer(18, 0));
     if (!(window == columns(layer)) || window.stride < 1 || window.kernel < 1 || surplus != 0) {
         return rule;
     }
@@ -93,7 +92,7 @@ Ratio to_ratio(float zoom) {
         const double nearest = std::round(numerator);
         if (nearest >= 1 && nearest <= kLargest * denominator &&
             std::abs(numerator - nearest) < 1e-5 * nearest) {
-            return {static_cast<int>(nearest), denominator};
+            return {static_cast<std::int64_t>(nearest), denominator};
         }
     }
     return {};
@@ -123,7 +122,7 @@ LayerRule interpolation(const Layer& layer) {
 }
 
 LayerRule shuffle(const Layer& layer, bool to_channels) {
-    const int factor = layer.integer(0, 1);
+    const std::int64_t factor = layer.integer(0, 1);
     LayerRule rule;
     if (factor < 1) {
         return rule;
@@ -160,10 +159,13 @@ LayerRule along_channels(const Layer& layer, int axis_id, LayerRule::Channels ch
 }  // namespace
 
 Ratio operator*(const Ratio& a, const Ratio& b) {
-    const int numerator = a.numerator * b.numerator;
-    const int denominator = a.denominator * b.denominator;
-    const int divisor = numerator == 0 ? denominator : std::gcd(numerator, denominator);
-    return {numerator / divisor, denominator / divisor};
+    const std::int64_t numerator = a.numerator * b.numerator;
+    const std::int64_t denominator = a.denominator * b.denominator;
+    if (numerator == 0) return {};
+    const std::int64_t divisor = std::gcd(numerator, denominator);
+    const Ratio product{numerator / divisor, denominator / divisor};
+    const bool bounded = product.numerator <= kMostRatio && product.denominator <= kMostRatio;
+    return bounded ? product : Ratio{};
 }
 
 bool operator==(const Ratio& a, const Ratio& b) {

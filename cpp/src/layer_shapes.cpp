@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "draft.hpp"
+#include "layer_kinds.hpp"
 
 namespace realesrgan {
 
@@ -33,7 +34,7 @@ void read_activation(const Layer& layer, ConvolutionLayer& shape) {
 }  // namespace
 
 void refuse(const Layer& layer, const std::string& why) {
-    throw NotStreamable("layer " + layer.name + " (" + layer.type + ") " + why);
+    throw NotStreamable(layer_title(layer) + " " + why);
 }
 
 int whole(float value) {

@@ -2,9 +2,9 @@
 
 #include <cstring>
 #include <filesystem>
-#include <iterator>
 
 #include "realesrgan/errors.hpp"
+#include "shown.hpp"
 
 namespace realesrgan {
 namespace {
@@ -13,27 +13,23 @@ std::ifstream open_binary(const std::string& path) {
     const std::filesystem::path file = std::filesystem::u8path(path);
     std::error_code error;
     if (!std::filesystem::is_regular_file(file, error)) {
-        throw ModelError(path + ": no such file; a network is a .param and a .bin file");
+        throw ModelError(shown_path(path) +
+                         ": no such file; a network is a .param and a .bin file");
     }
     std::ifstream in(file, std::ios::binary);
     if (!in) {
-        throw ModelError(path + ": cannot be read; check its permissions");
+        throw ModelError(shown_path(path) + ": cannot be read; check its permissions");
     }
     return in;
 }
 
 }  // namespace
 
-std::string read_text(const std::string& path) {
-    std::ifstream in = open_binary(path);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 WeightReader::WeightReader(const std::string& path) : path_(path), in_(open_binary(path)) {
     std::error_code error;
     size_ = std::filesystem::file_size(std::filesystem::u8path(path), error);
     if (error || size_ == 0) {
-        throw ModelError(path + ": the file is empty; get it again from where it came");
+        throw ModelError(shown_path(path) + ": the file is empty; get it again from where it came");
     }
 }
 
@@ -47,7 +43,7 @@ std::size_t WeightReader::read(void* buffer, std::size_t size) const {
 
 void WeightReader::check_all_read() const {
     if (wanted_ != size_) {
-        throw ModelError(path_ + ": has " + std::to_string(size_) +
+        throw ModelError(shown_path(path_) + ": has " + std::to_string(size_) +
                          " bytes, but the network of the .param file needs " +
                          std::to_string(wanted_) +
                          "; it is truncated or damaged, or belongs to another network");

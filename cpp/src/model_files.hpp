@@ -8,9 +8,6 @@
 
 namespace realesrgan {
 
-// The whole of a text file. Throws ModelError when it cannot be read.
-std::string read_text(const std::string& path);
-
 // Feeds a .bin to ncnn and notes whether it is as long as the network needs. Past its end it goes
 // on with zeros, so that ncnn finishes quietly and the caller tells what was wrong.
 class WeightReader : public ncnn::DataReader {

@@ -3,7 +3,6 @@
 #include <allocator.h>
 #include <cpu.h>
 #include <gpu.h>
-#include <layer.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -15,16 +14,20 @@
 #include "forks.hpp"
 #include "gpu_blobs.hpp"
 #include "gpu_instance.hpp"
+#include "layer_kinds.hpp"
 #include "memory_budget.hpp"
 #include "model_files.hpp"
+#include "param_writer.hpp"
 #include "realesrgan/errors.hpp"
+#include "shown.hpp"
 #include "thread_count.hpp"
 #include "trace.hpp"
+#include "weights.hpp"
 
 namespace realesrgan {
 namespace {
 
-constexpr int kNoMemory = -100;  // ncnn's code for a failed allocation
+constexpr int kNoMemory = CheckedNet::kNoMemory;
 
 ncnn::Option make_option(const Options& options) {
     ncnn::Option option;
@@ -83,15 +86,14 @@ std::int64_t largest_run(const Graph& graph, const ncnn::VulkanDevice* device) {
 
 Network::Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
                  const Options& options)
-    : name_(param_path),
-      input_(graph.input_name()),
-      output_(graph.output_name()),
+    : name_(shown_path(param_path)),
+      input_(graph.input),
+      output_(graph.output),
       checkpoints_(checkpoints(graph)) {
-    for (const Layer& layer : graph.layers) {
-        if (ncnn::layer_to_index(layer.type.c_str()) < 0) {
-            throw ModelError(param_path + ": layer '" + layer.name + "' is of the type '" +
-                             layer.type + "', which ncnn does not have");
-        }
+    try {
+        check_kinds(graph);
+    } catch (const ModelError& error) {
+        throw ModelError(name_ + ": " + error.what());
     }
     if (options.device != kCpuDevice) {
         device_ = &gpu_device(options.device);
@@ -101,12 +103,12 @@ Network::Network(const Graph& graph, const std::string& param_path, const std::s
         }
     }
     most_pixels_ = largest_run(graph, device_);
-    net_ = std::make_unique<ncnn::Net>();
+    net_ = std::make_unique<CheckedNet>();
     net_->opt = make_option(options);
     try {
-        load(param_path, bin_path);
+        load(graph, bin_path);
     } catch (const std::bad_alloc&) {
-        throw OutOfMemoryError(bin_path + ": no memory left for the network's weights");
+        throw OutOfMemoryError(shown_path(bin_path) + ": no memory left for the network's weights");
     }
 }
 
@@ -124,9 +126,10 @@ void Network::let_go() noexcept {
     net_.reset();
 }
 
-void Network::load(const std::string& param_path, const std::string& bin_path) {
+void Network::load(const Graph& graph, const std::string& bin_path) {
     end_openmp_team_at_fork();
-    const std::string text = read_text(param_path);
+    const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
+    const std::string text = param_text(graph);
     const WeightReader weights(bin_path);
     std::unique_ptr<GpuUse> use;
     if (device_ != nullptr) {
@@ -137,7 +140,7 @@ void Network::load(const std::string& param_path, const std::string& bin_path) {
     }
     const auto* cursor = reinterpret_cast<const unsigned char*>(text.data());
     if (net_->load_param(ncnn::DataReaderFromMemory(cursor, text.size())) != 0) {
-        throw ModelError(param_path +
+        throw ModelError(name_ +
                          ": ncnn refuses it: a layer that is not built in, or a parameter outside "
                          "of its range");
     }
@@ -148,12 +151,13 @@ void Network::load(const std::string& param_path, const std::string& bin_path) {
     const int code = net_->load_model(weights);
     weights.check_all_read();
     if (code == kNoMemory) {
-        throw OutOfMemoryError(bin_path + ": no memory left for the network's weights");
+        throw OutOfMemoryError(shown_path(bin_path) + ": no memory left for the network's weights");
     }
     if (code != 0) {
-        throw ModelError(bin_path + ": ncnn cannot use these weights (code " +
+        throw ModelError(shown_path(bin_path) + ": ncnn cannot use these weights (code " +
                          std::to_string(code) + "); the file is damaged");
     }
+    net_->check_layers(graph);
     if (device_ != nullptr) {
         enter();
     }
@@ -177,8 +181,7 @@ std::vector<Network::Checkpoint> Network::checkpoints(const Graph& graph) {
         }
         done += layer_work(layer, sizes);
         if (done >= next && done < total) {
-            all.push_back(
-                {graph.blobs[static_cast<std::size_t>(layer.outputs.front())], done / total});
+            all.push_back({layer.outputs.front(), done / total});
             next = done + total / kParts;
         }
     }
@@ -209,19 +212,19 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
         ncnn::Extractor extractor = net_->create_extractor();
         extractor.set_blob_allocator(&blobs);
         extractor.set_workspace_allocator(&workspace);
-        int code = extractor.input(input_.c_str(), input);
+        int code = extractor.input(input_, input);
         for (const Checkpoint& checkpoint : checkpoints_) {
             if (code != 0 || !progress) {
                 break;
             }
             ncnn::Mat
                 passing;  // as it is (type 1): looked at by nobody, so neither unpacked nor kept
-            code = extractor.extract(checkpoint.blob.c_str(), passing, 1);
+            code = extractor.extract(checkpoint.blob, passing, 1);
             passing.release();
             progress(checkpoint.share);
         }
         if (code == 0) {
-            code = extractor.extract(output_.c_str(), result);
+            code = extractor.extract(output_, result);
         }
         if (code != 0 || result.empty()) {
             fail(code == 0 ? kNoMemory : code, input);
@@ -243,13 +246,13 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
     extractor.set_blob_vkallocator(&blobs);
     extractor.set_workspace_vkallocator(&blobs);
     extractor.set_staging_vkallocator(&staging);
-    int code = extractor.input(input_.c_str(), input);
+    int code = extractor.input(input_, input);
     if (progress) {
         // What one submission holds cannot be stopped: as many of them as there are checkpoints.
         ncnn::VkCompute commands(device_);
         for (const Checkpoint& checkpoint : checkpoints_) {
             ncnn::VkMat passing;
-            code = code == 0 ? extractor.extract(checkpoint.blob.c_str(), passing, commands) : code;
+            code = code == 0 ? extractor.extract(checkpoint.blob, passing, commands) : code;
             passing.release();
             code = code == 0 ? commands.submit_and_wait() : code;
             code = code == 0 ? commands.reset() : code;
@@ -260,7 +263,7 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
         }
     }
     if (code == 0) {
-        code = extractor.extract(output_.c_str(), result);
+        code = extractor.extract(output_, result);
     }
     if (code != 0 || result.empty()) {
         fail(code == 0 ? kNoMemory : code, input);
@@ -270,6 +273,9 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
 
 void Network::fail(int code, const ncnn::Mat& input) const {
     const std::string size = std::to_string(input.w) + "x" + std::to_string(input.h);
+    if (code == CheckedNet::kFault) {
+        throw ModelError(name_ + ": " + CheckedNet::last_fault() + " (of " + size + " pixels)");
+    }
     if (code == kNoMemory) {
         throw OutOfMemoryError("no memory left for a tile of " + size +
                                " pixels; use a smaller tile or another device");

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <net.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "checked_net.hpp"
 #include "gpu_instance.hpp"
 #include "graph.hpp"
 #include "realesrgan/upscaler.hpp"
@@ -33,23 +32,23 @@ class Network final : public GpuOwned {
     bool own_memory() const;
 
   private:
-    void load(const std::string& param_path, const std::string& bin_path);
+    void load(const Graph& graph, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
     ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
     [[noreturn]] void fail(int code, const ncnn::Mat& input) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.
     struct Checkpoint {
-        std::string blob;
+        int blob;
         double share;
     };
     static std::vector<Checkpoint> checkpoints(const Graph& graph);
 
-    std::unique_ptr<ncnn::Net> net_;
+    std::unique_ptr<CheckedNet> net_;
     const ncnn::VulkanDevice* device_ = nullptr;  // null: the CPU
-    std::string name_;                            // of the .param, for messages
-    std::string input_;
-    std::string output_;
+    std::string name_;                            // the path of the .param, for messages
+    int input_;                                   // blob ids, the graph's and ncnn's
+    int output_;
     std::vector<Checkpoint> checkpoints_;
     std::int64_t most_pixels_;
 };

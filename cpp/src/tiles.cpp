@@ -64,7 +64,7 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> networ
       options_(options),
       halo_(std::min<std::int64_t>(info.receptive_field, kMostHalo)),
       feather_(info.receptive_field > kMostHalo ? kFeather : 0),
-      alignment_(trace(graph).alignment),
+      alignment_(static_cast<int>(trace(graph).alignment)),
       bytes_per_pixel_(tile_bytes_per_pixel(graph, info, options)) {}
 
 TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {

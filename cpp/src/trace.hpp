@@ -1,20 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "graph.hpp"
 
 namespace realesrgan {
 
-// A positive fraction in lowest terms; 0/1 stands for "unknown".
+// A positive fraction in lowest terms of numbers up to kMostRatio; 0/1 stands for "unknown".
 struct Ratio {
-    int numerator = 0;
-    int denominator = 1;
+    std::int64_t numerator = 0;
+    std::int64_t denominator = 1;
 
     bool known() const { return numerator > 0; }
     double value() const { return static_cast<double>(numerator) / denominator; }
 };
 
+inline constexpr std::int64_t kMostRatio = 1 << 20;
+
+// Unknown where a number becomes larger than kMostRatio.
 Ratio operator*(const Ratio& a, const Ratio& b);
 bool operator==(const Ratio& a, const Ratio& b);
 
@@ -23,8 +27,8 @@ bool operator==(const Ratio& a, const Ratio& b);
 struct Footprint {
     Ratio step{1, 1};
     double offset = 0;
-    int low = 0;
-    int high = 0;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
 };
 
 // What one layer does to sizes.
@@ -35,7 +39,7 @@ struct LayerRule {
     bool row_local = false;  // and the row stream has it
     bool constant = false;   // weights kept as a blob: no picture goes in
     Channels channels = Channels::same;
-    int factor = 0;  // fixed: the channels; times, divided: by how much
+    std::int64_t factor = 0;  // fixed: the channels; times, divided: by how much
     Footprint footprint;
 };
 
@@ -47,18 +51,26 @@ struct BlobSize {
     Ratio zoom;        // rows per input row
 };
 
+inline constexpr int kFieldUnknown = 64;  // the tile path's cap on the halo
+inline constexpr std::int64_t kMostAlignment = 1024;
+
 struct Trace {
     std::vector<LayerRule> rules;  // one for each layer
     std::vector<BlobSize> blobs;
     int input_channels = 0;
-    int alignment = 1;       // sides of the input must be multiples of it
-    bool known = true;       // no layer's rule is unknown
-    bool consistent = true;  // every convolution's weights fit its input's channels
+    std::int64_t alignment = 1;  // sides of the input must be multiples of it; above kMostAlignment
+                                 // where that is not to be had
+    bool known = true;           // no layer's rule is unknown
+    bool consistent = true;      // every convolution's weights fit its input's channels
 };
 
 // Follows sizes from the input to the output. The number of input channels is the one that the
 // convolutions' weights agree with (3 when they do not tell).
 Trace trace(const Graph& graph);
+
+// Throws ModelError for the first layer that cannot compute what it reads, as far as the trace
+// knows its inputs' sizes (layer_sizes.hpp).
+void check_sizes(const Graph& graph, const Trace& sizes);
 
 // Input rows that one output row depends on, beyond the row it lies in, at most; by going backwards
 // through the footprints. Only for a known trace with a known zoom at the output.

@@ -11,6 +11,7 @@
 #include "graph.hpp"
 #include "network.hpp"
 #include "realesrgan/errors.hpp"
+#include "shown.hpp"
 #include "stream_engine.hpp"
 #include "tiles.hpp"
 #include "whole_rows.hpp"
@@ -114,7 +115,7 @@ NetworkInfo inspect_file(const Graph& graph, const std::string& param_path) {
     try {
         return inspect(graph);
     } catch (const ModelError& error) {
-        throw ModelError(param_path + ": " + error.what());
+        throw ModelError(shown_path(param_path) + ": " + error.what());
     }
 }
 
@@ -166,7 +167,7 @@ Upscaler::Upscaler(const std::string& param_path, const std::string& bin_path,
     try {
         impl_->load(param_path, bin_path, options);
     } catch (const std::bad_alloc&) {
-        throw OutOfMemoryError("the system has no memory left to load " + bin_path +
+        throw OutOfMemoryError("the system has no memory left to load " + shown_path(bin_path) +
                                "; close other programs, or use a smaller network");
     }
 }

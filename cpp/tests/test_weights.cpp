@@ -8,7 +8,9 @@
 #include "fuse.hpp"
 #include "graph.hpp"
 #include "half.hpp"
+#include "picture.hpp"
 #include "realesrgan/errors.hpp"
+#include "realesrgan/upscaler.hpp"
 #include "tiny_network.hpp"
 
 using realesrgan::ConvolutionWeights;
@@ -56,6 +58,49 @@ TEST_CASE("16 bits come as they are where they will do, and as the same floats w
     for (std::size_t i = 0; i < halves.halves.size(); i++) {
         CHECK_EQUAL(realesrgan::half_to_float(halves.halves[i]), single.kernel[i]);
     }
+}
+
+TEST_CASE("every way ncnn stores a kernel is read as ncnn reads it, and int8 is refused") {
+    const auto word = [](std::uint32_t value) {
+        std::string bytes(sizeof(value), 0);
+        std::memcpy(bytes.data(), &value, sizeof(value));
+        return bytes;
+    };
+    constexpr std::size_t kCount = 81;
+    const std::string floats = kNetwork.bin.substr(4, kCount * sizeof(float));
+    const std::string biases = kNetwork.bin.substr(4 + kCount * sizeof(float));
+    std::string bfloats;  // the numbers of this kernel have no lower half
+    std::string table(256 * sizeof(float), 0);
+    std::string indices;
+    for (std::size_t i = 0; i < kCount; ++i) {
+        bfloats += floats.substr(4 * i + 2, 2);
+        table.replace(4 * i, 4, floats, 4 * i, 4);
+        indices += static_cast<char>(i);
+    }
+    const std::string stored[] = {
+        word(0x0002C056) + floats,
+        word(0x01348B83) + bfloats + std::string(2, 0),
+        word(0x00000001) + table + indices + std::string(3, 0),
+    };
+    const Picture input = Picture::random(20, 13);
+    const std::string param = folder.file("network.param", kNetwork.param);
+    Picture expected(20, 13);
+    realesrgan::Upscaler(param, folder.file("f.bin", kNetwork.bin), {})
+        .run(input.view(), expected.writable());
+    for (const std::string& kernel : stored) {
+        const std::string bin = folder.file("k.bin", kernel + biases);
+        CHECK(fused(bin).weights(0, true).kernel ==
+              fused(folder.file("f.bin", kNetwork.bin)).weights(0, true).kernel);
+        realesrgan::Options whole;
+        whole.tile = realesrgan::kTileWhole;
+        for (const realesrgan::Options& options : {realesrgan::Options{}, whole}) {
+            Picture output(20, 13);
+            realesrgan::Upscaler(param, bin, options).run(input.view(), output.writable());
+            CHECK_BELOW(largest_difference(output, expected), 1e-5F);
+        }
+    }
+    CHECK_THROWS(ModelError, (std::vector<std::string>{"i.bin", "quantized to 8 bits", "'c'"}),
+                 fused(folder.file("i.bin", word(0x000D4B38) + indices + biases)));
 }
 
 TEST_CASE("a file that was whole when it was opened and is not any more is a ModelError") {
