@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench clean
+.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -92,6 +92,16 @@ define ctest
 	$(BIN)/ctest --preset $(1)
 	grep '^skipped ' build/$(1)/Testing/Temporary/LastTest.log || echo 'no case was skipped'
 endef
+
+# Mutated networks under AddressSanitizer, and damaged pictures. A case depends on its number and the seed alone.
+FUZZ_SECONDS ?= 600
+FUZZ_PICTURES ?= 20000
+FUZZ_SEED ?= 1
+NETWORKS = $$($(BIN)/python -c 'from realesrgan_vk.models import find_model; print(find_model("realesr-animevideov3-x2").param)')
+test-fuzz: $(VENV)/.test
+	$(call build-cpp,asan)
+	build/asan/cpp/tests/fuzz_network --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --network "$(NETWORKS)"
+	$(BIN)/python tests/fuzz_image_io.py $(FUZZ_PICTURES) $(FUZZ_SEED)
 
 # The CPU's convolution on AArch64, under an emulator where this processor is another one.
 test-neon: $(VENV)/.test
