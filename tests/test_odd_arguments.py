@@ -124,7 +124,8 @@ def keeps_the_promise(
 
 
 @pytest.mark.parametrize(
-    "name", ["device", "precision", "tile", "tta", "denoise", "threads", "memory_limit"]
+    "name",
+    ["device", "precision", "tile", "tta", "denoise", "threads", "memory_limit", "runs_at_once"],
 )
 def test_options_of_an_upscaler(net: Path, name: str) -> None:
     device = {} if name == "device" else {"device": "cpu"}
@@ -240,7 +241,7 @@ ANY_NUMBER = st.one_of(
 def test_numbers_that_hypothesis_finds(number: object) -> None:
     for name in ("scale", "width", "height", "long_edge"):
         keeps_the_promise((name,), TargetSize, **{name: number})
-    for name in ("device", "tile", "tta", "denoise", "threads", "memory_limit"):
+    for name in ("device", "tile", "tta", "denoise", "threads", "memory_limit", "runs_at_once"):
         nowhere = "/nowhere/x.param"
         assert not keeps_the_promise((name, nowhere), Upscaler, nowhere, **{name: number})
 

@@ -107,6 +107,7 @@ def upscale(
     denoise: SupportsFloat | None = None,
     threads: SupportsIndex | None = None,
     memory_limit: SupportsIndex | str | None = None,
+    runs_at_once: SupportsIndex = 1,
     scale: SupportsFloat | None = None,
     width: SupportsIndex | None = None,
     height: SupportsIndex | None = None,
@@ -133,6 +134,7 @@ def upscale(
         denoise: 0 keeps noise, 1 removes it, for a network that offers it.
         threads: CPU threads; None: one a core.
         memory_limit: Bytes, or text such as "2GiB"; None: a share of what is free.
+        runs_at_once: How many runs divide that share of what is free.
         scale: Output pixels per input pixel; None: the network's own.
         width: Output width in pixels.
         height: Output height in pixels.
@@ -158,6 +160,7 @@ def upscale(
         denoise=denoise,
         threads=threads,
         memory_limit=memory_limit,
+        runs_at_once=runs_at_once,
     )
     key = (options, *_files(model, options.denoise))
     shared = _kept.get(key, lambda: Upscaler(model, **asdict(options)))

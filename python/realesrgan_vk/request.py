@@ -82,3 +82,4 @@ class CallOptions(UpscaleOptions, total=False):
     denoise: SupportsFloat | None
     threads: SupportsIndex | None
     memory_limit: SupportsIndex | str | None
+    runs_at_once: SupportsIndex
