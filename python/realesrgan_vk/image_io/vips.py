@@ -23,9 +23,6 @@ except (OSError, MemoryError) as error:  # which pyvips puts down to a file that
         "of pyvips-binary is damaged, or the system has no memory left for it"
     ) from error
 
-# The cache of past operations would keep whole pictures in memory.
-pyvips.cache_set_max(0)
-
 Error = pyvips.Error
 Image = pyvips.Image
 
