@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from realesrgan_export.parity import Row
+if TYPE_CHECKING:  # it loads PyTorch, which --help does without
+    from realesrgan_export.parity import Row
 
 
 def print_rows(rows: list[Row]) -> None:

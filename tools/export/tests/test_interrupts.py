@@ -42,6 +42,11 @@ def test_a_signal_during_the_imports_ends_quietly(number: signal.Signals, tmp_pa
     assert all(line.startswith("import time:") for line in rest.splitlines()), rest
 
 
+def test_help_does_without_pytorch() -> None:
+    script = "import sys, realesrgan_export.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def _stand_in(folder: Path) -> Path:
     """A pnnx that tells its process and then takes long."""
     program = folder / "pnnx"
