@@ -133,11 +133,4 @@ def _text(head: bytes) -> str:
     if start.startswith(_NCNN):
         return "an ncnn graph (.param)"
     controls = set(range(32)) - {9, 10, 12, 13, 27} | {127}
-    if controls.intersection(head):
-        return ""
-    try:
-        head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not a character cut off at the end of what was read
-            return ""
-    return "a text file"
+    return "" if controls.intersection(head) else "a text file"

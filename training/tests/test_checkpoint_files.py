@@ -64,6 +64,7 @@ KINDS: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "empty": (b"", "an empty file; copy or download it again"),
     "two bytes": (b"ab", "a file of 2 bytes"),
     "text": ("training notes, and größer pictures\n".encode() * 200, "a text file"),
+    "text in Latin-1": ("Größe und Maße\n".encode("latin-1") * 9, "a text file"),
     "zip": (save_zip, "a zip archive without PyTorch's data.pkl"),
     "TorchScript": (save_torchscript, "a TorchScript program"),
     "ncnn": (b"7767517\n2 2\nInput data 0 1 data\n", r"an ncnn graph \(\.param\)"),
