@@ -1,6 +1,8 @@
 """Which device gets which picture, with devices that are slow, that fail, and that are lost."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -125,7 +127,7 @@ def test_too_large_a_result_is_refused_before_pixels_are_decoded(
     assert Batch([fast], options, events.append).run([job]).failed == 1
     assert kinds(events) == ["failed"]
     assert words in events[-1].error
-    assert events[-1].stage == "decode"
+    assert events[-1].stage == "size"
 
 
 def test_a_lane_waits_for_what_may_come_back() -> None:
@@ -178,3 +180,25 @@ def test_a_report_that_raises_stops_the_batch(photo: Photo, fast: Upscaler, tmp_
     with pytest.raises(BrokenPipeError, match="nobody listens"):
         Batch([fast], BatchOptions(), report).run(jobs)
     assert len(list(tmp_path.iterdir())) < 21
+
+
+def test_an_interrupted_run_waits_for_its_devices(fast: Upscaler, jobs: list[Job]) -> None:
+    """What computes must not go on while the process ends."""
+
+    class Slow(Fake):
+        ended = 0
+
+        def upscale_picture(self, *arguments: object) -> object:  # type: ignore[override]
+            time.sleep(1)
+            self.ended += 1
+            return super().upscale_picture(*arguments)
+
+    device = Slow(fast)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    batch = Batch([device], BatchOptions(), lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(jobs)
+    assert device.ended == 1
+    written = list(jobs[0].target.parent.iterdir()) if jobs[0].target.parent.exists() else []
+    assert batch.summary.done == len(written)

@@ -334,3 +334,21 @@ def test_plan_ends_on_a_signal(sent: signal.Signals, after: float) -> None:
     assert process.returncode in (SIGNALS[sent], -sent, 0)
     assert time.monotonic() - start < 3, "less than one where nothing else runs"
     assert "Traceback" not in errors
+
+
+def test_an_interrupted_program_ends_though_a_thread_computes_on() -> None:
+    """Nothing is torn down below the thread, but what was printed is there."""
+    program = (
+        "import atexit, signal, threading, time\n"
+        "from realesrgan_vk import start\n"
+        "def work():\n"
+        "    atexit.register(print, 'torn down')\n"
+        "    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+        "    print('begun')\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "start.run(lambda: work)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "begun\n", "")

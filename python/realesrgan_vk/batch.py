@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from realesrgan_vk import image_io
@@ -21,7 +22,7 @@ from realesrgan_vk.request import Request
 from realesrgan_vk.upscaler import Upscaler
 
 Stage = Literal["decode", "size", "upscale", "encode"]
-_PATIENCE = 1.0  # seconds for what is read or written at the end of an interrupted run
+_DEVICE_PATIENCE, _PIPE_PATIENCE = 5.0, 1.0  # seconds at the end of an interrupted run
 _POLL = 0.1  # seconds until a waiting thread looks whether it should stop
 
 
@@ -97,6 +98,25 @@ class _Item:
     seconds: float  # that work on it has taken
 
 
+class _Thread(threading.Thread):
+    """A thread whose end can be waited for again after the wait was interrupted.
+
+    `Thread.join` takes a thread for ended when a signal's handler raises in it (Python below 3.13).
+    """
+
+    def __init__(self, body: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._body = body
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._body()
+        finally:
+            self.ended.set()
+
+
 class Batch:
     """Runs jobs through decoding, upscaling and encoding.
 
@@ -120,8 +140,8 @@ class Batch:
         self._summary = Summary()
         self._broken: BaseException | None = None
         self._retired: set[int] = set()
-        self._workers: list[threading.Thread] = []
-        self._started: list[threading.Thread] = []
+        self._workers: list[_Thread] = []
+        self._started: list[_Thread] = []
         self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
         self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
 
@@ -159,12 +179,19 @@ class Batch:
         return self._summary
 
     def _leave(self, jobs: Sequence[Job]) -> None:
-        """Wait for the threads to end, but not long for one at a pipe that nobody else uses."""
+        """Wait for the threads to end, but not for ever.
+
+        A device may compute on for long before it can be stopped, and one at a pipe may wait for
+        another program. Files that are being written are waited for.
+        """
         streams = any(is_stream(path) for job in jobs for path in (job.source, job.target))
         for thread in self._started:
-            thread.join(_PATIENCE if streams and thread not in self._workers else None)
+            if thread in self._workers:
+                thread.ended.wait(_DEVICE_PATIENCE)
+            else:
+                thread.ended.wait(_PIPE_PATIENCE if streams else None)
 
-    def _start(self, count: int, body: Callable[[int], None]) -> list[threading.Thread]:
+    def _start(self, count: int, body: Callable[[int], None]) -> list[_Thread]:
         def guarded(index: int) -> None:
             try:
                 body(index)
@@ -174,7 +201,7 @@ class Batch:
 
         threads = []
         for index in range(count):
-            thread = threading.Thread(target=guarded, args=(index,), daemon=True)
+            thread = _Thread(partial(guarded, index))
             try:
                 thread.start()
             except RuntimeError as error:  # "can't start new thread"
@@ -183,10 +210,10 @@ class Batch:
             threads.append(thread)
         return threads
 
-    def _join(self, threads: Sequence[threading.Thread]) -> None:
+    def _join(self, threads: Sequence[_Thread]) -> None:
         for thread in threads:
-            while thread.is_alive():  # a plain join() could not be interrupted on Windows
-                thread.join(_POLL)
+            while not thread.ended.wait(_POLL):  # without a time it could not be interrupted
+                pass
 
     def _halt(self) -> None:
         self._stop.set()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM came.
 
@@ -71,6 +74,14 @@ def run(load: "Callable[[], Callable[[], object]]") -> "NoReturn":
         code = exit_code(error)
     finally:
         _on_signals(_leave)
+    if code in _INTERRUPTED and len(sys._current_frames()) > 1:
+        # A thread still computes or waits for a pipe: tearing down what it uses would crash it.
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                continue
+        os._exit(int(code))
     sys.exit(code)  # type: ignore[arg-type]  # any object, as the built-in exception takes
 
 
