@@ -68,6 +68,7 @@ def _rows(found: RunPlan) -> list[tuple[str, str]]:
     memory = [
         (f"memory, {kind}", format_bytes(count)) for kind, count in found.memory_bytes.items()
     ]
+    memory.append(("memory, pictures beside it", format_bytes(found.picture_bytes)))
     if found.path == "tiles":
         return [*rows, ("tile", f"{found.tile} pixels"), ("halo", f"{found.halo} pixels"), *memory]
     rows += [("band", f"{found.band_rows} rows"), ("strips", str(found.strips))]

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from realesrgan_vk import _core
+    from realesrgan_vk.planned_passes import PlannedPass, PlannedPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class RunPlan:
             weights are left out.
         dispatches_per_band: Operations a band costs in the steady state; 0 for tiles.
         bytes_moved_per_input_pixel: Bytes that operations read and write, weights left out.
+        picture_bytes: Of the machine's memory, for the decoded picture and what of its result is
+            there while the network runs; beside `memory_bytes`, and counted by no limit.
     """
 
     width: int
@@ -44,15 +45,34 @@ class RunPlan:
     memory_bytes: dict[str, int]
     dispatches_per_band: int
     bytes_moved_per_input_pixel: float
+    picture_bytes: int
 
     @classmethod
-    def of(cls, core: _core.Upscaler, width: int, height: int, samples: np.dtype[Any]) -> RunPlan:
-        """Ask the core. `samples`: the type of the picture's, and of the result's.
+    def of(cls, core: _core.Upscaler, picture: PlannedPicture, *, tta: bool) -> RunPlan:
+        """The plan of the pass over this picture that takes the most memory.
+
+        Args:
+            core: What runs the passes.
+            picture: What they run over.
+            tta: Whether each pass averages all orientations, for which it needs its picture whole.
 
         Raises:
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        return cls(width=width, height=height, **core.plan(width, height, samples=samples))
+        from realesrgan_vk.planned_passes import passes_of  # noqa: PLC0415 - it imports NumPy
+
+        plans = [
+            cls._of_pass(core, picture, one, tta=tta) for one in passes_of(picture, core.network)
+        ]
+        return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
+
+    @classmethod
+    def _of_pass(
+        cls, core: _core.Upscaler, picture: PlannedPicture, one: PlannedPass, *, tta: bool
+    ) -> RunPlan:
+        report = core.plan(picture.width, picture.height, samples=one.samples)
+        beside = one.picture_bytes(report, tta=tta)
+        return cls(width=picture.width, height=picture.height, picture_bytes=beside, **report)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""

@@ -293,8 +293,8 @@ class Upscaler:
         from realesrgan_vk import upscaling
 
         channels = self._core.network.input_channels
-        width, height, samples = upscaling.size_of(image, pixel_limit(max_pixels), channels)
-        return RunPlan.of(self._core, width, height, samples)
+        picture = upscaling.planned(image, pixel_limit(max_pixels), channels)
+        return RunPlan.of(self._core, picture, tta=self._options.tta)
 
     def upscale_rows(
         self, source: RowReader, sink: RowWriter, progress: Progress | None = None

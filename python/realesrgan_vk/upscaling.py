@@ -20,6 +20,7 @@ from realesrgan_vk.image_io.color import WorkingCurve
 from realesrgan_vk.image_io.limits import Accept
 from realesrgan_vk.passes import Plan, Steps, part_of, upscale_planes
 from realesrgan_vk.picture import Frame, Picture, Pixels
+from realesrgan_vk.planned_passes import PlannedPicture
 from realesrgan_vk.request import FileSource, Progress, Request
 from realesrgan_vk.resample import resize
 
@@ -89,7 +90,22 @@ def size_of(
 
     The type is that of the samples that the network is given, after the exchange of tone curves;
     grey goes through a network of three channels as floats.
-    The pixels of a file are not decoded.
+
+    Raises:
+        TypeError, ValueError, ImageError: As `planned`.
+    """
+    picture = planned(image, max_pixels, network_channels)
+    grey = picture.channels < network_channels
+    samples = np.dtype(np.float32) if grey else picture.samples
+    return picture.width, picture.height, samples
+
+
+def planned(
+    image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
+    max_pixels: int | None,
+    network_channels: int = 3,
+) -> PlannedPicture:
+    """What is known of a picture before it is decoded; a file is turned upright.
 
     Raises:
         TypeError: Neither a picture nor two whole numbers.
@@ -97,29 +113,25 @@ def size_of(
         ImageError: A file that is not a picture, or one of more pixels than `max_pixels`.
     """
     if isinstance(image, tuple):
-        return *picture_size(image), np.dtype(np.uint8)
+        width, height = picture_size(image)
+        return PlannedPicture(width, height, network_channels, np.dtype(np.uint8), has_alpha=False)
     if isinstance(image, np.ndarray):
         frame = arrays.to_frame(image)
-        grey = frame.pixels.shape[2] < network_channels
-        dtype = np.dtype(np.float32) if grey else frame.pixels.dtype
-        return frame.width, frame.height, dtype
+        return _planned_frame(frame, frame.pixels.dtype)
     if isinstance(image, Image.Image):
         picture = _picture_of_pil(image)
         frame = picture.frames[0]
-        header = image_io.Header(
-            frame.width,
-            frame.height,
-            channels=frame.pixels.shape[2],
-            samples=frame.pixels.dtype.name,
-            icc=picture.metadata.icc,
-        )
-    else:
-        header = image_io.header_of(lambda accept: _picture_of(image, max_pixels, accept))
+        curve = WorkingCurve.of(picture.metadata.icc)
+        return _planned_frame(frame, curve.encoded_type(frame.pixels.dtype, frame.pixels.shape[2]))
+    header = image_io.header_of(lambda accept: _picture_of(image, max_pixels, accept))
     curve = WorkingCurve.of(header.icc)
     samples = curve.encoded_type(np.dtype(header.samples), header.channels)
-    if header.channels < network_channels:
-        samples = np.dtype(np.float32)
-    return header.width, header.height, samples
+    return PlannedPicture(header.width, header.height, header.channels, samples, header.has_alpha)
+
+
+def _planned_frame(frame: Frame, samples: np.dtype[Any]) -> PlannedPicture:
+    channels, has_alpha = frame.pixels.shape[2], frame.alpha is not None
+    return PlannedPicture(frame.width, frame.height, channels, samples, has_alpha)
 
 
 def _picture_of(

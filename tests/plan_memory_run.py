@@ -1,0 +1,50 @@
+"""Runs pictures in a process of its own and prints, for each, what was planned and what was taken.
+
+Arguments: the network, the device, and the keyword arguments of `Upscaler` as JSON. Each line is a
+JSON object with the bytes of the plan, weights left out, and by how many the process grew at most.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from realesrgan_vk import Upscaler
+
+MODES = {"RGB": (3,), "RGBA": (4,), "L": ()}
+SIZES = ((1024, 400), (640, 480), (200, 1800))
+
+
+def status(key: str) -> int:
+    text = Path("/proc/self/status").read_text("ascii")
+    return int(text.partition(key + ":")[2].split()[0]) * 1024
+
+
+def main() -> None:
+    model, device, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    upscaler = Upscaler(model, device=int(device) if device.isdecimal() else device, **options)
+    random = np.random.default_rng(1)
+    for shape in MODES.values():  # what the first picture of a kind makes stays
+        upscaler.upscale(random.integers(0, 256, (24, 24, *shape), np.uint8))
+    for width, height in SIZES if options.keys() == {"threads"} else SIZES[:1]:
+        for mode, shape in MODES.items():
+            for samples in (np.uint8, np.uint16):
+                image = random.integers(0, 256, (height, width, *shape), np.uint8).astype(samples)
+                plan = upscaler.plan(image)
+                memory = plan.memory_bytes
+                before = status("VmRSS")
+                Path("/proc/self/clear_refs").write_text("5", "ascii")  # VmHWM begins anew
+                upscaler.upscale(image)
+                report = {
+                    "strips": plan.strips,
+                    "run": f"{mode} {np.dtype(samples)} {width}x{height} {memory}",
+                    "planned": memory["total"] - memory.get("weights", 0) + plan.picture_bytes,
+                    "taken": status("VmHWM") - before + image.nbytes,  # the array was there before
+                }
+                sys.stdout.write(json.dumps(report) + "\n")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
