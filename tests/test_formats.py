@@ -16,9 +16,9 @@ from picture_files import png, saved
 from PIL import Image
 
 from realesrgan_vk import ImageError, Upscaler, image_io
-from realesrgan_vk.image_io import formats
+from realesrgan_vk.image_io import formats, photoshop
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Frame, Picture
+from realesrgan_vk.picture import Frame, Metadata, Picture
 from realesrgan_vk.request import Request
 
 FAST = "realesr-animevideov3"
@@ -218,12 +218,16 @@ def test_jpeg_2000_is_read_and_written(
         )
 
 
-def test_jpeg_2000_keeps_profile_and_xmp_and_says_what_goes(rgb: NDArray[np.uint8]) -> None:
+def test_jpeg_2000_keeps_metadata_and_says_what_goes(rgb: NDArray[np.uint8]) -> None:
     from test_png_colour import SRGB  # noqa: PLC0415
 
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
     picture = decode(saved(Image.fromarray(rgb), "PNG", icc_profile=SRGB))
-    carried = picture.metadata.__class__(SRGB, xmp=packet, comments=(b"a hill",))
+    tags = Image.Exif()
+    tags[0x010F] = "Maker"
+    block = tags.tobytes().removeprefix(b"Exif\0\0")
+    resources = photoshop.of_iptc(b"\x1c\x02\x05\x00\x05Title")
+    carried = Metadata(SRGB, block, packet, photoshop=resources, comments=(b"a hill",))
     data, notes = image_io.encode(Picture(picture.frames, "colour", 8, carried), formats.JP2)
     assert notes == ()
     again = decode(data)

@@ -3,6 +3,7 @@
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import md5
 from io import BytesIO
 from xml.etree import ElementTree
@@ -297,3 +298,23 @@ def test_a_scan_bomb_is_refused_at_once(photo: Photo) -> None:
         decode(bomb)
     assert time.perf_counter() - started < 0.5
     assert decode(bomb, max_pixels=None).width == 256
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_gif_holds_xmp_and_comments(rgb: NDArray[np.uint8], frames: int) -> None:
+    """In Adobe's application extension; readers of blocks pass it."""
+    images = [Image.fromarray(np.roll(rgb, 3 * index, 0)) for index in range(frames)]
+    more = {"save_all": True, "append_images": images[1:]} if frames > 1 else {}
+    plain = decode(saved(images[0], "GIF", comment=b"c" * 600, **more))
+    assert plain.metadata.comments == (b"c" * 600,)
+    content = packet('p:City="Ulm"', namespaces={"p": "http://ns.adobe.com/photoshop/1.0/"})
+    carried = replace(plain.metadata, xmp=content)
+    data, notes = image_io.encode(replace(plain, metadata=carried), GIF)
+    assert notes == ()
+    again = decode(data)
+    assert again.metadata == carried
+    assert len(again.frames) == frames
+    with Image.open(BytesIO(data)) as image:
+        assert getattr(image, "n_frames", 1) == frames
+        assert image.info["comment"] == b"c" * 600
+    assert decode(image_io.encode(again, PNG)[0]).metadata.xmp == content

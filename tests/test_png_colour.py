@@ -114,6 +114,19 @@ def test_the_network_works_in_the_curve_of_the_chunks(fast: Upscaler) -> None:
     assert not np.array_equal(done, fast.upscale(samples))
 
 
+def test_a_pil_image_of_such_a_file_is_upscaled_as_the_file_is(
+    fast: Upscaler, tmp_path: Path
+) -> None:
+    samples = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with(png(samples, 8, 2), LINEAR, P3))
+    of_file = fast.upscale(path)
+    with Image.open(path) as image:
+        large = fast.upscale(image)
+    assert np.array_equal(np.asarray(large), np.asarray(of_file))
+    assert large.info["gamma"] == 1.0, "Pillow's own words for it are kept"
+
+
 def test_chunks_take_precedence_in_the_order_of_the_standard() -> None:
     """cICP, iCCP, sRGB, gAMA and cHRM (third edition, section 4.3)."""
     grey = np.full((4, 4, 3), 100, np.uint8)

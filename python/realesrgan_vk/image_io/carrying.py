@@ -73,13 +73,16 @@ def _without_chunks(carried: Metadata, known: Format, notes: list[str]) -> Metad
     comments = carried.comments
     if "comments" in known.carries:
         comments += png_metadata.comments_in(carried.png)
-        texts = [text for text in texts if png_metadata.keyword_of(text) != b"Comment"]
+        texts = [text for text in texts if not png_metadata.is_comment(text)]
     if texts:
         keywords = list(dict.fromkeys(_printable(png_metadata.keyword_of(text)) for text in texts))
         more = f" and {len(keywords) - _MOST_NAMES} more" if len(keywords) > _MOST_NAMES else ""
         names = ", ".join(keywords[:_MOST_NAMES]) + more
         notes.append(f"{known.name} holds no PNG texts; they are dropped: {names}")
-    for kind in dict.fromkeys(kind for kind, _ in carried.png):
+    square = {(b"pHYs", content) for _, content in carried.png if content[:4] == content[4:8]}
+    for kind in dict.fromkeys(
+        kind for kind, content in carried.png if (kind, content) not in square
+    ):
         if kind not in png_metadata.TEXTS and kind not in (*png_colour.DESCRIBING,):
             words = _CHUNKS.get(kind, f"PNG chunk {_printable(kind)}")
             notes.append(f"{known.name} holds no {words}; it is dropped")

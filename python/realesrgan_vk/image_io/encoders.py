@@ -134,7 +134,7 @@ def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
         # A hundredth of a second a frame: the encoder tells by it how many it has merged.
         encoded = vips.gif_bytes(frames, [10] * len(frames), picture.plays)
         encoded = repeats.gif(encoded, _durations(picture))
-    return gif_blocks.with_comments(encoded, carried.comments)
+    return gif_blocks.with_metadata(encoded, carried)
 
 
 def _heic(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
@@ -174,7 +174,7 @@ def _jpeg_2000(picture: Picture, carried: Metadata, *, has_boxes: bool) -> bytes
     image.save(out, "JPEG2000", no_jp2=not has_boxes, **comment)
     if not has_boxes:
         return out.getvalue()
-    return jp2_boxes.with_metadata(out.getvalue(), carried.icc, carried.xmp)
+    return jp2_boxes.with_metadata(out.getvalue(), carried)
 
 
 def _jp2(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:

@@ -107,7 +107,7 @@ GIF = Format(
     animation=True,
     profile=False,
     max_duration=655_350,
-    carries=frozenset({"comments"}),
+    carries=frozenset({"xmp", "comments"}),
 )
 AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False, carries=_EXIF_AND_XMP)
 HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False, carries=_EXIF_AND_XMP)
@@ -118,7 +118,7 @@ JP2 = Format(
     (".jp2", ".jpx", ".jpf"),
     max_bits=16,
     deep_colour=False,
-    carries=frozenset({"xmp", "comments"}),
+    carries=frozenset({"exif", "xmp", "photoshop", "comments"}),
 )
 J2K = Format(
     "JPEG 2000 codestream",

@@ -1,34 +1,58 @@
 """The blocks of a GIF file (GIF89a, sections 15 to 27)."""
 
+from collections.abc import Iterator
+
+from realesrgan_vk.picture import Metadata
+
 HEADER = 13
 """Bytes before the global table of colours."""
 
 _COMMENT, _EXTENSION, _IMAGE = 0xFE, 0x21, 0x2C
+_XMP = b"\x21\xff\x0bXMP DataXMP"
+_XMP_END = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+_MOST_EXTENSIONS = 10_000
 
 
-def with_comments(gif: bytes, comments: tuple[bytes, ...]) -> bytes:
-    """The file with these comments before its first image."""
+def with_metadata(gif: bytes, carried: Metadata) -> bytes:
+    """The file with these comments and this XMP packet before its first image."""
     start = HEADER + table_bytes(gif[10])
-    return gif[:start] + b"".join(_comment(each) for each in comments) + gif[start:]
+    added = [_comment(each) for each in carried.comments]
+    if carried.xmp is not None:
+        added.append(_XMP + carried.xmp.rstrip(b"\0") + _XMP_END)
+    return b"".join([gif[:start], *added, gif[start:]])
 
 
-def comments(gif: bytes, most: int = 1000) -> tuple[bytes, ...]:
-    """The comments of a file, damaged or not; `most` of them."""
-    found: list[bytes] = []
-    position = HEADER + table_bytes(gif[10])
+def comments(gif: bytes) -> tuple[bytes, ...]:
+    """The comments of a file, damaged or not; `_MOST_EXTENSIONS` of them."""
+    places = (at for at in _extensions(gif) if gif[at + 1] == _COMMENT)
+    return tuple(filter(None, (_joined(gif, at + 2) for at in places)))
+
+
+def xmp(gif: bytes) -> bytes | None:
+    """The XMP packet, which is in no blocks but ends so that block readers pass it (XMP part 3)."""
+    for at in _extensions(gif):
+        if gif.startswith(_XMP, at):
+            end = gif.find(_XMP_END[:4], at)
+            return gif[at + len(_XMP) : end] if end >= 0 else None
+    return None
+
+
+def _extensions(gif: bytes) -> Iterator[int]:
+    """Where the first extensions begin."""
+    position, count = HEADER + table_bytes(gif[10]), 0
     try:
-        while len(found) < most and gif[position] in (_EXTENSION, _IMAGE):
+        while count < _MOST_EXTENSIONS and gif[position] in (_EXTENSION, _IMAGE):
             if gif[position] == _IMAGE:
                 position += 9 + table_bytes(gif[position + 9])
-                position = after_blocks(gif, position + 2)
+            else:
+                end = after_blocks(gif, position + 2)
+                yield position
+                count += 1
+                position = end
                 continue
-            end = after_blocks(gif, position + 2)
-            if gif[position + 1] == _COMMENT:
-                found.append(_joined(gif, position + 2))
-            position = end
+            position = after_blocks(gif, position + 2)
     except IndexError:
-        pass
-    return tuple(each for each in found if each)
+        return
 
 
 def count_frames(gif: bytes, most: int) -> int:

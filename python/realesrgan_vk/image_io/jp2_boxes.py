@@ -1,9 +1,17 @@
-"""The boxes of a JPEG 2000 file (ISO/IEC 15444-1, annex I), for what Pillow leaves out of them."""
+"""The boxes of a JPEG 2000 file (ISO/IEC 15444-1, annex I), for what Pillow leaves out of them.
+
+EXIF and IPTC data are in the boxes that ExifTool and Photoshop read.
+"""
 
 import struct
 from collections.abc import Iterator
 
+from realesrgan_vk.image_io import photoshop
+from realesrgan_vk.picture import Metadata
+
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+_EXIF = b"JpgTiffExif->JP2"
 _GEOTIFF = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 _MOST_BOXES = 10_000
 
@@ -23,6 +31,16 @@ def xmp(jp2: bytes) -> bytes | None:
     return _of_uuid(jp2, _XMP)
 
 
+def exif(jp2: bytes) -> bytes | None:
+    """The EXIF block."""
+    return _of_uuid(jp2, _EXIF)
+
+
+def iptc(jp2: bytes) -> bytes | None:
+    """IPTC records."""
+    return _of_uuid(jp2, _IPTC)
+
+
 def has_geotiff(jp2: bytes) -> bool:
     """Whether it says in GeoTIFF's tags where the picture is."""
     return _of_uuid(jp2, _GEOTIFF) is not None
@@ -38,20 +56,22 @@ def bits(jp2: bytes) -> int:
     return max(((depth & 0x7F) + 1 for depth in depths), default=8)
 
 
-def with_metadata(jp2: bytes, icc: bytes | None, packet: bytes | None) -> bytes:
-    """An encoded file with this profile in place of its colours' number, and this XMP packet."""
+def with_metadata(jp2: bytes, carried: Metadata) -> bytes:
+    """An encoded file with this profile in place of its colours' number, EXIF, XMP and IPTC."""
     out = []
     for kind, start, end in _boxes(jp2, 0, len(jp2)):
-        if kind == b"jp2h" and icc is not None:
-            inner = [
-                _box(b"colr", b"\2\0\0" + icc) if each == b"colr" else _box(each, jp2[begin:stop])
-                for each, begin, stop in _boxes(jp2, start, end)
-            ]
-            out.append(_box(kind, b"".join(inner)))
-            continue
-        out.append(_box(kind, jp2[start:end]))
-    if packet is not None:
-        out.append(_box(b"uuid", _XMP + packet))
+        content = jp2[start:end]
+        if kind == b"jp2h" and carried.icc is not None:
+            colour = _box(b"colr", b"\2\0\0" + carried.icc)
+            content = b"".join(
+                colour if inner == b"colr" else _box(inner, jp2[begin:stop])
+                for inner, begin, stop in _boxes(jp2, start, end)
+            )
+        out.append(_box(kind, content))
+    records = photoshop.iptc(carried.photoshop) if carried.photoshop is not None else None
+    for name, held in ((_EXIF, carried.exif), (_XMP, carried.xmp), (_IPTC, records)):
+        if held is not None:
+            out.append(_box(b"uuid", name + held))
     return b"".join(out)
 
 

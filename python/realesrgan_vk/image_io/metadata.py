@@ -32,16 +32,32 @@ _RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG, _DESCRIPTION_TAG, *geotiff.TAG
 def of_pil(image: Image.Image) -> Metadata:
     """What an opened or loaded Pillow image carries."""
     info = image.info
+    profile = _bytes(info.get("icc_profile")) or _profile_of_png(image)
     block = info.get("exif")
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
     comment = _bytes(info.get("comment"))
     return Metadata(
-        icc=_bytes(info.get("icc_profile")),
+        icc=profile,
         exif=block.removeprefix(b"Exif\x00\x00") if isinstance(block, bytes) and block else None,
         xmp=packet.encode("utf-8") if isinstance(packet, str) else _bytes(packet),
         dpi=_dpi(info.get("dpi")),
         comments=(comment,) if comment else (),
     )
+
+
+def _profile_of_png(image: Image.Image) -> bytes | None:
+    """What Pillow keeps of gAMA and cHRM, as a profile."""
+    info, chunks = image.info, {}
+    try:
+        if "gamma" in info and "srgb" not in info:
+            chunks[b"gAMA"] = struct.pack(">I", round(float(info["gamma"]) * 100_000))
+        if "chromaticity" in info and "srgb" not in info:
+            values = (round(float(each) * 100_000) for each in info["chromaticity"])
+            chunks[b"cHRM"] = struct.pack(">8I", *values)
+        grey = image.mode in ("1", "L", "LA", "I", "I;16")
+        return png_colour.profile_of(chunks, grey=grey)
+    except (TypeError, ValueError, OverflowError, struct.error):  # not from a file
+        return None
 
 
 def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:

@@ -62,9 +62,14 @@ def keyword_of(content: bytes) -> bytes:
     return content.partition(b"\0")[0]
 
 
+def is_comment(content: bytes) -> bool:
+    """Whether a text chunk is a comment; ImageMagick writes the keyword in lower case."""
+    return keyword_of(content).lower() == b"comment"
+
+
 def comments_in(chunks: tuple[Chunk, ...]) -> tuple[bytes, ...]:
     """The texts called "Comment", for formats that hold those: Latin-1, or UTF-8 from iTXt."""
-    named = (each for each in chunks if each[0] in TEXTS and keyword_of(each[1]) == b"Comment")
+    named = (each for each in chunks if each[0] in TEXTS and is_comment(each[1]))
     texts = (_text_of(kind, content) for kind, content in islice(named, _MOST_UNPACKED))
     return tuple(text for text in texts if text)
 

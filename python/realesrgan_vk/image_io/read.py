@@ -137,15 +137,16 @@ def decode(
             picture = _jpeg(data, limit, accept)
         elif known is GIF:
             picture = _with_pillow(data, GIF, limit, accept)
-            carried = replace(picture.metadata, comments=gif_blocks.comments(data))
+            packet, comments = gif_blocks.xmp(data), gif_blocks.comments(data)
+            carried = replace(picture.metadata, xmp=packet, comments=comments)
             picture = replace(picture, metadata=carried)
         elif known in NETPBM:
             picture = pnm.read(data, limit, accept)
+        elif known in (JP2, J2K):
+            picture = _jpeg_2000(data, known, limit, accept)
         else:
             picture = _with_pillow(data, known, limit, accept)
-            if known in (JP2, J2K):
-                picture = _with_boxes(picture, data)
-            elif known is TGA:
+            if known is TGA:
                 picture = _with_alpha_in_use(picture)
     except RealesrganError as error:
         message = str(error)
@@ -275,14 +276,20 @@ def _losses(image: Image.Image, data: bytes, known: Format) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _with_boxes(picture: Picture, jp2: bytes) -> Picture:
-    """With what Pillow does not read of a JPEG 2000 file; without encoders' own comments."""
-    profile, packet = jp2_boxes.profile(jp2), jp2_boxes.xmp(jp2)
-    notes = ("the GeoTIFF tags are dropped",) if jp2_boxes.has_geotiff(jp2) else ()
-    comments = tuple(
-        comment for comment in picture.metadata.comments if not comment.startswith(_ENCODERS)
+def _jpeg_2000(jp2: bytes, known: Format, limit: Limit, accept: Accept) -> Picture:
+    """Decode, with what Pillow does not read; encoders' own comments are left out."""
+    records = jp2_boxes.iptc(jp2)
+    boxes = Metadata(
+        icc=jp2_boxes.profile(jp2),
+        exif=jp2_boxes.exif(jp2),
+        xmp=jp2_boxes.xmp(jp2),
+        photoshop=None if records is None else photoshop.of_iptc(records),
     )
-    carried = replace(picture.metadata, icc=profile, xmp=packet, comments=comments)
+    picture = _with_pillow(jp2, known, limit, accept, boxes)
+    given = picture.metadata
+    comments = tuple(each for each in given.comments if not each.startswith(_ENCODERS))
+    carried = replace(boxes, dpi=given.dpi, comments=comments)
+    notes = ("the GeoTIFF tags are dropped",) if jp2_boxes.has_geotiff(jp2) else ()
     return replace(picture, metadata=carried, notes=(*picture.notes, *notes))
 
 
