@@ -31,7 +31,7 @@ class BlobTable {
         if (found == ids_.end()) {
             fail_at(path_, line.number,
                     "layer " + shown_name(line.name) + " uses blob " + shown_name(name) +
-                        ", which no line before makes");
+                        ", which no line before it produces");
         }
         used_[static_cast<std::size_t>(found->second)] = true;
         return found->second;

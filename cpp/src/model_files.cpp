@@ -29,7 +29,7 @@ WeightReader::WeightReader(const std::string& path) : path_(path), in_(open_bina
     std::error_code error;
     size_ = std::filesystem::file_size(std::filesystem::u8path(path), error);
     if (error || size_ == 0) {
-        throw ModelError(shown_path(path) + ": the file is empty; get it again from where it came");
+        throw ModelError(shown_path(path) + ": the file is empty; download or copy it again");
     }
 }
 

@@ -203,7 +203,7 @@ std::ifstream open_text(const std::string& path) {
         throw ModelError(shown_path(path) + ": cannot be read; check its permissions");
     }
     if (size == 0) {
-        throw ModelError(shown_path(path) + ": the file is empty; get it again from where it came");
+        throw ModelError(shown_path(path) + ": the file is empty; download or copy it again");
     }
     if (size > kLargestFile) {
         throw ModelError(shown_path(path) + ": too large for a .param file (" +

@@ -80,7 +80,8 @@ WeightFile::WeightFile(const Graph& graph, const std::string& bin_path) : path_(
     file_.open(path, std::ios::binary);
     if (error || !file_) throw unreadable(path_);
     if (size == 0)
-        throw ModelError("the weights " + shown_path(path_) + " are empty; get the file again");
+        throw ModelError("the weights " + shown_path(path_) +
+                         " are empty; download or copy the file again");
     Cursor cursor(path_, size, [this](auto... arguments) { read_bytes(arguments...); });
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];

@@ -80,7 +80,7 @@ KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage s
         drop_faulty(*context, storage, set, *fault, choices, notes);
     }
     throw DeviceError("Vulkan device " + context->name() +
-                      " computes wrong results with every kernel there is; update its driver, or "
+                      " computes wrong results with all kernels; update its driver, or "
                       "use another device");
 }
 
