@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from picture_files import difference, saved, upscaled
 from PIL import Image
 
-from realesrgan_vk import Upscaler
+from realesrgan_vk import ImageError, Upscaler
+from realesrgan_vk.image_io import read
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = FORMAT_SIZE
@@ -53,6 +54,15 @@ def test_tiff_floats_beyond_one_keep_their_range(fast: Upscaler, tmp_path: Path)
     out = tifffile.imread(path)
     assert out.min() == pytest.approx(-0.5, abs=0.5)
     assert out.max() == pytest.approx(12.0, abs=0.5)
+
+
+def test_tiff_floats_of_a_range_beyond_floats_are_an_error_of_the_picture(tmp_path: Path) -> None:
+    samples = np.full((20, 24), 0.5, np.float32)
+    samples[3, 4], samples[5, 6] = 2.5e38, -2.5e38
+    path = tmp_path / "made.tif"
+    tifffile.imwrite(path, samples, photometric="minisblack")
+    with pytest.raises(ImageError, match=r"values from -2.5e\+38 to 2.5e\+38"):
+        read(path)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA"])

@@ -20,8 +20,15 @@ class GpuBlobs final : public ncnn::VkBlobAllocator {
             memory->access_flags = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
             memory->stage_flags = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
         }
+        refused_ = refused_ || memory == nullptr;
         return memory;
     }
+
+    // Whether the device had no memory for one.
+    bool refused() const { return refused_; }
+
+  private:
+    bool refused_ = false;
 };
 
 }  // namespace realesrgan

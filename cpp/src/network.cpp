@@ -5,6 +5,7 @@
 #include <gpu.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -63,6 +64,39 @@ void ask_for_weights(const std::string& bin_path, int threads) {
     ::operator delete(
         ::operator new(bytes * kMostGrowth + static_cast<unsigned>(threads) * kThreadBytes));
 }
+
+// Tells a layer that got no memory from one that cannot be run: ncnn has one code for both.
+template <typename Pool>
+class WatchedPool final : public Pool {
+  public:
+    void* fastMalloc(std::size_t size) override {
+        void* memory = Pool::fastMalloc(size);
+        if (memory == nullptr) {
+            refused_ = true;
+        }
+        return memory;
+    }
+    bool refused() const { return refused_; }
+
+  private:
+    std::atomic<bool> refused_{false};
+};
+
+class WatchedStaging final : public ncnn::VkStagingAllocator {
+  public:
+    using ncnn::VkStagingAllocator::fastMalloc;
+    using ncnn::VkStagingAllocator::VkStagingAllocator;
+
+    ncnn::VkBufferMemory* fastMalloc(std::size_t size) override {
+        ncnn::VkBufferMemory* memory = VkStagingAllocator::fastMalloc(size);
+        refused_ = refused_ || memory == nullptr;
+        return memory;
+    }
+    bool refused() const { return refused_; }
+
+  private:
+    bool refused_ = false;
+};
 
 // Work of a layer in multiplications for each pixel of the network's input.
 double layer_work(const Layer& layer, const Trace& sizes) {
@@ -205,8 +239,8 @@ ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const
 }
 
 ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
-    ncnn::UnlockedPoolAllocator blobs;
-    ncnn::PoolAllocator workspace;
+    WatchedPool<ncnn::UnlockedPoolAllocator> blobs;
+    WatchedPool<ncnn::PoolAllocator> workspace;
     ncnn::Mat result;
     {
         ncnn::Extractor extractor = net_->create_extractor();
@@ -227,12 +261,12 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
             code = extractor.extract(output_, result);
         }
         if (code != 0 || result.empty()) {
-            fail(code == 0 ? kNoMemory : code, input);
+            fail(code, input, blobs.refused() || workspace.refused());
         }
         result = result.clone();  // out of the pool, which ends here
     }
     if (result.empty()) {
-        fail(kNoMemory, input);
+        fail(kNoMemory, input, true);
     }
     return result;
 }
@@ -240,7 +274,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
 ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuUse use;
     GpuBlobs blobs(device_);
-    ncnn::VkStagingAllocator staging(device_);
+    WatchedStaging staging(device_);
     ncnn::Mat result;
     ncnn::Extractor extractor = net_->create_extractor();
     extractor.set_blob_vkallocator(&blobs);
@@ -257,7 +291,7 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
             code = code == 0 ? commands.submit_and_wait() : code;
             code = code == 0 ? commands.reset() : code;
             if (code != 0) {
-                fail(code, input);
+                fail(code, input, blobs.refused() || staging.refused());
             }
             progress(checkpoint.share);
         }
@@ -266,19 +300,23 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
         code = extractor.extract(output_, result);
     }
     if (code != 0 || result.empty()) {
-        fail(code == 0 ? kNoMemory : code, input);
+        fail(code, input, blobs.refused() || staging.refused());
     }
     return result;
 }
 
-void Network::fail(int code, const ncnn::Mat& input) const {
+void Network::fail(int code, const ncnn::Mat& input, bool memory_refused) const {
     const std::string size = std::to_string(input.w) + "x" + std::to_string(input.h);
     if (code == CheckedNet::kFault) {
         throw ModelError(name_ + ": " + CheckedNet::last_fault() + " (of " + size + " pixels)");
     }
-    if (code == kNoMemory) {
+    if (memory_refused) {
         throw OutOfMemoryError("no memory left for a tile of " + size +
                                " pixels; use a smaller tile or another device");
+    }
+    if (code == 0 || code == kNoMemory) {
+        throw ModelError(name_ + ": a layer makes nothing of a picture of " + size +
+                         " pixels; the sizes of the network's layers do not fit it");
     }
     if (device_ != nullptr) {
         const std::string name = device_->info.device_name();

@@ -35,7 +35,7 @@ class Network final : public GpuOwned {
     void load(const Graph& graph, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
     ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
-    [[noreturn]] void fail(int code, const ncnn::Mat& input) const;
+    [[noreturn]] void fail(int code, const ncnn::Mat& input, bool memory_refused) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.
     struct Checkpoint {

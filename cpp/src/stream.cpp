@@ -30,6 +30,8 @@ class Pass {
         waiting_.pop_front();
         const ImageView view = session_.output_rows();
         if (rows.count == 0) return;
+        if (record_.first_not_finite.count == 0 && session_.not_finite() > 0)
+            record_.first_not_finite = rows;
         see(view);
         sink_.write(static_cast<int>(rows.first), column_, view);
     }

@@ -14,6 +14,7 @@ struct StreamRecord {
     std::uint64_t input_samples = 0;
     float largest_result = 0.0F;   // of the rows looked at: those up to the first that is not black
     std::uint64_t not_finite = 0;  // result samples
+    RowRange first_not_finite{};   // result rows of the step that had the first of them
     std::uint64_t allocated_bytes = 0;  // the session's, at most
     std::uint64_t dispatches = 0;
 };

@@ -8,12 +8,18 @@ namespace realesrgan {
 
 namespace {
 
-void check_record(const StreamRecord& record) {
+// `scale`: of a picture that is run upright; 0: the result's rows are not the picture's.
+void check_record(const StreamRecord& record, int scale) {
+    Region region = BadResult::everything();
+    if (scale > 0 && record.first_not_finite.count > 0) {
+        region.y = {record.first_not_finite.first / scale,
+                    (record.first_not_finite.end() - 1) / scale + 1};
+    }
     ResultCheck check;
     check.saw_input(record.input_sum, record.input_samples);
     const float bad = std::numeric_limits<float>::quiet_NaN();
     const float value = record.not_finite > 0 ? bad : record.largest_result;
-    check.saw_result(ConstPlanes{&value, 1, 1, 1, 1, 1, 1});
+    check.saw_result(ConstPlanes{&value, 1, 1, 1, 1, 1, 1}, region);
     check.finish();
 }
 
@@ -35,7 +41,7 @@ void Attempt::run(const ImageView& input, const MutableImageView& output,
         ArraySink sink(output);
         run_strips(input, progress, record, 0, [&](std::size_t) -> RowSink& { return sink; });
     }
-    check_record(record);
+    check_record(record, ways_.size() > 1 ? 0 : program_.scale());
 }
 
 void Attempt::run_rows(RowSource& source, RowSink& sink,
@@ -45,7 +51,7 @@ void Attempt::run_rows(RowSource& source, RowSink& sink,
     const Plan plan(program_, request, backend_.storage());
     const SessionFormat format{source.type(), request.output_type, true};
     run_plan(backend_, plan, format, source, 0, sink, 0, progress, record);
-    check_record(record);
+    check_record(record, program_.scale());
 }
 
 const StreamPlan& Attempt::plan_of(std::size_t way) const {

@@ -19,7 +19,7 @@ class Attempt {
             bool tta)
         : backend_(backend), program_(program), plans_(plans), ways_(orientations(tta)) {}
 
-    // Throws DeviceError for a result that is no picture, too.
+    // Throws BadResult for a result that is no picture.
     void run(const ImageView& input, const MutableImageView& output,
              const std::function<void(double)>& progress);
 

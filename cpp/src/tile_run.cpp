@@ -81,7 +81,7 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
         if (progress) {
             within = [&](double share) { progress((done_ + share) / passes); };
         }
-        blend(pass(tile, way, within), way, column, row);
+        blend(pass(tile, {x, y}, way, within), way, column, row);
         done_ += 1;
         if (progress) {
             progress(done_ / passes);
@@ -89,7 +89,8 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
     }
 }
 
-ncnn::Mat TileRun::pass(const Planes& tile, const Orientation& way, const Progress& progress) {
+ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientation& way,
+                        const Progress& progress) {
     const ConstPlanes source = laid(as_const(tile), way);
     const ncnn::Mat input(static_cast<int>(source.width), static_cast<int>(source.height),
                           source.channels);
@@ -105,7 +106,7 @@ ncnn::Mat TileRun::pass(const Planes& tile, const Orientation& way, const Progre
                          std::to_string(settings_.scale) +
                          " times the size; it cannot be run in tiles of this size");
     }
-    check_.saw_result(as_const(planes_of(result)));
+    check_.saw_result(as_const(planes_of(result)), region);
     return result;
 }
 

@@ -25,12 +25,13 @@ class TileRun {
             const ImageView& input, const MutableImageView& output);
 
     // Tells `progress` the finished share of the passes over all tiles. Throws OutOfMemoryError
-    // when a tile does not fit, DeviceError for a result that is no picture.
+    // when a tile does not fit, BadResult for a result that is no picture.
     void run(const Progress& progress);
 
   private:
     void run_tile(std::size_t column, std::size_t row, const Progress& progress);
-    ncnn::Mat pass(const Planes& tile, const Orientation& way, const Progress& progress);
+    ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& way,
+                   const Progress& progress);
     void blend(const ncnn::Mat& result, const Orientation& way, std::size_t column,
                std::size_t row);
 

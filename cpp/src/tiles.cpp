@@ -158,6 +158,9 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
         try {
             TileRun(settings, columns, rows, from, to).run(monotone.function());
             return;
+        } catch (const BadResult& bad) {
+            if (turn) throw bad.turned();
+            throw;
         } catch (const OutOfMemoryError&) {
             if (smallest) {
                 throw;

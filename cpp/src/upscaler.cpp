@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "blame.hpp"
 #include "engine.hpp"
 #include "fuse.hpp"
 #include "graph.hpp"
@@ -119,6 +120,28 @@ NetworkInfo inspect_file(const Graph& graph, const std::string& param_path) {
     }
 }
 
+// Remembers the largest sample that has gone by.
+class WatchedSource final : public RowSource {
+  public:
+    explicit WatchedSource(RowSource& source) : source_(source) {}
+
+    int width() const override { return source_.width(); }
+    int height() const override { return source_.height(); }
+    int channels() const override { return source_.channels(); }
+    SampleType type() const override { return source_.type(); }
+    void read(int first_row, int first_column, const MutableImageView& rows) override {
+        source_.read(first_row, first_column, rows);
+        extreme_ = std::max(
+            extreme_, extreme_sample({rows.data, rows.type, rows.width, rows.height, rows.channels,
+                                      rows.row_stride, rows.pixel_stride, rows.channel_stride}));
+    }
+    float extreme() const { return extreme_; }
+
+  private:
+    RowSource& source_;
+    float extreme_ = 0.0F;
+};
+
 }  // namespace
 
 NetworkInfo inspect_network(const std::string& param_path) {
@@ -129,11 +152,16 @@ struct Upscaler::Impl {
     NetworkInfo network;
     std::unique_ptr<const Engine> engine;
     std::string why_tiles;  // for the report of the tile path
+    std::string param_path, bin_path;
+    Options options;
 
-    void load(const std::string& param_path, const std::string& bin_path, const Options& options) {
+    void load(const std::string& param, const std::string& bin, const Options& given) {
+        param_path = param;
+        bin_path = bin;
+        options = given;
         const Graph graph = read_graph(param_path);
         network = inspect_file(graph, param_path);
-        if (make_stream(graph, bin_path, options)) {
+        if (make_stream(graph)) {
             return;
         }
         auto layers = std::make_unique<const Network>(graph, param_path, bin_path, options);
@@ -144,7 +172,7 @@ struct Upscaler::Impl {
     }
 
     // The row stream, if the network is one it runs. Otherwise the reason is kept.
-    bool make_stream(const Graph& graph, const std::string& bin_path, const Options& options) {
+    bool make_stream(const Graph& graph) {
         if (options.tile != kTileAuto) {
             why_tiles = "a tile size was asked for";
             return false;
@@ -157,6 +185,31 @@ struct Upscaler::Impl {
         }
         engine = std::make_unique<StreamEngine>(std::move(*fused.network), network, options);
         return true;
+    }
+
+    // blame(), with this network and the same one on the CPU. The runs it makes report no share.
+    [[noreturn]] void blame(const BadResult& bad, const ImageView* picture, float extreme,
+                            const Progress& progress) const {
+        const Progress still = [&](double) {
+            if (progress) progress(1.0);
+        };
+        std::unique_ptr<Impl> cpu;
+        const auto run_on_cpu = [&](const ImageView& input, const MutableImageView& output) {
+            if (!cpu) {
+                Options on_cpu;
+                on_cpu.threads = options.threads;
+                auto made = std::make_unique<Impl>();
+                made->load(param_path, bin_path, on_cpu);
+                cpu = std::move(made);
+            }
+            cpu->engine->run(input, output, still);
+        };
+        const auto run_again = [&](const ImageView& input, const MutableImageView& output) {
+            engine->run(input, output, still);
+        };
+        realesrgan::blame(
+            bad, {network, options.device == kCpuDevice, options.fp16, run_again, run_on_cpu},
+            picture, extreme);
     }
 };
 
@@ -183,7 +236,11 @@ const NetworkInfo& Upscaler::network() const {
 void Upscaler::run(const ImageView& input, const MutableImageView& output,
                    const Progress& progress) const {
     check_views(impl_->network, input, output);
-    impl_->engine->run(input, output, progress);
+    try {
+        impl_->engine->run(input, output, progress);
+    } catch (const BadResult& bad) {
+        impl_->blame(bad, &input, 0.0F, progress);
+    }
 }
 
 std::vector<std::string> Upscaler::notices() const {
@@ -199,9 +256,12 @@ void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
                    const Progress& progress) const {
     check_size(impl_->network, source.width(), source.height());
     check_channels(impl_->network, source.channels());
+    WatchedSource watched(source);
     try {
-        if (impl_->engine->run_rows(source, sink, output, progress)) return;
-        run_whole(*impl_->engine, impl_->network, source, sink, output, progress);
+        if (impl_->engine->run_rows(watched, sink, output, progress)) return;
+        run_whole(*impl_->engine, impl_->network, watched, sink, output, progress);
+    } catch (const BadResult& bad) {
+        impl_->blame(bad, nullptr, watched.extreme(), progress);
     } catch (const std::bad_alloc&) {
         throw OutOfMemoryError(
             "the system has no memory left for a " + std::to_string(source.width()) + "x" +

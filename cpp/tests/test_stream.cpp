@@ -208,8 +208,12 @@ TEST_CASE("a result that is not a number is an error, and so is black from a pic
     Picture result(9, 9);
     const Upscaler upscaler(files.first, files.second, options(0));
     picture.samples[40] = std::nanf("");
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"not numbers"},
+    CHECK_THROWS(ImageError, std::vector<std::string>{"not numbers"},
                  upscaler.run(picture.as_const(), result.view()));
+    OnceSource source(picture.as_const());
+    OnceSink sink(result.view());
+    CHECK_THROWS(ImageError, std::vector<std::string>{"not numbers"},
+                 upscaler.run(source, sink, SampleType::f32));
 }
 
 int main() {

@@ -247,20 +247,20 @@ TEST_CASE("broken files are ModelErrors that name the file") {
     }
 }
 
-TEST_CASE("a result that is no picture is a DeviceError") {
+TEST_CASE("a result that is no picture of a picture that is one is a ModelError on the CPU") {
     const Picture input = Picture::random(40, 30);
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const float huge = std::numeric_limits<float>::max();
     for (const int tile : {realesrgan::kTileAuto, kTileWhole, 32}) {
         for (const float weight : {nan, huge}) {
             CHECK_THROWS(
-                DeviceError, std::vector<std::string>{"NaN"},
+                ModelError, (std::vector<std::string>{"NaN", "weights"}),
                 run(load(tiny::filter(std::vector<float>(9, weight)), with_tile(tile)), input));
         }
     }
 }
 
-TEST_CASE("black of a picture that is not black is a DeviceError, and of a dark one it is not") {
+TEST_CASE("black of a picture that is not black is a ModelError, and of a dark one it is not") {
     const Picture black(40, 30);
     const auto flat = [](float value) {
         Picture picture(40, 30);
@@ -277,9 +277,18 @@ TEST_CASE("black of a picture that is not black is a DeviceError, and of a dark 
         Picture lit = flat(0.0F);  // a window in the night
         for (int x = 0; x < 40; ++x) lit.at(x, 5, 1) = lit.at(x, 6, 1) = 0.9F;
         for (const Picture& picture : {flat(5.0F / 255), Picture::random(40, 30), lit}) {
-            CHECK_THROWS(DeviceError, std::vector<std::string>{"all black"}, run(dark, picture));
+            CHECK_THROWS(ModelError, std::vector<std::string>{"all black"}, run(dark, picture));
         }
     }
+}
+
+TEST_CASE("a layer that makes nothing is the network's fault, not the memory's") {
+    tiny::Network network = tiny::filter(std::vector<float>(9, 0.1F));
+    network.param =
+        "7767517\n3 3\nInput in 0 1 data\nConvolution c 1 1 data a 0=3 1=3 4=1 5=0 6=81\n"
+        "Crop p 1 1 a out 0=4 1=4 2=0 6=4 7=4\n";
+    network.bin = std::string(4 + 81 * sizeof(float), '\0');
+    CHECK_THROWS(ModelError, std::vector<std::string>{"network.param"}, load(network));
 }
 
 TEST_CASE("wrong calls are invalid_argument or ImageError") {

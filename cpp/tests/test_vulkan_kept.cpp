@@ -67,7 +67,7 @@ TEST_CASE("what is not a number does not stay in a kept session") {
     const auto right = run<float>(upscaler, picture);
     auto bad = picture;
     bad.samples[30] = std::numeric_limits<float>::quiet_NaN();
-    CHECK_THROWS(DeviceError, std::vector<std::string>{"not numbers"}, run<float>(upscaler, bad));
+    CHECK_THROWS(ImageError, std::vector<std::string>{"not numbers"}, run<float>(upscaler, bad));
     CHECK(run<float>(upscaler, picture).samples == right.samples);
 }
 

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
+#include <limits>
 #include <thread>
 
 #include "check.hpp"
@@ -39,7 +41,7 @@ struct DisarmAtEnd {
     ~DisarmAtEnd() {
         realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
         for (realesrgan::vulkan::Fault* fault :
-             {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang}) {
+             {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang, &all.result}) {
             fault->disarm();
         }
         all.most_groups = 0;
@@ -200,6 +202,59 @@ TEST_CASE("a lost device is an error, and a new Upscaler works") {
             CHECK(run<float>(open(files, options), picture).samples == right.samples);
         }
     }
+}
+
+TEST_CASE("a result that is no picture is put down to the picture, the network or the device") {
+    const TemporaryFolder folder;
+    const DisarmAtEnd disarm;
+    const Files files = random_network(1).save(folder.file("net"));
+    const auto picture = noise<float>(70, 300, 9);
+    const auto with = [&](float value) {
+        auto other = picture;
+        other.samples[other.samples.size() / 2] = value;
+        return other;
+    };
+    const ncnn::VulkanDevice* device = &gpu_device((on_gpu(), 0));
+    const float infinite = std::numeric_limits<float>::infinity();
+    for (const bool tta : {false, true}) {
+        Options options = on_gpu(false, 16), half = on_gpu(true, 16);
+        options.tta = half.tta = tta;
+        const Upscaler upscaler = open(files, options);
+        const auto right = run<float>(upscaler, picture);
+        auto huge = picture;
+        for (float& sample : huge.samples) sample *= 3e38F;
+        CHECK_THROWS(ImageError, (std::vector<std::string>{"picture has values", "0..1"}),
+                     run<float>(upscaler, huge));
+        for (const float value : {infinite, -infinite, std::nanf("")}) {
+            CHECK_THROWS(ImageError, (std::vector<std::string>{"picture has values", "0..1"}),
+                         run<float>(upscaler, with(value)));
+        }
+        CHECK_THROWS(ImageError, (std::vector<std::string>{"16-bit storage", "fp32"}),
+                     run<float>(open(files, half), with(1e7F)));
+        for (const float value : {0.5F, 3.0F}) {
+            for (const bool forever : {false, true}) {
+                vulkan::faults().result.arm(2, forever);
+                CHECK_THROWS(DeviceError, (std::vector<std::string>{"device", "driver failed"}),
+                             run<float>(upscaler, with(value)));
+                vulkan::faults().result.disarm();
+            }
+        }
+        CHECK(run<float>(upscaler, picture).samples == right.samples);
+    }
+    NetworkWriter damaged(1);
+    damaged.convolution(damaged.input(), 3, 3);
+    const Files bad = damaged.save(folder.file("damaged"));
+    std::fstream weights(bad.second, std::ios::binary | std::ios::in | std::ios::out);
+    weights.seekp(40);
+    weights.write("\xff\xff\xff\x7f", 4);  // a NaN
+    weights.close();
+    for (const int tile : {kTileAuto, 32}) {
+        Options options = on_gpu();
+        options.tile = tile;
+        CHECK_THROWS(ModelError, (std::vector<std::string>{"CPU, too", "weights"}),
+                     run<float>(open(bad, options), picture));
+    }
+    CHECK(&gpu_device(0) == device);
 }
 
 TEST_CASE("what is in flight stays so when waiting for it fails") {

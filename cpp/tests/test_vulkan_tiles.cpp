@@ -108,14 +108,14 @@ TEST_CASE("progress is told within one tile on Vulkan, changes nothing, and stop
     }
 }
 
-TEST_CASE("a result on Vulkan that is not a number is a DeviceError") {
+TEST_CASE("a result that is not a number on Vulkan and on the CPU is a ModelError") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     std::vector<float> kernel(9, 0.1F);
     kernel[4] = nan;
     Options options = on_first_device(false);
     for (const int tile : {realesrgan::kTileAuto, realesrgan::kTileWhole, 32}) {
         options.tile = tile;
-        CHECK_THROWS(realesrgan::DeviceError, std::vector<std::string>{"NaN"},
+        CHECK_THROWS(realesrgan::ModelError, (std::vector<std::string>{"NaN", "CPU, too"}),
                      run(load(tiny::filter(kernel), options), Picture::random(40, 30)));
     }
 }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "faults.hpp"
 #include "packed_view.hpp"
 
 namespace realesrgan::vulkan {
@@ -276,7 +277,7 @@ ImageView VulkanSession::output_rows() {
     flight.download->invalidate();
     std::uint32_t bad = 0;
     std::memcpy(&bad, flight.download->data(), sizeof(bad));
-    not_finite_ += bad;
+    not_finite_ += bad + (faults().result.due() ? 1 : 0);
     return packed_view<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
                                         width, flight.output_rows, program.output.channels);
 }

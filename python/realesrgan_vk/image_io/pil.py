@@ -136,7 +136,12 @@ def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
     high = max(1.0, float(frame.pixels.max()))
     if (low, high) == (0.0, 1.0):
         return frame, (low, high)
-    # In double precision: the range of floats can be larger than the largest float.
+    if high - low > np.finfo(np.float32).max:
+        raise ImageError(
+            f"the picture has values from {low:g} to {high:g}, a larger range than floats have; "
+            "replace those far outside of the others"
+        )
+    # In double precision: floats would lose what lies close to one end.
     scaled = np.empty_like(frame.pixels)
     for row, values in enumerate(frame.pixels):
         scaled[row] = (values.astype(np.float64) - low) / (high - low)
