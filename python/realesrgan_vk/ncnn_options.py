@@ -3,6 +3,7 @@
 import getopt
 from dataclasses import dataclass, field
 
+from realesrgan_vk.arguments import MAX_INPUT_SIDE
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS, Filter
 from realesrgan_vk.sizes import TargetSize
 
@@ -173,7 +174,7 @@ def _tile(value: str) -> int:
     tile = _whole(value, "tilesize", 0, 2**30)
     if 0 < tile < _MIN_TILE:
         raise BadArgument(f"invalid tilesize argument {value!r}: 0, or at least {_MIN_TILE}")
-    return tile
+    return min(tile, MAX_INPUT_SIDE)  # no picture is larger
 
 
 def _device(value: str) -> str | int:

@@ -1,4 +1,4 @@
-"""The networks that `realesrgan-ncnn-vulkan` finds: what `-h` lists, and spellings of `-n`."""
+"""The networks that `realesrgan-ncnn-vulkan` finds: what `-h` lists, and spellings of `-n`; large tiles."""
 
 from pathlib import Path
 
@@ -18,6 +18,13 @@ def test_help_lists_the_networks_of_the_folder(tmp_path: Path) -> None:
     assert found.stderr == plain.stderr + "\nnetworks in models: models-a, models-b\n"
     other = run("-h", "-m", tmp_path / "other", gpu=None, cwd=tmp_path)
     assert other.stderr.endswith(f"\nnetworks in {tmp_path / 'other'}: other-a, other-b\n")
+
+
+def test_a_tile_larger_than_any_picture_is_accepted(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    done = run("-i", source, "-o", target, "-s", "2", "-t", str(2**30), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert size_of(target) == (40, 32)
 
 
 def test_published_spellings_are_understood(source: Path, tmp_path: Path) -> None:
