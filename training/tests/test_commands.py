@@ -321,6 +321,12 @@ def test_a_text_file_is_no_checkpoint(micro: Overrides, tmp_path: Path) -> None:
         assert "x4plus.pth: not a checkpoint but a text file" in result.output
 
 
+def test_control_characters_of_names_are_escaped(pictures: Path) -> None:
+    result = call("validate", "a\x1b[2Jb.pth", "--pictures", pictures)
+    assert "a\\x1b[2Jb.pth: no such checkpoint" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
 def test_the_perceptual_loss_can_be_left_out(micro: Overrides, tmp_path: Path) -> None:
     asked = call("run", "tiny", *micro("stages.gan.perceptual={weight: 1.0}"))
     assert asked.exit_code == 2

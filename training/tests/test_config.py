@@ -283,3 +283,18 @@ def test_the_readme_examples_are_valid(tmp_path: Path) -> None:
     assert config.stages.gan.steps == 20_000
     path.write_text("preset: tiny\n" + blocks[1], encoding="utf-8")
     assert len(load_config(path).data.pairs) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"data: " + b"[" * 5000, "is not valid YAML"),
+        (b"seed: " + b"9" * 5000, "is not valid YAML"),
+        (b"name: \xff\xfe", "is not a YAML file in UTF-8"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)

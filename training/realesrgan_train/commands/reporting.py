@@ -28,7 +28,8 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except TrainError as error:
-        typer.echo(f"{prefix}error: {error}", err=True)
+        lines = [printable(line) for line in str(error).split("\n")]
+        typer.echo("\n".join([f"{prefix}error: {lines[0]}", *lines[1:]]), err=True)
         raise typer.Exit(error.exit_code) from error
     except OSError as error:  # such as a full disk
         typer.echo(f"{prefix}error: {printable(str(error))}", err=True)
