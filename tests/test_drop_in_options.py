@@ -1,4 +1,4 @@
-"""The networks that `realesrgan-ncnn-vulkan` finds: what `-h` lists, and spellings of `-n`; large tiles."""
+"""`realesrgan-ncnn-vulkan`: what `-h` lists, spellings of `-n`, and large tiles."""
 
 from pathlib import Path
 
