@@ -137,6 +137,8 @@ class Batch:
         self._report = report
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        # An interruption may lose a thread that is being started, so none works before all are.
+        self._go = threading.Event()
         self._summary = Summary()
         self._broken: BaseException | None = None
         self._retired: set[int] = set()
@@ -165,6 +167,7 @@ class Batch:
             loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
             workers = self._workers = self._start(len(self._upscalers), self._work)
             savers = self._start(self._options.save_threads, lambda _: self._save())
+            self._go.set()
             self._join(loaders)
             self._decoded.close()
             self._join(workers)
@@ -193,6 +196,7 @@ class Batch:
 
     def _start(self, count: int, body: Callable[[int], None]) -> list[_Thread]:
         def guarded(index: int) -> None:
+            self._go.wait()
             try:
                 body(index)
             except BaseException as error:  # a fault of `report`: stop everything and pass it on
@@ -219,6 +223,7 @@ class Batch:
         self._stop.set()
         self._decoded.stop()
         self._upscaled.stop()
+        self._go.set()
 
     def _load(self, pending: Iterator[Job]) -> None:
         while not self._stop.is_set():
