@@ -9,6 +9,7 @@ from io import BytesIO
 from xml.etree import ElementTree
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from PIL import Image
 
 from realesrgan_vk import ImageError, image_io
 from realesrgan_vk.image_io import jpeg_segments, photoshop, xmp
-from realesrgan_vk.image_io.formats import GIF, HEIC, JPEG, PNG, TIFF, WEBP
+from realesrgan_vk.image_io.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from realesrgan_vk.image_io.read import decode
+from realesrgan_vk.picture import Frame, Picture
 
+pillow_heif.register_heif_opener()
 Photo = Callable[..., NDArray[np.uint8]]
 IPTC = b"\x1c\x02\x05\x00\x05Title\x1c\x02\x19\x00\x03key"
 GOOGLE = "http://ns.google.com/photos/1.0/"
@@ -318,3 +321,15 @@ def test_gif_holds_xmp_and_comments(rgb: NDArray[np.uint8], frames: int) -> None
         assert getattr(image, "n_frames", 1) == frames
         assert image.info["comment"] == b"c" * 600
     assert decode(image_io.encode(again, PNG)[0]).metadata.xmp == content
+
+
+@pytest.mark.parametrize("known", [HEIC, AVIF], ids=lambda known: known.name)
+def test_gain_maps_and_videos_of_other_containers_are_said(
+    rgb: NDArray[np.uint8], known: Format
+) -> None:
+    """The boxes are told by their names only, so that names in a free box do for them."""
+    data, _ = image_io.encode(Picture((Frame(rgb),), "colour", 8), known)
+    for name, note in ((b"tmap", GAIN_MAP_NOTE), (b"mpvd", VIDEO_NOTE)):
+        assert decode(data + struct.pack(">I4s", 12, b"free") + name).notes == (note,)
+    kind = "AVIF" if known is AVIF else "HEIF"
+    assert decode(saved(Image.fromarray(rgb), kind, xmp=MOTION)).notes == (VIDEO_NOTE,)

@@ -137,6 +137,9 @@ def test_chunks_take_precedence_in_the_order_of_the_standard() -> None:
     srgb = (b"sRGB", b"\0")
     assert profile(ICC, srgb, LINEAR) == SRGB
     assert profile(srgb, LINEAR) is None
+    primaries = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+    assert profile((b"cHRM", primaries)) is None, "those of sRGB"
+    assert profile(P3) is not None
     assert profile((b"cICP", bytes([1, 13, 0, 1])), ICC, LINEAR) is None
     assert profile(BT2020_SRGB, ICC) not in (SRGB, None)
     assert profile((b"cICP", bytes([2, 2, 0, 1])), ICC) == SRGB, "2 is: unspecified"

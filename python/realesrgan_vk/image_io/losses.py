@@ -11,12 +11,23 @@ _WORDS = {
     xmp.DAMAGED: "the XMP data is damaged and is dropped",
 }
 
+_HEADER = 1 << 16  # bytes; the boxes before the pixels end well before
 CREDENTIALS = "the content credentials (C2PA) vouch for the old pixels and are dropped"
 
 
 def of_announced(announced: set[str]) -> tuple[str, ...]:
     """Notes on what was in the file, by the words of `xmp`."""
     return tuple(words for kind, words in _WORDS.items() if kind in announced)
+
+
+def of_heif(heif: bytes, *, has_depth: bool) -> tuple[str, ...]:
+    """The same of an AVIF or HEIC file: Apple's and ISO 21496-1's gain maps, Google's video box."""
+    found = {xmp.DEPTH} if has_depth else set()
+    if heif.find(b":hdrgainmap\0", 0, _HEADER) >= 0 or heif.find(b"tmap", 0, _HEADER) >= 0:
+        found.add(xmp.GAIN_MAP)
+    if b"mpvd" in heif:
+        found.add(xmp.VIDEO)
+    return of_announced(found)
 
 
 def of_jpeg(file: JpegFile, jpeg: bytes, announced: set[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ _TIFF_STORAGE_TAGS = frozenset(
 )
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
 _ICC_TAG, _XMP_TAG, _PHOTOSHOP_TAG, _IPTC_TAG = 34675, 700, 34377, 33723
-_DESCRIPTION_TAG = 270
+_DESCRIPTION_TAG, _LAYERS_TAG = 270, 37724
 _RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG, _DESCRIPTION_TAG, *geotiff.TAGS})
 
 
@@ -70,6 +70,8 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
     tags = _tiff_tags(file)
     raw = first_directory(file, _RAW_TAGS)
     own, notes = _tiff_only(raw, (int(tags.get(256, 0)), int(tags.get(257, 0))))
+    if _LAYERS_TAG in tags:
+        notes.append("the Photoshop layers are dropped")
     kept = Image.Exif()
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:

@@ -6,6 +6,8 @@ before gAMA and cHRM. Code points of cICP: ITU-T H.273, tables 2 and 3.
 
 import struct
 
+import numpy as np
+
 from realesrgan_vk.image_io import icc_build
 from realesrgan_vk.image_io.icc_build import SRGB_CURVE, Chromaticity, Primaries
 
@@ -42,6 +44,7 @@ _CURVES: dict[int, tuple[float, ...]] = {
     14: _BT709_CURVE,
     15: _BT709_CURVE,
 }
+_SAME = 0.0005  # chromaticities closer than this are equal
 _HDR = {16: "PQ", 18: "HLG"}
 
 
@@ -94,6 +97,9 @@ def profile_of(chunks: dict[bytes, bytes], *, grey: bool) -> bytes | None:
         if any(not 0 < y <= 1 or not 0 <= x <= 1 for x, y in (white, red, green)):
             raise ValueError(f"cHRM is {values}")
         name += " with primaries"
+        same = np.abs(np.subtract(primaries, _BT709)).max() < _SAME
+        if same and b"gAMA" not in chunks:
+            return None
     return _built(primaries, curve, name, grey=grey)
 
 

@@ -269,6 +269,7 @@ def _losses(image: Image.Image, data: bytes, known: Format) -> tuple[str, ...]:
         bits, images = heif_bits(data), int(getattr(image, "n_frames", 1))
         notes += [f"its {bits} bits a sample become 8"] if bits > 8 else []
         notes += [f"only the first of {images} pictures is used"] if images > 1 else []
+        notes += losses.of_heif(data, has_depth=bool(image.info.get("depth_images")))
     elif known in (JP2, J2K):
         bits = jp2_boxes.bits(data)
         deep = bits > 8 and not image.mode.startswith("I;")
@@ -364,7 +365,7 @@ def _upright(picture: Picture) -> Picture:
         given = turned
     scrubbed, announced = metadata.scrubbed(given)
     carried = metadata.for_size(scrubbed, picture.width, picture.height)
-    notes = [*picture.notes, *losses.of_announced(announced)]
+    notes = list(dict.fromkeys((*picture.notes, *losses.of_announced(announced))))
     if given.exif and carried.exif is None:
         notes.append("the EXIF data was damaged and is dropped")
     if carried.icc and icc.is_damaged(carried.icc):

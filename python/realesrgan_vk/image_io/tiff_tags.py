@@ -11,6 +11,7 @@ from typing import IO, Any
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 _LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q"}
+_TEXT = 2
 _MOST_BYTES = 1 << 26  # of a tag's values
 _MOST_ENTRIES = 4096
 _FARTHEST = 2**63 - 1
@@ -41,7 +42,9 @@ class Tag:
 
     @property
     def values(self) -> tuple[float, ...] | bytes:
-        """Numbers of 16 bits and more; else the bytes."""
+        """Numbers of 16 bits and more; else the bytes, without the zero that ends text."""
+        if self.kind == _TEXT:
+            return self.text
         return self.numbers if self.kind in _LAYOUTS and _SIZES[self.kind] > 1 else self.content
 
     @property
