@@ -126,9 +126,9 @@ def remove(name: str) -> None:
 
 @models.command(
     short_help="Install another official network.",
-    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. The hash of "
-    f"{', '.join(_WITHOUT_HASH)} is not known for certain; pulling it needs --sha256, from a "
-    "source that you trust.",
+    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
+    f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from a source that "
+    "you trust.",
 )
 @click.argument("name", shell_complete=_complete_published)
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")

@@ -195,7 +195,7 @@ def _array(name: str, tensor: _Tensor, storage: Callable[[str], Bytes]) -> Array
         [stride * dtype.itemsize for stride in tensor.strides],
         writeable=False,
     )
-    with np.errstate(over="ignore"):  # a float64 may become infinite, which is for others to judge
+    with np.errstate(over="ignore"):  # a float64 may overflow; `convert_network` looks for it
         return np.array(view, np.float32)
 
 
