@@ -12,6 +12,7 @@ struct TemporaryFolder {
         : path(std::filesystem::temp_directory_path() /
                ("realesrgan-test-" + std::to_string(std::random_device()()))) {
         std::filesystem::create_directories(path);
+        std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     }
     ~TemporaryFolder() { std::filesystem::remove_all(path); }
 };

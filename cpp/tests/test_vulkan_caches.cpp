@@ -1,5 +1,9 @@
 // What is kept on disk for a device: compiled shaders and pipelines.
 
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -198,6 +202,93 @@ TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged fil
         check_ignored();
     }
 }
+
+TEST_CASE("sealed files have the published code of SipHash-2-4") {
+    Bytes bytes;  // key and message as in the paper's appendix
+    for (unsigned char i = 0; i < 15; i++) bytes.push_back(i);
+    const realesrgan::vulkan::SealKey key = {0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
+    CHECK_EQUAL(realesrgan::vulkan::seal_code(key, bytes.data(), bytes.size()),
+                0xa129ca6149be45e5U);
+}
+
+TEST_CASE("shaders that were changed and sealed without the key do not reach the driver") {
+    const TemporaryFolder folder;
+    on_gpu();
+    const Files files = random_network(7).save(folder.file("net"));
+    const std::string path = realesrgan::vulkan::spirv_file_path(gpu_device(0));
+    const auto picture = noise<float>(5, 4, 2);
+    const auto right = run_in_new_device(files, picture);
+    const auto stored = realesrgan::vulkan::read_spirv_file(gpu_device(0));
+    CHECK(!stored.empty());
+    Bytes changed = realesrgan::vulkan::read_sealed_file(path);
+    for (std::size_t at = 200; at < changed.size(); at += 97) changed[at] ^= 0xffU;
+    Bytes resealed = changed;  // with a checksum, as anyone can
+    const std::uint64_t sum = realesrgan::vulkan::checksum(changed.data(), changed.size());
+    const auto* tail = reinterpret_cast<const unsigned char*>(&sum);
+    resealed.insert(resealed.end(), tail, tail + sizeof(sum));
+    // Sealed by another user, in another folder.
+    const TemporaryFolder other;
+    const std::string name = std::filesystem::path(path).filename().string();
+    realesrgan::vulkan::write_sealed_file(other.file(name), changed);
+    CHECK(realesrgan::vulkan::read_sealed_file(other.file(name)) == changed);
+    const Bytes foreign = realesrgan::vulkan::read_cache_file(other.file(name));
+    for (const Bytes& bytes : {resealed, foreign}) {
+        realesrgan::vulkan::write_cache_file(path, bytes);
+        CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)).empty());
+        CHECK(run_in_new_device(files, picture) == right);
+        CHECK(realesrgan::vulkan::read_spirv_file(gpu_device(0)) == stored);
+    }
+    // A file of another name, though with this key.
+    realesrgan::vulkan::write_sealed_file(path + "-of-another-device", changed);
+    std::filesystem::rename(path + "-of-another-device", path);
+    CHECK(realesrgan::vulkan::read_sealed_file(path).empty());
+}
+
+#if !defined(_WIN32)
+TEST_CASE("what others can write is not read, and told once") {
+    namespace fs = std::filesystem;
+    const TemporaryFolder folder;
+    const std::string path = folder.file("sub/sealed"), key = folder.file("sub/key");
+    const Bytes content = {1, 2, 3};
+    const auto read = [&] { return realesrgan::vulkan::read_sealed_file(path); };
+    const auto notices = [] { return realesrgan::vulkan::take_cache_notices(); };
+    notices();
+    realesrgan::vulkan::write_sealed_file(path, content);
+    CHECK(read() == content);
+    const auto mode = [](const std::string& file) {
+        return static_cast<int>(fs::status(file).permissions());
+    };
+    CHECK_EQUAL(mode(folder.file("sub")), 0700);
+    CHECK_EQUAL(mode(path), 0600);
+    CHECK_EQUAL(mode(key), 0600);
+    CHECK(notices().empty());
+    for (const std::string& open : {path, folder.file("sub"), key}) {
+        const fs::perms before = fs::status(open).permissions();
+        for (const fs::perms more : {fs::perms::group_write, fs::perms::others_write}) {
+            fs::permissions(open, before | more);
+            CHECK(read().empty());
+            CHECK(read().empty());
+            fs::permissions(open, before);
+            CHECK(read() == content);
+        }
+        const auto told = notices();
+        CHECK_EQUAL(told.size(), std::size_t{1});
+        CHECK(told[0].find(open) != std::string::npos);
+    }
+    fs::permissions(key, fs::perms::group_read, fs::perm_options::add);
+    CHECK(read().empty());
+    realesrgan::vulkan::write_sealed_file(path, content);  // with a new key
+    CHECK(read() == content);
+    CHECK_EQUAL(mode(key), 0600);
+    if (geteuid() != 0) return;
+    for (const std::string& foreign : {path, folder.file("sub")}) {
+        CHECK_EQUAL(chown(foreign.c_str(), 12345, 12345), 0);
+        CHECK(read().empty());
+        CHECK_EQUAL(chown(foreign.c_str(), 0, 0), 0);
+        CHECK(read() == content);
+    }
+}
+#endif
 
 int main() {
     // The user's own cache is no place for a test.

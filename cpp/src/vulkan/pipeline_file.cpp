@@ -30,7 +30,7 @@ bool is_pipeline_cache_of(const ncnn::GpuInfo& info, const Bytes& bytes) {
 PipelineFile::PipelineFile(const ncnn::VulkanDevice& device)
     : device_(&device), stored_(checksum(nullptr, 0)) {
     if (device.info.bug_corrupted_online_pipeline_cache()) return;
-    // Sealed, and looked at besides, because a driver given damaged data may crash.
+    // Sealed, and looked at besides, because a driver given other data may crash.
     const Bytes bytes = read_sealed_file(path(device));
     stored_ = checksum(bytes.data(), bytes.size());
     if (is_pipeline_cache_of(device.info, bytes)) make(bytes);

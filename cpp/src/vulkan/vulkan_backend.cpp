@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "cache_file.hpp"
 #include "kept_sessions.hpp"
 #include "kernel_store.hpp"
 #include "memory_budget.hpp"
@@ -55,8 +56,8 @@ int useful_pixels(const Program& program, const KernelSet& kernels, bool on_proc
     const double scale = program.scale();
     const double leaving = program.output.channels * scale * scale / kLeavingRate;
     const double computing = flops_per_pixel(program) / kBandFlops * kernels.pixel_seconds;
-    const int most =
-        static_cast<int>(std::min<double>(kernels.band_pixels, kMostBandSeconds / computing));
+    const int most = std::max(
+        1, static_cast<int>(std::min<double>(kernels.band_pixels, kMostBandSeconds / computing)));
     if (computing >= 2 * leaving) return most;
     return std::min(most, std::max(kBandPixels, kernels.band_pixels / kBandsForCopies));
 }
@@ -108,7 +109,9 @@ class VulkanBackend : public Backend {
     }
 
     std::vector<std::string> notices() const override {
-        return network_.context->kernels().take_notices();
+        std::vector<std::string> all = network_.context->kernels().take_notices();
+        for (std::string& notice : take_cache_notices()) all.push_back(std::move(notice));
+        return all;
     }
 
     std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
