@@ -333,3 +333,20 @@ def test_gain_maps_and_videos_of_other_containers_are_said(
         assert decode(data + struct.pack(">I4s", 12, b"free") + name).notes == (note,)
     kind = "AVIF" if known is AVIF else "HEIF"
     assert decode(saved(Image.fromarray(rgb), kind, xmp=MOTION)).notes == (VIDEO_NOTE,)
+
+
+def test_the_pixel_counts_of_a_panorama_follow(rgb: NDArray[np.uint8]) -> None:
+    names = {"G": GOOGLE + "panorama/"}
+    counts = 'G:FullPanoWidthPixels="48" G:FullPanoHeightPixels="24" G:CroppedAreaTopPixels="2"'
+    inside = (
+        "<G:CroppedAreaImageWidthPixels>24</G:CroppedAreaImageWidthPixels>"
+        "<G:CroppedAreaImageHeightPixels>20</G:CroppedAreaImageHeightPixels>"
+        "<G:CroppedAreaLeftPixels>12</G:CroppedAreaLeftPixels>"
+    )
+    picture = decode(jpeg(rgb, of_xmp(packet(counts, inside, names))))
+    assert picture.metadata.xmp == packet(counts, inside, names)
+    large = replace(picture, frames=(Frame(rgb.repeat(4, 0).repeat(2, 1)),))
+    edited = decode(image_io.encode(large, JPEG)[0]).metadata.xmp
+    expected = counts.replace("48", "96").replace("24", "96").replace('"2"', '"8"')
+    inside = inside.replace(">24<", ">48<").replace(">20<", ">80<").replace(">12<", ">24<")
+    assert edited == packet(expected, inside, names)

@@ -23,6 +23,7 @@ _TIFF_STORAGE_TAGS = frozenset(
         *geotiff.TAGS,
     }
 )
+_TURNED = tuple("2345678")  # orientations that are applied
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
 _ICC_TAG, _XMP_TAG, _PHOTOSHOP_TAG, _IPTC_TAG = 34675, 700, 34377, 33723
 _DESCRIPTION_TAG, _LAYERS_TAG = 270, 37724
@@ -193,7 +194,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
     block = None if metadata.exif is None else exif.upright(metadata.exif, width, height)
     columns, rows = (lambda _: str(width)), (lambda _: str(height))
     sizes = {
-        (xmp.TIFF, "Orientation"): lambda value: "1" if value in "2345678" else value,
+        (xmp.TIFF, "Orientation"): lambda value: "1" if value in _TURNED else value,
         (xmp.TIFF, "ImageWidth"): columns,
         (xmp.TIFF, "ImageLength"): rows,
         (xmp.EXIF, "PixelXDimension"): columns,
@@ -204,8 +205,8 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
         metadata,
         tiff=None if tags is None else geotiff.for_size(tags, width, height),
         exif=block,
-        xmp=_edited(metadata.xmp, sizes),
-        more_xmp=_edited(metadata.more_xmp, sizes),
+        xmp=_sized(metadata.xmp, sizes, width, height),
+        more_xmp=_sized(metadata.more_xmp, sizes, width, height),
     )
 
 
@@ -219,6 +220,14 @@ def without_profile(metadata: Metadata) -> Metadata:
 def with_more_xmp_named(metadata: Metadata, name: str | None) -> Metadata:
     """The metadata whose XMP packet names its extended packet so; None: there is none."""
     return replace(metadata, xmp=_edited(metadata.xmp, {xmp.MORE: lambda _: name}))
+
+
+def _sized(packet: bytes | None, sizes: xmp.Changes, width: int, height: int) -> bytes | None:
+    try:
+        panorama = xmp.panorama_for(packet or b"", width, height)
+    except xmp.DamagedError:
+        return None
+    return _edited(packet, {**sizes, **panorama})
 
 
 def _edited(packet: bytes | None, values: xmp.Changes) -> bytes | None:

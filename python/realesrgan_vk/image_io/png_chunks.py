@@ -76,7 +76,8 @@ def parse(png: bytes) -> PngFile:
         elif _is_ancillary(span.kind):
             wrong.add(span.kind)
         else:
-            raise ValueError(f"the chunk {span.kind.decode('latin-1')} has a wrong checksum")
+            name = ascii(span.kind.decode("latin-1"))[1:-1]
+            raise ValueError(f"the chunk {name} has a wrong checksum")
     notes = []
     if wrong:
         names = ", ".join(sorted(kind.decode("ascii") for kind in wrong))

@@ -159,7 +159,7 @@ def _pam_head(data: bytes) -> _Head:
         sides = _whole(fields[b"WIDTH"]), _whole(fields[b"HEIGHT"])
         channels, top = _whole(fields[b"DEPTH"]), _whole(fields[b"MAXVAL"], _TOP)
     except KeyError as error:
-        raise ValueError(f"the header has no {error}") from error
+        raise ValueError(f"the header has no {error.args[0].decode('ascii')}") from error
     kind = fields.get(b"TUPLTYPE", b"").decode("latin-1")
     name = kind.replace("BLACKANDWHITE", "GRAYSCALE")
     if channels not in _PAM_CHANNELS or name not in ("", _PAM_CHANNELS[channels]):

@@ -7,6 +7,7 @@ namespace, whatever their prefixes are.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from xml.parsers import expat
 
 Name = tuple[str, str]
@@ -15,6 +16,7 @@ Name = tuple[str, str]
 Changes = Mapping[Name, Callable[[str], str | None]]
 """For a property, what becomes of its value; None: the property is cut out."""
 
+PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 MORE: Name = ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")
 """The property of a JPEG file's packet that names its extended packet."""
@@ -41,6 +43,11 @@ _ANNOUNCING = {
     "http://ns.google.com/photos/dd/": DEPTH,
 }
 _OF_ITEMS = {"Primary": "", "GainMap": GAIN_MAP, "MotionPhoto": VIDEO, "Depth": DEPTH}
+_OF_PANORAMAS = (
+    ("FullPanoWidthPixels", "CroppedAreaLeftPixels"),
+    ("FullPanoHeightPixels", "CroppedAreaTopPixels"),
+)
+_PIXELS, _COUNT = re.compile(r"[1-9]\d{0,8}"), re.compile(r"\d{1,9}")
 _MOST_DEPTH = 200
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 
@@ -87,6 +94,36 @@ def edited(packet: bytes, values: Changes) -> Edited:
     except (expat.ExpatError, RecursionError, UnicodeDecodeError) as error:
         raise DamagedError(str(error)) from error
     return editor.result()
+
+
+def panorama_for(packet: bytes, width: int, height: int) -> Changes:
+    """The changes that fit the pixel counts of a panorama to a picture of this size.
+
+    The packet itself tells the size that they are of.
+
+    Raises:
+        DamagedError: The packet cannot be parsed.
+    """
+    if PANORAMA.encode() not in packet:
+        return {}
+    old: dict[str, str] = {}
+    names = ("CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
+    edited(packet, {(PANORAMA, name): partial(_noted, old, name) for name in names})
+    changes: dict[Name, Callable[[str], str | None]] = {}
+    for name, side, others in zip(names, (width, height), _OF_PANORAMAS, strict=True):
+        if _PIXELS.fullmatch(old.get(name, "")):
+            for other in (name, *others):
+                changes[PANORAMA, other] = partial(_scaled, int(old[name]), side)
+    return changes
+
+
+def _noted(found: dict[str, str], name: str, value: str) -> str:
+    found[name] = value
+    return value
+
+
+def _scaled(old_side: int, new_side: int, value: str) -> str:
+    return str(round(int(value) * new_side / old_side)) if _COUNT.fullmatch(value) else value
 
 
 @dataclass(slots=True)
