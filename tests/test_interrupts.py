@@ -299,26 +299,29 @@ def test_tuning_can_be_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_signal_ends_planning_before_the_plan_is_found() -> None:
-    """The widest picture in little memory: dozens of plans are tried."""
+    """The widest picture in little memory: dozens of plans are tried.
+
+    Times are of the processor, because others may be using it.
+    """
     upscaler = Upscaler("realesrgan-x4plus", device="cpu", memory_limit="500MiB")
     sizes = [(1 << 26, 500 + index) for index in range(2)]  # plans of one size are kept
 
     def stop(*_: object) -> None:
         raise InterruptedError
 
-    before = signal.signal(signal.SIGALRM, stop)
+    before = signal.signal(signal.SIGPROF, stop)
     try:
-        start = time.perf_counter()
+        start = time.process_time()
         upscaler.plan(sizes[0])
-        whole_time = time.perf_counter() - start
-        signal.setitimer(signal.ITIMER_REAL, whole_time / 10)
-        start = time.perf_counter()
+        whole_time = time.process_time() - start
+        signal.setitimer(signal.ITIMER_PROF, whole_time / 10)
+        start = time.process_time()
         with pytest.raises(InterruptedError):
             upscaler.plan(sizes[1])
-        assert time.perf_counter() - start < whole_time / 2
+        assert time.process_time() - start < whole_time / 2
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
