@@ -1,5 +1,6 @@
 """A system without memory, or that starts no more threads, gets one line and a clean end."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -21,12 +22,14 @@ from realesrgan_vk.memory import NO_MEMORY
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from realesrgan_vk import cli, image_io, ncnn_cli
+from realesrgan_vk import cli, ncnn_cli, start, upscale_run
 room, program = int(sys.argv[1]), sys.argv[2]
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
 sys.argv = sys.argv[2:]
-(cli if program == "realesrgan-vk" else ncnn_cli).main()
+if program == "realesrgan-vk":
+    start.run(lambda: cli.main, not_loaded=2)
+start.run(lambda: ncnn_cli.main, not_loaded=255)
 """
 MEGABYTE = 1 << 20
 
@@ -81,6 +84,44 @@ def test_the_drop_in_program_says_it_in_one_line(
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("Error: ")
     assert "memory" in done.stderr
+
+
+NOT_LOADED = """
+import sys
+from realesrgan_vk import start
+refused, error, program = sys.argv[1:]
+words = [] if error == "memory" else ["cannot load library\\n  x"]
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == refused:
+            raise {"memory": MemoryError, "library": ImportError}[error](*words)
+sys.meta_path.insert(0, Finder())
+sys.argv[1:] = ["upscale", "none.png", "-o", "out.png"]
+if program == "drop_in":
+    sys.argv[1:] = ["-i", "none.png", "-o", "out.png"]
+getattr(start, program)()
+"""
+
+
+@pytest.mark.parametrize(("program", "code"), [("command", 2), ("drop_in", 255)])
+@pytest.mark.parametrize(("refused", "error", "words"), [
+    ("numpy", "memory", "no memory (is )?left"),
+    ("PIL", "library", "cannot load library x"),
+    ("pyvips", "library", "libvips.*cannot load library x.*memory"),
+])  # fmt: skip
+def test_what_cannot_be_imported_is_told_in_one_line(
+    program: str, code: int, refused: str, error: str, words: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_LOADED, refused, error, program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert re.match(f"[Ee]rror: .*{words}", done.stderr)
 
 
 class _Batch:

@@ -42,7 +42,7 @@ def command() -> "NoReturn":
 
         return main
 
-    run(load)
+    run(load, not_loaded=2)
 
 
 def drop_in() -> "NoReturn":
@@ -53,25 +53,34 @@ def drop_in() -> "NoReturn":
 
         return main
 
-    run(load)
+    run(load, not_loaded=255)
 
 
-def run(load: "Callable[[], Callable[[], object]]") -> "NoReturn":
+def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "NoReturn":
     """Import a program with `load`, run it, and end the process with its exit code.
 
     The program may leave `KeyboardInterrupt` to this function.
+
+    Args:
+        load: Imports the program.
+        not_loaded: The exit code where something cannot be imported: the installation is damaged,
+            or no memory is left.
     """
     _on_signals(_leave)
     _open_standard_streams()
-    program = load()
     code: object = 0
     try:
+        program = load()
         _on_signals(_interrupt)
         program()
     except SystemExit as ended:
         code = ended.code
     except KeyboardInterrupt as error:
         code = exit_code(error)
+    except (ImportError, MemoryError) as error:  # programs import what they need when they do
+        words = " ".join(str(error).split()) or "no memory is left"
+        sys.stderr.write(f"Error: the program cannot be loaded: {words}\n")
+        code = not_loaded
     finally:
         _on_signals(_leave)
     if code in _INTERRUPTED and len(sys._current_frames()) > 1:

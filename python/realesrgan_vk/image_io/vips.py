@@ -17,7 +17,7 @@ from realesrgan_vk.picture import Frame, Pixels
 
 try:
     import pyvips
-except (OSError, MemoryError) as error:  # which pyvips puts down to a file that is not there
+except (ImportError, OSError, MemoryError) as error:  # no memory looks like no file to pyvips
     raise ImportError(
         f"libvips, which reads and writes pictures, cannot be loaded ({error}): the installation "
         "of pyvips-binary is damaged, or the system has no memory left for it"
