@@ -12,6 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -29,6 +33,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "fuzz_seeds.hpp"
@@ -327,8 +332,31 @@ void write(const std::string& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
 }
 
-// The seed network, mutated, in `folder`.
-void write_case(const Network& network, const std::string& stem, Random& random) {
+// Whether a network's numbers are of the size that networks have, so that both ways of running it
+// must agree; sums of very large numbers depend on their order.
+bool has_usual_numbers(const std::string& param_path) {
+    constexpr float kMost = 16.0F;
+    const auto usual = [](float value) { return std::abs(value) <= kMost; };
+    try {
+        const Graph graph = read_graph(param_path);
+        for (const Layer& layer : graph.layers) {
+            for (const auto& [id, value] : layer.params) {
+                const auto* real = std::get_if<float>(&value);
+                const std::vector<float> list = layer.array(id);
+                if ((real != nullptr && !usual(*real)) ||
+                    !std::all_of(list.begin(), list.end(), usual)) {
+                    return false;
+                }
+            }
+        }
+    } catch (const Error&) {
+        return false;
+    }
+    return true;
+}
+
+// The seed network, mutated, as STEM.param and STEM.bin. Tells whether the weights are whole.
+bool write_case(const Network& network, const std::string& stem, Random& random) {
     std::vector<Line> lines = lines_of(network.param);
     for (std::size_t changes = random.below(4); changes > 0 && !lines.empty(); --changes) {
         mutate_line(lines, random);
@@ -340,8 +368,10 @@ void write_case(const Network& network, const std::string& stem, Random& random)
     std::string bin = network.bin;
     if (bin.empty() || random.once_in(2)) bin = fitting_weights(stem + ".param", random);
     if (bin.empty()) bin = std::string(256, '\0');
-    if (random.once_in(8)) mutate_bytes(bin, random);
+    const bool whole = !random.once_in(8);
+    if (!whole) mutate_bytes(bin, random);
     write(stem + ".bin", bin);
+    return whole;
 }
 
 Picture run(const Upscaler& upscaler, const Picture& picture) {
@@ -350,6 +380,15 @@ Picture run(const Upscaler& upscaler, const Picture& picture) {
                    network.output_channels);
     upscaler.run(picture.view(), result.writable());
     return result;
+}
+
+// What memory has that is allocated from now on, so that a result made of such memory shows.
+void fill_memory(int byte) {
+#if defined(__GLIBC__)
+    mallopt(M_PERTURB, byte);
+#else
+    static_cast<void>(byte);
+#endif
 }
 
 // The result, and that of a second run on memory that held other numbers before; nothing where the
@@ -362,7 +401,9 @@ std::unique_ptr<Picture> run_twice(const std::string& stem, const Options& optio
         Picture picture =
             Picture::random(sample.width, sample.height, 7, upscaler.network().input_channels);
         upscaler.plan(picture.width, picture.height);
+        fill_memory(0x5A);
         auto first = std::make_unique<Picture>(run(upscaler, picture));
+        fill_memory(0xA5);
         const Picture second = run(upscaler, picture);
         ++shared.ran;
         if (options.tile == kTileAuto && upscaler.network().row_local) ++shared.streamed;
@@ -375,7 +416,7 @@ std::unique_ptr<Picture> run_twice(const std::string& stem, const Options& optio
     }
 }
 
-std::string run_case(const std::string& stem, Random& random, Shared& shared) {
+std::string run_case(const std::string& stem, bool whole_weights, Random& random, Shared& shared) {
     const int sides[] = {1, 2, 3, 7, 9, 16, 40};
     const Picture sample(random.of(sides), random.of(sides));
     Options options;
@@ -389,8 +430,10 @@ std::string run_case(const std::string& stem, Random& random, Shared& shared) {
         options.tile = 32;
         run_twice(stem, options, sample, shared, failure);
     }
-    constexpr float kMost = 0.05F;  // sums of large numbers, in another order
-    if (streamed && whole && largest_difference(*streamed, *whole) > kMost) {
+    constexpr float kMost = 0.01F;
+    const bool comparable = streamed && whole && whole_weights;
+    if (comparable && has_usual_numbers(stem + ".param") &&
+        largest_difference(*streamed, *whole) > kMost) {
         failure = "the stream and the whole picture at once differ by " +
                   std::to_string(largest_difference(*streamed, *whole));
     }
@@ -415,11 +458,11 @@ std::uint64_t seed_of(const Arguments& arguments, std::uint64_t number) {
 std::string attempt(const Arguments& arguments, const std::vector<Network>& networks,
                     std::uint64_t number, const std::string& stem, Shared& shared) {
     Random random(seed_of(arguments, number));
-    write_case(random.of(networks), stem, random);
+    const bool whole_weights = write_case(random.of(networks), stem, random);
     const double start = processor_seconds();
     std::string failure;
     try {
-        failure = run_case(stem, random, shared);
+        failure = run_case(stem, whole_weights, random, shared);
     } catch (const std::exception& error) {
         failure = std::string("an exception that is none of the library's: ") + error.what();
     }
