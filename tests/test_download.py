@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stall(self, block: bytes) -> None:
         with suppress(OSError):
-            for _ in range(100):
+            for _ in range(500):  # ten seconds
                 self.wfile.write(block)
                 time.sleep(0.02)
 
@@ -165,7 +165,7 @@ def test_a_server_that_stalls_is_given_up(
     started = time.monotonic()
     with pytest.raises(ModelError, match=r"1000 bytes a second|timed out"):
         download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5
     assert len(_Handler.paths) == 1
     assert not (tmp_path / "net.pth").exists()
 

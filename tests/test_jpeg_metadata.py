@@ -296,10 +296,10 @@ def test_a_scan_bomb_is_refused_at_once(photo: Photo) -> None:
     whole = photo(256, 256)
     assert decode(progressive(whole, 0)).width == 256
     bomb = progressive(whole, 300)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ImageError, match=f"more than {jpeg_segments.MOST_SCANS} scans"):
         decode(bomb)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert decode(bomb, max_pixels=None).width == 256
 
 
