@@ -3,14 +3,14 @@
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from realesrgan_vk import Upscaler, image_io
+from realesrgan_vk import ImageError, Upscaler, image_io
 from realesrgan_vk.image_io.formats import JPEG, PNG, TIFF
 from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.image_io.rows import TiffRows, TiffRowWriter
@@ -240,3 +240,35 @@ def test_further_channels_are_left_out_with_a_note(
     grey = decode(out.getvalue())
     assert np.array_equal(grey.frames[0].pixels, samples[..., :3])
     assert grey.notes == ("of its 5 channels only red, green and blue are used",)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_separate_planes_that_begin_with_grey_are_read(
+    count: int, compression: str | None, order: Literal["<", ">"]
+) -> None:
+    """GDAL's layout of many bands, which libvips alone takes for samples side by side."""
+    planes = np.random.default_rng(2).integers(0, 65536, (count, 20, 24), dtype=np.uint16)
+    out = BytesIO()
+    tifffile.imwrite(
+        out,
+        planes,
+        photometric="minisblack",
+        planarconfig="separate",
+        metadata=None,
+        compression=compression,
+        byteorder=order,
+    )
+    picture = decode(out.getvalue())
+    colours = 1 if count == 2 else 3
+    assert np.array_equal(picture.frames[0].pixels, planes[:colours].transpose(1, 2, 0))
+    assert len(picture.notes) == (count != 3), "its channels are named"
+
+
+def test_tiles_of_separate_planes_are_refused_for_what_they_are() -> None:
+    out = BytesIO()
+    planes = np.zeros((3, 32, 32), np.uint8)
+    tifffile.imwrite(out, planes, photometric="rgb", planarconfig="separate", tile=(16, 16))
+    with pytest.raises(ImageError, match="the picture: tiles of separate planes cannot be read"):
+        decode(out.getvalue())

@@ -136,7 +136,7 @@ def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
     high = max(1.0, float(frame.pixels.max()))
     if (low, high) == (0.0, 1.0):
         return frame, (low, high)
-    if high - low > np.finfo(np.float32).max:
+    if high - low > float(np.finfo(np.float32).max):
         raise ImageError(
             f"the picture has values from {low:g} to {high:g}, a larger range than floats have; "
             "replace those far outside of the others"

@@ -23,6 +23,7 @@ from realesrgan_vk.image_io import (
     orientation,
     photoshop,
     pil,
+    tiff_tags,
     vips,
 )
 from realesrgan_vk.image_io.limits import Accept, Header
@@ -35,6 +36,7 @@ _BIG_HEADER = b"II+\x00\x08\x00\x00\x00\x10" + bytes(7)
 _BYTE, _LONG, _UNDEFINED, _LONG8 = 1, 4, 7, 16  # kinds of values
 STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
+_PLANAR, _SEPARATE, _SAMPLES_PER_PIXEL, _TILE_WIDTH = 284, 2, 277, 322
 _EXTRA_SAMPLES, _ASSOCIATED, _UNASSOCIATED = 338, 1, 2
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
@@ -59,7 +61,7 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
     bits = tags.get(_BITS, 1)
     if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
         raise ImageError(f"64 bit {_SAMPLES}")
-    page = vips.open_tiff(data)
+    page = vips.open_tiff(_readable(data, tags))
     check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
     channels = _Channels.of(page.bands, tags)
     if page.interpretation in ("lab", "labs"):
@@ -75,6 +77,21 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
     notes += (_PAGES_NOTE.format(pages),) if pages > 1 else ()
     notes += (*channels.notes(samples.shape[2]), *_missing_values(samples, carried))
     return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
+
+
+def _readable(data: bytes, tags: Image.Exif) -> bytes:
+    """The file as libvips reads it right: separate planes of grey and more as those of colours.
+
+    libvips takes separate planes that begin with grey for samples side by side.
+
+    Raises:
+        ImageError: Tiles of separate planes, which it cannot read.
+    """
+    if tags.get(_PLANAR, 1) != _SEPARATE or tags.get(_SAMPLES_PER_PIXEL, 1) == 1:
+        return data
+    if _TILE_WIDTH in tags:
+        raise ImageError("tiles of separate planes cannot be read; save it with strips instead")
+    return tiff_tags.with_number(data, _PHOTOMETRIC, 2) if tags.get(_PHOTOMETRIC) == 1 else data
 
 
 def encode(picture: Picture, carried: Metadata) -> bytes:
@@ -150,7 +167,8 @@ class _Channels:
             return ()
         used = {1: "grey", 3: "red, green and blue", 4: "four inks"}[self.colours]
         alpha = " and transparency" if self.alpha is not None else ""
-        return (f"of its {bands} channels only {used}{alpha} are used",)
+        verb = "is" if used == "grey" and not alpha else "are"
+        return (f"of its {bands} channels only {used}{alpha} {verb} used",)
 
 
 def _stored_as(samples: Pixels, tags: Image.Exif, channels: _Channels) -> tuple[Mode, int]:
