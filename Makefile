@@ -93,15 +93,14 @@ define ctest
 	grep '^skipped ' build/$(1)/Testing/Temporary/LastTest.log || echo 'no case was skipped'
 endef
 
-# Mutated networks under AddressSanitizer, and damaged pictures. A case depends on its number and the seed alone.
+# Mutated networks under AddressSanitizer, and damaged pictures, for so many seconds each. A case depends on its number and the seed alone.
 FUZZ_SECONDS ?= 600
-FUZZ_PICTURES ?= 20000
 FUZZ_SEED ?= 1
 NETWORKS = $$($(BIN)/python -c 'from realesrgan_vk.models import find_model; print(find_model("realesr-animevideov3-x2").param)')
 test-fuzz: $(VENV)/.test
 	$(call build-cpp,asan)
 	build/asan/cpp/tests/fuzz_network --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --network "$(NETWORKS)"
-	$(BIN)/python tests/fuzz_image_io.py $(FUZZ_PICTURES) $(FUZZ_SEED)
+	$(BIN)/python tests/fuzz_image_io.py $(FUZZ_SECONDS)s $(FUZZ_SEED)
 
 # The CPU's convolution on AArch64, under an emulator where this processor is another one.
 test-neon: $(VENV)/.test
