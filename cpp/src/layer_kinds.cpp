@@ -24,8 +24,8 @@ constexpr int kMany = 1 << 16;
 constexpr double kChannels = 1 << 16;
 constexpr double kSide = 1 << 16;
 constexpr double kKernel = 1 << 10;
-constexpr double kFactor = 16;         // of an enlargement, a shuffle or a stride
-constexpr double kBorder = 256;        // that a layer adds on one side
+constexpr double kFactor = 64;         // of an enlargement, a shuffle or a stride
+constexpr double kBorder = 1024;       // that a layer adds on one side
 constexpr double kCount = 2147483647;  // of weights
 constexpr double kAny = 3.5e38;        // finite in 32 bits
 

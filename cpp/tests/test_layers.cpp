@@ -83,7 +83,7 @@ TEST_CASE("a layer's inputs, outputs and parameters are checked, with its line a
         {with("Convolution c 1 1 data out 0=3 1=3 4=-5 6=81"), {"'c' (Convolution)", "padding"}},
         {with("Convolution c 1 1 data out 0=3 1=3 4=1 6=81 8=2"), {"quantized", "16-bit"}},
         {with("Convolution c 1 1 data out 0=3 1=3 4=1 6=81 9=2"), {"activation"}},
-        {with("PixelShuffle p 1 1 data out 0=32768"), {"parameter 0", "from 1 to 16"}},
+        {with("PixelShuffle p 1 1 data out 0=32768"), {"parameter 0", "from 1 to 64"}},
         {with("Interp i 1 1 data out 1=2.0 2=2.0"), {"'i' (Interp)", "how it resizes"}},
         {with("Interp i 1 1 data out 0=1 1=1e30 2=1e30"), {"parameter 1", "number"}},
         {with("Reshape r 1 1 data out 6=\"0w,*(0h)\""), {"'r' (Reshape)", "'0w,*(0h)'"}},
