@@ -176,6 +176,6 @@ def test_bad_uses(general: Path) -> None:
     with pytest.raises(realesrgan_vk.ModelError, match="not the same network"):
         _upscale(general, 0.5)
     general.with_name("weak.bin").unlink()
-    with pytest.raises(realesrgan_vk.ModelError, match="needs its twin for denoise="):
+    with pytest.raises(realesrgan_vk.ModelError, match="needs its twin for denoise: "):
         _upscale(general, 0.5)
     assert find_model(general).name == "general"

@@ -76,3 +76,33 @@ def test_other_tiffs(rgb: NDArray[np.uint8], fast: Upscaler, tmp_path: Path, mod
         expected = fast.upscale(np.asarray(image.convert("RGB")))
         limit = 0.15 if mode == "1" else 0.04
         assert difference(np.asarray(out.convert("RGB")), expected) < limit
+
+
+@pytest.mark.parametrize("kind", ["preview", "filter array", "linear", "Canon's"])
+def test_a_raw_file_is_refused_in_place_of_upscaling_its_preview(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "shot.dng"
+    preview = np.zeros((8, 12, 3), np.uint8)
+    sensor = np.zeros((32, 48, 3) if kind == "linear" else (32, 48), np.uint16)
+    photometric = 34892 if kind == "linear" else 32803
+    with tifffile.TiffWriter(path) as file:
+        if kind == "preview":
+            file.write(preview, photometric="rgb", subfiletype=1, subifds=1)
+        pattern = [(33421, 3, 2, (2, 2), True), (33422, 1, 4, (0, 1, 1, 2), True)]
+        if kind == "Canon's":
+            file.write(preview, photometric="rgb")
+        else:
+            file.write(sensor, photometric=photometric, extratags=pattern, metadata=None)
+    if kind == "Canon's":  # the directory is behind the header, which is 8 bytes longer
+        plain = path.read_bytes()
+        start = int.from_bytes(plain[4:8], "little")
+        entries = plain[start : start + 2 + 12 * int.from_bytes(plain[start : start + 2], "little")]
+        path.write_bytes(b"II*\0\x10\0\0\0CR\2\0\0\0\0\0" + entries + bytes(4))
+    with pytest.raises(ImageError, match="it is a camera's raw file; develop it first"):
+        read(path)
+
+
+def test_a_reduced_page_alone_is_read(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "small.tif", np.zeros((8, 12, 3), np.uint8), photometric="rgb", subfiletype=1
+    )
+    assert read(tmp_path / "small.tif").frames[0].pixels.shape == (8, 12, 3)

@@ -52,11 +52,11 @@ def _twin(model: Model) -> Model:
     entry = entry_of(model.param)
     if not entry or not entry.weak_denoise:
         raise ModelError(
-            f"model {model.name} has no weakly denoising twin, which denoise= needs; "
-            "realesr-general-x4v3 does: realesrgan-vk models pull realesr-general-x4v3"
+            f"model {model.name} has no weakly denoising twin, so denoise does not apply to it; "
+            "realesr-general-x4v3 has one: realesrgan-vk models pull realesr-general-x4v3"
         )
     beside = model.param.with_name(f"{entry.weak_denoise}.param")
     try:
         return model_at(beside) if beside.is_file() else find_model(entry.weak_denoise)
     except ModelError as error:
-        raise ModelError(f"model {model.name} needs its twin for denoise=: {error}") from error
+        raise ModelError(f"model {model.name} needs its twin for denoise: {error}") from error

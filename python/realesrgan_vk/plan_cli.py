@@ -43,6 +43,8 @@ def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # n
     """
     with shared.usage_errors():
         size = _size(image)
+        if size is None and not Path(image).exists():
+            raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
         upscaler = Upscaler(**given)
         found = upscaler.plan(size or Path(image), max_pixels=max_pixels or None)
     if as_json:

@@ -1,6 +1,7 @@
 """What `realesrgan-vk upscale` does with its options, which are described in `upscale_cli`."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -61,6 +62,8 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
     report = _report(given)
     with usage_errors():
         _refuse_videos([*inputs, given["output"] or ""])
+        if not given["output"]:
+            _refuse_output_among(inputs)
         request = Request(
             TargetSize(given["scale"], given["width"], given["height"], given["long_edge"]),
             given["alpha"],
@@ -140,6 +143,18 @@ def _refuse_videos(paths: Sequence[str]) -> None:
                 "with FFmpeg (ffmpeg -i VIDEO FRAMES/%06d.png), upscale their folder, and put the "
                 "results together again"
             )
+
+
+def _refuse_output_among(inputs: Sequence[str]) -> None:
+    """Refuse `IN OUT` without `-o`, where OUT is a new picture's name."""
+    if len(inputs) != 2:
+        return
+    source, target = map(Path, inputs)
+    if source.is_file() and not target.exists() and format_for(target) is not None:
+        command = shlex.join(("realesrgan-vk", "upscale", *inputs[:1], "-o", *inputs[1:]))
+        raise ValueError(
+            f"picture {target} does not exist; if it is the name of the result: {command}"
+        )
 
 
 def _default_output(inputs: Sequence[str], sources: list[tuple[Path, Path]]) -> tuple[str, str]:

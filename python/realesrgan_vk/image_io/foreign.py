@@ -3,6 +3,7 @@
 import re
 
 _JXL = "a JPEG XL picture, which the installed Pillow and libvips cannot read; convert it to PNG"
+CAMERA_RAW = "a camera's raw file; develop it first, and save it as TIFF or PNG"
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document; export its pages as pictures"),
     (b"%!PS", "a PostScript document; export its pages as pictures"),
@@ -16,8 +17,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"#?RADIANCE", "a Radiance HDR picture; convert it to a float TIFF file"),
     (b"#?RGBE", "a Radiance HDR picture; convert it to a float TIFF file"),
     (b"\x00\x00\x01\x00", "a Windows icon (ICO); export it as PNG"),
-    (b"FUJIFILMCCD-RAW", "a camera's raw file; develop it first"),
-    (b"II*\x00\x10\x00\x00\x00CR", "a camera's raw file; develop it first"),
+    *((start, CAMERA_RAW) for start in (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"FOVb")),
     (b"\x1aE\xdf\xa3", "a video (Matroska or WebM); extract its frames first"),
     (b"PK\x03\x04", "a ZIP archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -36,6 +36,7 @@ _PATTERNS: tuple[tuple[bytes, str], ...] = (
         rb"\s*<(!doctype|html|head|body)\b",
         "an HTML page, perhaps a server's message in place of the picture; download it anew",
     ),
+    (rb".{4}ftypcrx ", CAMERA_RAW),
     (rb".{4}ftyp", "a video (MP4 or QuickTime) or other ISO media; extract its frames first"),
     (rb"RIFF.{4}(AVI |WAVE)", "a video or sound (RIFF); extract its frames first"),
     (rb"\0+$", "a file of zeros; it was not downloaded or copied whole"),

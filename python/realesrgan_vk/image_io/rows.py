@@ -132,6 +132,8 @@ class TiffRows:
             self._page = vips.open_tiff_file(path)
             with path.open("rb") as file:
                 self.metadata, tags, _ = metadata.of_tiff(file)
+                file.seek(0)
+                tiff.refuse_raw(file.read(tiff.RAW_START_BYTES), tags)
         except Exception as error:  # readers raise nearly anything on damaged data
             raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
         whole = "; read it whole, with Upscaler.upscale"

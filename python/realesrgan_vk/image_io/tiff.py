@@ -18,6 +18,7 @@ from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import (
     color,
     descriptions,
+    foreign,
     geotiff,
     metadata,
     orientation,
@@ -38,6 +39,10 @@ STRIP_BYTES = 1 << 18
 _BITS, _PHOTOMETRIC, _PAGES_NOTE = 258, 262, "only the first of {} pages is used"
 _PLANAR, _SEPARATE, _SAMPLES_PER_PIXEL, _TILE_WIDTH = 284, 2, 277, 322
 _EXTRA_SAMPLES, _ASSOCIATED, _UNASSOCIATED = 338, 1, 2
+_SUBFILE_TYPE, _REDUCED, _SUB_DIRECTORIES = 254, 1, 330
+_CANON_RAW = b"II*\0\x10\0\0\0CR"
+RAW_START_BYTES = len(_CANON_RAW)  # that `refuse_raw` needs
+_SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw (DNG 1.7)
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DESCRIPTION, _PHOTOSHOP, _IPTC = 270, 34377, 33723
@@ -54,10 +59,11 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
     """Decode the first page; `check` and `accept` are told of it before pixels are decoded.
 
     Raises:
-        ImageError: A sample type or channel count that cannot be used.
+        ImageError: A sample type or channel count that cannot be used; a camera's raw file.
         Exception: Whatever the decoder raises on damaged data.
     """
     carried, tags, notes = metadata.of_tiff(BytesIO(data))
+    refuse_raw(data[:RAW_START_BYTES], tags)
     bits = tags.get(_BITS, 1)
     if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
         raise ImageError(f"64 bit {_SAMPLES}")
@@ -77,6 +83,20 @@ def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
     notes += (_PAGES_NOTE.format(pages),) if pages > 1 else ()
     notes += (*channels.notes(samples.shape[2]), *_missing_values(samples, carried))
     return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
+
+
+def refuse_raw(start: bytes, tags: Image.Exif) -> None:
+    """Refuse a camera's raw file, such as CR2, DNG, NEF and ARW.
+
+    Its first directory has a preview, with the sensor's values in a sub-directory (TIFF/EP, DNG),
+    or the sensor's values themselves.
+
+    Raises:
+        ImageError: It is one, by its first bytes or its first directory.
+    """
+    preview = int(tags.get(_SUBFILE_TYPE, 0)) & _REDUCED and _SUB_DIRECTORIES in tags
+    if preview or tags.get(_PHOTOMETRIC) in _SENSOR or start.startswith(_CANON_RAW):
+        raise ImageError(f"it is {foreign.CAMERA_RAW}")
 
 
 def _readable(data: bytes, tags: Image.Exif) -> bytes:
