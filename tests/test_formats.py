@@ -111,6 +111,8 @@ def test_float_maps_keep_their_range(channels: int, order: str) -> None:
         (b"P1 2 2\n1 0 1 7", "are no bits"),
         (b"Pf 2 2 nan\n" + bytes(16), "scale is nan"),
         (b"P7\nWIDTH 2\nENDHDR\n", "header has no HEIGHT"),
+        (b"P6\n" + b"#" * 60_000, "header ends early"),
+        (b"P6\n" + b"# " * 30_000 + b"\n", "header ends early"),
         (b"P7\nWIDTH 2\n", "header has no end"),
     ],
 )

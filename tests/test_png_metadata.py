@@ -1,6 +1,7 @@
 """PNG texts, raw profiles, background, time and significant bits: kept, or a note says so."""
 
 import struct
+import time
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -145,6 +146,22 @@ def test_damaged_raw_profiles_stay_texts(rgb: NDArray[np.uint8]) -> None:
         picture = decode(png_with(png(rgb, 8, 2), text))
         assert picture.metadata.exif is None
         assert picture.metadata.png == (text,)
+
+
+def test_time_grows_with_the_size_of_a_file_only(rgb: NDArray[np.uint8]) -> None:
+    blank = zlib.compress(b" \n" * 200_000)
+    declared = b" ".join(b'xmlns:n%d="u"' % index for index in range(20_000))
+    packet = b"<a " + declared + b">" + b'<b xmlns:c="d"/>' * 20_000 + b"</a>"
+    cases = (
+        [(b"zTXt", b"Raw profile type exif\0\0" + blank)],
+        [(b"tEXt", b"a\0b")] * 30_000 + [(b"sBIT", b"\x08\x08\x08")] * 30_000,
+        [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)],
+    )
+    for chunks in cases:
+        data = png_with(png(rgb, 8, 2), *chunks)
+        started = time.perf_counter()
+        decode(data)
+        assert time.perf_counter() - started < 5
 
 
 def test_a_bomb_in_a_text_is_not_unpacked(rgb: NDArray[np.uint8]) -> None:

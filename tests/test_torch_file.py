@@ -68,6 +68,29 @@ def test_a_parameter_is_its_tensor(tmp_path: Path) -> None:
     assert np.array_equal(read_tensors(path)["a"], np.zeros(3))
 
 
+def test_a_storage_of_many_tensors_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [
+        files.text(f"t{index}") + files.tensor("0", np.ones(1, "f4"), offset=index)
+        for index in range(50)
+    ]
+    values = np.arange(1000, dtype="f4")
+    pickled = b"\x80\x02}(" + b"".join(items) + b"u."
+    path = files.write(tmp_path / "net.pth", files.archive(pickled, {"0": values.tobytes()}))
+    taken = 0
+    whole_read = zipfile.ZipFile.read
+
+    def read(archive: zipfile.ZipFile, name: zipfile.ZipInfo) -> bytes:
+        nonlocal taken
+        taken += name.file_size
+        return whole_read(archive, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    assert [float(each[0]) for each in read_tensors(path).values()] == list(range(50))
+    assert taken < path.stat().st_size
+
+
 def _one(description: bytes, content: bytes = bytes(16)) -> bytes:
     return files.archive(b"\x80\x02}" + files.text("a") + description + b"s.", {"0": content})
 
@@ -82,6 +105,13 @@ def _compressed() -> bytes:
 def _strided(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> bytes:
     place = files.integer(offset) + files.counts(shape) + files.counts(strides)
     return files.REBUILD + b"(" + files.storage("0", "FloatStorage", 4) + place + b"tR"
+
+
+def _nested_type() -> bytes:
+    """A storage whose type is a tuple of tuples: of 2**40 texts, were it printed."""
+    nested = b")" + b"q\x00h\x00\x86" * 40
+    names = files.text("0") + files.text("cpu") + files.integer(1)
+    return b"(" + files.text("storage") + nested + names + b"tQ"
 
 
 REFUSED = {
@@ -100,6 +130,7 @@ REFUSED = {
     "empty": (_one(_strided((0,), (1,))), "no list of numbers"),
     "dimensions": (_one(_strided((1,) * 5, (1,) * 5)), "5 dimensions"),
     "one value often": (_one(_strided((1 << 20, 1 << 9), (0, 0))), "larger than the file"),
+    "storage without a type": (_one(_nested_type()), "storage without a type"),
     "no storage": (files.archive(files.described(ARRAYS), {}), "is damaged"),
     "no tensors": (files.archive(b"\x80\x02}.", {}), "no named tensors"),
     "no dictionary": (files.archive(b"\x80\x02].", {}), "no named tensors"),

@@ -177,12 +177,22 @@ def _arrays(
     sizes = [tensor.size() * np.dtype(tensor.storage.dtype).itemsize for tensor in tensors.values()]
     if sum(sizes) > file_size:
         raise _RefusedError("its tensors are larger than the file")
-    return {name: _array(name, tensor, storage) for name, tensor in tensors.items()}
+    sharing: dict[str, list[str]] = {}
+    for name, tensor in tensors.items():
+        sharing.setdefault(tensor.storage.key, []).append(name)
+    arrays: dict[str, Array] = {}
+    read = 0
+    for key, names in sharing.items():  # a storage is read once, however many tensors share it
+        data = storage(key)
+        read += len(data)
+        if read > file_size:
+            raise _RefusedError("its storages are larger than the file")
+        arrays |= {name: _array(name, tensors[name], data) for name in names}
+    return {name: arrays[name] for name in tensors}
 
 
-def _array(name: str, tensor: _Tensor, storage: Callable[[str], Bytes]) -> Array:
+def _array(name: str, tensor: _Tensor, data: Bytes) -> Array:
     dtype = np.dtype(tensor.storage.dtype)
-    data = storage(tensor.storage.key)
     values = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
     last = tensor.offset + sum(
         (side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True)
@@ -333,10 +343,12 @@ class _Machine:
         kind, key = given[1], given[2]
         if len(given) > 5 and given[5] is not None:
             raise _RefusedError("it has views of storages, which only PyTorch before 0.4 wrote")
-        if not isinstance(kind, _Global) or kind.name not in _TYPES or not isinstance(key, str):
-            named = kind.name if isinstance(kind, _Global) else kind
+        # Other values are not printed: tuples of tuples may be short in a file and endless as text.
+        if not isinstance(kind, _Global) or not isinstance(key, str):
+            raise _RefusedError("its pickle has a storage without a type or a name")
+        if kind.name not in _TYPES:
             raise _RefusedError(
-                f"it has values of the type {shortened(named)}; needed are {', '.join(_TYPES)}"
+                f"it has values of the type {shortened(kind.name)}; needed are {', '.join(_TYPES)}"
             )
         dtype = _TYPES[kind.name]
         if self.storages.setdefault(key, dtype) != dtype:

@@ -18,6 +18,7 @@ _APP1, _APP2, _APP11, _APP13 = 0xE1, 0xE2, 0xEB, 0xED
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without content
 # In compressed data: what is neither a stuffed zero, nor a restart, nor filling.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_FILLING = re.compile(rb"\xff+")
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _MOST_XMP_BYTES = 1 << 26
@@ -130,8 +131,12 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
             if found is None:
                 return
             position = found.start()
+        filling = _FILLING.match(jpeg, position)
+        position = filling.end() - 1 if filling is not None else position
+        if position + 1 >= len(jpeg):
+            return
         marker = jpeg[position + 1]
-        if marker in (0xFF, 0x00):
+        if marker == 0x00:
             position += 1
             continue
         position += 2

@@ -83,6 +83,7 @@ class _Reader:
         self._unpacked = 0
         self._notes: list[str] = []
         self._kept: list[Chunk] = []
+        self._single: set[bytes] = set()
         self._raw: dict[str, bytes] = {}
         self._exif: bytes | None = None
         self._xmp: bytes | None = None
@@ -129,7 +130,8 @@ class _Reader:
     def _keep_once(self, kind: bytes, content: bytes | None) -> None:
         if content is None:
             self._say_damaged(kind)
-        elif all(kept != kind for kept, _ in self._kept):
+        elif kind not in self._single:
+            self._single.add(kind)
             self._kept.append((kind, content))
 
     def _say_damaged(self, kind: bytes) -> None:

@@ -14,7 +14,7 @@ from realesrgan_vk.image_io import pil, vips
 from realesrgan_vk.image_io.limits import Accept, Header, Limit
 from realesrgan_vk.picture import Frame, Metadata, Mode, Picture, Pixels
 
-_TOKEN = re.compile(rb"(?:\s|#[^\r\n]*)*([^\s#]+)")
+_TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)")
 _COMMENT = re.compile(rb"#[ \t]?([^\r\n]*)")
 _MOST_HEADER = 1 << 16  # bytes
 _TOP = 65535

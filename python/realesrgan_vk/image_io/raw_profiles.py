@@ -9,7 +9,7 @@ import re
 import zlib
 
 _KEYWORD = b"Raw profile type "
-_HEAD = re.compile(rb"\s*([^\n]{1,80})\n\s*(\d{1,9})\s*\n")
+_HEAD = re.compile(rb"\s{0,16}([^\n]{1,80})\n\s{0,16}(\d{1,9})\s{0,16}\n")
 _LINE = 36  # bytes a line of digits stands for
 MOST_BYTES = 1 << 24  # of a profile; a text of more is left as it is
 

@@ -132,7 +132,7 @@ class _Element:
     start: int
     content: int  # where it begins
     is_empty: bool
-    scope: dict[str, str]
+    declared: list[str]  # prefixes; the empty one is the default namespace's
     has_children: bool = False
 
 
@@ -141,6 +141,7 @@ class _Editor:
         self._packet = packet
         self._values = values
         self._open: list[_Element] = []
+        self._namespaces: dict[str, list[str]] = {}  # by prefix, the innermost last
         self._dropping = 0  # depth of the element that is cut out; 0: none
         self._edits: list[tuple[int, int, bytes]] = []
         self._declared: list[tuple[str, int, int]] = []
@@ -178,36 +179,38 @@ class _Editor:
         start = self._parser.CurrentByteIndex
         position = start + 1 + len(name.encode("utf-8"))
         attributes = list(self._attributes(position))
-        scope = self._open[-1].scope if self._open else {}
         declarations = {
             attribute.partition(":")[2]: value
             for attribute, value, _, _ in attributes
             if attribute == "xmlns" or attribute.startswith("xmlns:")
         }
-        scope = scope | declarations if declarations else scope
+        for prefix, uri in declarations.items():
+            self._namespaces.setdefault(prefix, []).append(uri)
         end = self._packet.index(b">", attributes[-1][3] if attributes else position) + 1
         if self._open:
             self._open[-1].has_children = True
         element = _Element(
-            _resolved(name, scope, is_attribute=False),
+            self._resolved(name, is_attribute=False),
             start,
             end,
             self._packet[end - 2 : end] == b"/>",
-            scope,
+            list(declarations),
         )
         self._open.append(element)
         if self._dropping:
-            self._note_item(attributes, scope)
+            self._note_item(attributes)
         elif self._is_dropped(element.name):
             self._dropping = len(self._open)
-            self._note_item(attributes, scope)
+            self._note_item(attributes)
         else:
             self._use(element.name)
-            self._edit_attributes(attributes, scope)
+            self._edit_attributes(attributes)
 
     def _end(self, _: str) -> None:
         depth = len(self._open)
         element = self._open.pop()
+        for prefix in element.declared:
+            self._namespaces[prefix].pop()
         position = self._parser.CurrentByteIndex
         if self._dropping == depth:
             end = element.content if element.is_empty else self._packet.index(b">", position) + 1
@@ -231,14 +234,12 @@ class _Editor:
             yield match[1].decode("utf-8"), match[2][1:-1].decode("utf-8"), *match.span()
             position = match.end()
 
-    def _edit_attributes(
-        self, attributes: list[tuple[str, str, int, int]], scope: dict[str, str]
-    ) -> None:
+    def _edit_attributes(self, attributes: list[tuple[str, str, int, int]]) -> None:
         for raw, value, start, end in attributes:
             if raw == "xmlns" or raw.startswith("xmlns:"):
                 self._declared.append((value, start, end))
                 continue
-            name = _resolved(raw, scope, is_attribute=True)
+            name = self._resolved(raw, is_attribute=True)
             if self._is_dropped(name):
                 self._edits.append((start, end, b""))
                 continue
@@ -268,11 +269,9 @@ class _Editor:
             return True
         return False
 
-    def _note_item(
-        self, attributes: list[tuple[str, str, int, int]], scope: dict[str, str]
-    ) -> None:
+    def _note_item(self, attributes: list[tuple[str, str, int, int]]) -> None:
         for raw, value, _, _ in attributes:
-            self._note_value(_resolved(raw, scope, is_attribute=True), value.encode("utf-8"))
+            self._note_value(self._resolved(raw, is_attribute=True), value.encode("utf-8"))
 
     def _note_value(self, name: Name, value: bytes) -> None:
         """Of an item in a container: what it is."""
@@ -283,16 +282,16 @@ class _Editor:
             self._result.announced.add(_OF_ITEMS.get(words, FURTHER))
             self._result.announced.discard("")
 
+    def _resolved(self, raw: str, *, is_attribute: bool) -> Name:
+        prefix, colon, local = raw.rpartition(":")
+        if is_attribute and not colon:
+            return "", raw
+        bound = self._namespaces.get(prefix)
+        return (bound[-1] if bound else prefix), local
+
 
 def _announced(name: Name) -> str | None:
     uri, local = name
     if uri == _CAMERA:
         return VIDEO if local.startswith(("MotionPhoto", "MicroVideo")) else None
     return next((words for known, words in _ANNOUNCING.items() if uri.startswith(known)), None)
-
-
-def _resolved(raw: str, scope: dict[str, str], *, is_attribute: bool) -> Name:
-    prefix, colon, local = raw.rpartition(":")
-    if not colon:
-        return ("" if is_attribute else scope.get("", "")), raw
-    return scope.get(prefix, prefix), local
