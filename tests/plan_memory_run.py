@@ -21,13 +21,19 @@ def status(key: str) -> int:
     return int(text.partition(key + ":")[2].split()[0]) * 1024
 
 
+def _sizes(options: dict[str, object]) -> tuple[tuple[int, int], ...]:
+    if "tile" in options:
+        return ((160, 100),)
+    return SIZES if options.keys() == {"threads"} else SIZES[:1]
+
+
 def main() -> None:
     model, device, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     upscaler = Upscaler(model, device=int(device) if device.isdecimal() else device, **options)
     random = np.random.default_rng(1)
     for shape in MODES.values():  # what the first picture of a kind makes stays
         upscaler.upscale(random.integers(0, 256, (24, 24, *shape), np.uint8))
-    for width, height in SIZES if options.keys() == {"threads"} else SIZES[:1]:
+    for width, height in _sizes(options):
         for mode, shape in MODES.items():
             for samples in (np.uint8, np.uint16):
                 image = random.integers(0, 256, (height, width, *shape), np.uint8).astype(samples)

@@ -57,3 +57,15 @@ def test_a_run_on_the_cpu_takes_what_is_planned(way: str, tmp_path: Path) -> Non
         if abs(report["taken"] - report["planned"]) > TOLERANCE * report["planned"]
     ]
     assert not far, "\n".join(far)
+
+
+@pytest.mark.parametrize("tile", ["whole", 64])
+def test_tiles_on_the_cpu_take_what_is_planned(tile: object, tmp_path: Path) -> None:
+    """Of an official network, for whose layers the workspace of ncnn's convolutions is counted."""
+    options = {"threads": 1, "tile": tile}
+    far = [
+        f"{report['taken'] / report['planned']:.2f} of the plan: {report['run']}"
+        for report in measured(Path("realesr-animevideov3"), "cpu", options, tmp_path)
+        if abs(report["taken"] - report["planned"]) > TOLERANCE * report["planned"]
+    ]
+    assert not far, "\n".join(far)

@@ -5,7 +5,6 @@
 #include <gpu.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -22,6 +21,8 @@
 #include "realesrgan/errors.hpp"
 #include "shown.hpp"
 #include "thread_count.hpp"
+#include "tile_memory.hpp"
+#include "tile_pool.hpp"
 #include "trace.hpp"
 #include "weights.hpp"
 
@@ -65,23 +66,6 @@ void ask_for_weights(const std::string& bin_path, int threads) {
         ::operator new(bytes * kMostGrowth + static_cast<unsigned>(threads) * kThreadBytes));
 }
 
-// Tells a layer that got no memory from one that cannot be run: ncnn has one code for both.
-template <typename Pool>
-class WatchedPool final : public Pool {
-  public:
-    void* fastMalloc(std::size_t size) override {
-        void* memory = Pool::fastMalloc(size);
-        if (memory == nullptr) {
-            refused_ = true;
-        }
-        return memory;
-    }
-    bool refused() const { return refused_; }
-
-  private:
-    std::atomic<bool> refused_{false};
-};
-
 class WatchedStaging final : public ncnn::VkStagingAllocator {
   public:
     using ncnn::VkStagingAllocator::fastMalloc;
@@ -123,7 +107,8 @@ Network::Network(const Graph& graph, const std::string& param_path, const std::s
     : name_(shown_path(param_path)),
       input_(graph.input),
       output_(graph.output),
-      checkpoints_(checkpoints(graph)) {
+      checkpoints_(checkpoints(graph)),
+      bytes_per_pixel_(network_bytes_per_pixel(graph, options)) {
     try {
         check_kinds(graph);
     } catch (const ModelError& error) {
@@ -238,14 +223,17 @@ ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const
     return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input, progress);
 }
 
+std::size_t Network::planned_bytes(const ncnn::Mat& input) const {
+    return static_cast<std::size_t>(bytes_per_pixel_ * input.w * input.h);
+}
+
 ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
-    WatchedPool<ncnn::UnlockedPoolAllocator> blobs;
-    WatchedPool<ncnn::PoolAllocator> workspace;
+    TilePool pool(planned_bytes(input));
     ncnn::Mat result;
     {
         ncnn::Extractor extractor = net_->create_extractor();
-        extractor.set_blob_allocator(&blobs);
-        extractor.set_workspace_allocator(&workspace);
+        extractor.set_blob_allocator(&pool);
+        extractor.set_workspace_allocator(&pool);
         int code = extractor.input(input_, input);
         for (const Checkpoint& checkpoint : checkpoints_) {
             if (code != 0 || !progress) {
@@ -261,8 +249,9 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
             code = extractor.extract(output_, result);
         }
         if (code != 0 || result.empty()) {
-            fail(code, input, blobs.refused() || workspace.refused());
+            fail(code, input, pool.refused());
         }
+        pool.trim();
         result = result.clone();  // out of the pool, which ends here
     }
     if (result.empty()) {
@@ -273,7 +262,11 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
 
 ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuUse use;
-    GpuBlobs blobs(device_);
+    // Blocks as large as ncnn's own, of 16 MiB, would be most of what a small tile takes.
+    constexpr std::size_t kLeastBlock = std::size_t{1} << 18U;
+    constexpr std::size_t kMostBlock = std::size_t{16} << 20U;
+    constexpr std::size_t kBlocks = 32;
+    GpuBlobs blobs(device_, std::clamp(planned_bytes(input) / kBlocks, kLeastBlock, kMostBlock));
     WatchedStaging staging(device_);
     ncnn::Mat result;
     ncnn::Extractor extractor = net_->create_extractor();

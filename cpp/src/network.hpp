@@ -35,6 +35,7 @@ class Network final : public GpuOwned {
     void load(const Graph& graph, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
     ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
+    std::size_t planned_bytes(const ncnn::Mat& input) const;
     [[noreturn]] void fail(int code, const ncnn::Mat& input, bool memory_refused) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.
@@ -50,6 +51,7 @@ class Network final : public GpuOwned {
     int input_;                                   // blob ids, the graph's and ncnn's
     int output_;
     std::vector<Checkpoint> checkpoints_;
+    double bytes_per_pixel_;  // of the input, for ncnn's blobs
     std::int64_t most_pixels_;
 };
 

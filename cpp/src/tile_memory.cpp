@@ -32,18 +32,24 @@ std::vector<int> owners(const Graph& graph) {
 }
 
 // The padded copy of a 3x3 convolution's input and the transforms of it and of its result, which
-// F(4,3) Winograd makes 36/16 as large as the blobs.
-double workspace(const Layer& layer, const Trace& sizes) {
-    constexpr double kPadded = 1.0;
+// F(4,3) Winograd makes 36/16 as large as the blobs. On Vulkan ncnn transforms 16 channels and
+// more, and none in 16 bits, where it is told not to.
+double workspace(const Layer& layer, const Trace& sizes, const Options& options) {
     constexpr double kTransform = 36.0 / 16.0;
+    constexpr int kLeastChannels = 16;
     if (layer.type != "Convolution" || layer.integer(1, 0) == 1) {
         return 0;
     }
-    return floats_per_pixel(sizes.blobs[index_of(layer.inputs.front())]) * (kPadded + kTransform) +
-           floats_per_pixel(sizes.blobs[index_of(layer.outputs.front())]) * kTransform;
+    const BlobSize& from = sizes.blobs[index_of(layer.inputs.front())];
+    const BlobSize& to = sizes.blobs[index_of(layer.outputs.front())];
+    const double padded = floats_per_pixel(from);
+    const bool transformed =
+        options.device == kCpuDevice ||
+        (!options.fp16 && from.channels >= kLeastChannels && to.channels >= kLeastChannels);
+    return transformed ? padded + kTransform * (padded + floats_per_pixel(to)) : padded;
 }
 
-double peak_floats(const Graph& graph) {
+double peak_floats(const Graph& graph, const Options& options) {
     const Trace sizes = trace(graph);
     const std::vector<int> owner = owners(graph);
     std::vector<std::size_t> last_use(graph.blobs.size(), graph.layers.size());
@@ -62,7 +68,7 @@ double peak_floats(const Graph& graph) {
                          ? floats_per_pixel(sizes.blobs[index_of(output)])
                          : 0;
         }
-        peak = std::max(peak, alive + workspace(layer, sizes));
+        peak = std::max(peak, alive + workspace(layer, sizes, options));
         std::vector<int> ending;
         for (const int input : layer.inputs) {
             const int root = owner[index_of(input)];
@@ -78,18 +84,19 @@ double peak_floats(const Graph& graph) {
 
 }  // namespace
 
+double network_bytes_per_pixel(const Graph& graph, const Options& options) {
+    return peak_floats(graph, options) * (options.fp16 ? 2.0 : 4.0);
+}
+
 double tile_bytes_per_pixel(const Graph& graph, const NetworkInfo& network,
                             const Options& options) {
-    // ncnn's pools keep blocks that fit no later blob. Measured on the CPU, peak over the blobs
-    // alive: x4plus 1.75, x4plus-anime 1.92. Without pools the peak is as computed here, but a run
-    // takes 1.4 (x4plus-anime) to 2 times (animevideov3) as long.
-    constexpr double kPooled = 2.0;
-    const double sample = options.fp16 ? 2.0 : 4.0;
-    const double area = static_cast<double>(network.scale) * network.scale;
-    // The tile before and after the network, laid down and blended, always in 32 bits.
-    const double picture = (2.0 * network.input_channels + 3.0 * network.output_channels * area) *
-                           static_cast<double>(sizeof(float));
-    return peak_floats(graph) * kPooled * sample + picture;
+    // The tile before the network, as it is and laid down, always in 32 bits.
+    const double given = 2.0 * network.input_channels * sizeof(float);
+    const double result = static_cast<double>(network.scale) * network.scale *
+                          network.output_channels * sizeof(float);
+    const double blobs = network_bytes_per_pixel(graph, options);
+    // The result is copied out of what held the blobs.
+    return given + std::max(blobs, 2.0 * result);
 }
 
 }  // namespace realesrgan

@@ -5,9 +5,11 @@
 
 namespace realesrgan {
 
-// Bytes that stock ncnn and the blending need at most for each input pixel of a tile: the blobs
-// that are alive at once, with the padded copy and the Winograd transforms of the layer that is
-// running.
+// Bytes of blobs that are alive at once in stock ncnn, at most, for each input pixel: with the
+// padded copy and the Winograd transforms of the layer that is running.
+double network_bytes_per_pixel(const Graph& graph, const Options& options);
+
+// The same with the tile before and after the network.
 double tile_bytes_per_pixel(const Graph& graph, const NetworkInfo& network, const Options& options);
 
 }  // namespace realesrgan

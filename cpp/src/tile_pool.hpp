@@ -1,0 +1,44 @@
+#pragma once
+
+#include <allocator.h>
+
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+namespace realesrgan {
+
+// ncnn's memory of one run of a tile on the processor. What is freed is kept for the next blob of
+// about its size, because fresh pages cost as much time as a layer, but only as far as all of it
+// together stays within `most` bytes: ncnn's own pools keep whatever they had.
+class TilePool final : public ncnn::Allocator {
+  public:
+    explicit TilePool(std::size_t most) : most_(most) {}
+    ~TilePool() override;
+    TilePool(const TilePool&) = delete;
+    TilePool& operator=(const TilePool&) = delete;
+
+    void* fastMalloc(std::size_t size) override;  // null when there is no memory left
+    void fastFree(void* pointer) override;
+
+    // Gives back what is kept.
+    void trim();
+
+    // Whether the system had no memory for a blob: ncnn has one code for that and for a layer that
+    // cannot be run.
+    bool refused() const { return refused_; }
+
+  private:
+    void make_room(std::size_t size);
+
+    std::mutex mutex_;
+    std::size_t most_;
+    std::size_t held_ = 0;  // in use and kept
+    std::atomic<bool> refused_{false};
+    std::multimap<std::size_t, void*> kept_;
+    std::unordered_map<void*, std::size_t> used_;
+};
+
+}  // namespace realesrgan
