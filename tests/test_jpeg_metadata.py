@@ -292,6 +292,17 @@ def progressive(rgb: NDArray[np.uint8], scans: int) -> bytes:
     return data[:-2] + data[start:-2] * scans + data[-2:]
 
 
+@pytest.mark.parametrize("marker", [b"\xff", b"\xff\xfe\0\2"])
+def test_a_flood_of_markers_is_refused_at_once(rgb: NDArray[np.uint8], marker: bytes) -> None:
+    data = jpeg(rgb)
+    assert decode(data[:2] + marker * 1000 + data[2:]).width == rgb.shape[1]
+    flood = data[:2] + marker * 1_000_000 + data[2:]
+    started = time.perf_counter()
+    with pytest.raises(ImageError, match="more than 65536 markers before the picture"):
+        decode(flood)
+    assert time.perf_counter() - started < 2
+
+
 def test_a_scan_bomb_is_refused_at_once(photo: Photo) -> None:
     whole = photo(256, 256)
     assert decode(progressive(whole, 0)).width == 256

@@ -12,6 +12,7 @@ from realesrgan_vk.image_io import photoshop
 MOST_SCANS = 100
 """Of a picture: progressive files have about 10; each costs time for all pixels."""
 
+_MOST_MARKERS = 1 << 16  # before the first scan, bytes of filling included
 _MOST_BYTES = 65533  # of a segment's content
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP1, _APP2, _APP11, _APP13 = 0xE1, 0xE2, 0xEB, 0xED
@@ -52,7 +53,8 @@ def parse(jpeg: bytes, *, limited: bool) -> JpegFile:
     """Take a file apart as far as it is whole.
 
     Raises:
-        ImageError: It has more than `MOST_SCANS` scans, and `limited` is set.
+        ImageError: It has more than `MOST_SCANS` scans, and `limited` is set; or so many markers
+            before the picture that decoders take minutes for them.
     """
     resources: list[bytes] = []
     comments: list[bytes] = []
@@ -124,15 +126,20 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, and begin and end of the content, of each segment up to the picture's end."""
-    position = 2
+    position, markers, is_head = 2, 0, True
     while position + 2 <= len(jpeg):
         if jpeg[position] != 0xFF:  # compressed data, or what a decoder skips
             found = _MARKER.search(jpeg, position)
             if found is None:
                 return
             position = found.start()
-        filling = _FILLING.match(jpeg, position)
-        position = filling.end() - 1 if filling is not None else position
+        last = _last_filling(jpeg, position)
+        markers += 1 + last - position
+        position = last
+        if is_head and markers > _MOST_MARKERS:
+            raise ImageError(
+                f"the JPEG data has more than {_MOST_MARKERS} markers before the picture"
+            )
         if position + 1 >= len(jpeg):
             return
         marker = jpeg[position + 1]
@@ -154,10 +161,17 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
         yield marker, position + 2, end
         position = end
         if marker == _SOS:
+            is_head = False
             found = _MARKER.search(jpeg, position)
             if found is None:
                 return
             position = found.start()
+
+
+def _last_filling(jpeg: bytes, position: int) -> int:
+    """The place of the last of the bytes 0xFF, filling before a marker, that begin here."""
+    filling = _FILLING.match(jpeg, position)
+    return position if filling is None else filling.end() - 1
 
 
 def _pictures(index: bytes) -> int:
