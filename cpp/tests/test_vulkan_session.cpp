@@ -208,7 +208,7 @@ TEST_CASE("a result that is no picture is put down to the picture, the network o
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
     const Files files = random_network(1).save(folder.file("net"));
-    const auto picture = noise<float>(70, 300, 9);
+    const auto picture = noise<float>(40, 90, 9);
     const auto with = [&](float value) {
         auto other = picture;
         other.samples[other.samples.size() / 2] = value;
@@ -299,14 +299,14 @@ TEST_CASE("a run whose device hangs can be stopped, and a new Upscaler works") {
 TEST_CASE("dispatches are split where the device takes fewer workgroups") {
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
-    for (unsigned seed = 0; seed < 6; ++seed) {
+    for (unsigned seed = 0; seed < 3; ++seed) {
         const Files files = random_network(seed).save(folder.file("net"));
         const auto picture = noise<float>(150, 37, seed);
         const auto bytes = noise<std::uint8_t>(150, 37, seed);
         for (const bool half : {false, true}) {
             const auto right = run<float>(open(files, on_gpu(half)), picture);
             const auto right_bytes = run<std::uint8_t>(open(files, on_gpu(half)), bytes);
-            for (const int most : {1, 2, 7}) {
+            for (const int most : {1, 7}) {
                 vulkan::faults().most_groups = most;
                 const Upscaler limited = open(files, on_gpu(half));
                 CHECK(run<float>(limited, picture).samples == right.samples);
