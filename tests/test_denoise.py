@@ -44,6 +44,15 @@ def test_ends_are_the_two_networks_and_the_middle_is_neither(general: Path) -> N
     assert np.abs(middle - _upscale(weak)).max() > 1e-3
 
 
+def test_published_files_that_were_added_find_their_twin(general: Path) -> None:
+    (general.parent / "manifest.json").unlink()
+    for old, new in (("general", "realesr-general-x4v3"), ("weak", "realesr-general-wdn-x4v3")):
+        for suffix in (".param", ".bin"):
+            (general.parent / old).with_suffix(suffix).rename(general.parent / f"{new}{suffix}")
+    param = general.with_name("realesr-general-x4v3.param")
+    assert not np.array_equal(_upscale(param, 0.5), _upscale(param))
+
+
 def test_the_blend_is_linear_in_the_weights(general: Path, tmp_path: Path) -> None:
     graph = compact_graph()
     weak = general.with_name("weak.param")

@@ -257,6 +257,8 @@ def test_names_and_hashes_of_published_networks() -> None:
     assert all(len(item.sha256) in (0, 64) for item in PUBLISHED)
     with pytest.raises(ModelError, match="x9 cannot be pulled; choose one of realesrgan-x2plus"):
         pull_model("x9")
+    with pytest.raises(ModelError, match="RealESRGAN_x4plus is installed already; to pull, choose"):
+        pull_model("RealESRGAN_x4plus")
     with pytest.raises(
         ModelError,
         match=r"no SHA-256 of .* pull realesrnet-x4plus --sha256 HASH",

@@ -10,6 +10,7 @@ from pathlib import Path
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.manifest import entry_of
 from realesrgan_vk.models import Model, find_model, model_at
+from realesrgan_vk.published import PUBLISHED
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
     """Give the `.bin` of a network for a strength of denoising, for as long as it takes to load it.
 
     Args:
-        model: Its manifest names the twin (`weak_denoise`).
+        model: Its manifest names the twin (`weak_denoise`), or it has a published network's name.
         denoise: 0 (the twin) .. 1 (the network itself); None: the network itself, twin or not.
 
     Yields:
@@ -50,13 +51,15 @@ def blended_networks(model: Model, denoise: float | None) -> tuple[Model] | tupl
 
 def _twin(model: Model) -> Model:
     entry = entry_of(model.param)
-    if not entry or not entry.weak_denoise:
+    twin = entry.weak_denoise if entry else ""
+    twin = twin or next((item.twin for item in PUBLISHED if item.name == model.name), "")
+    if not twin:
         raise ModelError(
             f"model {model.name} has no weakly denoising twin, so denoise does not apply to it; "
             "realesr-general-x4v3 has one: realesrgan-vk models pull realesr-general-x4v3"
         )
-    beside = model.param.with_name(f"{entry.weak_denoise}.param")
+    beside = model.param.with_name(f"{twin}.param")
     try:
-        return model_at(beside) if beside.is_file() else find_model(entry.weak_denoise)
+        return model_at(beside) if beside.is_file() else find_model(twin)
     except ModelError as error:
         raise ModelError(f"model {model.name} needs its twin for denoise: {error}") from error

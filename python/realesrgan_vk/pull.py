@@ -13,6 +13,7 @@ from realesrgan_vk.download import Progress, download
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.folder_lock import locked
 from realesrgan_vk.manifest import MANIFEST, manifest_text
+from realesrgan_vk.models import official_name
 from realesrgan_vk.network_names import escaped, name_key
 from realesrgan_vk.published import PUBLISHED, Published
 
@@ -30,6 +31,8 @@ def find_published(name: str) -> Published:
         if name_key(published.name) == wanted:
             return published
     names = ", ".join(published.name for published in PUBLISHED)
+    if official_name(name):
+        raise ModelError(f"{escaped(name)} is installed already; to pull, choose one of {names}")
     raise ModelError(f"{escaped(name)} cannot be pulled; choose one of {names}")
 
 
