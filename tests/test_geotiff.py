@@ -129,10 +129,12 @@ def test_what_cannot_be_turned_or_makes_no_sense_goes_with_a_note(rgb: NDArray[n
     several = (33922, "d", 12, (*TIE[3], *TIE[3]), True)
     picture = decode(made(rgb, SCALE, several, turn))
     assert picture.notes == ("the GeoTIFF tags cannot be turned with the picture and are dropped",)
+    beyond = "has numbers that are not finite, or beyond 1e+100"
     for tag, words in (
         ((33550, "d", 2, (1.0, 2.0), True), "tag 33550 has not 3 numbers"),
         ((33922, "d", 5, (1.0,) * 5, True), "tag 33922 has 5 numbers"),
-        ((34264, "d", 16, (float("nan"),) * 16, True), "tag 34264 has numbers that are not finite"),
+        ((33550, "d", 3, (1e308, 1.0, 0.0), True), f"tag 33550 {beyond}"),
+        ((34264, "d", 16, (float("nan"),) * 16, True), f"tag 34264 {beyond}"),
         ((33920, "d", 17, (1.0,) * 17, True), "tag 33920 is not supported"),
     ):
         picture = decode(made(rgb, tag, keys(KEYS)))

@@ -23,6 +23,7 @@ _PLACING = {PIXEL_SCALE: 3, TRANSFORMATION: 16, RATIONAL_POLYNOMIALS: 92}  # wit
 _RASTER_TYPE, _POINT = 1025, 2
 _DOUBLE = 12
 _MOST_TIE_POINTS = 100_000
+_LARGEST = 1e100  # of a number: products of two of them are finite
 
 Matrix = NDArray[np.float64]
 
@@ -42,8 +43,9 @@ def checked(tags: TiffTags) -> TiffTags:
     if _INTERGRAPH in tags.values:
         raise ValueError(f"tag {_INTERGRAPH} is not supported")
     for tag in (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, RATIONAL_POLYNOMIALS):
-        if not np.isfinite(_numbers(tags, tag)).all():
-            raise ValueError(f"tag {tag} has numbers that are not finite")
+        numbers = np.abs(np.array(_numbers(tags, tag), np.float64))
+        if not (numbers <= _LARGEST).all():  # neither is NaN
+            raise ValueError(f"tag {tag} has numbers that are not finite, or beyond {_LARGEST:g}")
     return tags
 
 
