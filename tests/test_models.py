@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,19 @@ def test_a_cache_that_others_can_write_is_not_believed(mode: int, tmp_path: Path
         store.chmod(0o600)
         os.chown(store, 12345, 12345)
         assert not VerifiedFiles(store).matches(file, "0" * 64)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_the_cache_is_not_waited_for(tmp_path: Path) -> None:
+    file, store = tmp_path / "file", tmp_path / "verified.json"
+    file.write_bytes(b"abc")
+    os.mkfifo(store, 0o600)
+    code = "import sys; from pathlib import Path; from realesrgan_vk.verified import VerifiedFiles"
+    code += "; print(VerifiedFiles(Path(sys.argv[1])).matches(Path(sys.argv[2]), '0' * 64))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, store, file], check=True, capture_output=True, timeout=60
+    )
+    assert done.stdout.split() == [b"False"]
 
 
 def test_hashes_are_remembered_in_the_cache_folder_where_there_is_one(

@@ -51,7 +51,7 @@ class VerifiedFiles:
         if self._store is None:
             return {}
         try:
-            with self._store.open("rb") as file:
+            with open(self._store, "rb", opener=_open_at_once) as file:
                 known = load_json(file) if _is_trusted(os.fstat(file.fileno())) else {}
         except (OSError, ValueError):
             return {}
@@ -70,8 +70,15 @@ class VerifiedFiles:
             Path(temporary).replace(self._store)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, and do not wait for a writer where it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _is_trusted(status: os.stat_result) -> bool:
-    """Whether only this user or the administrator can have written a file."""
+    """Whether it is a file that only this user or the administrator can have written."""
     if os.name != "posix":
         return True
+    if not stat.S_ISREG(status.st_mode):
+        return False
     return status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
