@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -89,7 +90,9 @@ def test_the_command_replaces_only_when_asked(
     assert find_model("other").bin.read_bytes() == Path(first).with_suffix(".bin").read_bytes()
     done = CliRunner().invoke(app, ["models", "remove", "Net"])
     assert done.output == f"removed Net from {installed}\n"
-    assert "other" in CliRunner().invoke(app, ["models", "list"]).output
+    table = CliRunner().invoke(app, ["models", "list"]).output
+    assert re.search(r"^other +x\d +a network of your own$", table, re.M)
+    assert max(map(len, table.splitlines())) <= 80
     assert {path.name for path in installed.glob("*.*")} == {
         "other.bin",
         "other.param",

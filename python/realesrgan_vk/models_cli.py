@@ -82,7 +82,7 @@ def _list(*, as_json: bool) -> None:
     for model in known:
         scale = f"x{model.scale}" if model.scale else "?"
         state = "" if model.bin.is_file() else "files are missing"
-        made_for = printable(model.made_for or model.param)
+        made_for = printable(model.made_for or "a network of your own")
         table.append((printable(model.name), scale, made_for, state))
     installed = {model.name for model in known}
     others = [item for item in PUBLISHED if item.name not in installed]
