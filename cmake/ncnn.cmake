@@ -170,7 +170,11 @@ function(_ncnn_prefix out)
     _ncnn_cache_root(root)
     _ncnn_cached_prefix("${root}" prefix)
     if(NOT EXISTS "${prefix}/lib")
-        file(MAKE_DIRECTORY "${root}")
+        if(NOT EXISTS "${root}")
+            # The core keeps compiled shaders there, and reads none where others than the user may write.
+            file(MAKE_DIRECTORY "${root}")
+            file(CHMOD "${root}" DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+        endif()
         file(LOCK "${prefix}.lock" GUARD FUNCTION TIMEOUT 3600)  # a second build waits for the first
         if(NOT EXISTS "${prefix}/lib")
             _ncnn_sdist("${given}" "${root}" sdist)

@@ -116,6 +116,23 @@ def test_an_existing_build_folder_follows_a_change_of_the_prefix(
         assert f"-- linked: {prefix.as_posix()}" in done.stdout.splitlines()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_a_new_cache_folder_is_the_users_own(project: Path, tmp_path: Path) -> None:
+    """Whatever the umask is: the core reads no compiled shaders where others may write."""
+    cache = tmp_path / "cache"
+    done = subprocess.run(
+        ["sh", "-c", f"umask 0002; exec '{CMAKE}' -S '{project}' -B '{tmp_path / 'build'}'"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | {"PATH": SEARCH, "REALESRGAN_VK_NCNN": "", "REALESRGAN_VK_CACHE": str(cache)},
+        timeout=300,
+    )
+    assert reason(done)  # there is no interpreter to fetch the archive with
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
 def test_missing_headers_of_python_stop_the_build_before_ncnn(tmp_path: Path) -> None:
     """The check comes first: what REALESRGAN_VK_NCNN names would be refused, too."""
     options = (f"-DPython_INCLUDE_DIR={tmp_path / 'none'}", "-DCMAKE_BUILD_TYPE=Release")
