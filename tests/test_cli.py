@@ -106,6 +106,7 @@ def test_examples_are_command_lines_that_can_be_read(name: str) -> None:
         ("upscale photo.jpg -m RealESRGAN_x2plus", "models pull realesrgan-x2plus"),
         ("upscale photo.jpg -d cuda", "no device 'cuda': "),
         ("upscale photo.jpg --tile big", "'big' is not 'auto', 'whole' or a whole number"),
+        ("upscale photo.jpg -s 4x", "'4x' is not a number; give one such as 2 or 1.5"),
         ("upscale photo.jpg -f psd", "'psd' is not one of apng, "),
         ("plan 1920", "picture 1920 does not exist; a size is written as 1920x1080"),
         ("plan 1000000000x1000000000", "each side must be from 1 to 67108864"),

@@ -52,6 +52,24 @@ class Tile(click.ParamType):  # type: ignore[type-arg]  # takes none before clic
             self.fail(f"{value!r} is not 'auto', 'whole' or a whole number", param, ctx)
 
 
+class Factor(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
+    """A number, whose range is checked with the other sizes."""
+
+    name = "FACTOR"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """The number."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number; give one such as 2 or 1.5", param, ctx)
+
+
 def _complete_model(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

@@ -54,7 +54,7 @@ def _suffixes() -> list[str]:
 @click.command(cls=Command, epilog=_EPILOG, examples=_EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path())
 @shared.options(
-    option("-s", "--scale", type=float, metavar="FACTOR", group=_SIZE,
+    option("-s", "--scale", type=shared.Factor(), metavar="FACTOR", group=_SIZE,
            help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
     option("--width", type=int, metavar="PIXELS", group=_SIZE,
            help="Output width; the height follows."),
