@@ -193,3 +193,36 @@ def test_a_shell_completes_files() -> None:
             COMP_CWORD=str(len(words)),
         )
         assert done.stdout.startswith("file,"), words
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["upscale", ""], ["upscale", "photo.jpg", "-o", ""], ["plan", ""], ["models", "add", ""]],
+)
+def test_an_empty_name_does_not_mean_the_current_folder(
+    pictures: Path, arguments: list[str]
+) -> None:
+    before = sorted(pictures.rglob("*"))
+    done = run(*arguments, cwd=pictures)
+    assert done.returncode == 2
+    assert "the name is empty; the current folder is '.'" in done.stderr
+    assert sorted(pictures.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder in use cannot be removed")
+def test_a_removed_current_folder_is_one_line(pictures: Path) -> None:
+    code = (
+        "import os, sys; from realesrgan_vk.cli import main; "
+        "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "upscale", pictures / "photo.jpg", "-o", "out.png", *NET],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=pictures,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "None" not in done.stderr

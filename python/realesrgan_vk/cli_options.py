@@ -1,5 +1,6 @@
 """Options that several commands have, with what a shell completes for them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli_help import Option
 from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.messages import os_words
 from realesrgan_vk.request import DEFAULT_MAX_PIXELS, PRECISIONS
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -30,6 +32,21 @@ def options(*decorators: Decorator) -> Decorator:
         return command
 
     return decorate
+
+
+class PathName(click.Path):
+    """A path; not the empty text of a shell's unset variable, which means the current folder."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """The path, as the type that was asked for."""
+        if not os.fspath(value):
+            self.fail("the name is empty; the current folder is '.'", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Tile(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
@@ -150,4 +167,4 @@ def usage_errors() -> Iterator[None]:
     except (ValueError, TypeError, RealesrganError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:  # a folder that cannot be read, a name that is too long
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        raise click.UsageError(os_words(error)) from error

@@ -28,6 +28,12 @@ def unalarming(text: object) -> str:
     return _ALARMS.sub(lambda match: f"\\x{ord(match[0][0]):02x}{match[0][1:]}", str(text))
 
 
+def os_words(error: OSError) -> str:
+    """An error of the operating system without its number; it may name no file."""
+    words = error.strerror or str(error)
+    return words if error.filename is None else f"{error.filename}: {words}"
+
+
 def say(line: object) -> None:
     """Print a line on standard error, in one write, whatever the locale's encoding."""
     encoding = sys.stderr.encoding or "utf-8"

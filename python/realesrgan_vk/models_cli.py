@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli_help import Group
+from realesrgan_vk.cli_options import PathName
 from realesrgan_vk.messages import printable, say, show
 from realesrgan_vk.models import list_models
 from realesrgan_vk.own_models import own_models_folder
@@ -96,7 +97,7 @@ def _list(*, as_json: bool) -> None:
 
 
 @models.command(short_help="Install a network of your own.")
-@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER_OR_FILE")
+@click.argument("source", type=PathName(path_type=Path), metavar="FOLDER_OR_FILE")
 @click.option("--name", metavar="NAME", help="Install one network under this name.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def add(source: Path, name: str | None, replace: bool) -> None:

@@ -19,7 +19,7 @@ from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.jobs import Job, Naming, Sources, Targets, find_sources, plan_jobs
 from realesrgan_vk.memory import NO_MEMORY
-from realesrgan_vk.messages import printable, say, say_notices, unalarming
+from realesrgan_vk.messages import os_words, printable, say, say_notices, unalarming
 from realesrgan_vk.models import (
     Model,
     find_model,
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None, program: str | None = None) -> None
         say(f"Error: {NO_MEMORY}")
         code = EXIT_BAD_ARGUMENT
     except OSError as error:
-        say(f"Error: {error.filename}: {error.strerror}")
+        say(f"Error: {os_words(error)}")
         code = EXIT_BAD_ARGUMENT
     except KeyboardInterrupt as error:
         code = exit_code(error)

@@ -22,7 +22,7 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
         "realesrgan-vk plan 1920x1080 --device cpu --memory-limit 1GiB",
     ),
 )
-@click.argument("image", metavar="IMAGE|WxH", type=click.Path())
+@click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
 @shared.options(
     shared.model_option(DEFAULT_MODEL),
     shared.denoise_option,

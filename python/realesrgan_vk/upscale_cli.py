@@ -52,7 +52,7 @@ def _suffixes() -> list[str]:
 
 
 @click.command(cls=Command, epilog=_EPILOG, examples=_EXAMPLES)
-@click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path())
+@click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=shared.PathName())
 @shared.options(
     option("-s", "--scale", type=shared.Factor(), metavar="FACTOR", group=_SIZE,
            help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
@@ -79,7 +79,7 @@ def _suffixes() -> list[str]:
     shared.memory_option,
     option("-r", "--recursive", is_flag=True, group=_INPUT, help="Read subfolders, too."),
     shared.max_pixels_option(_INPUT),
-    option("-o", "--output", metavar="OUT", type=click.Path(), group=_OUTPUT,
+    option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
            help="File or folder; - is stdout. Default: beside the picture or folder, with "
            "'-upscaled' added to its name; for several, the folder 'upscaled'."),
     option("-f", "--format", "suffix", type=_Suffix(), metavar="SUFFIX", group=_OUTPUT,
