@@ -110,13 +110,18 @@ def _archive(path: Path) -> str:
     """Tell PyTorch's zip files from others; a damaged one may be a checkpoint cut short."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            members = archive.infolist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return ""
-    inner = {name.rpartition("/")[2] for name in names}
+    inner = {member.filename.rpartition("/")[2] for member in members}
     if "constants.pkl" in inner:
         return "a TorchScript program, not named weights"
-    return "" if "data.pkl" in inner else "a zip archive without PyTorch's data.pkl"
+    if "data.pkl" not in inner:
+        return "a zip archive without PyTorch's data.pkl"
+    # Reading one would fill the memory with what a small file says it unpacks to.
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        return "a compressed archive, where PyTorch compresses nothing"
+    return ""
 
 
 def _text(head: bytes) -> str:

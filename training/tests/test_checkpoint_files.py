@@ -45,6 +45,15 @@ def save_torchscript(path: Path) -> None:
         archive.writestr("net/constants.pkl", b"\x80\x02).")
 
 
+def save_compressed(path: Path) -> None:
+    """A checkpoint of 64 MiB in a file a thousandth as large."""
+    stored = path.with_name("stored")
+    torch.save({"a": torch.zeros(1 << 24)}, stored)
+    with zipfile.ZipFile(stored) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+
+
 def save_zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "no network")
@@ -67,6 +76,7 @@ KINDS: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "text in Latin-1": ("Größe und Maße\n".encode("latin-1") * 9, "a text file"),
     "zip": (save_zip, "a zip archive without PyTorch's data.pkl"),
     "TorchScript": (save_torchscript, "a TorchScript program"),
+    "compressed": (save_compressed, "a compressed archive, where PyTorch compresses nothing"),
     "ncnn": (b"7767517\n2 2\nInput data 0 1 data\n", r"an ncnn graph \(\.param\)"),
     "gzip": (b"\x1f\x8b\x08" + bytes(20), "a gzip archive; unpack it"),
 }
