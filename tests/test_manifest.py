@@ -16,6 +16,7 @@ from realesrgan_vk import ModelError
 from realesrgan_vk.add_models import add_models
 from realesrgan_vk.bounded_json import MAX_BYTES, MAX_DEPTH, read_json
 from realesrgan_vk.manifest import Entry, entry_of, manifest_entries, manifest_text
+from realesrgan_vk.messages import printable
 
 MUTATIONS = 1500
 SEED: dict[str, Any] = {
@@ -66,9 +67,9 @@ def _read(folder: Path) -> list[Entry] | None:
                 assert len(listed.sha256) in (0, 64)
             assert (folder / entry.name).parent == folder
             assert "/" not in entry.weak_denoise
-            assert entry.text("architecture").isprintable()
+            assert printable(entry.text("architecture")) == entry.text("architecture")
         entries = found if entries is None else entries
-    assert all(len(text) < 1000 and text.isprintable() for text in told)
+    assert all(len(text) < 1000 and printable(text) == text for text in told)
     return entries
 
 
