@@ -203,7 +203,7 @@ def test_rows(small: Upscaler) -> None:
             keeps_the_promise(names, small.upscale_rows, Rows(**{member: odd}), sink)
 
 
-def write_no_rows(*arguments: Any) -> None:
+def write_no_rows(*arguments: Any) -> None:  # noqa: ANN401 - odd ones
     """Make a writer and give it up, so that its temporary file is closed."""
     TiffRowWriter(*arguments).__exit__(Cancelled, None, None)
 
