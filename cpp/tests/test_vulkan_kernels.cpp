@@ -125,7 +125,7 @@ TEST_CASE("a device on which no kernel is right is an error, and nothing is reco
     forget();
     vk::KernelStore store;
     vk::faults().self_test.arm(1, true);
-    CHECK_THROWS(DeviceError, (std::vector<std::string>{context->name(), "every kernel"}),
+    CHECK_THROWS(DeviceError, (std::vector<std::string>{context->name(), "all kernels"}),
                  store.get(context, vk::Storage::fp32));
     vk::faults().self_test.disarm();
     CHECK(!vk::read_kernel_record(info(), vk::Storage::fp32));
