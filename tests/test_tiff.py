@@ -78,6 +78,7 @@ def test_other_tiffs(rgb: NDArray[np.uint8], fast: Upscaler, tmp_path: Path, mod
         assert difference(np.asarray(out.convert("RGB")), expected) < limit
 
 
+@pytest.mark.filterwarnings("ignore:Truncated File Read")  # Pillow's
 @pytest.mark.parametrize("kind", ["preview", "filter array", "linear", "Canon's"])
 def test_a_raw_file_is_refused_in_place_of_upscaling_its_preview(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "shot.dng"

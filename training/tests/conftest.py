@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from PIL import Image, ImageFilter
 from realesrgan_train.config import RunConfig, load_config
 
 Overrides = Callable[..., list[str]]
+
+# A shell's background jobs ignore Ctrl-C, and so would the tests of it, and all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def draw_picture(seed: int, width: int = 96, height: int = 80) -> Image.Image:

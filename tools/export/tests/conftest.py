@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from realesrgan_export.pictures import verification_pictures
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
 from realesrgan_train.weights import save_network
 
+# A shell's background jobs ignore Ctrl-C, and so would the tests of it, and all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 torch.set_num_threads(1)  # small networks: more threads only wait for each other
