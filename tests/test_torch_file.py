@@ -102,6 +102,17 @@ def _compressed() -> bytes:
     return file.getvalue()
 
 
+def _overlapping() -> bytes:
+    """An archive whose directory lists one member twice, under two names of equal length."""
+    whole = files.archive(files.described(ARRAYS), {"0": bytes(16), "1": bytes(16)})
+    directory = whole.index(b"PK\1\2")
+    entries = whole[directory:]
+    first, second = (entries.index(name) for name in (b"net/data/0", b"net/data/1"))
+    offset = entries[first - 4 : first]  # of the member, before its name
+    entries = entries[: second - 4] + offset + entries[second:]
+    return whole[:directory] + entries
+
+
 def _strided(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> bytes:
     place = files.integer(offset) + files.counts(shape) + files.counts(strides)
     return files.REBUILD + b"(" + files.storage("0", "FloatStorage", 4) + place + b"tR"
@@ -136,6 +147,7 @@ REFUSED = {
     "no dictionary": (files.archive(b"\x80\x02].", {}), "no named tensors"),
     "too long a pickle": (files.archive(b"\x80\x02" + b"(" * (1 << 21), {}), "too long"),
     "compressed": (_compressed(), "compressed"),
+    "overlapping": (_overlapping(), "two of its members begin at one place"),
     "another archive": (files.archive(b"", {}, "x").replace(b"data.pkl", b"data.txt"), "data.pkl"),
     "page": (b"<!DOCTYPE html><html>not found</html>", "no file that PyTorch wrote"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "no file that PyTorch wrote"),

@@ -109,6 +109,8 @@ def _open_archive(archive: zipfile.ZipFile) -> tuple[object, Callable[[str], Byt
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise _RefusedError(f"it has {len(members)} members")
+    if len({member.header_offset for member in members}) < len(members):
+        raise _RefusedError("two of its members begin at one place")
     folders = [
         name[: -len("data.pkl")] for name in archive.namelist() if name.endswith("/data.pkl")
     ]
