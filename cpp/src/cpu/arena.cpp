@@ -1,4 +1,4 @@
-#include "arena.hpp"
+#include "cpu/arena.hpp"
 
 #include <algorithm>
 

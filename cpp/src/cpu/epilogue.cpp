@@ -1,4 +1,4 @@
-#include "epilogue.hpp"
+#include "cpu/epilogue.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "memory.hpp"
+#include "cpu/memory.hpp"
 
 #include <cstdlib>
 #include <string>

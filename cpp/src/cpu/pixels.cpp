@@ -1,4 +1,4 @@
-#include "pixels.hpp"
+#include "cpu/pixels.hpp"
 
 #include <algorithm>
 #include <atomic>

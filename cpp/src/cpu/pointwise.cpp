@@ -1,4 +1,4 @@
-#include "pointwise.hpp"
+#include "cpu/pointwise.hpp"
 
 #include <algorithm>
 #include <cstddef>

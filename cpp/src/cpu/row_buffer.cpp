@@ -1,4 +1,4 @@
-#include "row_buffer.hpp"
+#include "cpu/row_buffer.hpp"
 
 #include <algorithm>
 #include <cstring>

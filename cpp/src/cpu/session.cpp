@@ -1,4 +1,4 @@
-#include "session.hpp"
+#include "cpu/session.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,9 +1,9 @@
-#include "buffer.hpp"
+#include "vulkan/buffer.hpp"
 
 #include <utility>
 
-#include "faults.hpp"
 #include "realesrgan/errors.hpp"
+#include "vulkan/faults.hpp"
 
 namespace realesrgan::vulkan {
 

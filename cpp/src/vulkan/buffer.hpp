@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "context.hpp"
+#include "vulkan/context.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,4 +1,4 @@
-#include "cache_file.hpp"
+#include "vulkan/cache_file.hpp"
 
 #include <gpu.h>
 

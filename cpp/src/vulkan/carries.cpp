@@ -1,4 +1,4 @@
-#include "carries.hpp"
+#include "vulkan/carries.hpp"
 
 #include <utility>
 

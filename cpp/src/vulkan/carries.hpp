@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "commands.hpp"
 #include "plan.hpp"
-#include "ring.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/ring.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,11 +1,11 @@
-#include "commands.hpp"
+#include "vulkan/commands.hpp"
 
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
-#include "faults.hpp"
 #include "interruption.hpp"
+#include "vulkan/faults.hpp"
 
 namespace realesrgan::vulkan {
 

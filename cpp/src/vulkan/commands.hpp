@@ -6,9 +6,9 @@
 #include <memory>
 #include <vector>
 
-#include "buffer.hpp"
-#include "context.hpp"
-#include "pipeline.hpp"
+#include "vulkan/buffer.hpp"
+#include "vulkan/context.hpp"
+#include "vulkan/pipeline.hpp"
 
 namespace realesrgan::vulkan {
 

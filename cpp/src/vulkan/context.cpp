@@ -1,4 +1,4 @@
-#include "context.hpp"
+#include "vulkan/context.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -6,13 +6,13 @@
 #include <mutex>
 #include <utility>
 
-#include "buffer.hpp"
-#include "faults.hpp"
-#include "kept_sessions.hpp"
-#include "kernel_store.hpp"
 #include "memory_budget.hpp"
-#include "pipelines.hpp"
 #include "realesrgan/errors.hpp"
+#include "vulkan/buffer.hpp"
+#include "vulkan/faults.hpp"
+#include "vulkan/kept_sessions.hpp"
+#include "vulkan/kernel_store.hpp"
+#include "vulkan/pipelines.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,4 +1,4 @@
-#include "convolution_choice.hpp"
+#include "vulkan/convolution_choice.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "context.hpp"
-#include "pipeline.hpp"
+#include "vulkan/context.hpp"
+#include "vulkan/pipeline.hpp"
 
 namespace realesrgan::vulkan {
 

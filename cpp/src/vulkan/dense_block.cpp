@@ -1,10 +1,10 @@
-#include "dense_block.hpp"
+#include "vulkan/dense_block.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "commands.hpp"
-#include "rate.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/rate.hpp"
 
 namespace realesrgan::vulkan {
 

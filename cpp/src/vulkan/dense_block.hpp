@@ -3,10 +3,10 @@
 #include <memory>
 #include <vector>
 
-#include "buffer.hpp"
-#include "device_weights.hpp"
-#include "kernel_set.hpp"
-#include "operation.hpp"
+#include "vulkan/buffer.hpp"
+#include "vulkan/device_weights.hpp"
+#include "vulkan/kernel_set.hpp"
+#include "vulkan/operation.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,13 +1,13 @@
-#include "device_weights.hpp"
+#include "vulkan/device_weights.hpp"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "commands.hpp"
-#include "convolution_choice.hpp"
 #include "half.hpp"
 #include "parallel.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/convolution_choice.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "buffer.hpp"
-#include "pipelines.hpp"
 #include "program.hpp"
+#include "vulkan/buffer.hpp"
+#include "vulkan/pipelines.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,4 +1,4 @@
-#include "kept_sessions.hpp"
+#include "vulkan/kept_sessions.hpp"
 
 #include <algorithm>
 #include <exception>

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <vector>
 
-#include "session.hpp"
+#include "vulkan/session.hpp"
 
 namespace realesrgan::vulkan {
 

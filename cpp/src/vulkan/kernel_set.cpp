@@ -1,11 +1,11 @@
-#include "kernel_set.hpp"
+#include "vulkan/kernel_set.hpp"
 
 #include <algorithm>
 #include <locale>
 #include <sstream>
 
-#include "cache_file.hpp"
-#include "shader_sources.hpp"
+#include "vulkan/cache_file.hpp"
+#include "vulkan/shader_sources.hpp"
 
 namespace realesrgan::vulkan {
 

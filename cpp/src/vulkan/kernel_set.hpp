@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "convolution_choice.hpp"
-#include "kernel_record.hpp"
+#include "vulkan/convolution_choice.hpp"
+#include "vulkan/kernel_record.hpp"
 
 namespace realesrgan::vulkan {
 

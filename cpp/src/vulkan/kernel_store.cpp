@@ -1,11 +1,11 @@
-#include "kernel_store.hpp"
+#include "vulkan/kernel_store.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "realesrgan/errors.hpp"
-#include "self_test.hpp"
+#include "vulkan/self_test.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "kernel_set.hpp"
-#include "kernel_timing.hpp"
+#include "vulkan/kernel_set.hpp"
+#include "vulkan/kernel_timing.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,11 +1,11 @@
-#include "kernel_timing.hpp"
+#include "vulkan/kernel_timing.hpp"
 
 #include <algorithm>
 #include <string>
 
-#include "dense_block.hpp"
-#include "rate.hpp"
 #include "thread_count.hpp"
+#include "vulkan/dense_block.hpp"
+#include "vulkan/rate.hpp"
 
 namespace realesrgan::vulkan {
 

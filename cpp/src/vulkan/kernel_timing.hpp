@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "kernel_set.hpp"
-#include "tuning.hpp"
+#include "vulkan/kernel_set.hpp"
+#include "vulkan/tuning.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,4 +1,4 @@
-#include "operation.hpp"
+#include "vulkan/operation.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -3,12 +3,12 @@
 #include <array>
 #include <vector>
 
-#include "commands.hpp"
-#include "convolution_choice.hpp"
-#include "device_weights.hpp"
-#include "pipelines.hpp"
 #include "plan.hpp"
-#include "ring.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/convolution_choice.hpp"
+#include "vulkan/device_weights.hpp"
+#include "vulkan/pipelines.hpp"
+#include "vulkan/ring.hpp"
 
 namespace realesrgan::vulkan {
 

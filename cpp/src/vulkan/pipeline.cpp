@@ -1,4 +1,4 @@
-#include "pipeline.hpp"
+#include "vulkan/pipeline.hpp"
 
 #include <algorithm>
 #include <stdexcept>

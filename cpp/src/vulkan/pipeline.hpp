@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "realesrgan/errors.hpp"
-#include "spirv_file.hpp"
+#include "vulkan/spirv_file.hpp"
 
 namespace realesrgan::vulkan {
 

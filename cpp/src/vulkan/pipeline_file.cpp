@@ -1,4 +1,4 @@
-#include "pipeline_file.hpp"
+#include "vulkan/pipeline_file.hpp"
 
 #include <cstring>
 #include <utility>

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cache_file.hpp"
+#include "vulkan/cache_file.hpp"
 
 namespace realesrgan::vulkan {
 

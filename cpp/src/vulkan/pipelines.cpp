@@ -1,4 +1,4 @@
-#include "pipelines.hpp"
+#include "vulkan/pipelines.hpp"
 
 #include <algorithm>
 #include <exception>

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "gpu_instance.hpp"
-#include "pipeline.hpp"
-#include "pipeline_file.hpp"
-#include "shader_code.hpp"
+#include "vulkan/pipeline.hpp"
+#include "vulkan/pipeline_file.hpp"
+#include "vulkan/shader_code.hpp"
 
 namespace realesrgan::vulkan {
 

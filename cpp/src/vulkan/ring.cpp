@@ -1,4 +1,4 @@
-#include "ring.hpp"
+#include "vulkan/ring.hpp"
 
 #include <algorithm>
 

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "commands.hpp"
-#include "pipelines.hpp"
 #include "program.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/pipelines.hpp"
 
 namespace realesrgan::vulkan {
 

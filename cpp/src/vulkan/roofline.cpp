@@ -1,4 +1,4 @@
-#include "roofline.hpp"
+#include "vulkan/roofline.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -7,11 +7,11 @@
 #include <stdexcept>
 #include <string>
 
-#include "buffer.hpp"
-#include "commands.hpp"
-#include "convolution_choice.hpp"
-#include "pipelines.hpp"
-#include "rate.hpp"
+#include "vulkan/buffer.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/convolution_choice.hpp"
+#include "vulkan/pipelines.hpp"
+#include "vulkan/rate.hpp"
 
 namespace realesrgan::vulkan {
 

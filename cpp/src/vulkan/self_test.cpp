@@ -1,4 +1,4 @@
-#include "self_test.hpp"
+#include "vulkan/self_test.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,10 +9,10 @@
 #include "array_rows.hpp"
 #include "backend.hpp"
 #include "cpu/winograd/instruction_set.hpp"
-#include "faults.hpp"
 #include "packed_view.hpp"
 #include "stream.hpp"
-#include "vulkan_backend.hpp"
+#include "vulkan/faults.hpp"
+#include "vulkan/vulkan_backend.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernel_set.hpp"
+#include "vulkan/kernel_set.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,4 +1,4 @@
-#include "session.hpp"
+#include "vulkan/session.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,8 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "faults.hpp"
 #include "packed_view.hpp"
+#include "vulkan/faults.hpp"
 
 namespace realesrgan::vulkan {
 

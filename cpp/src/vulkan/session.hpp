@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "backend.hpp"
-#include "carries.hpp"
-#include "commands.hpp"
-#include "device_weights.hpp"
-#include "kernel_set.hpp"
-#include "operation.hpp"
-#include "pipelines.hpp"
-#include "ring.hpp"
+#include "vulkan/carries.hpp"
+#include "vulkan/commands.hpp"
+#include "vulkan/device_weights.hpp"
+#include "vulkan/kernel_set.hpp"
+#include "vulkan/operation.hpp"
+#include "vulkan/pipelines.hpp"
+#include "vulkan/ring.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,9 +1,9 @@
-#include "shader_code.hpp"
+#include "vulkan/shader_code.hpp"
 
 #include <utility>
 
-#include "cache_file.hpp"
-#include "shader_sources.hpp"
+#include "vulkan/cache_file.hpp"
+#include "vulkan/shader_sources.hpp"
 
 namespace realesrgan::vulkan {
 

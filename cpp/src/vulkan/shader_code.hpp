@@ -4,7 +4,7 @@
 
 #include <mutex>
 
-#include "pipeline.hpp"
+#include "vulkan/pipeline.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -41,6 +41,5 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/spirv_file.cpp"
     "${vulkan_dir}/tuning.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
-target_include_directories(realesrgan PRIVATE "${vulkan_dir}")
 set_source_files_properties("${vulkan_dir}/kernel_set.cpp" "${vulkan_dir}/spirv_file.cpp" PROPERTIES
     COMPILE_DEFINITIONS "REALESRGAN_VK_VERSION=\"${PROJECT_VERSION}\"")

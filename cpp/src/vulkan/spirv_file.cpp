@@ -1,4 +1,4 @@
-#include "spirv_file.hpp"
+#include "vulkan/spirv_file.hpp"
 
 #include <platform.h>
 
@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cache_file.hpp"
+#include "vulkan/cache_file.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,10 +1,10 @@
-#include "tuning.hpp"
+#include "vulkan/tuning.hpp"
 
 #include <cmath>
 #include <stdexcept>
 
-#include "context.hpp"
-#include "kernel_store.hpp"
+#include "vulkan/context.hpp"
+#include "vulkan/kernel_store.hpp"
 
 namespace realesrgan::vulkan {
 

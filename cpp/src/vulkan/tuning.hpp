@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kernel_record.hpp"
+#include "vulkan/kernel_record.hpp"
 
 namespace realesrgan::vulkan {
 

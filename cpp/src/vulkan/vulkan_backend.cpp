@@ -1,18 +1,18 @@
-#include "vulkan_backend.hpp"
+#include "vulkan/vulkan_backend.hpp"
 
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "cache_file.hpp"
-#include "kept_sessions.hpp"
-#include "kernel_store.hpp"
 #include "memory_budget.hpp"
 #include "realesrgan/errors.hpp"
-#include "session.hpp"
 #include "thread_count.hpp"
-#include "tuning.hpp"
+#include "vulkan/cache_file.hpp"
+#include "vulkan/kept_sessions.hpp"
+#include "vulkan/kernel_store.hpp"
+#include "vulkan/session.hpp"
+#include "vulkan/tuning.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "backend.hpp"
-#include "kernel_set.hpp"
+#include "vulkan/kernel_set.hpp"
 
 namespace realesrgan::vulkan {
 
