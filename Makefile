@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench clean
+.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -139,6 +139,16 @@ test-export-slow: $(VENV)/.export
 # and debootstrap; an hour on two cores.
 test-trixie:
 	tools/trixie-test
+
+# The site as static pages, build/docs/index.html. Sphinx needs Python 3.11.
+$(VENV)/.docs: $(VENV)/.core tools/requirements/docs.txt
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed for the pages; set PYTHON=")'
+	tools/install-locked $(BIN)/python docs 'realesrgan-vk[docs]'
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo 'the pages: build/docs/index.html'
 
 bench: $(VENV)/.export
 	$(PIP) install openvino

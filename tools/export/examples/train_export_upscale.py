@@ -1,8 +1,8 @@
 """Train a network, export it, use it by name, and compare with PyTorch.
 
-Usage: train_export_upscale.py FOLDER [--steps N]. The page `docs/train-export-upscale.md` explains
-the commands; this script runs the same ones. The pictures are CC0 or public domain photographs of
-scikit-image's wheel.
+Usage: train_export_upscale.py FOLDER [--steps N]. The page `docs/tutorial/train-export-upscale.md`
+explains the commands; this script runs the same ones. The pictures are CC0 or public
+domain photographs of scikit-image's wheel.
 """
 
 from __future__ import annotations

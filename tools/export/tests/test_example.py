@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tools" / "export" / "examples" / "train_export_upscale.py"
-PAGE = ROOT / "docs" / "train-export-upscale.md"
+PAGE = ROOT / "docs" / "tutorial" / "train-export-upscale.md"
 
 
 @pytest.mark.slow
