@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 #include <variant>
@@ -476,6 +478,21 @@ void report(const Arguments& arguments, std::uint64_t number, const std::string&
               << "): " << what << std::endl;
 }
 
+// Ends the process with SIGPROF after 60 seconds of processor time in one case (an endless loop),
+// and with SIGALRM after 600 seconds of wall time (a deadlock; a busy machine may take long for a
+// case that takes little time itself).
+void limit_time() {
+    const itimerval limit{{0, 0}, {60, 0}};
+    setitimer(ITIMER_PROF, &limit, nullptr);
+    alarm(600);
+}
+
+std::string describe(int signal) {
+    if (signal == SIGPROF) return "took more than 60 s of processor time";
+    if (signal == SIGALRM) return "did not end within 600 s";
+    return "ended with signal " + std::to_string(signal);
+}
+
 // Runs cases from `first` on; ends at the last, at the time, or with the process.
 [[noreturn]] void run_child(const Arguments& arguments, const std::vector<Network>& networks,
                             std::uint64_t first, double seconds, const std::string& stem,
@@ -488,7 +505,7 @@ void report(const Arguments& arguments, std::uint64_t number, const std::string&
         const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
         if (seconds > 0 && passed.count() > seconds) break;
         shared.current = number;
-        alarm(60);  // waits, too, end here
+        limit_time();
         std::string failure = attempt(arguments, networks, number, stem, shared);
         if (resident_kilobytes() > most) {
             failure = "took " + std::to_string(resident_kilobytes() / 1024) + " MiB";
@@ -504,10 +521,20 @@ void report(const Arguments& arguments, std::uint64_t number, const std::string&
     _exit(0);
 }
 
+bool is_option(const std::string& name) {
+    const std::set<std::string> names{"--cases", "--seconds", "--seed", "--only", "--network"};
+    return names.count(name) != 0;
+}
+
 Arguments parse(int count, char** values) {
     Arguments arguments;
-    for (int i = 1; i + 1 < count; i += 2) {
+    for (int i = 1; i < count; i += 2) {
         const std::string name = values[i];
+        if (!is_option(name) || i + 1 == count) {
+            std::cerr << "fuzz_network [--cases N] [--seconds S] [--seed N] [--only CASE] "
+                         "[--network FILE.param]...\n";
+            std::exit(2);
+        }
         const std::string value = values[i + 1];
         if (name == "--cases") arguments.cases = std::stoull(value);
         if (name == "--seconds") arguments.seconds = std::stod(value);
@@ -578,9 +605,8 @@ int run_all(const Arguments& arguments, const std::vector<Network>& networks,
         if (!done) {
             const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
             report(arguments, shared.current,
-                   signal == SIGALRM ? "did not end within 60 s"
-                   : signal != 0     ? "ended with signal " + std::to_string(signal)
-                                     : "ended with " + std::to_string(WEXITSTATUS(status)));
+                   signal != 0 ? describe(signal)
+                               : "ended with " + std::to_string(WEXITSTATUS(status)));
             ++shared.failures;
             ++shared.current;
         }
