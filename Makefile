@@ -99,7 +99,7 @@ FUZZ_SEED ?= 1
 NETWORKS = $$($(BIN)/python -c 'from realesrgan_vk.models import find_model; print(find_model("realesr-animevideov3-x2").param)')
 test-fuzz: $(VENV)/.test
 	$(call build-cpp,asan)
-	LSAN_OPTIONS=suppressions=cpp/tests/leaks.supp build/asan/cpp/tests/fuzz_network --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --network "$(NETWORKS)"
+	LSAN_OPTIONS=suppressions=cpp/tests/support/leaks.supp build/asan/cpp/tests/fuzz_network --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --network "$(NETWORKS)"
 	$(BIN)/python tests/fuzz_image_io.py $(FUZZ_SECONDS)s $(FUZZ_SEED)
 
 # The CPU's convolution on AArch64, under an emulator where this processor is another one.

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.hpp"
 #include "cpu/winograd/convolution.hpp"
 #include "cpu/winograd/instruction_set.hpp"
-#include "cpu/winograd/thread_pool.hpp"
 
 using namespace realesrgan::winograd;
 

@@ -7,7 +7,7 @@ foreach(path IN LISTS SHADERS)
     string(APPEND entries "    if (name == \"${name}\") return R\"glsl(${text})glsl\";\n")
 endforeach()
 file(WRITE "${OUTPUT}.new" "// Made by cmake/embed_shaders.cmake
-#include \"vulkan/shader_sources.hpp\"
+#include \"vulkan/cache/shader_sources.hpp\"
 
 #include <stdexcept>
 #include <string>

@@ -5,15 +5,15 @@
 #include <optional>
 #include <sstream>
 
+#include "base/control_groups.hpp"
+#include "base/thread_count.hpp"
 #include "bindings.hpp"
-#include "control_groups.hpp"
 #include "gil.hpp"
-#include "gpu_instance.hpp"
 #include "python_calls.hpp"
 #include "realesrgan/device.hpp"
-#include "thread_count.hpp"
-#include "vulkan/cache_file.hpp"
-#include "vulkan/roofline.hpp"
+#include "vulkan/cache/cache_file.hpp"
+#include "vulkan/instance/instance.hpp"
+#include "vulkan/tuning/roofline.hpp"
 
 namespace py = pybind11;
 

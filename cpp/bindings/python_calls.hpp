@@ -4,8 +4,8 @@
 
 #include <functional>
 
+#include "base/interruption.hpp"
 #include "gil.hpp"
-#include "interruption.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/upscaler.hpp"
 

@@ -6,16 +6,16 @@
 #include <string>
 #include <utility>
 
-#include "blame.hpp"
+#include "base/escape.hpp"
 #include "engine.hpp"
-#include "fuse.hpp"
-#include "graph.hpp"
-#include "network.hpp"
+#include "image/result_diagnosis.hpp"
+#include "image/whole_rows.hpp"
+#include "model/graph.hpp"
+#include "program/fuse.hpp"
 #include "realesrgan/errors.hpp"
-#include "shown.hpp"
-#include "stream_engine.hpp"
-#include "tiles.hpp"
-#include "whole_rows.hpp"
+#include "stream/stream_engine.hpp"
+#include "tiles/ncnn_network.hpp"
+#include "tiles/tile_engine.hpp"
 
 namespace realesrgan {
 namespace {

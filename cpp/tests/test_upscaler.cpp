@@ -1,12 +1,12 @@
 #include <limits>
 #include <thread>
 
-#include "check.hpp"
-#include "picture.hpp"
+#include "base/thread_count.hpp"
 #include "realesrgan/errors.hpp"
 #include "realesrgan/upscaler.hpp"
-#include "thread_count.hpp"
-#include "tiny_network.hpp"
+#include "support/check.hpp"
+#include "support/picture.hpp"
+#include "support/tiny_network.hpp"
 
 using realesrgan::DeviceError;
 using realesrgan::kTileWhole;

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <list>
 
+#include "cpu/buffer.hpp"
 #include "cpu/convolution.hpp"
-#include "cpu/memory.hpp"
 
 namespace realesrgan::cpu {
 

@@ -4,10 +4,10 @@
 #include <memory>
 #include <vector>
 
-#include "cpu/memory.hpp"
-#include "cpu/row_buffer.hpp"
+#include "cpu/buffer.hpp"
+#include "cpu/line_buffer.hpp"
 #include "cpu/winograd/kernel.hpp"
-#include "program.hpp"
+#include "program/program.hpp"
 
 namespace realesrgan::cpu {
 

@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include "backend.hpp"
+#include "base/memory_budget.hpp"
+#include "base/parallel.hpp"
 #include "cpu/session.hpp"
 #include "cpu/winograd/instruction_set.hpp"
-#include "memory_budget.hpp"
-#include "parallel.hpp"
+#include "stream/backend.hpp"
 
 namespace realesrgan {
 

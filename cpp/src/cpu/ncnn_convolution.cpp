@@ -12,10 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "base/forks.hpp"
 #include "cpu/arena.hpp"
 #include "cpu/convolution.hpp"
 #include "cpu/epilogue.hpp"
-#include "forks.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan::cpu {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "cpu/winograd/thread_pool.hpp"
+#include "base/thread_pool.hpp"
 
 namespace realesrgan::cpu {
 

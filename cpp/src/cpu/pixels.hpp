@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "backend.hpp"
-#include "cpu/row_buffer.hpp"
+#include "cpu/line_buffer.hpp"
+#include "stream/backend.hpp"
 
 namespace realesrgan::cpu {
 

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "cpu/winograd/thread_pool.hpp"
-#include "resize_taps.hpp"
+#include "base/thread_pool.hpp"
+#include "program/resize_taps.hpp"
 
 namespace realesrgan::cpu {
 

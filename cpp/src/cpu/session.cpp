@@ -6,11 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "base/thread_pool.hpp"
 #include "cpu/pixels.hpp"
 #include "cpu/pointwise.hpp"
-#include "cpu/winograd/thread_pool.hpp"
-#include "packed_view.hpp"
-#include "row_reach.hpp"
+#include "image/image_view.hpp"
+#include "program/row_dependency.hpp"
 
 namespace realesrgan::cpu {
 

@@ -3,10 +3,10 @@
 #include <memory>
 #include <vector>
 
-#include "backend.hpp"
+#include "cpu/buffer.hpp"
 #include "cpu/convolution.hpp"
-#include "cpu/memory.hpp"
-#include "cpu/row_buffer.hpp"
+#include "cpu/line_buffer.hpp"
+#include "stream/backend.hpp"
 
 namespace realesrgan::cpu {
 

@@ -2,12 +2,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/half.hpp"
+#include "base/thread_pool.hpp"
 #include "cpu/convolution.hpp"
 #include "cpu/winograd/convolution.hpp"
 #include "cpu/winograd/instruction_set.hpp"
 #include "cpu/winograd/packed_taps.hpp"
-#include "cpu/winograd/thread_pool.hpp"
-#include "half.hpp"
 
 namespace realesrgan::cpu {
 

@@ -6,19 +6,20 @@
 #include <stdexcept>
 #include <utility>
 
-#include "packed_view.hpp"
-#include "vulkan/faults.hpp"
+#include "base/fault_injection.hpp"
+#include "image/image_view.hpp"
 
 namespace realesrgan::vulkan {
 
 namespace {
 
 constexpr int kInvocations = 64;
-constexpr int kHeaderBytes = 16;  // of a download buffer: compose.comp counts in its first word
+constexpr int kHeaderBytes =
+    16;  // of a download buffer: store_output.comp counts in its first word
 
-constexpr int kMostAcross = 32768;  // workgroups of one row of compose.comp's dispatch
+constexpr int kMostAcross = 32768;  // workgroups of one row of store_output.comp's dispatch
 
-// The push constants of gather.comp and compose.comp.
+// The push constants of load_input.comp and store_output.comp.
 struct GatherPush {
     int width, rows, dst_row, dst_rows, x0, y0;
 };
@@ -124,12 +125,12 @@ void VulkanSession::make_operations() {
     Constants gather;
     gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
            << rings_[0].channels << int{rings_[0].exact};
-    gather_ = &pipelines.want({"gather", network_->storage, gather, {kInvocations}, {}});
+    gather_ = &pipelines.want({"load_input", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
     const DeviceRing& result = rings_[static_cast<std::size_t>(program.output.ring)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
             << result.channels << int{format_.clamp} << int{result.exact};
-    compose_ = &pipelines.want({"compose", network_->storage, compose, {kInvocations}, {}});
+    compose_ = &pipelines.want({"store_output", network_->storage, compose, {kInvocations}, {}});
     std::vector<Pipeline*> wanted = {gather_, compose_};
     for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
     pipelines.make(wanted, network_->threads);

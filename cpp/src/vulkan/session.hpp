@@ -4,14 +4,14 @@
 #include <memory>
 #include <vector>
 
-#include "backend.hpp"
-#include "vulkan/carries.hpp"
-#include "vulkan/commands.hpp"
-#include "vulkan/device_weights.hpp"
-#include "vulkan/kernel_set.hpp"
-#include "vulkan/operation.hpp"
-#include "vulkan/pipelines.hpp"
-#include "vulkan/ring.hpp"
+#include "stream/backend.hpp"
+#include "vulkan/device/command_buffer.hpp"
+#include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/operations/halo_rows.hpp"
+#include "vulkan/operations/operation.hpp"
+#include "vulkan/operations/ring_buffer.hpp"
+#include "vulkan/operations/weights.hpp"
+#include "vulkan/tuning/kernel_set.hpp"
 
 namespace realesrgan::vulkan {
 

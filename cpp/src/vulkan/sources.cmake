@@ -3,7 +3,7 @@
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
-             convolution_matrix.comp pixel_shuffle.comp resize.comp gather.comp compose.comp
+             convolution_matrix.comp pixel_shuffle.comp resize.comp load_input.comp store_output.comp
              roofline_copy.comp roofline_fma.comp roofline_matrix.comp)
     list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")
 endforeach()
@@ -17,29 +17,31 @@ add_custom_command(
     VERBATIM)
 target_sources(realesrgan PRIVATE
     "${shader_sources}"
-    "${vulkan_dir}/buffer.cpp"
-    "${vulkan_dir}/cache_file.cpp"
-    "${vulkan_dir}/carries.cpp"
-    "${vulkan_dir}/commands.cpp"
-    "${vulkan_dir}/context.cpp"
-    "${vulkan_dir}/convolution_choice.cpp"
-    "${vulkan_dir}/dense_block.cpp"
-    "${vulkan_dir}/device_weights.cpp"
-    "${vulkan_dir}/kept_sessions.cpp"
-    "${vulkan_dir}/kernel_set.cpp"
-    "${vulkan_dir}/kernel_store.cpp"
-    "${vulkan_dir}/kernel_timing.cpp"
-    "${vulkan_dir}/operation.cpp"
-    "${vulkan_dir}/pipeline.cpp"
-    "${vulkan_dir}/pipeline_file.cpp"
-    "${vulkan_dir}/pipelines.cpp"
-    "${vulkan_dir}/ring.cpp"
-    "${vulkan_dir}/roofline.cpp"
-    "${vulkan_dir}/self_test.cpp"
+    "${vulkan_dir}/instance/device_list.cpp"
+    "${vulkan_dir}/instance/instance.cpp"
+    "${vulkan_dir}/cache/cache_file.cpp"
+    "${vulkan_dir}/cache/pipeline_file.cpp"
+    "${vulkan_dir}/cache/spirv_file.cpp"
+    "${vulkan_dir}/device/buffer.cpp"
+    "${vulkan_dir}/device/command_buffer.cpp"
+    "${vulkan_dir}/device/context.cpp"
+    "${vulkan_dir}/device/pipeline.cpp"
+    "${vulkan_dir}/device/pipeline_registry.cpp"
+    "${vulkan_dir}/device/shader_cache.cpp"
+    "${vulkan_dir}/operations/convolution_kernels.cpp"
+    "${vulkan_dir}/operations/halo_rows.cpp"
+    "${vulkan_dir}/operations/operation.cpp"
+    "${vulkan_dir}/operations/ring_buffer.cpp"
+    "${vulkan_dir}/operations/weights.cpp"
+    "${vulkan_dir}/tuning/benchmark_block.cpp"
+    "${vulkan_dir}/tuning/kernel_set.cpp"
+    "${vulkan_dir}/tuning/kernel_store.cpp"
+    "${vulkan_dir}/tuning/kernel_timing.cpp"
+    "${vulkan_dir}/tuning/roofline.cpp"
+    "${vulkan_dir}/tuning/self_test.cpp"
+    "${vulkan_dir}/tuning/tuning.cpp"
     "${vulkan_dir}/session.cpp"
-    "${vulkan_dir}/shader_code.cpp"
-    "${vulkan_dir}/spirv_file.cpp"
-    "${vulkan_dir}/tuning.cpp"
+    "${vulkan_dir}/session_pool.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
-set_source_files_properties("${vulkan_dir}/kernel_set.cpp" "${vulkan_dir}/spirv_file.cpp" PROPERTIES
+set_source_files_properties("${vulkan_dir}/cache/spirv_file.cpp" "${vulkan_dir}/tuning/kernel_set.cpp" PROPERTIES
     COMPILE_DEFINITIONS "REALESRGAN_VK_VERSION=\"${PROJECT_VERSION}\"")

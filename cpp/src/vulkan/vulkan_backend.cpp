@@ -5,14 +5,14 @@
 #include <string>
 #include <utility>
 
-#include "memory_budget.hpp"
+#include "base/memory_budget.hpp"
+#include "base/thread_count.hpp"
 #include "realesrgan/errors.hpp"
-#include "thread_count.hpp"
-#include "vulkan/cache_file.hpp"
-#include "vulkan/kept_sessions.hpp"
-#include "vulkan/kernel_store.hpp"
+#include "vulkan/cache/cache_file.hpp"
 #include "vulkan/session.hpp"
-#include "vulkan/tuning.hpp"
+#include "vulkan/session_pool.hpp"
+#include "vulkan/tuning/kernel_store.hpp"
+#include "vulkan/tuning/tuning.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "backend.hpp"
-#include "vulkan/kernel_set.hpp"
+#include "stream/backend.hpp"
+#include "vulkan/tuning/kernel_set.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <new>
 
-#include "cpu/winograd/allocation_fault.hpp"
+#include "base/allocation_fault.hpp"
 
 namespace realesrgan::winograd {
 

@@ -5,9 +5,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/thread_pool.hpp"
 #include "cpu/winograd/block_grid.hpp"
 #include "cpu/winograd/packed_taps.hpp"
-#include "cpu/winograd/thread_pool.hpp"
 
 namespace realesrgan::winograd {
 namespace {

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+
+#include "program/program.hpp"
+
+namespace realesrgan::cpu {
+
+// How rows lie in memory: `group` channels side by side for each pixel, a zero pixel at both ends
+// of a row, all rows of the first group, then all rows of the next.
+struct RowLayout {
+    int group = 1;
+    int groups = 0;
+    int width = 0;  // pixels, the two zero ones not counted
+    int rows = 0;   // slots
+
+    std::ptrdiff_t row_stride() const { return static_cast<std::ptrdiff_t>(width + 2) * group; }
+    std::ptrdiff_t group_stride() const { return row_stride() * rows; }
+    std::size_t floats() const {
+        return static_cast<std::size_t>(group_stride()) * static_cast<std::size_t>(groups);
+    }
+};
+
+// Some rows of a tensor: a window that starts at row `base` (rows that convolutions read must lie
+// one after the other), or, for rows that are only ever read one by one, a ring. `reach` and
+// `expect` throw std::logic_error for rows that it has no place for, so that a wrong plan ends a
+// run and reads and writes no other memory.
+class RowBuffer {
+  public:
+    // `memory`: layout.floats() zeros; `height`: rows of the whole tensor.
+    RowBuffer(float* memory, const RowLayout& layout, Row height, bool ring);
+
+    const RowLayout& layout() const { return layout_; }
+    Row height() const { return height_; }
+
+    // Pixel 0 of a row. `channel` is a multiple of the group, or anything for a group of 1.
+    float* row(int channel, Row y) const {
+        const Row slot = ring_ ? y % layout_.rows : y - base_;
+        return memory_ + (channel / layout_.group) * layout_.group_stride() +
+               slot * layout_.row_stride() + layout_.group;
+    }
+
+    // Pixel 0 of one channel in a row; the next pixel is layout().group floats on.
+    float* channel_row(int channel, Row y) const {
+        return row(channel / layout_.group * layout_.group, y) + channel % layout_.group;
+    }
+
+    // Makes place for rows [first, end), which are written next; rows before `keep` may go. The
+    // zero row below the picture comes with the last one.
+    void reach(Row first, Row end, Row keep);
+
+    // That rows [first, end), as far as they lie inside the picture, can be read or restored.
+    void expect(Row first, Row end) const;
+
+    // A new user of a shared memory: nothing is in it yet, and `keep` is its first row.
+    void open(Row keep);
+
+  private:
+    void zero_row(Row y);
+    void move_window(Row base);
+    [[noreturn]] void refuse(Row first, Row end) const;
+
+    float* memory_;
+    RowLayout layout_;
+    Row height_;
+    bool ring_;
+    Row base_ = -1;
+    Row filled_ = 0;  // rows before this one were written (or are the zero row below the picture)
+};
+
+}  // namespace realesrgan::cpu

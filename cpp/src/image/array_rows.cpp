@@ -1,0 +1,205 @@
+#include "image/array_rows.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "image/image_view.hpp"
+#include "image/mirror.hpp"
+#include "image/sample_conversion.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+template <std::size_t Size>
+void copy_pixels(const std::byte* from, std::ptrdiff_t pixel, std::ptrdiff_t channel, std::byte* to,
+                 std::ptrdiff_t to_pixel, std::ptrdiff_t to_channel, int width, int channels) {
+    for (int x = 0; x < width; ++x) {
+        for (int c = 0; c < channels; ++c) {
+            std::memcpy(to + x * to_pixel + c * to_channel, from + x * pixel + c * channel, Size);
+        }
+    }
+}
+
+template <typename View>
+bool packed(const View& like) {
+    const auto sample = static_cast<std::ptrdiff_t>(sample_size(like.type));
+    return like.channel_stride == sample && like.pixel_stride == sample * like.channels;
+}
+
+void copy_row(const std::byte* from, const ImageView& like, std::byte* to,
+              const MutableImageView& to_like, int width) {
+    if (packed(like) && packed(to_like)) {
+        std::memcpy(to, from, static_cast<std::size_t>(like.pixel_stride * width));
+        return;
+    }
+    const auto copy = like.type == SampleType::u8    ? copy_pixels<1>
+                      : like.type == SampleType::u16 ? copy_pixels<2>
+                                                     : copy_pixels<4>;
+    copy(from, like.pixel_stride, like.channel_stride, to, to_like.pixel_stride,
+         to_like.channel_stride, width, like.channels);
+}
+
+float read_float(const std::byte* from) {
+    float value = 0.0F;
+    std::memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+template <typename Sample, typename Sum>
+double sum(const ImageView& rows) {
+    const auto count = static_cast<std::size_t>(rows.width) *
+                       static_cast<std::size_t>(rows.height) *
+                       static_cast<std::size_t>(rows.channels);
+    const auto* samples = reinterpret_cast<const Sample*>(rows.data);
+    Sum all{};
+    for (std::size_t i = 0; i < count; ++i) all += samples[i] > Sample{} ? samples[i] : Sample{};
+    return static_cast<double>(all);
+}
+
+template <typename Sample>
+Sample largest(const ImageView& rows) {
+    const auto count = static_cast<std::size_t>(rows.width) *
+                       static_cast<std::size_t>(rows.height) *
+                       static_cast<std::size_t>(rows.channels);
+    const auto* samples = reinterpret_cast<const Sample*>(rows.data);
+    Sample most{};
+    for (std::size_t i = 0; i < count; ++i) most = samples[i] > most ? samples[i] : most;
+    return most;
+}
+
+}  // namespace
+
+void ArraySource::read(int first_row, int first_column, const MutableImageView& rows) {
+    const int inside = std::clamp(picture_.width - first_column, 0, rows.width);
+    const std::size_t size = sample_size(picture_.type);
+    for (int y = 0; y < rows.height; ++y) {
+        const std::byte* from =
+            picture_.data + mirrored(first_row + y, picture_.height) * picture_.row_stride;
+        std::byte* to = rows.data + y * rows.row_stride;
+        copy_row(from + first_column * picture_.pixel_stride, picture_, to, rows, inside);
+        for (int x = inside; x < rows.width; ++x) {
+            const std::byte* pixel =
+                from + mirrored(first_column + x, picture_.width) * picture_.pixel_stride;
+            for (int c = 0; c < picture_.channels; ++c) {
+                std::memcpy(to + x * rows.pixel_stride + c * rows.channel_stride,
+                            pixel + c * picture_.channel_stride, size);
+            }
+        }
+    }
+}
+
+void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
+    const int width = std::min(rows.width, picture_.width - first_column);
+    const int height = std::min(rows.height, picture_.height - first_row);
+    for (int y = 0; y < height; ++y) {
+        std::byte* to = picture_.data + (first_row + y) * picture_.row_stride +
+                        first_column * picture_.pixel_stride;
+        copy_row(rows.data + y * rows.row_stride, rows, to, picture_, width);
+    }
+}
+
+void FeatherSink::begin_strip(StripShare share, std::int64_t next_begin) {
+    share_ = std::move(share);
+    next_begin_ = next_begin;
+    before_ = std::move(after_);
+    const std::int64_t end = share_.begin + static_cast<std::int64_t>(share_.columns.size());
+    const std::int64_t columns = std::max<std::int64_t>(0, end - next_begin);
+    after_.assign(static_cast<std::size_t>(columns) * static_cast<std::size_t>(picture_.height) *
+                      static_cast<std::size_t>(picture_.channels),
+                  0.0F);
+}
+
+void FeatherSink::write(int first_row, int first_column, const ImageView& rows) {
+    const auto channels = static_cast<std::size_t>(picture_.channels);
+    const auto picture_rows = static_cast<std::size_t>(picture_.height);
+    const std::size_t left = before_.size() / (picture_rows * channels);  // columns to complete
+    const std::size_t kept = after_.size() / (picture_rows * channels);   // columns to leave
+    const std::size_t done = share_.columns.size() - kept;
+    std::vector<float> blended(done * channels);
+    const int height = std::min(rows.height, picture_.height - first_row);
+    for (int y = 0; y < height; ++y) {
+        const auto row = static_cast<std::size_t>(first_row + y);
+        for (std::size_t i = 0; i < share_.columns.size(); ++i) {
+            const std::ptrdiff_t x = share_.begin + static_cast<std::ptrdiff_t>(i) - first_column;
+            const std::byte* from = rows.data + y * rows.row_stride + x * rows.pixel_stride;
+            for (std::size_t c = 0; c < channels; ++c) {
+                float value =
+                    read_float(from + static_cast<std::ptrdiff_t>(c) * rows.channel_stride) *
+                    share_.columns[i];
+                if (i < left) value += before_[(row * left + i) * channels + c];
+                (i < done ? blended[i * channels + c]
+                          : after_[(row * kept + i - done) * channels + c]) = value;
+            }
+        }
+        ConstPlanes planes{blended.data(),
+                           static_cast<std::int64_t>(done),
+                           1,
+                           picture_.channels,
+                           picture_.channels,
+                           0,
+                           1};
+        MutableImageView target = picture_;
+        target.data += share_.begin * picture_.pixel_stride;
+        store_samples(planes, target, first_row + y);
+    }
+}
+
+void SumSink::write(int first_row, int first_column, const ImageView& rows) {
+    const int height = std::min(rows.height, sum_.height - first_row);
+    for (int y = 0; y < height; ++y) {
+        for (std::size_t i = 0; i < share_.columns.size(); ++i) {
+            const std::ptrdiff_t column = share_.begin + static_cast<std::ptrdiff_t>(i);
+            const std::byte* from =
+                rows.data + y * rows.row_stride + (column - first_column) * rows.pixel_stride;
+            std::byte* to =
+                sum_.data + (first_row + y) * sum_.row_stride + column * sum_.pixel_stride;
+            for (int c = 0; c < sum_.channels; ++c) {
+                std::byte* place = to + c * sum_.channel_stride;
+                const float value = read_float(place) + read_float(from + c * rows.channel_stride) *
+                                                            share_.columns[i] * factor_;
+                std::memcpy(place, &value, sizeof(value));
+            }
+        }
+    }
+}
+
+double sum_of_samples(const ImageView& packed_rows) {
+    switch (packed_rows.type) {
+        case SampleType::u8:
+            return sum<std::uint8_t, std::uint64_t>(packed_rows) / 255.0;
+        case SampleType::u16:
+            return sum<std::uint16_t, std::uint64_t>(packed_rows) / 65535.0;
+        case SampleType::f32:
+            break;
+    }
+    return sum<float, double>(packed_rows);
+}
+
+float largest_sample(const ImageView& packed_rows) {
+    switch (packed_rows.type) {
+        case SampleType::u8:
+            return static_cast<float>(largest<std::uint8_t>(packed_rows)) / 255.0F;
+        case SampleType::u16:
+            return static_cast<float>(largest<std::uint16_t>(packed_rows)) / 65535.0F;
+        case SampleType::f32:
+            break;
+    }
+    return largest<float>(packed_rows);
+}
+
+void store_picture(const ImageView& floats, const MutableImageView& picture) {
+    constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+    const ConstPlanes planes{reinterpret_cast<const float*>(floats.data),
+                             floats.width,
+                             floats.height,
+                             floats.channels,
+                             floats.pixel_stride / kFloat,
+                             floats.row_stride / kFloat,
+                             floats.channel_stride / kFloat};
+    store_samples(planes, picture, 0);
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "image/planes.hpp"
+
+namespace realesrgan {
+
+// One of the eight ways to lay a picture down: mirrored along x, along y, then transposed.
+struct Orientation {
+    bool flip_x = false;
+    bool flip_y = false;
+    bool transpose = false;
+};
+
+// What a run loops over: the picture as it is, or all eight ways.
+std::vector<Orientation> orientations(bool all);
+
+namespace detail {
+
+template <typename Sample>
+BasicPlanes<Sample> flipped(BasicPlanes<Sample> planes, const Orientation& way) {
+    if (way.flip_x) {
+        planes.data += (planes.width - 1) * planes.x_stride;
+        planes.x_stride = -planes.x_stride;
+    }
+    if (way.flip_y) {
+        planes.data += (planes.height - 1) * planes.y_stride;
+        planes.y_stride = -planes.y_stride;
+    }
+    return planes;
+}
+
+template <typename Sample>
+BasicPlanes<Sample> transposed(BasicPlanes<Sample> planes, const Orientation& way) {
+    if (way.transpose) {
+        std::swap(planes.width, planes.height);
+        std::swap(planes.x_stride, planes.y_stride);
+    }
+    return planes;
+}
+
+}  // namespace detail
+
+// The same samples seen laid down that way, and back. Nothing is copied.
+template <typename Sample>
+BasicPlanes<Sample> laid(const BasicPlanes<Sample>& planes, const Orientation& way) {
+    return detail::transposed(detail::flipped(planes, way), way);
+}
+
+template <typename Sample>
+BasicPlanes<Sample> restored(const BasicPlanes<Sample>& planes, const Orientation& way) {
+    return detail::flipped(detail::transposed(planes, way), way);
+}
+
+// Copies sample by sample between planes of one size.
+void copy(const ConstPlanes& from, const Planes& to);
+
+}  // namespace realesrgan

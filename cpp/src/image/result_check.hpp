@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "image/planes.hpp"
+#include "plan/tiling.hpp"
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan {
+
+// Below it a result's sample is 0 in 8 bits.
+inline constexpr float kBlack = 0.5F / 255.0F;
+
+// A rectangle of the input picture, in pixels.
+struct Region {
+    Span x, y;
+};
+
+// A result that is no picture: the device's fault unless blame() finds another's.
+class BadResult : public DeviceError {
+  public:
+    enum class Kind { not_finite, black };
+
+    // `region`: what of the input picture it is a result of; may reach beyond its ends.
+    BadResult(Kind kind, const Region& region)
+        : DeviceError(kind == Kind::black
+                          ? "the result is all black, but the picture is not: the device or its "
+                            "driver failed; try fp32 precision or another device"
+                          : "the network's result has values that are not numbers (NaN or "
+                            "infinite): the device or its driver failed, or 16-bit storage "
+                            "overflowed; try fp32 precision or another device"),
+          kind_(kind),
+          region_(region) {}
+
+    Kind kind() const { return kind_; }
+    const Region& region() const { return region_; }
+    // Seen from the picture that was laid on its side.
+    BadResult turned() const { return {kind_, {region_.y, region_.x}}; }
+
+    static Region everything() {
+        constexpr Span kAll{0, std::numeric_limits<std::int64_t>::max()};
+        return {kAll, kAll};
+    }
+
+  private:
+    Kind kind_;
+    Region region_;
+};
+
+// Tells a picture from what a failing device or damaged weights give. One object for a run.
+class ResultCheck {
+  public:
+    // `sum`: of the positive ones of these samples, 0..1 each.
+    void saw_input(double sum, std::uint64_t samples) {
+        input_ += sum;
+        samples_ += samples;
+    }
+
+    // Throws BadResult at the first sample that is not a number, or infinite. `region`: of the
+    // input, that this is a result of.
+    void saw_result(const ConstPlanes& result, const Region& region) {
+        float largest = 0.0F;
+        bool finite = true;
+        for (int c = 0; c < result.channels; ++c) {
+            for (std::int64_t y = 0; y < result.height; ++y) {
+                const float* row = result.row(c, y);
+                for (std::int64_t x = 0; x < result.width; ++x) {
+                    const float value = row[x * result.x_stride];
+                    finite &= std::abs(value) <= std::numeric_limits<float>::max();
+                    largest = value > largest ? value : largest;
+                }
+            }
+        }
+        if (!finite) throw BadResult(BadResult::Kind::not_finite, region);
+        output_ = std::fmax(output_, largest);
+    }
+
+    // Throws BadResult for a result whose every sample is 0 in 8 bits, of a picture that is not
+    // black. Networks make the dark darker and take single bright pixels for noise: x4plus-anime
+    // gives a flat 4/255 a mean of 0.00 and a largest sample of 4/255, and a white pixel in 400 the
+    // same. So the mean decides, not the brightest pixel.
+    void finish() const {
+        constexpr double kNotBlack = 4.0 / 255.0;
+        if (input_ >= kNotBlack * static_cast<double>(samples_) && samples_ > 0 &&
+            output_ < kBlack) {
+            throw BadResult(BadResult::Kind::black, BadResult::everything());
+        }
+    }
+
+  private:
+    double input_ = 0.0;
+    std::uint64_t samples_ = 0;
+    float output_ = 0.0F;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,210 @@
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+#include <string_view>
+
+#include "model/shape_inference.hpp"
+
+namespace realesrgan {
+namespace {
+
+// Layers whose output sample depends on the input samples at the same place alone.
+constexpr std::array kPointwise = {
+    std::string_view("AbsVal"),   std::string_view("BatchNorm"),   std::string_view("Bias"),
+    std::string_view("BinaryOp"), std::string_view("Clip"),        std::string_view("Dropout"),
+    std::string_view("ELU"),      std::string_view("Eltwise"),     std::string_view("Exp"),
+    std::string_view("GELU"),     std::string_view("HardSigmoid"), std::string_view("HardSwish"),
+    std::string_view("Log"),      std::string_view("Mish"),        std::string_view("Noop"),
+    std::string_view("PReLU"),    std::string_view("Power"),       std::string_view("ReLU"),
+    std::string_view("Scale"),    std::string_view("Sigmoid"),     std::string_view("Split"),
+    std::string_view("Swish"),    std::string_view("TanH"),        std::string_view("UnaryOp")};
+
+// The two axes of ncnn's window layers, as their parameters name them.
+struct Window {
+    std::int64_t kernel;
+    std::int64_t dilation;
+    std::int64_t stride;
+    std::int64_t pad_before;
+    std::int64_t pad_after;
+
+    std::int64_t reach() const { return (kernel - 1) * dilation; }
+    bool operator==(const Window& other) const {
+        return kernel == other.kernel && dilation == other.dilation && stride == other.stride &&
+               pad_before == other.pad_before && pad_after == other.pad_after;
+    }
+};
+
+Window columns(const Layer& layer) {
+    const int pad = layer.integer(4, 0);
+    return {layer.integer(1, 0), layer.integer(2, 1), layer.integer(3, 1), pad,
+            layer.integer(15, pad)};
+}
+
+Window rows(const Layer& layer) {
+    const int left = layer.integer(4, 0);
+    const int pad = layer.integer(14, left);
+    return {layer.integer(11, layer.integer(1, 0)), layer.integer(12, layer.integer(2, 1)),
+            layer.integer(13, layer.integer(3, 1)), pad, layer.integer(16, pad)};
+}
+
+LayerRule convolution(const Layer& layer) {
+    const Window window = rows(layer);
+    LayerRule rule;
+    rule.channels = LayerRule::Channels::fixed;
+    rule.factor = layer.integer(0, 0);
+    const std::int64_t slack = window.pad_before + window.pad_after - window.reach() - 1;
+    const bool keeps_size = window.kernel > 0 && window.stride > 0 && window.pad_before >= 0 &&
+                            slack >= -window.stride && slack < 0;
+    if (!(window == columns(layer)) || !keeps_size || layer.integer(19, 0) != 0) {
+        return rule;  // it crops, pads, or brings its weights as a blob
+    }
+    rule.known = true;
+    rule.row_local = layer.number(18, 0.0F) == 0.0F && layer.type == "Convolution";
+    rule.footprint.step = {window.stride, 1};
+    rule.footprint.low = -window.pad_before;
+    rule.footprint.high = window.reach() - window.pad_before;
+    return rule;
+}
+
+LayerRule deconvolution(const Layer& layer) {
+    const Window window = rows(layer);
+    LayerRule rule;
+    rule.channels = LayerRule::Channels::fixed;
+    rule.factor = layer.integer(0, 0);
+    const std::int64_t surplus = window.reach() + 1 - window.stride - window.pad_before -
+                                 window.pad_after + layer.integer(19, layer.integer(18, 0));
+    if (!(window == columns(layer)) || window.stride < 1 || window.kernel < 1 || surplus != 0) {
+        return rule;
+    }
+    rule.known = true;
+    rule.footprint.step = {1, window.stride};
+    rule.footprint.offset = static_cast<double>(window.pad_before) / window.stride;
+    rule.footprint.low = -(window.reach() / window.stride);
+    return rule;
+}
+
+// A decimal zoom of a .param file as a fraction with a small denominator, if it is one.
+Ratio to_ratio(float zoom) {
+    constexpr int kLargest = 64;
+    for (int denominator = 1; denominator <= kLargest; ++denominator) {
+        const double numerator = static_cast<double>(zoom) * denominator;
+        const double nearest = std::round(numerator);
+        if (nearest >= 1 && nearest <= kLargest * denominator &&
+            std::abs(numerator - nearest) < 1e-5 * nearest) {
+            return {static_cast<std::int64_t>(nearest), denominator};
+        }
+    }
+    return {};
+}
+
+LayerRule interpolation(const Layer& layer) {
+    constexpr int kNearest = 1;
+    constexpr int kBicubic = 3;
+    LayerRule rule;
+    const int kind = layer.integer(0, 0);
+    const Ratio zoom = to_ratio(layer.number(1, 1.0F));
+    const bool fixed_size = layer.integer(3, 0) != 0 || layer.integer(4, 0) != 0;
+    const bool by_blob = layer.integer(5, 0) != 0 || layer.inputs.size() != 1;
+    if (!zoom.known() || !(zoom == to_ratio(layer.number(2, 1.0F))) || fixed_size || by_blob ||
+        kind < kNearest || kind > kBicubic || layer.integer(6, 0) != 0) {
+        return rule;
+    }
+    rule.known = true;
+    rule.row_local = true;
+    rule.footprint.step = {zoom.denominator, zoom.numerator};
+    if (kind != kNearest) {
+        rule.footprint.offset = 0.5 / zoom.value() - 0.5;
+        rule.footprint.low = kind == kBicubic ? -1 : 0;
+        rule.footprint.high = kind == kBicubic ? 2 : 1;
+    }
+    return rule;
+}
+
+LayerRule shuffle(const Layer& layer, bool to_channels) {
+    const std::int64_t factor = layer.integer(0, 1);
+    LayerRule rule;
+    if (factor < 1) {
+        return rule;
+    }
+    rule.known = true;
+    rule.row_local = true;
+    rule.factor = factor * factor;
+    rule.channels = to_channels ? LayerRule::Channels::times : LayerRule::Channels::divided;
+    rule.footprint.step = to_channels ? Ratio{factor, 1} : Ratio{1, factor};
+    rule.footprint.high = to_channels ? factor - 1 : 0;
+    return rule;
+}
+
+LayerRule constant(const Layer& layer) {
+    LayerRule rule;
+    const int height = layer.integer(1, 0);
+    const int channels = layer.integer(2, 0);
+    rule.known = height <= 1;  // a constant picture would fix the size of the input
+    rule.row_local = rule.known;
+    rule.constant = true;
+    rule.channels = LayerRule::Channels::fixed;
+    rule.factor = channels > 0 ? channels : layer.integer(0, 0);
+    return rule;
+}
+
+LayerRule along_channels(const Layer& layer, int axis_id, LayerRule::Channels channels) {
+    LayerRule rule;
+    rule.known = layer.integer(axis_id, 0) == 0;
+    rule.row_local = rule.known;
+    rule.channels = channels;
+    return rule;
+}
+
+}  // namespace
+
+Ratio operator*(const Ratio& a, const Ratio& b) {
+    const std::int64_t numerator = a.numerator * b.numerator;
+    const std::int64_t denominator = a.denominator * b.denominator;
+    if (numerator == 0) return {};
+    const std::int64_t divisor = std::gcd(numerator, denominator);
+    const Ratio product{numerator / divisor, denominator / divisor};
+    const bool bounded = product.numerator <= kMostRatio && product.denominator <= kMostRatio;
+    return bounded ? product : Ratio{};
+}
+
+bool operator==(const Ratio& a, const Ratio& b) {
+    return a.numerator == b.numerator && a.denominator == b.denominator;
+}
+
+LayerRule layer_rule(const Layer& layer) {
+    for (const std::string_view type : kPointwise) {
+        if (layer.type == type) {
+            LayerRule rule;
+            rule.known = true;
+            rule.row_local = true;
+            return rule;
+        }
+    }
+    if (layer.type == "Input") {
+        LayerRule rule;
+        rule.known = true;
+        rule.row_local = true;
+        rule.constant = true;
+        return rule;
+    }
+    if (layer.type == "Convolution" || layer.type == "ConvolutionDepthWise") {
+        return convolution(layer);
+    }
+    if (layer.type == "Deconvolution" || layer.type == "DeconvolutionDepthWise") {
+        return deconvolution(layer);
+    }
+    if (layer.type == "Interp") {
+        return interpolation(layer);
+    }
+    if (layer.type == "PixelShuffle" || layer.type == "Reorg") {
+        return shuffle(layer, layer.type == "Reorg");
+    }
+    if (layer.type == "Concat" || layer.type == "Slice") {
+        return layer.type == "Concat" ? along_channels(layer, 0, LayerRule::Channels::sum)
+                                      : along_channels(layer, 1, LayerRule::Channels::slices);
+    }
+    return layer.type == "MemoryData" ? constant(layer) : LayerRule{};
+}
+
+}  // namespace realesrgan

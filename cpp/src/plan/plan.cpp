@@ -1,0 +1,311 @@
+#include "plan/plan.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <string>
+
+#include "image/image_view.hpp"
+#include "plan/schedule.hpp"
+#include "program/row_dependency.hpp"
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+std::uint64_t product(int a, int b) {
+    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
+}
+
+int stored_channels(int channels, const StorageModel& storage) {
+    const bool narrow = channels < kChannelAlignment;
+    return round_up(channels, narrow ? storage.narrow_multiple : kChannelAlignment);
+}
+
+}  // namespace
+
+Plan::Plan(const Program& program, const PlanRequest& request, const StorageModel& storage)
+    : program_(&program), request_(request), storage_(storage) {
+    check_sides();
+    rings_.resize(program.rings.size());
+    families_ = find_families(program, storage.share_group, storage.share_skips);
+    const int height = request.height / program.unshuffle;
+    const auto schedule = [&](Row rows) {
+        return Schedule(program, families_, rows, fed_, request.tail_band, storage.border_rows);
+    };
+    fed_ = request.band;
+    // A picture that one band holds is one step: what lags behind is fed with it.
+    if (request.band >= height) fed_ = schedule(height).fed_to_finish();
+    const Schedule endless = schedule(kEndlessRows);
+    // A step in whose every window all rows exist.
+    const Row middle = kEndlessRows / 2 / fed_;
+    measure_rings(endless, middle);
+    place_rings();
+    measure_carries(endless, middle);
+    count_traffic(schedule(kEndlessRows).step(middle));
+    schedule_ = std::make_shared<Schedule>(schedule(height));
+    steps_ = static_cast<int>(schedule_->steps());
+    count_bytes();
+}
+
+bool Plan::same_as(const Plan& other) const {
+    const auto same_ring = [](const RingStorage& a, const RingStorage& b) {
+        return a.rows == b.rows && a.workspace == b.workspace;
+    };
+    return program_ == other.program_ && request_ == other.request_ &&
+           storage_.bytes_per_value == other.storage_.bytes_per_value &&
+           storage_.max_binding_bytes == other.storage_.max_binding_bytes &&
+           std::equal(rings_.begin(), rings_.end(), other.rings_.begin(), other.rings_.end(),
+                      same_ring);
+}
+
+int Plan::ring_width(int ring) const {
+    return request_.width / program_->unshuffle *
+           program_->rings[static_cast<std::size_t>(ring)].scale;
+}
+
+int Plan::ring_height(int ring) const {
+    return static_cast<int>(schedule_->ring_height(ring));
+}
+
+void Plan::check_sides() const {
+    const Row longer = std::max(request_.width, request_.height) / program_->unshuffle;
+    Row scale = 1;
+    for (const Ring& ring : program_->rings) scale = std::max<Row>(scale, ring.scale);
+    if (longer * scale <= kMostRingSide) return;
+    throw ImageError("the picture of " + std::to_string(request_.width) + "x" +
+                     std::to_string(request_.height) + " pixels has " +
+                     std::to_string(longer * scale) +
+                     " rows or columns inside the network, where 2^30 are possible; use a "
+                     "smaller picture");
+}
+
+Step Plan::step(int index) const {
+    return schedule_->step(index);
+}
+
+// How far apart the rows of a ring that are in use at one time ever are.
+void Plan::measure_rings(const Schedule& endless, Row step) {
+    const Row height = request_.height / program_->unshuffle;
+    std::vector<Row> opened(rings_.size(), std::numeric_limits<Row>::max());
+    std::vector<Row> most(rings_.size(), 0);
+    const auto reach = [&](const Slice& slice, Row end, Row keep) {
+        const auto i = static_cast<std::size_t>(slice.ring);
+        const Row first = std::min(keep, opened[i]);
+        most[i] = std::max(most[i], end - first + (storage_.border_rows ? 1 : 0));
+    };
+    std::vector<Row> run_rows(program_->ops.size(), 0);
+    const Step middle = endless.step(step);
+    for (const Command& command : middle.commands) {
+        for (const OpenedRing& ring : command.opened) {
+            opened[static_cast<std::size_t>(ring.ring)] = ring.keep;
+        }
+        if (command.kind == CommandKind::input)
+            reach(program_->input, command.rows.end(), command.keep);
+        if (command.kind != CommandKind::run) continue;
+        const auto i = static_cast<std::size_t>(command.index);
+        const Op& op = program_->ops[i];
+        reach(op.output, command.rows.end(), command.keep);
+        if (op.copy) reach(*op.copy, command.rows.end(), command.copy_keep);
+        run_rows[i] = std::max(run_rows[i], command.rows.count);
+    }
+    const auto at_most = [](Row rows, Row limit) {
+        return static_cast<int>(std::min({rows, limit, kMostRingSide}));
+    };
+    input_rows_ = at_most(middle.input.count, request_.height);
+    output_rows_ = at_most(middle.output.count, Row{request_.height} * program_->scale());
+    const std::vector<RingUse>& uses = endless.uses();
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        const int borders = storage_.border_rows ? 2 : 0;
+        rings_[i].rows = at_most(most[i], height * program_->rings[i].scale + borders);
+        rings_[i].skip_only = uses[i].readers.empty();
+    }
+    for (std::size_t i = 0; i < run_rows.size(); ++i) {
+        run_rows_.push_back(
+            at_most(run_rows[i], height * program_->ring(program_->ops[i].output).scale));
+    }
+}
+
+bool Plan::exact(int ring) const {
+    return storage_.exact_bytes_per_value > 0 &&
+           (ring == 0 || rings_[static_cast<std::size_t>(ring)].skip_only);
+}
+
+int Plan::value_bytes(bool exact) const {
+    return exact ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
+}
+
+std::uint64_t Plan::row_bytes(int ring) const {
+    const int channels =
+        stored_channels(program_->rings[static_cast<std::size_t>(ring)].channels, storage_);
+    return product(channels, ring_width(ring) + storage_.padding_columns) *
+           static_cast<std::uint64_t>(value_bytes(exact(ring)));
+}
+
+// The result is seen whole by what brings it out.
+bool Plan::in_parts(int ring) const {
+    return rings_[static_cast<std::size_t>(ring)].skip_only && ring != program_->output.ring;
+}
+
+std::uint64_t Plan::largest_binding() const {
+    constexpr std::uint64_t kLeastRows = 8;
+    std::uint64_t largest = memory_.largest_staging;
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        const int ring = static_cast<int>(i);
+        const auto rows = static_cast<std::uint64_t>(rings_[i].rows);
+        largest = std::max(largest,
+                           row_bytes(ring) * (in_parts(ring) ? std::min(rows, kLeastRows) : rows));
+    }
+    return largest;
+}
+
+std::uint64_t Plan::binding_bytes(int ring) const {
+    const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows);
+    const bool fits = rows * row_bytes(ring) <= storage_.max_binding_bytes;
+    return fits || !in_parts(ring) ? 0 : storage_.max_binding_bytes;
+}
+
+// Families large enough to be worth the copies move into workspaces.
+void Plan::place_rings() {
+    std::vector<Family> shared;
+    for (Family& family : families_) {
+        std::uint64_t own = 0;
+        for (const std::vector<int>& group : family.groups) {
+            for (const int ring : group) {
+                own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows) *
+                       row_bytes(ring);
+            }
+        }
+        if (own <= storage_.share_above || request_.band < storage_.share_from_band) continue;
+        share(family);
+        shared.push_back(std::move(family));
+    }
+    families_ = std::move(shared);
+}
+
+// A workspace has as many rows as the ring with most of those that use it.
+void Plan::share(Family& family) {
+    const std::size_t size = family.groups[0].size();
+    const std::size_t base = workspaces_.size();
+    const int first = family.groups[0][0];
+    const Ring& like = program_->rings[static_cast<std::size_t>(first)];
+    workspaces_.resize(base + 2 * size, Workspace{like.channels, like.scale, 0, exact(first)});
+    const auto each = [&](auto&& visit) {
+        for (std::size_t g = 0; g < family.groups.size(); ++g) {
+            for (std::size_t i = 0; i < family.groups[g].size(); ++i) {
+                visit(rings_[static_cast<std::size_t>(family.groups[g][i])],
+                      base + g % 2 * size + i);
+            }
+        }
+    };
+    each([&](RingStorage& ring, std::size_t place) {
+        ring.workspace = static_cast<int>(place);
+        workspaces_[place].rows = std::max(workspaces_[place].rows, ring.rows);
+    });
+    each([&](RingStorage& ring, std::size_t place) { ring.rows = workspaces_[place].rows; });
+}
+
+void Plan::measure_carries(const Schedule& endless, Row step) {
+    const std::vector<Row> ends = endless.ends(step * fed_);
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        if (rings_[i].workspace < 0) continue;
+        for (const RingUse::Written& written : endless.uses()[i].written) {
+            const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
+            const Row height =
+                Row{request_.height / program_->unshuffle} * program_->rings[i].scale;
+            rings_[i].carry.push_back(CarrySlice{written.slice.channel, written.slice.channels,
+                                                 static_cast<int>(std::min(rows, height))});
+        }
+    }
+}
+
+void Plan::count_bytes() {
+    memory_.weights = storage_.weight_bytes;
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+        const int ring = static_cast<int>(i);
+        if (rings_[i].workspace < 0) {
+            memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(ring);
+        }
+        for (const CarrySlice& carry : rings_[i].carry) {
+            const int most = stored_channels(program_->rings[i].channels, storage_);
+            const int channels = std::min(round_up(carry.channels, kChannelAlignment), most);
+            memory_.carries +=
+                product(carry.rows, channels) *
+                static_cast<std::uint64_t>(ring_width(ring) + storage_.padding_columns) *
+                static_cast<std::uint64_t>(value_bytes(exact(ring)));
+        }
+    }
+    for (const Workspace& workspace : workspaces_) {
+        const int width = request_.width / program_->unshuffle * workspace.scale;
+        memory_.workspaces +=
+            product(workspace.rows, stored_channels(workspace.channels, storage_)) *
+            static_cast<std::uint64_t>(width + storage_.padding_columns) *
+            static_cast<std::uint64_t>(value_bytes(workspace.exact));
+    }
+    count_scratch();
+    count_staging();
+}
+
+void Plan::count_scratch() {
+    if (!storage_.scratch) return;
+    for (std::size_t i = 0; i < program_->ops.size(); ++i) {
+        const Op& op = program_->ops[i];
+        memory_.scratch =
+            std::max(memory_.scratch,
+                     storage_.scratch(*program_, op, ring_width(op.output.ring), run_rows_[i]));
+    }
+}
+
+void Plan::count_staging() {
+    const auto width = static_cast<std::uint64_t>(request_.width);
+    const auto scale = static_cast<std::uint64_t>(program_->scale());
+    const std::uint64_t in = static_cast<std::uint64_t>(input_rows_) * width *
+                             static_cast<std::uint64_t>(program_->picture_channels) *
+                             sample_size(request_.input_type);
+    const std::uint64_t out = static_cast<std::uint64_t>(output_rows_) * width * scale *
+                              static_cast<std::uint64_t>(program_->output.channels) *
+                              sample_size(request_.output_type);
+    memory_.largest_staging = std::max(in, out);
+    memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
+}
+
+// Each byte once a command, padding channels left out as far as kernels leave them out.
+double Plan::bytes_of(const Command& command) const {
+    constexpr int kVector = 4;
+    const auto bytes = [&](const Slice& slice, Row rows) {
+        return static_cast<double>(rows) * ring_width(slice.ring) *
+               round_up(slice.channels, kVector) * value_bytes(exact(slice.ring));
+    };
+    if (command.kind == CommandKind::input) return bytes(program_->input, command.rows.count);
+    if (command.kind == CommandKind::output) return bytes(program_->output, command.rows.count);
+    double moved = 0.0;
+    for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
+        for (const CarryRows& carry : *list) {
+            const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.ring)]
+                                          .carry[static_cast<std::size_t>(carry.slice)];
+            moved += 2 * bytes(Slice{carry.ring, slice.channel, slice.channels}, carry.rows.count);
+        }
+    }
+    if (command.kind == CommandKind::carry) return moved;
+    const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
+    const Row rows = command.rows.count;
+    const Row height = Row{request_.height / program_->unshuffle} * program_->ring(op.input).scale;
+    moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
+    if (op.copy) moved += bytes(*op.copy, rows);
+    for (const Skip& skip : op.skips) {
+        moved += bytes(skip.from, (rows + skip.upsample - 1) / skip.upsample);
+    }
+    return moved;
+}
+
+void Plan::count_traffic(const Step& step) {
+    double moved = 0.0;
+    for (const Command& command : step.commands) {
+        moved += bytes_of(command);
+        if (command.kind != CommandKind::carry) ++dispatches_;
+    }
+    bytes_moved_ = moved / (static_cast<double>(step.input.count) * request_.width);
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,217 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "plan/ring_aliasing.hpp"
+#include "program/program.hpp"
+#include "realesrgan/image.hpp"
+
+namespace realesrgan {
+
+class Schedule;
+
+inline constexpr Row kMostRingSide = Row{1} << 30;
+
+// How a backend stores rings, as far as bytes are concerned.
+struct StorageModel {
+    int bytes_per_value = 4;
+    // Of the input ring and of rings that only additions and the output read: what is rounded there
+    // goes through the whole network or straight into the result. 0: bytes_per_value.
+    int exact_bytes_per_value = 0;
+    int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
+    int padding_columns = 0;                  // extra columns of a stored row
+    bool border_rows = false;  // the zero rows above and below the picture are stored
+    // Rings a carry command saves and restores at once, at least; twice as many workspaces.
+    int share_group = 1;
+    std::uint64_t share_above = 0;  // families of rings smaller than this keep buffers of their own
+    int share_from_band = 1;        // lower bands would copy more than they compute
+    bool share_skips = false;       // families of rings that only additions read share, too
+    int band = 16;                  // the largest useful band, in rows of the input ring
+    int band_step = 1;              // higher bands are best multiples of this
+    int band_pixels = 0;            // narrow pictures take a higher one, up to so many pixels
+    int tail_band = 0;              // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;        // staging buffers for input and output
+    // Most that an operation sees of one buffer at a time; 0: no limit. Rings that only additions
+    // read may be larger: those are seen in parts.
+    std::uint64_t max_binding_bytes = 0;
+    bool own_memory = false;  // the device's, to which what the host adds up does not count
+    std::uint64_t weight_bytes = 0;
+    // Bytes of temporary memory an op needs for `rows` output rows of a `width` pixel wide output.
+    std::function<std::uint64_t(const Program&, const Op&, int width, int rows)> scratch;
+};
+
+// Rows [first, first + count).
+struct RowRange {
+    Row first = 0;
+    Row count = 0;
+    Row end() const { return first + count; }
+};
+
+// Rows of a slice of a shared ring that the next step still needs.
+struct CarrySlice {
+    int channel = 0;
+    int channels = 0;
+    int rows = 0;  // the most there ever are
+};
+
+// Where a ring lives. Row y is valid in slot y % rows (or, stored as a window, at y - base: at no
+// time are rows further apart than `rows` in use). Workspace: a buffer several rings use in turn.
+struct RingStorage {
+    int rows = 0;                   // border rows included where the backend stores them
+    int workspace = -1;             // index into Plan::workspaces, or -1: a buffer of its own
+    std::vector<CarrySlice> carry;  // of a ring in a workspace
+    bool skip_only = false;         // never the input of a convolution, shuffle or resize
+};
+
+struct Workspace {
+    int channels = 0;
+    int scale = 1;
+    int rows = 0;
+    bool exact = false;
+};
+
+enum class CommandKind {
+    input,   // picture rows arrive in ring 0
+    run,     // op `index` computes rows of its output
+    output,  // rows of Program::output leave
+    carry,   // save carries, then restore carries
+};
+
+// The rows of a slice to save or restore: carry[slice] of the ring, `rows` of it.
+struct CarryRows {
+    int ring = 0;
+    int slice = 0;  // index into RingStorage::carry
+    RowRange rows;  // never border rows
+};
+
+// A ring that takes over its workspace, and the lowest row of it still needed.
+struct OpenedRing {
+    int ring = 0;
+    Row keep = 0;
+};
+
+struct Command {
+    CommandKind kind = CommandKind::run;
+    int index = -1;  // run: the op
+    RowRange rows;   // input: rows of ring 0; run: of the op's output; output: of the output ring
+    // Lowest row still needed, border rows (-1) included where they are stored: of the ring written
+    // (input, run), of its copy (run).
+    Row keep = 0;
+    Row copy_keep = 0;
+    // carry: all saves come before all restores.
+    std::vector<CarryRows> saves;
+    std::vector<CarryRows> restores;
+    std::vector<OpenedRing> opened;  // carry: rings that start to use their workspace now
+};
+
+// What one band asks for. Commands of no rows are left out.
+struct Step {
+    RowRange input;   // rows of the picture (unshuffle times the rows of ring 0)
+    RowRange output;  // rows of the result
+    std::vector<Command> commands;
+};
+
+struct MemoryBytes {
+    std::uint64_t weights = 0;
+    std::uint64_t rings = 0;
+    std::uint64_t workspaces = 0;
+    std::uint64_t carries = 0;
+    std::uint64_t scratch = 0;
+    std::uint64_t staging = 0;
+    std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
+    std::uint64_t total() const {
+        return weights + rings + workspaces + carries + scratch + staging;
+    }
+};
+
+struct PlanRequest {
+    int width = 0;  // of the picture, a multiple of Program::unshuffle
+    int height = 0;
+    int band = 16;      // rows of the input ring a step takes
+    int tail_band = 0;  // 0: the same
+    SampleType input_type = SampleType::u8;
+    SampleType output_type = SampleType::u8;
+
+    bool operator==(const PlanRequest& other) const {
+        return std::tie(width, height, band, tail_band, input_type, output_type) ==
+               std::tie(other.width, other.height, other.band, other.tail_band, other.input_type,
+                        other.output_type);
+    }
+};
+
+// Everything about one run that can be known before it: pure arithmetic. Rings are addressed by
+// row, steps are made one at a time (a high picture has many). The program must outlive the plan.
+// Throws ImageError for a picture that would have more than kMostRingSide rows or columns in a
+// ring: backends and shaders count those in 32 bits.
+class Plan {
+  public:
+    Plan(const Program& program, const PlanRequest& request, const StorageModel& storage);
+
+    // Whether rings, rows and bands are the same.
+    bool same_as(const Plan& other) const;
+
+    const Program& program() const { return *program_; }
+    const PlanRequest& request() const { return request_; }
+    const std::vector<RingStorage>& rings() const { return rings_; }
+    const std::vector<Workspace>& workspaces() const { return workspaces_; }
+    const MemoryBytes& memory() const { return memory_; }
+    // The largest buffer that operations must see whole (workspaces, staging buffers), or the
+    // eighth part of what they see in parts: those have at least eight rows.
+    std::uint64_t largest_binding() const;
+    // The most of this ring that operations may see at a time, 0: all of it.
+    std::uint64_t binding_bytes(int ring) const;
+
+    bool exact(int ring) const;       // stored with exact_bytes_per_value
+    int ring_width(int ring) const;   // in pixels, padding columns not counted
+    int ring_height(int ring) const;  // rows of the ring's picture, at most kMostRingSide
+    int steps() const { return steps_; }
+    Step step(int index) const;  // index 0 .. steps() - 1
+
+    int max_input_rows() const { return input_rows_; }    // most picture rows of one step
+    int max_output_rows() const { return output_rows_; }  // most result rows of one step
+    int max_run_rows(int op) const {                      // most output rows of one run of this op
+        return run_rows_[static_cast<std::size_t>(op)];
+    }
+
+    // Of a step far from the picture's ends: commands (carries not counted: they only copy), and
+    // bytes of rings that they and the carries read and write.
+    int dispatches_per_band() const { return dispatches_; }
+    double bytes_moved_per_input_pixel() const { return bytes_moved_; }
+
+  private:
+    void check_sides() const;
+    void place_rings();
+    void measure_rings(const Schedule& endless, Row step);
+    void measure_carries(const Schedule& endless, Row step);
+    void share(Family& family);
+    void count_bytes();
+    void count_scratch();
+    void count_staging();
+    void count_traffic(const Step& step);
+    double bytes_of(const Command& command) const;
+    int value_bytes(bool exact) const;
+    std::uint64_t row_bytes(int ring) const;
+    bool in_parts(int ring) const;
+
+    const Program* program_;
+    PlanRequest request_;
+    StorageModel storage_;
+    std::vector<RingStorage> rings_;
+    std::vector<Workspace> workspaces_;
+    std::vector<Family> families_;
+    std::shared_ptr<const Schedule> schedule_;
+    MemoryBytes memory_;
+    Row fed_ = 0;                // rows that a step feeds: the band, or more where one step is all
+    std::vector<int> run_rows_;  // by op
+    int steps_ = 0;
+    int input_rows_ = 0;
+    int output_rows_ = 0;
+    int dispatches_ = 0;
+    double bytes_moved_ = 0.0;
+};
+
+}  // namespace realesrgan

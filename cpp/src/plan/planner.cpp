@@ -1,0 +1,197 @@
+#include "plan/planner.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/interruption.hpp"
+#include "base/memory_budget.hpp"
+#include "plan/schedule.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+constexpr int kSmallestHalo = 64;
+constexpr int kSmallestStrip = 32;
+constexpr int kFeather = 16;  // where the halo cuts the receptive field off, neighbours are blended
+
+// The first number of [low, high] for which `holds`, which holds for `high` and all above the
+// first.
+int first_where(int low, int high, const std::function<bool(int)>& holds) {
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (holds(middle)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+class Planner {
+  public:
+    Planner(const Program& program, const StorageModel& storage, const PlannerRequest& request)
+        : program_(program), storage_(storage), request_(request) {}
+
+    std::optional<StreamPlan> choose() const {
+        const AxisPlan whole = strips(request_.width, 0);
+        if (const int band = largest_band(whole); band > 0) {
+            return plan(whole, band, Shortage::none, 0);
+        }
+        const Shortage shortage =
+            binding_too_small(smallest_band_of(whole)) ? Shortage::binding : Shortage::memory;
+        for (const int halo : {std::max(request_.receptive_field, kSmallestHalo), kSmallestHalo}) {
+            const AxisPlan cut = widest_strips(halo);
+            if (cut.tiles.empty()) continue;
+            return plan(cut, largest_band(cut), shortage, halo);
+        }
+        return std::nullopt;
+    }
+
+    std::uint64_t smallest() const {
+        std::uint64_t least = UINT64_MAX;
+        for (const int strip : {std::min(kSmallestStrip, request_.width), request_.width}) {
+            const AxisPlan cut = strips(strip, strip < request_.width ? kSmallestHalo : 0);
+            least = std::min(least, least_bytes(cut));
+        }
+        return least;
+    }
+
+  private:
+    AxisPlan strips(std::int64_t core, int halo) const {
+        const int feather = halo < request_.receptive_field ? kFeather : 0;
+        const bool whole = core >= request_.width;
+        const std::int64_t tile = whole ? round_up(request_.width, program_.unshuffle) : core;
+        return plan_axis(request_.width, TileRequest{tile, halo, program_.unshuffle, feather});
+    }
+
+    PlanRequest plan_request(const AxisPlan& cut, int band) const {
+        PlanRequest request;
+        request.width = static_cast<int>(cut.longest_read());
+        request.height = round_up(request_.height, program_.unshuffle);
+        request.band = band;
+        if (storage_.tail_band > 0) {
+            const int higher = std::max(1, band / storage_.band);
+            request.tail_band = std::min(storage_.tail_band * higher, band);
+        }
+        request.input_type = request_.input_type;
+        const bool floats = request_.sums || cut.tiles.size() > 1;
+        request.output_type = floats ? SampleType::f32 : request_.output_type;
+        return request;
+    }
+
+    Plan smallest_band_of(const AxisPlan& cut) const {
+        return Plan(program_, plan_request(cut, std::max(request_.band, 1)), storage_);
+    }
+
+    bool binding_too_small(const Plan& plan) const {
+        return storage_.max_binding_bytes > 0 &&
+               plan.largest_binding() > storage_.max_binding_bytes;
+    }
+
+    // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
+    std::uint64_t host_bytes(const AxisPlan& cut) const {
+        // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
+        const double scale = program_.scale();
+        const double column = static_cast<double>(request_.height) * scale * scale *
+                              program_.output.channels * sizeof(float);
+        const double overlaps = cut.tiles.size() > 2 ? 2 : cut.tiles.size() > 1 ? 1 : 0;
+        const double columns =
+            request_.sums ? request_.width : overlaps * 2 * static_cast<double>(cut.feather);
+        return static_cast<std::uint64_t>(std::min(columns * column, kMostBytes));
+    }
+
+    std::uint64_t bytes(const AxisPlan& cut, int band) const {
+        check_interruption();
+        const Plan plan(program_, plan_request(cut, band), storage_);
+        if (binding_too_small(plan)) return UINT64_MAX;
+        return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(cut));
+    }
+
+    bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
+
+    // Of the bands one row high, and of the lowest whose rings share workspaces.
+    std::uint64_t least_bytes(const AxisPlan& cut) const {
+        if (request_.band > 0) return bytes(cut, request_.band);
+        return std::min(bytes(cut, 1), bytes(cut, storage_.share_from_band));
+    }
+
+    bool fits(const AxisPlan& cut) const { return least_bytes(cut) <= request_.budget; }
+
+    int useful_band(const AxisPlan& cut) const {
+        const auto columns = cut.longest_read() / program_.unshuffle;
+        const auto rows =
+            static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
+        const int height = round_up(request_.height, program_.unshuffle) / program_.unshuffle;
+        if (rows >= height) return std::max(storage_.band, height);
+        if (rows <= storage_.band) return storage_.band;
+        // As high as each other, with what the last op lags behind: a low last band leaves a device
+        // idle, and the others cost memory.
+        const int fed = Schedule(program_, {}, height, 1, 0, false).fed_to_finish();
+        const int bands = (fed + rows - 1) / rows;
+        return std::max(storage_.band, in_steps((fed + bands - 1) / bands));
+    }
+
+    int in_steps(int band) const {
+        return band < storage_.band_step ? band : band - band % storage_.band_step;
+    }
+
+    // 0 when no band fits. A higher band takes more memory than a lower one, but for those from
+    // which on rings share workspaces: each of these ranges is searched, from the highest down.
+    int largest_band(const AxisPlan& cut) const {
+        if (request_.band > 0) return fits(cut, request_.band) ? request_.band : 0;
+        const int useful = useful_band(cut);
+        if (fits(cut, useful)) return useful;
+        const auto shared = [&](int band) {
+            return Plan(program_, plan_request(cut, band), storage_).workspaces().size();
+        };
+        for (int end = useful; end >= 1;) {  // the highest band of a range
+            const std::size_t most = shared(end);
+            const int begin = first_where(1, end, [&](int band) { return shared(band) == most; });
+            if (fits(cut, begin)) {
+                const int above =
+                    first_where(begin, end + 1, [&](int band) { return !fits(cut, band); });
+                return std::max(begin, in_steps(above - 1));
+            }
+            end = begin - 1;
+        }
+        return 0;
+    }
+
+    AxisPlan widest_strips(int halo) const {
+        std::int64_t low = kSmallestStrip;
+        if (low >= request_.width || !fits(strips(low, halo))) return {};
+        std::int64_t high = request_.width;  // does not fit
+        while (high - low > 1) {
+            const std::int64_t middle = low + (high - low) / 2;
+            (fits(strips(middle, halo)) ? low : high) = middle;
+        }
+        return strips(low, halo);
+    }
+
+    StreamPlan plan(const AxisPlan& cut, int band, Shortage shortage, int halo) const {
+        const bool largest = shortage == Shortage::none && band >= useful_band(cut);
+        return StreamPlan{
+            cut,    plan_request(cut, band), bytes(cut, band), host_bytes(cut), shortage, halo,
+            largest};
+    }
+
+    const Program& program_;
+    const StorageModel& storage_;
+    const PlannerRequest& request_;
+};
+
+}  // namespace
+
+std::optional<StreamPlan> choose_plan(const Program& program, const StorageModel& storage,
+                                      const PlannerRequest& request) {
+    return Planner(program, storage, request).choose();
+}
+
+std::uint64_t smallest_plan_bytes(const Program& program, const StorageModel& storage,
+                                  const PlannerRequest& request) {
+    return Planner(program, storage, request).smallest();
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,152 @@
+#include "plan/ring_aliasing.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <tuple>
+#include <utility>
+
+namespace realesrgan {
+
+int RingUse::last_read() const {
+    int last = -1;
+    for (const int op : readers) last = std::max(last, op);
+    for (const int op : skip_readers) last = std::max(last, op);
+    return last;
+}
+
+std::vector<RingUse> ring_uses(const Program& program) {
+    std::vector<RingUse> uses(program.rings.size());
+    const auto use = [&](const Slice& slice) -> RingUse& {
+        return uses[static_cast<std::size_t>(slice.ring)];
+    };
+    use(program.input).written.push_back({program.input, 0});
+    for (std::size_t i = 0; i < program.ops.size(); ++i) {
+        const Op& op = program.ops[i];
+        const int index = static_cast<int>(i);
+        use(op.input).readers.push_back(index);
+        for (const Skip& skip : op.skips) use(skip.from).skip_readers.push_back(index);
+        use(op.output).written.push_back({op.output, index + 1});
+        if (op.copy) use(*op.copy).written.push_back({*op.copy, index + 1});
+    }
+    return uses;
+}
+
+std::vector<bool> tail_ops(const Program& program) {
+    std::vector<bool> tail_ring(program.rings.size(), false);
+    std::vector<bool> tail;
+    const auto in_tail = [&](const Slice& slice) {
+        return tail_ring[static_cast<std::size_t>(slice.ring)];
+    };
+    for (const Op& op : program.ops) {
+        bool is_tail = program.ring(op.output).scale > 1 || in_tail(op.input);
+        for (const Skip& skip : op.skips) is_tail = is_tail || in_tail(skip.from);
+        tail.push_back(is_tail);
+        if (is_tail) tail_ring[static_cast<std::size_t>(op.output.ring)] = true;
+        if (is_tail && op.copy) tail_ring[static_cast<std::size_t>(op.copy->ring)] = true;
+    }
+    return tail;
+}
+
+int Family::rings() const {
+    std::size_t count = 0;
+    for (const std::vector<int>& group : groups) count += group.size();
+    return static_cast<int>(count);
+}
+
+namespace {
+
+// Groups larger than a residual block's dense blocks would only cost workspaces.
+constexpr int kLargestGroup = 4;
+
+// What makes rings alike: their slices, and whether only additions read them.
+struct Likeness {
+    std::vector<std::pair<int, int>> slices;  // channel and channels
+    bool skip_only = false;
+    bool operator<(const Likeness& other) const {
+        return std::tie(slices, skip_only) < std::tie(other.slices, other.skip_only);
+    }
+};
+
+Likeness likeness(const RingUse& use) {
+    Likeness alike;
+    for (const RingUse::Written& written : use.written) {
+        alike.slices.emplace_back(written.slice.channel, written.slice.channels);
+    }
+    std::sort(alike.slices.begin(), alike.slices.end());
+    alike.skip_only = use.readers.empty();
+    return alike;
+}
+
+bool can_share(const Program& program, const RingUse& use, int ring, const std::vector<bool>& tail,
+               bool skips) {
+    if (ring == 0 || ring == program.output.ring) return false;
+    if (use.readers.empty() && !skips) return false;
+    return std::none_of(
+        use.written.begin(), use.written.end(), [&](const RingUse::Written& written) {
+            return written.writer == 0 || tail[static_cast<std::size_t>(written.writer - 1)];
+        });
+}
+
+// Leaves out the rings that outlive too many of those after them, such as the whole network's skip.
+std::vector<int> short_lived(const std::vector<int>& rings, const std::vector<RingUse>& uses) {
+    constexpr std::size_t kReach = kLargestGroup + 1;
+    std::vector<int> kept;
+    for (std::size_t i = 0; i < rings.size(); ++i) {
+        const bool outlives = i + kReach < rings.size() &&
+                              uses[static_cast<std::size_t>(rings[i])].last_read() >=
+                                  uses[static_cast<std::size_t>(rings[i + kReach])].first_write();
+        if (!outlives) kept.push_back(rings[i]);
+    }
+    return kept;
+}
+
+Family in_groups(const std::vector<int>& rings, int size) {
+    Family family;
+    for (std::size_t i = 0; i < rings.size(); ++i) {
+        if (i % static_cast<std::size_t>(size) == 0) family.groups.emplace_back();
+        family.groups.back().push_back(rings[i]);
+    }
+    return family;
+}
+
+bool take_turns(const Family& family, const std::vector<RingUse>& uses) {
+    for (std::size_t i = 2; i < family.groups.size(); ++i) {
+        int last = -1;
+        for (const int ring : family.groups[i - 2]) {
+            last = std::max(last, uses[static_cast<std::size_t>(ring)].last_read());
+        }
+        if (last >= uses[static_cast<std::size_t>(family.groups[i][0])].first_write()) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+std::vector<Family> find_families(const Program& program, int group_size, bool skips) {
+    const std::vector<RingUse> uses = ring_uses(program);
+    const std::vector<bool> tail = tail_ops(program);
+    std::map<Likeness, std::vector<int>> alike;
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+        if (!can_share(program, uses[i], static_cast<int>(i), tail, skips)) continue;
+        alike[likeness(uses[i])].push_back(static_cast<int>(i));
+    }
+    std::vector<Family> families;
+    for (auto& [kind, rings] : alike) {
+        std::sort(rings.begin(), rings.end(), [&](int a, int b) {
+            return uses[static_cast<std::size_t>(a)].first_write() <
+                   uses[static_cast<std::size_t>(b)].first_write();
+        });
+        const std::vector<int> members = short_lived(rings, uses);
+        for (int size = group_size; size <= kLargestGroup; ++size) {
+            if (static_cast<int>(members.size()) <= 2 * size) break;
+            Family family = in_groups(members, size);
+            if (!take_turns(family, uses)) continue;
+            families.push_back(std::move(family));
+            break;
+        }
+    }
+    return families;
+}
+
+}  // namespace realesrgan

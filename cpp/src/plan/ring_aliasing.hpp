@@ -1,0 +1,42 @@
+#pragma once
+
+#include <vector>
+
+#include "program/program.hpp"
+
+namespace realesrgan {
+
+// Who writes and who reads a ring, in the order of execution. Writer 0 is the input, writer i + 1
+// the op i; a copy counts as written by its op.
+struct RingUse {
+    struct Written {
+        Slice slice;
+        int writer = 0;
+    };
+    std::vector<Written> written;
+    std::vector<int> readers;                                       // ops whose input it is
+    std::vector<int> skip_readers;                                  // ops that add from it
+    int first_write() const { return written.front().writer - 1; }  // an op, or -1 for the input
+    int last_read() const;
+};
+
+std::vector<RingUse> ring_uses(const Program& program);
+
+// Ops that run at the end of a step, in smaller bands: above the input ring's scale, or after
+// those.
+std::vector<bool> tail_ops(const Program& program);
+
+// Equal rings used one after the other (the dense blocks of RRDBNet, the layers of
+// SRVGGNetCompact, the skips beside them): they can take turns in a few workspaces. groups[i] uses
+// its workspaces while groups[i + 1] is being filled, and must be through before groups[i + 2] is
+// opened.
+struct Family {
+    std::vector<std::vector<int>> groups;  // rings
+    int rings() const;
+};
+
+// In groups of `group_size` rings, or larger ones where rings reach over their neighbours. `skips`:
+// also of rings that only additions read.
+std::vector<Family> find_families(const Program& program, int group_size, bool skips);
+
+}  // namespace realesrgan

@@ -1,0 +1,265 @@
+#include "plan/schedule.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "program/row_dependency.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+bool overlap(const Slice& a, const Slice& b) {
+    return a.ring == b.ring && a.channel < b.channel + b.channels &&
+           b.channel < a.channel + a.channels;
+}
+
+}  // namespace
+
+Schedule::Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
+                   int tail_band, bool border_rows)
+    : program_(program),
+      families_(std::move(families)),
+      uses_(ring_uses(program)),
+      tail_(tail_ops(program)),
+      height_(height),
+      band_(band),
+      tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
+      border_rows_(border_rows) {}
+
+Row Schedule::ring_height(int ring) const {
+    return height_ * program_.rings[static_cast<std::size_t>(ring)].scale;
+}
+
+std::vector<Row> Schedule::ends(Row fed) const {
+    std::vector<Row> ends{fed};
+    const auto end_of = [&](const Slice& slice) {
+        Row end = std::numeric_limits<Row>::max();
+        for (const RingUse::Written& written :
+             uses_[static_cast<std::size_t>(slice.ring)].written) {
+            if (!overlap(slice, written.slice)) continue;
+            end = std::min(end, ends[static_cast<std::size_t>(written.writer)]);
+        }
+        return end;
+    };
+    for (const Op& op : program_.ops) {
+        Row end = rows_possible(op, end_of(op.input));
+        for (const Skip& skip : op.skips)
+            end = std::min(end, rows_possible(skip, end_of(skip.from)));
+        ends.push_back(end);
+    }
+    return ends;
+}
+
+Row Schedule::clamp(int ring, Row row) const {
+    return std::clamp<Row>(row, 0, ring_height(ring));
+}
+
+std::vector<Row> Schedule::clamped(std::vector<Row> ends) const {
+    ends[0] = clamp(0, ends[0]);
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+        ends[i + 1] = clamp(program_.ops[i].output.ring, ends[i + 1]);
+    }
+    return ends;
+}
+
+Row Schedule::steps() const {
+    return (fed_to_finish() + band_ - 1) / band_;
+}
+
+Row Schedule::fed_to_finish() const {
+    const Row goal = ring_height(program_.output.ring);
+    Row low = 0;
+    Row high = height_ + band_;
+    while (clamped(ends(high)).back() < goal) high *= 2;
+    while (low + 1 < high) {
+        const Row middle = low + (high - low) / 2;
+        (clamped(ends(middle)).back() < goal ? low : high) = middle;
+    }
+    return high;
+}
+
+// The lowest row that is still to be written or that any reader still needs, when ops have come to
+// `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
+Row Schedule::keep(int ring, const std::vector<Row>& done) const {
+    const RingUse& use = uses_[static_cast<std::size_t>(ring)];
+    Row row = std::numeric_limits<Row>::max();
+    for (const int reader : use.readers) {
+        const auto i = static_cast<std::size_t>(reader);
+        row = std::min(row, first_input_row(program_.ops[i], done[i + 1]));
+    }
+    for (const int reader : use.skip_readers) {
+        const auto i = static_cast<std::size_t>(reader);
+        for (const Skip& skip : program_.ops[i].skips) {
+            if (skip.from.ring == ring) row = std::min(row, first_skip_row(skip, done[i + 1]));
+        }
+    }
+    for (const RingUse::Written& written : use.written) {
+        row = std::min(row, done[static_cast<std::size_t>(written.writer)]);
+    }
+    if (ring == program_.output.ring) row = std::min(row, done.back());
+    return std::max<Row>(row, border_rows_ ? -1 : 0);
+}
+
+RowRange Schedule::live_rows(int ring, const RingUse::Written& written,
+                             const std::vector<Row>& ends) const {
+    const std::vector<Row> done = clamped(ends);
+    const RingUse& use = uses_[static_cast<std::size_t>(ring)];
+    const Row end = done[static_cast<std::size_t>(written.writer)];
+    Row row = end;
+    for (const int reader : use.readers) {
+        const auto i = static_cast<std::size_t>(reader);
+        const Op& op = program_.ops[i];
+        if (overlap(op.input, written.slice)) row = std::min(row, first_input_row(op, done[i + 1]));
+    }
+    for (const int reader : use.skip_readers) {
+        const auto i = static_cast<std::size_t>(reader);
+        for (const Skip& skip : program_.ops[i].skips) {
+            if (overlap(skip.from, written.slice))
+                row = std::min(row, first_skip_row(skip, done[i + 1]));
+        }
+    }
+    row = std::max<Row>(row, 0);
+    return RowRange{row, end - row};
+}
+
+// Writes the commands of one step, keeping count of how far everything has come.
+class Schedule::Builder {
+  public:
+    Builder(const Schedule& schedule, Row index)
+        : schedule_(schedule),
+          program_(schedule.program_),
+          fed_(index * schedule.band_),
+          before_(schedule.ends(fed_)),
+          after_(schedule.ends(fed_ + schedule.band_)),
+          done_(schedule.clamped(before_)) {}
+
+    Step build() {
+        feed();
+        for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+            carry_before(static_cast<int>(i));
+            if (!schedule_.tail_[i]) run(i, after_[i + 1]);
+        }
+        carry_last();
+        for (Row fed = fed_; fed < fed_ + schedule_.band_;) {
+            fed = std::min(fed + schedule_.tail_band_, fed_ + schedule_.band_);
+            const std::vector<Row> ends = schedule_.ends(fed);
+            for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+                if (schedule_.tail_[i]) run(i, ends[i + 1]);
+            }
+            send(ends.back());
+        }
+        return std::move(step_);
+    }
+
+  private:
+    void feed() {
+        const RowRange rows{done_[0], schedule_.clamp(0, after_[0]) - done_[0]};
+        if (rows.count == 0) return;
+        Command command;
+        command.kind = CommandKind::input;
+        command.rows = rows;
+        command.keep = schedule_.keep(0, done_);
+        step_.commands.push_back(std::move(command));
+        step_.input = RowRange{rows.first * program_.unshuffle, rows.count * program_.unshuffle};
+        done_[0] = rows.end();
+    }
+
+    void run(std::size_t op, Row end) {
+        const int ring = program_.ops[op].output.ring;
+        const RowRange rows{done_[op + 1], schedule_.clamp(ring, end) - done_[op + 1]};
+        if (rows.count <= 0) return;
+        Command command;
+        command.index = static_cast<int>(op);
+        command.rows = rows;
+        command.keep = schedule_.keep(ring, done_);
+        if (program_.ops[op].copy) {
+            command.copy_keep = schedule_.keep(program_.ops[op].copy->ring, done_);
+        }
+        step_.commands.push_back(std::move(command));
+        done_[op + 1] = rows.end();
+    }
+
+    void send(Row end) {
+        const Row row = schedule_.clamp(program_.output.ring, end);
+        if (row <= sent()) return;
+        Command command;
+        command.kind = CommandKind::output;
+        command.rows = RowRange{sent(), row - sent()};
+        step_.output.first = step_.output.count == 0 ? command.rows.first : step_.output.first;
+        step_.output.count += command.rows.count;
+        step_.commands.push_back(std::move(command));
+    }
+
+    Row sent() const {
+        return step_.output.count > 0 ? step_.output.end()
+                                      : schedule_.clamp(program_.output.ring, before_.back());
+    }
+
+    // The last op that can save and restore before `op` runs: groups change places in the
+    // workspaces.
+    void carry_before(int op) {
+        for (const Family& family : schedule_.families_) {
+            for (std::size_t g = 0; g < family.groups.size(); ++g) {
+                const auto first = static_cast<std::size_t>(family.groups[g][0]);
+                if (schedule_.uses_[first].first_write() != op) continue;
+                Command command;
+                if (g >= 2) save(family.groups[g - 2], command);
+                restore(family.groups[g], command);
+                push_carry(std::move(command));
+            }
+        }
+    }
+
+    void carry_last() {
+        Command command;
+        for (const Family& family : schedule_.families_) {
+            const std::size_t count = family.groups.size();
+            for (std::size_t g = count - std::min<std::size_t>(2, count); g < count; ++g) {
+                save(family.groups[g], command);
+            }
+        }
+        push_carry(std::move(command));
+    }
+
+    void push_carry(Command command) {
+        if (command.saves.empty() && command.restores.empty() && command.opened.empty()) return;
+        command.kind = CommandKind::carry;
+        step_.commands.push_back(std::move(command));
+    }
+
+    void save(const std::vector<int>& rings, Command& command) {
+        for (const int ring : rings) add_rows(ring, after_, command.saves);
+    }
+
+    void restore(const std::vector<int>& rings, Command& command) {
+        for (const int ring : rings) {
+            add_rows(ring, before_, command.restores);
+            command.opened.push_back(OpenedRing{ring, schedule_.keep(ring, done_)});
+        }
+    }
+
+    void add_rows(int ring, const std::vector<Row>& ends, std::vector<CarryRows>& list) {
+        const RingUse& use = schedule_.uses_[static_cast<std::size_t>(ring)];
+        for (std::size_t i = 0; i < use.written.size(); ++i) {
+            const RowRange rows = schedule_.live_rows(ring, use.written[i], ends);
+            if (rows.count > 0) list.push_back(CarryRows{ring, static_cast<int>(i), rows});
+        }
+    }
+
+    const Schedule& schedule_;
+    const Program& program_;
+    Row fed_;
+    std::vector<Row> before_;  // ends before and after the step, unclamped
+    std::vector<Row> after_;
+    std::vector<Row> done_;  // clamped, as the commands so far leave them
+    Step step_;
+};
+
+Step Schedule::step(Row index) const {
+    return Builder(*this, index).build();
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "plan/ring_aliasing.hpp"
+#include "program/program.hpp"
+
+namespace realesrgan {
+
+// Which rows every command of every step computes. The picture is thought to go on endlessly: after
+// `fed` rows of it the op i has finished ends(fed)[i + 1] rows, of which those inside the real
+// picture are computed. So the end of the picture drains in steps of a band, too.
+class Schedule {
+  public:
+    // `band`: rows that a step feeds.
+    Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
+             int tail_band, bool border_rows);
+
+    Row steps() const;
+    Step step(Row index) const;
+    // The fewest rows of an endless picture after which all of the real one is done: its own and
+    // those that the last op lags behind.
+    Row fed_to_finish() const;
+
+    // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
+    // picture's.
+    std::vector<Row> ends(Row fed) const;
+    Row ring_height(int ring) const;
+
+    // Rows of a written slice still needed when every op has come as far as ends(fed).
+    RowRange live_rows(int ring, const RingUse::Written& written,
+                       const std::vector<Row>& ends) const;
+
+    const std::vector<RingUse>& uses() const { return uses_; }
+
+  private:
+    class Builder;
+
+    Row clamp(int ring, Row row) const;
+    std::vector<Row> clamped(std::vector<Row> ends) const;
+    Row keep(int ring, const std::vector<Row>& done) const;
+
+    const Program& program_;
+    std::vector<Family> families_;
+    std::vector<RingUse> uses_;
+    std::vector<bool> tail_;
+    Row height_;  // rows of the input ring
+    Row band_;
+    Row tail_band_;
+    bool border_rows_;
+};
+
+}  // namespace realesrgan

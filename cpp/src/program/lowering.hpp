@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "model/graph.hpp"
+#include "program/program.hpp"
+
+namespace realesrgan {
+
+// The graph is not one the row stream runs; what() says why, for the user.
+class NotStreamable : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// What a blob is, in terms of the nodes that are really computed: `scale` times the nodes side by
+// side in the channels (more than one after a Concat), enlarged by nearest `upsample`.
+struct Value {
+    std::vector<std::size_t> parts;
+    int upsample = 1;
+    float scale = 1.0F;
+};
+
+struct DraftSkip {
+    Value from;
+    float value_scale = 1.0F;
+    float skip_scale = 1.0F;
+};
+
+// A tensor that is really computed, with everything that was folded into its epilogue.
+struct Node {
+    OpKind kind = OpKind::convolution;  // not of node 0, the input
+    int channels = 0;
+    int scale = 1;
+    Value input;
+    std::size_t layer = 0;             // convolution: the layer its weights belong to
+    std::optional<std::size_t> prelu;  // the layer its slopes belong to
+    int kernel = 3;  // of the layer: 1, 3 or, folded with the unshuffle, 3 * unshuffle
+    Activation activation = Activation::none;
+    float slope = 0.0F;
+    std::vector<DraftSkip> skips;
+    int factor = 1;
+    Resize resize;
+};
+
+// The network before its tensors are given places. nodes[0] is the input, after the unshuffle.
+struct Draft {
+    std::vector<Node> nodes;
+    std::size_t output = 0;
+    int unshuffle = 1;
+};
+
+// Throws NotStreamable.
+Draft draft_program(const Graph& graph);
+
+}  // namespace realesrgan

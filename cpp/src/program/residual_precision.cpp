@@ -1,0 +1,84 @@
+#include "program/residual_precision.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace realesrgan {
+
+namespace {
+
+// A tensor whose rounding arrives at less than this share of itself stays as all others are: what a
+// convolution reads is rounded anyway.
+constexpr float kFullShare = 0.5F;
+
+bool same(const Slice& a, const Slice& b) {
+    return a.ring == b.ring && a.channel == b.channel && a.channels == b.channels;
+}
+
+bool comes_from(const Skip& skip, const Op& writer) {
+    return same(skip.from, writer.output) || (writer.copy && same(skip.from, *writer.copy));
+}
+
+bool is_input(const Program& program, int ring) {
+    return std::any_of(program.ops.begin(), program.ops.end(),
+                       [&](const Op& op) { return op.input.ring == ring; });
+}
+
+// The op's second output, made where it has none.
+Slice copy_of(Program& program, Op& writer) {
+    if (!writer.copy) {
+        const int scale = program.ring(writer.output).scale;
+        writer.copy = Slice{static_cast<int>(program.rings.size()), 0, writer.output.channels};
+        program.rings.push_back(Ring{writer.output.channels, scale});
+    }
+    return *writer.copy;
+}
+
+// What share of each of an op's skips arrives where `share` of the op's output does.
+std::vector<float> arriving(const Op& op, float share) {
+    std::vector<float> arrives(op.skips.size());
+    for (std::size_t s = op.skips.size(); s-- > 0;) {
+        arrives[s] = share * std::abs(op.skips[s].skip_scale);
+        share *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this
+    }
+    return arrives;
+}
+
+// For every op and skip, the largest share of what it adds that additions alone bring to an output
+// which no later op adds to anything: 1 along a trunk, less where the way is scaled down.
+std::vector<std::vector<float>> shares(const Program& program) {
+    std::vector<std::vector<float>> shares(program.ops.size());
+    for (std::size_t i = program.ops.size(); i-- > 0;) {
+        float most = 0.0F;
+        bool added = false;
+        for (std::size_t r = i + 1; r < program.ops.size(); ++r) {
+            for (std::size_t s = 0; s < shares[r].size(); ++s) {
+                if (!comes_from(program.ops[r].skips[s], program.ops[i])) continue;
+                most = std::max(most, shares[r][s]);
+                added = true;
+            }
+        }
+        shares[i] = arriving(program.ops[i], added ? most : 1.0F);
+    }
+    return shares;
+}
+
+}  // namespace
+
+void keep_skips_apart(Program& program) {
+    const std::vector<std::vector<float>> share = shares(program);
+    for (std::size_t r = 0; r < program.ops.size(); ++r) {
+        for (std::size_t s = 0; s < share[r].size(); ++s) {
+            Skip& skip = program.ops[r].skips[s];
+            if (share[r][s] < kFullShare || !is_input(program, skip.from.ring)) continue;
+            const auto writer =
+                std::find_if(program.ops.begin(), program.ops.end(),
+                             [&](const Op& op) { return same(op.output, skip.from); });
+            // The picture itself has no writer; the input ring is exact anyway.
+            if (writer != program.ops.end()) skip.from = copy_of(program, *writer);
+        }
+    }
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "program/fuse.hpp"
+#include "realesrgan/image.hpp"
+
+namespace realesrgan {
+
+// How the picture arrives and leaves. Input f32 samples are 0..1 and kept as they are; output is
+// clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
+// the network's own values, for sums over orientations or strips.
+struct SessionFormat {
+    SampleType input = SampleType::u8;
+    SampleType output = SampleType::u8;
+    bool clamp = true;
+
+    bool operator==(const SessionFormat& other) const {
+        return input == other.input && output == other.output && clamp == other.clamp;
+    }
+};
+
+// One run of one plan: its rings and whatever is in flight. Used by one thread at a time.
+//
+//     for each step:  fill input_rows(step.input.count)   (not called for a step without input)
+//                     run(step)                           (may return before the device has
+//                     finished) once bands_in_flight steps are running: take output_rows() of the
+//                     oldest
+//     then output_rows() of the remaining ones
+//
+// Rows are packed: pixel after pixel, channels side by side.
+class Session {
+  public:
+    virtual ~Session() = default;
+
+    // Where to put the picture rows of the next step; valid until run().
+    virtual MutableImageView input_rows(int count) = 0;
+    virtual void run(const Step& step) = 0;
+    // Result rows of the oldest step not taken yet, perhaps none; waits for it. Valid until the
+    // next call of run() or output_rows().
+    virtual ImageView output_rows() = 0;
+
+    virtual std::uint64_t not_finite()
+        const = 0;  // result samples so far that were NaN or infinite
+    virtual std::uint64_t allocated_bytes()
+        const = 0;  // most that was allocated at once, weights left out
+    virtual std::uint64_t dispatches() const = 0;  // recorded so far (commands run, on the CPU)
+};
+
+// One network's weights and kernels on one device. Sessions of several threads may run at once.
+class Backend {
+  public:
+    virtual ~Backend() = default;
+
+    virtual const StorageModel& storage() const = 0;
+    // Bytes a run may use when the user gives no limit: rings, carries, scratch and staging, not
+    // weights.
+    virtual std::uint64_t default_budget() const = 0;
+    // What the user should know of the device; each line is told once.
+    virtual std::vector<std::string> notices() const { return {}; }
+    // Throws OutOfMemoryError when an allocation fails (the caller then tries a smaller plan) and
+    // DeviceError when the device is lost. The plan must outlive the session.
+    virtual std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const = 0;
+};
+
+struct CpuBackendOptions {
+    int threads = 1;
+    bool ncnn = false;  // ncnn's convolutions instead of our own: for comparison, and as a check
+    std::uint64_t memory_limit =
+        0;  // of a run, weights included; 0: none. A tight one makes the weights lean
+    std::string instruction_set;  // of our own convolutions; empty: the best that the processor has
+    int tile = 0;                 // of our own convolutions, 4 or 6; 0: what suits the network
+};
+
+// cpu/cpu_backend.cpp, vulkan/vulkan_backend.cpp. The network must outlive the backend; its weights
+// are read here and not kept, by so many `threads` for a Vulkan device.
+std::unique_ptr<Backend> make_cpu_backend(const FusedNetwork& network,
+                                          const CpuBackendOptions& options);
+std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device, bool fp16,
+                                             int threads);
+
+}  // namespace realesrgan

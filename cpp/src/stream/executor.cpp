@@ -1,0 +1,92 @@
+#include "stream/executor.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+
+#include "base/interruption.hpp"
+#include "image/array_rows.hpp"
+#include "image/result_check.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+// One pass: steps go in at one end, their rows come out at the other some steps later.
+class Pass {
+  public:
+    Pass(Session& session, RowSink& sink, int column, StreamRecord& record)
+        : session_(session), sink_(sink), column_(column), record_(record) {}
+
+    void submit(const Step& step) {
+        session_.run(step);
+        waiting_.push_back(step.output);
+    }
+
+    std::size_t in_flight() const { return waiting_.size(); }
+
+    void take() {
+        const RowRange rows = waiting_.front();
+        waiting_.pop_front();
+        const ImageView view = session_.output_rows();
+        if (rows.count == 0) return;
+        if (record_.first_not_finite.count == 0 && session_.not_finite() > 0)
+            record_.first_not_finite = rows;
+        see(view);
+        sink_.write(static_cast<int>(rows.first), column_, view);
+    }
+
+  private:
+    // One sample that is not black is all that the check at the end asks for.
+    void see(const ImageView& rows) {
+        ImageView row = rows;
+        row.height = 1;
+        for (int y = 0; y < rows.height && record_.largest_result < kBlack; ++y) {
+            record_.largest_result = std::max(record_.largest_result, largest_sample(row));
+            row.data += rows.row_stride;
+        }
+    }
+
+    Session& session_;
+    RowSink& sink_;
+    int column_;
+    StreamRecord& record_;
+    std::deque<RowRange> waiting_;
+};
+
+}  // namespace
+
+void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& format,
+              RowSource& source, int source_column, RowSink& sink, int sink_column,
+              const std::function<void(double)>& progress, StreamRecord& record) {
+    const std::unique_ptr<Session> session = backend.start(plan, format);
+    Pass pass(*session, sink, sink_column, record);
+    double share = 0.0;
+    const Interruptible waiting([&] {
+        if (progress) progress(share);
+    });
+    const auto depth = static_cast<std::size_t>(std::max(1, backend.storage().bands_in_flight));
+    for (int i = 0; i < plan.steps(); ++i) {
+        const Step step = plan.step(i);
+        if (step.input.count > 0) {
+            const MutableImageView rows = session->input_rows(static_cast<int>(step.input.count));
+            source.read(static_cast<int>(step.input.first), source_column, rows);
+            record.input_sum += sum_of_samples(
+                ImageView{rows.data, rows.type, rows.width, rows.height, rows.channels,
+                          rows.row_stride, rows.pixel_stride, rows.channel_stride});
+            record.input_samples += static_cast<std::uint64_t>(rows.width) *
+                                    static_cast<std::uint64_t>(rows.height) *
+                                    static_cast<std::uint64_t>(rows.channels);
+        }
+        pass.submit(step);
+        while (pass.in_flight() >= depth) pass.take();
+        share = (i + 1.0) / plan.steps();
+        if (progress) progress(share);
+    }
+    while (pass.in_flight() > 0) pass.take();
+    record.not_finite += session->not_finite();
+    record.allocated_bytes = std::max(record.allocated_bytes, session->allocated_bytes());
+    record.dispatches += session->dispatches();
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "realesrgan/rows.hpp"
+#include "stream/backend.hpp"
+
+namespace realesrgan {
+
+// What a run saw on its way, for the checks at its end.
+struct StreamRecord {
+    double input_sum = 0.0;  // of positive samples, 0..1 each
+    std::uint64_t input_samples = 0;
+    float largest_result = 0.0F;   // of the rows looked at: those up to the first that is not black
+    std::uint64_t not_finite = 0;  // result samples
+    RowRange first_not_finite{};   // result rows of the step that had the first of them
+    std::uint64_t allocated_bytes = 0;  // the session's, at most
+    std::uint64_t dispatches = 0;
+};
+
+// Feeds a plan's rows to a session and takes the result's, keeping as many steps in flight as the
+// backend asks for. `first_column` of the source and of the sink: where the plan's strip begins.
+// `progress` is told the share of the steps done; what it throws ends the run.
+void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& format,
+              RowSource& source, int source_column, RowSink& sink, int sink_column,
+              const std::function<void(double)>& progress, StreamRecord& record);
+
+}  // namespace realesrgan

@@ -1,0 +1,256 @@
+#include "stream/stream_engine.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/thread_count.hpp"
+#include "image/padded_rows.hpp"
+#include "program/residual_precision.hpp"
+#include "realesrgan/errors.hpp"
+#include "stream/stream_run.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+std::string megabytes(std::uint64_t bytes) {
+    return std::to_string((bytes + (1U << 20U) - 1) >> 20U) + " MiB";
+}
+
+CpuBackendOptions cpu_options(const Options& options) {
+    CpuBackendOptions cpu;
+    cpu.threads = thread_count(options.threads);
+    cpu.ncnn = options.backend == "ncnn";
+    cpu.memory_limit = options.memory_limit;
+    if (!cpu.ncnn) cpu.instruction_set = options.backend;
+    return cpu;
+}
+
+PlannerRequest on_side(PlannerRequest request) {
+    std::swap(request.width, request.height);
+    return request;
+}
+
+// Never goes back, also when an attempt begins anew.
+std::function<void(double)> monotone(const Progress& progress) {
+    return [&progress, best = 0.0](double share) mutable {
+        best = std::max(best, std::min(share, 1.0));
+        if (progress) progress(best);
+    };
+}
+
+// Whether an attempt can still begin anew.
+class UntouchedSource final : public RowSource {
+  public:
+    explicit UntouchedSource(RowSource& source) : source_(source) {}
+
+    int width() const override { return source_.width(); }
+    int height() const override { return source_.height(); }
+    int channels() const override { return source_.channels(); }
+    SampleType type() const override { return source_.type(); }
+    void read(int first_row, int first_column, const MutableImageView& rows) override {
+        untouched_ = false;
+        source_.read(first_row, first_column, rows);
+    }
+    bool untouched() const { return untouched_; }
+
+  private:
+    RowSource& source_;
+    bool untouched_ = true;
+};
+
+const char* strips_reason(Shortage shortage) {
+    return shortage == Shortage::binding
+               ? "; at the whole width a buffer would be larger than the device can bind, so the "
+                 "picture is cut into strips that overlap by a halo"
+               : "; the whole width does not fit the memory, so the picture is cut into strips "
+                 "that overlap by a halo";
+}
+
+}  // namespace
+
+StreamEngine::StreamEngine(FusedNetwork network, const NetworkInfo& info, const Options& options)
+    : network_(std::make_unique<FusedNetwork>(std::move(network))), info_(info), options_(options) {
+    if (options.fp16) keep_skips_apart(network_->program);
+    backend_ = options.device == kCpuDevice
+                   ? make_cpu_backend(*network_, cpu_options(options))
+                   : make_vulkan_backend(*network_, options.device, options.fp16,
+                                         thread_count(options.threads));
+    network_->weights = nullptr;  // and with it the file
+}
+
+PlannerRequest StreamEngine::request(const PlanSize& size) const {
+    PlannerRequest request;
+    request.width = size.width;
+    request.height = size.height;
+    request.input_type = size.input;
+    request.output_type = size.output;
+    request.sums = options_.tta;
+    request.receptive_field = info_.receptive_field;
+    request.band = options_.band;
+    if (options_.memory_limit > 0) {
+        request.budget = request.most = options_.memory_limit;
+        return request;
+    }
+    const std::uint64_t weights = backend_->storage().weight_bytes;
+    const std::uint64_t all = backend_->default_budget();
+    request.budget = all / static_cast<std::uint64_t>(options_.runs_at_once) + weights;
+    request.most = all + weights;
+    return request;
+}
+
+// One plan, or one more for the picture laid on its side.
+std::vector<StreamPlan> StreamEngine::choose(const PlannerRequest& request) const {
+    std::vector<StreamPlan> plans{choose_one(request)};
+    if (options_.tta) plans.push_back(choose_one(on_side(request)));
+    return plans;
+}
+
+StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        // The largest useful plan stays so, whatever the budget, as long as it fits.
+        const bool same = last_ && last_->first.same_but_budget(request);
+        if (same && (last_->first.budget == request.budget ||
+                     (last_->second.largest && last_->second.bytes <= request.budget))) {
+            return last_->second;
+        }
+    }
+    if (auto plan = choose_plan(program(), backend_->storage(), request)) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        last_.emplace(request, *plan);
+        return *plan;
+    }
+    if (request.budget < request.most) {
+        PlannerRequest least = request;
+        least.budget = least.most = std::min(smallest(request), request.most);
+        return choose_one(least);
+    }
+    const std::string picture =
+        "a " + std::to_string(request.width) + "x" + std::to_string(request.height) + " picture";
+    const std::uint64_t needed = smallest(request);
+    if (needed == UINT64_MAX) {
+        throw OutOfMemoryError("no part of " + picture + " fits the device's largest buffer of " +
+                               megabytes(backend_->storage().max_binding_bytes) +
+                               "; use a smaller band or another device");
+    }
+    throw OutOfMemoryError(
+        picture + " needs at least " + megabytes(needed) + " with this network, but " +
+        (options_.memory_limit > 0 ? "the memory limit is " : "there are only ") +
+        megabytes(request.budget) +
+        (options_.memory_limit > 0 ? "; raise the limit"
+                                   : " for it; free memory or use another device"));
+}
+
+std::uint64_t StreamEngine::smallest(const PlannerRequest& request) const {
+    const std::uint64_t upright = smallest_plan_bytes(program(), backend_->storage(), request);
+    if (!options_.tta) return upright;
+    return std::max(upright, smallest_plan_bytes(program(), backend_->storage(), on_side(request)));
+}
+
+void StreamEngine::attempt(PlannerRequest& wanted,
+                           const std::function<void(const std::vector<StreamPlan>&)>& run,
+                           const std::function<bool()>& can_begin_anew) const {
+    for (;;) {
+        const std::vector<StreamPlan> plans = choose(wanted);
+        std::string failure;
+        try {
+            run(plans);
+            return;
+        } catch (const OutOfMemoryError& error) {
+            failure = error.what();
+        } catch (const std::bad_alloc&) {
+            failure = "the system has no memory left for the run";
+        }
+        if (!can_begin_anew()) throw OutOfMemoryError(failure);
+        shrink(wanted, std::max(plans.front().bytes, plans.back().bytes), failure);
+    }
+}
+
+void StreamEngine::run(const ImageView& input, const MutableImageView& output,
+                       const Progress& progress) const {
+    const auto told = monotone(progress);
+    PlannerRequest wanted = request({input.width, input.height, input.type, output.type});
+    attempt(
+        wanted,
+        [&](const std::vector<StreamPlan>& plans) {
+            Attempt(*backend_, program(), plans, options_.tta).run(input, output, told);
+        },
+        [] { return true; });
+}
+
+bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
+                            const Progress& progress) const {
+    if (options_.tta) return false;
+    const auto told = monotone(progress);
+    PlannerRequest wanted = request({source.width(), source.height(), source.type(), output});
+    UntouchedSource counted(source);
+    EdgeSource padded(counted, program().unshuffle);
+    EdgeSink clipped(sink, source.width() * program().scale(), source.height() * program().scale());
+    bool whole = false;  // the picture has to be
+    attempt(
+        wanted,
+        [&](const std::vector<StreamPlan>& plans) {
+            whole = plans[0].strips.tiles.size() > 1;
+            if (whole) return;
+            Attempt(*backend_, program(), plans, false).run_rows(padded, clipped, told);
+        },
+        [&] { return counted.untouched(); });
+    return !whole;
+}
+
+// Memory that was promised was not there: the next attempt asks for three quarters of it, or for
+// the smallest plan where that is less than what failed.
+void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
+                          const std::string& failure) const {
+    const std::uint64_t weights = backend_->storage().weight_bytes;
+    wanted.budget = weights + (std::min(wanted.budget, used) - weights) / 4 * 3;
+    const std::uint64_t needed = smallest(wanted);
+    if (needed < used) wanted.budget = std::max(wanted.budget, needed);
+    wanted.most = wanted.budget;
+    if (wanted.budget < needed) {
+        throw OutOfMemoryError(failure + "; the smallest plan needs " + megabytes(needed) +
+                               ": free memory, or use another device");
+    }
+}
+
+std::uint64_t StreamEngine::prepare(int width, int height) const {
+    std::uint64_t most = 0;
+    for (const StreamPlan& chosen : choose(request({width, height}))) {
+        const Plan plan(program(), chosen.request, backend_->storage());
+        const bool whole = chosen.strips.tiles.size() == 1 && !options_.tta;
+        const SessionFormat format{SampleType::u8, chosen.request.output_type, whole};
+        most = std::max(most, backend_->start(plan, format)->allocated_bytes());
+    }
+    return backend_->storage().weight_bytes + most;
+}
+
+// Of the two plans that all orientations take, the larger.
+PlanReport StreamEngine::plan(const PlanSize& size) const {
+    const std::vector<StreamPlan> plans = choose(request(size));
+    const StreamPlan& chosen =
+        plans.front().bytes >= plans.back().bytes ? plans.front() : plans.back();
+    const Plan plan(program(), chosen.request, backend_->storage());
+    const MemoryBytes& memory = plan.memory();
+    PlanReport report;
+    report.path = "stream";
+    report.strips = static_cast<int>(chosen.strips.tiles.size());
+    report.halo = chosen.halo;
+    report.reason = "every layer is local in rows";
+    if (report.strips > 1) report.reason += strips_reason(chosen.shortage);
+    report.band_rows = chosen.request.band * program().unshuffle;
+    report.memory_bytes = {
+        {"weights", memory.weights},       {"rings", memory.rings},
+        {"workspaces", memory.workspaces}, {"carries", memory.carries},
+        {"scratch", memory.scratch},       {"staging", memory.staging},
+        {"host", chosen.host_bytes},       {"total", memory.total() + chosen.host_bytes}};
+    report.dispatches_per_band = plan.dispatches_per_band();
+    report.bytes_moved_per_input_pixel = plan.bytes_moved_per_input_pixel();
+    return report;
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine.hpp"
+#include "plan/planner.hpp"
+#include "program/fuse.hpp"
+#include "realesrgan/plan_report.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "stream/backend.hpp"
+
+namespace realesrgan {
+
+// The path for row-local networks: the whole picture's result, in bands.
+class StreamEngine final : public Engine {
+  public:
+    // Makes the backend for the options' device. The weights are read here.
+    StreamEngine(FusedNetwork network, const NetworkInfo& info, const Options& options);
+
+    void run(const ImageView& input, const MutableImageView& output,
+             const Progress& progress) const override;
+    std::uint64_t prepare(int width, int height) const override;
+    bool run_rows(RowSource& source, RowSink& sink, SampleType output,
+                  const Progress& progress) const override;
+    PlanReport plan(const PlanSize& size) const override;
+
+    std::vector<std::string> notices() const override { return backend_->notices(); }
+
+    const Backend& backend() const { return *backend_; }
+    const Program& program() const { return network_->program; }
+
+  private:
+    PlannerRequest request(const PlanSize& size) const;
+    std::vector<StreamPlan> choose(const PlannerRequest& request) const;
+    StreamPlan choose_one(const PlannerRequest& request) const;
+    std::uint64_t smallest(const PlannerRequest& request) const;
+    // Runs plans of ever less memory until one gets through.
+    void attempt(PlannerRequest& wanted,
+                 const std::function<void(const std::vector<StreamPlan>&)>& run,
+                 const std::function<bool()>& can_begin_anew) const;
+    void shrink(PlannerRequest& wanted, std::uint64_t used, const std::string& failure) const;
+
+    std::unique_ptr<FusedNetwork> network_;  // the backend refers to it
+    NetworkInfo info_;
+    Options options_;
+    std::unique_ptr<Backend> backend_;
+    // Pictures often come in one size, and a deep network's plan takes milliseconds.
+    mutable std::mutex mutex_;
+    mutable std::optional<std::pair<PlannerRequest, StreamPlan>> last_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,126 @@
+#include "stream/stream_run.hpp"
+
+#include <limits>
+
+#include "image/result_check.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+// `scale`: of a picture that is run upright; 0: the result's rows are not the picture's.
+void check_record(const StreamRecord& record, int scale) {
+    Region region = BadResult::everything();
+    if (scale > 0 && record.first_not_finite.count > 0) {
+        region.y = {record.first_not_finite.first / scale,
+                    (record.first_not_finite.end() - 1) / scale + 1};
+    }
+    ResultCheck check;
+    check.saw_input(record.input_sum, record.input_samples);
+    const float bad = std::numeric_limits<float>::quiet_NaN();
+    const float value = record.not_finite > 0 ? bad : record.largest_result;
+    check.saw_result(ConstPlanes{&value, 1, 1, 1, 1, 1, 1}, region);
+    check.finish();
+}
+
+ImageView as_const(const MutableImageView& view) {
+    return {view.data,     view.type,       view.width,        view.height,
+            view.channels, view.row_stride, view.pixel_stride, view.channel_stride};
+}
+
+}  // namespace
+
+void Attempt::run(const ImageView& input, const MutableImageView& output,
+                  const std::function<void(double)>& progress) {
+    StreamRecord record;
+    if (ways_.size() > 1) {
+        run_sum(input, output, progress, record);
+    } else if (plans_[0].strips.tiles.size() > 1) {
+        run_feathered(input, output, progress, record);
+    } else {
+        ArraySink sink(output);
+        run_strips(input, progress, record, 0, [&](std::size_t) -> RowSink& { return sink; });
+    }
+    check_record(record, ways_.size() > 1 ? 0 : program_.scale());
+}
+
+void Attempt::run_rows(RowSource& source, RowSink& sink,
+                       const std::function<void(double)>& progress) {
+    StreamRecord record;
+    const PlanRequest& request = plans_[0].request;
+    const Plan plan(program_, request, backend_.storage());
+    const SessionFormat format{source.type(), request.output_type, true};
+    run_plan(backend_, plan, format, source, 0, sink, 0, progress, record);
+    check_record(record, program_.scale());
+}
+
+const StreamPlan& Attempt::plan_of(std::size_t way) const {
+    return ways_[way].transpose ? plans_.back() : plans_.front();
+}
+
+StripShare Attempt::share(const AxisPlan& strips, std::size_t strip) const {
+    const int scale = program_.scale();
+    return StripShare{strips.tiles[strip].write.begin * scale, strips.weights(strip, scale)};
+}
+
+void Attempt::run_feathered(const ImageView& input, const MutableImageView& output,
+                            const std::function<void(double)>& progress, StreamRecord& record) {
+    const AxisPlan& strips = plans_[0].strips;
+    FeatherSink sink(output);
+    run_strips(input, progress, record, 0, [&](std::size_t strip) -> RowSink& {
+        const bool last = strip + 1 == strips.tiles.size();
+        sink.begin_strip(share(strips, strip), last ? std::numeric_limits<std::int64_t>::max()
+                                                    : share(strips, strip + 1).begin);
+        return sink;
+    });
+}
+
+// The mean over the orientations, summed up in floats.
+void Attempt::run_sum(const ImageView& input, const MutableImageView& output,
+                      const std::function<void(double)>& progress, StreamRecord& record) {
+    std::vector<float> sums(static_cast<std::size_t>(output.width) *
+                            static_cast<std::size_t>(output.height) *
+                            static_cast<std::size_t>(output.channels));
+    constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+    const MutableImageView sum{reinterpret_cast<std::byte*>(sums.data()),
+                               SampleType::f32,
+                               output.width,
+                               output.height,
+                               output.channels,
+                               kFloat * output.channels * output.width,
+                               kFloat * output.channels,
+                               kFloat};
+    for (std::size_t way = 0; way < ways_.size(); ++way) {
+        SumSink sink(laid(sum, ways_[way]), 1.0F / static_cast<float>(ways_.size()));
+        run_strips(laid(input, ways_[way]), progress, record, way,
+                   [&](std::size_t strip) -> RowSink& {
+                       sink.begin_strip(share(plan_of(way).strips, strip));
+                       return sink;
+                   });
+    }
+    store_picture(as_const(sum), output);
+}
+
+void Attempt::run_strips(const ImageView& picture, const std::function<void(double)>& progress,
+                         StreamRecord& record, std::size_t way,
+                         const std::function<RowSink&(std::size_t strip)>& sink_of) {
+    ArraySource source(picture);
+    const StreamPlan& chosen = plan_of(way);
+    const std::size_t strips = chosen.strips.tiles.size();
+    for (std::size_t strip = 0; strip < strips; ++strip) {
+        const Span read = chosen.strips.tiles[strip].read;
+        PlanRequest request = chosen.request;
+        request.width = static_cast<int>(read.size());
+        const Plan plan(program_, request, backend_.storage());
+        const SessionFormat format{picture.type, request.output_type,
+                                   strips == 1 && ways_.size() == 1};
+        const auto part = [&](double share) {
+            const auto done = static_cast<double>(way * strips + strip);
+            progress((done + share) / static_cast<double>(ways_.size() * strips));
+        };
+        run_plan(backend_, plan, format, source, static_cast<int>(read.begin), sink_of(strip),
+                 static_cast<int>(read.begin) * program_.scale(), part, record);
+    }
+}
+
+}  // namespace realesrgan

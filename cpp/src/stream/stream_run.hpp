@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "image/array_rows.hpp"
+#include "image/orientation.hpp"
+#include "plan/planner.hpp"
+#include "stream/backend.hpp"
+#include "stream/executor.hpp"
+
+namespace realesrgan {
+
+// Everything one attempt at one call does; an attempt with less memory starts from the beginning.
+class Attempt {
+  public:
+    // `plans`: one, or a second one for the picture laid on its side.
+    Attempt(const Backend& backend, const Program& program, const std::vector<StreamPlan>& plans,
+            bool tta)
+        : backend_(backend), program_(program), plans_(plans), ways_(orientations(tta)) {}
+
+    // Throws BadResult for a result that is no picture.
+    void run(const ImageView& input, const MutableImageView& output,
+             const std::function<void(double)>& progress);
+
+    // Of a plan without strips: each row is read and written once.
+    void run_rows(RowSource& source, RowSink& sink, const std::function<void(double)>& progress);
+
+  private:
+    const StreamPlan& plan_of(std::size_t way) const;
+    StripShare share(const AxisPlan& strips, std::size_t strip) const;
+    void run_feathered(const ImageView& input, const MutableImageView& output,
+                       const std::function<void(double)>& progress, StreamRecord& record);
+    void run_sum(const ImageView& input, const MutableImageView& output,
+                 const std::function<void(double)>& progress, StreamRecord& record);
+    void run_strips(const ImageView& picture, const std::function<void(double)>& progress,
+                    StreamRecord& record, std::size_t way,
+                    const std::function<RowSink&(std::size_t strip)>& sink_of);
+
+    const Backend& backend_;
+    const Program& program_;
+    const std::vector<StreamPlan>& plans_;
+    std::vector<Orientation> ways_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/graph.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "tiles/checked_net.hpp"
+#include "vulkan/instance/instance.hpp"
+
+namespace realesrgan {
+
+// An ncnn::Net loaded with every step checked, on the CPU or on a Vulkan device. Threads share it.
+class Network final : public GpuOwned {
+  public:
+    // Throws ModelError for a damaged or foreign file, DeviceError, OutOfMemoryError.
+    Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
+            const Options& options);
+    ~Network();
+    void let_go() noexcept override;
+
+    // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
+    // `progress` is told the finished share between layers, and may throw there.
+    ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress) const;
+
+    // Pixels a single run can have before a buffer would be larger than the device allows.
+    std::int64_t most_pixels() const { return most_pixels_; }
+
+    // Bytes a run may take when the user named no limit, and whether they are the device's own.
+    std::uint64_t memory_budget() const;
+    bool own_memory() const;
+
+  private:
+    void load(const Graph& graph, const std::string& bin_path);
+    ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
+    ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
+    std::size_t planned_bytes(const ncnn::Mat& input) const;
+    [[noreturn]] void fail(int code, const ncnn::Mat& input, bool memory_refused) const;
+
+    // A blob to stop at on the way through the layers, and the share of the work done by then.
+    struct Checkpoint {
+        int blob;
+        double share;
+    };
+    static std::vector<Checkpoint> checkpoints(const Graph& graph);
+
+    std::unique_ptr<CheckedNet> net_;
+    const ncnn::VulkanDevice* device_ = nullptr;  // null: the CPU
+    std::string name_;                            // the path of the .param, for messages
+    int input_;                                   // blob ids, the graph's and ncnn's
+    int output_;
+    std::vector<Checkpoint> checkpoints_;
+    double bytes_per_pixel_;  // of the input, for ncnn's blobs
+    std::int64_t most_pixels_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+
+#include "engine.hpp"
+#include "model/graph.hpp"
+#include "plan/tiling.hpp"
+#include "tiles/ncnn_network.hpp"
+
+namespace realesrgan {
+
+// The path for every network: ncnn's own layers over tiles. A tile is read with a halo of the
+// receptive field, at most 64 pixels, and blended into its neighbours; at the picture's border it
+// ends there, so that the network pads exactly where it pads the whole picture. One tile for the
+// whole picture is exact.
+class TileEngine : public Engine {
+  public:
+    TileEngine(const Graph& graph, std::unique_ptr<const Network> network, const NetworkInfo& info,
+               const Options& options);
+
+    void run(const ImageView& input, const MutableImageView& output,
+             const Progress& progress) const override;
+    std::uint64_t prepare(int, int) const override { return 0; }  // ncnn made all when it loaded
+    PlanReport plan(const PlanSize& size) const override;
+
+  private:
+    // What a run in tiles of this side takes.
+    struct Bytes {
+        std::int64_t pixels = 0;  // of the largest tile with its halo
+        std::uint64_t tile = 0;
+        std::uint64_t host = 0;  // of the machine's memory, for sums of floats
+        bool cut = false;        // whether there is more than one tile
+    };
+    Bytes bytes(int width, int height, std::int64_t tile) const;
+    std::int64_t largest_within(int width, int height, std::uint64_t limit) const;
+    std::int64_t first_tile(int width, int height) const;
+    [[noreturn]] void refuse(int width, int height, std::int64_t tile, std::uint64_t limit) const;
+    TileRequest tiling(std::int64_t tile) const { return {tile, halo_, alignment_, feather_}; }
+
+    std::unique_ptr<const Network> network_;
+    NetworkInfo info_;
+    Options options_;
+    std::int64_t halo_;
+    std::int64_t feather_;
+    int alignment_;
+    double bytes_per_pixel_;
+};
+
+}  // namespace realesrgan

@@ -1,0 +1,124 @@
+#include "tiles/tile_run.hpp"
+
+#include <new>
+#include <string>
+
+#include "image/sample_conversion.hpp"
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan {
+namespace {
+
+Planes planes_of(const ncnn::Mat& mat) {
+    return {static_cast<float*>(mat.data),         mat.w, mat.h, mat.c, 1, mat.w,
+            static_cast<std::ptrdiff_t>(mat.cstep)};
+}
+
+std::string size_text(std::int64_t width, std::int64_t height, int channels) {
+    return std::to_string(width) + "x" + std::to_string(height) + "x" + std::to_string(channels);
+}
+
+// The part of `planes` that `span` of each axis covers, seen from the axes' beginnings.
+ConstPlanes cut(const ConstPlanes& planes, const Span& columns, const Span& rows) {
+    ConstPlanes part = planes;
+    part.data += columns.begin * planes.x_stride + rows.begin * planes.y_stride;
+    part.width = columns.size();
+    part.height = rows.size();
+    return part;
+}
+
+// What is used of a tile's result, in result pixels from where the tile's read begins.
+Span used(const AxisTile& tile, int scale) {
+    return {(tile.write.begin - tile.read.begin) * scale,
+            (tile.write.end - tile.read.begin) * scale};
+}
+
+}  // namespace
+
+TileRun::TileRun(const Settings& settings, const AxisPlan& columns, const AxisPlan& rows,
+                 const ImageView& input, const MutableImageView& output)
+    : settings_(settings),
+      columns_(columns),
+      rows_(rows),
+      input_(input),
+      output_(output),
+      sums_(output, rows.longest_write() * settings.scale) {}
+
+void TileRun::run(const Progress& progress) {
+    if (progress) {
+        progress(0);  // it may stop the run before the first tile
+    }
+    for (std::size_t row = 0; row < rows_.tiles.size(); ++row) {
+        for (std::size_t column = 0; column < columns_.tiles.size(); ++column) {
+            run_tile(column, row, progress);
+        }
+        const bool last = row + 1 == rows_.tiles.size();
+        const std::int64_t end = last ? rows_.length : rows_.tiles[row + 1].write.begin;
+        if (last) {
+            check_.finish();  // before the last rows are there
+        }
+        sums_.store_until(end * settings_.scale);
+    }
+}
+
+void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& progress) {
+    const Span& x = columns_.tiles[column].read;
+    const Span& y = rows_.tiles[row].read;
+    tile_.resize(static_cast<std::size_t>(x.size() * y.size() * input_.channels));
+    const Planes tile{tile_.data(),
+                      x.size(),
+                      y.size(),
+                      input_.channels,
+                      1,
+                      x.size(),
+                      static_cast<std::ptrdiff_t>(x.size() * y.size())};
+    check_.saw_input(load_samples(input_, x.begin, y.begin, tile), tile_.size());
+    const double passes = static_cast<double>(columns_.tiles.size()) *
+                          static_cast<double>(rows_.tiles.size()) *
+                          static_cast<double>(settings_.ways.size());
+    for (const Orientation& way : settings_.ways) {
+        Progress within;
+        if (progress) {
+            within = [&](double share) { progress((done_ + share) / passes); };
+        }
+        blend(pass(tile, {x, y}, way, within), way, column, row);
+        done_ += 1;
+        if (progress) {
+            progress(done_ / passes);
+        }
+    }
+}
+
+ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientation& way,
+                        const Progress& progress) {
+    const ConstPlanes source = laid(as_const(tile), way);
+    const ncnn::Mat input(static_cast<int>(source.width), static_cast<int>(source.height),
+                          source.channels);
+    if (input.empty()) {
+        throw std::bad_alloc();
+    }
+    copy(source, planes_of(input));
+    ncnn::Mat result = settings_.network.infer(input, progress);
+    if (result.w != input.w * settings_.scale || result.h != input.h * settings_.scale ||
+        result.c != settings_.output_channels || result.elemsize != sizeof(float)) {
+        throw ModelError("the network made " + size_text(result.w, result.h, result.c) + " of " +
+                         size_text(input.w, input.h, input.c) + ", not " +
+                         std::to_string(settings_.scale) +
+                         " times the size; it cannot be run in tiles of this size");
+    }
+    check_.saw_result(as_const(planes_of(result)), region);
+    return result;
+}
+
+void TileRun::blend(const ncnn::Mat& result, const Orientation& way, std::size_t column,
+                    std::size_t row) {
+    const int scale = settings_.scale;
+    const AxisTile& x = columns_.tiles[column];
+    const AxisTile& y = rows_.tiles[row];
+    const ConstPlanes upright = restored(as_const(planes_of(result)), way);
+    sums_.add(cut(upright, used(x, scale), used(y, scale)), x.write.begin * scale,
+              y.write.begin * scale, columns_.weights(column, scale), rows_.weights(row, scale),
+              1.0F / static_cast<float>(settings_.ways.size()));
+}
+
+}  // namespace realesrgan

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+#include "image/orientation.hpp"
+#include "image/result_check.hpp"
+#include "plan/tiling.hpp"
+#include "realesrgan/upscaler.hpp"
+#include "tiles/ncnn_network.hpp"
+#include "tiles/tile_blend.hpp"
+
+namespace realesrgan {
+
+// One pass over a picture in tiles of one size.
+class TileRun {
+  public:
+    struct Settings {
+        const Network& network;
+        int scale;
+        int output_channels;
+        std::vector<Orientation> ways;  // their mean is the result
+    };
+
+    TileRun(const Settings& settings, const AxisPlan& columns, const AxisPlan& rows,
+            const ImageView& input, const MutableImageView& output);
+
+    // Tells `progress` the finished share of the passes over all tiles. Throws OutOfMemoryError
+    // when a tile does not fit, BadResult for a result that is no picture.
+    void run(const Progress& progress);
+
+  private:
+    void run_tile(std::size_t column, std::size_t row, const Progress& progress);
+    ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& way,
+                   const Progress& progress);
+    void blend(const ncnn::Mat& result, const Orientation& way, std::size_t column,
+               std::size_t row);
+
+    const Settings& settings_;
+    const AxisPlan& columns_;
+    const AxisPlan& rows_;
+    const ImageView& input_;
+    MutableImageView output_;
+    TileBlend sums_;
+    ResultCheck check_;
+    std::vector<float> tile_;  // the tile being run, before it is laid down
+    double done_ = 0;          // passes
+};
+
+}  // namespace realesrgan

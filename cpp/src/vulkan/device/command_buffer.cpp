@@ -1,0 +1,209 @@
+#include "vulkan/device/command_buffer.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "base/fault_injection.hpp"
+#include "base/interruption.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr VkPipelineStageFlags kStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
+void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessFlags access) {
+    VkMemoryBarrier barrier = {};
+    barrier.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    barrier.srcAccessMask = kWrites;
+    barrier.dstAccessMask = access;
+    ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
+}
+
+// A submission is looked at again after a tenth of a second, and given up after half a minute when
+// its run has ended with an error: a band takes half a second, unless a processor computes it.
+constexpr std::uint64_t kWaitNanoseconds = 100'000'000;
+constexpr int kMostWaits = 300;
+
+// The result of a call that makes something, or of the fault that a test asked for.
+template <typename Create>
+VkResult created(const Create& create) {
+    return faults().creation.due() ? VK_ERROR_OUT_OF_HOST_MEMORY : create();
+}
+
+bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
+    return std::find(buffers.begin(), buffers.end(), buffer) != buffers.end();
+}
+
+}  // namespace
+
+Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(context)) {
+    try {
+        make();
+        enter();
+    } catch (...) {
+        let_go();
+        throw;
+    }
+}
+
+void Commands::make() {
+    VkCommandPoolCreateInfo pool = {};
+    pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+    pool.queueFamilyIndex = context_->ncnn_device().info.compute_queue_family_index();
+    context_->check(
+        created(
+            [&] { return ncnn::vkCreateCommandPool(context_->handle(), &pool, nullptr, &pool_); }),
+        "making a command pool");
+    VkCommandBufferAllocateInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+    info.commandPool = pool_;
+    info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+    info.commandBufferCount = 1;
+    context_->check(
+        created(
+            [&] { return ncnn::vkAllocateCommandBuffers(context_->handle(), &info, &commands_); }),
+        "making a command buffer");
+    VkFenceCreateInfo fence = {};
+    fence.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO;
+    context_->check(
+        created([&] { return ncnn::vkCreateFence(context_->handle(), &fence, nullptr, &fence_); }),
+        "making a fence");
+}
+
+Commands::~Commands() {
+    leave();
+}
+
+void Commands::let_go() noexcept {
+    // An exception can leave a submission running; its buffers must outlive it.
+    if (in_flight_ && !is_over()) context_->abandon();
+    if (context_->abandoned()) return;
+    if (fence_) ncnn::vkDestroyFence(context_->handle(), fence_, nullptr);
+    if (pool_) ncnn::vkDestroyCommandPool(context_->handle(), pool_, nullptr);
+    in_flight_ = false;
+    fence_ = 0;
+    pool_ = 0;
+}
+
+void Commands::begin() {
+    wait();
+    context_->check(ncnn::vkResetCommandPool(context_->handle(), pool_, 0), "resetting commands");
+    VkCommandBufferBeginInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+    info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    context_->check(ncnn::vkBeginCommandBuffer(commands_, &info), "recording commands");
+    recorded_ = Recorded{};
+    barrier();  // after the submissions before this one
+}
+
+void Commands::barrier() {
+    memory_barrier(commands_, kStages, kReads | kWrites);
+    recorded_.barriers++;
+    read_.clear();
+    written_.clear();
+}
+
+// Waits for earlier commands only where one of these buffers is really at stake.
+void Commands::order(const std::vector<Binding>& bindings) {
+    const bool hazard = std::any_of(bindings.begin(), bindings.end(), [&](const Binding& binding) {
+        return contains(written_, binding.buffer) ||
+               (binding.written && contains(read_, binding.buffer));
+    });
+    if (hazard) barrier();
+    for (const Binding& binding : bindings) {
+        (binding.written ? written_ : read_).push_back(binding.buffer);
+    }
+}
+
+void Commands::bind(const Pipeline& pipeline, const std::vector<Binding>& bindings) {
+    std::vector<VkDescriptorBufferInfo> infos;
+    infos.reserve(bindings.size());
+    for (const Binding& binding : bindings) {
+        const std::uint64_t bytes =
+            binding.bytes != 0 ? binding.bytes : binding.buffer->bytes() - binding.offset;
+        infos.push_back({binding.buffer->handle(), binding.offset, bytes});
+    }
+    context_->ncnn_device().vkCmdPushDescriptorSetWithTemplateKHR(
+        commands_, pipeline.descriptors(), pipeline.layout(), 0, infos.data());
+}
+
+void Commands::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
+                        const void* constants, std::size_t constant_bytes, Groups groups,
+                        std::uint64_t ring_bytes) {
+    const auto& most = context_->limits().maxComputeWorkGroupCount;
+    const std::uint32_t counts[] = {static_cast<std::uint32_t>(groups.x),
+                                    static_cast<std::uint32_t>(groups.y),
+                                    static_cast<std::uint32_t>(groups.z)};
+    if (counts[0] > most[0] || counts[1] > most[1] || counts[2] > most[2])
+        throw std::logic_error("a dispatch of more workgroups than the device takes");
+    order(bindings);
+    ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle());
+    bind(pipeline, bindings);
+    ncnn::vkCmdPushConstants(commands_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                             static_cast<std::uint32_t>(constant_bytes), constants);
+    ncnn::vkCmdDispatch(commands_, counts[0], counts[1], counts[2]);
+    recorded_.dispatches++;
+    recorded_.ring_bytes += ring_bytes;
+}
+
+void Commands::copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
+                    std::uint64_t ring_bytes) {
+    order({{&from, 0, 0, false}, {&to, 0, 0, true}});
+    ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(),
+                          static_cast<std::uint32_t>(regions.size()), regions.data());
+    recorded_.copies++;
+    recorded_.ring_bytes += ring_bytes;
+}
+
+void Commands::fill_zero(const Buffer& buffer) {
+    order({{&buffer, 0, 0, true}});
+    ncnn::vkCmdFillBuffer(commands_, buffer.handle(), 0, VK_WHOLE_SIZE, 0);
+}
+
+void Commands::submit(const QueueLease& queue) {
+    memory_barrier(commands_, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    context_->check(ncnn::vkEndCommandBuffer(commands_), "recording commands");
+    VkSubmitInfo info = {};
+    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+    info.commandBufferCount = 1;
+    info.pCommandBuffers = &commands_;
+    const VkResult result = faults().submission.due()
+                                ? VK_ERROR_DEVICE_LOST
+                                : ncnn::vkQueueSubmit(queue.handle(), 1, &info, fence_);
+    context_->check(result, "submitting work");
+    in_flight_ = true;
+}
+
+// VK_TIMEOUT when the submission is still running after a while.
+VkResult Commands::wait_a_while() const {
+    if (faults().hang.due()) return VK_TIMEOUT;
+    return ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, kWaitNanoseconds);
+}
+
+// Whether the submission has ended, with its device where that is lost; false when it does not.
+bool Commands::is_over() const noexcept {
+    for (int i = 0; i < kMostWaits; i++) {
+        const VkResult result = wait_a_while();
+        if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST) return true;
+    }
+    return false;
+}
+
+void Commands::wait() {
+    if (!in_flight_) return;
+    VkResult result = wait_a_while();
+    while (result == VK_TIMEOUT) {
+        check_interruption();
+        result = wait_a_while();
+    }
+    context_->check(faults().wait.due() ? VK_ERROR_DEVICE_LOST : result, "waiting for a band");
+    in_flight_ = false;
+    context_->check(ncnn::vkResetFences(context_->handle(), 1, &fence_), "resetting a fence");
+}
+
+}  // namespace realesrgan::vulkan

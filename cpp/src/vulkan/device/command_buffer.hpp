@@ -1,0 +1,86 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "vulkan/device/buffer.hpp"
+#include "vulkan/device/context.hpp"
+#include "vulkan/device/pipeline.hpp"
+
+namespace realesrgan::vulkan {
+
+// What one recording really holds, to be compared with what a plan promised.
+struct Recorded {
+    int dispatches = 0;
+    int barriers = 0;
+    int copies = 0;
+    std::uint64_t ring_bytes = 0;  // of rings, read or written; each byte once a dispatch or copy
+};
+
+struct Binding {
+    const Buffer* buffer = nullptr;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;  // 0: to the end
+    bool written = false;
+};
+
+struct Groups {
+    int x = 1, y = 1, z = 1;
+};
+
+// Items that one dispatch can do along an axis of at most so many workgroups of `each` of them: a
+// whole number of workgroups, and so few that a position after them is an int, too.
+inline int most_items(int most_groups, int each) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 30;
+    return static_cast<int>(
+        std::min<std::int64_t>(most_groups, std::max<std::int64_t>(1, kMost / each)) * each);
+}
+
+// One command buffer, recorded anew for every band: at half a microsecond to one a dispatch, while
+// the band before it runs, that costs nothing, and push constants can hold the rows of this very
+// band. Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches,
+// waits after every submission, and cannot have two in flight.
+class Commands final : public GpuOwned {
+  public:
+    explicit Commands(std::shared_ptr<Context> context);
+    ~Commands();
+    void let_go() noexcept override;
+
+    void begin();
+    void dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
+                  const void* constants, std::size_t constant_bytes, Groups groups,
+                  std::uint64_t ring_bytes = 0);
+    // `ring_bytes`: those of the copied ones that are rings', read and written.
+    void copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
+              std::uint64_t ring_bytes = 0);
+    void fill_zero(const Buffer& buffer);
+
+    // Ends the recording and submits it; what it wrote is there for the host after `wait`.
+    void submit(const QueueLease& queue);
+    // Can be interrupted (interruption.hpp); still in flight after it has thrown.
+    void wait();
+    bool in_flight() const { return in_flight_; }
+    const Recorded& recorded() const { return recorded_; }
+
+  private:
+    void make();
+    void order(const std::vector<Binding>& bindings);
+    void barrier();
+    VkResult wait_a_while() const;
+    bool is_over() const noexcept;
+    void bind(const Pipeline& pipeline, const std::vector<Binding>& bindings);
+
+    std::shared_ptr<Context> context_;
+    VkCommandPool pool_ = 0;
+    VkCommandBuffer commands_ = nullptr;
+    VkFence fence_ = 0;
+    bool in_flight_ = false;
+    Recorded recorded_;
+    std::vector<const Buffer*> read_;     // since the last barrier
+    std::vector<const Buffer*> written_;  // since the last barrier
+};
+
+}  // namespace realesrgan::vulkan

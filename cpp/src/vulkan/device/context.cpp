@@ -1,0 +1,128 @@
+#include "vulkan/device/context.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "base/fault_injection.hpp"
+#include "base/memory_budget.hpp"
+#include "realesrgan/errors.hpp"
+#include "vulkan/device/buffer.hpp"
+#include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/session_pool.hpp"
+#include "vulkan/tuning/kernel_store.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr std::uint32_t kStorageBuffers = 7;  // bindings of a convolution
+
+bool has_what_we_need(const ncnn::GpuInfo& info) {
+    const VkPhysicalDeviceLimits& limits = info.physicalDeviceProperties().limits;
+    return info.support_VK_KHR_push_descriptor() != 0 &&
+           info.support_VK_KHR_descriptor_update_template() != 0 &&
+           limits.maxPerStageDescriptorStorageBuffers >= kStorageBuffers;
+}
+
+}  // namespace
+
+std::shared_ptr<Context> Context::open(int device_index) {
+    // What stays of a device when no Upscaler is left.
+    struct Known {
+        std::weak_ptr<Context> context;
+        std::shared_ptr<Pipelines> pipelines;
+    };
+    struct Registry {
+        std::mutex mutex;
+        std::map<const ncnn::VulkanDevice*, Known> known;
+    };
+    // Never destroyed: the exit may have let go of the devices before it comes here.
+    static auto* const all = new Registry;
+    const ncnn::VulkanDevice& device = gpu_device(device_index);
+    const std::lock_guard<std::mutex> lock(all->mutex);
+    Known& known = all->known[&device];
+    if (auto context = known.context.lock()) return context;
+    if (!known.pipelines) known.pipelines = std::make_shared<Pipelines>(device);
+    auto context = std::make_shared<Context>(device, known.pipelines);
+    known.context = context;
+    return context;
+}
+
+Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
+    : device_(&device),
+      pipelines_(std::move(pipelines)),
+      kernels_(std::make_unique<KernelStore>()),
+      kept_sessions_(std::make_unique<KeptSessions>()) {
+    if (!has_what_we_need(device_->info)) {
+        throw DeviceError("Vulkan device " + name() +
+                          " has no push descriptors or too few storage buffers; update its driver, "
+                          "or use another device");
+    }
+}
+
+Context::~Context() = default;
+
+const VkPhysicalDeviceLimits& Context::limits() const {
+    return device_->info.physicalDeviceProperties().limits;
+}
+
+std::string Context::name() const {
+    return device_->info.device_name();
+}
+
+bool Context::is_software() const {
+    return device_->info.physicalDeviceProperties().deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+std::uint64_t Context::max_buffer_bytes() const {
+    return limits().maxStorageBufferRange;
+}
+
+int Context::most_groups(int axis) const {
+    const std::uint32_t most = std::min<std::uint32_t>(limits().maxComputeWorkGroupCount[axis],
+                                                       std::numeric_limits<int>::max());
+    const int lowered = faults().most_groups;
+    return lowered > 0 ? lowered : static_cast<int>(most);
+}
+
+void Context::abandon() noexcept {
+    abandoned_ = true;
+    abandon_gpu_device(*device_);
+}
+
+std::uint64_t Context::free_bytes() const {
+    const VkPhysicalDeviceMemoryProperties& memory = device_->info.physicalDeviceMemoryProperties();
+    const std::uint32_t type = memory_type(*this, BufferKind::device, ~std::uint32_t{0});
+    return free_device_memory(*device_, memory.memoryTypes[type].heapIndex);
+}
+
+void Context::check(VkResult result, const char* doing) const {
+    if (result == VK_SUCCESS) return;
+    const std::string where = "Vulkan device " + name();
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY) {
+        throw OutOfMemoryError(where + " ran out of memory while " + doing +
+                               "; set a lower memory limit or close other programs that use it");
+    }
+    if (result == VK_ERROR_DEVICE_LOST) {
+        retire_gpu_device(*device_);
+        throw DeviceError(where + " was lost while " + doing +
+                          "; make a new Upscaler, and if it happens again update the driver");
+    }
+    throw DeviceError(where + " failed while " + doing + " (VkResult " + std::to_string(result) +
+                      "); update the driver or use another device");
+}
+
+QueueLease::QueueLease(const Context& context)
+    : context_(&context),
+      queue_(context.ncnn_device().acquire_queue(
+          context.ncnn_device().info.compute_queue_family_index())) {}
+
+QueueLease::~QueueLease() {
+    const ncnn::VulkanDevice& device = context_->ncnn_device();
+    device.reclaim_queue(device.info.compute_queue_family_index(), queue_);
+}
+
+}  // namespace realesrgan::vulkan

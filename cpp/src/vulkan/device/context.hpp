@@ -1,0 +1,85 @@
+#pragma once
+
+#include <gpu.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "vulkan/instance/instance.hpp"
+
+namespace realesrgan::vulkan {
+
+class KeptSessions;
+class KernelStore;
+class Pipelines;
+
+// A Vulkan device as the stream uses it, one for all Upscalers on it.
+class Context {
+  public:
+    // Throws DeviceError when there is no such device, or it cannot be opened or lacks what we
+    // need. After a loss the next call opens the device anew; Upscalers made before keep the lost
+    // one.
+    static std::shared_ptr<Context> open(int device_index);
+
+    // `pipelines`: the device's.
+    Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines);
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+    ~Context();
+
+    const ncnn::VulkanDevice& ncnn_device() const { return *device_; }
+    VkDevice handle() const { return device_->vkdevice(); }
+    const VkPhysicalDeviceLimits& limits() const;
+    int index() const { return device_->info.device_index(); }
+    std::string name() const;
+    // A driver that computes on the processor.
+    bool is_software() const;
+    Pipelines& pipelines() { return *pipelines_; }
+    KernelStore& kernels() { return *kernels_; }
+    KeptSessions& kept_sessions() { return *kept_sessions_; }
+
+    // The largest range one binding can have: the cap on each ring and staging buffer.
+    std::uint64_t max_buffer_bytes() const;
+
+    // Workgroups that a dispatch may have along an axis (0 to 2): 65535 at least.
+    int most_groups(int axis) const;
+
+    // Bytes this process can still take from the heap that device-local buffers really come from.
+    std::uint64_t free_bytes() const;
+
+    // Turns a VkResult into the errors of errors.hpp; `doing` completes "device X was lost while
+    // ...".
+    void check(VkResult result, const char* doing) const;
+
+    // For a device on which a submission does not end: what it may be using is not destroyed any
+    // more, not even by the exit, and the next open() opens it anew.
+    void abandon() noexcept;
+    bool abandoned() const { return abandoned_; }
+
+  private:
+    const ncnn::VulkanDevice* device_;
+    std::shared_ptr<Pipelines> pipelines_;
+    std::unique_ptr<KernelStore> kernels_;
+    std::unique_ptr<KeptSessions> kept_sessions_;
+    std::atomic<bool> abandoned_{false};
+};
+
+// A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn
+// may be different queues, which do not wait for each other.
+class QueueLease {
+  public:
+    explicit QueueLease(const Context& context);
+    QueueLease(const QueueLease&) = delete;
+    QueueLease& operator=(const QueueLease&) = delete;
+    ~QueueLease();
+
+    VkQueue handle() const { return queue_; }
+
+  private:
+    const Context* context_;
+    VkQueue queue_;
+};
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <gpu.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "vulkan/cache/pipeline_file.hpp"
+#include "vulkan/device/pipeline.hpp"
+#include "vulkan/device/shader_cache.hpp"
+#include "vulkan/instance/instance.hpp"
+
+namespace realesrgan::vulkan {
+
+// The pipelines of one device, shared by every layer of the same shape and by every Upscaler, and
+// kept until the process exits. Thread-safe.
+class Pipelines final : public GpuOwned {
+  public:
+    explicit Pipelines(const ncnn::VulkanDevice& device);
+    ~Pipelines();
+    void let_go() noexcept override;
+
+    // The one pipeline of this kind, made or still to be made.
+    Pipeline& want(PipelineSpec spec);
+
+    // Makes those that are not made yet, on up to `threads` threads, because drivers take long to
+    // compile. Tries all, then throws ShaderError if one cannot be made; anything else comes first.
+    void make(const std::vector<Pipeline*>& wanted, int threads);
+
+    // Both, of one.
+    const Pipeline& get(PipelineSpec spec);
+
+    // Writes the device's caches to disk if there is anything new in them.
+    void save();
+
+    // How many were made so far.
+    std::size_t made() const;
+
+  private:
+    const ncnn::VulkanDevice* device_;
+    ShaderCode shaders_;
+    mutable std::mutex mutex_;  // guards what follows, the file's writing
+    PipelineFile file_;
+    bool saved_ = true;
+    std::map<std::string, std::unique_ptr<Pipeline>> pipelines_;
+};
+
+}  // namespace realesrgan::vulkan

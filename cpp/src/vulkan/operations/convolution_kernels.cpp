@@ -1,0 +1,167 @@
+#include "vulkan/operations/convolution_kernels.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+// As in convolution_matrix.comp.
+constexpr int kChunk = 16;
+constexpr int kPixelUnits = kChunk / 8 + 1;
+constexpr int kUnitBytes = 16;
+// A subgroup that makes r rows loads r + 2 for 3 r products: more than four gain little.
+constexpr int kMostTileRows = 4;
+constexpr int kMostRows = 16;  // of a workgroup
+
+// The shader cuts chunks of 16 channels into K, and rows of weights into units of eight.
+bool fits(const MatrixShape& shape) {
+    return shape.m > 0 && shape.m <= 32 && shape.n % 8 == 0 && shape.n > 0 && shape.n <= 32 &&
+           shape.k % 8 == 0 && shape.k > 0 && kChunk % shape.k == 0;
+}
+
+std::vector<MatrixShape> matrix_shapes(const Context& context) {
+    const ncnn::GpuInfo& info = context.ncnn_device().info;
+    std::vector<MatrixShape> shapes;
+    // The Vulkan memory model and fp16 arithmetic are what the extension's shaders are built on.
+    if (info.support_VK_KHR_cooperative_matrix() == 0 ||
+        info.queryVulkanMemoryModelFeatures().vulkanMemoryModel == VK_FALSE ||
+        !info.support_fp16_arithmetic()) {
+        return shapes;
+    }
+    for (const VkCooperativeMatrixPropertiesKHR& listed :
+         info.queryCooperativeMatrixSubProperties()) {
+        const bool halves = listed.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                            listed.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                            listed.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                            listed.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
+        const MatrixShape shape = {static_cast<int>(listed.MSize), static_cast<int>(listed.NSize),
+                                   static_cast<int>(listed.KSize),
+                                   static_cast<int>(info.subgroup_size())};
+        if (halves && listed.scope == VK_SCOPE_SUBGROUP_KHR && fits(shape) &&
+            shared_bytes(shape, MatrixTiling()) <= context.limits().maxComputeSharedMemorySize) {
+            shapes.push_back(shape);
+        }
+    }
+    // Large ones load each operand for more products.
+    std::stable_sort(shapes.begin(), shapes.end(), [](const MatrixShape& a, const MatrixShape& b) {
+        return a.m * a.n * a.k > b.m * b.n * b.k;
+    });
+    return shapes;
+}
+
+int halved(int& value) {
+    value = std::max(1, value / 2);
+    return value;
+}
+
+}  // namespace
+
+std::string ConvolutionChoice::text() const {
+    if (kernel == ConvolutionKernel::plain) return "plain";
+    if (kernel == ConvolutionKernel::blocked) return rolled ? "blocked, rolled" : "blocked";
+    return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
+           std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
+           std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
+           (ahead ? ", ahead" : "");
+}
+
+std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling) {
+    const int span = tiling.columns * tiling.m_tiles * shape.m + 2;
+    const int tap_units = (tiling.n_tiles * shape.n / 8) | 1;
+    const int units =
+        (tiling.rows * tiling.r_tiles + 2) * span * kPixelUnits + 9 * kChunk * tap_units;
+    return static_cast<std::uint64_t>(units) * kUnitBytes;
+}
+
+MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int most_rows,
+                           std::uint64_t limit) {
+    const MatrixShape& shape = choice.shape;
+    MatrixTiling tiling;
+    tiling.n_tiles = std::clamp((outputs + shape.n - 1) / shape.n, 1,
+                                std::max(1, kMostMatrixChannels / shape.n));
+    const int matrices = std::max(1, choice.fragments / tiling.n_tiles);
+    while (tiling.r_tiles * 2 <= std::min({matrices, most_rows, kMostTileRows}))
+        tiling.r_tiles *= 2;
+    tiling.m_tiles = matrices / tiling.r_tiles;
+    while (tiling.rows * 2 <= choice.subgroups &&
+           tiling.rows * 2 * tiling.r_tiles <= std::min(most_rows, kMostRows)) {
+        tiling.rows *= 2;
+    }
+    tiling.columns = std::max(1, choice.subgroups / tiling.rows);
+    while (shared_bytes(shape, tiling) > limit) {
+        if (tiling.m_tiles > 1) {
+            halved(tiling.m_tiles);
+        } else if (tiling.columns > 1) {
+            halved(tiling.columns);
+        } else if (tiling.rows > 1) {
+            halved(tiling.rows);
+        } else if (tiling.r_tiles > 1) {
+            halved(tiling.r_tiles);
+        } else if (tiling.n_tiles > 1) {
+            tiling.n_tiles--;
+        } else {
+            break;  // convolution_choices() names no shape for which this is too much
+        }
+    }
+    return tiling;
+}
+
+ShaderVariant matrix_variant(const MatrixShape& shape) {
+    ShaderVariant variant;
+    variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
+                      std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) +
+                      "\n";
+    variant.subgroup_size = shape.subgroup_size;
+    variant.cooperative_matrix = true;
+    return variant;
+}
+
+ShaderVariant blocked_variant(const ConvolutionChoice& choice) {
+    ShaderVariant variant;
+    if (choice.rolled) variant.defines = "#define ROLLED 1\n";
+    return variant;
+}
+
+std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage) {
+    std::vector<ConvolutionChoice> choices;
+    struct Size {
+        int fragments, subgroups;
+        bool ahead;
+    };
+    // A driver that computes on the processor takes seconds to compile large tiles, and gains
+    // nothing. What a GPU gains depends on how many registers and workgroups it has room for.
+    const std::vector<Size> sizes =
+        context.is_software()
+            ? std::vector<Size>{{2, 4, false}, {8, 2, true}}
+            : std::vector<Size>{
+                  {8, 4, false}, {16, 4, true}, {16, 4, false}, {16, 8, true}, {4, 4, false}};
+    if (storage == Storage::fp16) {
+        for (const MatrixShape& shape : matrix_shapes(context)) {
+            for (const Size& size : sizes) {
+                ConvolutionChoice choice(ConvolutionKernel::matrix);
+                choice.shape = shape;
+                choice.fragments = size.fragments;
+                choice.subgroups = size.subgroups;
+                choice.ahead = size.ahead;
+                if (static_cast<std::uint32_t>(size.subgroups * shape.subgroup_size) <=
+                    context.limits().maxComputeWorkGroupInvocations) {
+                    choices.push_back(choice);
+                }
+            }
+        }
+    }
+    // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
+    if (context.ncnn_device().info.subgroup_size() <= 64) {
+        ConvolutionChoice blocked(ConvolutionKernel::blocked);
+        // Compiling the whole one for ten layers takes such a driver as long as a small picture.
+        blocked.rolled = context.is_software();
+        choices.push_back(blocked);
+        if (blocked.rolled) choices.emplace_back(ConvolutionKernel::blocked);
+    }
+    choices.emplace_back(ConvolutionKernel::plain);
+    return choices;
+}
+
+}  // namespace realesrgan::vulkan

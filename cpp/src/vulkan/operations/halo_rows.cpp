@@ -1,0 +1,73 @@
+#include "vulkan/operations/halo_rows.hpp"
+
+#include <utility>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+std::uint64_t bytes_of(const DeviceRing& ring, int channels, Storage storage) {
+    DeviceRing part = ring;
+    part.channels = channels;
+    part.rows = 1;
+    return ring_bytes(part, storage);
+}
+
+}  // namespace
+
+Carries::Carries(const Plan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+                 const Allocate& allocate)
+    : plan_(plan), storage_(storage), rings_(rings) {
+    for (std::size_t i = 0; i < rings.size(); i++) {
+        std::uint64_t bytes = 0;
+        places_.emplace_back();
+        for (const CarrySlice& slice : plan.rings()[i].carry) {
+            const std::uint64_t row =
+                bytes_of(rings[i], round_up(slice.channels, kChannelAlignment), storage);
+            places_.back().push_back({bytes, row});
+            bytes += row * static_cast<std::uint64_t>(slice.rows);
+        }
+        buffers_.push_back(bytes > 0 ? allocate(bytes) : nullptr);
+    }
+}
+
+void Carries::record(Commands& commands, const Command& command) const {
+    record(commands, command.saves, true);
+    record(commands, command.restores, false);
+}
+
+// One copy for all slices of a ring.
+void Carries::record(Commands& commands, const std::vector<CarryRows>& list, bool save) const {
+    for (auto carry = list.begin(); carry != list.end();) {
+        const int index = carry->ring;
+        std::vector<VkBufferCopy> regions;
+        for (; carry != list.end() && carry->ring == index; ++carry) {
+            add_regions(*carry, save, regions);
+        }
+        std::uint64_t bytes = 0;
+        for (const VkBufferCopy& region : regions) bytes += 2 * region.size;
+        const Buffer& ring = *rings_[static_cast<std::size_t>(index)].buffer;
+        const Buffer& kept = *buffers_[static_cast<std::size_t>(index)];
+        commands.copy(save ? ring : kept, save ? kept : ring, regions, bytes);
+    }
+}
+
+// A slice's channels of one row lie together in a ring: whole chunks of 16.
+void Carries::add_regions(const CarryRows& carry, bool save,
+                          std::vector<VkBufferCopy>& regions) const {
+    const auto index = static_cast<std::size_t>(carry.ring);
+    const auto part = static_cast<std::size_t>(carry.slice);
+    const DeviceRing& ring = rings_[index];
+    const Place& place = places_[index][part];
+    const CarrySlice& slice = plan_.rings()[index].carry[part];
+    const std::uint64_t ring_row = bytes_of(ring, ring.channels, storage_);
+    const std::uint64_t before = bytes_of(ring, slice.channel, storage_);
+    for (int i = 0; i < carry.rows.count; i++) {
+        const auto slot = static_cast<std::uint64_t>(ring.slot(carry.rows.first + i));
+        const std::uint64_t there = slot * ring_row + before;
+        const std::uint64_t here = place.offset + static_cast<std::uint64_t>(i) * place.row_bytes;
+        regions.push_back({save ? there : here, save ? here : there, place.row_bytes});
+    }
+}
+
+}  // namespace realesrgan::vulkan

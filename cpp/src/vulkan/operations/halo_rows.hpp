@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "vulkan/device/command_buffer.hpp"
+#include "vulkan/operations/ring_buffer.hpp"
+
+namespace realesrgan::vulkan {
+
+// What rings that share a workspace keep from one step to the next: copies of their last rows.
+class Carries {
+  public:
+    using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
+
+    // `rings` is indexed as Program::rings. Both must outlive this.
+    Carries(const Plan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+            const Allocate& allocate);
+
+    void record(Commands& commands, const Command& command) const;
+
+  private:
+    // One slice's rows, one behind the other from `offset` of its ring's buffer on.
+    struct Place {
+        std::uint64_t offset = 0;
+        std::uint64_t row_bytes = 0;
+    };
+
+    void record(Commands& commands, const std::vector<CarryRows>& list, bool save) const;
+    void add_regions(const CarryRows& carry, bool save, std::vector<VkBufferCopy>& regions) const;
+
+    const Plan& plan_;
+    Storage storage_;
+    const std::vector<DeviceRing>& rings_;
+    std::vector<std::unique_ptr<Buffer>> buffers_;  // by ring; null where none is needed
+    std::vector<std::vector<Place>> places_;        // by ring and CarrySlice
+};
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,275 @@
+#include "vulkan/operations/operation.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <utility>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+constexpr int kInvocations = 64;
+constexpr int kBlockedChannels = 32;
+
+// The push constants of operation.glsl.
+struct Push {
+    int width, height, y0, rows;
+    int src_row, src_rows, dst_row, dst_rows, copy_row, copy_rows;
+    int skip0_row, skip0_rows, skip1_row, skip1_rows;
+    int in_channels, out_offset, x0;
+};
+
+// Instead of a constant: the shader takes the push constant.
+constexpr int kPushed = -1;
+
+int groups(int items, int each) {
+    return (items + each - 1) / each;
+}
+
+const DeviceRing& ring_of(const std::vector<DeviceRing>& rings, const Slice& slice) {
+    return rings.at(static_cast<std::size_t>(slice.ring));
+}
+
+// Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.
+Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings, bool pushed) {
+    const Slice twin = op.copy.value_or(op.output);
+    Constants constants;
+    // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
+    constants << (pushed ? kPushed : round_up(op.input.channels, 4)) << op.input.channel
+              << ring_of(rings, op.input).channels;
+    constants << round_up(op.output.channels, 4) << (pushed ? kPushed : op.output.channel)
+              << ring_of(rings, op.output).channels;
+    constants << int{op.copy.has_value()} << (op.copy ? twin.channel : 0)
+              << ring_of(rings, twin).channels;
+    constants << static_cast<int>(op.skips.size());
+    std::array<Slice, kMaxSkips> added;
+    for (std::size_t i = 0; i < kMaxSkips; i++) {
+        const Skip skip = i < op.skips.size() ? op.skips[i] : Skip{op.input, 1.0F, 1.0F, 1};
+        constants << skip.from.channel << ring_of(rings, skip.from).channels << skip.upsample
+                  << skip.value_scale << skip.skip_scale;
+        added.at(i) = skip.from;
+    }
+    for (const Slice& slice : {op.input, op.output, twin, added[0], added[1]}) {
+        constants << int{ring_of(rings, slice).exact};
+    }
+    return constants;
+}
+
+}  // namespace
+
+Operation::Operation(Context& context, Storage storage, const ConvolutionChoice& choice,
+                     const Op& op, const std::vector<DeviceRing>& rings, const LayerWeights* layer,
+                     int most_rows)
+    : src_(ring_of(rings, op.input)),
+      dst_(ring_of(rings, op.output)),
+      copy_(ring_of(rings, op.copy.value_or(op.output))),
+      storage_(storage),
+      in_channels_(round_up(op.input.channels, 4)),
+      out_offset_(op.output.channel),
+      skip_count_(op.skips.size()),
+      copy_count_(op.copy.has_value() ? 1 : 0),
+      out_channels_(round_up(op.output.channels, 4)) {
+    // A binding must name a buffer even where the pipeline does not use it.
+    skips_.fill(src_);
+    for (std::size_t i = 0; i < op.skips.size(); i++) {
+        skips_.at(i) = ring_of(rings, op.skips[i].from);
+        skip_upsample_.at(i) = op.skips[i].upsample;
+    }
+    const bool pushed = is_blocked(choice, op) && choice.rolled;
+    Constants constants = common_constants(op, rings, pushed);
+    if (op.kind != OpKind::convolution) {
+        choose_pointwise(context, std::move(constants), op);
+        find_limits(context);
+        return;
+    }
+    layer_ = *layer;
+    has_weights_ = true;
+    enlarge_ = op.upsample;
+    choose_convolution(context, choice, std::move(constants), op, most_rows);
+    find_limits(context);
+}
+
+void Operation::find_limits(const Context& context) {
+    const int axis = channels_first_ ? 1 : 0;  // of the columns; the rows' comes next
+    most_columns_ = most_items(context.most_groups(axis), tile_width_);
+    most_rows_ = most_items(context.most_groups(axis + 1), tile_height_);
+}
+
+// Like the matrix kernel it stages as stored; few output channels would leave most of a workgroup
+// idle.
+bool Operation::is_blocked(const ConvolutionChoice& choice, const Op& op) const {
+    return op.kind == OpKind::convolution && choice.kernel == ConvolutionKernel::blocked &&
+           out_channels_ > 8 && !src_.exact;
+}
+
+void Operation::choose_convolution(Context& context, const ConvolutionChoice& choice,
+                                   Constants constants, const Op& op, int most_rows) {
+    const bool blocked = is_blocked(choice, op);
+    constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
+              << (blocked && choice.rolled ? kPushed : layer_.weight_rows);
+    if (choice.kernel == ConvolutionKernel::matrix && !src_.exact) {
+        choose_matrix(context, choice, std::move(constants), most_rows, op);
+        return;
+    }
+    if (blocked) {
+        choose_blocked(context, choice, std::move(constants), most_rows);
+        return;
+    }
+    const int channel_groups = std::min(8, out_channels_ / 4);
+    const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
+    pipeline_ = &context.pipelines().want({"convolution_plain", storage_, constants, local, {}});
+    channels_first_ = true;
+    // rounded up to whole subgroups
+    tile_channels_ = pipeline_->local_size().x * 4;
+    tile_width_ = pipeline_->local_size().y;
+    tile_height_ = pipeline_->local_size().z;
+}
+
+void Operation::choose_blocked(Context& context, const ConvolutionChoice& choice,
+                               Constants constants, int most_rows) {
+    // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
+    // them.
+    tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
+    tile_width_ = kInvocations / tile_height_;
+    tile_channels_ = kBlockedChannels;
+    constants << tile_width_ << tile_height_ << (storage_ == Storage::fp16 ? 16 : 8);
+    pipeline_ = &context.pipelines().want(
+        {"convolution_blocked", storage_, constants, {kInvocations}, blocked_variant(choice)});
+}
+
+void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
+                              Constants constants, int most_rows, const Op& op) {
+    const MatrixShape& shape = choice.shape;
+    const MatrixTiling tiling = matrix_tiling(choice, out_channels_, most_rows,
+                                              context.limits().maxComputeSharedMemorySize);
+    const auto fits = [&](const Slice& slice) {
+        return kChannelAlignment % shape.n == 0 && slice.channel % shape.n == 0;
+    };
+    // A matrix must not reach into the next group of 16 channels, which lies elsewhere.
+    const bool whole = fits(op.output) && (!op.copy || fits(*op.copy)) &&
+                       std::all_of(op.skips.begin(), op.skips.end(), [&](const Skip& skip) {
+                           return skip.upsample == 1 && fits(skip.from);
+                       });
+    constants << tiling.m_tiles << tiling.n_tiles << tiling.r_tiles << tiling.columns << tiling.rows
+              << shape.subgroup_size << int{whole} << int{choice.ahead};
+    tile_width_ = tiling.columns * tiling.m_tiles * shape.m;
+    tile_height_ = tiling.rows * tiling.r_tiles;
+    tile_channels_ = tiling.n_tiles * shape.n;
+    const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
+    pipeline_ = &context.pipelines().want(
+        {"convolution_matrix", storage_, constants, {invocations}, matrix_variant(shape)});
+}
+
+void Operation::choose_pointwise(Context& context, Constants constants, const Op& op) {
+    const char* shader = "pixel_shuffle";
+    if (op.kind == OpKind::pixel_shuffle) {
+        enlarge_ = op.factor;
+        constants << op.factor << op.output.channels;
+    } else {
+        shader = "resize";
+        enlarge_ = op.resize.numerator;
+        reduce_ = op.resize.denominator;
+        constants << enlarge_ << reduce_ << int{op.resize.filter == ResizeFilter::bicubic};
+    }
+    if (op.activation != Activation::none) {
+        throw std::logic_error("an activation without a convolution in the program");
+    }
+    pipeline_ = &context.pipelines().want({shader, storage_, constants, {kInvocations}, {}});
+    tile_width_ = pipeline_->local_size().x;
+    tile_height_ = pipeline_->local_size().y;
+    tile_channels_ = pipeline_->local_size().z * 4;
+}
+
+// What a dispatch of so many output rows reads and writes of rings, each byte once.
+std::uint64_t Operation::ring_bytes(int rows) const {
+    const auto bytes = [&](const DeviceRing& ring, int ring_rows, int channels) {
+        DeviceRing part = ring;
+        part.rows = ring_rows;
+        part.channels = channels;
+        return vulkan::ring_bytes(part, storage_);
+    };
+    const int halo = has_weights_ ? 2 : 0;
+    const int source_rows = groups(rows * reduce_, enlarge_) + halo;
+    std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
+    total += bytes(dst_, rows, out_channels_);
+    if (copy_count_ > 0) total += bytes(copy_, rows, out_channels_);
+    for (std::size_t i = 0; i < skip_count_; i++) {
+        total += bytes(skips_.at(i), groups(rows, skip_upsample_.at(i)), out_channels_);
+    }
+    return total;
+}
+
+void Operation::record(Commands& commands, const Weights& weights, RowRange rows) const {
+    while (rows.count > 0) {
+        const RowRange part{rows.first, rows_at_once(rows)};
+        record_part(commands, weights, part);
+        rows = {part.end(), rows.count - part.count};
+    }
+}
+
+// Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts, and
+// for the device's limit on workgroups.
+int Operation::rows_at_once(RowRange rows) const {
+    int count = static_cast<int>(std::min<Row>(rows.count, most_rows_));
+    for (const DeviceRing* ring : {&dst_, &copy_}) {
+        count = rows_in_window(*ring, storage_, rows.first, count);
+    }
+    for (std::size_t i = 0; i < skip_count_; i++) {
+        const int upsample = skip_upsample_.at(i);
+        const Row first = rows.first / upsample;
+        const Row most = (rows.first + count - 1) / upsample - first + 1;
+        const int shown = rows_in_window(skips_.at(i), storage_, first, static_cast<int>(most));
+        count = static_cast<int>(std::min<Row>(count, (first + shown) * upsample - rows.first));
+    }
+    return count;
+}
+
+RingWindow Operation::skip_window(std::size_t index, RowRange rows) const {
+    const int upsample = skip_upsample_.at(index);
+    const Row first = rows.first / upsample;
+    const Row count = (rows.end() - 1) / upsample - first + 1;
+    return window(skips_.at(index), storage_, first, static_cast<int>(count), false);
+}
+
+void Operation::record_part(Commands& commands, const Weights& weights, RowRange rows) const {
+    const int first = static_cast<int>(rows.first);  // a plan's rows fit the shaders' 32 bits
+    const int count = static_cast<int>(rows.count);
+    const RingWindow dst = window(dst_, storage_, first, count, true);
+    const RingWindow copy = window(copy_, storage_, first, count, true);
+    const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
+    Push push = {dst_.width,
+                 dst_.height,
+                 first,
+                 count,
+                 src_.slot(rows.first * reduce_ / enlarge_),
+                 src_.rows,
+                 dst.row,
+                 dst.rows,
+                 copy.row,
+                 copy.rows,
+                 skip0.row,
+                 skip0.rows,
+                 skip1.row,
+                 skip1.rows,
+                 in_channels_,
+                 out_offset_,
+                 0};
+    std::vector<Binding> bindings = {
+        {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
+    if (has_weights_) {
+        for (const WeightRange& range : {layer_.taps, layer_.epilogue}) {
+            bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});
+        }
+    }
+    std::uint64_t bytes = ring_bytes(count);
+    for (; push.x0 < dst_.width; push.x0 += most_columns_) {
+        const Groups tiles = {groups(std::min(dst_.width - push.x0, most_columns_), tile_width_),
+                              groups(count, tile_height_), groups(out_channels_, tile_channels_)};
+        commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
+                          channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
+                          std::exchange(bytes, 0));
+    }
+}
+
+}  // namespace realesrgan::vulkan

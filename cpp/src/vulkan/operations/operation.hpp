@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "vulkan/device/command_buffer.hpp"
+#include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/operations/convolution_kernels.hpp"
+#include "vulkan/operations/ring_buffer.hpp"
+#include "vulkan/operations/weights.hpp"
+
+namespace realesrgan::vulkan {
+
+// One op of a program on given rings, ready to be recorded for any band of up to `most_rows` rows.
+// Ops of the same shape share their pipeline.
+class Operation {
+  public:
+    // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
+    Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
+              const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows);
+
+    // To be made (Pipelines::make) before anything is recorded.
+    Pipeline& pipeline() const { return *pipeline_; }
+
+    void record(Commands& commands, const Weights& weights, RowRange rows) const;
+
+  private:
+    bool is_blocked(const ConvolutionChoice& choice, const Op& op) const;
+    void choose_convolution(Context& context, const ConvolutionChoice& choice, Constants constants,
+                            const Op& op, int most_rows);
+    void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
+                       int most_rows, const Op& op);
+    void choose_blocked(Context& context, const ConvolutionChoice& choice, Constants constants,
+                        int most_rows);
+    void find_limits(const Context& context);
+    int rows_at_once(RowRange rows) const;
+    RingWindow skip_window(std::size_t index, RowRange rows) const;
+    void record_part(Commands& commands, const Weights& weights, RowRange rows) const;
+    std::uint64_t ring_bytes(int rows) const;
+    void choose_pointwise(Context& context, Constants constants, const Op& op);
+
+    DeviceRing src_, dst_, copy_;
+    std::array<DeviceRing, kMaxSkips> skips_;
+    std::array<int, kMaxSkips> skip_upsample_{1, 1};
+    LayerWeights layer_;
+    bool has_weights_ = false;
+    Storage storage_;
+    int in_channels_ = 0, out_offset_ = 0;
+    std::size_t skip_count_ = 0, copy_count_ = 0;
+    int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
+
+    Pipeline* pipeline_ = nullptr;
+    // what a workgroup makes; the plain convolution's first axis runs over channels, the others'
+    // last
+    bool channels_first_ = false;
+    int tile_width_ = 1, tile_height_ = 1, tile_channels_ = 4;
+    int out_channels_ = 0;
+    // of one dispatch: what the device's limit on workgroups allows
+    int most_columns_ = 0, most_rows_ = 0;
+};
+
+}  // namespace realesrgan::vulkan

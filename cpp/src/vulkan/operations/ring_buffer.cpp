@@ -1,0 +1,44 @@
+#include "vulkan/operations/ring_buffer.hpp"
+
+#include <algorithm>
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+std::uint64_t row_bytes(const DeviceRing& ring, Storage storage) {
+    DeviceRing row = ring;
+    row.rows = 1;
+    return ring_bytes(row, storage);
+}
+
+// The last slot up to `slot` whose offset a binding can begin at.
+int aligned_slot(const DeviceRing& ring, std::uint64_t row, int slot) {
+    while (static_cast<std::uint64_t>(slot) * row % ring.alignment != 0) slot--;
+    return slot;
+}
+
+}  // namespace
+
+int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most) {
+    if (ring.binding_bytes == 0) return most;
+    const std::uint64_t row = row_bytes(ring, storage);
+    const int slot = ring.slot(first);
+    const int before = slot - aligned_slot(ring, row, slot);
+    const int shown = static_cast<int>(ring.binding_bytes / row) - before;
+    return std::max(1, std::min({most, ring.rows - slot, shown}));
+}
+
+RingWindow window(const DeviceRing& ring, Storage storage, Row first, int count, bool written) {
+    const int slot = ring.slot(first);
+    if (ring.binding_bytes == 0) return {{ring.buffer, 0, 0, written}, slot, ring.rows};
+    const std::uint64_t row = row_bytes(ring, storage);
+    const int begin = aligned_slot(ring, row, slot);
+    const int shown = slot - begin + count;
+    return {{ring.buffer, static_cast<std::uint64_t>(begin) * row,
+             static_cast<std::uint64_t>(shown) * row, written},
+            slot - begin,
+            shown};
+}
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "vulkan/device/buffer.hpp"
+#include "vulkan/operations/operation.hpp"
+#include "vulkan/operations/weights.hpp"
+#include "vulkan/tuning/kernel_set.hpp"
+
+namespace realesrgan::vulkan {
+
+// One dense block of RRDBNet on rings of its own, for measurements: layer i of five reads what the
+// ones before it have written; all but the last make 32 channels, the last 64, and adds the input.
+class DenseBlock {
+  public:
+    static constexpr int kLayers = 5;
+
+    // `rows`: the most that will be timed. Throws OutOfMemoryError, DeviceError.
+    DenseBlock(std::shared_ptr<Context> context, Storage storage, int width, int rows);
+
+    // Layers [first, end), their pipelines still to be made.
+    std::vector<Operation> layers(const KernelSet& kernels, int first, int end) const;
+    // Seconds of an output pixel of these layers in bands of so many rows.
+    double time(const std::vector<Operation>& layers, int rows, double seconds) const;
+
+    // Of the rings, for a pixel.
+    static std::uint64_t bytes_per_pixel(Storage storage);
+
+    int width() const { return width_; }
+    int rows() const { return rows_; }
+
+  private:
+    void add_ring(int channels);
+
+    std::shared_ptr<Context> context_;
+    Storage storage_;
+    int width_, rows_;
+    Weights weights_;
+    std::vector<LayerWeights> layers_;
+    std::vector<std::unique_ptr<Buffer>> buffers_;
+    std::vector<DeviceRing> rings_;
+};
+
+}  // namespace realesrgan::vulkan

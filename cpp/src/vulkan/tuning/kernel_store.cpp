@@ -1,0 +1,113 @@
+#include "vulkan/tuning/kernel_store.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "realesrgan/errors.hpp"
+#include "vulkan/tuning/self_test.hpp"
+
+namespace realesrgan::vulkan {
+
+namespace {
+
+// Why these kernels cannot be used; nothing when they can.
+std::optional<std::string> fault_of(const Context& context, Storage storage,
+                                    const KernelSet& kernels) {
+    try {
+        const double error = self_test_error(context.index(), storage, kernels);
+        if (error <= self_test_limit(storage)) return std::nullopt;
+        return "its results differ from the CPU's";
+    } catch (const ShaderError&) {
+        return "the driver cannot build it";
+    }
+}
+
+std::string note_on(const Context& context, const ConvolutionChoice& choice, Storage storage,
+                    const std::string& fault) {
+    return std::string("the convolution kernel '") + choice.text() + "' (" +
+           (storage == Storage::fp16 ? "fp16" : "fp32") + ") is not used on " + context.name() +
+           ": " + fault;
+}
+
+void drop(std::vector<ConvolutionChoice>& choices, const ConvolutionChoice& choice) {
+    choices.erase(std::remove_if(choices.begin(), choices.end(),
+                                 [&](const auto& one) { return one.text() == choice.text(); }),
+                  choices.end());
+}
+
+// Drops what is at fault of a set that is: what is so by itself, or both where only the two
+// together are.
+void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
+                 const std::string& fault, std::vector<ConvolutionChoice>& choices,
+                 std::vector<std::string>& notes) {
+    using Faulty = std::vector<std::pair<ConvolutionChoice, std::string>>;
+    Faulty faulty;
+    if (set.narrow.text() == set.wide.text()) {
+        faulty = {{set.wide, fault}};
+    } else {
+        for (const ConvolutionChoice& choice : {set.narrow, set.wide}) {
+            if (auto own = fault_of(context, storage, alone(choice))) {
+                faulty.emplace_back(choice, *own);
+            }
+        }
+        if (faulty.empty()) faulty = {{set.narrow, fault}, {set.wide, fault}};
+    }
+    for (const auto& [choice, why] : faulty) {
+        notes.push_back(note_on(context, choice, storage, why));
+        drop(choices, choice);
+    }
+}
+
+}  // namespace
+
+KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage storage,
+                              double seconds, Timings& timings) {
+    std::vector<ConvolutionChoice> choices = convolution_choices(*context, storage);
+    if (seconds > 0.0) {
+        timings = time_kernels(context, storage, choices, seconds);
+    }
+    std::vector<std::string> notes;
+    while (!choices.empty()) {
+        KernelSet set = seconds > 0.0 ? fastest(timings, choices) : alone(choices.front());
+        const std::optional<std::string> fault = fault_of(*context, storage, set);
+        if (!fault) {
+            set.notes = notes;
+            notices_.insert(notices_.end(), notes.begin(), notes.end());
+            write_kernel_record(context->ncnn_device().info, storage, record_of(set));
+            return set;
+        }
+        drop_faulty(*context, storage, set, *fault, choices, notes);
+    }
+    throw DeviceError("Vulkan device " + context->name() +
+                      " computes wrong results with all kernels; update its driver, or "
+                      "use another device");
+}
+
+KernelSet KernelStore::get(const std::shared_ptr<Context>& context, Storage storage) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto known = sets_.find(storage);
+    if (known != sets_.end()) return known->second;
+    const ncnn::GpuInfo& info = context->ncnn_device().info;
+    if (const auto record = read_kernel_record(info, storage)) {
+        if (const auto set = set_of(*record, convolution_choices(*context, storage))) {
+            return sets_[storage] = *set;
+        }
+    }
+    const double seconds = context->is_software() ? 0.0 : kTuningSeconds;
+    Timings timings;
+    return sets_[storage] = choose(context, storage, seconds, timings);
+}
+
+KernelSet KernelStore::tune(const std::shared_ptr<Context>& context, Storage storage,
+                            double seconds, Timings& timings) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return sets_[storage] = choose(context, storage, seconds, timings);
+}
+
+std::vector<std::string> KernelStore::take_notices() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(notices_, {});
+}
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "vulkan/tuning/kernel_set.hpp"
+#include "vulkan/tuning/kernel_timing.hpp"
+
+namespace realesrgan::vulkan {
+
+// The kernels of one device: read from its record, or chosen and tested on first use. Thread-safe.
+class KernelStore {
+  public:
+    // Without a record: times the choices (not on a driver that computes on the processor), tries
+    // the fastest on a small picture against the CPU, drops what is wrong or cannot be built for
+    // the next one, and writes the record. Throws DeviceError when nothing is left,
+    // OutOfMemoryError.
+    KernelSet get(const std::shared_ptr<Context>& context, Storage storage);
+
+    // The same with the times, whatever the record says, in about `seconds`.
+    KernelSet tune(const std::shared_ptr<Context>& context, Storage storage, double seconds,
+                   Timings& timings);
+
+    // Notes on kernels dropped in this process and not told yet.
+    std::vector<std::string> take_notices();
+
+  private:
+    KernelSet choose(const std::shared_ptr<Context>& context, Storage storage, double seconds,
+                     Timings& timings);
+
+    std::mutex mutex_;
+    std::map<Storage, KernelSet> sets_;
+    std::vector<std::string> notices_;
+};
+
+}  // namespace realesrgan::vulkan

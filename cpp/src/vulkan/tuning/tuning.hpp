@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vulkan/tuning/kernel_record.hpp"
+
+namespace realesrgan::vulkan {
+
+inline constexpr double kTuningSeconds = 3.0;  // in all, on first use
+
+// Seconds an output pixel of a dense block's layers; nothing where the time was up, or the driver
+// cannot build the kernel.
+struct KernelTime {
+    std::string kernel;
+    std::optional<double> narrow, wide;  // to up to 32 output channels, and to more
+};
+
+struct BandTime {
+    int pixels = 0;
+    double seconds = 0.0;  // an output pixel of layers that stand for a dense block
+};
+
+// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
+// channels and one of 192 to 64, which stand for a dense block.
+inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
+
+struct TuningReport {
+    KernelRecord chosen;
+    std::vector<KernelTime> kernels;
+    std::vector<BandTime> bands;
+};
+
+// Times a device's kernels for about so many seconds (above 0, at most 60), tests the fastest
+// against the CPU and stores the choice. Throws std::invalid_argument, DeviceError,
+// OutOfMemoryError.
+TuningReport tune(int device, bool fp16, double seconds);
+
+// What is stored; the device is not opened. Throws DeviceError where there is none.
+std::optional<KernelRecord> stored_kernels(int device, bool fp16);
+void forget_kernels(int device);
+
+}  // namespace realesrgan::vulkan

@@ -1,0 +1,288 @@
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "base/half.hpp"
+#include "cpu/winograd/convolution.hpp"
+#include "cpu/winograd/instruction_set.hpp"
+#include "cpu/winograd/packed_taps.hpp"
+#include "support/check.hpp"
+#include "support/row_tensor.hpp"
+
+using namespace realesrgan::winograd;
+using realesrgan::float_to_half;
+using realesrgan::half_to_float;
+
+namespace {
+
+using Parts = std::vector<std::string>;
+
+// Winograd mixes the pixels of a tile, so its rounding grows with the sum of the absolute weights
+// times the largest input, which is one here. The large tile's data transform adds up to 12.5 in
+// absolute values in its first row, 156 in both directions: that many times float's 2^-24 is 9e-6.
+// Half of it is allowed, as roundings seldom all point one way.
+double tolerance(const Kernel& kernel) {
+    return kernel.tile == kSmallTile ? 1e-6 : 4.6e-6;
+}
+
+std::string name_of(const Kernel& kernel) {
+    return std::string(kernel.name) + ", tiles of " + std::to_string(kernel.tile);
+}
+
+struct Case {
+    int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
+    int in_offset = 0, out_offset = 0, skips = 0, slopes = 0, threads = 1;
+    bool upsample = false, halves = false, bias = true;
+    Form form = Form::kResident;
+
+    std::string text() const {
+        std::string s;
+        for (const int v :
+             {in, out, width, height, first, count, in_offset, out_offset, skips, slopes, threads,
+              static_cast<int>(upsample), static_cast<int>(halves), static_cast<int>(form)}) {
+            s += std::to_string(v) + " ";
+        }
+        return s;
+    }
+};
+
+template <class T>
+T pick(std::mt19937& random, std::initializer_list<T> values) {
+    return values.begin()[random() % values.size()];
+}
+
+int between(std::mt19937& random, int low, int high) {
+    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+}
+
+Case random_case(std::mt19937& random) {
+    Case c;
+    c.in = pick(random, {1, 3, 8, 12, 16, 24, 27, 48, 64, 96});
+    c.out = pick(random, {1, 3, 8, 12, 16, 24, 27, 32, 40, 48, 64});
+    c.upsample = random() % 4 == 0;
+    const int enlarge = c.upsample ? 2 : 1;
+    c.width = pick(random, {1, 2, 3, between(random, 4, 9), between(random, 10, 60)});
+    c.height = pick(random, {1, 2, between(random, 3, 8), between(random, 9, 40)});
+    c.first = between(random, 0, c.height * enlarge - 1);
+    c.count = pick(random, {1, between(random, 1, c.height * enlarge - c.first)});
+    c.count = std::min(c.count, c.height * enlarge - c.first);
+    c.in_offset = 8 * between(random, 0, 3);
+    c.out_offset = 8 * between(random, 0, 3);
+    c.skips = between(random, 0, 2);
+    c.slopes = between(random, 0, 3);
+    c.threads = between(random, 1, 4);
+    c.halves = random() % 3 == 0;
+    c.bias = random() % 5 != 0;
+    c.form = pick(random, {Form::kResident, Form::kLean});
+    return c;
+}
+
+struct Numbers {
+    std::vector<float> taps, bias, slopes;
+    std::vector<std::uint16_t> halves;
+};
+
+Numbers random_numbers(const Case& c, std::mt19937& random) {
+    Numbers n;
+    std::normal_distribution<float> normal(0.0f, 0.1f);
+    const auto count = static_cast<std::size_t>(c.in * c.out) * 9;
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto half =
+            static_cast<std::uint16_t>((random() & 0x8FFFu) | 0x2000u);  // 2^-7 to 2^-3
+        n.halves.push_back(half);
+        n.taps.push_back(c.halves ? half_to_float(half) : normal(random));
+    }
+    for (int i = 0; i < c.out; ++i) n.bias.push_back(c.bias ? normal(random) : 0.0f);
+    if (c.slopes == 1) n.slopes = {0.0f};
+    if (c.slopes == 2) n.slopes = {0.2f};
+    for (int i = 0; c.slopes == 3 && i < c.out; ++i) n.slopes.push_back(normal(random));
+    return n;
+}
+
+// The definition, in double precision; `size` is what rounding errors are measured against.
+double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, int y, int x,
+                double* size) {
+    double sum = static_cast<double>(n.bias[static_cast<std::size_t>(o)]);
+    *size = std::abs(sum) + 1e-6;
+    const int enlarge = c.upsample ? 2 : 1;
+    for (int i = 0; i < c.in; ++i) {
+        for (int tap = 0; tap < 9; ++tap) {
+            const int row = y + tap / 3 - 1;
+            const int column = x + tap % 3 - 1;
+            const bool inside = row >= 0 && column >= 0;  // -1 / 2 would be 0
+            const double value = inside ? input.padded(row / enlarge, i, column / enlarge) : 0.0;
+            const double weight = n.taps[static_cast<std::size_t>((o * c.in + i) * 9 + tap)];
+            sum += value * weight;
+            *size += std::abs(weight);
+        }
+    }
+    if (sum < 0.0 && !n.slopes.empty())
+        sum *= n.slopes[n.slopes.size() > 1 ? static_cast<std::size_t>(o) : 0];
+    return sum;
+}
+
+double worst_error(const Case& c, const Numbers& n, const RowTensor& input, const RowTensor& output,
+                   const std::vector<RowTensor>& skips, const Epilogue& epilogue) {
+    double worst = 0.0;
+    for (int o = 0; o < c.out; ++o) {
+        for (int y = 0; y < c.count; ++y) {
+            for (int x = 0; x < output.width(); ++x) {
+                double size = 0.0;
+                double value = expected(c, n, input, o, c.first + y, x, &size) *
+                               static_cast<double>(epilogue.scale);
+                for (std::size_t s = 0; s < skips.size(); ++s) {
+                    value += static_cast<double>(epilogue.skips[s].weight * skips[s].at(y, o, x));
+                    size += 1.0;
+                }
+                const double error =
+                    std::abs(value - static_cast<double>(output.at(y, o, x))) / size;
+                worst = error <= worst ? worst : error;  // a NaN is kept
+            }
+        }
+    }
+    return worst;
+}
+
+double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
+    std::mt19937 random(seed);
+    const int enlarge = c.upsample ? 2 : 1;
+    const RowTensor input(c.in, c.in_offset, c.width, c.height, random);
+    RowTensor output(c.out, c.out_offset, c.width * enlarge, c.count, random);
+    std::vector<RowTensor> skips;
+    for (int s = 0; s < c.skips; ++s) {
+        skips.emplace_back(c.out, 8 * s, output.width(), c.count, random);
+    }
+    const Numbers n = random_numbers(c, random);
+    Description d;
+    d.in_channels = c.in;
+    d.out_channels = c.out;
+    d.taps = c.halves ? nullptr : n.taps.data();
+    d.half_taps = c.halves ? n.halves.data() : nullptr;
+    d.bias = c.bias ? n.bias.data() : nullptr;
+    d.slopes = n.slopes;
+    const Convolution convolution(d, c.form, kernel);
+
+    const std::vector<const float*> patch = input.patch_rows(c.first, c.count, enlarge);
+    const std::vector<float*> destination = output.mutable_rows();
+    std::vector<std::vector<const float*>> skip_rows;
+    for (const RowTensor& skip : skips) skip_rows.push_back(skip.rows());
+    Band band;
+    band.width = output.width();
+    band.height = c.count;
+    band.upsample = c.upsample;
+    band.input = {patch.data(), input.group_stride()};
+    band.output = {destination.data(), output.group_stride()};
+    band.epilogue.scale = c.skips > 0 ? 0.2f : 1.0f;
+    band.epilogue.skip_count = c.skips;
+    for (std::size_t s = 0; s < skips.size(); ++s) {
+        band.epilogue.skips[s] = {{skip_rows[s].data(), skips[s].group_stride()},
+                                  s == 0 ? 1.0f : -0.3f};
+    }
+    Workspace workspace(c.threads, convolution.workspace_bytes(band.width, band.height, c.threads));
+    convolution.run(band, workspace);
+    CHECK_EQUAL(output.damaged(), 0);
+    for (int o = c.out; o % 8 != 0; ++o) {
+        if (c.skips == 0) CHECK_EQUAL(output.at(0, o, 0), 0.0f);
+    }
+    return worst_error(c, n, input, output, skips, band.epilogue);
+}
+
+}  // namespace
+
+TEST_CASE("every kernel computes the convolution's definition, over random shapes") {
+    for (const Kernel* kernel : supported_kernels()) {
+        std::mt19937 random(20261123);
+        double worst = 0.0;
+        for (unsigned seed = 0; seed < 400; ++seed) {
+            const Case c = random_case(random);
+            const double error = run_case(c, *kernel, seed);
+            if (!(error <= tolerance(*kernel))) {
+                check::fail(__FILE__, __LINE__,
+                            name_of(*kernel) + " is wrong by " + std::to_string(error) + " for " +
+                                c.text());
+            }
+            worst = std::max(worst, error);
+        }
+        std::cout << "        " << name_of(*kernel) << ": at most " << worst
+                  << " of the absolute sum\n";
+    }
+}
+
+TEST_CASE("the shapes of the networks, with many blocks and threads") {
+    for (const Kernel* kernel : supported_kernels()) {
+        for (const Form form : {Form::kResident, Form::kLean}) {
+            Case c;
+            c.in = 192;
+            c.out = 64;
+            c.width = 101;
+            c.height = c.count = 18;
+            c.threads = 4;
+            c.skips = 2;
+            c.halves = true;
+            c.form = form;
+            CHECK(run_case(c, *kernel, 1) <= tolerance(*kernel));
+        }
+    }
+}
+
+TEST_CASE("bad arguments are named") {
+    const Kernel& kernel = select_kernel();
+    const std::vector<float> taps(9);
+    Description d;
+    d.in_channels = d.out_channels = 1;
+    const auto make = [&] { Convolution(d, Form::kResident, kernel); };
+    CHECK_THROWS(std::invalid_argument, (Parts{"floats or as halves"}), make());
+    d.taps = taps.data();
+    d.slopes = {0.1f, 0.2f};
+    CHECK_THROWS(std::invalid_argument, (Parts{"one or 1 slopes, got 2"}), make());
+    d.slopes.clear();
+    d.in_channels = 0;
+    CHECK_THROWS(std::invalid_argument, (Parts{"at least one channel", "got 0 in and 1 out"}),
+                 make());
+    d.in_channels = 1;
+    const Convolution convolution(d, Form::kResident, kernel);
+    Workspace workspace(1, 0);
+    Band band;
+    band.width = 3;
+    band.height = 1;
+    band.upsample = true;
+    CHECK_THROWS(std::invalid_argument, (Parts{"a band of 3x1"}), convolution.run(band, workspace));
+    band.upsample = false;
+    band.epilogue.skip_count = 3;
+    CHECK_THROWS(std::invalid_argument, (Parts{"at most 2 skips, got 3"}),
+                 convolution.run(band, workspace));
+    CHECK_THROWS(std::invalid_argument, (Parts{"\"mmx\"", supported_kernels().back()->name}),
+                 select_kernel("mmx"));
+    CHECK_THROWS(std::invalid_argument, (Parts{"tiles of 5"}), select_kernel("", 5));
+}
+
+TEST_CASE("every finite half is widened exactly by every kernel") {
+    std::vector<std::uint16_t> halves;
+    for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+        if ((bits & 0x7C00) == 0x7C00) continue;
+        halves.push_back(static_cast<std::uint16_t>(bits));
+        CHECK_EQUAL(float_to_half(half_to_float(halves.back())), halves.back());
+    }
+    // As the first tap of as many convolutions of one channel to eight: its first product is the
+    // tap itself.
+    const auto channels = static_cast<int>(halves.size() / 8);
+    std::vector<std::uint16_t> taps(halves.size() * 9);
+    for (std::size_t i = 0; i < halves.size(); ++i) taps[i / 8 * 72 + i % 8] = halves[i];
+    for (const Kernel* kernel : supported_kernels()) {
+        std::vector<float> transformed(static_cast<std::size_t>(kernel->points) *
+                                       (halves.size() + kSkew));
+        kernel->from_half.transform({taps.data(), channels, 1}, 0, channels, transformed.data());
+        for (std::size_t i = 0; i < halves.size(); ++i)
+            CHECK_EQUAL(transformed[i], half_to_float(halves[i]));
+    }
+
+    CHECK_EQUAL(half_to_float(0x0001), std::ldexp(1.0f, -24));
+    CHECK_EQUAL(half_to_float(0x3C00), 1.0f);
+    CHECK_EQUAL(half_to_float(0xC500), -5.0f);
+    CHECK_EQUAL(half_to_float(0x7BFF), 65504.0f);
+}
+
+int main() {
+    return check::run_all();
+}

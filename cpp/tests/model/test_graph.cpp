@@ -1,0 +1,141 @@
+#include "model/graph.hpp"
+#include "realesrgan/errors.hpp"
+#include "support/check.hpp"
+#include "support/tiny_network.hpp"
+
+using realesrgan::Graph;
+using realesrgan::inspect;
+using realesrgan::ModelError;
+using realesrgan::NetworkInfo;
+using realesrgan::read_graph;
+
+namespace {
+
+const tiny::Folder folder;
+
+Graph read(const std::string& text) {
+    return read_graph(folder.file("network.param", text));
+}
+
+struct Damage {
+    std::string text;
+    std::vector<std::string> message;  // parts of it
+};
+
+const std::string kConv = "Convolution c 1 1 data out 0=3 1=3 4=1 5=1 6=81\n";
+
+}  // namespace
+
+TEST_CASE("onnx2ncnn's dialect") {
+    const Graph graph = read(tiny::compact().param);
+    CHECK_EQUAL(graph.layers.size(), 8U);
+    CHECK_EQUAL(graph.input_name(), "data");
+    CHECK_EQUAL(graph.output_name(), "output");
+    CHECK_EQUAL(graph.layers[2].integer(6, 0), 432);
+    const NetworkInfo info = inspect(graph);
+    CHECK_EQUAL(info.scale, 2);
+    CHECK_EQUAL(info.input_channels, 3);
+    CHECK_EQUAL(info.output_channels, 3);
+    CHECK_EQUAL(info.receptive_field, 2);
+    CHECK(info.row_local);
+}
+
+TEST_CASE("pnnx's dialect, with scalars, lists of both kinds and a shuffle to channels") {
+    const Graph graph = read(
+        "7767517\r\n6 7\r\n\r\n"
+        "Input in0 0 1 in0\r\n"
+        "Reorg u 1 1 in0 1 0=2 1=1\r\n"
+        "Convolution c 1 1 1 2 0=48 1=3 11=3 2=1 12=1 3=1 13=1 4=1 14=1 15=1 16=1 5=1 6=5184 9=2 "
+        "-23310=1,2.000000e-01\r\n"
+        "Split s 1 2 2 3 4\r\n"
+        "BinaryOp m 1 1 3 5 0=2 1=1 2=2e-1\r\n"
+        "Eltwise a 2 1 5 4 out0 0=1 1=0.2,1\r\n");
+    CHECK_EQUAL(graph.layers[2].array(10).size(), 1U);
+    CHECK_NEAR(graph.layers[2].array(10)[0], 0.2F, 1e-7F);
+    CHECK_NEAR(graph.layers[4].number(2, 0.0F), 0.2F, 1e-7F);
+    CHECK_EQUAL(graph.layers[5].array(1).size(), 2U);
+    CHECK_THROWS(ModelError, (std::vector<std::string>{"out0", "0.5"}), inspect(graph));
+    const NetworkInfo info = inspect(read(tiny::unshuffled().param));
+    CHECK_EQUAL(info.scale, 2);
+    CHECK_EQUAL(info.input_channels, 3);
+    CHECK_EQUAL(info.receptive_field, 3);  // one row of pairs, and the other row of the own pair
+}
+
+TEST_CASE("scale follows a resize behind the network") {
+    const std::string zoomed =
+        "7767517\n4 4\nInput in 0 1 data\n"
+        "Convolution c 1 1 data a 0=48 1=3 4=1 5=1 6=1296\nPixelShuffle d 1 1 a b 0=4\n"
+        "Interp r 1 1 b output 0=3 1=";
+    CHECK_EQUAL(inspect(read(zoomed + "5.0e-01 2=5.0e-01\n")).scale, 2);
+    CHECK_EQUAL(inspect(read(zoomed + "0.75 2=0.75\n")).scale, 3);
+    CHECK(inspect(read(zoomed + "0.5 2=0.5\n")).row_local);
+    CHECK_EQUAL(inspect(read(zoomed + "0.5 2=0.75\n")).scale, 0);
+}
+
+TEST_CASE("layers that look beyond rows, or are unknown, go to the tile path") {
+    const NetworkInfo pooled =
+        inspect(read("7767517\n5 6\nInput in 0 1 data\nSplit s 1 2 data a b\n"
+                     "Pooling p 1 1 a g 0=1 4=1\nSigmoid q 1 1 g h\nBinaryOp m 2 1 b h out 0=2\n"));
+    CHECK(!pooled.row_local);
+    CHECK_EQUAL(pooled.scale, 1);
+    CHECK_EQUAL(pooled.receptive_field, 64);
+    const NetworkInfo unknown =
+        inspect(read("7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n"));
+    CHECK(!unknown.row_local);
+    CHECK_EQUAL(unknown.scale, 0);
+    const NetworkInfo transposed = inspect(read(
+        "7767517\n2 2\nInput in 0 1 data\nDeconvolution d 1 1 data out 0=3 1=4 3=2 4=1 6=144\n"));
+    CHECK(!transposed.row_local);
+    CHECK_EQUAL(transposed.scale, 2);
+    CHECK_EQUAL(transposed.receptive_field, 1);
+}
+
+TEST_CASE("input channels are those the weights fit") {
+    CHECK_EQUAL(
+        inspect(
+            read("7767517\n2 2\nInput in 0 1 data\nConvolution c 1 1 data out 0=1 1=3 4=1 6=9\n"))
+            .input_channels,
+        1);
+    CHECK_THROWS(ModelError, std::vector<std::string>{"no number of input channels"},
+                 inspect(read("7767517\n2 2\nInput in 0 1 data\n"
+                              "Convolution c 1 1 data out 0=7 1=3 4=1 6=50\n")));
+}
+
+TEST_CASE("every malformed file is a ModelError that says where and what") {
+    const std::string head = "7767517\n2 2\nInput in 0 1 data\n";
+    const std::vector<Damage> damages = {
+        {"", {"network.param", "empty"}},
+        {"\x89PNG\r\n\x1a\n", {"line 1", "7767517"}},
+        {"7767518\n2 2\n", {"line 1", "7767517", "'7767518'"}},
+        {"7767517\n", {"line 2", "the numbers of layers and blobs"}},
+        {"7767517\n2\n", {"line 2", "the number of blobs"}},
+        {"7767517\n-2 2\n" + kConv, {"line 2", "the number of layers", "'-2'"}},
+        {"7767517\n99999999999 2\n", {"line 2", "the number of layers"}},
+        {head, {"expected 2 layers, found 1"}},
+        {head + kConv + kConv, {"expected 2 layers, found 3"}},
+        {head + "Convolution\n", {"line 4", "a layer's name"}},
+        {head + "Convolution c x 1 data out\n", {"line 4", "the number of inputs", "'x'"}},
+        {head + "Convolution c 1 2 data out\n", {"line 4", "output 2 of 2"}},
+        {head + "Convolution c 1 1 data out 0=\n", {"line 4", "'0='"}},
+        {head + "Convolution c 1 1 data out 0:3\n", {"line 4", "'0:3'"}},
+        {head + "Convolution c 1 1 data out 0=3=4\n", {"line 4", "'0=3=4'"}},
+        {head + "Convolution c 1 1 data out -23310=2,0.1\n", {"line 4", "as many numbers"}},
+        {head + "Convolution c 1 1 data out 0=\"open\n", {"line 4", "closing quote"}},
+        {head + "Convolution c 1 1 other out 0=3\n", {"line 4", "'other'", "no line before"}},
+        {head + "Convolution c 1 1 data data 0=3\n", {"line 4", "'data'", "second time"}},
+        {"7767517\n2 3\nInput in 0 1 data\n" + kConv, {"line 2", "expected 3 blobs", "make 2"}},
+        {"7767517\n2 2\nInput in 0 1 data\nInput b 0 1 out\n", {"line 4", "second Input"}},
+        {"7767517\n1 1\nMemoryData m 0 1 out\n", {"no Input layer"}},
+        {"7767517\n1 1\nInput in 0 1 data\n", {"no layer after"}},
+        {"7767517\n2 3\nInput in 0 1 data\nSplit s 1 2 data a b\n", {"found 2", "'a', 'b'"}},
+    };
+    for (const Damage& damage : damages) {
+        CHECK_THROWS(ModelError, damage.message, read(damage.text));
+    }
+    CHECK_THROWS(ModelError, std::vector<std::string>{"no such file"},
+                 read_graph("/no/such.param"));
+}
+
+int main() {
+    return check::run_all();
+}

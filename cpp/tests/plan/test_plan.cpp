@@ -1,0 +1,358 @@
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+#include "model/graph.hpp"
+#include "plan/plan.hpp"
+#include "program/fuse.hpp"
+#include "program/residual_precision.hpp"
+#include "program/row_dependency.hpp"
+#include "realesrgan/errors.hpp"
+#include "support/check.hpp"
+#include "support/random_network.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace realesrgan;
+
+namespace {
+
+// Which row of which ring lies in a slot; the channels of every written slice are kept apart.
+struct Place {
+    int ring = -1;
+    Row row = -1;
+    bool operator==(const Place& other) const { return ring == other.ring && row == other.row; }
+};
+
+// Rows an operation reads for one output row, straight from the definition of its kind; the
+// picture's own rows only.
+std::set<Row> rows_read(const Op& op, Row row, Row height) {
+    std::set<Row> rows;
+    const auto add = [&](Row y) {
+        if (y >= 0 && y < height) rows.insert(y);
+    };
+    if (op.kind == OpKind::convolution) {
+        for (Row y = row - 1; y <= row + 1; ++y) {
+            if (y >= 0 && y < height * op.upsample) add(y / op.upsample);
+        }
+    } else if (op.kind == OpKind::pixel_shuffle) {
+        add(row / op.factor);
+    } else {
+        const double centre = (row + 0.5) * op.resize.denominator / op.resize.numerator - 0.5;
+        const auto base = static_cast<Row>(std::floor(centre));
+        const bool cubic = op.resize.filter == ResizeFilter::bicubic;
+        for (int t = cubic ? -1 : 0; t <= (cubic ? 2 : 1); ++t)
+            add(std::clamp<Row>(base + t, 0, height - 1));
+    }
+    return rows;
+}
+
+// Plays a plan row by row and complains at the first row that is read before it is written, read
+// after it was overwritten, or computed twice.
+class Simulator {
+  public:
+    explicit Simulator(const Plan& plan) : plan_(plan), program_(plan.program()) {
+        note(program_.input);
+        for (const Op& op : program_.ops) {
+            note(op.output);
+            if (op.copy) note(*op.copy);
+        }
+        base_.assign(program_.rings.size(), -1);
+    }
+
+    void play(bool borders) {
+        borders_ = borders;
+        Row picture = 0;
+        Row result = 0;
+        for (int i = 0; i < plan_.steps(); ++i) {
+            const Step step = plan_.step(i);
+            if (step.input.count > 0) CHECK_EQUAL(step.input.first, picture);
+            picture += step.input.count;
+            CHECK(step.input.count <= plan_.max_input_rows());
+            for (const Command& command : step.commands) obey(command);
+            if (step.output.count > 0) CHECK_EQUAL(step.output.first, result);
+            result += step.output.count;
+            CHECK(step.output.count <= plan_.max_output_rows());
+            CHECK_EQUAL(sent_, result);
+        }
+        CHECK_EQUAL(picture, plan_.request().height);
+        CHECK_EQUAL(result, plan_.ring_height(program_.output.ring));
+        CHECK_EQUAL(result, plan_.request().height * program_.scale());
+    }
+
+  private:
+    void note(const Slice& slice) { slices_[slice.ring].push_back(slice); }
+
+    Place& slot(int ring, int channel, Row row) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
+        const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : ring;
+        return slots_[{buffer, channel, row % storage.rows}];
+    }
+
+    // The window a contiguous buffer shows: it moves only when a row would fall off its end.
+    void reach(int ring, Row end, Row keep) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
+        Row& base = base_[static_cast<std::size_t>(ring)];
+        CHECK(keep >= base || storage.workspace >= 0);
+        const Row last = end + (borders_ && end == plan_.ring_height(ring) ? 1 : 0);
+        if (last - base > storage.rows) {
+            CHECK(storage.workspace < 0);  // a workspace's window moves between steps only
+            base = keep;
+        }
+        CHECK(last - base <= storage.rows);
+    }
+
+    void write(const Slice& slice, Row row) {
+        CHECK(row >= base_[static_cast<std::size_t>(slice.ring)]);
+        slot(slice.ring, slice.channel, row) = {slice.ring, row};
+    }
+
+    void read(const Slice& from, Row row) {
+        CHECK(row >= base_[static_cast<std::size_t>(from.ring)]);
+        for (const Slice& slice : slices_[from.ring]) {
+            if (slice.channel + slice.channels <= from.channel ||
+                slice.channel >= from.channel + from.channels) {
+                continue;
+            }
+            CHECK((slot(from.ring, slice.channel, row) == Place{from.ring, row}));
+        }
+    }
+
+    void obey(const Command& command) {
+        switch (command.kind) {
+            case CommandKind::input:
+                CHECK_EQUAL(command.rows.first, fed_);
+                fed_ = command.rows.end();
+                reach(0, fed_, command.keep);
+                for (Row y = command.rows.first; y < fed_; ++y) write(program_.input, y);
+                break;
+            case CommandKind::run:
+                run(command);
+                break;
+            case CommandKind::output:
+                CHECK_EQUAL(command.rows.first, sent_);
+                for (Row y = sent_; y < command.rows.end(); ++y) read(program_.output, y);
+                sent_ = command.rows.end();
+                break;
+            case CommandKind::carry:
+                carry(command);
+                break;
+        }
+    }
+
+    void run(const Command& command) {
+        const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
+        CHECK(command.rows.count <= plan_.max_run_rows(command.index));
+        const int input_height = plan_.ring_height(op.input.ring);
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
+            CHECK(computed_.insert({command.index, y}).second);
+            for (const Row row : rows_read(op, y, input_height)) read(op.input, row);
+            for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
+            if (borders_ && op.kind == OpKind::convolution && y == 0) {
+                CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.ring)], -1);
+            }
+        }
+        reach(op.output.ring, command.rows.end(), command.keep);
+        if (op.copy) reach(op.copy->ring, command.rows.end(), command.copy_keep);
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
+            write(op.output, y);
+            if (op.copy) write(*op.copy, y);
+        }
+    }
+
+    void carry(const Command& command) {
+        for (const CarryRows& rows : command.saves) {
+            const CarrySlice& slice = carry_slice(rows);
+            CHECK(rows.rows.count <= slice.rows);
+            for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
+                const Place place = slot(rows.ring, slice.channel, y);
+                CHECK((place == Place{rows.ring, y}));
+                saved_.insert({rows.ring, slice.channel, y});
+            }
+        }
+        for (const OpenedRing& opened : command.opened) {
+            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.ring)];
+            CHECK(storage.workspace >= 0);
+            base_[static_cast<std::size_t>(opened.ring)] = opened.keep;
+            for (const Slice& slice : slices_[opened.ring]) {
+                for (int y = 0; y < storage.rows; ++y)
+                    slot(opened.ring, slice.channel, y) = Place{};
+            }
+        }
+        for (const CarryRows& rows : command.restores) {
+            const CarrySlice& slice = carry_slice(rows);
+            for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
+                CHECK(saved_.erase({rows.ring, slice.channel, y}) == 1);
+                slot(rows.ring, slice.channel, y) = {rows.ring, y};
+            }
+        }
+    }
+
+    const CarrySlice& carry_slice(const CarryRows& rows) const {
+        return plan_.rings()[static_cast<std::size_t>(rows.ring)]
+            .carry[static_cast<std::size_t>(rows.slice)];
+    }
+
+    const Plan& plan_;
+    const Program& program_;
+    std::map<int, std::vector<Slice>> slices_;          // written ones, by ring
+    std::map<std::tuple<int, int, Row>, Place> slots_;  // by buffer, channel and slot
+    std::set<std::tuple<int, int, Row>> saved_;         // ring, channel, row
+    std::set<std::pair<int, Row>> computed_;            // op, row
+    std::vector<Row> base_;                             // first row of a ring's window
+    bool borders_ = false;
+    Row fed_ = 0;
+    Row sent_ = 0;
+};
+
+// Of every fourth seed so deep that the sums along its trunk can share workspaces.
+NetworkBuilder random_builder(unsigned seed) {
+    if (seed % 4 != 3) return random_network(seed);
+    RrdbConfig config;
+    config.width = 16 + static_cast<int>(seed % 20);
+    config.growth = 4;
+    config.blocks = 8 + static_cast<int>(seed / 4 % 5);
+    config.inner = 1 + static_cast<int>(seed / 4 % 3);
+    config.depth = 1 + static_cast<int>(seed / 4 % 2);
+    config.enlarge = {2};
+    NetworkBuilder builder(seed);
+    builder.rrdbnet(config);
+    return builder;
+}
+
+Program random_program(unsigned seed, const std::string& stem) {
+    const auto [param, bin] = random_builder(seed).save(stem);
+    const FuseResult fused = fuse(read_graph(param), bin);
+    if (!fused.network)
+        throw std::runtime_error("seed " + std::to_string(seed) + ": " + fused.reason);
+    return fused.network->program;
+}
+
+}  // namespace
+
+TEST_CASE("rows are written once, before they are read, and stay until they are") {
+    const TemporaryFolder folder;
+    std::mt19937 random(7);
+    const auto pick = [&](int low, int high) {
+        return std::uniform_int_distribution<int>(low, high)(random);
+    };
+    int shared = 0;
+    int shared_skips = 0;
+    for (unsigned seed = 0; seed < 150; ++seed) {
+        Program program = random_program(seed, (folder.path / "net").string());
+        if (seed % 2 == 1) keep_skips_apart(program);
+        for (int round = 0; round < 6; ++round) {
+            PlanRequest request;
+            request.width = program.unshuffle * pick(1, 5);
+            request.height = program.unshuffle * pick(1, 70);
+            request.band = pick(1, round == 0 ? 200 : 20);
+            request.tail_band = pick(0, 4);
+            StorageModel storage;
+            storage.border_rows = pick(0, 1) == 1;
+            storage.share_group = pick(1, 3);
+            storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
+            storage.share_skips = pick(0, 1) == 1;
+            const Plan plan(program, request, storage);
+            for (const RingStorage& ring : plan.rings()) {
+                shared_skips += ring.workspace >= 0 && ring.skip_only ? 1 : 0;
+            }
+            shared += plan.workspaces().empty() ? 0 : 1;
+            try {
+                Simulator(plan).play(storage.border_rows);
+            } catch (const check::Failure& failure) {
+                throw check::Failure(std::string(failure.what()) + " (seed " +
+                                     std::to_string(seed) + ", height " +
+                                     std::to_string(request.height) + ", band " +
+                                     std::to_string(request.band) + ")");
+            }
+        }
+    }
+    CHECK(shared > 100);  // workspaces were really tried
+    CHECK(shared_skips > 100);
+}
+
+TEST_CASE("rows stay where a resize follows a shuffle, whatever their factors are") {
+    const TemporaryFolder folder;
+    int round = 0;
+    for (int shuffle = 2; shuffle <= 16; ++shuffle) {
+        for (int scale = 1; scale <= 16; ++scale, ++round) {
+            NetworkBuilder builder(1);
+            builder.shuffled(shuffle, 2 + round % 2, scale);
+            const auto [param, bin] = builder.save((folder.path / "net").string());
+            const FuseResult fused = fuse(read_graph(param), bin);
+            CHECK(fused.network.has_value());
+            StorageModel storage;
+            storage.border_rows = round % 2 == 0;
+            PlanRequest request;
+            request.width = 2;
+            request.height = 1 + round % 23;
+            request.band = 1 + round % 5;
+            request.tail_band = round % 3;
+            Simulator(Plan(fused.network->program, request, storage)).play(storage.border_rows);
+            request.height = 256;
+            const std::uint64_t low =
+                Plan(fused.network->program, request, storage).memory().total();
+            for (const int height : {4096, 1 << 26}) {
+                request.height = height;
+                CHECK_EQUAL(Plan(fused.network->program, request, storage).memory().total(), low);
+            }
+        }
+    }
+}
+
+TEST_CASE("the rows an operation reads agree with each other far down a picture, too") {
+    const auto at = [](Row row, int numerator, int denominator) {  // of the centre, exactly
+        const Row twice = (2 * row + 1) * denominator - numerator;
+        return (twice - (twice % (2 * numerator) + 2 * numerator) % (2 * numerator)) /
+               (2 * numerator);
+    };
+    for (const Row from : {Row{-3}, Row{1} << 20, Row{1} << 30, kEndlessRows}) {
+        for (int numerator = 1; numerator <= 16; ++numerator) {
+            for (int denominator = 1; denominator <= kMostScale; ++denominator) {
+                Op op;
+                op.kind = OpKind::resize;
+                op.resize = {ResizeFilter::bicubic, numerator, denominator};
+                for (Row row = from; row < from + 5; ++row) {
+                    CHECK_EQUAL(first_input_row(op, row), at(row, numerator, denominator) - 1);
+                    const Row end = input_rows_end(op, row + 1);
+                    CHECK_EQUAL(end, at(row, numerator, denominator) + 3);
+                    CHECK(rows_possible(op, end) <= row + 1 + numerator);
+                    CHECK(input_rows_end(op, rows_possible(op, end)) <= end);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("a picture with more rows in a ring than 32 bits count is refused") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    builder.shuffled(16, 3, 4);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    PlanRequest request;
+    request.width = 8;
+    request.height = 1 << 26;
+    CHECK_EQUAL(Plan(program, request, StorageModel()).ring_height(program.output.ring), 1 << 28);
+    request.height = (1 << 26) + 1;
+    CHECK_THROWS(ImageError, (std::vector<std::string>{"8x67108865", "2^30"}),
+                 Plan(program, request, StorageModel()));
+}
+
+TEST_CASE("bytes do not depend on the height of a high picture") {
+    const TemporaryFolder folder;
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        const Program program = random_program(seed, (folder.path / "net").string());
+        PlanRequest request;
+        request.width = 40 * program.unshuffle;
+        request.band = 8;
+        request.height = 4000 * program.unshuffle;
+        const std::uint64_t low = Plan(program, request, StorageModel()).memory().total();
+        request.height *= 50;
+        CHECK_EQUAL(Plan(program, request, StorageModel()).memory().total(), low);
+    }
+}
+
+int main() {
+    return check::run_all();
+}

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <optional>
+
+#include "base/interruption.hpp"
+#include "model/graph.hpp"
+#include "plan/planner.hpp"
+#include "program/fuse.hpp"
+#include "program/residual_precision.hpp"
+#include "realesrgan/errors.hpp"
+#include "support/check.hpp"
+#include "support/random_network.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace realesrgan;
+
+TEST_CASE("of a residual network's sums, those along the trunk are kept apart and no others") {
+    const TemporaryFolder folder;
+    for (const bool onnx : {true, false}) {
+        NetworkBuilder builder(2);
+        RrdbConfig config;
+        config.blocks = 3;
+        config.onnx = onnx;
+        builder.rrdbnet(config);
+        const auto [param, bin] = builder.save((folder.path / "net").string());
+        Program program = fuse(read_graph(param), bin).network->program;
+        keep_skips_apart(program);
+        int kept = 0;
+        for (const Op& op : program.ops) kept += op.copy ? 1 : 0;
+        CHECK_EQUAL(kept, config.blocks);  // what each block begins with
+        int exact = 0;
+        int rounded = 0;
+        for (const Op& reader : program.ops) {
+            for (const Skip& skip : reader.skips) {
+                const bool read_twice =
+                    std::any_of(program.ops.begin(), program.ops.end(),
+                                [&](const Op& op) { return op.input.ring == skip.from.ring; });
+                (read_twice ? rounded : exact)++;
+            }
+        }
+        // A block's end reads its beginning, and the network's end the first block's.
+        CHECK_EQUAL(exact, config.blocks + 1);
+        CHECK_EQUAL(rounded, config.inner * config.blocks);
+    }
+}
+
+TEST_CASE("a ring that only additions read may be larger than a binding, others may not") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 23;
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    StorageModel storage;
+    storage.bytes_per_value = 2;
+    storage.exact_bytes_per_value = 4;
+    storage.own_memory = true;
+    PlannerRequest wanted;
+    wanted.width = 300;
+    wanted.height = 2000;
+    wanted.receptive_field = 350;
+    wanted.budget = std::uint64_t{1} << 40;
+    storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest exact ring
+    const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+    CHECK(plan.has_value());
+    CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+    const Plan made(program, plan->request, storage);
+    CHECK(made.largest_binding() <= storage.max_binding_bytes);
+    int parts = 0;
+    for (std::size_t i = 0; i < made.rings().size(); ++i) {
+        parts += made.binding_bytes(static_cast<int>(i)) > 0 ? 1 : 0;
+    }
+    CHECK(parts > 0);
+    storage.max_binding_bytes = 250'000;  // less than a few rows of a dense block
+    const std::optional<StreamPlan> strips = choose_plan(program, storage, wanted);
+    CHECK(strips.has_value());
+    CHECK(strips->strips.tiles.size() > 1);
+    CHECK(strips->shortage == Shortage::binding);
+    storage.max_binding_bytes = 0;
+    wanted.budget = strips->bytes;
+    CHECK(choose_plan(program, storage, wanted)->shortage == Shortage::memory);
+}
+
+TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what the memory cuts") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(3);
+    CompactConfig config;
+    builder.compact(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    StorageModel storage;
+    storage.band = 18;
+    storage.tail_band = 3;
+    storage.band_step = 6;
+    storage.band_pixels = 4096;
+    PlannerRequest wanted;
+    wanted.receptive_field = 20;
+    wanted.budget = std::uint64_t{1} << 40;
+    const auto request = [&](int width, int height) {
+        wanted.width = width;
+        wanted.height = height;
+        return choose_plan(program, storage, wanted)->request;
+    };
+    CHECK_EQUAL(request(512, 500).band, 18);  // 4096 pixels would be 8 rows
+    CHECK_EQUAL(request(100, 500).band, 36);  // 40, in steps of 6
+    CHECK_EQUAL(request(100, 500).tail_band, 6);
+    CHECK_EQUAL(request(64, 50).band, 50);  // the whole picture
+    CHECK_EQUAL(request(64, 5).band, 18);
+    const auto fitting = [&](int rows) {
+        const Plan plan(program, PlanRequest{512, 500, rows, 3}, storage);
+        return plan.memory().total();
+    };
+    wanted.budget = fitting(14);
+    CHECK_EQUAL(request(512, 500).band, 12);
+    wanted.budget = fitting(5);
+    CHECK_EQUAL(request(512, 500).band, 5);
+}
+
+// On x4plus in miniature: rings of 16 rows and more take turns in a few workspaces.
+TEST_CASE(
+    "the highest band that fits is found, though a higher one may take less than a lower one") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 12;
+    config.enlarge = {2, 2};
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    for (const std::uint64_t share_above : {0, 1 << 20, 5 << 20, 1 << 30}) {
+        StorageModel storage;
+        storage.bytes_per_value = 2;
+        storage.exact_bytes_per_value = 4;
+        storage.share_skips = true;
+        storage.share_from_band = 16;
+        storage.share_above = share_above;
+        storage.band = 40;
+        storage.own_memory = true;
+        PlannerRequest wanted;
+        wanted.width = 64;
+        wanted.height = 2000;
+        wanted.receptive_field = 350;
+        std::vector<std::uint64_t> bytes;  // of a band one row high, and higher ones
+        for (int band = 1; band <= storage.band; ++band) {
+            const PlanRequest request{wanted.width, wanted.height, band, 0};
+            bytes.push_back(Plan(program, request, storage).memory().total());
+        }
+        if (share_above < 1 << 30) CHECK(bytes[15] < bytes[14]);
+        for (std::uint64_t budget = bytes[0]; budget < 2 * bytes.back(); budget += budget / 16) {
+            wanted.budget = budget;
+            int highest = 0;
+            for (int band = 1; band <= storage.band; ++band) {
+                if (bytes[static_cast<std::size_t>(band) - 1] <= budget) highest = band;
+            }
+            const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+            CHECK(plan.has_value());
+            CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+            CHECK_EQUAL(plan->request.band, highest);
+        }
+    }
+}
+
+TEST_CASE("a caller can end planning") {
+    const TemporaryFolder folder;
+    const auto [param, bin] = random_network(3).save((folder.path / "net").string());
+    const Program program = fuse(read_graph(param), bin).network->program;
+    PlannerRequest wanted;
+    wanted.width = 1 << 26;
+    wanted.height = 1 << 26;
+    wanted.budget = 100'000'000;
+    StorageModel storage;
+    const Interruptible interruptible([] { throw Cancelled("enough"); });
+    CHECK_THROWS(Cancelled, std::vector<std::string>{"enough"},
+                 for (int i = 0; i < 1000; ++i) choose_plan(program, storage, wanted));
+}
+
+int main() {
+    return check::run_all();
+}

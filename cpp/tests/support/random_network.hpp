@@ -1,0 +1,155 @@
+#pragma once
+
+#include <iomanip>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/network_writer.hpp"
+
+// Networks of the two families the row stream runs, in both converters' dialects.
+struct RrdbConfig {
+    int width = 64;
+    int growth = 32;
+    int blocks = 2;
+    int inner = 3;  // dense blocks in a block
+    int depth = 4;  // growing convolutions in a dense block
+    int unshuffle = 1;
+    bool folded = false;       // the unshuffle is part of the first convolution
+    std::vector<int> enlarge;  // factors
+    bool onnx = true;          // Eltwise with coefficients, or BinaryOp with a number
+};
+
+struct CompactConfig {
+    int width = 64;
+    int depth = 16;  // convolutions between the first and the last
+    int factor = 4;
+    std::string resize;  // of the result: "", or the factor as in a .param
+    int filter = 3;      // 2: bilinear, 3: bicubic
+};
+
+class NetworkBuilder {
+  public:
+    explicit NetworkBuilder(unsigned seed) : writer_(seed) {}
+
+    std::pair<std::string, std::string> save(const std::string& stem) { return writer_.save(stem); }
+
+    void rrdbnet(const RrdbConfig& config) {
+        const int r = config.unshuffle;
+        const std::string data = writer_.input();
+        std::string first;
+        if (config.folded) {
+            first = writer_.convolution(data, 3, config.width, "", 3 * r, r);
+        } else if (r > 1) {
+            first = writer_.convolution(writer_.layer("Reorg", {data}, "0=" + std::to_string(r)),
+                                        3 * r * r, config.width);
+        } else {
+            first = writer_.convolution(data, 3, config.width);
+        }
+        std::string x = first;
+        for (int b = 0; b < config.blocks; ++b) {
+            const std::string start = x;
+            for (int i = 0; i < config.inner; ++i) x = dense_block(x, config);
+            x = residual(x, start, config);
+        }
+        x = writer_.layer("BinaryOp", {writer_.convolution(x, config.width, config.width), first},
+                          "0=0");
+        for (const int factor : config.enlarge) {
+            x = writer_.convolution(enlarged(x, factor), config.width, config.width, leaky());
+        }
+        x = writer_.convolution(x, config.width, config.width, leaky());
+        writer_.convolution(x, config.width, 3);
+    }
+
+    void compact(const CompactConfig& config) {
+        const std::string data = writer_.input();
+        std::string x = writer_.prelu(writer_.convolution(data, 3, config.width), config.width);
+        for (int i = 0; i < config.depth; ++i) {
+            x = writer_.prelu(writer_.convolution(x, config.width, config.width), config.width);
+        }
+        const int factor = config.factor;
+        x = writer_.convolution(x, config.width, 3 * factor * factor);
+        if (factor > 1) x = writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(factor));
+        x = writer_.layer("BinaryOp", {x, factor > 1 ? enlarged(data, factor) : data}, "0=0");
+        if (config.resize.empty()) return;
+        writer_.layer(
+            "Interp", {x},
+            "0=" + std::to_string(config.filter) + " 1=" + config.resize + " 2=" + config.resize);
+    }
+
+    // A shuffle by `factor`, then a resize to `scale` times the picture's size. Interp's filter: 2
+    // (bilinear), 3 (bicubic).
+    void shuffled(int factor, int filter, int scale) {
+        const std::string x = writer_.convolution(writer_.input(), 3, 3 * factor * factor);
+        std::ostringstream zoom;
+        zoom << std::setprecision(9) << static_cast<float>(scale) / static_cast<float>(factor);
+        writer_.layer("Interp", {writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(factor))},
+                      "0=" + std::to_string(filter) + " 1=" + zoom.str() + " 2=" + zoom.str());
+    }
+
+  private:
+    static std::string leaky() { return "9=2 -23310=1,2.000000e-01"; }
+
+    std::string residual(const std::string& branch, const std::string& trunk,
+                         const RrdbConfig& config) {
+        if (config.onnx) {
+            return writer_.layer("Eltwise", {branch, trunk},
+                                 "0=1 -23301=2,2.000000e-01,1.000000e+00");
+        }
+        const std::string scaled = writer_.layer("BinaryOp", {branch}, "0=2 1=1 2=2.000000e-01");
+        return writer_.layer("BinaryOp", {scaled, trunk}, "0=0");
+    }
+
+    std::string dense_block(const std::string& x, const RrdbConfig& config) {
+        std::vector<std::string> parts{x};
+        int channels = config.width;
+        for (int i = 0; i < config.depth; ++i) {
+            const std::string in = parts.size() == 1 ? x : writer_.concat(parts);
+            parts.push_back(writer_.convolution(in, channels, config.growth, leaky()));
+            channels += config.growth;
+        }
+        return residual(writer_.convolution(writer_.concat(parts), channels, config.width), x,
+                        config);
+    }
+
+    std::string enlarged(const std::string& x, int factor) {
+        const std::string size = std::to_string(factor) + ".000000e+00";
+        return writer_.layer("Interp", {x}, "0=1 1=" + size + " 2=" + size);
+    }
+
+    NetworkWriter writer_;
+};
+
+// Small ones of random shapes.
+inline NetworkBuilder random_network(unsigned seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](int low, int high) {
+        return std::uniform_int_distribution<int>(low, high)(random);
+    };
+    NetworkBuilder builder(seed + 1);
+    if (pick(0, 1) == 0) {
+        RrdbConfig config;
+        config.width = pick(3, 40);
+        config.growth = pick(2, 20);
+        config.blocks = pick(1, 5);
+        config.inner = pick(1, 3);
+        config.depth = pick(1, 3);
+        config.unshuffle = pick(0, 1) == 0 ? 1 : 2;
+        config.folded = config.unshuffle > 1 && pick(0, 1) == 0;
+        config.onnx = pick(0, 1) == 0;
+        if (config.unshuffle > 1) config.enlarge.push_back(2);
+        for (int i = pick(0, 1); i > 0; --i) config.enlarge.push_back(pick(2, 3));
+        builder.rrdbnet(config);
+    } else {
+        CompactConfig config;
+        config.width = pick(3, 40);
+        config.depth = pick(0, 12);
+        config.factor = pick(1, 4);
+        const std::vector<std::string> sizes{"", "5.000000e-01", "7.500000e-01"};
+        if (config.factor == 4) config.resize = sizes[static_cast<std::size_t>(pick(0, 2))];
+        config.filter = pick(2, 3);
+        builder.compact(config);
+    }
+    return builder;
+}

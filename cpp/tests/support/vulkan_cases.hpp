@@ -1,0 +1,105 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "support/vulkan_reference.hpp"
+
+// What single operations are tried on: odd sizes, channel offsets, every part of the epilogue.
+namespace fixture {
+
+inline Op convolution_op(Slice input, Slice output,
+                         Activation activation = Activation::leaky_relu) {
+    Op op;
+    op.kind = OpKind::convolution;
+    op.input = input;
+    op.output = output;
+    op.convolution = 0;
+    op.activation = activation;
+    op.slope = 0.2F;
+    return op;
+}
+
+inline std::vector<Case> convolution_cases() {
+    std::vector<Case> cases;
+    cases.push_back({"one pixel", convolution_op({0, 0, 16}, {1, 0, 16}), 1, 1, 1, {16, 16}});
+    cases.push_back({"picture to features",
+                     convolution_op({0, 0, 3}, {1, 0, 64}, Activation::none),
+                     19,
+                     6,
+                     3,
+                     {16, 64}});
+    cases.push_back(
+        {"dense block, in place", convolution_op({0, 0, 96}, {0, 96, 32}), 35, 11, 4, {192}});
+    cases.push_back({"growth of 20",
+                     convolution_op({0, 16, 36}, {1, 32, 20}, Activation::prelu),
+                     5,
+                     9,
+                     2,
+                     {64, 64}});
+    Case skips{
+        "two skips and a copy", convolution_op({0, 0, 64}, {1, 0, 64}, Activation::none), 18, 7, 4,
+        {64, 64, 96, 80, 64}};
+    skips.op.skips = {{{3, 16, 64}, 0.2F, 1.0F, 1}, {{4, 0, 64}, 0.2F, 0.5F, 1}};
+    skips.op.copy = Slice{2, 32, 64};
+    cases.push_back(skips);
+    Case nearest{"nearest x2, then narrow",
+                 convolution_op({0, 0, 32}, {1, 0, 3}, Activation::none),
+                 22,
+                 14,
+                 6,
+                 {32, 16}};
+    nearest.op.upsample = 2;
+    cases.push_back(nearest);
+    Case wide{"nearest x2", convolution_op({0, 0, 64}, {1, 0, 48}), 34, 10, 8, {64, 48, 16, 64}};
+    wide.op.upsample = 2;
+    wide.op.skips = {{{3, 0, 48}, 1.0F, 1.0F, 2}};
+    cases.push_back(wide);
+    cases.push_back({"one row", convolution_op({0, 0, 32}, {1, 16, 32}), 150, 1, 1, {32, 64}});
+    cases.push_back({"one column, rows one at a time",
+                     convolution_op({0, 0, 16}, {1, 0, 32}),
+                     1,
+                     13,
+                     1,
+                     {16, 32}});
+    return cases;
+}
+
+inline std::vector<Case> pointwise_cases() {
+    std::vector<Case> cases;
+    for (const int factor : {2, 3, 4}) {
+        Op op;
+        op.kind = OpKind::pixel_shuffle;
+        op.input = {0, 0, 3 * factor * factor};
+        op.output = {1, 0, 3};
+        op.factor = factor;
+        op.skips = {{{3, 0, 3}, 1.0F, 1.0F, factor}};
+        cases.push_back({"pixel shuffle x" + std::to_string(factor),
+                         op,
+                         7 * factor,
+                         5 * factor,
+                         factor + 1,
+                         {round_up(3 * factor * factor, 16), 16, 16, 16}});
+    }
+    for (const ResizeFilter filter : {ResizeFilter::bicubic, ResizeFilter::bilinear}) {
+        for (const Resize ratio :
+             {Resize{filter, 1, 2}, Resize{filter, 3, 4}, Resize{filter, 2, 1}}) {
+            Op op;
+            op.kind = OpKind::resize;
+            op.input = {0, 16, 3};
+            op.output = {1, 0, 3};
+            op.resize = ratio;
+            const int unit = ratio.numerator;
+            cases.push_back(
+                {"resize " + std::to_string(unit) + "/" + std::to_string(ratio.denominator),
+                 op,
+                 11 * unit,
+                 7 * unit,
+                 4,
+                 {32, 16}});
+        }
+    }
+    return cases;
+}
+
+}  // namespace fixture

@@ -1,0 +1,192 @@
+// Which kernels a device gets: tested against the CPU, timed, remembered, dropped when wrong.
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <set>
+
+#include "base/fault_injection.hpp"
+#include "realesrgan/errors.hpp"
+#include "support/check.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/vulkan_fixture.hpp"
+#include "vulkan/cache/cache_file.hpp"
+#include "vulkan/tuning/benchmark_block.hpp"
+#include "vulkan/tuning/kernel_store.hpp"
+#include "vulkan/tuning/self_test.hpp"
+
+using namespace realesrgan;
+namespace vk = realesrgan::vulkan;
+
+namespace {
+
+constexpr vk::Storage kStorages[] = {vk::Storage::fp32, vk::Storage::fp16};
+
+std::string file_text(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+const ncnn::GpuInfo& info() {
+    return fixture::context()->ncnn_device().info;
+}
+
+void forget() {
+    for (const vk::Storage storage : kStorages) vk::remove_kernel_record(info(), storage);
+}
+
+}  // namespace
+
+TEST_CASE("every kernel passes the test against the CPU, with room to the limit") {
+    const auto context = fixture::context();
+    for (const vk::Storage storage : kStorages) {
+        for (const auto& choice : vk::convolution_choices(*context, storage)) {
+            const double error = vk::self_test_error(0, storage, vk::alone(choice));
+            std::cout << choice.text() << (storage == vk::Storage::fp16 ? " fp16: " : " fp32: ")
+                      << error << "\n";
+            CHECK(error > 0.0);  // the two really are different programs
+            CHECK_BELOW(error, vk::self_test_limit(storage) / 4);
+        }
+    }
+}
+
+TEST_CASE("rolled code is one pipeline for layers that differ in their channels only") {
+    const vk::DenseBlock block(fixture::context(), vk::Storage::fp16, 32, 4);
+    for (const bool rolled : {true, false}) {
+        vk::ConvolutionChoice choice(vk::ConvolutionKernel::blocked);
+        choice.rolled = rolled;
+        std::set<const vk::Pipeline*> pipelines;
+        for (const vk::Operation& layer : block.layers(vk::alone(choice), 0, 4)) {
+            pipelines.insert(&layer.pipeline());
+        }
+        CHECK_EQUAL(pipelines.size(), std::size_t{rolled ? 1U : 4U});
+    }
+}
+
+TEST_CASE("a choice is remembered; a record that is cut, foreign or damaged is ignored") {
+    const auto context = fixture::context();
+    for (const vk::Storage storage : kStorages) {
+        forget();
+        CHECK(!vk::read_kernel_record(info(), storage));
+        vk::KernelRecord record{"plain", "blocked", 32, 1.25e-9, true, {"one note", "another"}};
+        vk::write_kernel_record(info(), storage, record);
+        const auto again = vk::read_kernel_record(info(), storage);
+        CHECK(again.has_value());
+        CHECK_EQUAL(again->narrow, "plain");
+        CHECK_EQUAL(again->wide, "blocked");
+        CHECK_EQUAL(again->band_pixels, 32);
+        CHECK_EQUAL(again->pixel_seconds, 1.25e-9);
+        CHECK(again->tuned);
+        CHECK(again->notes == record.notes);
+        const auto choices = vk::convolution_choices(*context, storage);
+        CHECK_EQUAL(vk::set_of(*again, choices)->wide.text(), "blocked");
+        record.wide = "a kernel of another driver";
+        CHECK(!vk::set_of(record, choices));
+
+        const std::string path = vk::kernel_record_path(info(), storage);
+        const std::string text = file_text(path);
+        const std::string other_version = "realesrgan-vk 0.0.0" + text.substr(text.find('\n'));
+        for (const std::string& bad : {text.substr(0, text.size() - 3), other_version,
+                                       std::string(), std::string("\0\xff", 2)}) {
+            std::ofstream(path, std::ios::binary) << bad;
+            CHECK(!vk::read_kernel_record(info(), storage));
+        }
+    }
+}
+
+TEST_CASE("a kernel that computes something else is dropped, told once and recorded") {
+    const auto context = fixture::context();
+    for (const vk::Storage storage : kStorages) {
+        forget();
+        const auto choices = vk::convolution_choices(*context, storage);
+        vk::KernelStore store;
+        vk::faults().self_test.arm(1);
+        const vk::KernelSet set = store.get(context, storage);
+        CHECK(!vk::faults().self_test.armed());
+        CHECK(set.wide.text() != choices[0].text());
+        CHECK_EQUAL(set.notes.size(), std::size_t{1});
+        CHECK(set.notes[0].find("'" + choices[0].text() + "'") != std::string::npos);
+        CHECK(set.notes[0].find(context->name()) != std::string::npos);
+        CHECK(store.take_notices() == set.notes);
+        CHECK(store.take_notices().empty());
+
+        vk::KernelStore later;  // as in another process
+        const vk::KernelSet read = later.get(context, storage);
+        CHECK_EQUAL(read.wide.text(), set.wide.text());
+        CHECK(read.notes == set.notes);
+        CHECK(later.take_notices().empty());
+    }
+    forget();
+}
+
+TEST_CASE("a device on which no kernel is right is an error, and nothing is recorded") {
+    const auto context = fixture::context();
+    forget();
+    vk::KernelStore store;
+    vk::faults().self_test.arm(1, true);
+    CHECK_THROWS(DeviceError, (std::vector<std::string>{context->name(), "all kernels"}),
+                 store.get(context, vk::Storage::fp32));
+    vk::faults().self_test.disarm();
+    CHECK(!vk::read_kernel_record(info(), vk::Storage::fp32));
+    store.get(context, vk::Storage::fp32);  // and the next try is one
+    forget();
+}
+
+TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the best") {
+    const vk::ConvolutionChoice plain(vk::ConvolutionKernel::plain);
+    const vk::ConvolutionChoice blocked(vk::ConvolutionKernel::blocked);
+    vk::Timings timings;
+    timings.kernels = {{blocked, 2.0, 5.0}, {plain, 3.0, 4.0}};
+    timings.bands = {{16, 3.0}, {32, 2.05}, {64, 2.0}, {128, 2.5}};
+    const vk::KernelSet set = vk::fastest(timings, {blocked, plain});
+    CHECK_EQUAL(set.narrow.text(), "blocked");
+    CHECK_EQUAL(set.wide.text(), "plain");
+    CHECK_EQUAL(set.band_pixels, 32);
+    CHECK(set.tuned);
+    CHECK_EQUAL(vk::fastest(timings, {plain}).narrow.text(), "plain");  // blocked was dropped
+    timings.bands.resize(1);                                            // the time was up
+    timings.kernels[1].narrow = timings.kernels[1].wide = std::numeric_limits<double>::infinity();
+    CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).band_pixels, vk::kBandPixels);
+    CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).wide.text(), "blocked");
+}
+
+TEST_CASE("without any time the first kernel is timed, and a band") {
+    const auto context = fixture::context();
+    const vk::Storage storage = vk::Storage::fp16;
+    const auto choices = vk::convolution_choices(*context, storage);
+    const vk::Timings timings = vk::time_kernels(context, storage, choices, 1e-6);
+    CHECK(timings.kernels[0].narrow < 1.0 && timings.kernels[0].wide < 1.0);
+    CHECK(timings.kernels.back().wide == std::numeric_limits<double>::infinity());
+    CHECK_EQUAL(timings.bands.size(), std::size_t{1});
+}
+
+TEST_CASE("tuning times what it can in its time, and its choice is stored") {
+    const auto context = fixture::context();
+    for (const vk::Storage storage : kStorages) {
+        forget();
+        vk::KernelStore store;
+        vk::Timings timings;
+        const vk::KernelSet set = store.tune(context, storage, 1.0, timings);
+        const auto choices = vk::convolution_choices(*context, storage);
+        CHECK_EQUAL(timings.kernels.size(), choices.size());
+        CHECK(timings.kernels[0].narrow > 0.0 && timings.kernels[0].wide > 0.0);
+        CHECK(timings.kernels[0].wide < 1.0);  // seconds a pixel
+        CHECK(timings.bands.size() > 0);
+        double wide = timings.kernels[0].wide;
+        for (const vk::KernelTiming& each : timings.kernels) wide = std::min(wide, each.wide);
+        CHECK(timings.bands[0].seconds > wide);  // that is one of its five layers
+        const auto record = vk::read_kernel_record(info(), storage);
+        CHECK(record && record->tuned);
+        CHECK_EQUAL(record->wide, set.wide.text());
+        CHECK_EQUAL(store.get(context, storage).narrow.text(), set.narrow.text());
+    }
+    forget();
+}
+
+int main() {
+    // The user's own cache is no place for a test.
+    const TemporaryFolder cache;
+    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    return check::run_all();
+}

@@ -1,0 +1,225 @@
+// Every operation's shader against double precision: odd sizes, borders, wrapping rings, channel
+// offsets. Rows of a ring that an operation must not read hold NaN.
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "support/vulkan_cases.hpp"
+#include "support/vulkan_fixture.hpp"
+#include "support/vulkan_reference.hpp"
+#include "vulkan/operations/operation.hpp"
+
+using namespace realesrgan;
+using fixture::Case;
+using fixture::Tensor;
+using fixture::TestRing;
+using fixture::Value;
+namespace vk = realesrgan::vulkan;
+
+namespace {
+
+class Runner {
+  public:
+    Runner(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice)
+        : test_(test),
+          storage_(storage),
+          context_(fixture::context()),
+          weights_(context_, storage) {
+        make_tensors();
+        layer_ = fixture::random_layer(test, storage);
+        if (test.op.kind == OpKind::convolution) {
+            placed_ = weights_.place(layer_.inputs, layer_.outputs);
+            weights_.upload([&](std::size_t) { return vk::LayerNumbers{layer_, test.op.slope}; },
+                            1);
+        }
+        std::vector<vk::DeviceRing> rings;
+        for (const auto& ring : rings_) rings.push_back(ring->ring());
+        operation_ = std::make_unique<vk::Operation>(*context_, storage, choice, test.op, rings,
+                                                     &placed_, test.band);
+        context_->pipelines().make({&operation_->pipeline()}, 1);
+    }
+
+    // Largest error over |value| + 1, all bands.
+    double run() {
+        for (int y = 0; y < test_.height; y += test_.band) {
+            band({y, std::min(test_.band, test_.height - y)});
+        }
+        return worst_;
+    }
+    using Results = std::map<std::array<int, 4>, float>;  // by ring, row, column and channel
+    const Results& results() const { return results_; }
+
+  private:
+    int scale_divisor(std::size_t ring) const {
+        if (ring == 0 && test_.op.kind == OpKind::pixel_shuffle) return test_.op.factor;
+        if (ring == 0) return test_.op.upsample;
+        if (ring >= 3 && ring - 3 < test_.op.skips.size()) return test_.op.skips[ring - 3].upsample;
+        return 1;
+    }
+
+    // The fewest rows of a ring that hold what a band needs, so that rings wrap.
+    int most_rows(std::size_t ring, int height) const {
+        int most = 1;
+        for (int y = 0; y < test_.height; y += test_.band) {
+            const RowRange band{y, std::min(test_.band, test_.height - y)};
+            most = std::max(most, static_cast<int>(needed_rows(ring, band, height).count));
+        }
+        return most;
+    }
+
+    RowRange needed_rows(std::size_t ring, RowRange rows, int height) const {
+        if (ring == 0) return fixture::source_rows(test_, rows, height);
+        const int divisor = scale_divisor(ring);
+        return {rows.first / divisor, (rows.end() - 1) / divisor - rows.first / divisor + 1};
+    }
+
+    void make_tensors() {
+        const bool resized = test_.op.kind == OpKind::resize;
+        for (std::size_t i = 0; i < test_.channels.size(); i++) {
+            int width = test_.width / scale_divisor(i), height = test_.height / scale_divisor(i);
+            if (i == 0 && resized)
+                width = width * test_.op.resize.denominator / test_.op.resize.numerator;
+            if (i == 0 && resized)
+                height = height * test_.op.resize.denominator / test_.op.resize.numerator;
+            tensors_.push_back(fixture::random_tensor(width, height, test_.channels[i], storage_,
+                                                      static_cast<unsigned>(i + 1)));
+            const int rows = std::min(height, most_rows(i, height));
+            rings_.push_back(std::make_unique<TestRing>(context_, storage_, width, height,
+                                                        test_.channels[i], rows));
+        }
+    }
+
+    void band(RowRange rows) {
+        for (std::size_t i = 0; i < rings_.size(); i++) {
+            const RowRange needed = needed_rows(i, rows, tensors_[i].height);
+            TestRing fresh(context_, storage_, rings_[i]->ring().width, rings_[i]->ring().height,
+                           test_.channels[i], rings_[i]->ring().rows);
+            refill(i, fresh, needed);
+        }
+        vk::Commands commands(context_);
+        commands.begin();
+        operation_->record(commands, weights_, rows);
+        commands.submit(vk::QueueLease(*context_));
+        commands.wait();
+        compare(rows, test_.op.output);
+        if (test_.op.copy) compare(rows, *test_.op.copy);
+    }
+
+    // NaN everywhere but in the rows needed
+    void refill(std::size_t i, const TestRing& empty, RowRange needed) {
+        rings_[i]->clear(empty.values());
+        if (i == 0 || i >= 3) rings_[i]->put(tensors_[i], needed);
+        rings_[i]->upload();
+    }
+
+    double expected(const Value& value, int x, int y, int c) const {
+        double v = value(x, y, c);
+        for (const Skip& skip : test_.op.skips) {
+            const Tensor& from = tensors_[static_cast<std::size_t>(skip.from.ring)];
+            v = v * double{skip.value_scale} +
+                double{from.at(x / skip.upsample, y / skip.upsample, skip.from.channel + c)} *
+                    double{skip.skip_scale};
+        }
+        return v;
+    }
+
+    Value value() const {
+        if (test_.op.kind == OpKind::convolution)
+            return fixture::convolution(test_, tensors_[0], layer_);
+        if (test_.op.kind == OpKind::pixel_shuffle)
+            return fixture::pixel_shuffle(test_, tensors_[0]);
+        return fixture::resize(test_, tensors_[0]);
+    }
+
+    void compare(RowRange rows, const Slice& slice) {
+        TestRing& ring = *rings_[static_cast<std::size_t>(slice.ring)];
+        std::vector<float> untouched = ring.values();
+        ring.download();
+        const Value exact = value();
+        for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
+            for (int x = 0; x < test_.width; x++) {
+                for (int c = 0; c < round_up(slice.channels, 4); c++) {
+                    const float got = ring.value(x, y, slice.channel + c);
+                    untouched[ring.index(x, y, slice.channel + c)] = got;
+                    if (c >= slice.channels) continue;  // padding
+                    worst_ = std::max(worst_, error(double{got}, expected(exact, x, y, c)));
+                    results_[{slice.ring, y, x, c}] = got;
+                }
+            }
+        }
+        const auto same = [](float a, float b) {
+            return a == b || (std::isnan(a) && std::isnan(b));
+        };
+        CHECK(std::equal(untouched.begin(), untouched.end(), ring.values().begin(), same));
+    }
+
+    static double error(double got, double v) {
+        if (!std::isfinite(got)) return std::numeric_limits<double>::infinity();
+        return std::abs(got - v) / (std::abs(v) + 1);
+    }
+
+    const Case& test_;
+    vk::Storage storage_;
+    std::shared_ptr<vk::Context> context_;
+    vk::Weights weights_;
+    vk::LayerWeights placed_;
+    ConvolutionWeights layer_;
+    std::vector<Tensor> tensors_;
+    std::vector<std::unique_ptr<TestRing>> rings_;
+    std::unique_ptr<vk::Operation> operation_;
+    double worst_ = 0;
+    Results results_;
+};
+
+// fp32: rounding of a sum of 864 terms. fp16: half a unit in the last place of the stored result.
+double tolerance(vk::Storage storage) {
+    return storage == vk::Storage::fp16 ? 5.2e-4 : 2e-6;
+}
+
+void run_case(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice) {
+    const std::string name =
+        test.name + (storage == vk::Storage::fp16 ? " fp16 " : " fp32 ") + choice.text();
+    Runner runner(test, storage, choice);
+    const double worst = runner.run();
+    if (!(worst <= tolerance(storage))) {
+        throw check::Failure(name + " is off by " + std::to_string(worst));
+    }
+    Case whole = test;
+    whole.band = test.height;
+    Runner at_once(whole, storage, choice);
+    CHECK(at_once.run() <= tolerance(storage));
+    CHECK(at_once.results() == runner.results());  // the same bits, whatever the band
+}
+
+}  // namespace
+
+TEST_CASE("convolutions agree with double precision and do not depend on the band") {
+    std::size_t turn = 0;
+    for (const Case& test : fixture::convolution_cases()) {
+        for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
+            std::vector<vk::ConvolutionChoice> matrices;
+            for (const auto& choice : vk::convolution_choices(*fixture::context(), storage)) {
+                if (choice.kernel != vk::ConvolutionKernel::matrix) {
+                    run_case(test, storage, choice);
+                } else {
+                    matrices.push_back(choice);
+                }
+            }
+            // Drivers take long to compile these: the cases take the tilings in turn.
+            if (!matrices.empty()) run_case(test, storage, matrices[turn++ % matrices.size()]);
+        }
+    }
+}
+
+TEST_CASE("pixel shuffle and resize agree with double precision and do not depend on the band") {
+    for (const Case& test : fixture::pointwise_cases()) {
+        for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
+            run_case(test, storage, vk::ConvolutionKernel::plain);
+        }
+    }
+}
+
+int main() {
+    return check::run_all();
+}
