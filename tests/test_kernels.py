@@ -88,7 +88,7 @@ def test_a_notice_is_logged_as_one_line(
         def notices(self) -> list[str]:
             return ["the convolution kernel 'x' is not used on y: z"]
 
-    monkeypatch.setattr(_core, "Upscaler", Noticing)
+    monkeypatch.setattr("realesrgan_vk.upscaler.Core", Noticing)
     with caplog.at_level(logging.WARNING, logger="realesrgan_vk"):
         Upscaler(FAST_MODEL, device="cpu")
     assert [one.getMessage() for one in caplog.records] == [

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import CPU_DEVICE, NetworkInfo
+from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.download import file_sha256
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.folder_lock import locked
@@ -182,10 +183,10 @@ def _hash_of(path: Path) -> str:
         raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def _loaded(param: Path, weights: Path) -> _core.NetworkInfo:
+def _loaded(param: Path, weights: Path) -> NetworkInfo:
     """Load the network once, which tells whether the two files belong together."""
     try:
-        network = _core.Upscaler(str(param), str(weights), device=_core.CPU_DEVICE).network
+        network = Core(str(param), str(weights), device=CPU_DEVICE).network
     except ModelError as error:
         text = str(error)
         raise ModelError(text if str(param.parent) in text else f"{param}: {text}") from error

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from realesrgan_vk import _core
 from realesrgan_vk._core import CPU_DEVICE, DeviceInfo
+from realesrgan_vk._core import list_devices as core_devices
 from realesrgan_vk.checks import shown
 from realesrgan_vk.errors import DeviceError
 
@@ -31,7 +31,7 @@ class Device(Protocol):
 
 def list_devices() -> list[DeviceInfo]:
     """The Vulkan devices of this machine; empty where there is no loader, driver or device."""
-    return _core.list_devices()
+    return core_devices()
 
 
 def find_device(device: str | int, devices: Sequence[Device]) -> int:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import stored_kernels
 from realesrgan_vk.devices import list_devices
 from realesrgan_vk.messages import say, show
 
@@ -18,7 +18,7 @@ def devices(as_json: bool) -> None:
         keys = ("index", "name", "type", "driver", "memory_bytes", "fp16_storage")
         rows = [
             {key: getattr(device, key) for key in (*keys, "cooperative_matrix")}
-            | {"kernels": _core.stored_kernels(device.index)}
+            | {"kernels": stored_kernels(device.index)}
             for device in found
         ]
         show(json.dumps(rows))
@@ -39,7 +39,7 @@ def devices(as_json: bool) -> None:
 def _kernels(device: int) -> list[str]:
     """A line each: what its first use, or `tune`, chose."""
     lines = []
-    for precision, stored in _core.stored_kernels(device).items():
+    for precision, stored in stored_kernels(device).items():
         names = " and ".join(dict.fromkeys((stored["narrow"], stored["wide"])))
         how = "fastest, and tested" if stored["tuned"] else "tested"
         lines.append(f"{precision}: {names}; bands of {stored['band_pixels']} pixels ({how})")

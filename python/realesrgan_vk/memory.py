@@ -1,6 +1,6 @@
 """How much memory this machine has, and what to say when it is used up."""
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import installed_memory as core_installed_memory
 
 NO_MEMORY = "the system has no memory left; free memory, or take a smaller picture"
 NO_THREAD = (
@@ -14,4 +14,4 @@ def installed_memory() -> int | None:
 
     None where that is not known.
     """
-    return _core.installed_memory()
+    return core_installed_memory()

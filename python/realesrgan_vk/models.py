@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import __file__ as core_file
+from realesrgan_vk._core import inspect_network
 from realesrgan_vk.bounded_json import read_json
 from realesrgan_vk.errors import ModelError, RealesrganError
 from realesrgan_vk.manifest import MANIFEST, Entry, entry_of
@@ -158,7 +159,7 @@ def _in_folder(folder: Path) -> Model:
 
 
 def _manifest() -> list[dict[str, Any]]:
-    path = Path(_core.__file__).with_name("models") / "manifest.json"
+    path = Path(core_file).with_name("models") / "manifest.json"
     try:
         entries: list[dict[str, Any]] = read_json(path)["models"]
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -248,7 +249,7 @@ def _unknown(name: str) -> ModelError:
 
 def _described(param: Path) -> Model:
     try:
-        network = _core.inspect_network(str(param))
+        network = inspect_network(str(param))
     except RealesrganError:
         return Model(param.stem, param, param.with_suffix(".bin"))
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.memory import installed_memory as _installed_memory
 from realesrgan_vk.picture import Pixels
@@ -57,7 +57,7 @@ class Plan:
 
 
 def upscale_planes(
-    core: _core.Upscaler,
+    core: Core,
     pixels: Pixels,
     plan: Plan,
     steps: Steps,
@@ -85,7 +85,7 @@ def upscale_planes(
         ) from error
 
 
-def _run(core: _core.Upscaler, pixels: Pixels, scale: int, progress: Progress | None) -> Pixels:
+def _run(core: Core, pixels: Pixels, scale: int, progress: Progress | None) -> Pixels:
     height, width, channels = pixels.shape
     wanted = core.network.input_channels
     out_shape = (height * scale, width * scale, core.network.output_channels)
@@ -108,9 +108,7 @@ def part_of(progress: Progress | None, index: int, count: int) -> Progress | Non
     return None if progress is None else lambda share: progress((index + share) / count)
 
 
-def _grey_as_colours(
-    core: _core.Upscaler, grey: Pixels, scale: int, progress: Progress | None
-) -> Pixels:
+def _grey_as_colours(core: Core, grey: Pixels, scale: int, progress: Progress | None) -> Pixels:
     """The mean of the three channels that a grey picture becomes, rounded once.
 
     The network's floats come row by row, so that no float picture of three channels is made.

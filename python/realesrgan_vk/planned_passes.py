@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from realesrgan_vk import _core
+    from realesrgan_vk._core import NetworkInfo, PlanReport
 
 _BLEED_BYTES = 65
 """A pixel, of floats in `alpha.bleed`; measured."""
@@ -58,7 +58,7 @@ class PlannedPass:
     taking_bytes: int = 0
     before_bytes: int = 0
 
-    def picture_bytes(self, report: _core.PlanReport, *, tta: bool) -> int:
+    def picture_bytes(self, report: PlanReport, *, tta: bool) -> int:
         """What arrays add to the core's plan of this pass where both are largest.
 
         Args:
@@ -79,7 +79,7 @@ class PlannedPass:
         return max(held + result, self.before_bytes - run)
 
 
-def passes_of(picture: PlannedPicture, network: _core.NetworkInfo) -> list[PlannedPass]:
+def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass]:
     """The runs of `passes.upscale_planes` over colour and alpha, in their order."""
     size = picture.samples.itemsize
     pixels = picture.width * picture.height

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from realesrgan_vk import _core, arrays
+from realesrgan_vk import arrays
+from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.arguments import picture_size
 from realesrgan_vk.checks import instance_of, shown, whole_number
 from realesrgan_vk.image_io.color import WorkingCurve
@@ -11,9 +12,7 @@ from realesrgan_vk.picture import Metadata, Pixels
 from realesrgan_vk.request import Progress
 
 
-def run_rows(
-    core: _core.Upscaler, source: RowReader, sink: RowWriter, progress: Progress | None
-) -> None:
+def run_rows(core: Core, source: RowReader, sink: RowWriter, progress: Progress | None) -> None:
     """Upscale by the network's own scale; a colour profile's tone curve is exchanged as always.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from realesrgan_vk import _core
+    from realesrgan_vk._core import Upscaler as Core
     from realesrgan_vk.planned_passes import PlannedPass, PlannedPicture
 
 
@@ -48,7 +48,7 @@ class RunPlan:
     picture_bytes: int
 
     @classmethod
-    def of(cls, core: _core.Upscaler, picture: PlannedPicture, *, tta: bool) -> RunPlan:
+    def of(cls, core: Core, picture: PlannedPicture, *, tta: bool) -> RunPlan:
         """The plan of the pass over this picture that takes the most memory.
 
         Args:
@@ -68,7 +68,7 @@ class RunPlan:
 
     @classmethod
     def _of_pass(
-        cls, core: _core.Upscaler, picture: PlannedPicture, one: PlannedPass, *, tta: bool
+        cls, core: Core, picture: PlannedPicture, one: PlannedPass, *, tta: bool
     ) -> RunPlan:
         report = core.plan(picture.width, picture.height, samples=one.samples)
         beside = one.picture_bytes(report, tta=tta)

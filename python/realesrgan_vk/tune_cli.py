@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realesrgan_vk import _core
 from realesrgan_vk import cli_options as shared
+from realesrgan_vk._core import CPU_DEVICE, forget_kernels
+from realesrgan_vk._core import tune as time_kernels
 from realesrgan_vk.cli_help import MESSAGES, Command
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import RealesrganError
@@ -42,15 +43,15 @@ def tune(device: str, precision: str, seconds: float, forget: bool, as_json: boo
     try:
         devices = list_devices()
         index = find_device(device, devices)
-        if index == _core.CPU_DEVICE:
+        if index == CPU_DEVICE:
             raise click.UsageError("the CPU has nothing to tune; name a Vulkan device (--device)")
         if forget:
-            _core.forget_kernels(index)
+            forget_kernels(index)
             return
         fp16 = next(one for one in devices if one.index == index).fp16_storage
         if precision != "auto":
             fp16 = precision == "fp16"
-        found = _core.tune(index, fp16=fp16, seconds=seconds)
+        found = time_kernels(index, fp16=fp16, seconds=seconds)
     except RealesrganError as error:
         raise click.UsageError(str(error)) from error
     for line in [json.dumps(found)] if as_json else _report(found, "fp16" if fp16 else "fp32"):

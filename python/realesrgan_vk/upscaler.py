@@ -7,7 +7,8 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, overload
 
-from realesrgan_vk import _core
+from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo
+from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.arguments import picture_size, pixel_limit
 from realesrgan_vk.checks import callback, flag, instance_of
 from realesrgan_vk.denoise import denoised
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.picture import Picture
 
 DEFAULT_MODEL = "realesrgan-x4plus"
-_TILES = {"auto": _core.TILE_AUTO, "whole": _core.TILE_WHOLE}
+_TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
 
 
 class Upscaler:
@@ -113,7 +114,7 @@ class Upscaler:
         self._official_name = official_name(model) if isinstance(model, str) else ""
         self.device, self.fp16 = _device_and_precision(options.device, options.precision)
         with denoised(self.model, options.denoise) as weights:
-            self._core = _core.Upscaler(
+            self._core = Core(
                 self.model.param,
                 weights,
                 device=self.device,
@@ -142,7 +143,7 @@ class Upscaler:
         return functools.partial(type(self), model, **asdict(self._options)), ()
 
     @property
-    def network(self) -> _core.NetworkInfo:
+    def network(self) -> NetworkInfo:
         """Scale, channels and receptive field, as the graph says."""
         return self._core.network
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk import _core, arrays, image_io
+from realesrgan_vk import arrays, image_io
+from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.alpha import bleed, is_constant
 from realesrgan_vk.arguments import picture_size
 from realesrgan_vk.checks import file_path
@@ -28,7 +29,7 @@ _KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an 
 
 
 def upscale(
-    core: _core.Upscaler,
+    core: Core,
     image: NDArray[Any] | Image.Image | FileSource,
     request: Request,
     max_pixels: int | None,
@@ -67,7 +68,7 @@ def _levels_to_caller() -> int:
 
 
 def upscale_picture(
-    core: _core.Upscaler, picture: Picture, request: Request, progress: Progress | None
+    core: Core, picture: Picture, request: Request, progress: Progress | None
 ) -> Picture:
     """`Upscaler.upscale_picture`."""
     curve = WorkingCurve.of(picture.metadata.icc)
@@ -157,9 +158,7 @@ def _picture_of_pil(image: Image.Image) -> Picture:
     return pil.from_pil(image)
 
 
-def _upscaled(
-    core: _core.Upscaler, frame: Frame, request: Request, progress: Progress | None
-) -> Frame:
+def _upscaled(core: Core, frame: Frame, request: Request, progress: Progress | None) -> Frame:
     scale = core.network.scale
     target = request.size.of(frame.width, frame.height, scale)
     plan = Plan.to(frame.width, frame.height, target, scale)
