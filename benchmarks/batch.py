@@ -26,9 +26,9 @@ from PIL import Image
 
 from realesrgan_vk import Upscaler, image_io
 from realesrgan_vk.batch import Batch, BatchOptions
-from realesrgan_vk.jobs import Job, Naming, find_sources, plan_jobs
-from realesrgan_vk.processors import Settings, load_processors, usable_cores
-from realesrgan_vk.request import Request
+from realesrgan_vk.batch.jobs import Job, Naming, find_sources, plan_jobs
+from realesrgan_vk.batch.workers import Settings, load_processors, usable_cores
+from realesrgan_vk.options import Request
 
 MODEL = "realesr-animevideov3"
 AT_LEAST = 1.5  # times as fast as one at a time

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from realesrgan_vk.ncnn_graph import read_graph
+from realesrgan_vk.ncnn.param import read_graph
 
 
 def flops_per_pixel(param: Path) -> float:

@@ -25,7 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def _own_model_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the developer keeps or installed of networks must not decide a test."""
     monkeypatch.delenv("REALESRGAN_VK_MODELS", raising=False)
-    monkeypatch.setattr("realesrgan_vk.models.own_models_folder", lambda: tmp_path / "installed")
+    monkeypatch.setattr(
+        "realesrgan_vk.models.registry.own_models_folder", lambda: tmp_path / "installed"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import encode, formats, photoshop, png_chunks, raw_profiles, xmp
-from realesrgan_vk.image_io.color import WorkingCurve
+from realesrgan_vk.image_io import encode, formats
+from realesrgan_vk.image_io.codecs.color import WorkingCurve
+from realesrgan_vk.image_io.containers import photoshop, png_chunks
+from realesrgan_vk.image_io.metadata import raw_profiles, xmp
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Frame, Metadata, Picture, TiffTags
+from realesrgan_vk.imaging.picture import Frame, Metadata, Picture, TiffTags
 
 MOST_ENCODED = 64 * 64  # pixels; larger pictures would take the time
 ADDRESS_SPACE = 3 << 30  # bytes; libraries and thread stacks count as well

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.request import Request
+from realesrgan_vk.options import Request
 
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG colour type
 

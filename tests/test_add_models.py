@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from compact_network import write_compact
 
 import realesrgan_vk
-from realesrgan_vk.add_models import add_models
 from realesrgan_vk.cli import app
-from realesrgan_vk.folder_lock import locked
 from realesrgan_vk.models import find_model, list_models
-from realesrgan_vk.remove_models import remove_model
+from realesrgan_vk.models.add import add_models
+from realesrgan_vk.models.folder_lock import locked
+from realesrgan_vk.models.remove import remove_model
 
 
 def _exported(folder: Path, name: str = "mine", **more: str) -> Path:
@@ -69,9 +69,9 @@ def test_the_command_replaces_only_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / "installed"
-    monkeypatch.setattr("realesrgan_vk.add_models.own_models_folder", lambda: installed)
-    monkeypatch.setattr("realesrgan_vk.models_cli.own_models_folder", lambda: installed)
-    monkeypatch.setattr("realesrgan_vk.remove_models.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.models.add.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.cli.models.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.models.remove.own_models_folder", lambda: installed)
     first = str(write_compact(tmp_path / "a", "net", seed=1))
     second = str(write_compact(tmp_path / "b", "Net", seed=2))
     for source in (first, first):  # the same again changes nothing
@@ -120,8 +120,8 @@ def test_what_was_not_added_is_not_removed(name: str, reason: str, tmp_path: Pat
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = tmp_path / "installed"
-    monkeypatch.setattr("realesrgan_vk.add_models.own_models_folder", lambda: installed)
-    monkeypatch.setattr("realesrgan_vk.models_cli.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.models.add.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.cli.models.own_models_folder", lambda: installed)
     done = CliRunner().invoke(app, ["models", "add", str(_exported(tmp_path / "out"))])
     assert (done.exit_code, done.output) == (0, f"added mine to {installed}\n")
     listed = CliRunner().invoke(app, ["models"])
@@ -343,7 +343,7 @@ def test_spellings_of_an_official_name_are_refused(name: str, tmp_path: Path) ->
 
 def test_what_a_folder_keeps_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = tmp_path / "installed"
-    monkeypatch.setattr("realesrgan_vk.add_models.own_models_folder", lambda: installed)
+    monkeypatch.setattr("realesrgan_vk.models.add.own_models_folder", lambda: installed)
     listed = _exported(tmp_path / "listed")
     write_compact(listed, "unlisted")
     bare = write_compact(tmp_path / "bare", "whole").parent
@@ -412,7 +412,7 @@ def test_an_installation_waits_for_another_process(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib, realesrgan_vk.folder_lock as lock\n"
+            "import sys, pathlib, realesrgan_vk.models.folder_lock as lock\n"
             "with lock.locked(pathlib.Path(sys.argv[1])):\n"
             "    print('held', flush=True)\n"
             "    sys.stdin.read()\n",
@@ -437,7 +437,7 @@ def test_an_installation_waits_for_another_process(tmp_path: Path) -> None:
 def test_a_folder_that_stays_locked_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_vk.folder_lock.WAIT", 0.2)
+    monkeypatch.setattr("realesrgan_vk.models.folder_lock.WAIT", 0.2)
     param = write_compact(tmp_path / "a", "mine")
     with (
         locked(tmp_path / "installed"),

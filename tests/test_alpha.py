@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realesrgan_vk import Upscaler
-from realesrgan_vk.alpha import bleed
+from realesrgan_vk.imaging.alpha import bleed
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = 24, 16

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.picture import Frame, Metadata, Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
+from realesrgan_vk.options import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = 24, 20

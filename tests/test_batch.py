@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk.jobs import Naming, find_sources, plan_jobs
+from realesrgan_vk.batch.jobs import Naming, find_sources, plan_jobs
 
 Photo = Callable[..., NDArray[np.uint8]]
 COMMAND = [sys.executable, "-m", "realesrgan_vk"]

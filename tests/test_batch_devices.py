@@ -15,12 +15,12 @@ from PIL import Image
 
 from realesrgan_vk import Upscaler
 from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.batch.work_queue import Lane
+from realesrgan_vk.cli.reports import JsonReport, LineReport, Report
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
-from realesrgan_vk.jobs import Job
-from realesrgan_vk.lanes import Lane
-from realesrgan_vk.reports import JsonReport, LineReport, Report
-from realesrgan_vk.request import Request
+from realesrgan_vk.options import Request
 from realesrgan_vk.sizes import TargetSize
 
 Photo = Callable[..., NDArray[np.uint8]]

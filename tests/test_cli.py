@@ -15,7 +15,7 @@ from conftest import Photo
 from PIL import Image
 
 from realesrgan_vk.cli import app
-from realesrgan_vk.cli_help import Command, Option
+from realesrgan_vk.cli.help import Command, Option
 
 COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 GROUPED = [name for name, command in app.commands.items() if isinstance(command, Command)]
@@ -212,7 +212,7 @@ def test_an_empty_name_does_not_mean_the_current_folder(
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder in use cannot be removed")
 def test_a_removed_current_folder_is_one_line(pictures: Path) -> None:
     code = (
-        "import os, sys; from realesrgan_vk.cli import main; "
+        "import os, sys; from realesrgan_vk.cli.commands import main; "
         "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); main()"
     )
     done = subprocess.run(

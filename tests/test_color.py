@@ -14,10 +14,10 @@ from picture_files import gamma_profile, matrix_profile
 from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.image_io import icc
-from realesrgan_vk.image_io.color import WorkingCurve, cmyk_to_rgb, rgb_to_cmyk
-from realesrgan_vk.picture import Frame, Metadata, Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.image_io.codecs.color import WorkingCurve, cmyk_to_rgb, rgb_to_cmyk
+from realesrgan_vk.image_io.metadata import icc
+from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
+from realesrgan_vk.options import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = 24, 16

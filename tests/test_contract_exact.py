@@ -14,7 +14,8 @@ from drop_in import NO_GPU, SIZE, assert_progress, run, size_of
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk import Upscaler, devices, ncnn_cli
+from realesrgan_vk import Upscaler, devices
+from realesrgan_vk.cli import ncnn_compat as ncnn_cli
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.models import find_model
 
@@ -268,7 +269,7 @@ def test_a_decimal_comma_changes_nothing(
         "locale.setlocale(locale.LC_ALL, '')\n"
         "assert locale.localeconv()['decimal_point'] == ',', 'otherwise nothing is tested'\n"
         "assert locale.str(0.5) == '0,5'\n"
-        "from realesrgan_vk.ncnn_cli import main\n"
+        "from realesrgan_vk.cli.ncnn_compat import main\n"
         "main(sys.argv[1:], 'realesrgan-ncnn-vulkan')"
     )
     plain, comma, inside = (tmp_path / name for name in ("plain.png", "comma.png", "inside.png"))

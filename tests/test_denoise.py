@@ -11,10 +11,10 @@ from compact_network import compact_graph, random_weights, write_compact
 from numpy.typing import NDArray
 
 import realesrgan_vk
-from realesrgan_vk.blending import blended_weights
-from realesrgan_vk.models import find_model, model_at
-from realesrgan_vk.ncnn_graph import Graph, format_graph
-from realesrgan_vk.ncnn_weights import format_weights, read_weights
+from realesrgan_vk.models.interpolation import blended_weights
+from realesrgan_vk.models.registry import find_model, model_at
+from realesrgan_vk.ncnn.param import Graph, format_graph
+from realesrgan_vk.ncnn.weights import format_weights, read_weights
 
 PICTURE = np.random.default_rng(3).random((13, 17, 3)).astype(np.float32)
 

@@ -10,8 +10,8 @@ from conftest import Photo
 from PIL import Image
 
 from realesrgan_vk import list_models
-from realesrgan_vk.add_models import add_models
-from realesrgan_vk.published import PUBLISHED
+from realesrgan_vk.models.add import add_models
+from realesrgan_vk.models.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from realesrgan_vk import ModelError
 from realesrgan_vk.cli import app
-from realesrgan_vk.download import TIMEOUT, download
-from realesrgan_vk.published import PUBLISHED
-from realesrgan_vk.pull import find_published, pull_model
+from realesrgan_vk.models.download import TIMEOUT, download
+from realesrgan_vk.models.published import PUBLISHED
+from realesrgan_vk.models.pull import find_published, pull_model
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -160,7 +160,7 @@ def test_an_odd_length_is_ignored(length: str, server: str, tmp_path: Path) -> N
 def test_a_server_that_stalls_is_given_up(
     block: int, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_vk.download.TIMEOUT", 0.5)
+    monkeypatch.setattr("realesrgan_vk.models.download.TIMEOUT", 0.5)
     _Handler.stall_with = bytes(block)
     started = time.monotonic()
     with pytest.raises(ModelError, match=r"1000 bytes a second|timed out"):
@@ -173,7 +173,7 @@ def test_a_server_that_stalls_is_given_up(
 def test_a_download_ends_in_time(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_vk.download.TOTAL_TIMEOUT", 0.3)
+    monkeypatch.setattr("realesrgan_vk.models.download.TOTAL_TIMEOUT", 0.3)
     _Handler.stall_with = bytes(1000)
     with pytest.raises(ModelError, match="not complete after"):
         download(f"{server}/net.pth", tmp_path / "net.pth", DIGEST)

@@ -16,10 +16,11 @@ from picture_files import png, saved
 from PIL import Image
 
 from realesrgan_vk import ImageError, Upscaler, image_io
-from realesrgan_vk.image_io import formats, photoshop
+from realesrgan_vk.image_io import formats
+from realesrgan_vk.image_io.containers import photoshop
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Frame, Metadata, Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
+from realesrgan_vk.options import Request
 
 FAST = "realesr-animevideov3"
 

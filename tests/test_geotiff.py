@@ -14,8 +14,8 @@ from realesrgan_vk import ImageError, Upscaler, image_io
 from realesrgan_vk.image_io.formats import JPEG, PNG, TIFF
 from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.image_io.rows import TiffRows, TiffRowWriter
-from realesrgan_vk.picture import Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.options import Request
 from realesrgan_vk.sizes import TargetSize
 
 Tag = tuple[int, str, int, Any, bool]

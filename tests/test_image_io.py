@@ -20,8 +20,8 @@ from picture_files import decode_png, difference, png, saved, upscaled
 from PIL import Image
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.picture import Frame, Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Frame, Picture
+from realesrgan_vk.options import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = FORMAT_SIZE

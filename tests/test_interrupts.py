@@ -202,7 +202,7 @@ class Finder:
         if name == wanted:
             os.kill(os.getpid(), number)
 sys.meta_path.insert(0, Finder())
-from realesrgan_vk import start
+from realesrgan_vk.cli import start
 getattr(start, program)()
 """
 
@@ -238,7 +238,7 @@ def test_a_signal_at_any_moment_of_the_start(source: Path, tmp_path: Path, numbe
         )
         assert process.stderr is not None
         for line in process.stderr:
-            if line.endswith(" realesrgan_vk.start\n"):
+            if line.endswith(" realesrgan_vk.cli.start\n"):
                 break
         time.sleep(delay)
         process.send_signal(number)
@@ -251,7 +251,7 @@ def test_a_shells_background_job_ignores_ctrl_c(tmp_path: Path) -> None:
     """What is ignored when the process starts stays so."""
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "from realesrgan_vk import start\n"
+        "from realesrgan_vk.cli import start\n"
         "start.run(lambda: lambda: signal.raise_signal(signal.SIGINT))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
@@ -262,7 +262,7 @@ def test_a_shells_background_job_ignores_ctrl_c(tmp_path: Path) -> None:
 def test_a_program_may_leave_a_signal_to_its_start(number: int) -> None:
     program = (
         "import signal\n"
-        "from realesrgan_vk import start\n"
+        "from realesrgan_vk.cli import start\n"
         f"start.run(lambda: lambda: signal.raise_signal({int(number)}))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
@@ -343,7 +343,7 @@ def test_an_interrupted_program_ends_though_a_thread_computes_on() -> None:
     """Nothing is torn down below the thread, but what was printed is there."""
     program = (
         "import atexit, signal, threading, time\n"
-        "from realesrgan_vk import start\n"
+        "from realesrgan_vk.cli import start\n"
         "def work():\n"
         "    atexit.register(print, 'torn down')\n"
         "    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"

@@ -11,9 +11,10 @@ from drop_in import SCRIPTS
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk import image_io, ncnn_cli
+from realesrgan_vk import image_io
+from realesrgan_vk.batch.jobs import Job, Naming, Targets, find_sources, plan_jobs
+from realesrgan_vk.cli import ncnn_compat
 from realesrgan_vk.image_io.formats import JPEG, PNG
-from realesrgan_vk.jobs import Job, Naming, Targets, find_sources, plan_jobs
 
 Photo = Callable[..., NDArray[np.uint8]]
 
@@ -93,7 +94,7 @@ def test_a_result_renamed_for_its_alpha_takes_no_sources_place(
     sources = sources_of(tmp_path, "a.jpg.png")
     targets = Targets([tmp_path / "a.png", *(source for source, _ in sources)])
     job = Job(tmp_path / "a.png", targets.claim(tmp_path / "a.jpg", tmp_path / "a.png"), JPEG)
-    renamed = ncnn_cli._keep_alpha(targets, job, image_io.read(job.source))
+    renamed = ncnn_compat._keep_alpha(targets, job, image_io.read(job.source))
     assert renamed == Job(job.source, tmp_path / "a.png.png", PNG)
 
 

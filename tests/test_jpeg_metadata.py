@@ -17,10 +17,11 @@ from picture_files import chunks_of, saved
 from PIL import Image
 
 from realesrgan_vk import ImageError, image_io
-from realesrgan_vk.image_io import jpeg_segments, photoshop, xmp
+from realesrgan_vk.image_io.containers import jpeg_segments, photoshop
 from realesrgan_vk.image_io.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
+from realesrgan_vk.image_io.metadata import xmp
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Frame, Picture
+from realesrgan_vk.imaging.picture import Frame, Picture
 
 pillow_heif.register_heif_opener()
 Photo = Callable[..., NDArray[np.uint8]]

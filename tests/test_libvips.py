@@ -12,7 +12,7 @@ from pyvips import vips_lib
 pyvips.cache_set_max(77)
 from realesrgan_vk.image_io import encode, formats
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Frame, Picture
+from realesrgan_vk.imaging.picture import Frame, Picture
 
 def resident():
     status = open("/proc/self/status").read()

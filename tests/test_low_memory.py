@@ -13,8 +13,8 @@ from PIL import Image
 
 import realesrgan_vk
 from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.jobs import Job
 from realesrgan_vk.memory import NO_MEMORY
 
 # The limit is set when everything is imported, to so many bytes more than are in use then: what an
@@ -22,14 +22,14 @@ from realesrgan_vk.memory import NO_MEMORY
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from realesrgan_vk import cli, ncnn_cli, start, upscale_run
+from realesrgan_vk.cli import commands, ncnn_compat, start, upscale_run
 room, program = int(sys.argv[1]), sys.argv[2]
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
 sys.argv = sys.argv[2:]
 if program == "realesrgan-vk":
-    start.run(lambda: cli.main, not_loaded=2)
-start.run(lambda: ncnn_cli.main, not_loaded=255)
+    start.run(lambda: commands.main, not_loaded=2)
+start.run(lambda: ncnn_compat.main, not_loaded=255)
 """
 MEGABYTE = 1 << 20
 
@@ -88,7 +88,7 @@ def test_the_drop_in_program_says_it_in_one_line(
 
 NOT_LOADED = """
 import sys
-from realesrgan_vk import start
+from realesrgan_vk.cli import start
 refused, error, program = sys.argv[1:]
 words = [] if error == "memory" else ["cannot load library\\n  x"]
 class Finder:

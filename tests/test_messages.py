@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.batch import Event
+from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.cli.reports import LineReport, Report
 from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.jobs import Job
 from realesrgan_vk.messages import printable, say, say_notices, unalarming
-from realesrgan_vk.reports import LineReport, Report
 
 Photo = Callable[..., NDArray[np.uint8]]
 START = (
-    "import sys; sys.argv[0] = 'realesrgan-ncnn-vulkan'; from realesrgan_vk.start import drop_in"
+    "import sys; sys.argv[0] = 'realesrgan-ncnn-vulkan'\n"
+    "from realesrgan_vk.cli.start import drop_in"
 )
 UPSCALE = [sys.executable, "-m", "realesrgan_vk", "upscale"]
 COMMANDS = {

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.image_io import exif
-from realesrgan_vk.picture import Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.image_io.metadata import exif
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.options import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
 WIDTH, HEIGHT = 24, 16

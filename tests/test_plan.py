@@ -15,18 +15,11 @@ from numpy.typing import NDArray
 from picture_files import gamma_profile, png
 from PIL import Image, ImageCms, ImageFile
 
-from realesrgan_vk import (
-    ImageError,
-    NetworkInfo,
-    OutOfMemoryError,
-    RunPlan,
-    Upscaler,
-    image_io,
-    upscaling,
-)
+from realesrgan_vk import ImageError, NetworkInfo, OutOfMemoryError, RunPlan, Upscaler, image_io
 from realesrgan_vk.byte_size import format_bytes, parse_bytes
-from realesrgan_vk.image_io import vips
-from realesrgan_vk.request import Request
+from realesrgan_vk.image_io.codecs import vips
+from realesrgan_vk.options import Request
+from realesrgan_vk.processing import pictures
 
 PLAN_KEYS = {
     "path",
@@ -212,13 +205,13 @@ class Recorded:
 def test_a_plan_is_of_the_samples_that_the_run_is_given(photo: Photo, fast: Upscaler) -> None:
     for name, data in _files(photo(24, 20)).items():
         core: Any = Recorded(fast.network)
-        upscaling.upscale_picture(core, image_io.decode(data), Request(), None)
-        assert upscaling.size_of(data, None) == core.given[0], name
+        pictures.upscale_picture(core, image_io.decode(data), Request(), None)
+        assert pictures.size_of(data, None) == core.given[0], name
         if "TIFF" not in name:
             with Image.open(BytesIO(data)) as image:
                 core.given.clear()
-                upscaling.upscale_picture(core, upscaling._picture_of(image, None), Request(), None)
-                assert upscaling.size_of(image, None) == core.given[0], name
+                pictures.upscale_picture(core, pictures._picture_of(image, None), Request(), None)
+                assert pictures.size_of(image, None) == core.given[0], name
 
 
 def test_of_a_file_only_the_header_is_read(

@@ -15,11 +15,11 @@ from picture_files import chunks_of, png, png_with
 from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
-from realesrgan_vk.image_io.color import WorkingCurve
+from realesrgan_vk.image_io.codecs.color import WorkingCurve
 from realesrgan_vk.image_io.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.options import Request
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LINEAR = (b"gAMA", struct.pack(">I", 100_000))

@@ -15,8 +15,8 @@ from PIL import Image
 from realesrgan_vk import ImageError, Upscaler, image_io
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG, TIFF, WEBP
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.picture import Picture
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.options import Request
 
 TEXTS = (
     (b"tEXt", b"parameters\0a red fox\nSteps: 20"),

@@ -15,11 +15,10 @@ from click.testing import CliRunner
 from compact_network import write_compact
 
 import realesrgan_vk
-from realesrgan_vk import pull
-from realesrgan_vk.add_models import add_models
 from realesrgan_vk.cli import app
-from realesrgan_vk.models import find_model
-from realesrgan_vk.published import Published
+from realesrgan_vk.models import find_model, pull
+from realesrgan_vk.models.add import add_models
+from realesrgan_vk.models.published import Published
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -35,7 +34,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    for module in ("add_models", "models_cli"):
+    for module in ("models.add", "cli.models"):
         folder = f"realesrgan_vk.{module}.own_models_folder"
         monkeypatch.setattr(folder, lambda: tmp_path / "installed")
     handler = functools.partial(_Quiet, directory=str(release))

@@ -18,8 +18,8 @@ from realesrgan_vk import ImageError, Upscaler, image_io
 from realesrgan_vk.image_io import Header
 from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.image_io.rows import TiffRows, TiffRowWriter
-from realesrgan_vk.picture import Metadata
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Metadata
+from realesrgan_vk.options import Request
 
 pillow_heif.register_heif_opener()
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -95,7 +95,7 @@ def test_a_result_beyond_4_gib_is_written_as_big_tiff(
     rgba: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the limit lowered, as nobody wants to wait for 4 GiB; Pillow and tifffile read it."""
-    monkeypatch.setattr("realesrgan_vk.image_io.tiff.MAX_BYTES", 1000)
+    monkeypatch.setattr("realesrgan_vk.image_io.codecs.tiff.MAX_BYTES", 1000)
     Image.fromarray(rgba).save(tmp_path / "in.png", exif=b"Exif\0\0" + exif(1), dpi=(300, 300))
     target = tmp_path / "out.tif"
     assert image_io.write(image_io.read(tmp_path / "in.png"), target) == ()
@@ -112,7 +112,7 @@ def test_a_result_beyond_4_gib_is_written_as_big_tiff(
 def test_rows_are_read_from_and_written_to_big_tiff(
     rgb: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_vk.image_io.tiff.MAX_BYTES", 1000)
+    monkeypatch.setattr("realesrgan_vk.image_io.codecs.tiff.MAX_BYTES", 1000)
     target, (height, width) = tmp_path / "out.tif", rgb.shape[:2]
     with TiffRowWriter(target, width, height, Metadata(exif=exif(1))) as sink:
         for row in range(0, height, 4):
@@ -200,7 +200,7 @@ def test_the_header_is_told_before_pixels_are_decoded(
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decodes)
-    monkeypatch.setattr("realesrgan_vk.image_io.vips.pixels_of", decodes)
+    monkeypatch.setattr("realesrgan_vk.image_io.codecs.vips.pixels_of", decodes)
     with pytest.raises(TooLargeError, match="the picture: too large"):
         decode(data, accept=accept)
     turned = name not in ("GIF", "BMP")  # which hold no EXIF

@@ -14,14 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk import Upscaler, list_devices, processors
-from realesrgan_vk.batch import Batch, BatchOptions, Event, Summary
+from realesrgan_vk import Upscaler, list_devices
+from realesrgan_vk.batch import Batch, BatchOptions, Event, Summary, workers
+from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.batch.workers import Settings, load_processors
+from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport
 from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.jobs import Job
-from realesrgan_vk.picture import Picture
-from realesrgan_vk.processors import Settings, load_processors
-from realesrgan_vk.reports import BarReport, JsonReport, LineReport
-from realesrgan_vk.request import Request
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.options import Request
 
 Photo = Callable[..., NDArray[np.uint8]]
 COMMAND = [sys.executable, "-m", "realesrgan_vk", "upscale", "-m", "realesr-animevideov3"]
@@ -110,8 +110,8 @@ def test_a_software_driver_is_told_of_before_anything_takes_long(
         return object()
 
     known = [Device(0, "discrete", "GPU"), Device(1, "cpu", "llvmpipe")]
-    monkeypatch.setattr(processors, "list_devices", lambda: known)
-    monkeypatch.setattr(processors, "Upscaler", upscaler)
+    monkeypatch.setattr(workers, "list_devices", lambda: known)
+    monkeypatch.setattr(workers, "Upscaler", upscaler)
     load_processors(Settings(), ["auto", "cpu"], pictures=1, note=told.append)
     assert told == ["loaded 0", "loaded cpu"]
     told.clear()
@@ -162,13 +162,13 @@ def test_the_seconds_of_a_run_are_those_of_a_clock(photo: Photo, tmp_path: Path)
         Image.fromarray(photo(8, 8)).save(tmp_path / f"{index}.png")
     program = (
         "import sys, time\n"
-        "from realesrgan_vk import upscale_run\n"
+        "from realesrgan_vk.cli import upscale_run\n"
         "load = upscale_run.load_processors\n"
         "def slow(*given, **named):\n"
         "    time.sleep(0.5)\n"
         "    return load(*given, **named)\n"
         "upscale_run.load_processors = slow\n"
-        "from realesrgan_vk.start import command\n"
+        "from realesrgan_vk.cli.start import command\n"
         "command()"
     )
     arguments = [*COMMAND[3:], str(tmp_path), "-o", str(tmp_path / "out"), "-d", "cpu", "--json"]

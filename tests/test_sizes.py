@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realesrgan_vk.passes import Plan
-from realesrgan_vk.picture import Pixels
-from realesrgan_vk.request import FILTERS
-from realesrgan_vk.resample import linear_to_srgb, resize, srgb_to_linear
+from realesrgan_vk.imaging.picture import Pixels
+from realesrgan_vk.imaging.resample import linear_to_srgb, resize, srgb_to_linear
+from realesrgan_vk.options import FILTERS
+from realesrgan_vk.processing.passes import Plan
 from realesrgan_vk.sizes import TargetSize
 
 

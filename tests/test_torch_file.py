@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realesrgan_vk import ModelError
-from realesrgan_vk.torch_file import read_tensors
+from realesrgan_vk.models.torch_file import read_tensors
 
 ARRAYS: dict[str, NDArray[np.floating]] = {
     "a.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import realesrgan_vk
-from realesrgan_vk import Upscaler, passes
+from realesrgan_vk import Upscaler
 from realesrgan_vk.image_io.rows import ArrayRows
 from realesrgan_vk.models import find_model
+from realesrgan_vk.processing import passes
 
 FAST_MODEL = "realesr-animevideov3"
 Photo = Callable[..., NDArray[np.uint8]]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
         OutOfMemoryError,
         RealesrganError,
     )
+    from realesrgan_vk.functional import upscale
     from realesrgan_vk.models import Model, list_models
-    from realesrgan_vk.one_call import upscale
-    from realesrgan_vk.run_plan import RunPlan
+    from realesrgan_vk.plan import RunPlan
     from realesrgan_vk.upscaler import Upscaler
 
 __all__ = [
@@ -50,12 +50,12 @@ _MODULES = {
     "NetworkInfo": "_core",
     "OutOfMemoryError": "errors",
     "RealesrganError": "errors",
-    "RunPlan": "run_plan",
+    "RunPlan": "plan",
     "Upscaler": "upscaler",
     "__version__": "_core",
     "list_devices": "devices",
     "list_models": "models",
-    "upscale": "one_call",
+    "upscale": "functional",
 }
 
 if not TYPE_CHECKING:  # a checker knows all names, and that there are no others

@@ -6,7 +6,7 @@ from typing import Literal
 
 from realesrgan_vk import arguments
 from realesrgan_vk.checks import flag, is_whole, one_of, real_number, shown, whole_number
-from realesrgan_vk.request import PRECISIONS, Precision
+from realesrgan_vk.options import PRECISIONS, Precision
 
 _MOST_RUNS = 1 << 20
 

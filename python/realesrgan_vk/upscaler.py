@@ -11,13 +11,13 @@ from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.arguments import picture_size, pixel_limit
 from realesrgan_vk.checks import callback, flag, instance_of
-from realesrgan_vk.denoise import denoised
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError
 from realesrgan_vk.messages import printable
-from realesrgan_vk.models import find_model, official_name
+from realesrgan_vk.models.denoise import denoised
+from realesrgan_vk.models.registry import find_model, official_name
 from realesrgan_vk.network_options import NetworkOptions
-from realesrgan_vk.request import (
+from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
     FileSource,
@@ -27,10 +27,10 @@ from realesrgan_vk.request import (
     Request,
     UpscaleOptions,
 )
-from realesrgan_vk.run_plan import RunPlan
+from realesrgan_vk.plan import RunPlan
 from realesrgan_vk.sizes import TargetSize
 
-# A network is loaded before what decodes and converts pictures is: `upscaling` imports NumPy,
+# A network is loaded before what decodes and converts pictures is: `processing` imports NumPy,
 # Pillow and libvips, which takes a process about as long as a network takes.
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from realesrgan_vk.image_io.rows import RowReader, RowWriter
-    from realesrgan_vk.picture import Picture
+    from realesrgan_vk.imaging.picture import Picture
 
 DEFAULT_MODEL = "realesrgan-x4plus"
 _TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
@@ -222,14 +222,14 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
-        from realesrgan_vk import upscaling
+        from realesrgan_vk.processing import pictures
 
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
         request = Request(size, alpha, light)
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
-        return upscaling.upscale(self._core, image, request, limit, progress, as_array=as_array)
+        return pictures.upscale(self._core, image, request, limit, progress, as_array=as_array)
 
     def upscale_picture(
         self, picture: Picture, request: Request, progress: Progress | None = None
@@ -241,13 +241,13 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
-        from realesrgan_vk import upscaling
-        from realesrgan_vk.picture import Picture
+        from realesrgan_vk.imaging.picture import Picture
+        from realesrgan_vk.processing import pictures
 
         instance_of("picture", picture, Picture)
         instance_of("request", request, Request)
         callback("progress", progress)
-        return upscaling.upscale_picture(self._core, picture, request, progress)
+        return pictures.upscale_picture(self._core, picture, request, progress)
 
     def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
         """Make now what the first picture of this size would wait for; nothing is run.
@@ -268,9 +268,9 @@ class Upscaler:
         """
         if isinstance(image, tuple):
             return self._core.prepare(*picture_size(image))
-        from realesrgan_vk import upscaling
+        from realesrgan_vk.processing import pictures
 
-        return self._core.prepare(*upscaling.size_of(image, DEFAULT_MAX_PIXELS)[:2])
+        return self._core.prepare(*pictures.size_of(image, DEFAULT_MAX_PIXELS)[:2])
 
     def plan(
         self,
@@ -291,10 +291,10 @@ class Upscaler:
             ImageError: A file that is not a picture, or that is refused by `max_pixels`.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        from realesrgan_vk import upscaling
+        from realesrgan_vk.processing import pictures
 
         channels = self._core.network.input_channels
-        picture = upscaling.planned(image, pixel_limit(max_pixels), channels)
+        picture = pictures.planned(image, pixel_limit(max_pixels), channels)
         return RunPlan.of(self._core, picture, tta=self._options.tta)
 
     def upscale_rows(
@@ -318,7 +318,7 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: Not even the smallest plan fits, or memory failed on the way.
         """
-        from realesrgan_vk.row_run import run_rows
+        from realesrgan_vk.processing.rows import run_rows
 
         callback("progress", progress)
         run_rows(self._core, source, sink, progress)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from realesrgan_vk.request import SUBSAMPLINGS
+from realesrgan_vk.options import SUBSAMPLINGS
 
 
 @dataclass(frozen=True, slots=True)

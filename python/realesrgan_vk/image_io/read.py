@@ -12,25 +12,14 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFile
 
 from realesrgan_vk.errors import ImageError, RealesrganError
-from realesrgan_vk.image_io import (
-    exif,
-    foreign,
-    geotiff,
+from realesrgan_vk.image_io import foreign
+from realesrgan_vk.image_io.codecs import animation, pillow, pnm, tiff, vips
+from realesrgan_vk.image_io.containers import (
     gif_blocks,
-    icc,
     jp2_boxes,
     jpeg_segments,
-    losses,
-    metadata,
-    orientation,
     photoshop,
-    pil,
     png_chunks,
-    png_metadata,
-    pnm,
-    repeats,
-    tiff,
-    vips,
 )
 from realesrgan_vk.image_io.formats import (
     AVIF,
@@ -51,8 +40,17 @@ from realesrgan_vk.image_io.formats import (
     sniff,
 )
 from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file, whole_stream
-from realesrgan_vk.picture import Frame, Metadata, Mode, Picture
-from realesrgan_vk.request import DEFAULT_MAX_PIXELS
+from realesrgan_vk.image_io.metadata import (
+    exif,
+    fields,
+    geotiff,
+    icc,
+    losses,
+    orientation,
+    png_metadata,
+)
+from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture
+from realesrgan_vk.options import DEFAULT_MAX_PIXELS
 
 _MOST_FRAMES = 1 << 16  # counted
 _ENCODERS = (b"Created by OpenJPEG", b"Kakadu-")  # comments of JPEG 2000 that say nothing else
@@ -204,14 +202,14 @@ def _jpeg(data: bytes, limit: Limit, accept: Accept) -> Picture:
         comments=file.comments,
         more_xmp=file.more_xmp,
     )
-    carried, announced = metadata.scrubbed(carried)
+    carried, announced = fields.scrubbed(carried)
     notes = losses.of_jpeg(file, data, announced)
     return replace(picture, metadata=carried, notes=(*picture.notes, *notes))
 
 
 def _header(image: ImageFile.ImageFile, frames: int, carried: Metadata) -> Header:
     # Frames of an animation are made RGB, and later ones may be transparent if the first is not.
-    channels, samples = (3, "uint8") if frames > 1 else pil.layout(image)
+    channels, samples = (3, "uint8") if frames > 1 else pillow.layout(image)
     stored = Header(
         image.width,
         image.height,
@@ -246,8 +244,8 @@ def _with_pillow(
         deep = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;") else 1
         limit.check(image.width, image.height, sample_bytes=deep)
         frames = _frames(image, data, known)
-        accept(_header(image, frames, carried or metadata.of_pil(image)))
-        lossless = known is WEBP and repeats.is_lossless_webp(data)
+        accept(_header(image, frames, carried or fields.of_pil(image)))
+        lossless = known is WEBP and animation.is_lossless_webp(data)
         if known.animation and getattr(image, "is_animated", False):
             return replace(_animation(image, known, limit), lossless=lossless)
         image.load()
@@ -255,9 +253,9 @@ def _with_pillow(
             # Pillow takes all CMYK as Adobe's, which is stored inverted.
             inverted = ImageChops.invert(image)
             inverted.info = image.info
-            picture = pil.from_pil(inverted)
+            picture = pillow.from_pil(inverted)
         else:
-            picture = pil.from_pil(image)
+            picture = pillow.from_pil(image)
         notes = _losses(image, data, known)
     return replace(picture, lossless=lossless, notes=notes)
 
@@ -324,11 +322,11 @@ def _animation(image: ImageFile.ImageFile, known: Format, limit: Limit) -> Pictu
         image.load()
         duration = float(image.info.get("duration", 0) or 0)
         rgb = image.convert("RGBA" if _transparent(image) else "RGB")
-        frames.append(pil.frame_of(rgb, None, duration))
+        frames.append(pillow.frame_of(rgb, None, duration))
     if any(frame.alpha is not None for frame in frames):
         frames = [_with_alpha(frame) for frame in frames]
     mode: Mode = "palette" if known is GIF else "colour"
-    return Picture(tuple(frames), mode, 8, metadata.of_pil(image), _plays(image, known))
+    return Picture(tuple(frames), mode, 8, fields.of_pil(image), _plays(image, known))
 
 
 def _transparent(image: Image.Image) -> bool:
@@ -359,12 +357,12 @@ def _upright(picture: Picture) -> Picture:
     if turn != 1:
         frames = tuple(orientation.turned(frame, turn) for frame in picture.frames)
         picture = replace(picture, frames=frames)
-        turned = metadata.turned(given, turn)
+        turned = fields.turned(given, turn)
         if geotiff.is_placed(given.tiff) and not geotiff.is_placed(turned.tiff):
             picture = replace(picture, notes=(*picture.notes, _CANNOT_TURN))
         given = turned
-    scrubbed, announced = metadata.scrubbed(given)
-    carried = metadata.for_size(scrubbed, picture.width, picture.height)
+    scrubbed, announced = fields.scrubbed(given)
+    carried = fields.for_size(scrubbed, picture.width, picture.height)
     notes = list(dict.fromkeys((*picture.notes, *losses.of_announced(announced))))
     if given.exif and carried.exif is None:
         notes.append("the EXIF data was damaged and is dropped")

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from realesrgan_vk.checks import file_path, instance_of, one_of, shown, whole_number
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import metadata, tiff, vips
 from realesrgan_vk.image_io.atomic import folder_of, whole_file
-from realesrgan_vk.picture import Metadata, Pixels
+from realesrgan_vk.image_io.codecs import tiff, vips
+from realesrgan_vk.image_io.metadata import fields
+from realesrgan_vk.imaging.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
 """Raw video's names of packed samples: 1 or 3 a pixel, of 8 or 16 bits."""
@@ -131,7 +132,7 @@ class TiffRows:
         try:
             self._page = vips.open_tiff_file(path)
             with path.open("rb") as file:
-                self.metadata, tags, _ = metadata.of_tiff(file)
+                self.metadata, tags, _ = fields.of_tiff(file)
                 file.seek(0)
                 tiff.refuse_raw(file.read(tiff.RAW_START_BYTES), tags)
         except Exception as error:  # readers raise nearly anything on damaged data
@@ -258,7 +259,7 @@ class TiffRowWriter:
         rows = min(self._height, self._strip_rows(like))
         tags = tiff.sample_tags(self._width, self._height, like.dtype, count)
         directory = tiff.directory_of(tags, self._sizes, rows)
-        tiff.add_metadata(directory, metadata.for_size(self._carried, self._width, self._height))
+        tiff.add_metadata(directory, fields.for_size(self._carried, self._width, self._height))
         start = BytesIO()
         directory.save(start)
         self._spool.seek(0)

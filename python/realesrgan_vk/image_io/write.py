@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io import carrying, color, icc, metadata, pil, vips
 from realesrgan_vk.image_io.atomic import write_whole
-from realesrgan_vk.image_io.encoders import ENCODERS
+from realesrgan_vk.image_io.codecs import color, pillow, vips
+from realesrgan_vk.image_io.codecs.encoders import ENCODERS
 from realesrgan_vk.image_io.formats import FORMATS, Format, format_for
 from realesrgan_vk.image_io.limits import ResultSizeError
+from realesrgan_vk.image_io.metadata import carrying, fields, icc
 from realesrgan_vk.image_io.options import WriteOptions
-from realesrgan_vk.picture import Frame, Metadata, Picture
-from realesrgan_vk.resample import from_unit, to_unit
+from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
+from realesrgan_vk.imaging.resample import from_unit, to_unit
 
 
 def check_size(known: Format, width: int, height: int) -> None:
@@ -116,7 +117,7 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
         if frames[0].pixels.dtype != np.uint8 and bits == 8:
             of = "" if known.deep_colour else " of colours"
             notes.append(f"{known.name} holds 8 bits a sample{of} here; {picture.bits} become 8")
-        frames = tuple(pil.eight_bit(frame) for frame in frames)
+        frames = tuple(pillow.eight_bit(frame) for frame in frames)
     elif bits == 16:
         frames = tuple(_sixteen_bit(frame) for frame in frames)
     if mode == "cmyk" and not known.cmyk:
@@ -134,7 +135,7 @@ def _holds(known: Format, profile: bytes) -> bool:
 def _carried(picture: Picture, known: Format, options: WriteOptions, notes: list[str]) -> Metadata:
     if options.strip:
         return Metadata()
-    carried = metadata.for_size(picture.metadata, picture.width, picture.height)
+    carried = fields.for_size(picture.metadata, picture.width, picture.height)
     carried = _with_fitting_profile(carried, picture, known, notes)
     return carrying.fitted(carried, known, notes)
 
@@ -145,7 +146,7 @@ def _with_fitting_profile(
     if carried.icc is None:
         return carried
     if not known.profile:  # then the pixels are sRGB by now
-        return metadata.without_profile(carried)
+        return fields.without_profile(carried)
     space = icc.colour_space(carried.icc)
     grey = picture.frames[0].pixels.shape[2] == 1
     kind = "CMYK" if picture.mode == "cmyk" else "grey" if grey and known.grey else "RGB"
@@ -156,7 +157,7 @@ def _with_fitting_profile(
     if not converted:
         what = f"is of {space} and" if space else "is damaged and"
         notes.append(f"the colour profile {what} does not fit the {kind} picture; it is dropped")
-    return metadata.without_profile(carried)
+    return fields.without_profile(carried)
 
 
 def _opaque(frame: Frame) -> bool:

@@ -1,0 +1,369 @@
+"""Many pictures: decoding, upscaling and encoding overlap in threads with bounded queues."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+from realesrgan_vk import image_io
+from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.batch.work_queue import Lane
+from realesrgan_vk.errors import Cancelled, DeviceError, OutOfMemoryError, RealesrganError
+from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
+from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
+from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.image_io.streams import is_stream
+from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.memory import NO_MEMORY, NO_THREAD
+from realesrgan_vk.messages import printable
+from realesrgan_vk.options import Request
+from realesrgan_vk.upscaler import Upscaler
+
+Stage = Literal["decode", "size", "upscale", "encode"]
+_DEVICE_PATIENCE, _PIPE_PATIENCE = 5.0, 1.0  # seconds at the end of an interrupted run
+_POLL = 0.1  # seconds until a waiting thread looks whether it should stop
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happens to a job.
+
+    Attributes:
+        kind: "progress" comes many times, one of "done", "failed" and "skipped" ends the job.
+            "retired": a device gets no more pictures, another one takes over the job.
+        job: Which one.
+        share: Finished share of the upscaling, 0..1.
+        stage: Where a job failed; "size": the result does not fit its format or the memory.
+        error: Why a job failed, or a device was retired, in words.
+        notes: What could not be kept, in words.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+        seconds: Of its decoding, upscaling, encoding and writing, without waiting between them.
+    """
+
+    kind: Literal["progress", "done", "failed", "skipped", "retired"]
+    job: Job
+    share: float = 0.0
+    stage: Stage | None = None
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How a batch runs.
+
+    Attributes:
+        request: What to make of each picture.
+        write: How to write the results.
+        skip_existing: Leave out jobs whose target exists.
+        max_pixels: Refuse larger sources; None: never.
+        load_threads: Threads that decode.
+        save_threads: Threads that encode.
+        retarget: May change a job once its picture is decoded.
+    """
+
+    request: Request = field(default_factory=Request)
+    write: WriteOptions = field(default_factory=WriteOptions)
+    skip_existing: bool = False
+    max_pixels: int | None = image_io.DEFAULT_MAX_PIXELS
+    load_threads: int = 1
+    save_threads: int = 2
+    retarget: Callable[[Job, Picture], Job] | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """How many jobs ended how."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def interruption(self, pictures: int) -> str:
+        """What to say of a run that was stopped before all of `pictures` were done."""
+        of_all = "1 picture" if pictures == 1 else f"{pictures} pictures"
+        return f"interrupted: {self.done} of {of_all} written"
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    job: Job
+    picture: Picture
+    seconds: float  # that work on it has taken
+
+
+class _Thread(threading.Thread):
+    """A thread whose end can be waited for again after the wait was interrupted.
+
+    `Thread.join` takes a thread for ended when a signal's handler raises in it (Python below 3.13).
+    """
+
+    def __init__(self, body: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._body = body
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._body()
+        finally:
+            self.ended.set()
+
+
+class Batch:
+    """Runs jobs through decoding, upscaling and encoding.
+
+    Each of `upscalers` works in a thread of its own and takes the next decoded picture when it is
+    free, so a fast device does more of them. Naming one upscaler several times gives it several
+    threads. One whose device fails gets no more pictures, as long as there is another one.
+    """
+
+    def __init__(
+        self,
+        upscalers: Sequence[Upscaler],
+        options: BatchOptions,
+        report: Callable[[Event], object],
+    ) -> None:
+        """`report` is told every event, one at a time, from the threads."""
+        self._upscalers = upscalers
+        self._options = options
+        self._report = report
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        # An interruption may lose a thread that is being started, so none works before all are.
+        self._go = threading.Event()
+        self._summary = Summary()
+        self._broken: BaseException | None = None
+        self._retired: set[int] = set()
+        self._workers: list[_Thread] = []
+        self._started: list[_Thread] = []
+        self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
+        self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
+
+    @property
+    def summary(self) -> Summary:
+        """How many jobs have ended how."""
+        return self._summary
+
+    def run(self, jobs: Sequence[Job]) -> Summary:
+        """Do all jobs; one that fails is reported and the others go on.
+
+        Raises:
+            OutOfMemoryError: The system cannot start the threads.
+            KeyboardInterrupt: Interrupted; what was being made is left out, nothing is half.
+            Exception: What `report` raised.
+        """
+        folders = {folder_of(job.target) for job in jobs}
+        remove_leftovers(folder for folder in folders if folder is not None)
+        pending = iter(jobs)
+        try:
+            loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
+            workers = self._workers = self._start(len(self._upscalers), self._work)
+            savers = self._start(self._options.save_threads, lambda _: self._save())
+            self._go.set()
+            self._join(loaders)
+            self._decoded.close()
+            self._join(workers)
+            self._upscaled.close()
+            self._join(savers)
+        except BaseException:
+            self._halt()
+            self._leave(jobs)
+            raise
+        if self._broken is not None:
+            raise self._broken
+        return self._summary
+
+    def _leave(self, jobs: Sequence[Job]) -> None:
+        """Wait for the threads to end, but not for ever.
+
+        A device may compute on for long before it can be stopped, and one at a pipe may wait for
+        another program. Files that are being written are waited for.
+        """
+        streams = any(is_stream(path) for job in jobs for path in (job.source, job.target))
+        for thread in self._started:
+            if thread in self._workers:
+                thread.ended.wait(_DEVICE_PATIENCE)
+            else:
+                thread.ended.wait(_PIPE_PATIENCE if streams else None)
+
+    def _start(self, count: int, body: Callable[[int], None]) -> list[_Thread]:
+        def guarded(index: int) -> None:
+            self._go.wait()
+            try:
+                body(index)
+            except BaseException as error:  # a fault of `report`: stop everything and pass it on
+                self._broken = self._broken or error
+                self._halt()
+
+        threads = []
+        for index in range(count):
+            thread = _Thread(partial(guarded, index))
+            try:
+                thread.start()
+            except RuntimeError as error:  # "can't start new thread"
+                raise OutOfMemoryError(NO_THREAD) from error
+            self._started.append(thread)
+            threads.append(thread)
+        return threads
+
+    def _join(self, threads: Sequence[_Thread]) -> None:
+        for thread in threads:
+            while not thread.ended.wait(_POLL):  # without a time it could not be interrupted
+                pass
+
+    def _halt(self) -> None:
+        self._stop.set()
+        self._decoded.stop()
+        self._upscaled.stop()
+        self._go.set()
+
+    def _load(self, pending: Iterator[Job]) -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                job = next(pending, None)
+            if job is None:
+                return
+            started = time.perf_counter()
+            try:
+                skipped = self._is_there(job)
+                if not skipped:
+                    item = self._decode(job, started)
+                    job = item.job
+                    skipped = self._is_there(job)
+            except (ResultSizeError, OutOfMemoryError) as error:
+                self._fail(job, "size", error)
+                continue
+            except Exception as error:
+                self._fail(job, "decode", error)
+                continue
+            if skipped:
+                self._finish(Event("skipped", job))
+            else:
+                self._decoded.put(item)
+
+    def _is_there(self, job: Job) -> bool:
+        return self._options.skip_existing and job.target.is_file() and not is_stream(job.target)
+
+    def _decode(self, job: Job, started: float) -> _Item:
+        retarget = self._options.retarget
+
+        def accept(header: image_io.Header) -> None:
+            # A job that may yet change its format is only checked afterwards.
+            self._check(job, header, format_is_sure=retarget is None or not header.has_alpha)
+
+        picture = image_io.read(job.source, max_pixels=self._options.max_pixels, accept=accept)
+        if retarget is not None:
+            job = retarget(job, picture)
+        size = (picture.width, picture.height, len(picture.frames))
+        self._check(job, image_io.Header(*size), format_is_sure=True)
+        return _Item(job, picture, time.perf_counter() - started)
+
+    def _check(self, job: Job, header: image_io.Header, *, format_is_sure: bool) -> None:
+        """Refuse what its format or the memory cannot hold, before any work."""
+        scale = self._upscalers[0].scale
+        width, height = self._options.request.size.of(header.width, header.height, scale)
+        if format_is_sure:
+            image_io.check_size(job.known, width, height)
+        check_frames(header.frames, width, height)
+
+    def _work(self, index: int) -> None:
+        upscaler = self._upscalers[index]
+        for item in self._decoded:
+            if id(upscaler) in self._retired:  # by another thread of the same device
+                self._decoded.give_back(item)
+                return
+            started = time.perf_counter()
+            try:
+                done = self._upscale(upscaler, item)
+            except Cancelled:
+                return
+            except DeviceError as error:
+                if self._retire(upscaler, item.job, error):
+                    self._decoded.give_back(item)
+                    return
+                self._fail(item.job, "upscale", error)
+            except Exception as error:
+                self._fail(item.job, "upscale", error)
+            else:
+                seconds = item.seconds + time.perf_counter() - started
+                self._upscaled.put(replace(item, picture=done, seconds=seconds))
+            self._decoded.done()
+
+    def _upscale(self, upscaler: Upscaler, item: _Item) -> Picture:
+        def progress(share: float) -> None:
+            if self._stop.is_set():
+                raise Cancelled("the batch was stopped")
+            self._tell(Event("progress", item.job, share=share))
+
+        progress(0.0)
+        return upscaler.upscale_picture(item.picture, self._options.request, progress)
+
+    def _retire(self, upscaler: Upscaler, job: Job, error: DeviceError) -> bool:
+        """Give a device no more pictures; False where no other is left."""
+        with self._lock:
+            others = {id(other) for other in self._upscalers} - self._retired - {id(upscaler)}
+            new = bool(others) and id(upscaler) not in self._retired
+            if others:
+                self._retired.add(id(upscaler))
+        if new:
+            self._tell(Event("retired", job, error=_in_words(error, job)))
+        return bool(others)
+
+    def _save(self) -> None:
+        for item in self._upscaled:
+            job, picture = item.job, item.picture
+            started = time.perf_counter()
+            try:
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+                notes = image_io.write(picture, job.target, self._options.write, known=job.known)
+            except Exception as error:
+                self._fail(job, "encode", error)
+            else:
+                seconds = item.seconds + time.perf_counter() - started
+                self._finish(_done(replace(item, seconds=seconds), notes))
+            self._upscaled.done()
+
+    def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
+        self._finish(Event("failed", job, stage=stage, error=_in_words(error, job)))
+
+    def _finish(self, event: Event) -> None:
+        with self._lock:
+            self._summary.done += event.kind == "done"
+            self._summary.failed += event.kind == "failed"
+            self._summary.skipped += event.kind == "skipped"
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        with self._lock:
+            self._report(event)
+
+
+def _done(item: _Item, notes: tuple[str, ...]) -> Event:
+    return Event(
+        "done",
+        item.job,
+        share=1.0,
+        notes=(*item.picture.notes, *notes),
+        width=item.picture.width,
+        height=item.picture.height,
+        seconds=item.seconds,
+    )
+
+
+def _in_words(error: Exception, job: Job) -> str:
+    """In one line; the job's paths in it are `printable`."""
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    known = isinstance(error, (RealesrganError, OSError))
+    words = str(error) if known else f"{type(error).__name__}: {error}"
+    for path in (job.source, job.target):
+        words = words.replace(str(path), printable(path))
+    return " ".join(words.split())

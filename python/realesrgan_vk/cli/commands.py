@@ -1,0 +1,99 @@
+"""The `realesrgan-vk` command."""
+
+import json
+import sys
+import warnings
+from typing import NoReturn
+
+import click
+
+from realesrgan_vk import __version__
+from realesrgan_vk.cli.devices import devices
+from realesrgan_vk.cli.help import Group
+from realesrgan_vk.cli.models import models
+from realesrgan_vk.cli.plan import plan
+from realesrgan_vk.cli.start import exit_code
+from realesrgan_vk.cli.tune import tune
+from realesrgan_vk.cli.upscale import upscale
+from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.memory import NO_MEMORY
+from realesrgan_vk.messages import discard_output, printable, say, say_notices, tell
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Help on a command: realesrgan-vk upscale --help",
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.version_option(__version__, prog_name="realesrgan-vk")
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Upscale pictures with Real-ESRGAN, on any GPU with Vulkan or on the CPU."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        raise SystemExit(EXIT_USAGE)
+
+
+for command in (upscale, plan, models, devices, tune):
+    app.add_command(command)
+
+
+def main() -> None:
+    """Run the command; never shows a traceback for what a user can do."""
+    warnings.simplefilter("ignore")  # a library's remarks on odd files are no use here
+    say_notices()
+    try:
+        app.main(standalone_mode=False, prog_name="realesrgan-vk")
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.UsageError as error:
+        if "--json" in sys.argv:
+            _print_error(_with_hint(error))
+        else:
+            click.UsageError(printable(_with_hint(error)), error.ctx).show()
+        sys.exit(EXIT_USAGE)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        say("interrupted")
+        sys.exit(exit_code(error.__cause__ or error))
+    except BrokenPipeError:  # whoever read the list has gone
+        discard_output()
+        sys.exit(EXIT_SOME_FAILED)
+    except MemoryError:
+        _end_with(NO_MEMORY)
+    except RealesrganError as error:
+        _end_with(str(error))
+    except OSError as error:  # a folder cannot be written, or stdout, which has no name
+        if error.filename is None:
+            discard_output()
+            say(f"error: {error}")
+            sys.exit(EXIT_USAGE)
+        _end_with(str(error))
+
+
+def _end_with(message: str) -> NoReturn:
+    if "--json" in sys.argv:
+        _print_error(message)
+    else:
+        say(f"error: {message}")
+    sys.exit(EXIT_USAGE)
+
+
+def _print_error(message: str) -> None:
+    """What ends the program, as an event for a program that reads --json."""
+    tell(json.dumps({"event": "error", "error": message, "exit_code": EXIT_USAGE}))
+
+
+def _with_hint(error: click.UsageError) -> str:
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.option_name in ("-i", "--input"):
+        return f"{message} Pictures are given without an option: realesrgan-vk upscale IN -o OUT"
+    return message
+
+
+if __name__ == "__main__":
+    main()

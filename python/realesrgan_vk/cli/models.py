@@ -1,0 +1,154 @@
+"""`realesrgan-vk models`: list networks, add and remove one's own, pull published ones."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from realesrgan_vk.cli.help import Group
+from realesrgan_vk.cli.options import PathName
+from realesrgan_vk.messages import printable, say, show
+from realesrgan_vk.models.published import PUBLISHED
+from realesrgan_vk.models.registry import list_models
+from realesrgan_vk.models.user_store import own_models_folder
+
+# Reading a command line must not import what copies, fetches and draws, for few commands do.
+# ruff: noqa: PLC0415
+if TYPE_CHECKING:
+    from realesrgan_vk.models.download import Progress
+
+_WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+
+
+def _complete_published(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(item.name, help=item.made_for)
+        for item in PUBLISHED
+        if item.name.startswith(incomplete)
+    ]
+
+
+def _complete_own(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    own = [model.name for model in list_models() if model.param.parent == own_models_folder()]
+    return [CompletionItem(name) for name in own if name.startswith(incomplete)]
+
+
+@click.group(
+    cls=Group, invoke_without_command=True, short_help="List networks; add, remove and pull some."
+)
+@_JSON
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    """List the networks that --model can name; add, remove and pull some."""
+    if context.invoked_subcommand is None:
+        _list(as_json=as_json)
+
+
+@models.command("list")
+@_JSON
+def list_command(as_json: bool) -> None:
+    """List the networks that --model can name."""
+    _list(as_json=as_json)
+
+
+def _list(*, as_json: bool) -> None:
+    known = list_models()
+    if as_json:
+        rows = [
+            {
+                "name": model.name,
+                "scale": model.scale,
+                "channels": model.channels,
+                "for": model.made_for,
+                "architecture": model.architecture,
+                "licence": model.licence,
+                "origin": model.origin,
+                "param": str(model.param),
+                "bin": str(model.bin),
+                "installed": model.param.is_file() and model.bin.is_file(),
+            }
+            for model in known
+        ]
+        show(json.dumps(rows))
+        return
+    table = [("name", "scale", "for", "")]
+    for model in known:
+        scale = f"x{model.scale}" if model.scale else "?"
+        state = "" if model.bin.is_file() else "files are missing"
+        made_for = printable(model.made_for or "a network of your own")
+        table.append((printable(model.name), scale, made_for, state))
+    installed = {model.name for model in known}
+    others = [item for item in PUBLISHED if item.name not in installed]
+    table += [(item.name, f"x{item.scale}", item.made_for, "not installed") for item in others]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        show("  ".join(map(str.ljust, row, widths)).rstrip())
+    if others:
+        show("")
+        show("To install one: realesrgan-vk models pull NAME")
+
+
+@models.command(short_help="Install a network of your own.")
+@click.argument("source", type=PathName(path_type=Path), metavar="FOLDER_OR_FILE")
+@click.option("--name", metavar="NAME", help="Install one network under this name.")
+@click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
+def add(source: Path, name: str | None, replace: bool) -> None:
+    """Install a network under a name for --model.
+
+    FOLDER_OR_FILE is a .param file, a folder with such files (the exporter makes one), or the .pth
+    checkpoint of an RRDBNet or SRVGGNetCompact, which is converted.
+    """
+    from realesrgan_vk.models.add import add_models
+
+    def note(line: str) -> None:
+        say(f"note: {line}")
+
+    for added in add_models(source, name=name, replacing=replace, note=note):
+        show(f"added {added} to {own_models_folder()}")
+
+
+@models.command()
+@click.argument("name", shell_complete=_complete_own)
+def remove(name: str) -> None:
+    """Delete a network that was added or pulled."""
+    from realesrgan_vk.models.remove import remove_model
+
+    remove_model(name)
+    show(f"removed {name} from {own_models_folder()}")
+
+
+@models.command(
+    short_help="Install another official network.",
+    epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
+    f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from a source that "
+    "you trust.",
+)
+@click.argument("name", shell_complete=_complete_published)
+@click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
+@click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
+def pull(name: str, sha256: str | None, replace: bool) -> None:
+    """Download an official network, convert it and install it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    from realesrgan_vk.models.pull import pull_model
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
+
+        def progress(file: str) -> "Progress":
+            task = bars.add_task(file, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        for added in pull_model(name, sha256, progress, replacing=replace):
+            show(f"added {added} to {own_models_folder()}")

@@ -1,0 +1,84 @@
+"""`realesrgan-vk plan`: what a run would take, before it is run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from realesrgan_vk.arguments import picture_size
+from realesrgan_vk.byte_size import format_bytes
+from realesrgan_vk.cli import options as shared
+from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.messages import show
+from realesrgan_vk.plan import RunPlan
+from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "realesrgan-vk plan photo.jpg",
+        "realesrgan-vk plan 1920x1080 --device cpu --memory-limit 1GiB",
+    ),
+)
+@click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
+@shared.options(
+    shared.model_option(DEFAULT_MODEL),
+    shared.denoise_option,
+    shared.tta_option,
+    shared.tile_option,
+    shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
+    shared.precision_option,
+    shared.threads_option,
+    shared.memory_option,
+    shared.max_pixels_option("Input"),
+    shared.option("--json", "as_json", is_flag=True, group=MESSAGES,
+                  help="Print one JSON object."),
+)  # fmt: skip
+def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # noqa: ANN401 - click's
+    """Show how a picture would be run: path, band, memory, work.
+
+    IMAGE is a file, whose pixels are not decoded, or a size such as 1920x1080.
+    """
+    with shared.usage_errors():
+        size = _size(image)
+        if size is None and not Path(image).exists():
+            raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
+        upscaler = Upscaler(**given)
+        found = upscaler.plan(size or Path(image), max_pixels=max_pixels or None)
+    if as_json:
+        show(json.dumps(found.as_dict()))
+        return
+    for name, value in _rows(found):
+        show(f"{name:<28}{value}")
+
+
+def _size(given: str) -> tuple[int, int] | None:
+    width, cross, height = given.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()) or Path(given).exists():
+        return None
+    # Checked here, before a network is loaded; int() takes 4,300 digits at most.
+    return picture_size((int(width[:20]), int(height[:20])), "the size")
+
+
+def _rows(found: RunPlan) -> list[tuple[str, str]]:
+    rows = [
+        ("picture", f"{found.width} x {found.height}"),
+        ("path", f"{found.path} ({found.reason})"),
+    ]
+    memory = [
+        (f"memory, {kind}", format_bytes(count)) for kind, count in found.memory_bytes.items()
+    ]
+    memory.append(("memory, pictures beside it", format_bytes(found.picture_bytes)))
+    if found.path == "tiles":
+        return [*rows, ("tile", f"{found.tile} pixels"), ("halo", f"{found.halo} pixels"), *memory]
+    rows += [("band", f"{found.band_rows} rows"), ("strips", str(found.strips))]
+    if found.strips > 1:
+        rows.append(("halo", f"{found.halo} pixels"))
+    rows += memory
+    return [
+        *rows,
+        ("dispatches a band", str(found.dispatches_per_band)),
+        ("moved per input pixel", f"{found.bytes_moved_per_input_pixel / 1000:.1f} kB"),
+    ]

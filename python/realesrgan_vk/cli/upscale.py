@@ -1,0 +1,113 @@
+"""The options of `realesrgan-vk upscale`; what they do is in `upscale_run`.
+
+Reading a command line must not import what is for pictures, which takes longer than the rest.
+"""
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from realesrgan_vk.cli import options as shared
+from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.options import NETWORK, option
+from realesrgan_vk.options import ALPHA_METHODS, LIGHTS, SUBSAMPLINGS
+from realesrgan_vk.upscaler import DEFAULT_MODEL
+
+_EPILOG = (
+    "Exit code: 0 when every picture was written, 1 when some failed, 2 when nothing was tried "
+    "(a wrong option, no such model or device), 130 when interrupted, 143 when terminated."
+)
+_EXAMPLES = (
+    "realesrgan-vk upscale photo.jpg -o photo-x4.png",
+    "realesrgan-vk upscale holiday/ -o larger/ --scale 2 --format webp",
+    "realesrgan-vk upscale drawing.png -m realesrgan-x4plus-anime --width 3840",
+)
+_SIZE, _INPUT, _OUTPUT, _METADATA = "Size", "Input", "Output", "Metadata"
+
+
+class _Suffix(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
+    """The suffix of a file type that can be written, without its dot."""
+
+    name = "suffix"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The suffix in lower case."""
+        suffix = value.lower().removeprefix(".")
+        if suffix not in _suffixes():
+            self.fail(f"{value!r} is not one of {', '.join(_suffixes())}", param, ctx)
+        return suffix
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The suffixes that begin so."""
+        return [CompletionItem(each) for each in _suffixes() if each.startswith(incomplete.lower())]
+
+
+def _suffixes() -> list[str]:
+    from realesrgan_vk.image_io.formats import SUFFIXES  # noqa: PLC0415 - imports Pillow
+
+    return sorted(suffix[1:] for suffix in SUFFIXES)
+
+
+@click.command(cls=Command, epilog=_EPILOG, examples=_EXAMPLES)
+@click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=shared.PathName())
+@shared.options(
+    option("-s", "--scale", type=shared.Factor(), metavar="FACTOR", group=_SIZE,
+           help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
+    option("--width", type=int, metavar="PIXELS", group=_SIZE,
+           help="Output width; the height follows."),
+    option("--height", type=int, metavar="PIXELS", group=_SIZE,
+           help="Output height; the width follows."),
+    option("--long-edge", type=int, metavar="PIXELS", group=_SIZE,
+           help="Longer side of the output."),
+    option("--light", type=click.Choice(LIGHTS), default="gamma", group=_SIZE,
+           help="Final resampling in gamma-encoded (default) or linear light."),
+    shared.model_option(DEFAULT_MODEL),
+    shared.denoise_option,
+    shared.tta_option,
+    shared.tile_option,
+    option("--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
+           help="What upscales transparency. Default: network."),
+    shared.device_option(
+        multiple=True, default=("auto",),
+        help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; several "
+        "share the pictures."),
+    shared.precision_option,
+    shared.threads_option,
+    shared.memory_option,
+    option("-r", "--recursive", is_flag=True, group=_INPUT, help="Read subfolders, too."),
+    shared.max_pixels_option(_INPUT),
+    option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
+           help="File or folder; - is stdout. Default: beside the picture or folder, with "
+           "'-upscaled' added to its name; for several, the folder 'upscaled'."),
+    option("-f", "--format", "suffix", type=_Suffix(), metavar="SUFFIX", group=_OUTPUT,
+           help="File type, such as png, jpg, webp or tif. Default: as the source; to stdout "
+           "png."),
+    option("--name", "template", metavar="TEMPLATE", group=_OUTPUT,
+           help="Names of results in a folder: {stem} {suffix} {model} {scale} {index}."),
+    option("--skip-existing", is_flag=True, group=_OUTPUT,
+           help="Skip pictures whose result exists."),
+    option("-q", "--quality", type=click.IntRange(1, 100), default=95, metavar="1..100",
+           group=_OUTPUT, help="Of JPEG, WebP, AVIF and HEIC. Default: 95."),
+    option("--subsampling", type=click.Choice(SUBSAMPLINGS), default="4:4:4", group=_OUTPUT,
+           metavar="MODE", help="Of JPEG's colour: 4:4:4 (default), 4:2:2 or 4:2:0."),
+    option("--lossless/--lossy", default=None, group=_OUTPUT,
+           help="Of WebP. Default: as the source."),
+    option("--compression", type=click.IntRange(0, 9), default=6, metavar="0..9", group=_OUTPUT,
+           help="Of PNG: 0 is fastest, 9 smallest. Default: 6."),
+    option("--strip", is_flag=True, group=_METADATA,
+           help="Drop EXIF, XMP, resolution and colour profile; colours become sRGB."),
+    option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
+    option("--json", "as_json", is_flag=True, group=MESSAGES,
+           help="Print events on stdout, one JSON object a line."),
+)  # fmt: skip
+def upscale(inputs: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - click's values
+    """Upscale pictures.
+
+    IN is a file, a pattern such as '*.png', a folder, or - for stdin.
+    """
+    from realesrgan_vk.cli import upscale_run  # noqa: PLC0415 - imports what is for pictures
+
+    upscale_run.run(inputs, given)

@@ -1,0 +1,257 @@
+"""One encoder a format: a picture that fits the format, and what it carries, to a file's bytes."""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io.codecs import animation, color, pillow, pnm, tiff, vips
+from realesrgan_vk.image_io.containers import gif_blocks, jp2_boxes, jpeg_segments, png_chunks
+from realesrgan_vk.image_io.formats import (
+    AVIF,
+    BMP,
+    GIF,
+    HEIC,
+    J2K,
+    JP2,
+    JPEG,
+    PAM,
+    PBM,
+    PFM,
+    PGM,
+    PNG,
+    PPM,
+    TGA,
+    TIFF,
+    WEBP,
+)
+from realesrgan_vk.image_io.metadata import png_metadata
+from realesrgan_vk.image_io.options import WriteOptions
+from realesrgan_vk.imaging.picture import Metadata, Picture
+from realesrgan_vk.imaging.resample import to_unit
+
+Encoder = Callable[[Picture, Metadata, WriteOptions], bytes]
+
+_EXIF_PREFIX = b"Exif\x00\x00"
+_KEEP, _RESTORE = 0, 2  # APNG: what becomes of a frame when the next one comes
+
+
+def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
+    frame = picture.frames[0]
+    if len(picture.frames) > 1:
+        durations = [_as_fraction(duration) for duration in _durations(picture)]
+        moving = _animated(picture, "PNG", durations, disposal=_disposals(picture))
+        return _with_metadata(moving, carried)
+    if picture.mode == "palette":
+        samples = pillow.colour(pillow.eight_bit(frame))
+        encoded = vips.palette_png(samples, picture.bits, options.compression)
+    elif picture.bits < 8 and frame.alpha is None and frame.pixels.shape[2] == 1:
+        samples = pillow.eight_bit(frame).pixels
+        if picture.bits == 1:
+            samples = pillow.bilevel(frame)[..., None].astype(np.uint8) * np.uint8(255)
+        else:  # round to the levels there are; the encoder would cut
+            top = 2**picture.bits - 1
+            samples = np.rint(to_unit(samples) * top).astype(np.uint8) * np.uint8(255 // top)
+        encoded = vips.png_bytes(samples, picture.bits, options.compression)
+    elif frame.pixels.dtype == np.uint16:
+        encoded = vips.png_bytes(vips.joined(frame), 16, options.compression)
+    else:
+        out = BytesIO()
+        pillow.image_of(frame).save(out, "PNG", compress_level=options.compression)
+        encoded = out.getvalue()
+    return _with_metadata(encoded, carried)
+
+
+def _with_metadata(png: bytes, carried: Metadata) -> bytes:
+    return png_chunks.with_chunks(png, png_metadata.chunks_for(carried, png))
+
+
+def _jpeg(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
+    frame = picture.frames[0]
+    if picture.mode == "cmyk":
+        image = Image.fromarray(color.rgb_to_cmyk(frame.pixels, carried.icc), "CMYK")
+    else:
+        image = pillow.image_of(frame)
+    extra = _pillow_metadata(carried)
+    if carried.xmp is not None:
+        extra["xmp"] = carried.xmp
+    segments = (carried.photoshop, carried.comments, carried.more_xmp)
+    extra["extra"] = jpeg_segments.segments_of(*segments)
+    subsampling = -1 if image.mode in ("L", "CMYK") else options.subsampling
+    out = BytesIO()
+    # Not optimize: Pillow then needs the whole file in a buffer that it makes too small for noise.
+    image.save(out, "JPEG", quality=options.quality, subsampling=subsampling, **extra)
+    return out.getvalue()
+
+
+def _webp(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
+    extra = _pillow_metadata(carried)
+    extra.pop("dpi", None)
+    if carried.xmp is not None:
+        extra["xmp"] = carried.xmp
+    lossless = picture.lossless if options.lossless is None else options.lossless
+    settings = {"lossless": lossless, "quality": options.quality, "exact": True}
+    if len(picture.frames) > 1:
+        # A millisecond a frame: the encoder tells by it how many it has merged.
+        encoded = _animated(picture, "WEBP", [1] * len(picture.frames), **settings, **extra)
+        return animation.webp(encoded, _durations(picture), picture.plays)
+    out = BytesIO()
+    pillow.image_of(picture.frames[0]).save(out, "WEBP", **settings, **extra)
+    return out.getvalue()
+
+
+def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    frame = picture.frames[0]
+    if picture.mode == "bilevel":
+        image = Image.fromarray(pillow.bilevel(frame))
+    elif picture.mode == "palette":
+        image = pillow.palette_image(frame, 8)
+    else:
+        image = pillow.image_of(frame)
+    out = BytesIO()
+    image.save(out, "BMP", **({"dpi": carried.dpi} if carried.dpi else {}))
+    return out.getvalue()
+
+
+def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    frames = [pillow.colour(frame) for frame in picture.frames]
+    if len(frames) == 1:
+        encoded = vips.gif_bytes(frames, [0], 1)
+    else:
+        # A hundredth of a second a frame: the encoder tells by it how many it has merged.
+        encoded = vips.gif_bytes(frames, [10] * len(frames), picture.plays)
+        encoded = animation.gif(encoded, _durations(picture))
+    return gif_blocks.with_metadata(encoded, carried)
+
+
+def _heic(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
+    try:
+        import pillow_heif  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise ImageError("HEIC cannot be written here; install pillow-heif") from error
+    pillow_heif.register_heif_opener()
+    return _modern(picture, carried, options, "HEIF")
+
+
+def _modern(
+    picture: Picture, carried: Metadata, options: WriteOptions, name: str = "AVIF"
+) -> bytes:
+    extra = _pillow_metadata(carried)
+    extra.pop("dpi", None)
+    if carried.xmp is not None:
+        extra["xmp"] = carried.xmp
+    out = BytesIO()
+    image = pillow.image_of(picture.frames[0])
+    if image.mode in ("L", "LA"):
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+    image.save(out, name, quality=options.quality, **extra)
+    return out.getvalue()
+
+
+def _tiff(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return tiff.encode(picture, carried)
+
+
+def _jpeg_2000(picture: Picture, carried: Metadata, *, has_boxes: bool) -> bytes:
+    frame = picture.frames[0]
+    deep = frame.pixels.dtype == np.uint16
+    image = Image.fromarray(frame.pixels[..., 0]) if deep else pillow.image_of(frame)
+    out = BytesIO()
+    comment = {"comment": carried.comments[0]} if carried.comments else {}
+    image.save(out, "JPEG2000", no_jp2=not has_boxes, **comment)
+    if not has_boxes:
+        return out.getvalue()
+    return jp2_boxes.with_metadata(out.getvalue(), carried)
+
+
+def _jp2(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return _jpeg_2000(picture, carried, has_boxes=True)
+
+
+def _j2k(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return _jpeg_2000(picture, carried, has_boxes=False)
+
+
+def _tga(picture: Picture, _carried: Metadata, _options: WriteOptions) -> bytes:
+    frame = picture.frames[0]
+    palette = picture.mode == "palette" and frame.alpha is None
+    image = pillow.palette_image(frame, 8) if palette else pillow.image_of(frame)
+    out = BytesIO()
+    image.save(out, "TGA", rle=True)
+    return out.getvalue()
+
+
+def _netpbm(encode: Callable[[Picture, Metadata], bytes]) -> Encoder:
+    return lambda picture, carried, _options: encode(picture, carried)
+
+
+def _animated(picture: Picture, name: str, durations: list[int], **settings: object) -> bytes:
+    images = [pillow.image_of(frame) for frame in picture.frames]
+    out = BytesIO()
+    images[0].save(
+        out,
+        name,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=picture.plays,
+        **settings,
+    )
+    return out.getvalue()
+
+
+def _durations(picture: Picture) -> list[int]:
+    """Whole milliseconds."""
+    return [round(frame.duration) for frame in picture.frames]
+
+
+def _as_fraction(duration: int) -> int:
+    """Milliseconds that PNG can hold as a fraction of 16-bit numbers: five digits are kept."""
+    step = 1
+    while duration > 65535 * step:
+        step *= 10
+    return round(duration / step) * step
+
+
+def _disposals(picture: Picture) -> list[int]:
+    """A frame that repeats the one before is disposed otherwise, or Pillow merged the two."""
+    disposals = [_KEEP]
+    for before, frame in zip(picture.frames, picture.frames[1:], strict=False):
+        repeats_it = np.array_equal(vips.joined(before), vips.joined(frame))
+        disposals.append(_RESTORE if repeats_it and disposals[-1] == _KEEP else _KEEP)
+    return disposals
+
+
+def _pillow_metadata(carried: Metadata) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if carried.icc is not None:
+        extra["icc_profile"] = carried.icc
+    if carried.exif is not None:
+        extra["exif"] = _EXIF_PREFIX + carried.exif
+    if carried.dpi is not None:
+        extra["dpi"] = tuple(max(1, min(65535, round(side))) for side in carried.dpi)
+    return extra
+
+
+ENCODERS: dict[str, Encoder] = {
+    PNG.name: _png,
+    JPEG.name: _jpeg,
+    WEBP.name: _webp,
+    TIFF.name: _tiff,
+    BMP.name: _bmp,
+    GIF.name: _gif,
+    AVIF.name: _modern,
+    HEIC.name: _heic,
+    JP2.name: _jp2,
+    J2K.name: _j2k,
+    TGA.name: _tga,
+    PBM.name: _netpbm(pnm.encode_pbm),
+    PGM.name: _netpbm(pnm.encode_pgm),
+    PPM.name: _netpbm(pnm.encode_ppm),
+    PAM.name: _netpbm(pnm.encode_pam),
+    PFM.name: _netpbm(pnm.encode_pfm),
+}
+"""By the format's name; raise `OSError`, `ValueError` and what libvips raises."""

@@ -1,0 +1,234 @@
+"""Pillow images to pictures and back, keeping the mode."""
+
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io.codecs import color, vips
+from realesrgan_vk.image_io.metadata import fields
+from realesrgan_vk.imaging.picture import Frame, Mode, Picture, Pixels
+from realesrgan_vk.imaging.resample import from_unit, to_unit
+
+_DIRECT = {"L": "L", "RGB": "RGB", "LA": "LA", "RGBA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+_VIA_RGB = ("RGBX", "YCbCr", "HSV")
+_DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """A Pillow image of any mode, its first (current) frame only.
+
+    Raises:
+        ImageError: A mode or a value range that is not supported, or no pixels.
+    """
+    if image.width == 0 or image.height == 0:
+        raise ImageError(f"the image has no pixels ({image.width} x {image.height})")
+    carried = fields.of_pil(image)
+    frame = frame_of(image, carried.icc)
+    mode, bits = _stored_as(image)
+    if image.mode == "F":
+        frame, value_range = unit_range(frame)
+        return Picture((frame,), mode, bits, carried, value_range=value_range)
+    return Picture((frame,), mode, bits, carried)
+
+
+def frame_of(image: Image.Image, profile: bytes | None = None, duration: float = 0.0) -> Frame:
+    """The pixels of a Pillow image as grey or RGB, and alpha.
+
+    Raises:
+        ImageError: A mode or a value range that is not supported.
+    """
+    if image.mode == "CMYK":
+        samples = color.cmyk_to_rgb(np.asarray(image), profile)
+    elif image.mode in _DEEP:
+        samples = np.asarray(image).astype(np.uint16)
+    elif image.mode == "I":
+        samples = _from_32_bit(image)
+    elif image.mode == "F":
+        samples = np.asarray(image, dtype=np.float32)
+    else:
+        samples = np.asarray(_eight_bit(image))
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    if samples.shape[2] in (2, 4):
+        return Frame(samples[..., :-1], samples[..., -1], duration)
+    return Frame(samples, None, duration)
+
+
+def layout(image: Image.Image) -> tuple[int, str]:
+    """Channels and sample type of the pixels that `frame_of` gives; none of them is decoded."""
+    mode = image.mode
+    if mode in ("F", "I", *_DEEP):
+        return 1, "float32" if mode == "F" else "uint16"
+    return (1 if mode in ("1", "L", "LA", "La") else 3), "uint8"
+
+
+def to_pil(picture: Picture, like: Image.Image | None = None) -> Image.Image:
+    """The picture's first frame as a Pillow image.
+
+    Args:
+        picture: 16-bit colour and float colour become 8-bit: Pillow has no mode for them.
+        like: An image whose mode and `info` the result takes.
+    """
+    frame = picture.frames[0]
+    if like is not None:
+        image = _in_mode(frame, picture, like.mode)
+        image.info.update(like.info)
+        if like.mode != "P":
+            image.info.pop("transparency", None)
+        return image
+    mode = {"bilevel": "1", "palette": "P", "cmyk": "CMYK"}.get(picture.mode, "")
+    if not mode and frame.alpha is None and frame.pixels.shape[2] == 1:
+        mode = {"uint16": "I;16", "float32": "F"}.get(frame.pixels.dtype.name, "")
+    image = _in_mode(frame, picture, mode)
+    sized = fields.for_size(picture.metadata, picture.width, picture.height)
+    for name, value in (("icc_profile", sized.icc), ("exif", sized.exif), ("xmp", sized.xmp)):
+        if value is not None:
+            image.info[name] = value
+    if sized.dpi is not None:
+        image.info["dpi"] = sized.dpi
+    return image
+
+
+def eight_bit(frame: Frame) -> Frame:
+    """The frame with 8-bit samples."""
+    if frame.pixels.dtype == np.uint8:
+        return frame
+    byte = np.dtype(np.uint8)
+    alpha = None if frame.alpha is None else from_unit(to_unit(frame.alpha), byte)
+    return replace(frame, pixels=from_unit(to_unit(frame.pixels), byte), alpha=alpha)
+
+
+def image_of(frame: Frame) -> Image.Image:
+    """L, LA, RGB or RGBA, 8 bits a sample."""
+    samples = vips.joined(eight_bit(frame))
+    return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+
+
+def palette_image(frame: Frame, bits: int) -> Image.Image:
+    """Mode P with at most 2 ** bits colours, transparency included."""
+    image = Image.open(BytesIO(vips.palette_png(colour(eight_bit(frame)), bits, 1)))
+    image.load()
+    image.info.pop("dpi", None)
+    return image if image.mode == "P" else image.convert("P")
+
+
+def colour(frame: Frame) -> Pixels:
+    """RGB or RGBA samples, of a grey frame, too."""
+    pixels = frame.pixels
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return vips.joined(replace(frame, pixels=pixels))
+
+
+def bilevel(frame: Frame) -> Pixels:
+    """Height x width of bool: lighter than the middle."""
+    threshold: Pixels = eight_bit(frame).pixels[..., 0] >= 128
+    return threshold
+
+
+def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
+    """Float samples scaled to 0..1, and what 0 and 1 stand for; unchanged where they fit."""
+    if not np.isfinite(frame.pixels).all():
+        raise ImageError("the picture has values that are NaN or infinite; replace them first")
+    low = min(0.0, float(frame.pixels.min()))
+    high = max(1.0, float(frame.pixels.max()))
+    if (low, high) == (0.0, 1.0):
+        return frame, (low, high)
+    if high - low > float(np.finfo(np.float32).max):
+        raise ImageError(
+            f"the picture has values from {low:g} to {high:g}, a larger range than floats have; "
+            "replace those far outside of the others"
+        )
+    # In double precision: floats would lose what lies close to one end.
+    scaled = np.empty_like(frame.pixels)
+    for row, values in enumerate(frame.pixels):
+        scaled[row] = (values.astype(np.float64) - low) / (high - low)
+    return replace(frame, pixels=scaled), (low, high)
+
+
+def original_range(frame: Frame, value_range: tuple[float, float]) -> Pixels:
+    """Float samples in the range they had before `unit_range`."""
+    low, high = value_range
+    if value_range == (0.0, 1.0) or frame.pixels.dtype != np.float32:
+        return frame.pixels
+    restored = np.empty_like(frame.pixels)
+    for row, values in enumerate(frame.pixels):
+        restored[row] = values.astype(np.float64) * (high - low) + low
+    return restored
+
+
+def _stored_as(image: Image.Image) -> tuple[Mode, int]:
+    if image.mode == "1" and "transparency" not in image.info:
+        return "bilevel", 1
+    if image.mode == "P":
+        return "palette", 8
+    if image.mode == "CMYK":
+        return "cmyk", 8
+    bits = 32 if image.mode == "F" else 16 if image.mode in (*_DEEP, "I") else 8
+    grey = image.mode in ("1", "L", "LA", "La", "F", "I", *_DEEP)
+    return ("grey" if grey else "colour"), bits
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "PA" or (image.has_transparency_data and image.mode in ("P", "RGB")):
+        return image.convert("RGBA")
+    if image.mode in ("1", "L") and "transparency" in image.info:
+        return image.convert("LA")
+    if image.mode in _DIRECT:
+        return image if image.mode == _DIRECT[image.mode] else image.convert(_DIRECT[image.mode])
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "P" or image.mode in _VIA_RGB:
+        return image.convert("RGB")
+    if image.mode == "LAB":
+        return _through_lab(image, "LAB", "RGB")
+    raise ImageError(f"image mode {image.mode!r} is not supported; convert it, such as to 'RGB'")
+
+
+def _from_32_bit(image: Image.Image) -> Pixels:
+    grey = np.asarray(image)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ImageError(
+            f"image mode 'I' has values from {grey.min()} to {grey.max()}, not within 0..65535"
+        )
+    return grey.astype(np.uint16)
+
+
+def _in_mode(frame: Frame, picture: Picture, mode: str) -> Image.Image:
+    image: Image.Image | None = None
+    if mode == "1" and frame.alpha is None:
+        image = Image.fromarray(bilevel(frame))
+    elif mode in ("P", "PA"):
+        image = palette_image(frame, picture.bits)
+    elif mode == "CMYK":
+        inks = color.rgb_to_cmyk(eight_bit(frame).pixels, picture.metadata.icc)
+        image = Image.fromarray(inks, "CMYK")
+    elif mode in _DEEP:
+        image = Image.fromarray(frame.pixels[..., 0])
+    elif mode == "I":
+        image = Image.fromarray(frame.pixels[..., 0].astype(np.int32))
+    elif mode == "F":
+        image = Image.fromarray(original_range(frame, picture.value_range)[..., 0])
+    elif mode == "LAB":
+        image = _through_lab(image_of(frame), "RGB", "LAB")
+    if image is None:
+        image = image_of(frame)
+        if frame.alpha is not None and mode in ("1", "L", "RGB"):
+            return image  # transparency that `info` held is now a channel
+    return image if not mode or image.mode == mode else image.convert(mode)
+
+
+def _through_lab(image: Image.Image, source: str, target: str) -> Image.Image:
+    profiles = {
+        "LAB": ImageCms.createProfile("LAB"),
+        "RGB": ImageCms.createProfile("sRGB"),
+    }
+    converted = ImageCms.profileToProfile(
+        image, profiles[source], profiles[target], outputMode=target
+    )
+    if converted is None:  # pragma: no cover - only when converting in place
+        raise ImageError("the LAB picture cannot be converted")
+    return converted

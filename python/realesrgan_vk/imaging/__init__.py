@@ -1,0 +1,1 @@
+"""Pixel arithmetic on arrays; no files."""

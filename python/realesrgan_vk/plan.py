@@ -1,0 +1,79 @@
+"""How a picture would be run: the plan of the core, as data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from realesrgan_vk._core import Upscaler as Core
+    from realesrgan_vk.processing.planned_passes import PlannedPass, PlannedPicture
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """How one run of the network over a picture goes, known before it starts.
+
+    Attributes:
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        path: "stream" (rows flow through the whole network: no seams) or "tiles".
+        reason: Why this path, in words.
+        band_rows: Picture rows the stream takes at a time; 0 for tiles.
+        strips: Vertical strips the stream cuts the picture into, 1 unless memory is short; 0 for
+            tiles.
+        halo: Pixels computed again on each side of a strip or tile; 0 for a picture in one.
+        tile: The longest side of a tile without its halo; 0 for the stream.
+        memory_bytes: Bytes by kind, and their sum as "total". "host" is the machine's memory for
+            sums of floats (strips, `tta`, tiles), which the limit of a device with memory of its
+            own does not count. Of tiles the
+            weights are left out.
+        dispatches_per_band: Operations a band costs in the steady state; 0 for tiles.
+        bytes_moved_per_input_pixel: Bytes that operations read and write, weights left out.
+        picture_bytes: Of the machine's memory, for the decoded picture and what of its result is
+            there while the network runs; beside `memory_bytes`, and counted by no limit.
+    """
+
+    width: int
+    height: int
+    path: Literal["stream", "tiles"]
+    reason: str
+    band_rows: int
+    strips: int
+    halo: int
+    tile: int
+    memory_bytes: dict[str, int]
+    dispatches_per_band: int
+    bytes_moved_per_input_pixel: float
+    picture_bytes: int
+
+    @classmethod
+    def of(cls, core: Core, picture: PlannedPicture, *, tta: bool) -> RunPlan:
+        """The plan of the pass over this picture that takes the most memory.
+
+        Args:
+            core: What runs the passes.
+            picture: What they run over.
+            tta: Whether each pass averages all orientations, for which it needs its picture whole.
+
+        Raises:
+            OutOfMemoryError: Not even the smallest plan fits the memory.
+        """
+        from realesrgan_vk.processing.planned_passes import passes_of  # noqa: PLC0415 - it imports NumPy
+
+        plans = [
+            cls._of_pass(core, picture, one, tta=tta) for one in passes_of(picture, core.network)
+        ]
+        return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
+
+    @classmethod
+    def _of_pass(
+        cls, core: Core, picture: PlannedPicture, one: PlannedPass, *, tta: bool
+    ) -> RunPlan:
+        report = core.plan(picture.width, picture.height, samples=one.samples)
+        beside = one.picture_bytes(report, tta=tta)
+        return cls(width=picture.width, height=picture.height, picture_bytes=beside, **report)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON."""
+        return asdict(self)

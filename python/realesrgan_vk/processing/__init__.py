@@ -1,0 +1,1 @@
+"""What an `Upscaler` does with pictures and rows; imported with the first one."""

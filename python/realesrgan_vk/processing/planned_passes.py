@@ -1,0 +1,106 @@
+"""Which runs of the network a picture takes, and the pictures in memory during each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from realesrgan_vk._core import NetworkInfo, PlanReport
+
+_BLEED_BYTES = 65
+"""A pixel, of floats in `alpha.bleed`; measured."""
+
+_FLOATS_OF_MEAN = 3
+"""A pixel of the result, in the mean of its channels and its rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPicture:
+    """A picture as `pictures` will have it before the network runs.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        channels: Of colour, 1 or 3.
+        samples: Their type, after the exchange of tone curves.
+        has_alpha: Whether there is a channel of alpha, which is taken not to be constant.
+    """
+
+    width: int
+    height: int
+    channels: int
+    samples: np.dtype[np.generic]
+    has_alpha: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPass:
+    """One run of the network, and the arrays around it.
+
+    Attributes:
+        samples: The type of what goes in and comes out.
+        held_bytes: The picture, and what earlier passes made.
+        result_bytes: What this pass makes.
+        by_rows: Whether the picture is given, and the result taken, row by row.
+        whole_bytes: What rows take where the run needs them whole.
+        taking_bytes: Copies of these rows, once the run is over, and floats made of them.
+        before_bytes: What is computed before the pass, and is gone when it begins.
+    """
+
+    samples: np.dtype[np.generic]
+    held_bytes: int
+    result_bytes: int
+    by_rows: bool = False
+    whole_bytes: int = 0
+    taking_bytes: int = 0
+    before_bytes: int = 0
+
+    def picture_bytes(self, report: PlanReport, *, tta: bool) -> int:
+        """What arrays add to the core's plan of this pass where both are largest.
+
+        Args:
+            report: The plan.
+            tta: Whether all orientations are averaged.
+        """
+        memory = report["memory_bytes"]
+        run = memory["total"] - memory.get("weights", 0)
+        summed = tta and report["path"] == "stream"
+        held, result = self.held_bytes, self.result_bytes
+        if self.by_rows and (tta or report["path"] == "tiles" or report["strips"] > 1):
+            held += self.whole_bytes
+            return held + result + max(0, self.taking_bytes - run)
+        if self.by_rows:
+            held += memory["staging"]  # of rows as floats, and their mean
+        elif summed:  # stored when the sum is complete and the rings are gone
+            result = max(0, result - (run - memory["host"]))
+        return max(held + result, self.before_bytes - run)
+
+
+def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass]:
+    """The runs of `passes.upscale_planes` over colour and alpha, in their order."""
+    size = picture.samples.itemsize
+    pixels = picture.width * picture.height
+    large = pixels * network.scale**2
+    given = pixels * (picture.channels + int(picture.has_alpha)) * size
+    rows = np.dtype(np.float32)  # of grey as a picture of three channels, `_grey_as_colours`
+    whole = (pixels * network.input_channels + large * network.output_channels) * rows.itemsize
+    taking = large * (network.output_channels + _FLOATS_OF_MEAN) * rows.itemsize
+
+    def one(channels: int, held: int, before: int = 0) -> PlannedPass:
+        result = large * channels * size
+        if channels < network.input_channels:
+            return PlannedPass(
+                rows, held, result, by_rows=True, whole_bytes=whole, taking_bytes=taking
+            )
+        return PlannedPass(picture.samples, held, result, before_bytes=before)
+
+    if not picture.has_alpha:
+        return [one(picture.channels, given)]
+    before = given + pixels * _BLEED_BYTES
+    return [
+        one(picture.channels, given, before),
+        one(1, given + large * picture.channels * size),
+    ]
