@@ -27,8 +27,8 @@ from PIL import Image
 from realesrgan_vk import Upscaler, image_io
 from realesrgan_vk.batch import Batch, BatchOptions
 from realesrgan_vk.batch.jobs import Job, Naming, find_sources, plan_jobs
-from realesrgan_vk.batch.workers import Settings, load_processors, usable_cores
-from realesrgan_vk.options import Request
+from realesrgan_vk.batch.workers import load_processors, usable_cores
+from realesrgan_vk.options import Request, UpscalerOptions
 
 MODEL = "realesr-animevideov3"
 AT_LEAST = 1.5  # times as fast as one at a time
@@ -75,7 +75,7 @@ def measure(pictures: int, side: int, rounds: int) -> dict[str, list[float]]:
             "one at a time, all cores": Upscaler(MODEL, device="cpu"),
             "one at a time, one core": Upscaler(MODEL, device="cpu", threads=1),
         }
-        processors = load_processors(Settings(model=MODEL), ["cpu"], pictures=pictures)
+        processors = load_processors(MODEL, UpscalerOptions(), ["cpu"], pictures=pictures)
         times: dict[str, list[float]] = {name: [] for name in (*alone, "batch")}
         for turn in range(rounds):
             for name, upscaler in alone.items():

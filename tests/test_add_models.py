@@ -21,8 +21,8 @@ import realesrgan_vk
 from realesrgan_vk.cli import app
 from realesrgan_vk.models import find_model, list_models
 from realesrgan_vk.models.add import add_models
-from realesrgan_vk.models.folder_lock import locked
 from realesrgan_vk.models.remove import remove_model
+from realesrgan_vk.models.user_store import locked
 
 
 def _exported(folder: Path, name: str = "mine", **more: str) -> Path:
@@ -412,7 +412,7 @@ def test_an_installation_waits_for_another_process(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib, realesrgan_vk.models.folder_lock as lock\n"
+            "import sys, pathlib, realesrgan_vk.models.user_store as lock\n"
             "with lock.locked(pathlib.Path(sys.argv[1])):\n"
             "    print('held', flush=True)\n"
             "    sys.stdin.read()\n",
@@ -437,7 +437,7 @@ def test_an_installation_waits_for_another_process(tmp_path: Path) -> None:
 def test_a_folder_that_stays_locked_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_vk.models.folder_lock.WAIT", 0.2)
+    monkeypatch.setattr("realesrgan_vk.models.user_store.WAIT", 0.2)
     param = write_compact(tmp_path / "a", "mine")
     with (
         locked(tmp_path / "installed"),

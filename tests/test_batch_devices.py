@@ -20,8 +20,7 @@ from realesrgan_vk.batch.work_queue import Lane
 from realesrgan_vk.cli.reports import JsonReport, LineReport, Report
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
-from realesrgan_vk.options import Request
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.options import Request, TargetSize
 
 Photo = Callable[..., NDArray[np.uint8]]
 PICTURES = 12

@@ -15,8 +15,7 @@ from realesrgan_vk.image_io.formats import JPEG, PNG, TIFF
 from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.image_io.rows import TiffRows, TiffRowWriter
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.options import Request
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.options import Request, TargetSize
 
 Tag = tuple[int, str, int, Any, bool]
 KEYS = (1, 1, 0, 2, 1024, 0, 1, 1, 3072, 0, 1, 32633)

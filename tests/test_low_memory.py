@@ -14,8 +14,8 @@ from PIL import Image
 import realesrgan_vk
 from realesrgan_vk.batch import Batch, BatchOptions, Event
 from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.errors import NO_MEMORY
 from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.memory import NO_MEMORY
 
 # The limit is set when everything is imported, to so many bytes more than are in use then: what an
 # import takes differs between machines.

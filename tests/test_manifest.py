@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realesrgan_vk import ModelError
-from realesrgan_vk.messages import printable
+from realesrgan_vk.errors import printable
 from realesrgan_vk.models.add import add_models
 from realesrgan_vk.models.bounded_json import MAX_BYTES, MAX_DEPTH, read_json
 from realesrgan_vk.models.manifest import Entry, entry_of, manifest_entries, manifest_text

@@ -16,9 +16,10 @@ from PIL import Image
 
 from realesrgan_vk.batch import Event
 from realesrgan_vk.batch.jobs import Job
+from realesrgan_vk.cli.messages import say, say_notices, unalarming
 from realesrgan_vk.cli.reports import LineReport, Report
+from realesrgan_vk.errors import printable
 from realesrgan_vk.image_io.formats import PNG
-from realesrgan_vk.messages import printable, say, say_notices, unalarming
 
 Photo = Callable[..., NDArray[np.uint8]]
 START = (

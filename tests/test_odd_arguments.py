@@ -24,8 +24,7 @@ import realesrgan_vk
 from realesrgan_vk import Cancelled, RealesrganError, Upscaler
 from realesrgan_vk.image_io.rows import ArrayRows, RawRows, TiffRows, TiffRowWriter
 from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
-from realesrgan_vk.options import Request
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.options import Request, TargetSize
 
 IMAGE = np.full((4, 5, 3), 90, np.uint8)
 

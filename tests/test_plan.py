@@ -16,7 +16,7 @@ from picture_files import gamma_profile, png
 from PIL import Image, ImageCms, ImageFile
 
 from realesrgan_vk import ImageError, NetworkInfo, OutOfMemoryError, RunPlan, Upscaler, image_io
-from realesrgan_vk.byte_size import format_bytes, parse_bytes
+from realesrgan_vk.checks import format_bytes, parse_bytes
 from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.options import Request
 from realesrgan_vk.processing import pictures

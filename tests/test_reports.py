@@ -17,11 +17,12 @@ from PIL import Image
 from realesrgan_vk import Upscaler, list_devices
 from realesrgan_vk.batch import Batch, BatchOptions, Event, Summary, workers
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.workers import Settings, load_processors
+from realesrgan_vk.batch.workers import load_processors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport
 from realesrgan_vk.image_io.formats import PNG
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.options import Request
+from realesrgan_vk.options import Request, UpscalerOptions
+from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Photo = Callable[..., NDArray[np.uint8]]
 COMMAND = [sys.executable, "-m", "realesrgan_vk", "upscale", "-m", "realesr-animevideov3"]
@@ -112,10 +113,10 @@ def test_a_software_driver_is_told_of_before_anything_takes_long(
     known = [Device(0, "discrete", "GPU"), Device(1, "cpu", "llvmpipe")]
     monkeypatch.setattr(workers, "list_devices", lambda: known)
     monkeypatch.setattr(workers, "Upscaler", upscaler)
-    load_processors(Settings(), ["auto", "cpu"], pictures=1, note=told.append)
+    load_processors(DEFAULT_MODEL, UpscalerOptions(), ["auto", "cpu"], pictures=1, note=told.append)
     assert told == ["loaded 0", "loaded cpu"]
     told.clear()
-    load_processors(Settings(), [0, 1], pictures=1, note=told.append)
+    load_processors(DEFAULT_MODEL, UpscalerOptions(), [0, 1], pictures=1, note=told.append)
     assert told[1:] == ["loaded 0", "loaded 1"]
     assert told[0].startswith("llvmpipe is a software driver, which computes on the processor: ")
     assert "minutes" in told[0]

@@ -6,9 +6,8 @@ from PIL import Image
 
 from realesrgan_vk.imaging.picture import Pixels
 from realesrgan_vk.imaging.resample import linear_to_srgb, resize, srgb_to_linear
-from realesrgan_vk.options import FILTERS
+from realesrgan_vk.options import FILTERS, TargetSize
 from realesrgan_vk.processing.passes import Plan
-from realesrgan_vk.sizes import TargetSize
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ A call that is itself wrong (an unknown option, an array of a wrong shape or typ
 anything else, stops the run, and the exception comes out of the call.
 """
 
+import unicodedata
+
 from realesrgan_vk._core import (
     Cancelled,
     DeviceError,
@@ -17,10 +19,37 @@ from realesrgan_vk._core import (
 )
 
 __all__ = [
+    "NO_MEMORY",
+    "NO_THREAD",
     "Cancelled",
     "DeviceError",
     "ImageError",
     "ModelError",
     "OutOfMemoryError",
     "RealesrganError",
+    "printable",
 ]
+
+NO_MEMORY = "the system has no memory left; free memory, or take a smaller picture"
+NO_THREAD = (
+    "the system cannot start another thread: no memory is left, or a limit on threads is reached; "
+    "free memory, or raise the limit"
+)
+
+# Control and format characters (those that turn the writing direction, too), bytes that are no
+# text, and what ends a line.
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def printable(text: object) -> str:
+    r"""Text of one line: control and format characters as escapes, such as `\n` or `\u202e`."""
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(_escaped(character) for character in words)
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _ESCAPED:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, ca
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.models.denoise import blended_networks
 from realesrgan_vk.models.registry import find_model
-from realesrgan_vk.network_options import NetworkOptions
 from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
@@ -22,6 +21,8 @@ from realesrgan_vk.options import (
     Light,
     Precision,
     Progress,
+    Tile,
+    UpscalerOptions,
 )
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 
@@ -102,7 +103,7 @@ def upscale(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str | SupportsIndex = "auto",
     precision: Precision = "auto",
-    tile: SupportsIndex | Literal["auto", "whole"] = "auto",
+    tile: SupportsIndex | Tile = "auto",
     tta: bool = False,
     denoise: SupportsFloat | None = None,
     threads: SupportsIndex | None = None,
@@ -152,16 +153,17 @@ def upscale(
         TypeError, ValueError, ModelError, DeviceError, ImageError, OutOfMemoryError: As `Upscaler`
             and `Upscaler.upscale`.
     """
-    options = NetworkOptions.checked(
-        device=device,
-        precision=precision,
-        tile=tile,
-        tta=tta,
-        denoise=denoise,
-        threads=threads,
-        memory_limit=memory_limit,
-        runs_at_once=runs_at_once,
-    )
+    given: dict[str, Any] = {
+        "device": device,
+        "precision": precision,
+        "tile": tile,
+        "tta": tta,
+        "denoise": denoise,
+        "threads": threads,
+        "memory_limit": memory_limit,
+        "runs_at_once": runs_at_once,
+    }
+    options = UpscalerOptions(**given)
     key = (options, *_files(model, options.denoise))
     shared = _kept.get(key, lambda: Upscaler(model, **asdict(options)))
     try:

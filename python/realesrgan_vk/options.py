@@ -1,12 +1,22 @@
-"""What a caller can ask to be made of a picture."""
+"""What a caller can ask for: how a network is run, and what is made of a picture."""
 
+import math
+import operator
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Literal, SupportsFloat, SupportsIndex, TypedDict, Union, get_args
 
-from realesrgan_vk.checks import one_of
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.checks import (
+    MAX_INPUT_SIDE,
+    flag,
+    is_whole,
+    one_of,
+    parse_bytes,
+    real_number,
+    shown,
+    whole_number,
+)
 
 Progress = Callable[[float], object]
 """Told the finished share, 0..1, never decreasing. What it raises stops the run."""
@@ -28,9 +38,114 @@ DEFAULT_MAX_PIXELS = 1 << 26
 
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
+Tile = Literal["auto", "whole"]
 
 ALPHA_METHODS: tuple[AlphaMethod, ...] = get_args(AlphaMethod)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+MIN_TILE = 32
+"""Pixels of a tile's side."""
+
+# More threads than any machine has cores; the core starts no more than there are cores.
+_MAX_THREADS = 1 << 10
+_MAX_RUNS = 1 << 20
+_MAX_SIDE = 1 << 24  # of a result in pixels; beyond any picture: a mistake in the arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscalerOptions:
+    """How a network is run: the keyword arguments of `Upscaler`, which describes them.
+
+    Numbers of other types, such as NumPy's, are kept as Python's own, text of a memory limit as
+    bytes. Equal options mean equal runs; they can be hashed and pickled.
+
+    Raises:
+        TypeError: A value of the wrong type.
+        ValueError: A value out of range.
+    """
+
+    device: str | int = "auto"
+    precision: Precision = "auto"
+    tile: int | Tile = "auto"
+    tta: bool = False
+    denoise: float | None = None
+    threads: int | None = None
+    memory_limit: int | None = None
+    runs_at_once: int = 1
+
+    def __post_init__(self) -> None:
+        values = {
+            "device": _device(self.device),
+            "precision": one_of("precision", self.precision, PRECISIONS),
+            "tile": _tile(self.tile),
+            "tta": flag("tta", self.tta),
+            "denoise": _strength(self.denoise),
+            "threads": _thread_count(self.threads),
+            "runs_at_once": whole_number("runs_at_once", self.runs_at_once, 1, _MAX_RUNS),
+        }
+        if self.memory_limit is not None:
+            values["memory_limit"] = parse_bytes("memory_limit", self.memory_limit)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSize:
+    """An output size: a factor, sides, or the long edge; nothing means the network's own scale.
+
+    With one side or the long edge given, the other follows from the picture's aspect. With both
+    sides given the picture is stretched to them.
+
+    Attributes:
+        scale: Output pixels per input pixel along a side.
+        width: In pixels.
+        height: In pixels.
+        long_edge: The longer side in pixels.
+
+    Raises:
+        TypeError: A value is not a number.
+        ValueError: A value is out of range, or they contradict each other.
+    """
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    long_edge: int | None = None
+
+    def __post_init__(self) -> None:
+        # Numbers of other types, such as NumPy's, are kept as Python's own.
+        if self.scale is not None:
+            scale = real_number("scale", self.scale, "above 0 and at most 256", _is_scale)
+            object.__setattr__(self, "scale", scale)
+        for name in ("width", "height", "long_edge"):
+            side = getattr(self, name)
+            if side is not None:
+                number = whole_number(name, side, 1, _MAX_SIDE, kind="a whole number of pixels")
+                object.__setattr__(self, name, number)
+        ways = [
+            self.scale is not None,
+            self.width is not None or self.height is not None,
+            self.long_edge is not None,
+        ]
+        if sum(ways) > 1:
+            raise ValueError("give only one of: scale; width and/or height; long_edge")
+
+    def of(self, width: int, height: int, network_scale: int) -> tuple[int, int]:
+        """Width and height asked for a picture of this width and height, at least 1 x 1."""
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
+        if self.width is not None:
+            return self.width, _rounded(self.width * height / width)
+        if self.height is not None:
+            return _rounded(self.height * width / height), self.height
+        if self.long_edge is not None:
+            longest = max(width, height)
+            return (
+                _rounded(self.long_edge * width / longest),
+                _rounded(self.long_edge * height / longest),
+            )
+        scale = network_scale if self.scale is None else self.scale
+        return _rounded(width * scale), _rounded(height * scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +192,48 @@ class CallOptions(UpscaleOptions, total=False):
     model: str | os.PathLike[str]
     device: str | SupportsIndex
     precision: Precision
-    tile: SupportsIndex | Literal["auto", "whole"]
+    tile: SupportsIndex | Tile
     tta: bool
     denoise: SupportsFloat | None
     threads: SupportsIndex | None
     memory_limit: SupportsIndex | str | None
     runs_at_once: SupportsIndex
+
+
+def _device(value: object) -> str | int:
+    if isinstance(value, str):
+        return str(value)
+    if is_whole(value):
+        return operator.index(value)
+    raise TypeError(f"device must be a name or an index, not {type(value).__name__} {shown(value)}")
+
+
+def _tile(value: object) -> int | Tile:
+    """The text "auto" or "whole", or a side in input pixels."""
+    if isinstance(value, str) and value in ("auto", "whole"):
+        return "auto" if value == "auto" else "whole"
+    others = ", or 'auto', or 'whole'"
+    return whole_number("tile", value, MIN_TILE, MAX_INPUT_SIDE, others=others)
+
+
+def _strength(value: object) -> float | None:
+    """A number from 0 to 1, or None."""
+    if value is None:
+        return None
+    span = "from 0 (keep noise) to 1 (remove it)"
+    return real_number("denoise", value, span, lambda number: 0 <= number <= 1)
+
+
+def _thread_count(value: object) -> int | None:
+    """A whole number of at least 1, or None."""
+    if value is None:
+        return None
+    return min(whole_number("threads", value, 1, others=", or None"), _MAX_THREADS)
+
+
+def _is_scale(value: float) -> bool:
+    return 0 < value <= 256
+
+
+def _rounded(side: float) -> int:
+    return max(1, math.floor(side + 0.5))

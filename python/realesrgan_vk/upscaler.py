@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, ov
 
 from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo
 from realesrgan_vk._core import Upscaler as Core
-from realesrgan_vk.arguments import picture_size, pixel_limit
-from realesrgan_vk.checks import callback, flag, instance_of
+from realesrgan_vk.checks import callback, flag, instance_of, picture_size, pixel_limit
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import DeviceError, ModelError
-from realesrgan_vk.messages import printable
+from realesrgan_vk.errors import DeviceError, ModelError, printable
 from realesrgan_vk.models.denoise import denoised
 from realesrgan_vk.models.registry import find_model, official_name
-from realesrgan_vk.network_options import NetworkOptions
 from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
@@ -25,10 +22,12 @@ from realesrgan_vk.options import (
     Precision,
     Progress,
     Request,
+    TargetSize,
+    Tile,
     UpscaleOptions,
+    UpscalerOptions,
 )
 from realesrgan_vk.plan import RunPlan
-from realesrgan_vk.sizes import TargetSize
 
 # A network is loaded before what decodes and converts pictures is: `processing` imports NumPy,
 # Pillow and libvips, which takes a process about as long as a network takes.
@@ -63,7 +62,7 @@ class Upscaler:
         *,
         device: str | SupportsIndex = "auto",
         precision: Precision = "auto",
-        tile: SupportsIndex | Literal["auto", "whole"] = "auto",
+        tile: SupportsIndex | Tile = "auto",
         tta: bool = False,
         denoise: SupportsFloat | None = None,
         threads: SupportsIndex | None = None,
@@ -99,17 +98,17 @@ class Upscaler:
             ModelError: No such network, or a file of it is missing or damaged.
             DeviceError: No such device, or it lacks what was asked for.
         """
-        options = NetworkOptions.checked(
-            device=device,
-            precision=precision,
-            tile=tile,
-            tta=tta,
-            denoise=denoise,
-            threads=threads,
-            memory_limit=memory_limit,
-            runs_at_once=runs_at_once,
-        )
-        self._options = options
+        given: dict[str, Any] = {
+            "device": device,
+            "precision": precision,
+            "tile": tile,
+            "tta": tta,
+            "denoise": denoise,
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "runs_at_once": runs_at_once,
+        }
+        options = self._options = UpscalerOptions(**given)
         self.model = find_model(model)
         self._official_name = official_name(model) if isinstance(model, str) else ""
         self.device, self.fp16 = _device_and_precision(options.device, options.precision)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from realesrgan_vk.image_io.atomic import folder_of
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for
-from realesrgan_vk.image_io.streams import STDIN, is_stream
+from realesrgan_vk.image_io.streams import STDIN, is_stream, is_writable
 
 DEFAULT_TEMPLATE = "{stem}"
 _NAMED = 3  # of the files that are passed over
@@ -272,3 +273,27 @@ def _is_at(path: Path, left_out: Path | None, root: Path) -> bool:
 
 def _order(path: Path) -> tuple[str, str]:
     return str(path).casefold(), str(path)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise `ValueError` where this folder is not, and cannot become, one to write into."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is a file, so folder {folder} cannot be made")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"folder {existing} cannot be written to")
+
+
+def refuse_unwritable_file(path: Path) -> None:
+    """Raise `ValueError` where this file cannot be made, or what it names not be written into."""
+    folder = folder_of(path)
+    if folder is None:
+        if not is_writable(path):
+            raise ValueError(f"{path} cannot be written to")
+        return
+    if not folder.is_dir():
+        state = f"{folder} is no folder" if folder.exists() else f"folder {folder} does not exist"
+        raise ValueError(state)
+    refuse_unwritable(folder)

@@ -10,14 +10,20 @@ from typing import Literal
 from realesrgan_vk import image_io
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.work_queue import Lane
-from realesrgan_vk.errors import Cancelled, DeviceError, OutOfMemoryError, RealesrganError
+from realesrgan_vk.errors import (
+    NO_MEMORY,
+    NO_THREAD,
+    Cancelled,
+    DeviceError,
+    OutOfMemoryError,
+    RealesrganError,
+    printable,
+)
 from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.memory import NO_MEMORY, NO_THREAD
-from realesrgan_vk.messages import printable
 from realesrgan_vk.options import Request
 from realesrgan_vk.upscaler import Upscaler
 

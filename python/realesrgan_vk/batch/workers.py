@@ -2,33 +2,20 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, replace
 
 from realesrgan_vk._core import CPU_DEVICE, usable_cores
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.options import Precision
-from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
+from realesrgan_vk.options import UpscalerOptions
+from realesrgan_vk.upscaler import Upscaler
 
 # Each picture in work costs a CPU run's memory, so more cores join in on fewer pictures.
 _MOST_AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the upscalers of a batch have in common; the arguments of `Upscaler`."""
-
-    model: str | os.PathLike[str] = DEFAULT_MODEL
-    precision: Precision = "auto"
-    tile: int | Literal["auto", "whole"] = "auto"
-    tta: bool = False
-    denoise: float | None = None
-    threads: int | None = None
-    memory_limit: int | str | None = None
-
-
 def load_processors(
-    settings: Settings,
+    model: str | os.PathLike[str],
+    options: UpscalerOptions,
     devices: Sequence[str | int],
     *,
     pictures: int,
@@ -41,7 +28,8 @@ def load_processors(
     of their own share what is free.
 
     Args:
-        settings: What they have in common.
+        model: As `Upscaler` takes it.
+        options: Of all of them; the device and how many runs share it are set here.
         devices: As `Upscaler` takes one.
         pictures: How many there are in all.
         note: Told, before anything takes long, what to know of a device.
@@ -64,21 +52,17 @@ def load_processors(
     runs = [(index, cpu_runs if index == CPU_DEVICE else 1) for index in indexes]
     processors: list[Upscaler] = []
     for index, at_once in runs:
-        threads = settings.threads
+        threads = options.threads
         if at_once > 1:
             threads = threads or max(1, cores // at_once)
-        upscaler = Upscaler(
-            settings.model,
-            device=index if index != CPU_DEVICE else "cpu",
+        own = replace(
+            options,
             # One device of several may lack what was asked of all; its error says so.
-            precision=settings.precision,
-            tile=settings.tile,
-            tta=settings.tta,
-            denoise=settings.denoise,
+            device=index if index != CPU_DEVICE else "cpu",
             threads=threads,
-            memory_limit=settings.memory_limit,
             runs_at_once=shared_runs(runs, index),
         )
+        upscaler = Upscaler(model, **asdict(own))
         processors += [upscaler] * at_once
     return processors
 

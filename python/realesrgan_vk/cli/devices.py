@@ -5,8 +5,8 @@ import json
 import click
 
 from realesrgan_vk._core import stored_kernels
+from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.devices import list_devices
-from realesrgan_vk.messages import say, show
 
 
 @click.command(short_help="List the devices that --device can name.")

@@ -9,8 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli.help import Group
+from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import PathName
-from realesrgan_vk.messages import printable, say, show
+from realesrgan_vk.errors import printable
 from realesrgan_vk.models.published import PUBLISHED
 from realesrgan_vk.models.registry import list_models
 from realesrgan_vk.models.user_store import own_models_folder

@@ -11,20 +11,27 @@ from functools import partial
 from pathlib import Path
 
 from realesrgan_vk._core import CPU_DEVICE, usable_cores
-from realesrgan_vk.batch.jobs import Job, Naming, Sources, Targets, find_sources, plan_jobs
-from realesrgan_vk.batch.outputs import refuse_unwritable, refuse_unwritable_file
+from realesrgan_vk.batch.jobs import (
+    Job,
+    Naming,
+    Sources,
+    Targets,
+    find_sources,
+    plan_jobs,
+    refuse_unwritable,
+    refuse_unwritable_file,
+)
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions, Event
 from realesrgan_vk.batch.workers import shared_runs
+from realesrgan_vk.cli.messages import os_words, say, say_notices, unalarming
 from realesrgan_vk.cli.ncnn_flags import BadArgument, Options, parse, usage
 from realesrgan_vk.cli.start import exit_code
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError
+from realesrgan_vk.errors import NO_MEMORY, DeviceError, ModelError, RealesrganError, printable
 from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.memory import NO_MEMORY
-from realesrgan_vk.messages import os_words, printable, say, say_notices, unalarming
 from realesrgan_vk.models.registry import (
     Model,
     find_model,
@@ -33,8 +40,7 @@ from realesrgan_vk.models.registry import (
     official_name,
     whole_networks,
 )
-from realesrgan_vk.options import Request
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.options import Request, TargetSize
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1

@@ -3,9 +3,8 @@
 import getopt
 from dataclasses import dataclass, field
 
-from realesrgan_vk.arguments import MAX_INPUT_SIDE
-from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Filter
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.checks import MAX_INPUT_SIDE
+from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Filter, TargetSize
 
 _SHORT = "hi:o:s:t:m:n:g:j:xf:vz:r:w:c:"
 _LONG = ["help", "recursive", "skip-existing", "strip", "max-pixels="]

@@ -9,8 +9,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli.help import Option
+from realesrgan_vk.cli.messages import os_words
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.messages import os_words
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, PRECISIONS
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]

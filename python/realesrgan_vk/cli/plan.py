@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from realesrgan_vk.arguments import picture_size
-from realesrgan_vk.byte_size import format_bytes
+from realesrgan_vk.checks import format_bytes, picture_size
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import MESSAGES, Command
-from realesrgan_vk.messages import show
+from realesrgan_vk.cli.messages import show
 from realesrgan_vk.plan import RunPlan
 from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 

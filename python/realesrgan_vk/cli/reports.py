@@ -16,9 +16,8 @@ from rich.progress import (
 )
 
 from realesrgan_vk.batch.pipeline import Event, Summary
-from realesrgan_vk.errors import OutOfMemoryError
-from realesrgan_vk.memory import NO_THREAD
-from realesrgan_vk.messages import printable, say, tell, unalarming
+from realesrgan_vk.cli.messages import say, tell, unalarming
+from realesrgan_vk.errors import NO_THREAD, OutOfMemoryError, printable
 from realesrgan_vk.upscaler import Upscaler
 
 _PROGRESS_INTERVAL = 0.5  # seconds between two JSON progress events of one picture

@@ -9,9 +9,9 @@ from realesrgan_vk._core import CPU_DEVICE, forget_kernels
 from realesrgan_vk._core import tune as time_kernels
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.messages import show
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.messages import show
 
 if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
     from realesrgan_vk._core import TunedKernels

@@ -17,19 +17,19 @@ from realesrgan_vk.batch.jobs import (
     find_sources,
     plan_jobs,
     refuse_overwrite,
+    refuse_unwritable,
+    refuse_unwritable_file,
 )
-from realesrgan_vk.batch.outputs import refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
-from realesrgan_vk.batch.workers import Settings, load_processors
+from realesrgan_vk.batch.workers import load_processors
+from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport, Report
 from realesrgan_vk.cli.start import exit_code
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
-from realesrgan_vk.messages import unalarming
-from realesrgan_vk.options import Request
-from realesrgan_vk.sizes import TargetSize
+from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
@@ -69,8 +69,7 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
             given["alpha"],
             given["light"],
         )
-        settings = Settings(
-            model=given["model"],
+        options = UpscalerOptions(
             precision=given["precision"],
             tile=given["tile"],
             tta=given["tta"],
@@ -92,14 +91,15 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
                 "--json prints to stdout, where the picture goes; choose another output"
             )
         processors = load_processors(
-            settings,
+            given["model"],
+            options,
             given["device"],
             pictures=len(sources),
             note=lambda words: report.note(unalarming(words)),
         )
         naming = _naming(given["template"] or template, given, processors[0])
         jobs = _jobs(sources, output, naming)
-    options = BatchOptions(
+    batch_options = BatchOptions(
         request=request,
         write=_write_options(given),
         skip_existing=given["skip_existing"],
@@ -108,7 +108,7 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
     on_cpu = all(processor.device == CPU_DEVICE for processor in processors)
     if on_cpu and "auto" in given["device"]:
         report.note("no GPU with Vulkan was found; the CPU is used")
-    batch = Batch(processors, options, report.event)
+    batch = Batch(processors, batch_options, report.event)
     try:
         with report.over(len(jobs), processors[0]):
             if found.note:

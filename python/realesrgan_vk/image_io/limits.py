@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from realesrgan_vk._core import installed_memory
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.streams import is_stream, open_to_read
-from realesrgan_vk.memory import installed_memory
 
 _LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realesrgan_vk.arguments import MAX_INPUT_SIDE
+from realesrgan_vk.checks import MAX_INPUT_SIDE
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.codecs.pillow import original_range
 from realesrgan_vk.imaging.picture import Frame, Picture

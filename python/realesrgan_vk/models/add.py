@@ -13,12 +13,10 @@ from realesrgan_vk._core import CPU_DEVICE, NetworkInfo
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.download import file_sha256
-from realesrgan_vk.models.folder_lock import locked
-from realesrgan_vk.models.install_files import SCRATCH, install_files
 from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of, manifest_entries, manifest_text
 from realesrgan_vk.models.names import checked_name, name_key
 from realesrgan_vk.models.registry import model_at, official_name, whole_networks
-from realesrgan_vk.models.user_store import own_models_folder
+from realesrgan_vk.models.user_store import SCRATCH, install_files, locked, own_models_folder
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt")
 MAX_ENTRY = 1 << 16

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realesrgan_vk.errors import ModelError
-from realesrgan_vk.messages import printable
+from realesrgan_vk.errors import ModelError, printable
 from realesrgan_vk.models.bounded_json import MAX_BYTES, read_json
 from realesrgan_vk.models.names import checked_name, is_plain_file_name, shortened
 

@@ -2,8 +2,7 @@
 
 import re
 
-from realesrgan_vk.errors import ModelError
-from realesrgan_vk.messages import printable
+from realesrgan_vk.errors import ModelError, printable
 
 MAX_SHOWN = 80
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")

@@ -11,11 +11,11 @@ from platformdirs import user_cache_path
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.add import add_models
 from realesrgan_vk.models.download import Progress, download
-from realesrgan_vk.models.folder_lock import locked
 from realesrgan_vk.models.manifest import MANIFEST, manifest_text
 from realesrgan_vk.models.names import escaped, name_key
 from realesrgan_vk.models.published import PUBLISHED, Published
 from realesrgan_vk.models.registry import official_name
+from realesrgan_vk.models.user_store import locked
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 

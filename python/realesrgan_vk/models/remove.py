@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from realesrgan_vk.errors import ModelError
-from realesrgan_vk.models.folder_lock import locked
-from realesrgan_vk.models.install_files import install_files
 from realesrgan_vk.models.manifest import MANIFEST, manifest_entries, manifest_text
 from realesrgan_vk.models.names import is_plain_file_name, shortened
 from realesrgan_vk.models.registry import official_name
-from realesrgan_vk.models.user_store import own_models_folder
+from realesrgan_vk.models.user_store import install_files, locked, own_models_folder
 
 
 def remove_model(name: str, folder: Path | None = None) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realesrgan_vk._core import Upscaler as Core
+from realesrgan_vk._core import installed_memory
 from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.imaging.picture import Pixels
 from realesrgan_vk.imaging.resample import from_unit, resize, to_unit
-from realesrgan_vk.memory import installed_memory as _installed_memory
 from realesrgan_vk.options import Filter, Light, Progress
 
 
@@ -134,7 +134,7 @@ def _check_memory(plan: Plan, pixels: Pixels, run_channels: int) -> None:
     last_run = plan.width * grown * plan.height * grown * run_channels
     target = plan.target[0] * plan.target[1] * pixels.shape[2]
     needed = (last_run + target) * pixels.itemsize
-    installed = _installed_memory()
+    installed = installed_memory()
     if installed is not None and needed > installed:
         raise OutOfMemoryError(
             f"a result of {plan.target[0]} x {plan.target[1]} pixels needs "

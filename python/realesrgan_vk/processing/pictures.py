@@ -12,8 +12,7 @@ from PIL import Image
 
 from realesrgan_vk import image_io
 from realesrgan_vk._core import Upscaler as Core
-from realesrgan_vk.arguments import picture_size
-from realesrgan_vk.checks import file_path
+from realesrgan_vk.checks import file_path, picture_size
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.codecs import pillow
 from realesrgan_vk.image_io.codecs.color import WorkingCurve

@@ -3,8 +3,7 @@
 import numpy as np
 
 from realesrgan_vk._core import Upscaler as Core
-from realesrgan_vk.arguments import picture_size
-from realesrgan_vk.checks import instance_of, shown, whole_number
+from realesrgan_vk.checks import instance_of, picture_size, shown, whole_number
 from realesrgan_vk.image_io.codecs.color import WorkingCurve
 from realesrgan_vk.image_io.rows import RowReader, RowWriter
 from realesrgan_vk.imaging import arrays

@@ -31,8 +31,7 @@ from realesrgan_export.target import check_folder
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.models.folder_lock import locked
-from realesrgan_vk.models.install_files import install_files
+from realesrgan_vk.models.user_store import install_files, locked
 from realesrgan_vk.ncnn.param import Graph, format_graph, read_graph
 from realesrgan_vk.ncnn.weights import LayerWeights, format_weights, read_weights
 

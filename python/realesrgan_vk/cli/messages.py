@@ -3,21 +3,11 @@
 import os
 import re
 import sys
-import unicodedata
 
-# Control and format characters (those that turn the writing direction, too), bytes that are no
-# text, and what ends a line.
-_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+from realesrgan_vk.errors import printable
+
 # Programs that start these commands stop them at such words.
 _ALARMS = re.compile("failed|error|invalid gpu", re.IGNORECASE)
-
-
-def printable(text: object) -> str:
-    r"""Text of one line: control and format characters as escapes, such as `\n` or `\u202e`."""
-    words = str(text)
-    if words.isprintable():
-        return words
-    return "".join(_escaped(character) for character in words)
 
 
 def unalarming(text: object) -> str:
@@ -79,9 +69,3 @@ def say_notices() -> None:
     logger = logging.getLogger("realesrgan_vk")
     if not logger.handlers:
         logger.addHandler(Notices())
-
-
-def _escaped(character: str) -> str:
-    if unicodedata.category(character) not in _ESCAPED:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
