@@ -1,43 +1,131 @@
-"""The documents: their Python code runs, and their table of networks is the manifest's."""
+"""The documents: their commands and Python blocks run, and their tables are true.
 
+Blocks of a page run in their order in one folder. A block that cannot run here is preceded by a
+comment with the reason, `<!-- skip: next "the reason" -->`, which pytest lists (`-rs`).
+"""
+
+import os
 import re
+import subprocess
+import sysconfig
 from pathlib import Path
+from unittest import SkipTest
 
 import pytest
 import tifffile
 from compact_network import write_compact
 from conftest import Photo
 from PIL import Image
+from sybil import Document, Example
+from sybil.example import NotEvaluated
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from sybil.typing import Parser
 
 from realesrgan_vk import list_models
-from realesrgan_vk.models.add import add_models
 from realesrgan_vk.models.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCKS = [
-    pytest.param(block, id=f"{page.relative_to(ROOT)}:{number}")
-    for page in PAGES
-    for number, block in enumerate(
-        re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
-    )
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "models" / "README.md",
+    ROOT / "training" / "README.md",
+    ROOT / "tools" / "export" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
+_SECONDS = 120  # of one block
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_python_blocks_run_as_they_stand(
-    block: str, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the files that the pages name: photo.jpg, scan.tif and the network `mine`."""
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(photo(12, 10)).save("photo.jpg")
-    tifffile.imwrite("scan.tif", photo(12, 10), photometric="rgb")
-    add_models(write_compact(tmp_path, "mine"), tmp_path / "installed")
-    exec(compile(block, "block", "exec"), {"__name__": "block"})
+def _run_shell(example: Example) -> None:
+    """Run a block as a script that stops at the first command that fails."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example.parsed],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise AssertionError(
+            f"exit code {done.returncode}:\n{example.parsed}\n{done.stdout}\n{done.stderr}"
+        )
 
 
-def test_there_are_blocks_and_they_import_what_they_use() -> None:
-    assert len(BLOCKS) >= 3
+def _examples(page: Path) -> list[Example]:
+    parsers: list[Parser] = [
+        SkipParser(),
+        PythonCodeBlockParser(),
+        CodeBlockParser("sh", _run_shell),
+    ]
+    return list(Document.parse(str(page), *parsers).examples())
+
+
+WITH_BLOCKS = [page for page in PAGES if _examples(page)]
+
+
+@pytest.fixture
+def folder(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a page's blocks, with the files that the pages name.
+
+    Commands find this Python's programs first, and keep caches and networks in the folder's own
+    home. The pictures are small: photo.jpg, drawing.png, scan.tif, holiday/ and frames/. `mine` is
+    installed, a network with random weights.
+    """
+    folder, home = tmp_path / "page", tmp_path / "home"
+    for made in (folder / "holiday", folder / "frames", home / ".cache"):
+        made.mkdir(parents=True)
+    Image.fromarray(photo(16, 12)).save(folder / "photo.jpg")
+    Image.fromarray(photo(12, 10)).save(folder / "drawing.png")
+    for name in ("beach.jpg", "harbour.png"):
+        Image.fromarray(photo(12, 10)).save(folder / "holiday" / name)
+    for number in (1, 2):
+        Image.fromarray(photo(12, 10)).save(folder / "frames" / f"{number:06}.png")
+    tifffile.imwrite(folder / "scan.tif", photo(12, 10), photometric="rgb")
+    installed = home / ".local" / "share" / "realesrgan-vk" / "models"
+    write_compact(installed, "mine")
+    monkeypatch.setattr("realesrgan_vk.models.registry.own_models_folder", lambda: installed)
+    monkeypatch.chdir(folder)
+    for name in list(os.environ):
+        if name.startswith(("XDG_", "REALESRGAN_VK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    scripts = sysconfig.get_path("scripts")
+    monkeypatch.setenv("PATH", os.pathsep.join([scripts, os.environ["PATH"]]))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in WITH_BLOCKS]
+)
+def test_blocks_run_as_they_stand(page: Path, folder: Path, subtests: pytest.Subtests) -> None:
+    for example in _examples(page):
+        with subtests.test(f"line {example.line}"):
+            try:
+                example.evaluate()
+            except SkipTest as skipped:
+                pytest.skip(f"{page.relative_to(ROOT)}:{example.line}: {skipped}")
+            except NotEvaluated:
+                pytest.fail("a block is left out without a reason")
+
+
+def test_blocks_are_found() -> None:
+    """Those of all kinds; blocks in another language are data."""
+    assert sum(len(_examples(page)) for page in PAGES) > 40
+    languages = {
+        language
+        for page in PAGES
+        for language in re.findall(r"^ *```([a-z]+)$", page.read_text("utf-8"), re.M)
+    }
+    assert languages <= {"sh", "python", "yaml", "json", "cmake", "cpp", "text"}
+
+
+def test_links_lead_somewhere() -> None:
+    """Those between files of the repository; Sphinx checks the headings, too (`make docs`)."""
+    texts = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+    for page in texts:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "models/README.md"])

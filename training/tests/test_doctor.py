@@ -71,6 +71,7 @@ def test_pairs_that_are_not_used_are_told_of(micro: Overrides) -> None:
     result = call("doctor", "tiny", *micro("data.pair_ratio=0"))
     assert result.exit_code == 10
     assert "data.pair_ratio is 0: none of the pairs will be used" in result.stdout
+    assert "start: random weights (start.generator is not set)" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["run", "doctor"])

@@ -48,6 +48,8 @@ def _check_start(config: RunConfig, report: Report, tell: Callable[[str], None])
         else:
             check_perceptual(config)
 
+    if config.start.generator is None:
+        tell("start: random weights (start.generator is not set)")
     checks: list[Callable[[], object]] = [check_generator]
     if config.stages.gan is not None:
         checks += [lambda: build_discriminator(config), check_vgg]
