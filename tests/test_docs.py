@@ -7,6 +7,7 @@ comment with the reason, `<!-- skip: next "the reason" -->`, which pytest lists 
 import os
 import re
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from unittest import SkipTest
@@ -27,6 +28,7 @@ from realesrgan_vk.models.published import PUBLISHED
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "examples" / "README.md",
     ROOT / "models" / "README.md",
     ROOT / "training" / "README.md",
     ROOT / "tools" / "export" / "README.md",
@@ -126,6 +128,31 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_paths_are_there(page: str) -> None:
+    """Those in code spans, but for the rooms that do not exist yet."""
+    text = (ROOT / page).read_text("utf-8").partition("## Rooms for what may come")[0]
+    top = "cpp|python|training|tools|tests|models|benchmarks|cmake|docs|examples"
+    paths = re.findall(rf"`((?:{top})/[\w./-]*)`", text)
+    assert len(paths) > 10
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_tables_are_those_of_the_results() -> None:
+    """`tools/figures.py` writes them."""
+    script = [sys.executable, ROOT / "tools" / "figures.py", "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_diagrams_are_drawn_by_their_script(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "tools" / "diagrams.py", tmp_path], check=True)
+    for drawn in tmp_path.iterdir():
+        committed = ROOT / "docs" / "images" / drawn.name
+        assert committed.read_bytes() == drawn.read_bytes(), f"run tools/diagrams.py: {drawn.name}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "models/README.md"])

