@@ -2,7 +2,7 @@
 
 #include "bindings.hpp"
 #include "python_calls.hpp"
-#include "vulkan/tuning/tuning.hpp"
+#include "vulkan/tune_device.hpp"
 
 namespace py = pybind11;
 

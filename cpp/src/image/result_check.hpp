@@ -6,18 +6,13 @@
 #include <utility>
 
 #include "image/planes.hpp"
-#include "plan/tiling.hpp"
+#include "image/region.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan {
 
 // Below it a result's sample is 0 in 8 bits.
 inline constexpr float kBlack = 0.5F / 255.0F;
-
-// A rectangle of the input picture, in pixels.
-struct Region {
-    Span x, y;
-};
 
 // A result that is no picture: the device's fault unless blame() finds another's.
 class BadResult : public DeviceError {

@@ -9,6 +9,8 @@
 
 namespace realesrgan {
 
+inline constexpr int kMostScale = 64;  // of a tensor over the input, and of a network
+
 // One value of a layer's parameter list ("0=64 9=2 -23310=1,0.2 6="0w,0h""): lists lose their
 // -23300 offset, texts their quotes.
 using ParamValue = std::variant<int, float, std::vector<int>, std::vector<float>, std::string>;

@@ -5,7 +5,6 @@
 #include "base/escape.hpp"
 #include "model/graph.hpp"
 #include "model/shape_inference.hpp"
-#include "program/program.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan {

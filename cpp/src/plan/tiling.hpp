@@ -4,15 +4,9 @@
 #include <functional>
 #include <vector>
 
+#include "image/region.hpp"
+
 namespace realesrgan {
-
-// Positions [begin, end) along one axis, in input pixels.
-struct Span {
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
-
-    std::int64_t size() const { return end - begin; }
-};
 
 // One tile along one axis. `read` goes to the network; of its result `write` is used, and of that
 // the part beyond `core` fades out into the neighbour's.

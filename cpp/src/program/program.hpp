@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/graph.hpp"
 #include "realesrgan/image.hpp"
 
 namespace realesrgan {
@@ -19,8 +20,6 @@ constexpr int round_up(int value, int multiple) {
 
 // A row of a ring's picture. Products of rows and scales are larger than 32 bits hold.
 using Row = std::int64_t;
-
-inline constexpr int kMostScale = 64;  // of a ring
 
 // A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
 // as wide and high as the input ring's. Channels that belong to no slice are padding and hold zero.

@@ -67,7 +67,7 @@ LentSession::LentSession(std::shared_ptr<Context> context, std::unique_ptr<Vulka
 LentSession::~LentSession() {
     if (std::uncaught_exceptions() != exceptions_ || !session_->idle()) return;
     try {
-        context_->kept_sessions().keep(std::move(session_));
+        context_->shared<KeptSessions>().keep(std::move(session_));
     } catch (const std::exception&) {
         // Then the next run makes one anew.
     }

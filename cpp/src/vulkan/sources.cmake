@@ -35,13 +35,13 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/operations/weights.cpp"
     "${vulkan_dir}/tuning/benchmark_block.cpp"
     "${vulkan_dir}/tuning/kernel_set.cpp"
-    "${vulkan_dir}/tuning/kernel_store.cpp"
     "${vulkan_dir}/tuning/kernel_timing.cpp"
     "${vulkan_dir}/tuning/roofline.cpp"
-    "${vulkan_dir}/tuning/self_test.cpp"
-    "${vulkan_dir}/tuning/tuning.cpp"
+    "${vulkan_dir}/kernel_store.cpp"
+    "${vulkan_dir}/self_test.cpp"
     "${vulkan_dir}/session.cpp"
     "${vulkan_dir}/session_pool.cpp"
+    "${vulkan_dir}/tune_device.cpp"
     "${vulkan_dir}/vulkan_backend.cpp")
 set_source_files_properties("${vulkan_dir}/cache/spirv_file.cpp" "${vulkan_dir}/tuning/kernel_set.cpp" PROPERTIES
     COMPILE_DEFINITIONS "REALESRGAN_VK_VERSION=\"${PROJECT_VERSION}\"")

@@ -9,10 +9,10 @@
 #include "base/thread_count.hpp"
 #include "realesrgan/errors.hpp"
 #include "vulkan/cache/cache_file.hpp"
+#include "vulkan/kernel_store.hpp"
 #include "vulkan/session.hpp"
 #include "vulkan/session_pool.hpp"
-#include "vulkan/tuning/kernel_store.hpp"
-#include "vulkan/tuning/tuning.hpp"
+#include "vulkan/tuning/kernel_record.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -71,9 +71,9 @@ class VulkanBackend : public Backend {
         network_.context = Context::open(device);
         network_.storage = storage;
         network_.threads = threads;
-        network_.kernels = kernels != nullptr
-                               ? *kernels
-                               : network_.context->kernels().get(network_.context, storage);
+        network_.kernels = kernels != nullptr ? *kernels
+                                              : network_.context->shared<KernelStore>().get(
+                                                    network_.context, storage);
         upload_weights(network);
         model_.bytes_per_value = bytes_per_value(storage);
         if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
@@ -95,7 +95,7 @@ class VulkanBackend : public Backend {
     ~VulkanBackend() override {
         if (gpu_of_parent()) return;
         const GpuUse use;
-        network_.context->kept_sessions().drop(network_);
+        network_.context->shared<KeptSessions>().drop(network_);
     }
 
     const StorageModel& storage() const override { return model_; }
@@ -104,19 +104,19 @@ class VulkanBackend : public Backend {
         const GpuUse use;
         // What is kept for a next run makes room for this one.
         const std::uint64_t free =
-            network_.context->free_bytes() + network_.context->kept_sessions().bytes();
+            network_.context->free_bytes() + network_.context->shared<KeptSessions>().bytes();
         return device_budget(network_.context->ncnn_device(), free);
     }
 
     std::vector<std::string> notices() const override {
-        std::vector<std::string> all = network_.context->kernels().take_notices();
+        std::vector<std::string> all = network_.context->shared<KernelStore>().take_notices();
         for (std::string& notice : take_cache_notices()) all.push_back(std::move(notice));
         return all;
     }
 
     std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
         const GpuUse use;
-        KeptSessions& kept = network_.context->kept_sessions();
+        KeptSessions& kept = network_.context->shared<KeptSessions>();
         auto session = kept.take(network_, plan, format);
         if (!session) {
             kept.make_room(*network_.context, plan.memory().total());

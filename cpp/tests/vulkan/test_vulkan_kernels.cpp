@@ -12,9 +12,9 @@
 #include "support/temporary_folder.hpp"
 #include "support/vulkan_fixture.hpp"
 #include "vulkan/cache/cache_file.hpp"
+#include "vulkan/kernel_store.hpp"
+#include "vulkan/self_test.hpp"
 #include "vulkan/tuning/benchmark_block.hpp"
-#include "vulkan/tuning/kernel_store.hpp"
-#include "vulkan/tuning/self_test.hpp"
 
 using namespace realesrgan;
 namespace vk = realesrgan::vulkan;

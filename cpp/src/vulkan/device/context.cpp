@@ -11,8 +11,6 @@
 #include "realesrgan/errors.hpp"
 #include "vulkan/device/buffer.hpp"
 #include "vulkan/device/pipeline_registry.hpp"
-#include "vulkan/session_pool.hpp"
-#include "vulkan/tuning/kernel_store.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -52,10 +50,7 @@ std::shared_ptr<Context> Context::open(int device_index) {
 }
 
 Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
-    : device_(&device),
-      pipelines_(std::move(pipelines)),
-      kernels_(std::make_unique<KernelStore>()),
-      kept_sessions_(std::make_unique<KeptSessions>()) {
+    : device_(&device), pipelines_(std::move(pipelines)) {
     if (!has_what_we_need(device_->info)) {
         throw DeviceError("Vulkan device " + name() +
                           " has no push descriptors or too few storage buffers; update its driver, "

@@ -4,15 +4,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <typeindex>
 
 #include "vulkan/instance/instance.hpp"
 
 namespace realesrgan::vulkan {
 
-class KeptSessions;
-class KernelStore;
 class Pipelines;
 
 // A Vulkan device as the stream uses it, one for all Upscalers on it.
@@ -37,8 +38,16 @@ class Context {
     // A driver that computes on the processor.
     bool is_software() const;
     Pipelines& pipelines() { return *pipelines_; }
-    KernelStore& kernels() { return *kernels_; }
-    KeptSessions& kept_sessions() { return *kept_sessions_; }
+
+    // The device's one object of type T, made on first use: for parts above this folder whose state
+    // belongs to a device.
+    template <typename T>
+    T& shared() {
+        const std::lock_guard<std::mutex> lock(shared_mutex_);
+        std::shared_ptr<void>& object = shared_[std::type_index(typeid(T))];
+        if (!object) object = std::make_shared<T>();
+        return *static_cast<T*>(object.get());
+    }
 
     // The largest range one binding can have: the cap on each ring and staging buffer.
     std::uint64_t max_buffer_bytes() const;
@@ -61,9 +70,9 @@ class Context {
   private:
     const ncnn::VulkanDevice* device_;
     std::shared_ptr<Pipelines> pipelines_;
-    std::unique_ptr<KernelStore> kernels_;
-    std::unique_ptr<KeptSessions> kept_sessions_;
     std::atomic<bool> abandoned_{false};
+    std::mutex shared_mutex_;
+    std::map<std::type_index, std::shared_ptr<void>> shared_;  // destroyed before the pipelines
 };
 
 // A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn

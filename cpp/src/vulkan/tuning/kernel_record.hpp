@@ -10,6 +10,17 @@ namespace realesrgan::vulkan {
 inline constexpr int kBandRows = 16;
 inline constexpr int kBandPixels = 80 * 512;
 
+inline constexpr double kTuningSeconds = 3.0;  // in all, on first use
+
+struct BandTime {
+    int pixels = 0;
+    double seconds = 0.0;  // an output pixel of layers that stand for a dense block
+};
+
+// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
+// channels and one of 192 to 64, which stand for a dense block.
+inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
+
 // The kernels of a device as they are kept beside the pipeline cache, for one driver and version of
 // this library.
 struct KernelRecord {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "vulkan/tuning/kernel_record.hpp"
 #include "vulkan/tuning/kernel_set.hpp"
-#include "vulkan/tuning/tuning.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -8,23 +8,12 @@
 
 namespace realesrgan::vulkan {
 
-inline constexpr double kTuningSeconds = 3.0;  // in all, on first use
-
 // Seconds an output pixel of a dense block's layers; nothing where the time was up, or the driver
 // cannot build the kernel.
 struct KernelTime {
     std::string kernel;
     std::optional<double> narrow, wide;  // to up to 32 output channels, and to more
 };
-
-struct BandTime {
-    int pixels = 0;
-    double seconds = 0.0;  // an output pixel of layers that stand for a dense block
-};
-
-// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
-// channels and one of 192 to 64, which stand for a dense block.
-inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
 
 struct TuningReport {
     KernelRecord chosen;

@@ -1,11 +1,11 @@
-#include "vulkan/tuning/kernel_store.hpp"
+#include "vulkan/kernel_store.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "realesrgan/errors.hpp"
-#include "vulkan/tuning/self_test.hpp"
+#include "vulkan/self_test.hpp"
 
 namespace realesrgan::vulkan {
 

@@ -1,10 +1,10 @@
-#include "vulkan/tuning/tuning.hpp"
+#include "vulkan/tune_device.hpp"
 
 #include <cmath>
 #include <stdexcept>
 
 #include "vulkan/device/context.hpp"
-#include "vulkan/tuning/kernel_store.hpp"
+#include "vulkan/kernel_store.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -37,7 +37,8 @@ TuningReport tune(int device, bool fp16, double seconds) {
     const auto context = Context::open(device);
     Timings timings;
     TuningReport report;
-    report.chosen = record_of(context->kernels().tune(context, storage_of(fp16), seconds, timings));
+    report.chosen =
+        record_of(context->shared<KernelStore>().tune(context, storage_of(fp16), seconds, timings));
     for (const KernelTiming& timing : timings.kernels) {
         report.kernels.push_back(
             {timing.choice.text(), finite(timing.narrow), finite(timing.wide)});

@@ -1,4 +1,4 @@
-#include "vulkan/tuning/self_test.hpp"
+#include "vulkan/self_test.hpp"
 
 #include <algorithm>
 #include <cmath>
