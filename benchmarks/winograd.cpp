@@ -50,7 +50,7 @@ double peak(const Settings& s, double duration) {
     constexpr long kRounds = 2000;
     std::vector<double> done(static_cast<std::size_t>(s.threads));
     const double start = now();
-    ThreadPool::shared().run(s.threads, s.threads, [&](int item, int) {
+    realesrgan::ThreadPool::shared().run(s.threads, s.threads, [&](int item, int) {
         do {
             done[static_cast<std::size_t>(item)] += s.kernel->fma_peak(kRounds);
         } while (now() - start < duration);
@@ -141,7 +141,7 @@ int argument(int argc, char** argv, int index, int fallback) {
 int main(int argc, char** argv) {
     Settings s{};
     s.kernel = &select_kernel(argc > 1 ? argv[1] : "", argument(argc, argv, 6, kSmallTile));
-    s.threads = argument(argc, argv, 2, ThreadPool::shared().processors());
+    s.threads = argument(argc, argv, 2, realesrgan::ThreadPool::shared().processors());
     s.rows = argument(argc, argv, 3, 16);
     s.width = argument(argc, argv, 4, 512);
     s.rounds = argument(argc, argv, 5, 51);

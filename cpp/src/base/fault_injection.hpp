@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-namespace realesrgan::vulkan {
+namespace realesrgan {
 
 // For tests: makes the n-th of some kind of calls fail, or all from there on.
 class Fault {
@@ -26,7 +26,8 @@ class Fault {
 };
 
 struct Faults {
-    Fault allocation;  // as if the device had no memory left
+    Fault host_allocation;  // of the CPU backend
+    Fault allocation;       // as if the device had no memory left
     Fault creation;    // as if the host had none, when a buffer, a command pool or a fence is made
     Fault submission;  // as if the device was lost
     Fault wait;        // the same, but noticed when a band is waited for
@@ -42,4 +43,4 @@ inline Faults& faults() {
     return all;
 }
 
-}  // namespace realesrgan::vulkan
+}  // namespace realesrgan

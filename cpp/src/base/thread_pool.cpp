@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-namespace realesrgan::winograd {
+namespace realesrgan {
 namespace {
 
 constexpr auto kActiveWait = std::chrono::microseconds(100);
@@ -217,4 +217,4 @@ void ThreadPool::wait_for_job(unsigned seen) {
     --asleep_;
 }
 
-}  // namespace realesrgan::winograd
+}  // namespace realesrgan

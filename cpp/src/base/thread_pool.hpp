@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace realesrgan::winograd {
+namespace realesrgan {
 
 // Workers shared by all callers of the process. At no time do more threads compute than the machine
 // has processors: a worker leaves a job between two items when another caller needs its processor.
@@ -61,4 +61,4 @@ class ThreadPool {
     std::vector<std::thread> workers_;
 };
 
-}  // namespace realesrgan::winograd
+}  // namespace realesrgan

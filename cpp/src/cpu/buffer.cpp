@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "base/allocation_fault.hpp"
+#include "base/fault_injection.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan::cpu {
@@ -17,7 +17,7 @@ constexpr std::size_t kOverread = 64;  // vector loads may touch this much behin
 // calloc's large blocks are fresh pages of the system: zero, and not resident before they are used.
 Buffer::Buffer(Meter& meter, std::size_t bytes) : meter_(&meter), size_(bytes) {
     block_ =
-        winograd::allocation_fails() ? nullptr : std::calloc(1, bytes + kAlignment + kOverread);
+        faults().host_allocation.due() ? nullptr : std::calloc(1, bytes + kAlignment + kOverread);
     if (block_ == nullptr) {
         throw OutOfMemoryError("the system has no " + std::to_string(bytes) +
                                " bytes of memory left for a part of the run");

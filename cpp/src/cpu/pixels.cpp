@@ -36,7 +36,7 @@ void load(const Program& program, const std::byte* packed, const RowBuffer& ring
     const int step = ring.layout().group;
     const auto* samples = reinterpret_cast<const Sample*>(packed);
     const std::ptrdiff_t row_samples = static_cast<std::ptrdiff_t>(width) * r * channels;
-    winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
+    ThreadPool::shared().run(count, threads, [&](int i, int) {
         for (int c = 0; c < channels * r * r; ++c) {
             const int dy = c / r % r;
             const Sample* from = samples + (static_cast<std::ptrdiff_t>(i) * r + dy) * row_samples +
@@ -73,7 +73,7 @@ std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, i
     const int step = ring.layout().group;
     auto* samples = reinterpret_cast<Sample*>(packed);
     std::atomic<std::uint64_t> bad{0};
-    winograd::ThreadPool::shared().run(count, threads, [&](int i, int) {
+    ThreadPool::shared().run(count, threads, [&](int i, int) {
         Sample* row = samples + static_cast<std::ptrdiff_t>(i) * width * channels;
         std::uint64_t row_bad = 0;
         for (int c = 0, part = 0; c < channels; c += part) {

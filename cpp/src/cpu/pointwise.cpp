@@ -111,7 +111,7 @@ class ChannelResizer {
 
 void pixel_shuffle(const Op& op, const Band& band, int threads) {
     const int tasks = op.output.channels * band.count;
-    winograd::ThreadPool::shared().run(tasks, threads, [&](int i, int) {
+    ThreadPool::shared().run(tasks, threads, [&](int i, int) {
         shuffle_row(op, band, i % op.output.channels, band.first + i / op.output.channels);
     });
 }
@@ -121,7 +121,7 @@ void resize(const Op& op, const Band& band, int threads) {
     for (int x = 0; x < band.output->layout().width; ++x) {
         columns.push_back(resize_taps(op.resize, band.input->layout().width, x));
     }
-    winograd::ThreadPool::shared().run(op.output.channels, threads, [&](int channel, int) {
+    ThreadPool::shared().run(op.output.channels, threads, [&](int channel, int) {
         ChannelResizer resizer(op, band, columns, channel);
         for (int y = band.first; y < band.first + band.count; ++y) resizer.store(y);
     });

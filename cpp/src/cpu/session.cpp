@@ -198,7 +198,7 @@ void CpuSession::move_rows(const CarryRows& rows, bool save) {
         rings_[index].reach(rows.rows.first, rows.rows.end(), rows.rows.first);
     }
     float* carried = carries_[index][part].floats();
-    winograd::ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
+    ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
         float* there = carried + g * count;
         float* here =
             rings_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;

@@ -14,7 +14,6 @@ namespace realesrgan::cpu {
 namespace {
 
 using winograd::kGroup;
-using winograd::ThreadPool;
 
 // Pointers to rows of some channels, null for those outside the picture.
 struct Rows {

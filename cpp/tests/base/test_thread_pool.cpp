@@ -15,7 +15,7 @@
 #include "base/thread_pool.hpp"
 #include "support/check.hpp"
 
-using realesrgan::winograd::ThreadPool;
+using realesrgan::ThreadPool;
 
 TEST_CASE("every item is done once, in a slot of its own, on no more threads than processors") {
     ThreadPool pool(3);

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "base/allocation_fault.hpp"
+#include "base/fault_injection.hpp"
 #include "image/array_rows.hpp"
 #include "model/graph.hpp"
 #include "plan/planner.hpp"
@@ -46,7 +46,7 @@ Upscaler in_strips(const Files& files, const Picture& picture) {
 }
 
 struct DisarmAtEnd {
-    ~DisarmAtEnd() { winograd::failing_allocation() = 0; }
+    ~DisarmAtEnd() { faults().host_allocation.disarm(); }
 };
 
 }  // namespace
@@ -129,17 +129,17 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     for (const Upscaler& upscaler : upscalers) {
         const Picture right = run(upscaler, picture);
         for (int n = 1;; ++n) {
-            winograd::failing_allocation() = n;
+            faults().host_allocation.arm(n);
             try {
                 CHECK(difference(run(upscaler, picture), right) < 5e-5F);
                 ++smaller;
             } catch (const OutOfMemoryError&) {
                 ++errors;
             }
-            if (winograd::failing_allocation() > 0) break;  // a run makes fewer than n
-            winograd::failing_allocation() = 0;
+            if (faults().host_allocation.armed()) break;  // a run makes fewer than n
+            faults().host_allocation.disarm();
         }
-        winograd::failing_allocation() = 0;
+        faults().host_allocation.disarm();
         CHECK(difference(run(upscaler, picture), right) < 5e-5F);
     }
     CHECK(smaller > 10);
@@ -155,16 +155,16 @@ TEST_CASE("a failed allocation in strips gives the picture or one error, and the
     const Picture right = run(upscaler, picture);
     int struck = 0;
     for (int n = 1;; n += 2) {
-        winograd::failing_allocation() = n;
+        faults().host_allocation.arm(n);
         try {
             CHECK(difference(run(upscaler, picture), right) < 5e-5F);
         } catch (const OutOfMemoryError& error) {
             CHECK(std::string(error.what()).find("memory") != std::string::npos);
         }
-        if (winograd::failing_allocation() > 0) break;
+        if (faults().host_allocation.armed()) break;
         ++struck;
     }
-    winograd::failing_allocation() = 0;
+    faults().host_allocation.disarm();
     CHECK(struck > 3);
     CHECK(difference(run(upscaler, picture), right) < 5e-5F);
 }
@@ -175,14 +175,14 @@ TEST_CASE("a network that finds no memory to be loaded is an error") {
     const Files files = random_network(4).save(folder.file("net"));
     int errors = 0;
     for (int n = 1;; n += 3) {
-        winograd::failing_allocation() = n;
+        faults().host_allocation.arm(n);
         try {
             const Upscaler upscaler(files.first, files.second, options(0));
         } catch (const OutOfMemoryError& error) {
             CHECK(std::string(error.what()).find("to load") != std::string::npos);
             ++errors;
         }
-        if (winograd::failing_allocation() > 0) break;
+        if (faults().host_allocation.armed()) break;
     }
     CHECK(errors > 2);
 }

@@ -26,7 +26,7 @@ namespace {
 
 // Whether a run takes memory of the device.
 bool allocates(const Upscaler& upscaler, const Picture<float>& picture) {
-    vulkan::Fault& fault = vulkan::faults().allocation;
+    Fault& fault = faults().allocation;
     fault.arm(std::numeric_limits<int>::max());
     const int before = fault.remaining();
     run<float>(upscaler, picture);

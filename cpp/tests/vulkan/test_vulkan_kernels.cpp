@@ -101,9 +101,9 @@ TEST_CASE("a kernel that computes something else is dropped, told once and recor
         forget();
         const auto choices = vk::convolution_choices(*context, storage);
         vk::KernelStore store;
-        vk::faults().self_test.arm(1);
+        realesrgan::faults().self_test.arm(1);
         const vk::KernelSet set = store.get(context, storage);
-        CHECK(!vk::faults().self_test.armed());
+        CHECK(!realesrgan::faults().self_test.armed());
         CHECK(set.wide.text() != choices[0].text());
         CHECK_EQUAL(set.notes.size(), std::size_t{1});
         CHECK(set.notes[0].find("'" + choices[0].text() + "'") != std::string::npos);
@@ -124,10 +124,10 @@ TEST_CASE("a device on which no kernel is right is an error, and nothing is reco
     const auto context = fixture::context();
     forget();
     vk::KernelStore store;
-    vk::faults().self_test.arm(1, true);
+    realesrgan::faults().self_test.arm(1, true);
     CHECK_THROWS(DeviceError, (std::vector<std::string>{context->name(), "all kernels"}),
                  store.get(context, vk::Storage::fp32));
-    vk::faults().self_test.disarm();
+    realesrgan::faults().self_test.disarm();
     CHECK(!vk::read_kernel_record(info(), vk::Storage::fp32));
     store.get(context, vk::Storage::fp32);  // and the next try is one
     forget();

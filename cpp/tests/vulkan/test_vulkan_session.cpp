@@ -39,8 +39,8 @@ Options on_cpu() {
 
 struct DisarmAtEnd {
     ~DisarmAtEnd() {
-        realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
-        for (realesrgan::vulkan::Fault* fault :
+        realesrgan::Faults& all = realesrgan::faults();
+        for (realesrgan::Fault* fault :
              {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang, &all.result}) {
             fault->disarm();
         }
@@ -55,7 +55,7 @@ void forget_session(const Upscaler& upscaler) {
 
 // Calls until the fault no longer strikes; each call gives the right picture or one error.
 void survive(const Upscaler& upscaler, const Picture<float>& picture,
-             realesrgan::vulkan::Fault& fault, int stride, int least) {
+             realesrgan::Fault& fault, int stride, int least) {
     const auto right = run<float>(upscaler, picture);
     int struck = 0;
     for (int n = 1; n < 1000; n += stride, ++struck) {
@@ -131,7 +131,7 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     const auto picture = noise<float>(20, 15, 9);
     const Upscaler upscaler = open(files, on_gpu());
     const auto right = run<float>(upscaler, picture);
-    realesrgan::vulkan::Fault& fault = realesrgan::vulkan::faults().allocation;
+    realesrgan::Fault& fault = realesrgan::faults().allocation;
     int failed = 0;
     for (int n = 1; n < 1000; ++n) {
         forget_session(upscaler);
@@ -157,7 +157,7 @@ TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orienta
     const DisarmAtEnd disarm;
     const Files files = random_network(1).save(folder.file("net"));
     Options options = on_gpu();
-    realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
+    realesrgan::Faults& all = realesrgan::faults();
     survive(open(files, options), noise<float>(8, 6, 9), all.creation, 1, 10);
     int unopened = 0;
     for (int n = 1; n < 1000; ++n, ++unopened) {
@@ -190,8 +190,8 @@ TEST_CASE("a lost device is an error, and a new Upscaler works") {
     const auto picture = noise<float>(20, 40, 9);
     Options options = on_gpu(false, 4);
     const auto right = run<float>(open(files, options), picture);
-    realesrgan::vulkan::Faults& all = realesrgan::vulkan::faults();
-    for (realesrgan::vulkan::Fault* fault : {&all.submission, &all.wait}) {
+    realesrgan::Faults& all = realesrgan::faults();
+    for (realesrgan::Fault* fault : {&all.submission, &all.wait}) {
         for (const int n : {1, 2, 4}) {
             const Upscaler upscaler = open(files, options);
             const ncnn::VulkanDevice* before = &gpu_device(0);
@@ -233,10 +233,10 @@ TEST_CASE("a result that is no picture is put down to the picture, the network o
                      run<float>(open(files, half), with(1e7F)));
         for (const float value : {0.5F, 3.0F}) {
             for (const bool forever : {false, true}) {
-                vulkan::faults().result.arm(2, forever);
+                faults().result.arm(2, forever);
                 CHECK_THROWS(DeviceError, (std::vector<std::string>{"device", "driver failed"}),
                              run<float>(upscaler, with(value)));
-                vulkan::faults().result.disarm();
+                faults().result.disarm();
             }
         }
         CHECK(run<float>(upscaler, picture).samples == right.samples);
@@ -266,7 +266,7 @@ TEST_CASE("what is in flight stays so when waiting for it fails") {
     commands.begin();
     commands.fill_zero(buffer);
     commands.submit(vulkan::QueueLease(*context));
-    vulkan::faults().wait.arm(1);
+    faults().wait.arm(1);
     CHECK_THROWS(DeviceError, std::vector<std::string>{"lost"}, commands.wait());
     CHECK(commands.in_flight());
     commands.wait();
@@ -285,13 +285,13 @@ TEST_CASE("a run whose device hangs can be stopped, and a new Upscaler works") {
     int told = 0;
     const auto stop_later = [&](double share) {
         if (share == 0.0) return;
-        vulkan::faults().hang.arm(1, true);
+        faults().hang.arm(1, true);
         if (++told == 10) throw Cancelled("enough");
     };
     CHECK_THROWS(Cancelled, std::vector<std::string>{"enough"},
                  run<float>(upscaler, picture, stop_later));
     CHECK_EQUAL(told, 10);  // more often than there are steps before the first wait
-    vulkan::faults().hang.disarm();
+    faults().hang.disarm();
     CHECK(&gpu_device(0) != before);
     CHECK(run<float>(open(files, options), picture).samples == right.samples);
 }
@@ -307,11 +307,11 @@ TEST_CASE("dispatches are split where the device takes fewer workgroups") {
             const auto right = run<float>(open(files, on_gpu(half)), picture);
             const auto right_bytes = run<std::uint8_t>(open(files, on_gpu(half)), bytes);
             for (const int most : {1, 7}) {
-                vulkan::faults().most_groups = most;
+                faults().most_groups = most;
                 const Upscaler limited = open(files, on_gpu(half));
                 CHECK(run<float>(limited, picture).samples == right.samples);
                 CHECK(run<std::uint8_t>(limited, bytes).samples == right_bytes.samples);
-                vulkan::faults().most_groups = 0;
+                faults().most_groups = 0;
             }
         }
     }

@@ -5,7 +5,7 @@
 #include <memory>
 #include <new>
 
-#include "base/allocation_fault.hpp"
+#include "base/fault_injection.hpp"
 
 namespace realesrgan::winograd {
 
@@ -20,7 +20,7 @@ class AlignedBuffer {
         if (size <= size_) return;
         memory_.reset();
         size_ = 0;
-        if (allocation_fails()) throw std::bad_alloc();
+        if (faults().host_allocation.due()) throw std::bad_alloc();
         memory_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlignment)));
         std::memset(memory_.get(), 0, size * sizeof(T));
         size_ = size;
