@@ -98,7 +98,7 @@ py::dict plan(const Upscaler& upscaler, int width, int height, const py::object&
     const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
     const PlanReport report = [&] {
         const LongCall call;
-        return upscaler.plan(PlanSize{width, height, type, type});
+        return upscaler.plan(RunShape{width, height, type, type});
     }();
     py::dict memory;
     for (const auto& [kind, bytes] : report.memory_bytes) {

@@ -37,7 +37,7 @@ class Engine {
     // What the user should know of the device; each line is told once.
     virtual std::vector<std::string> notices() const { return {}; }
 
-    virtual PlanReport plan(const PlanSize& size) const = 0;
+    virtual PlanReport plan(const RunShape& size) const = 0;
 };
 
 }  // namespace realesrgan

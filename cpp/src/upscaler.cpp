@@ -269,7 +269,7 @@ void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
     }
 }
 
-PlanReport Upscaler::plan(const PlanSize& size) const {
+PlanReport Upscaler::plan(const RunShape& size) const {
     check_size(impl_->network, size.width, size.height);
     PlanReport report = impl_->engine->plan(size);
     if (!impl_->why_tiles.empty()) {

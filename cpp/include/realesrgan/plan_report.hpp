@@ -10,7 +10,7 @@
 namespace realesrgan {
 
 // What a run would be asked for.
-struct PlanSize {
+struct RunShape {
     int width = 0;  // of the picture
     int height = 0;
     SampleType input = SampleType::u8;

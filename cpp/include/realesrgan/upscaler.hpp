@@ -82,8 +82,8 @@ class Upscaler {
              const Progress& progress = nullptr) const;
 
     // How such a picture would be run. Throws OutOfMemoryError when it could not be.
-    PlanReport plan(const PlanSize& size) const;
-    PlanReport plan(int width, int height) const { return plan(PlanSize{width, height}); }
+    PlanReport plan(const RunShape& size) const;
+    PlanReport plan(int width, int height) const { return plan(RunShape{width, height}); }
 
   private:
     struct Impl;

@@ -79,7 +79,8 @@ class CpuBackend final : public Backend {
 
     std::uint64_t default_budget() const override { return host_budget(); }
 
-    std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
+    std::unique_ptr<Session> start(const ExecutionPlan& plan,
+                                   const SessionFormat& format) const override {
         return std::make_unique<cpu::CpuSession>(kernels_, plan, format);
     }
 

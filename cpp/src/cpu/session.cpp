@@ -32,11 +32,12 @@ int planned(Row count, int most) {
 
 }  // namespace
 
-CpuSession::CpuSession(const Kernels& kernels, const Plan& plan, const SessionFormat& format)
+CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
+                       const SessionFormat& format)
     : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
     make_rings();
     scratch_ = kernels.kind->make_scratch(meter_, plan.memory().scratch);
-    const auto pixels = static_cast<std::size_t>(plan.request().width);
+    const auto pixels = static_cast<std::size_t>(plan.config().width);
     const auto scale = static_cast<std::size_t>(program_.scale());
     input_ = Buffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
                                 static_cast<std::size_t>(program_.picture_channels) *
@@ -89,13 +90,13 @@ void CpuSession::make_carries(int ring) {
 }
 
 MutableImageView CpuSession::input_rows(int count) {
-    return packed_view(input_.bytes(), format_.input, plan_.request().width, count,
+    return packed_view(input_.bytes(), format_.input, plan_.config().width, count,
                        program_.picture_channels);
 }
 
 ImageView CpuSession::output_rows() {
     return packed_view<const std::byte>(output_.bytes(), format_.output,
-                                        plan_.request().width * program_.scale(),
+                                        plan_.config().width * program_.scale(),
                                         std::exchange(output_rows_, 0), program_.output.channels);
 }
 

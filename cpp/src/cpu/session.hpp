@@ -20,7 +20,7 @@ struct Kernels {
 // One run on the processor: a step is finished when run() comes back.
 class CpuSession final : public Session {
   public:
-    CpuSession(const Kernels& kernels, const Plan& plan, const SessionFormat& format);
+    CpuSession(const Kernels& kernels, const ExecutionPlan& plan, const SessionFormat& format);
 
     MutableImageView input_rows(int count) override;
     void run(const Step& step) override;
@@ -47,7 +47,7 @@ class CpuSession final : public Session {
 
     Meter meter_;  // before everything that counts in it
     const Kernels& kernels_;
-    const Plan& plan_;
+    const ExecutionPlan& plan_;
     const Program& program_;
     SessionFormat format_;
     std::vector<Buffer> memory_;  // of own rings and workspaces

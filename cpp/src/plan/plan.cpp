@@ -25,18 +25,19 @@ int stored_channels(int channels, const StorageModel& storage) {
 
 }  // namespace
 
-Plan::Plan(const Program& program, const PlanRequest& request, const StorageModel& storage)
-    : program_(&program), request_(request), storage_(storage) {
+ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
+                             const StorageModel& storage)
+    : program_(&program), config_(config), storage_(storage) {
     check_sides();
     rings_.resize(program.rings.size());
     families_ = find_families(program, storage.share_group, storage.share_skips);
-    const int height = request.height / program.unshuffle;
+    const int height = config.height / program.unshuffle;
     const auto schedule = [&](Row rows) {
-        return Schedule(program, families_, rows, fed_, request.tail_band, storage.border_rows);
+        return Schedule(program, families_, rows, fed_, config.tail_band, storage.border_rows);
     };
-    fed_ = request.band;
+    fed_ = config.band;
     // A picture that one band holds is one step: what lags behind is fed with it.
-    if (request.band >= height) fed_ = schedule(height).fed_to_finish();
+    if (config.band >= height) fed_ = schedule(height).fed_to_finish();
     const Schedule endless = schedule(kEndlessRows);
     // A step in whose every window all rows exist.
     const Row middle = kEndlessRows / 2 / fed_;
@@ -49,45 +50,45 @@ Plan::Plan(const Program& program, const PlanRequest& request, const StorageMode
     count_bytes();
 }
 
-bool Plan::same_as(const Plan& other) const {
+bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
     const auto same_ring = [](const RingStorage& a, const RingStorage& b) {
         return a.rows == b.rows && a.workspace == b.workspace;
     };
-    return program_ == other.program_ && request_ == other.request_ &&
+    return program_ == other.program_ && config_ == other.config_ &&
            storage_.bytes_per_value == other.storage_.bytes_per_value &&
            storage_.max_binding_bytes == other.storage_.max_binding_bytes &&
            std::equal(rings_.begin(), rings_.end(), other.rings_.begin(), other.rings_.end(),
                       same_ring);
 }
 
-int Plan::ring_width(int ring) const {
-    return request_.width / program_->unshuffle *
+int ExecutionPlan::ring_width(int ring) const {
+    return config_.width / program_->unshuffle *
            program_->rings[static_cast<std::size_t>(ring)].scale;
 }
 
-int Plan::ring_height(int ring) const {
+int ExecutionPlan::ring_height(int ring) const {
     return static_cast<int>(schedule_->ring_height(ring));
 }
 
-void Plan::check_sides() const {
-    const Row longer = std::max(request_.width, request_.height) / program_->unshuffle;
+void ExecutionPlan::check_sides() const {
+    const Row longer = std::max(config_.width, config_.height) / program_->unshuffle;
     Row scale = 1;
     for (const Ring& ring : program_->rings) scale = std::max<Row>(scale, ring.scale);
     if (longer * scale <= kMostRingSide) return;
-    throw ImageError("the picture of " + std::to_string(request_.width) + "x" +
-                     std::to_string(request_.height) + " pixels has " +
+    throw ImageError("the picture of " + std::to_string(config_.width) + "x" +
+                     std::to_string(config_.height) + " pixels has " +
                      std::to_string(longer * scale) +
                      " rows or columns inside the network, where 2^30 are possible; use a "
                      "smaller picture");
 }
 
-Step Plan::step(int index) const {
+Step ExecutionPlan::step(int index) const {
     return schedule_->step(index);
 }
 
 // How far apart the rows of a ring that are in use at one time ever are.
-void Plan::measure_rings(const Schedule& endless, Row step) {
-    const Row height = request_.height / program_->unshuffle;
+void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
+    const Row height = config_.height / program_->unshuffle;
     std::vector<Row> opened(rings_.size(), std::numeric_limits<Row>::max());
     std::vector<Row> most(rings_.size(), 0);
     const auto reach = [&](const Slice& slice, Row end, Row keep) {
@@ -113,8 +114,8 @@ void Plan::measure_rings(const Schedule& endless, Row step) {
     const auto at_most = [](Row rows, Row limit) {
         return static_cast<int>(std::min({rows, limit, kMostRingSide}));
     };
-    input_rows_ = at_most(middle.input.count, request_.height);
-    output_rows_ = at_most(middle.output.count, Row{request_.height} * program_->scale());
+    input_rows_ = at_most(middle.input.count, config_.height);
+    output_rows_ = at_most(middle.output.count, Row{config_.height} * program_->scale());
     const std::vector<RingUse>& uses = endless.uses();
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         const int borders = storage_.border_rows ? 2 : 0;
@@ -127,16 +128,16 @@ void Plan::measure_rings(const Schedule& endless, Row step) {
     }
 }
 
-bool Plan::exact(int ring) const {
+bool ExecutionPlan::exact(int ring) const {
     return storage_.exact_bytes_per_value > 0 &&
            (ring == 0 || rings_[static_cast<std::size_t>(ring)].skip_only);
 }
 
-int Plan::value_bytes(bool exact) const {
+int ExecutionPlan::value_bytes(bool exact) const {
     return exact ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
 }
 
-std::uint64_t Plan::row_bytes(int ring) const {
+std::uint64_t ExecutionPlan::row_bytes(int ring) const {
     const int channels =
         stored_channels(program_->rings[static_cast<std::size_t>(ring)].channels, storage_);
     return product(channels, ring_width(ring) + storage_.padding_columns) *
@@ -144,11 +145,11 @@ std::uint64_t Plan::row_bytes(int ring) const {
 }
 
 // The result is seen whole by what brings it out.
-bool Plan::in_parts(int ring) const {
+bool ExecutionPlan::in_parts(int ring) const {
     return rings_[static_cast<std::size_t>(ring)].skip_only && ring != program_->output.ring;
 }
 
-std::uint64_t Plan::largest_binding() const {
+std::uint64_t ExecutionPlan::largest_binding() const {
     constexpr std::uint64_t kLeastRows = 8;
     std::uint64_t largest = memory_.largest_staging;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
@@ -160,14 +161,14 @@ std::uint64_t Plan::largest_binding() const {
     return largest;
 }
 
-std::uint64_t Plan::binding_bytes(int ring) const {
+std::uint64_t ExecutionPlan::binding_bytes(int ring) const {
     const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows);
     const bool fits = rows * row_bytes(ring) <= storage_.max_binding_bytes;
     return fits || !in_parts(ring) ? 0 : storage_.max_binding_bytes;
 }
 
 // Families large enough to be worth the copies move into workspaces.
-void Plan::place_rings() {
+void ExecutionPlan::place_rings() {
     std::vector<Family> shared;
     for (Family& family : families_) {
         std::uint64_t own = 0;
@@ -177,7 +178,7 @@ void Plan::place_rings() {
                        row_bytes(ring);
             }
         }
-        if (own <= storage_.share_above || request_.band < storage_.share_from_band) continue;
+        if (own <= storage_.share_above || config_.band < storage_.share_from_band) continue;
         share(family);
         shared.push_back(std::move(family));
     }
@@ -185,7 +186,7 @@ void Plan::place_rings() {
 }
 
 // A workspace has as many rows as the ring with most of those that use it.
-void Plan::share(Family& family) {
+void ExecutionPlan::share(Family& family) {
     const std::size_t size = family.groups[0].size();
     const std::size_t base = workspaces_.size();
     const int first = family.groups[0][0];
@@ -206,21 +207,20 @@ void Plan::share(Family& family) {
     each([&](RingStorage& ring, std::size_t place) { ring.rows = workspaces_[place].rows; });
 }
 
-void Plan::measure_carries(const Schedule& endless, Row step) {
+void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
     const std::vector<Row> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].workspace < 0) continue;
         for (const RingUse::Written& written : endless.uses()[i].written) {
             const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
-            const Row height =
-                Row{request_.height / program_->unshuffle} * program_->rings[i].scale;
+            const Row height = Row{config_.height / program_->unshuffle} * program_->rings[i].scale;
             rings_[i].carry.push_back(CarrySlice{written.slice.channel, written.slice.channels,
                                                  static_cast<int>(std::min(rows, height))});
         }
     }
 }
 
-void Plan::count_bytes() {
+void ExecutionPlan::count_bytes() {
     memory_.weights = storage_.weight_bytes;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         const int ring = static_cast<int>(i);
@@ -237,7 +237,7 @@ void Plan::count_bytes() {
         }
     }
     for (const Workspace& workspace : workspaces_) {
-        const int width = request_.width / program_->unshuffle * workspace.scale;
+        const int width = config_.width / program_->unshuffle * workspace.scale;
         memory_.workspaces +=
             product(workspace.rows, stored_channels(workspace.channels, storage_)) *
             static_cast<std::uint64_t>(width + storage_.padding_columns) *
@@ -247,7 +247,7 @@ void Plan::count_bytes() {
     count_staging();
 }
 
-void Plan::count_scratch() {
+void ExecutionPlan::count_scratch() {
     if (!storage_.scratch) return;
     for (std::size_t i = 0; i < program_->ops.size(); ++i) {
         const Op& op = program_->ops[i];
@@ -257,21 +257,21 @@ void Plan::count_scratch() {
     }
 }
 
-void Plan::count_staging() {
-    const auto width = static_cast<std::uint64_t>(request_.width);
+void ExecutionPlan::count_staging() {
+    const auto width = static_cast<std::uint64_t>(config_.width);
     const auto scale = static_cast<std::uint64_t>(program_->scale());
     const std::uint64_t in = static_cast<std::uint64_t>(input_rows_) * width *
                              static_cast<std::uint64_t>(program_->picture_channels) *
-                             sample_size(request_.input_type);
+                             sample_size(config_.input_type);
     const std::uint64_t out = static_cast<std::uint64_t>(output_rows_) * width * scale *
                               static_cast<std::uint64_t>(program_->output.channels) *
-                              sample_size(request_.output_type);
+                              sample_size(config_.output_type);
     memory_.largest_staging = std::max(in, out);
     memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
 }
 
 // Each byte once a command, padding channels left out as far as kernels leave them out.
-double Plan::bytes_of(const Command& command) const {
+double ExecutionPlan::bytes_of(const Command& command) const {
     constexpr int kVector = 4;
     const auto bytes = [&](const Slice& slice, Row rows) {
         return static_cast<double>(rows) * ring_width(slice.ring) *
@@ -290,7 +290,7 @@ double Plan::bytes_of(const Command& command) const {
     if (command.kind == CommandKind::carry) return moved;
     const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
     const Row rows = command.rows.count;
-    const Row height = Row{request_.height / program_->unshuffle} * program_->ring(op.input).scale;
+    const Row height = Row{config_.height / program_->unshuffle} * program_->ring(op.input).scale;
     moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
     if (op.copy) moved += bytes(*op.copy, rows);
     for (const Skip& skip : op.skips) {
@@ -299,13 +299,13 @@ double Plan::bytes_of(const Command& command) const {
     return moved;
 }
 
-void Plan::count_traffic(const Step& step) {
+void ExecutionPlan::count_traffic(const Step& step) {
     double moved = 0.0;
     for (const Command& command : step.commands) {
         moved += bytes_of(command);
         if (command.kind != CommandKind::carry) ++dispatches_;
     }
-    bytes_moved_ = moved / (static_cast<double>(step.input.count) * request_.width);
+    bytes_moved_ = moved / (static_cast<double>(step.input.count) * config_.width);
 }
 
 }  // namespace realesrgan

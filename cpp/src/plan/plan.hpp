@@ -61,8 +61,8 @@ struct CarrySlice {
 // Where a ring lives. Row y is valid in slot y % rows (or, stored as a window, at y - base: at no
 // time are rows further apart than `rows` in use). Workspace: a buffer several rings use in turn.
 struct RingStorage {
-    int rows = 0;                   // border rows included where the backend stores them
-    int workspace = -1;             // index into Plan::workspaces, or -1: a buffer of its own
+    int rows = 0;        // border rows included where the backend stores them
+    int workspace = -1;  // index into ExecutionPlan::workspaces, or -1: a buffer of its own
     std::vector<CarrySlice> carry;  // of a ring in a workspace
     bool skip_only = false;         // never the input of a convolution, shuffle or resize
 };
@@ -128,7 +128,7 @@ struct MemoryBytes {
     }
 };
 
-struct PlanRequest {
+struct BandConfig {
     int width = 0;  // of the picture, a multiple of Program::unshuffle
     int height = 0;
     int band = 16;      // rows of the input ring a step takes
@@ -136,7 +136,7 @@ struct PlanRequest {
     SampleType input_type = SampleType::u8;
     SampleType output_type = SampleType::u8;
 
-    bool operator==(const PlanRequest& other) const {
+    bool operator==(const BandConfig& other) const {
         return std::tie(width, height, band, tail_band, input_type, output_type) ==
                std::tie(other.width, other.height, other.band, other.tail_band, other.input_type,
                         other.output_type);
@@ -147,15 +147,15 @@ struct PlanRequest {
 // row, steps are made one at a time (a high picture has many). The program must outlive the plan.
 // Throws ImageError for a picture that would have more than kMostRingSide rows or columns in a
 // ring: backends and shaders count those in 32 bits.
-class Plan {
+class ExecutionPlan {
   public:
-    Plan(const Program& program, const PlanRequest& request, const StorageModel& storage);
+    ExecutionPlan(const Program& program, const BandConfig& config, const StorageModel& storage);
 
     // Whether rings, rows and bands are the same.
-    bool same_as(const Plan& other) const;
+    bool same_as(const ExecutionPlan& other) const;
 
     const Program& program() const { return *program_; }
-    const PlanRequest& request() const { return request_; }
+    const BandConfig& config() const { return config_; }
     const std::vector<RingStorage>& rings() const { return rings_; }
     const std::vector<Workspace>& workspaces() const { return workspaces_; }
     const MemoryBytes& memory() const { return memory_; }
@@ -198,7 +198,7 @@ class Plan {
     bool in_parts(int ring) const;
 
     const Program* program_;
-    PlanRequest request_;
+    BandConfig config_;
     StorageModel storage_;
     std::vector<RingStorage> rings_;
     std::vector<Workspace> workspaces_;

@@ -31,18 +31,19 @@ int first_where(int low, int high, const std::function<bool(int)>& holds) {
 
 class Planner {
   public:
-    Planner(const Program& program, const StorageModel& storage, const PlannerRequest& request)
-        : program_(program), storage_(storage), request_(request) {}
+    Planner(const Program& program, const StorageModel& storage, const PlanConstraints& constraints)
+        : program_(program), storage_(storage), constraints_(constraints) {}
 
-    std::optional<StreamPlan> choose() const {
-        const AxisPlan whole = strips(request_.width, 0);
+    std::optional<RunStrategy> choose() const {
+        const AxisTiling whole = strips(constraints_.width, 0);
         if (const int band = largest_band(whole); band > 0) {
             return plan(whole, band, Shortage::none, 0);
         }
         const Shortage shortage =
             binding_too_small(smallest_band_of(whole)) ? Shortage::binding : Shortage::memory;
-        for (const int halo : {std::max(request_.receptive_field, kSmallestHalo), kSmallestHalo}) {
-            const AxisPlan cut = widest_strips(halo);
+        for (const int halo :
+             {std::max(constraints_.receptive_field, kSmallestHalo), kSmallestHalo}) {
+            const AxisTiling cut = widest_strips(halo);
             if (cut.tiles.empty()) continue;
             return plan(cut, largest_band(cut), shortage, halo);
         }
@@ -51,79 +52,81 @@ class Planner {
 
     std::uint64_t smallest() const {
         std::uint64_t least = UINT64_MAX;
-        for (const int strip : {std::min(kSmallestStrip, request_.width), request_.width}) {
-            const AxisPlan cut = strips(strip, strip < request_.width ? kSmallestHalo : 0);
+        for (const int strip : {std::min(kSmallestStrip, constraints_.width), constraints_.width}) {
+            const AxisTiling cut = strips(strip, strip < constraints_.width ? kSmallestHalo : 0);
             least = std::min(least, least_bytes(cut));
         }
         return least;
     }
 
   private:
-    AxisPlan strips(std::int64_t core, int halo) const {
-        const int feather = halo < request_.receptive_field ? kFeather : 0;
-        const bool whole = core >= request_.width;
-        const std::int64_t tile = whole ? round_up(request_.width, program_.unshuffle) : core;
-        return plan_axis(request_.width, TileRequest{tile, halo, program_.unshuffle, feather});
+    AxisTiling strips(std::int64_t core, int halo) const {
+        const int feather = halo < constraints_.receptive_field ? kFeather : 0;
+        const bool whole = core >= constraints_.width;
+        const std::int64_t tile = whole ? round_up(constraints_.width, program_.unshuffle) : core;
+        return tile_axis(constraints_.width, TileRequest{tile, halo, program_.unshuffle, feather});
     }
 
-    PlanRequest plan_request(const AxisPlan& cut, int band) const {
-        PlanRequest request;
-        request.width = static_cast<int>(cut.longest_read());
-        request.height = round_up(request_.height, program_.unshuffle);
-        request.band = band;
+    BandConfig band_config(const AxisTiling& cut, int band) const {
+        BandConfig config;
+        config.width = static_cast<int>(cut.longest_read());
+        config.height = round_up(constraints_.height, program_.unshuffle);
+        config.band = band;
         if (storage_.tail_band > 0) {
             const int higher = std::max(1, band / storage_.band);
-            request.tail_band = std::min(storage_.tail_band * higher, band);
+            config.tail_band = std::min(storage_.tail_band * higher, band);
         }
-        request.input_type = request_.input_type;
-        const bool floats = request_.sums || cut.tiles.size() > 1;
-        request.output_type = floats ? SampleType::f32 : request_.output_type;
-        return request;
+        config.input_type = constraints_.input_type;
+        const bool floats = constraints_.sums || cut.tiles.size() > 1;
+        config.output_type = floats ? SampleType::f32 : constraints_.output_type;
+        return config;
     }
 
-    Plan smallest_band_of(const AxisPlan& cut) const {
-        return Plan(program_, plan_request(cut, std::max(request_.band, 1)), storage_);
+    ExecutionPlan smallest_band_of(const AxisTiling& cut) const {
+        return ExecutionPlan(program_, band_config(cut, std::max(constraints_.band, 1)), storage_);
     }
 
-    bool binding_too_small(const Plan& plan) const {
+    bool binding_too_small(const ExecutionPlan& plan) const {
         return storage_.max_binding_bytes > 0 &&
                plan.largest_binding() > storage_.max_binding_bytes;
     }
 
     // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
-    std::uint64_t host_bytes(const AxisPlan& cut) const {
+    std::uint64_t host_bytes(const AxisTiling& cut) const {
         // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
         const double scale = program_.scale();
-        const double column = static_cast<double>(request_.height) * scale * scale *
+        const double column = static_cast<double>(constraints_.height) * scale * scale *
                               program_.output.channels * sizeof(float);
         const double overlaps = cut.tiles.size() > 2 ? 2 : cut.tiles.size() > 1 ? 1 : 0;
-        const double columns =
-            request_.sums ? request_.width : overlaps * 2 * static_cast<double>(cut.feather);
+        const double columns = constraints_.sums ? constraints_.width
+                                                 : overlaps * 2 * static_cast<double>(cut.feather);
         return static_cast<std::uint64_t>(std::min(columns * column, kMostBytes));
     }
 
-    std::uint64_t bytes(const AxisPlan& cut, int band) const {
+    std::uint64_t bytes(const AxisTiling& cut, int band) const {
         check_interruption();
-        const Plan plan(program_, plan_request(cut, band), storage_);
+        const ExecutionPlan plan(program_, band_config(cut, band), storage_);
         if (binding_too_small(plan)) return UINT64_MAX;
         return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(cut));
     }
 
-    bool fits(const AxisPlan& cut, int band) const { return bytes(cut, band) <= request_.budget; }
+    bool fits(const AxisTiling& cut, int band) const {
+        return bytes(cut, band) <= constraints_.budget;
+    }
 
     // Of the bands one row high, and of the lowest whose rings share workspaces.
-    std::uint64_t least_bytes(const AxisPlan& cut) const {
-        if (request_.band > 0) return bytes(cut, request_.band);
+    std::uint64_t least_bytes(const AxisTiling& cut) const {
+        if (constraints_.band > 0) return bytes(cut, constraints_.band);
         return std::min(bytes(cut, 1), bytes(cut, storage_.share_from_band));
     }
 
-    bool fits(const AxisPlan& cut) const { return least_bytes(cut) <= request_.budget; }
+    bool fits(const AxisTiling& cut) const { return least_bytes(cut) <= constraints_.budget; }
 
-    int useful_band(const AxisPlan& cut) const {
+    int useful_band(const AxisTiling& cut) const {
         const auto columns = cut.longest_read() / program_.unshuffle;
         const auto rows =
             static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
-        const int height = round_up(request_.height, program_.unshuffle) / program_.unshuffle;
+        const int height = round_up(constraints_.height, program_.unshuffle) / program_.unshuffle;
         if (rows >= height) return std::max(storage_.band, height);
         if (rows <= storage_.band) return storage_.band;
         // As high as each other, with what the last op lags behind: a low last band leaves a device
@@ -139,12 +142,12 @@ class Planner {
 
     // 0 when no band fits. A higher band takes more memory than a lower one, but for those from
     // which on rings share workspaces: each of these ranges is searched, from the highest down.
-    int largest_band(const AxisPlan& cut) const {
-        if (request_.band > 0) return fits(cut, request_.band) ? request_.band : 0;
+    int largest_band(const AxisTiling& cut) const {
+        if (constraints_.band > 0) return fits(cut, constraints_.band) ? constraints_.band : 0;
         const int useful = useful_band(cut);
         if (fits(cut, useful)) return useful;
         const auto shared = [&](int band) {
-            return Plan(program_, plan_request(cut, band), storage_).workspaces().size();
+            return ExecutionPlan(program_, band_config(cut, band), storage_).workspaces().size();
         };
         for (int end = useful; end >= 1;) {  // the highest band of a range
             const std::size_t most = shared(end);
@@ -159,10 +162,10 @@ class Planner {
         return 0;
     }
 
-    AxisPlan widest_strips(int halo) const {
+    AxisTiling widest_strips(int halo) const {
         std::int64_t low = kSmallestStrip;
-        if (low >= request_.width || !fits(strips(low, halo))) return {};
-        std::int64_t high = request_.width;  // does not fit
+        if (low >= constraints_.width || !fits(strips(low, halo))) return {};
+        std::int64_t high = constraints_.width;  // does not fit
         while (high - low > 1) {
             const std::int64_t middle = low + (high - low) / 2;
             (fits(strips(middle, halo)) ? low : high) = middle;
@@ -170,28 +173,28 @@ class Planner {
         return strips(low, halo);
     }
 
-    StreamPlan plan(const AxisPlan& cut, int band, Shortage shortage, int halo) const {
+    RunStrategy plan(const AxisTiling& cut, int band, Shortage shortage, int halo) const {
         const bool largest = shortage == Shortage::none && band >= useful_band(cut);
-        return StreamPlan{
-            cut,    plan_request(cut, band), bytes(cut, band), host_bytes(cut), shortage, halo,
+        return RunStrategy{
+            cut,    band_config(cut, band), bytes(cut, band), host_bytes(cut), shortage, halo,
             largest};
     }
 
     const Program& program_;
     const StorageModel& storage_;
-    const PlannerRequest& request_;
+    const PlanConstraints& constraints_;
 };
 
 }  // namespace
 
-std::optional<StreamPlan> choose_plan(const Program& program, const StorageModel& storage,
-                                      const PlannerRequest& request) {
-    return Planner(program, storage, request).choose();
+std::optional<RunStrategy> choose_plan(const Program& program, const StorageModel& storage,
+                                       const PlanConstraints& constraints) {
+    return Planner(program, storage, constraints).choose();
 }
 
 std::uint64_t smallest_plan_bytes(const Program& program, const StorageModel& storage,
-                                  const PlannerRequest& request) {
-    return Planner(program, storage, request).smallest();
+                                  const PlanConstraints& constraints) {
+    return Planner(program, storage, constraints).smallest();
 }
 
 }  // namespace realesrgan

@@ -10,7 +10,7 @@
 
 namespace realesrgan {
 
-struct PlannerRequest {
+struct PlanConstraints {
     int width = 0;  // of the picture, not yet padded
     int height = 0;
     SampleType input_type = SampleType::u8;
@@ -21,7 +21,7 @@ struct PlannerRequest {
     std::uint64_t most = 0;    // what the smallest plan may take where nothing fits the budget
     int band = 0;              // rows a step takes; 0: the largest useful one that fits
 
-    bool same_but_budget(const PlannerRequest& other) const {
+    bool same_but_budget(const PlanConstraints& other) const {
         return std::tie(width, height, input_type, output_type, sums, receptive_field, band) ==
                std::tie(other.width, other.height, other.input_type, other.output_type, other.sums,
                         other.receptive_field, other.band);
@@ -36,9 +36,9 @@ enum class Shortage {
 };
 
 // How a picture is run: in strips of its columns (usually one), each in bands.
-struct StreamPlan {
-    AxisPlan strips;
-    PlanRequest request;  // of the widest strip; the others differ in width
+struct RunStrategy {
+    AxisTiling strips;
+    BandConfig config;  // of the widest strip; the others differ in width
     std::uint64_t bytes = 0;
     std::uint64_t host_bytes = 0;  // of the machine's memory, for sums of floats
     Shortage shortage = Shortage::none;
@@ -50,11 +50,11 @@ struct StreamPlan {
 // with the halo of the receptive field, or of 64 pixels where that does not fit either, and then
 // the largest band. Nothing when the smallest plan is too large. What the host adds up counts
 // unless the device has memory of its own.
-std::optional<StreamPlan> choose_plan(const Program& program, const StorageModel& storage,
-                                      const PlannerRequest& request);
+std::optional<RunStrategy> choose_plan(const Program& program, const StorageModel& storage,
+                                       const PlanConstraints& constraints);
 
 // Bytes of the smallest plan there is; UINT64_MAX where no buffer is large enough for any.
 std::uint64_t smallest_plan_bytes(const Program& program, const StorageModel& storage,
-                                  const PlannerRequest& request);
+                                  const PlanConstraints& constraints);
 
 }  // namespace realesrgan

@@ -18,7 +18,7 @@ float rise(double position, double boundary, double half_width) {
 
 }  // namespace
 
-std::int64_t AxisPlan::longest_read() const {
+std::int64_t AxisTiling::longest_read() const {
     std::int64_t longest = 0;
     for (const AxisTile& tile : tiles) {
         longest = std::max(longest, tile.read.size());
@@ -26,7 +26,7 @@ std::int64_t AxisPlan::longest_read() const {
     return longest;
 }
 
-std::int64_t AxisPlan::longest_write() const {
+std::int64_t AxisTiling::longest_write() const {
     std::int64_t longest = 0;
     for (const AxisTile& tile : tiles) {
         longest = std::max(longest, tile.write.size());
@@ -34,7 +34,7 @@ std::int64_t AxisPlan::longest_write() const {
     return longest;
 }
 
-std::vector<float> AxisPlan::weights(std::size_t tile, int scale) const {
+std::vector<float> AxisTiling::weights(std::size_t tile, int scale) const {
     const AxisTile& here = tiles[tile];
     const auto half = static_cast<double>(feather);
     std::vector<float> shares(static_cast<std::size_t>(here.write.size() * scale), 1.0F);
@@ -51,7 +51,7 @@ std::vector<float> AxisPlan::weights(std::size_t tile, int scale) const {
     return shares;
 }
 
-AxisPlan plan_axis(std::int64_t length, const TileRequest& request) {
+AxisTiling tile_axis(std::int64_t length, const TileRequest& request) {
     // In units of the alignment, so that every boundary is a multiple of it.
     const std::int64_t unit = request.alignment;
     const std::int64_t units = ceil_div(length, unit);
@@ -59,7 +59,7 @@ AxisPlan plan_axis(std::int64_t length, const TileRequest& request) {
     const std::int64_t halo = ceil_div(request.halo, unit);
     const std::int64_t count = ceil_div(units, tile);
 
-    AxisPlan plan;
+    AxisTiling plan;
     plan.length = length;
     // Half the smallest core: a position is never blended from more than two tiles.
     plan.feather = count == 1 ? 0 : std::min(request.feather, units / count * unit / 2);

@@ -18,7 +18,7 @@ struct AxisTile {
 
 // One axis of a picture cut into tiles of nearly equal size. Cores cover the axis once. Reads may
 // end past it, by less than the alignment: such a network's input is padded there.
-struct AxisPlan {
+struct AxisTiling {
     std::int64_t length = 0;
     std::int64_t feather = 0;  // half the width, in input pixels, over which neighbours are blended
     std::vector<AxisTile> tiles;
@@ -40,7 +40,7 @@ struct TileRequest {
     std::int64_t feather = 0;
 };
 
-AxisPlan plan_axis(std::int64_t length, const TileRequest& request);
+AxisTiling tile_axis(std::int64_t length, const TileRequest& request);
 
 // The side of the largest tile that fits, from `smallest` to `longest`, where larger ones take
 // more; `longest` when it fits; 0 when no tile of at least `smallest` does.

@@ -64,7 +64,8 @@ class Backend {
     virtual std::vector<std::string> notices() const { return {}; }
     // Throws OutOfMemoryError when an allocation fails (the caller then tries a smaller plan) and
     // DeviceError when the device is lost. The plan must outlive the session.
-    virtual std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const = 0;
+    virtual std::unique_ptr<Session> start(const ExecutionPlan& plan,
+                                           const SessionFormat& format) const = 0;
 };
 
 struct CpuBackendOptions {

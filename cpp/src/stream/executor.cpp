@@ -56,7 +56,7 @@ class Pass {
 
 }  // namespace
 
-void run_plan(const Backend& backend, const Plan& plan, const SessionFormat& format,
+void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFormat& format,
               RowSource& source, int source_column, RowSink& sink, int sink_column,
               const std::function<void(double)>& progress, StreamRecord& record) {
     const std::unique_ptr<Session> session = backend.start(plan, format);

@@ -30,9 +30,9 @@ CpuBackendOptions cpu_options(const Options& options) {
     return cpu;
 }
 
-PlannerRequest on_side(PlannerRequest request) {
-    std::swap(request.width, request.height);
-    return request;
+PlanConstraints on_side(PlanConstraints constraints) {
+    std::swap(constraints.width, constraints.height);
+    return constraints;
 }
 
 // Never goes back, also when an attempt begins anew.
@@ -83,56 +83,56 @@ StreamEngine::StreamEngine(FusedNetwork network, const NetworkInfo& info, const 
     network_->weights = nullptr;  // and with it the file
 }
 
-PlannerRequest StreamEngine::request(const PlanSize& size) const {
-    PlannerRequest request;
-    request.width = size.width;
-    request.height = size.height;
-    request.input_type = size.input;
-    request.output_type = size.output;
-    request.sums = options_.tta;
-    request.receptive_field = info_.receptive_field;
-    request.band = options_.band;
+PlanConstraints StreamEngine::constraints(const RunShape& size) const {
+    PlanConstraints constraints;
+    constraints.width = size.width;
+    constraints.height = size.height;
+    constraints.input_type = size.input;
+    constraints.output_type = size.output;
+    constraints.sums = options_.tta;
+    constraints.receptive_field = info_.receptive_field;
+    constraints.band = options_.band;
     if (options_.memory_limit > 0) {
-        request.budget = request.most = options_.memory_limit;
-        return request;
+        constraints.budget = constraints.most = options_.memory_limit;
+        return constraints;
     }
     const std::uint64_t weights = backend_->storage().weight_bytes;
     const std::uint64_t all = backend_->default_budget();
-    request.budget = all / static_cast<std::uint64_t>(options_.runs_at_once) + weights;
-    request.most = all + weights;
-    return request;
+    constraints.budget = all / static_cast<std::uint64_t>(options_.runs_at_once) + weights;
+    constraints.most = all + weights;
+    return constraints;
 }
 
 // One plan, or one more for the picture laid on its side.
-std::vector<StreamPlan> StreamEngine::choose(const PlannerRequest& request) const {
-    std::vector<StreamPlan> plans{choose_one(request)};
-    if (options_.tta) plans.push_back(choose_one(on_side(request)));
+std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints) const {
+    std::vector<RunStrategy> plans{choose_one(constraints)};
+    if (options_.tta) plans.push_back(choose_one(on_side(constraints)));
     return plans;
 }
 
-StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
+RunStrategy StreamEngine::choose_one(const PlanConstraints& constraints) const {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         // The largest useful plan stays so, whatever the budget, as long as it fits.
-        const bool same = last_ && last_->first.same_but_budget(request);
-        if (same && (last_->first.budget == request.budget ||
-                     (last_->second.largest && last_->second.bytes <= request.budget))) {
+        const bool same = last_ && last_->first.same_but_budget(constraints);
+        if (same && (last_->first.budget == constraints.budget ||
+                     (last_->second.largest && last_->second.bytes <= constraints.budget))) {
             return last_->second;
         }
     }
-    if (auto plan = choose_plan(program(), backend_->storage(), request)) {
+    if (auto plan = choose_plan(program(), backend_->storage(), constraints)) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        last_.emplace(request, *plan);
+        last_.emplace(constraints, *plan);
         return *plan;
     }
-    if (request.budget < request.most) {
-        PlannerRequest least = request;
-        least.budget = least.most = std::min(smallest(request), request.most);
+    if (constraints.budget < constraints.most) {
+        PlanConstraints least = constraints;
+        least.budget = least.most = std::min(smallest(constraints), constraints.most);
         return choose_one(least);
     }
-    const std::string picture =
-        "a " + std::to_string(request.width) + "x" + std::to_string(request.height) + " picture";
-    const std::uint64_t needed = smallest(request);
+    const std::string picture = "a " + std::to_string(constraints.width) + "x" +
+                                std::to_string(constraints.height) + " picture";
+    const std::uint64_t needed = smallest(constraints);
     if (needed == UINT64_MAX) {
         throw OutOfMemoryError("no part of " + picture + " fits the device's largest buffer of " +
                                megabytes(backend_->storage().max_binding_bytes) +
@@ -141,22 +141,23 @@ StreamPlan StreamEngine::choose_one(const PlannerRequest& request) const {
     throw OutOfMemoryError(
         picture + " needs at least " + megabytes(needed) + " with this network, but " +
         (options_.memory_limit > 0 ? "the memory limit is " : "there are only ") +
-        megabytes(request.budget) +
+        megabytes(constraints.budget) +
         (options_.memory_limit > 0 ? "; raise the limit"
                                    : " for it; free memory or use another device"));
 }
 
-std::uint64_t StreamEngine::smallest(const PlannerRequest& request) const {
-    const std::uint64_t upright = smallest_plan_bytes(program(), backend_->storage(), request);
+std::uint64_t StreamEngine::smallest(const PlanConstraints& constraints) const {
+    const std::uint64_t upright = smallest_plan_bytes(program(), backend_->storage(), constraints);
     if (!options_.tta) return upright;
-    return std::max(upright, smallest_plan_bytes(program(), backend_->storage(), on_side(request)));
+    return std::max(upright,
+                    smallest_plan_bytes(program(), backend_->storage(), on_side(constraints)));
 }
 
-void StreamEngine::attempt(PlannerRequest& wanted,
-                           const std::function<void(const std::vector<StreamPlan>&)>& run,
+void StreamEngine::attempt(PlanConstraints& wanted,
+                           const std::function<void(const std::vector<RunStrategy>&)>& run,
                            const std::function<bool()>& can_begin_anew) const {
     for (;;) {
-        const std::vector<StreamPlan> plans = choose(wanted);
+        const std::vector<RunStrategy> plans = choose(wanted);
         std::string failure;
         try {
             run(plans);
@@ -174,10 +175,10 @@ void StreamEngine::attempt(PlannerRequest& wanted,
 void StreamEngine::run(const ImageView& input, const MutableImageView& output,
                        const Progress& progress) const {
     const auto told = monotone(progress);
-    PlannerRequest wanted = request({input.width, input.height, input.type, output.type});
+    PlanConstraints wanted = constraints({input.width, input.height, input.type, output.type});
     attempt(
         wanted,
-        [&](const std::vector<StreamPlan>& plans) {
+        [&](const std::vector<RunStrategy>& plans) {
             Attempt(*backend_, program(), plans, options_.tta).run(input, output, told);
         },
         [] { return true; });
@@ -187,14 +188,14 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
                             const Progress& progress) const {
     if (options_.tta) return false;
     const auto told = monotone(progress);
-    PlannerRequest wanted = request({source.width(), source.height(), source.type(), output});
+    PlanConstraints wanted = constraints({source.width(), source.height(), source.type(), output});
     UntouchedSource counted(source);
     EdgeSource padded(counted, program().unshuffle);
     EdgeSink clipped(sink, source.width() * program().scale(), source.height() * program().scale());
     bool whole = false;  // the picture has to be
     attempt(
         wanted,
-        [&](const std::vector<StreamPlan>& plans) {
+        [&](const std::vector<RunStrategy>& plans) {
             whole = plans[0].strips.tiles.size() > 1;
             if (whole) return;
             Attempt(*backend_, program(), plans, false).run_rows(padded, clipped, told);
@@ -205,7 +206,7 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
 
 // Memory that was promised was not there: the next attempt asks for three quarters of it, or for
 // the smallest plan where that is less than what failed.
-void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
+void StreamEngine::shrink(PlanConstraints& wanted, std::uint64_t used,
                           const std::string& failure) const {
     const std::uint64_t weights = backend_->storage().weight_bytes;
     wanted.budget = weights + (std::min(wanted.budget, used) - weights) / 4 * 3;
@@ -220,21 +221,21 @@ void StreamEngine::shrink(PlannerRequest& wanted, std::uint64_t used,
 
 std::uint64_t StreamEngine::prepare(int width, int height) const {
     std::uint64_t most = 0;
-    for (const StreamPlan& chosen : choose(request({width, height}))) {
-        const Plan plan(program(), chosen.request, backend_->storage());
+    for (const RunStrategy& chosen : choose(constraints({width, height}))) {
+        const ExecutionPlan plan(program(), chosen.config, backend_->storage());
         const bool whole = chosen.strips.tiles.size() == 1 && !options_.tta;
-        const SessionFormat format{SampleType::u8, chosen.request.output_type, whole};
+        const SessionFormat format{SampleType::u8, chosen.config.output_type, whole};
         most = std::max(most, backend_->start(plan, format)->allocated_bytes());
     }
     return backend_->storage().weight_bytes + most;
 }
 
 // Of the two plans that all orientations take, the larger.
-PlanReport StreamEngine::plan(const PlanSize& size) const {
-    const std::vector<StreamPlan> plans = choose(request(size));
-    const StreamPlan& chosen =
+PlanReport StreamEngine::plan(const RunShape& size) const {
+    const std::vector<RunStrategy> plans = choose(constraints(size));
+    const RunStrategy& chosen =
         plans.front().bytes >= plans.back().bytes ? plans.front() : plans.back();
-    const Plan plan(program(), chosen.request, backend_->storage());
+    const ExecutionPlan plan(program(), chosen.config, backend_->storage());
     const MemoryBytes& memory = plan.memory();
     PlanReport report;
     report.path = "stream";
@@ -242,7 +243,7 @@ PlanReport StreamEngine::plan(const PlanSize& size) const {
     report.halo = chosen.halo;
     report.reason = "every layer is local in rows";
     if (report.strips > 1) report.reason += strips_reason(chosen.shortage);
-    report.band_rows = chosen.request.band * program().unshuffle;
+    report.band_rows = chosen.config.band * program().unshuffle;
     report.memory_bytes = {
         {"weights", memory.weights},       {"rings", memory.rings},
         {"workspaces", memory.workspaces}, {"carries", memory.carries},

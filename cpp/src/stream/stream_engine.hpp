@@ -29,7 +29,7 @@ class StreamEngine final : public Engine {
     std::uint64_t prepare(int width, int height) const override;
     bool run_rows(RowSource& source, RowSink& sink, SampleType output,
                   const Progress& progress) const override;
-    PlanReport plan(const PlanSize& size) const override;
+    PlanReport plan(const RunShape& size) const override;
 
     std::vector<std::string> notices() const override { return backend_->notices(); }
 
@@ -37,15 +37,15 @@ class StreamEngine final : public Engine {
     const Program& program() const { return network_->program; }
 
   private:
-    PlannerRequest request(const PlanSize& size) const;
-    std::vector<StreamPlan> choose(const PlannerRequest& request) const;
-    StreamPlan choose_one(const PlannerRequest& request) const;
-    std::uint64_t smallest(const PlannerRequest& request) const;
+    PlanConstraints constraints(const RunShape& size) const;
+    std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;
+    RunStrategy choose_one(const PlanConstraints& constraints) const;
+    std::uint64_t smallest(const PlanConstraints& constraints) const;
     // Runs plans of ever less memory until one gets through.
-    void attempt(PlannerRequest& wanted,
-                 const std::function<void(const std::vector<StreamPlan>&)>& run,
+    void attempt(PlanConstraints& wanted,
+                 const std::function<void(const std::vector<RunStrategy>&)>& run,
                  const std::function<bool()>& can_begin_anew) const;
-    void shrink(PlannerRequest& wanted, std::uint64_t used, const std::string& failure) const;
+    void shrink(PlanConstraints& wanted, std::uint64_t used, const std::string& failure) const;
 
     std::unique_ptr<FusedNetwork> network_;  // the backend refers to it
     NetworkInfo info_;
@@ -53,7 +53,7 @@ class StreamEngine final : public Engine {
     std::unique_ptr<Backend> backend_;
     // Pictures often come in one size, and a deep network's plan takes milliseconds.
     mutable std::mutex mutex_;
-    mutable std::optional<std::pair<PlannerRequest, StreamPlan>> last_;
+    mutable std::optional<std::pair<PlanConstraints, RunStrategy>> last_;
 };
 
 }  // namespace realesrgan

@@ -47,25 +47,25 @@ void Attempt::run(const ImageView& input, const MutableImageView& output,
 void Attempt::run_rows(RowSource& source, RowSink& sink,
                        const std::function<void(double)>& progress) {
     StreamRecord record;
-    const PlanRequest& request = plans_[0].request;
-    const Plan plan(program_, request, backend_.storage());
-    const SessionFormat format{source.type(), request.output_type, true};
+    const BandConfig& config = plans_[0].config;
+    const ExecutionPlan plan(program_, config, backend_.storage());
+    const SessionFormat format{source.type(), config.output_type, true};
     run_plan(backend_, plan, format, source, 0, sink, 0, progress, record);
     check_record(record, program_.scale());
 }
 
-const StreamPlan& Attempt::plan_of(std::size_t way) const {
+const RunStrategy& Attempt::plan_of(std::size_t way) const {
     return ways_[way].transpose ? plans_.back() : plans_.front();
 }
 
-StripShare Attempt::share(const AxisPlan& strips, std::size_t strip) const {
+StripShare Attempt::share(const AxisTiling& strips, std::size_t strip) const {
     const int scale = program_.scale();
     return StripShare{strips.tiles[strip].write.begin * scale, strips.weights(strip, scale)};
 }
 
 void Attempt::run_feathered(const ImageView& input, const MutableImageView& output,
                             const std::function<void(double)>& progress, StreamRecord& record) {
-    const AxisPlan& strips = plans_[0].strips;
+    const AxisTiling& strips = plans_[0].strips;
     FeatherSink sink(output);
     run_strips(input, progress, record, 0, [&](std::size_t strip) -> RowSink& {
         const bool last = strip + 1 == strips.tiles.size();
@@ -105,14 +105,14 @@ void Attempt::run_strips(const ImageView& picture, const std::function<void(doub
                          StreamRecord& record, std::size_t way,
                          const std::function<RowSink&(std::size_t strip)>& sink_of) {
     ArraySource source(picture);
-    const StreamPlan& chosen = plan_of(way);
+    const RunStrategy& chosen = plan_of(way);
     const std::size_t strips = chosen.strips.tiles.size();
     for (std::size_t strip = 0; strip < strips; ++strip) {
         const Span read = chosen.strips.tiles[strip].read;
-        PlanRequest request = chosen.request;
-        request.width = static_cast<int>(read.size());
-        const Plan plan(program_, request, backend_.storage());
-        const SessionFormat format{picture.type, request.output_type,
+        BandConfig config = chosen.config;
+        config.width = static_cast<int>(read.size());
+        const ExecutionPlan plan(program_, config, backend_.storage());
+        const SessionFormat format{picture.type, config.output_type,
                                    strips == 1 && ways_.size() == 1};
         const auto part = [&](double share) {
             const auto done = static_cast<double>(way * strips + strip);

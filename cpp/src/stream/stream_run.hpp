@@ -15,7 +15,7 @@ namespace realesrgan {
 class Attempt {
   public:
     // `plans`: one, or a second one for the picture laid on its side.
-    Attempt(const Backend& backend, const Program& program, const std::vector<StreamPlan>& plans,
+    Attempt(const Backend& backend, const Program& program, const std::vector<RunStrategy>& plans,
             bool tta)
         : backend_(backend), program_(program), plans_(plans), ways_(orientations(tta)) {}
 
@@ -27,8 +27,8 @@ class Attempt {
     void run_rows(RowSource& source, RowSink& sink, const std::function<void(double)>& progress);
 
   private:
-    const StreamPlan& plan_of(std::size_t way) const;
-    StripShare share(const AxisPlan& strips, std::size_t strip) const;
+    const RunStrategy& plan_of(std::size_t way) const;
+    StripShare share(const AxisTiling& strips, std::size_t strip) const;
     void run_feathered(const ImageView& input, const MutableImageView& output,
                        const std::function<void(double)>& progress, StreamRecord& record);
     void run_sum(const ImageView& input, const MutableImageView& output,
@@ -39,7 +39,7 @@ class Attempt {
 
     const Backend& backend_;
     const Program& program_;
-    const std::vector<StreamPlan>& plans_;
+    const std::vector<RunStrategy>& plans_;
     std::vector<Orientation> ways_;
 };
 

@@ -69,8 +69,8 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> networ
 
 TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {
     const bool turn = lies(width, height, tile);
-    const AxisPlan columns = plan_axis(turn ? height : width, tiling(tile));
-    const AxisPlan rows = plan_axis(turn ? width : height, tiling(tile));
+    const AxisTiling columns = tile_axis(turn ? height : width, tiling(tile));
+    const AxisTiling rows = tile_axis(turn ? width : height, tiling(tile));
     Bytes bytes;
     bytes.pixels = columns.longest_read() * rows.longest_read();
     bytes.tile = static_cast<std::uint64_t>(static_cast<double>(bytes.pixels) * bytes_per_pixel_);
@@ -145,8 +145,8 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
         const bool turn = lies(input.width, input.height, tile);
         const ImageView from = turn ? transposed(input) : input;
         const MutableImageView to = turn ? transposed(output) : output;
-        const AxisPlan columns = plan_axis(from.width, tiling(tile));
-        const AxisPlan rows = plan_axis(from.height, tiling(tile));
+        const AxisTiling columns = tile_axis(from.width, tiling(tile));
+        const AxisTiling rows = tile_axis(from.height, tiling(tile));
         TileRun::Settings settings{*network_, info_.scale, info_.output_channels,
                                    orientations(options_.tta)};
         for (Orientation& way : settings.ways) {
@@ -174,7 +174,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
     }
 }
 
-PlanReport TileEngine::plan(const PlanSize& size) const {
+PlanReport TileEngine::plan(const RunShape& size) const {
     const std::int64_t tile = first_tile(size.width, size.height);
     const Bytes bytes = this->bytes(size.width, size.height, tile);
     PlanReport report;

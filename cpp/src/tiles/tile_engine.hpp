@@ -21,7 +21,7 @@ class TileEngine : public Engine {
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress) const override;
     std::uint64_t prepare(int, int) const override { return 0; }  // ncnn made all when it loaded
-    PlanReport plan(const PlanSize& size) const override;
+    PlanReport plan(const RunShape& size) const override;
 
   private:
     // What a run in tiles of this side takes.

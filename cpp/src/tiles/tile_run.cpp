@@ -35,7 +35,7 @@ Span used(const AxisTile& tile, int scale) {
 
 }  // namespace
 
-TileRun::TileRun(const Settings& settings, const AxisPlan& columns, const AxisPlan& rows,
+TileRun::TileRun(const Settings& settings, const AxisTiling& columns, const AxisTiling& rows,
                  const ImageView& input, const MutableImageView& output)
     : settings_(settings),
       columns_(columns),

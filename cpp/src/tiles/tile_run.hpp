@@ -21,7 +21,7 @@ class TileRun {
         std::vector<Orientation> ways;  // their mean is the result
     };
 
-    TileRun(const Settings& settings, const AxisPlan& columns, const AxisPlan& rows,
+    TileRun(const Settings& settings, const AxisTiling& columns, const AxisTiling& rows,
             const ImageView& input, const MutableImageView& output);
 
     // Tells `progress` the finished share of the passes over all tiles. Throws OutOfMemoryError
@@ -36,8 +36,8 @@ class TileRun {
                std::size_t row);
 
     const Settings& settings_;
-    const AxisPlan& columns_;
-    const AxisPlan& rows_;
+    const AxisTiling& columns_;
+    const AxisTiling& rows_;
     const ImageView& input_;
     MutableImageView output_;
     TileBlend sums_;

@@ -100,12 +100,12 @@ std::vector<float> result_of(const Backend& backend, const Program& program) {
     Noise noise(99);
     for (float& sample : picture) sample = noise.next();
     std::vector<float> result(picture.size() * kScale * kScale);
-    PlanRequest request;
-    request.width = kWidth;
-    request.height = kHeight;
-    request.band = kBand;
-    request.input_type = request.output_type = SampleType::f32;
-    const Plan plan(program, request, backend.storage());
+    BandConfig config;
+    config.width = kWidth;
+    config.height = kHeight;
+    config.band = kBand;
+    config.input_type = config.output_type = SampleType::f32;
+    const ExecutionPlan plan(program, config, backend.storage());
     ArraySource source(view_of<const std::byte>(picture, kWidth, kHeight));
     ArraySink sink(view_of<std::byte>(result, kWidth * kScale, kHeight * kScale));
     StreamRecord record;

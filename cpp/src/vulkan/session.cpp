@@ -45,7 +45,8 @@ std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) 
 
 }  // namespace
 
-VulkanSession::VulkanSession(const Network& network, const Plan& plan, const SessionFormat& format)
+VulkanSession::VulkanSession(const Network& network, const ExecutionPlan& plan,
+                             const SessionFormat& format)
     : network_(&network), plan_(plan), format_(format) {
     make_rings();
     make_operations();
@@ -60,7 +61,7 @@ VulkanSession::VulkanSession(const Network& network, const Plan& plan, const Ses
 
 VulkanSession::~VulkanSession() = default;  // the flights first: they wait for what still runs
 
-bool VulkanSession::serves(const Network& network, const Plan& plan,
+bool VulkanSession::serves(const Network& network, const ExecutionPlan& plan,
                            const SessionFormat& format) const {
     return serves(network) && plan_.same_as(plan) && format == format_;
 }
@@ -139,7 +140,7 @@ void VulkanSession::make_operations() {
 
 void VulkanSession::make_flights() {
     const Program& program = plan_.program();
-    const std::uint64_t in = staging_bytes(plan_.request().width, plan_.max_input_rows(),
+    const std::uint64_t in = staging_bytes(plan_.config().width, plan_.max_input_rows(),
                                            program.picture_channels, format_.input);
     const std::uint64_t out =
         staging_bytes(plan_.ring_width(program.output.ring), plan_.max_output_rows(),
@@ -153,7 +154,7 @@ void VulkanSession::make_flights() {
 
 MutableImageView VulkanSession::input_rows(int count) {
     Flight& flight = *flights_[next_];
-    return packed_view(flight.upload->data(), format_.input, plan_.request().width, count,
+    return packed_view(flight.upload->data(), format_.input, plan_.config().width, count,
                        plan_.program().picture_channels);
 }
 

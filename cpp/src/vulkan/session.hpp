@@ -31,7 +31,7 @@ struct Network {
 // once.
 class VulkanSession : public Session {
   public:
-    VulkanSession(const Network& network, const Plan& plan, const SessionFormat& format);
+    VulkanSession(const Network& network, const ExecutionPlan& plan, const SessionFormat& format);
     ~VulkanSession() override;
 
     MutableImageView input_rows(int count) override;
@@ -43,7 +43,8 @@ class VulkanSession : public Session {
 
     // Whether this session can make another run.
     bool serves(const Network& network) const { return network_ == &network; }
-    bool serves(const Network& network, const Plan& plan, const SessionFormat& format) const;
+    bool serves(const Network& network, const ExecutionPlan& plan,
+                const SessionFormat& format) const;
     bool idle() const { return running_.empty(); }
     void begin_run();
 
@@ -71,7 +72,7 @@ class VulkanSession : public Session {
     std::uint64_t bytes_of(DeviceRing ring, int rows, int channels) const;
 
     const Network* network_;
-    Plan plan_;  // a copy, because the session may outlive the run
+    ExecutionPlan plan_;  // a copy, because the session may outlive the run
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<DeviceRing> rings_;

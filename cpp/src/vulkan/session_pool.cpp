@@ -7,7 +7,7 @@
 
 namespace realesrgan::vulkan {
 
-std::unique_ptr<VulkanSession> KeptSessions::take(const Network& network, const Plan& plan,
+std::unique_ptr<VulkanSession> KeptSessions::take(const Network& network, const ExecutionPlan& plan,
                                                   const SessionFormat& format) {
     Sessions others;  // destroyed after the lock is gone
     {

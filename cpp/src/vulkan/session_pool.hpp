@@ -14,7 +14,7 @@ namespace realesrgan::vulkan {
 class KeptSessions {
   public:
     // Nothing where there is none; then the network's other ones are destroyed, to make room.
-    std::unique_ptr<VulkanSession> take(const Network& network, const Plan& plan,
+    std::unique_ptr<VulkanSession> take(const Network& network, const ExecutionPlan& plan,
                                         const SessionFormat& format);
     void keep(std::unique_ptr<VulkanSession> session);
     // Before the network itself goes.

@@ -114,7 +114,8 @@ class VulkanBackend : public Backend {
         return all;
     }
 
-    std::unique_ptr<Session> start(const Plan& plan, const SessionFormat& format) const override {
+    std::unique_ptr<Session> start(const ExecutionPlan& plan,
+                                   const SessionFormat& format) const override {
         const GpuUse use;
         KeptSessions& kept = network_.context->shared<KeptSessions>();
         auto session = kept.take(network_, plan, format);

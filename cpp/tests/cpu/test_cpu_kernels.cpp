@@ -38,12 +38,12 @@ Picture random_picture(std::mt19937& random, int channels, int multiple) {
 std::vector<float> run(const FusedNetwork& network, const Picture& picture, int band,
                        const CpuBackendOptions& options) {
     const std::unique_ptr<Backend> backend = make_cpu_backend(network, options);
-    PlanRequest request;
-    request.width = picture.width;
-    request.height = picture.height;
-    request.band = band;
-    request.input_type = request.output_type = SampleType::f32;
-    const Plan plan(network.program, request, backend->storage());
+    BandConfig config;
+    config.width = picture.width;
+    config.height = picture.height;
+    config.band = band;
+    config.input_type = config.output_type = SampleType::f32;
+    const ExecutionPlan plan(network.program, config, backend->storage());
     SessionFormat format{SampleType::f32, SampleType::f32, false};
     const std::unique_ptr<Session> session = backend->start(plan, format);
     const auto row = static_cast<std::size_t>(picture.width * network.program.picture_channels);

@@ -51,7 +51,7 @@ std::set<Row> rows_read(const Op& op, Row row, Row height) {
 // after it was overwritten, or computed twice.
 class Simulator {
   public:
-    explicit Simulator(const Plan& plan) : plan_(plan), program_(plan.program()) {
+    explicit Simulator(const ExecutionPlan& plan) : plan_(plan), program_(plan.program()) {
         note(program_.input);
         for (const Op& op : program_.ops) {
             note(op.output);
@@ -75,9 +75,9 @@ class Simulator {
             CHECK(step.output.count <= plan_.max_output_rows());
             CHECK_EQUAL(sent_, result);
         }
-        CHECK_EQUAL(picture, plan_.request().height);
+        CHECK_EQUAL(picture, plan_.config().height);
         CHECK_EQUAL(result, plan_.ring_height(program_.output.ring));
-        CHECK_EQUAL(result, plan_.request().height * program_.scale());
+        CHECK_EQUAL(result, plan_.config().height * program_.scale());
     }
 
   private:
@@ -193,7 +193,7 @@ class Simulator {
             .carry[static_cast<std::size_t>(rows.slice)];
     }
 
-    const Plan& plan_;
+    const ExecutionPlan& plan_;
     const Program& program_;
     std::map<int, std::vector<Slice>> slices_;          // written ones, by ring
     std::map<std::tuple<int, int, Row>, Place> slots_;  // by buffer, channel and slot
@@ -242,17 +242,17 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
         Program program = random_program(seed, (folder.path / "net").string());
         if (seed % 2 == 1) keep_skips_apart(program);
         for (int round = 0; round < 6; ++round) {
-            PlanRequest request;
-            request.width = program.unshuffle * pick(1, 5);
-            request.height = program.unshuffle * pick(1, 70);
-            request.band = pick(1, round == 0 ? 200 : 20);
-            request.tail_band = pick(0, 4);
+            BandConfig config;
+            config.width = program.unshuffle * pick(1, 5);
+            config.height = program.unshuffle * pick(1, 70);
+            config.band = pick(1, round == 0 ? 200 : 20);
+            config.tail_band = pick(0, 4);
             StorageModel storage;
             storage.border_rows = pick(0, 1) == 1;
             storage.share_group = pick(1, 3);
             storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
             storage.share_skips = pick(0, 1) == 1;
-            const Plan plan(program, request, storage);
+            const ExecutionPlan plan(program, config, storage);
             for (const RingStorage& ring : plan.rings()) {
                 shared_skips += ring.workspace >= 0 && ring.skip_only ? 1 : 0;
             }
@@ -260,10 +260,9 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             try {
                 Simulator(plan).play(storage.border_rows);
             } catch (const check::Failure& failure) {
-                throw check::Failure(std::string(failure.what()) + " (seed " +
-                                     std::to_string(seed) + ", height " +
-                                     std::to_string(request.height) + ", band " +
-                                     std::to_string(request.band) + ")");
+                throw check::Failure(
+                    std::string(failure.what()) + " (seed " + std::to_string(seed) + ", height " +
+                    std::to_string(config.height) + ", band " + std::to_string(config.band) + ")");
             }
         }
     }
@@ -283,18 +282,20 @@ TEST_CASE("rows stay where a resize follows a shuffle, whatever their factors ar
             CHECK(fused.network.has_value());
             StorageModel storage;
             storage.border_rows = round % 2 == 0;
-            PlanRequest request;
-            request.width = 2;
-            request.height = 1 + round % 23;
-            request.band = 1 + round % 5;
-            request.tail_band = round % 3;
-            Simulator(Plan(fused.network->program, request, storage)).play(storage.border_rows);
-            request.height = 256;
+            BandConfig config;
+            config.width = 2;
+            config.height = 1 + round % 23;
+            config.band = 1 + round % 5;
+            config.tail_band = round % 3;
+            Simulator(ExecutionPlan(fused.network->program, config, storage))
+                .play(storage.border_rows);
+            config.height = 256;
             const std::uint64_t low =
-                Plan(fused.network->program, request, storage).memory().total();
+                ExecutionPlan(fused.network->program, config, storage).memory().total();
             for (const int height : {4096, 1 << 26}) {
-                request.height = height;
-                CHECK_EQUAL(Plan(fused.network->program, request, storage).memory().total(), low);
+                config.height = height;
+                CHECK_EQUAL(ExecutionPlan(fused.network->program, config, storage).memory().total(),
+                            low);
             }
         }
     }
@@ -330,26 +331,27 @@ TEST_CASE("a picture with more rows in a ring than 32 bits count is refused") {
     builder.shuffled(16, 3, 4);
     const auto [param, bin] = builder.save((folder.path / "net").string());
     const Program program = fuse(read_graph(param), bin).network->program;
-    PlanRequest request;
-    request.width = 8;
-    request.height = 1 << 26;
-    CHECK_EQUAL(Plan(program, request, StorageModel()).ring_height(program.output.ring), 1 << 28);
-    request.height = (1 << 26) + 1;
+    BandConfig config;
+    config.width = 8;
+    config.height = 1 << 26;
+    CHECK_EQUAL(ExecutionPlan(program, config, StorageModel()).ring_height(program.output.ring),
+                1 << 28);
+    config.height = (1 << 26) + 1;
     CHECK_THROWS(ImageError, (std::vector<std::string>{"8x67108865", "2^30"}),
-                 Plan(program, request, StorageModel()));
+                 ExecutionPlan(program, config, StorageModel()));
 }
 
 TEST_CASE("bytes do not depend on the height of a high picture") {
     const TemporaryFolder folder;
     for (unsigned seed = 0; seed < 40; ++seed) {
         const Program program = random_program(seed, (folder.path / "net").string());
-        PlanRequest request;
-        request.width = 40 * program.unshuffle;
-        request.band = 8;
-        request.height = 4000 * program.unshuffle;
-        const std::uint64_t low = Plan(program, request, StorageModel()).memory().total();
-        request.height *= 50;
-        CHECK_EQUAL(Plan(program, request, StorageModel()).memory().total(), low);
+        BandConfig config;
+        config.width = 40 * program.unshuffle;
+        config.band = 8;
+        config.height = 4000 * program.unshuffle;
+        const std::uint64_t low = ExecutionPlan(program, config, StorageModel()).memory().total();
+        config.height *= 50;
+        CHECK_EQUAL(ExecutionPlan(program, config, StorageModel()).memory().total(), low);
     }
 }
 

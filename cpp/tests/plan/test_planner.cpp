@@ -58,16 +58,16 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     storage.bytes_per_value = 2;
     storage.exact_bytes_per_value = 4;
     storage.own_memory = true;
-    PlannerRequest wanted;
+    PlanConstraints wanted;
     wanted.width = 300;
     wanted.height = 2000;
     wanted.receptive_field = 350;
     wanted.budget = std::uint64_t{1} << 40;
     storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest exact ring
-    const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+    const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
     CHECK(plan.has_value());
     CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
-    const Plan made(program, plan->request, storage);
+    const ExecutionPlan made(program, plan->config, storage);
     CHECK(made.largest_binding() <= storage.max_binding_bytes);
     int parts = 0;
     for (std::size_t i = 0; i < made.rings().size(); ++i) {
@@ -75,7 +75,7 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     }
     CHECK(parts > 0);
     storage.max_binding_bytes = 250'000;  // less than a few rows of a dense block
-    const std::optional<StreamPlan> strips = choose_plan(program, storage, wanted);
+    const std::optional<RunStrategy> strips = choose_plan(program, storage, wanted);
     CHECK(strips.has_value());
     CHECK(strips->strips.tiles.size() > 1);
     CHECK(strips->shortage == Shortage::binding);
@@ -96,13 +96,13 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
     storage.tail_band = 3;
     storage.band_step = 6;
     storage.band_pixels = 4096;
-    PlannerRequest wanted;
+    PlanConstraints wanted;
     wanted.receptive_field = 20;
     wanted.budget = std::uint64_t{1} << 40;
     const auto request = [&](int width, int height) {
         wanted.width = width;
         wanted.height = height;
-        return choose_plan(program, storage, wanted)->request;
+        return choose_plan(program, storage, wanted)->config;
     };
     CHECK_EQUAL(request(512, 500).band, 18);  // 4096 pixels would be 8 rows
     CHECK_EQUAL(request(100, 500).band, 36);  // 40, in steps of 6
@@ -110,7 +110,7 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
     CHECK_EQUAL(request(64, 50).band, 50);  // the whole picture
     CHECK_EQUAL(request(64, 5).band, 18);
     const auto fitting = [&](int rows) {
-        const Plan plan(program, PlanRequest{512, 500, rows, 3}, storage);
+        const ExecutionPlan plan(program, BandConfig{512, 500, rows, 3}, storage);
         return plan.memory().total();
     };
     wanted.budget = fitting(14);
@@ -142,14 +142,14 @@ TEST_CASE(
         storage.share_above = share_above;
         storage.band = 40;
         storage.own_memory = true;
-        PlannerRequest wanted;
+        PlanConstraints wanted;
         wanted.width = 64;
         wanted.height = 2000;
         wanted.receptive_field = 350;
         std::vector<std::uint64_t> bytes;  // of a band one row high, and higher ones
         for (int band = 1; band <= storage.band; ++band) {
-            const PlanRequest request{wanted.width, wanted.height, band, 0};
-            bytes.push_back(Plan(program, request, storage).memory().total());
+            const BandConfig request{wanted.width, wanted.height, band, 0};
+            bytes.push_back(ExecutionPlan(program, request, storage).memory().total());
         }
         if (share_above < 1 << 30) CHECK(bytes[15] < bytes[14]);
         for (std::uint64_t budget = bytes[0]; budget < 2 * bytes.back(); budget += budget / 16) {
@@ -158,10 +158,10 @@ TEST_CASE(
             for (int band = 1; band <= storage.band; ++band) {
                 if (bytes[static_cast<std::size_t>(band) - 1] <= budget) highest = band;
             }
-            const std::optional<StreamPlan> plan = choose_plan(program, storage, wanted);
+            const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
             CHECK(plan.has_value());
             CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
-            CHECK_EQUAL(plan->request.band, highest);
+            CHECK_EQUAL(plan->config.band, highest);
         }
     }
 }
@@ -170,7 +170,7 @@ TEST_CASE("a caller can end planning") {
     const TemporaryFolder folder;
     const auto [param, bin] = random_network(3).save((folder.path / "net").string());
     const Program program = fuse(read_graph(param), bin).network->program;
-    PlannerRequest wanted;
+    PlanConstraints wanted;
     wanted.width = 1 << 26;
     wanted.height = 1 << 26;
     wanted.budget = 100'000'000;

@@ -3,15 +3,15 @@
 #include "plan/tiling.hpp"
 #include "support/check.hpp"
 
-using realesrgan::AxisPlan;
 using realesrgan::AxisTile;
+using realesrgan::AxisTiling;
 using realesrgan::largest_tile;
-using realesrgan::plan_axis;
+using realesrgan::tile_axis;
 using realesrgan::TileRequest;
 
 namespace {
 
-void check_cover(const AxisPlan& plan, const TileRequest& request) {
+void check_cover(const AxisTiling& plan, const TileRequest& request) {
     std::int64_t position = 0;
     for (std::size_t i = 0; i < plan.tiles.size(); ++i) {
         const AxisTile& tile = plan.tiles[i];
@@ -31,7 +31,7 @@ void check_cover(const AxisPlan& plan, const TileRequest& request) {
     CHECK_EQUAL(position, plan.length);
 }
 
-void check_weights(const AxisPlan& plan, int scale) {
+void check_weights(const AxisTiling& plan, int scale) {
     std::vector<double> sums(static_cast<std::size_t>(plan.length * scale), 0.0);
     for (std::size_t i = 0; i < plan.tiles.size(); ++i) {
         const std::vector<float> shares = plan.weights(i, scale);
@@ -59,7 +59,7 @@ TEST_CASE("tiles cover random axes once and their weights sum to one") {
         request.halo = pick(0, 64);
         request.alignment = std::vector<int>{1, 1, 2, 4}[static_cast<std::size_t>(pick(0, 3))];
         request.feather = pick(0, static_cast<int>(request.halo));
-        const AxisPlan plan = plan_axis(pick(1, 1500), request);
+        const AxisTiling plan = tile_axis(pick(1, 1500), request);
         CHECK(plan.feather <= request.feather);
         check_cover(plan, request);
         check_weights(plan, pick(1, 4));
@@ -68,7 +68,7 @@ TEST_CASE("tiles cover random axes once and their weights sum to one") {
 
 TEST_CASE("an axis that fits is one tile without halo") {
     for (const std::int64_t length : {1, 3, 7, 500, 1000000}) {
-        const AxisPlan plan = plan_axis(length, {length, 64, 1, 32});
+        const AxisTiling plan = tile_axis(length, {length, 64, 1, 32});
         CHECK_EQUAL(plan.tiles.size(), 1U);
         CHECK_EQUAL(plan.tiles[0].read.size(), length);
         CHECK_EQUAL(plan.weights(0, 2).size(), static_cast<std::size_t>(2 * length));
@@ -76,7 +76,7 @@ TEST_CASE("an axis that fits is one tile without halo") {
 }
 
 TEST_CASE("no tile is smaller than half of the others") {
-    const AxisPlan plan = plan_axis(65, {64, 10, 1, 5});
+    const AxisTiling plan = tile_axis(65, {64, 10, 1, 5});
     CHECK_EQUAL(plan.tiles.size(), 2U);
     CHECK_EQUAL(plan.tiles[0].core.size(), 32);
     CHECK_EQUAL(plan.tiles[1].core.size(), 33);
@@ -84,7 +84,7 @@ TEST_CASE("no tile is smaller than half of the others") {
 
 TEST_CASE("a million pixels") {
     const TileRequest request{32, 64, 1, 16};
-    const AxisPlan plan = plan_axis(1000000, request);
+    const AxisTiling plan = tile_axis(1000000, request);
     CHECK_EQUAL(plan.tiles.size(), 31250U);
     check_cover(plan, request);
     check_weights(plan, 1);
@@ -92,7 +92,7 @@ TEST_CASE("a million pixels") {
 }
 
 TEST_CASE("reads of an aligned network end at a multiple, past the picture if need be") {
-    const AxisPlan plan = plan_axis(7, {64, 64, 4, 0});
+    const AxisTiling plan = tile_axis(7, {64, 64, 4, 0});
     CHECK_EQUAL(plan.tiles.size(), 1U);
     CHECK_EQUAL(plan.tiles[0].read.end, 8);
     CHECK_EQUAL(plan.tiles[0].write.end, 7);

@@ -34,7 +34,7 @@ std::uint64_t total_bytes(const PlanReport& plan) {
 
 // With a limit just too small for a row of the whole width.
 Upscaler in_strips(const Files& files, const Picture& picture) {
-    const PlanSize size{picture.width, picture.height, SampleType::f32, SampleType::f32};
+    const RunShape size{picture.width, picture.height, SampleType::f32, SampleType::f32};
     Options small = options(1);
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size));
     // a limit this tight makes the weights lean first
@@ -91,12 +91,12 @@ TEST_CASE("what is allocated is what was planned") {
             kernel.memory_limit = run == 4 ? 1 : 0;  // lean weights
             const auto backend = make_cpu_backend(*fused.network, kernel);
             Picture picture = noise(width, 70, 1);
-            PlanRequest request;
-            request.width = width;
-            request.height = picture.height;
-            request.tail_band = backend->storage().tail_band;
-            request.input_type = request.output_type = SampleType::f32;
-            const Plan plan(fused.network->program, request, backend->storage());
+            BandConfig config;
+            config.width = width;
+            config.height = picture.height;
+            config.tail_band = backend->storage().tail_band;
+            config.input_type = config.output_type = SampleType::f32;
+            const ExecutionPlan plan(fused.network->program, config, backend->storage());
             Picture result(width * 4, picture.height * 4);
             ArraySource source(picture.as_const());
             ArraySink sink(result.view());

@@ -76,12 +76,12 @@ Files compact(const TemporaryFolder& folder) {
 Picture<float> run(const Prepared& prepared, const StorageModel& storage,
                    const Picture<float>& picture, int band) {
     StreamRecord record;
-    PlanRequest request;
+    BandConfig request;
     request.width = picture.width;
     request.height = picture.height;
     request.band = band;
     request.input_type = request.output_type = SampleType::f32;
-    const Plan plan(prepared.network.program, request, storage);
+    const ExecutionPlan plan(prepared.network.program, request, storage);
     const int scale = prepared.network.program.scale();
     Picture<float> result(picture.width * scale, picture.height * scale);
     ArraySource source(picture.source());
@@ -91,7 +91,7 @@ Picture<float> run(const Prepared& prepared, const StorageModel& storage,
     return result;
 }
 
-void check_allocated(const Plan& plan, const Session& session) {
+void check_allocated(const ExecutionPlan& plan, const Session& session) {
     const auto planned = static_cast<double>(plan.memory().total() - plan.memory().weights);
     CHECK_NEAR(static_cast<double>(session.allocated_bytes()), planned, 0.1 * planned);
 }
@@ -147,8 +147,8 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             StorageModel storage = prepared.backend->storage();
             storage.share_above = share ? 0 : kNever;
             storage.share_from_band = 1;
-            PlanRequest request{16, 2000, band};
-            const Plan plan(program, request, storage);
+            BandConfig request{16, 2000, band};
+            const ExecutionPlan plan(program, request, storage);
             const auto session = prepared.backend->start(plan, SessionFormat{});
             auto& real = dynamic_cast<realesrgan::vulkan::LentSession&>(*session).session();
             const Step step = plan.step(plan.steps() / 2);
@@ -165,7 +165,7 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             CHECK_NEAR(static_cast<double>(counted.ring_bytes), planned, 0.02 * planned);
             check_allocated(plan, *session);
             request.width = 512;
-            const Plan wide(program, request, storage);
+            const ExecutionPlan wide(program, request, storage);
             bytes[share] = wide.memory().total() - wide.memory().weights;
             std::cout << "    band " << band << (share ? ", workspaces: " : ", own rings: ")
                       << (bytes[share] >> 20U) << ", " << plan.bytes_moved_per_input_pixel() / 1000
@@ -182,7 +182,7 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and s
     for (const Files& files : {rrdbnet(folder, slender()), compact(folder)}) {
         for (const bool fp16 : {false, true}) {
             const Prepared prepared(files, fp16);
-            PlannerRequest wanted{300, 200, SampleType::u8, SampleType::u8};
+            PlanConstraints wanted{300, 200, SampleType::u8, SampleType::u8};
             wanted.receptive_field = 20;
             const StorageModel& storage = prepared.backend->storage();
             wanted.budget = smallest_plan_bytes(prepared.network.program, storage, wanted);
@@ -190,13 +190,13 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and s
             for (const bool sums : {false, true}) {
                 for (const std::uint64_t budget : {wanted.budget, kNever}) {
                     wanted.sums = sums;
-                    PlannerRequest request = wanted;
+                    PlanConstraints request = wanted;
                     request.budget = sums ? kNever : budget;
                     const auto chosen = choose_plan(prepared.network.program, storage, request);
                     CHECK((chosen->strips.tiles.size() > 1) == (request.budget != kNever));
-                    const Plan plan(prepared.network.program, chosen->request, storage);
-                    const SessionFormat format{plan.request().input_type,
-                                               plan.request().output_type, !sums};
+                    const ExecutionPlan plan(prepared.network.program, chosen->config, storage);
+                    const SessionFormat format{plan.config().input_type, plan.config().output_type,
+                                               !sums};
                     check_allocated(plan, *prepared.backend->start(plan, format));
                 }
             }
@@ -209,7 +209,7 @@ TEST_CASE("strips give the whole picture's bits where the halo is the receptive 
     const Files files = compact(folder);
     if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
     const auto picture = noise<float>(260, 20, 5);
-    const PlanSize size{picture.width, picture.height, SampleType::f32, SampleType::f32};
+    const RunShape size{picture.width, picture.height, SampleType::f32, SampleType::f32};
     for (const bool fp16 : {false, true}) {
         Options options;
         options.device = 0;

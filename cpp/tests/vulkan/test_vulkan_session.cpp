@@ -54,8 +54,8 @@ void forget_session(const Upscaler& upscaler) {
 }
 
 // Calls until the fault no longer strikes; each call gives the right picture or one error.
-void survive(const Upscaler& upscaler, const Picture<float>& picture,
-             realesrgan::Fault& fault, int stride, int least) {
+void survive(const Upscaler& upscaler, const Picture<float>& picture, realesrgan::Fault& fault,
+             int stride, int least) {
     const auto right = run<float>(upscaler, picture);
     int struck = 0;
     for (int n = 1; n < 1000; n += stride, ++struck) {
@@ -176,7 +176,7 @@ TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orienta
     survive(open(files, options), noise<float>(8, 6, 9), all.allocation, 11, 3);
     options.tta = false;
     options.band = 1;
-    const PlanSize size{220, 3, SampleType::f32, SampleType::f32};
+    const RunShape size{220, 3, SampleType::f32, SampleType::f32};
     options.memory_limit = open(files, options).plan(size).memory_bytes.back().second - 1;
     CHECK(open(files, options).plan(size).strips > 1);
     survive(open(files, options), noise<float>(220, 3, 9), all.creation, 9, 3);

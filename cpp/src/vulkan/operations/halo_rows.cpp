@@ -15,7 +15,7 @@ std::uint64_t bytes_of(const DeviceRing& ring, int channels, Storage storage) {
 
 }  // namespace
 
-Carries::Carries(const Plan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+Carries::Carries(const ExecutionPlan& plan, Storage storage, const std::vector<DeviceRing>& rings,
                  const Allocate& allocate)
     : plan_(plan), storage_(storage), rings_(rings) {
     for (std::size_t i = 0; i < rings.size(); i++) {

@@ -16,7 +16,7 @@ class Carries {
     using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
 
     // `rings` is indexed as Program::rings. Both must outlive this.
-    Carries(const Plan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+    Carries(const ExecutionPlan& plan, Storage storage, const std::vector<DeviceRing>& rings,
             const Allocate& allocate);
 
     void record(Commands& commands, const Command& command) const;
@@ -31,7 +31,7 @@ class Carries {
     void record(Commands& commands, const std::vector<CarryRows>& list, bool save) const;
     void add_regions(const CarryRows& carry, bool save, std::vector<VkBufferCopy>& regions) const;
 
-    const Plan& plan_;
+    const ExecutionPlan& plan_;
     Storage storage_;
     const std::vector<DeviceRing>& rings_;
     std::vector<std::unique_ptr<Buffer>> buffers_;  // by ring; null where none is needed
