@@ -13,10 +13,10 @@ namespace realesrgan::cpu {
 
 // What one run of a convolution reads and writes: output rows [first, first + count).
 struct Band {
-    const RowBuffer* input = nullptr;
-    const RowBuffer* output = nullptr;
-    const RowBuffer* copy = nullptr;      // or null
-    std::vector<const RowBuffer*> skips;  // as Op::skips
+    const LineBuffer* input = nullptr;
+    const LineBuffer* output = nullptr;
+    const LineBuffer* copy = nullptr;      // or null
+    std::vector<const LineBuffer*> skips;  // as Op::skips
     int first = 0;
     int count = 0;
 };

@@ -77,7 +77,7 @@ void store_slowly(const Op& op, const std::vector<float>& slopes, const BareRows
     const float* from = bare.data + channel / bare.group * bare.group_stride +
                         static_cast<std::ptrdiff_t>(y - band.first) * bare.width * bare.group +
                         channel % bare.group;
-    const auto place = [&](const RowBuffer& buffer, const Slice& slice, int row) {
+    const auto place = [&](const LineBuffer& buffer, const ChannelSlice& slice, int row) {
         const int group = buffer.layout().group;
         const int at = slice.channel + channel;
         return buffer.row(at / group * group, row) + at % group;

@@ -7,10 +7,10 @@
 
 namespace realesrgan::cpu {
 
-RowBuffer::RowBuffer(float* memory, const RowLayout& layout, Row height, bool ring)
+LineBuffer::LineBuffer(float* memory, const RowLayout& layout, Row height, bool ring)
     : memory_(memory), layout_(layout), height_(height), ring_(ring) {}
 
-void RowBuffer::reach(Row first, Row end, Row keep) {
+void LineBuffer::reach(Row first, Row end, Row keep) {
     if (first < 0 || end > height_ || keep < -1) refuse(first, end);
     if (ring_) {
         if (end - std::max<Row>(std::min(keep, first), 0) > layout_.rows) refuse(keep, end);
@@ -27,7 +27,7 @@ void RowBuffer::reach(Row first, Row end, Row keep) {
     filled_ = std::max(filled_, last);
 }
 
-void RowBuffer::expect(Row first, Row end) const {
+void LineBuffer::expect(Row first, Row end) const {
     first = std::max<Row>(first, 0);
     end = std::min(end, height_);
     if (first >= end) return;
@@ -36,12 +36,12 @@ void RowBuffer::expect(Row first, Row end) const {
     if (first < lowest || end > highest) refuse(first, end);
 }
 
-void RowBuffer::refuse(Row first, Row end) const {
+void LineBuffer::refuse(Row first, Row end) const {
     throw std::logic_error("rows " + std::to_string(first) + " to " + std::to_string(end) +
                            " do not fit their planned ring of " + std::to_string(layout_.rows));
 }
 
-void RowBuffer::open(Row keep) {
+void LineBuffer::open(Row keep) {
     if (keep < -1) refuse(keep, keep);
     base_ = keep;
     filled_ = keep;
@@ -49,14 +49,14 @@ void RowBuffer::open(Row keep) {
     if (height_ >= keep && height_ - keep < layout_.rows) zero_row(height_);
 }
 
-void RowBuffer::zero_row(Row y) {
+void LineBuffer::zero_row(Row y) {
     for (int g = 0; g < layout_.groups; ++g) {
         float* start = row(g * layout_.group, y) - layout_.group;
         std::memset(start, 0, static_cast<std::size_t>(layout_.row_stride()) * sizeof(float));
     }
 }
 
-void RowBuffer::move_window(Row base) {
+void LineBuffer::move_window(Row base) {
     const Row kept = filled_ - base;
     for (int g = 0; g < layout_.groups && kept > 0; ++g) {
         float* plane = memory_ + g * layout_.group_stride();

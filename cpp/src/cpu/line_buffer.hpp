@@ -25,10 +25,10 @@ struct RowLayout {
 // one after the other), or, for rows that are only ever read one by one, a ring. `reach` and
 // `expect` throw std::logic_error for rows that it has no place for, so that a wrong plan ends a
 // run and reads and writes no other memory.
-class RowBuffer {
+class LineBuffer {
   public:
     // `memory`: layout.floats() zeros; `height`: rows of the whole tensor.
-    RowBuffer(float* memory, const RowLayout& layout, Row height, bool ring);
+    LineBuffer(float* memory, const RowLayout& layout, Row height, bool ring);
 
     const RowLayout& layout() const { return layout_; }
     Row height() const { return height_; }

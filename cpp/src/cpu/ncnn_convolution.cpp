@@ -259,8 +259,8 @@ class NcnnKernel final : public ConvolutionKernel {
 
     std::unique_ptr<Convolution> make(const Program& program, const Op& op,
                                       const ConvolutionWeights& weights) const override {
-        const int in_group = group(program.ring(op.input).channels);
-        const int out_group = group(program.ring(op.output).channels);
+        const int in_group = group(program.tensor(op.input).channels);
+        const int out_group = group(program.tensor(op.output).channels);
         return std::make_unique<NcnnConvolution>(op, weights, in_group, out_group, group_, option_);
     }
 

@@ -28,7 +28,7 @@ Sample to_sample(float value, [[maybe_unused]] bool clamp) {
 }
 
 template <typename Sample>
-void load(const Program& program, const std::byte* packed, const RowBuffer& ring, int first,
+void load(const Program& program, const std::byte* packed, const LineBuffer& ring, int first,
           int count, int threads) {
     const int r = program.unshuffle;
     const int channels = program.picture_channels;
@@ -66,8 +66,8 @@ std::uint64_t store_group(const float* from, int step, int width, int count, boo
 }
 
 template <typename Sample>
-std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, int first, int count,
-                    std::byte* packed, int threads) {
+std::uint64_t store(const Program& program, bool clamp, const LineBuffer& ring, int first,
+                    int count, std::byte* packed, int threads) {
     const int channels = program.output.channels;
     const int width = ring.layout().width;
     const int step = ring.layout().group;
@@ -90,7 +90,7 @@ std::uint64_t store(const Program& program, bool clamp, const RowBuffer& ring, i
 }  // namespace
 
 void load_rows(const Program& program, SampleType type, const std::byte* packed,
-               const RowBuffer& ring, int first, int count, int threads) {
+               const LineBuffer& ring, int first, int count, int threads) {
     switch (type) {
         case SampleType::u8:
             return load<std::uint8_t>(program, packed, ring, first, count, threads);
@@ -101,8 +101,9 @@ void load_rows(const Program& program, SampleType type, const std::byte* packed,
     }
 }
 
-std::uint64_t store_rows(const Program& program, const SessionFormat& format, const RowBuffer& ring,
-                         int first, int count, std::byte* packed, int threads) {
+std::uint64_t store_rows(const Program& program, const SessionFormat& format,
+                         const LineBuffer& ring, int first, int count, std::byte* packed,
+                         int threads) {
     switch (format.output) {
         case SampleType::u8:
             return store<std::uint8_t>(program, format.clamp, ring, first, count, packed, threads);

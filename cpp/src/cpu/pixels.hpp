@@ -9,10 +9,11 @@ namespace realesrgan::cpu {
 
 // Packed picture rows into rows [first, first + count) of the input ring, unshuffled.
 void load_rows(const Program& program, SampleType type, const std::byte* packed,
-               const RowBuffer& ring, int first, int count, int threads);
+               const LineBuffer& ring, int first, int count, int threads);
 
 // Rows [first, first + count) of the result as packed samples. Returns how many were not finite.
-std::uint64_t store_rows(const Program& program, const SessionFormat& format, const RowBuffer& ring,
-                         int first, int count, std::byte* packed, int threads);
+std::uint64_t store_rows(const Program& program, const SessionFormat& format,
+                         const LineBuffer& ring, int first, int count, std::byte* packed,
+                         int threads);
 
 }  // namespace realesrgan::cpu

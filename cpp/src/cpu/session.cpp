@@ -35,7 +35,7 @@ int planned(Row count, int most) {
 CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
                        const SessionFormat& format)
     : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
-    make_rings();
+    make_buffers();
     scratch_ = kernels.kind->make_scratch(meter_, plan.memory().scratch);
     const auto pixels = static_cast<std::size_t>(plan.config().width);
     const auto scale = static_cast<std::size_t>(program_.scale());
@@ -47,21 +47,21 @@ CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
                                  sample_size(format.output));
 }
 
-RowLayout CpuSession::layout_of(int ring) const {
-    const int channels = program_.rings[static_cast<std::size_t>(ring)].channels;
+RowLayout CpuSession::layout_of(int tensor) const {
+    const int channels = program_.tensors[static_cast<std::size_t>(tensor)].channels;
     RowLayout layout;
     layout.group = kernels_.kind->group(channels);
     const int stored =
         channels < kChannelAlignment ? channels : round_up(channels, kChannelAlignment);
     layout.groups = round_up(stored, layout.group) / layout.group;
-    layout.width = plan_.ring_width(ring);
-    layout.rows = plan_.rings()[static_cast<std::size_t>(ring)].rows;
+    layout.width = plan_.tensor_width(tensor);
+    layout.rows = plan_.rings()[static_cast<std::size_t>(tensor)].rows;
     return layout;
 }
 
-void CpuSession::make_rings() {
+void CpuSession::make_buffers() {
     std::vector<float*> workspaces(plan_.workspaces().size(), nullptr);
-    for (std::size_t i = 0; i < program_.rings.size(); ++i) {
+    for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
         const int index = static_cast<int>(i);
         const RingStorage& storage = plan_.rings()[i];
         const RowLayout layout = layout_of(index);
@@ -72,15 +72,15 @@ void CpuSession::make_rings() {
             memory_.emplace_back(meter_, layout.floats() * sizeof(float));
             memory = memory_.back().floats();
         }
-        rings_.emplace_back(memory, layout, plan_.ring_height(index), storage.skip_only);
+        buffers_.emplace_back(memory, layout, plan_.tensor_height(index), storage.skip_only);
         make_carries(index);
     }
 }
 
-void CpuSession::make_carries(int ring) {
+void CpuSession::make_carries(int tensor) {
     carries_.emplace_back();
-    const RowLayout& layout = rings_.back().layout();
-    for (const CarrySlice& slice : plan_.rings()[static_cast<std::size_t>(ring)].carry) {
+    const RowLayout& layout = buffers_.back().layout();
+    for (const CarrySlice& slice : plan_.rings()[static_cast<std::size_t>(tensor)].carry) {
         const int groups = carried_groups(slice, layout);
         const auto floats = static_cast<std::size_t>(groups) *
                             static_cast<std::size_t>(slice.rows) *
@@ -105,8 +105,8 @@ void CpuSession::run(const Step& step) {
         if (command.kind != CommandKind::carry) ++dispatches_;
         switch (command.kind) {
             case CommandKind::input:
-                ring(program_.input).reach(command.rows.first, command.rows.end(), command.keep);
-                load_rows(program_, format_.input, input_.bytes(), ring(program_.input),
+                buffer(program_.input).reach(command.rows.first, command.rows.end(), command.keep);
+                load_rows(program_, format_.input, input_.bytes(), buffer(program_.input),
                           static_cast<int>(command.rows.first),
                           planned(command.rows.count * program_.unshuffle, plan_.max_input_rows()) /
                               program_.unshuffle,
@@ -127,10 +127,10 @@ void CpuSession::run(const Step& step) {
 
 Band CpuSession::band_of(const Op& op, const Command& command) const {
     Band band;
-    band.input = &ring(op.input);
-    band.output = &ring(op.output);
-    band.copy = op.copy ? &ring(*op.copy) : nullptr;
-    for (const Skip& skip : op.skips) band.skips.push_back(&ring(skip.from));
+    band.input = &buffer(op.input);
+    band.output = &buffer(op.output);
+    band.copy = op.copy ? &buffer(*op.copy) : nullptr;
+    for (const Skip& skip : op.skips) band.skips.push_back(&buffer(skip.from));
     band.first = static_cast<int>(command.rows.first);
     band.count = planned(command.rows.count, plan_.max_run_rows(command.index));
     return band;
@@ -138,17 +138,17 @@ Band CpuSession::band_of(const Op& op, const Command& command) const {
 
 // That everything the op reads for these rows is in its rings.
 void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
-    ring(op.input).expect(first_input_row(op, rows.first), input_rows_end(op, rows.end()));
+    buffer(op.input).expect(first_input_row(op, rows.first), input_rows_end(op, rows.end()));
     for (const Skip& skip : op.skips) {
-        ring(skip.from).expect(first_skip_row(skip, rows.first), skip_rows_end(skip, rows.end()));
+        buffer(skip.from).expect(first_skip_row(skip, rows.first), skip_rows_end(skip, rows.end()));
     }
 }
 
 void CpuSession::run_op(const Command& command) {
     const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
     const RowRange& rows = command.rows;
-    ring(op.output).reach(rows.first, rows.end(), command.keep);
-    if (op.copy) ring(*op.copy).reach(rows.first, rows.end(), command.copy_keep);
+    buffer(op.output).reach(rows.first, rows.end(), command.keep);
+    if (op.copy) buffer(*op.copy).reach(rows.first, rows.end(), command.copy_keep);
     expect_inputs(op, rows);
     const Band band = band_of(op, command);
     switch (op.kind) {
@@ -165,7 +165,7 @@ void CpuSession::run_op(const Command& command) {
 }
 
 void CpuSession::store(const Command& command, const Step& step) {
-    const RowBuffer& result = ring(program_.output);
+    const LineBuffer& result = buffer(program_.output);
     const std::size_t row = static_cast<std::size_t>(result.layout().width) *
                             static_cast<std::size_t>(program_.output.channels) *
                             sample_size(format_.output);
@@ -179,30 +179,30 @@ void CpuSession::store(const Command& command, const Step& step) {
 
 void CpuSession::carry(const Command& command) {
     for (const CarryRows& rows : command.saves) move_rows(rows, true);
-    for (const OpenedRing& opened : command.opened) {
-        rings_[static_cast<std::size_t>(opened.ring)].open(opened.keep);
+    for (const OpenedTensor& opened : command.opened) {
+        buffers_[static_cast<std::size_t>(opened.tensor)].open(opened.keep);
     }
     for (const CarryRows& rows : command.restores) move_rows(rows, false);
 }
 
 // A carry holds its rows from the first on, group after group.
 void CpuSession::move_rows(const CarryRows& rows, bool save) {
-    const auto index = static_cast<std::size_t>(rows.ring);
+    const auto index = static_cast<std::size_t>(rows.tensor);
     const auto part = static_cast<std::size_t>(rows.slice);
     const CarrySlice& slice = plan_.rings()[index].carry[part];
-    const RowLayout& layout = rings_[index].layout();
+    const RowLayout& layout = buffers_[index].layout();
     const int groups = carried_groups(slice, layout);
     const std::ptrdiff_t count = planned(rows.rows.count, slice.rows) * layout.row_stride();
     if (save) {
-        rings_[index].expect(rows.rows.first, rows.rows.end());
+        buffers_[index].expect(rows.rows.first, rows.rows.end());
     } else {
-        rings_[index].reach(rows.rows.first, rows.rows.end(), rows.rows.first);
+        buffers_[index].reach(rows.rows.first, rows.rows.end(), rows.rows.first);
     }
     float* carried = carries_[index][part].floats();
     ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
         float* there = carried + g * count;
         float* here =
-            rings_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;
+            buffers_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;
         std::memcpy(save ? there : here, save ? here : there,
                     static_cast<std::size_t>(count) * sizeof(float));
     });

@@ -30,9 +30,9 @@ class CpuSession final : public Session {
     std::uint64_t dispatches() const override { return dispatches_; }
 
   private:
-    void make_rings();
-    void make_carries(int ring);
-    RowLayout layout_of(int ring) const;
+    void make_buffers();
+    void make_carries(int tensor);
+    RowLayout layout_of(int tensor) const;
     Band band_of(const Op& op, const Command& command) const;
     void run_op(const Command& command);
     void expect_inputs(const Op& op, const RowRange& rows) const;
@@ -40,10 +40,12 @@ class CpuSession final : public Session {
     void move_rows(const CarryRows& rows, bool save);
     void store(const Command& command, const Step& step);
 
-    const RowBuffer& ring(const Slice& slice) const {
-        return rings_[static_cast<std::size_t>(slice.ring)];
+    const LineBuffer& buffer(const ChannelSlice& slice) const {
+        return buffers_[static_cast<std::size_t>(slice.tensor)];
     }
-    RowBuffer& ring(const Slice& slice) { return rings_[static_cast<std::size_t>(slice.ring)]; }
+    LineBuffer& buffer(const ChannelSlice& slice) {
+        return buffers_[static_cast<std::size_t>(slice.tensor)];
+    }
 
     Meter meter_;  // before everything that counts in it
     const Kernels& kernels_;
@@ -51,7 +53,7 @@ class CpuSession final : public Session {
     const Program& program_;
     SessionFormat format_;
     std::vector<Buffer> memory_;  // of own rings and workspaces
-    std::vector<RowBuffer> rings_;
+    std::vector<LineBuffer> buffers_;
     std::vector<std::vector<Buffer>> carries_;  // by ring and CarrySlice
     std::unique_ptr<KernelScratch> scratch_;
     Buffer input_;

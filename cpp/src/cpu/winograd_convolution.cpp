@@ -23,7 +23,7 @@ struct Rows {
 };
 
 // Rows [first, first + count) of the buffer's picture made `enlarge` times as high.
-Rows rows_of(const RowBuffer& buffer, int channel, int first, int count, int enlarge) {
+Rows rows_of(const LineBuffer& buffer, int channel, int first, int count, int enlarge) {
     Rows rows;
     rows.group_stride = static_cast<std::size_t>(buffer.layout().group_stride());
     for (int y = first; y < first + count; ++y) {

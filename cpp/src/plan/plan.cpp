@@ -29,7 +29,7 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
                              const StorageModel& storage)
     : program_(&program), config_(config), storage_(storage) {
     check_sides();
-    rings_.resize(program.rings.size());
+    rings_.resize(program.tensors.size());
     families_ = find_families(program, storage.share_group, storage.share_skips);
     const int height = config.height / program.unshuffle;
     const auto schedule = [&](Row rows) {
@@ -61,20 +61,20 @@ bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
                       same_ring);
 }
 
-int ExecutionPlan::ring_width(int ring) const {
+int ExecutionPlan::tensor_width(int tensor) const {
     return config_.width / program_->unshuffle *
-           program_->rings[static_cast<std::size_t>(ring)].scale;
+           program_->tensors[static_cast<std::size_t>(tensor)].scale;
 }
 
-int ExecutionPlan::ring_height(int ring) const {
-    return static_cast<int>(schedule_->ring_height(ring));
+int ExecutionPlan::tensor_height(int tensor) const {
+    return static_cast<int>(schedule_->tensor_height(tensor));
 }
 
 void ExecutionPlan::check_sides() const {
     const Row longer = std::max(config_.width, config_.height) / program_->unshuffle;
     Row scale = 1;
-    for (const Ring& ring : program_->rings) scale = std::max<Row>(scale, ring.scale);
-    if (longer * scale <= kMostRingSide) return;
+    for (const Tensor& tensor : program_->tensors) scale = std::max<Row>(scale, tensor.scale);
+    if (longer * scale <= kMostTensorSide) return;
     throw ImageError("the picture of " + std::to_string(config_.width) + "x" +
                      std::to_string(config_.height) + " pixels has " +
                      std::to_string(longer * scale) +
@@ -91,16 +91,16 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
     const Row height = config_.height / program_->unshuffle;
     std::vector<Row> opened(rings_.size(), std::numeric_limits<Row>::max());
     std::vector<Row> most(rings_.size(), 0);
-    const auto reach = [&](const Slice& slice, Row end, Row keep) {
-        const auto i = static_cast<std::size_t>(slice.ring);
+    const auto reach = [&](const ChannelSlice& slice, Row end, Row keep) {
+        const auto i = static_cast<std::size_t>(slice.tensor);
         const Row first = std::min(keep, opened[i]);
         most[i] = std::max(most[i], end - first + (storage_.border_rows ? 1 : 0));
     };
     std::vector<Row> run_rows(program_->ops.size(), 0);
     const Step middle = endless.step(step);
     for (const Command& command : middle.commands) {
-        for (const OpenedRing& ring : command.opened) {
-            opened[static_cast<std::size_t>(ring.ring)] = ring.keep;
+        for (const OpenedTensor& tensor : command.opened) {
+            opened[static_cast<std::size_t>(tensor.tensor)] = tensor.keep;
         }
         if (command.kind == CommandKind::input)
             reach(program_->input, command.rows.end(), command.keep);
@@ -112,59 +112,59 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
         run_rows[i] = std::max(run_rows[i], command.rows.count);
     }
     const auto at_most = [](Row rows, Row limit) {
-        return static_cast<int>(std::min({rows, limit, kMostRingSide}));
+        return static_cast<int>(std::min({rows, limit, kMostTensorSide}));
     };
     input_rows_ = at_most(middle.input.count, config_.height);
     output_rows_ = at_most(middle.output.count, Row{config_.height} * program_->scale());
-    const std::vector<RingUse>& uses = endless.uses();
+    const std::vector<TensorUse>& uses = endless.uses();
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         const int borders = storage_.border_rows ? 2 : 0;
-        rings_[i].rows = at_most(most[i], height * program_->rings[i].scale + borders);
+        rings_[i].rows = at_most(most[i], height * program_->tensors[i].scale + borders);
         rings_[i].skip_only = uses[i].readers.empty();
     }
     for (std::size_t i = 0; i < run_rows.size(); ++i) {
         run_rows_.push_back(
-            at_most(run_rows[i], height * program_->ring(program_->ops[i].output).scale));
+            at_most(run_rows[i], height * program_->tensor(program_->ops[i].output).scale));
     }
 }
 
-bool ExecutionPlan::exact(int ring) const {
+bool ExecutionPlan::exact(int tensor) const {
     return storage_.exact_bytes_per_value > 0 &&
-           (ring == 0 || rings_[static_cast<std::size_t>(ring)].skip_only);
+           (tensor == 0 || rings_[static_cast<std::size_t>(tensor)].skip_only);
 }
 
 int ExecutionPlan::value_bytes(bool exact) const {
     return exact ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
 }
 
-std::uint64_t ExecutionPlan::row_bytes(int ring) const {
+std::uint64_t ExecutionPlan::row_bytes(int tensor) const {
     const int channels =
-        stored_channels(program_->rings[static_cast<std::size_t>(ring)].channels, storage_);
-    return product(channels, ring_width(ring) + storage_.padding_columns) *
-           static_cast<std::uint64_t>(value_bytes(exact(ring)));
+        stored_channels(program_->tensors[static_cast<std::size_t>(tensor)].channels, storage_);
+    return product(channels, tensor_width(tensor) + storage_.padding_columns) *
+           static_cast<std::uint64_t>(value_bytes(exact(tensor)));
 }
 
 // The result is seen whole by what brings it out.
-bool ExecutionPlan::in_parts(int ring) const {
-    return rings_[static_cast<std::size_t>(ring)].skip_only && ring != program_->output.ring;
+bool ExecutionPlan::in_parts(int tensor) const {
+    return rings_[static_cast<std::size_t>(tensor)].skip_only && tensor != program_->output.tensor;
 }
 
 std::uint64_t ExecutionPlan::largest_binding() const {
     constexpr std::uint64_t kLeastRows = 8;
     std::uint64_t largest = memory_.largest_staging;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
-        const int ring = static_cast<int>(i);
+        const int tensor = static_cast<int>(i);
         const auto rows = static_cast<std::uint64_t>(rings_[i].rows);
-        largest = std::max(largest,
-                           row_bytes(ring) * (in_parts(ring) ? std::min(rows, kLeastRows) : rows));
+        largest = std::max(
+            largest, row_bytes(tensor) * (in_parts(tensor) ? std::min(rows, kLeastRows) : rows));
     }
     return largest;
 }
 
-std::uint64_t ExecutionPlan::binding_bytes(int ring) const {
-    const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows);
-    const bool fits = rows * row_bytes(ring) <= storage_.max_binding_bytes;
-    return fits || !in_parts(ring) ? 0 : storage_.max_binding_bytes;
+std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
+    const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(tensor)].rows);
+    const bool fits = rows * row_bytes(tensor) <= storage_.max_binding_bytes;
+    return fits || !in_parts(tensor) ? 0 : storage_.max_binding_bytes;
 }
 
 // Families large enough to be worth the copies move into workspaces.
@@ -173,9 +173,9 @@ void ExecutionPlan::place_rings() {
     for (Family& family : families_) {
         std::uint64_t own = 0;
         for (const std::vector<int>& group : family.groups) {
-            for (const int ring : group) {
-                own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(ring)].rows) *
-                       row_bytes(ring);
+            for (const int tensor : group) {
+                own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(tensor)].rows) *
+                       row_bytes(tensor);
             }
         }
         if (own <= storage_.share_above || config_.band < storage_.share_from_band) continue;
@@ -190,7 +190,7 @@ void ExecutionPlan::share(Family& family) {
     const std::size_t size = family.groups[0].size();
     const std::size_t base = workspaces_.size();
     const int first = family.groups[0][0];
-    const Ring& like = program_->rings[static_cast<std::size_t>(first)];
+    const Tensor& like = program_->tensors[static_cast<std::size_t>(first)];
     workspaces_.resize(base + 2 * size, Workspace{like.channels, like.scale, 0, exact(first)});
     const auto each = [&](auto&& visit) {
         for (std::size_t g = 0; g < family.groups.size(); ++g) {
@@ -200,20 +200,21 @@ void ExecutionPlan::share(Family& family) {
             }
         }
     };
-    each([&](RingStorage& ring, std::size_t place) {
-        ring.workspace = static_cast<int>(place);
-        workspaces_[place].rows = std::max(workspaces_[place].rows, ring.rows);
+    each([&](RingStorage& storage, std::size_t place) {
+        storage.workspace = static_cast<int>(place);
+        workspaces_[place].rows = std::max(workspaces_[place].rows, storage.rows);
     });
-    each([&](RingStorage& ring, std::size_t place) { ring.rows = workspaces_[place].rows; });
+    each([&](RingStorage& storage, std::size_t place) { storage.rows = workspaces_[place].rows; });
 }
 
 void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
     const std::vector<Row> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].workspace < 0) continue;
-        for (const RingUse::Written& written : endless.uses()[i].written) {
+        for (const TensorUse::Written& written : endless.uses()[i].written) {
             const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
-            const Row height = Row{config_.height / program_->unshuffle} * program_->rings[i].scale;
+            const Row height =
+                Row{config_.height / program_->unshuffle} * program_->tensors[i].scale;
             rings_[i].carry.push_back(CarrySlice{written.slice.channel, written.slice.channels,
                                                  static_cast<int>(std::min(rows, height))});
         }
@@ -223,17 +224,17 @@ void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
 void ExecutionPlan::count_bytes() {
     memory_.weights = storage_.weight_bytes;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
-        const int ring = static_cast<int>(i);
+        const int tensor = static_cast<int>(i);
         if (rings_[i].workspace < 0) {
-            memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(ring);
+            memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(tensor);
         }
         for (const CarrySlice& carry : rings_[i].carry) {
-            const int most = stored_channels(program_->rings[i].channels, storage_);
+            const int most = stored_channels(program_->tensors[i].channels, storage_);
             const int channels = std::min(round_up(carry.channels, kChannelAlignment), most);
             memory_.carries +=
                 product(carry.rows, channels) *
-                static_cast<std::uint64_t>(ring_width(ring) + storage_.padding_columns) *
-                static_cast<std::uint64_t>(value_bytes(exact(ring)));
+                static_cast<std::uint64_t>(tensor_width(tensor) + storage_.padding_columns) *
+                static_cast<std::uint64_t>(value_bytes(exact(tensor)));
         }
     }
     for (const Workspace& workspace : workspaces_) {
@@ -253,7 +254,7 @@ void ExecutionPlan::count_scratch() {
         const Op& op = program_->ops[i];
         memory_.scratch =
             std::max(memory_.scratch,
-                     storage_.scratch(*program_, op, ring_width(op.output.ring), run_rows_[i]));
+                     storage_.scratch(*program_, op, tensor_width(op.output.tensor), run_rows_[i]));
     }
 }
 
@@ -273,24 +274,25 @@ void ExecutionPlan::count_staging() {
 // Each byte once a command, padding channels left out as far as kernels leave them out.
 double ExecutionPlan::bytes_of(const Command& command) const {
     constexpr int kVector = 4;
-    const auto bytes = [&](const Slice& slice, Row rows) {
-        return static_cast<double>(rows) * ring_width(slice.ring) *
-               round_up(slice.channels, kVector) * value_bytes(exact(slice.ring));
+    const auto bytes = [&](const ChannelSlice& slice, Row rows) {
+        return static_cast<double>(rows) * tensor_width(slice.tensor) *
+               round_up(slice.channels, kVector) * value_bytes(exact(slice.tensor));
     };
     if (command.kind == CommandKind::input) return bytes(program_->input, command.rows.count);
     if (command.kind == CommandKind::output) return bytes(program_->output, command.rows.count);
     double moved = 0.0;
     for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
         for (const CarryRows& carry : *list) {
-            const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.ring)]
+            const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.tensor)]
                                           .carry[static_cast<std::size_t>(carry.slice)];
-            moved += 2 * bytes(Slice{carry.ring, slice.channel, slice.channels}, carry.rows.count);
+            moved += 2 * bytes(ChannelSlice{carry.tensor, slice.channel, slice.channels},
+                               carry.rows.count);
         }
     }
     if (command.kind == CommandKind::carry) return moved;
     const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
     const Row rows = command.rows.count;
-    const Row height = Row{config_.height / program_->unshuffle} * program_->ring(op.input).scale;
+    const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
     moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
     if (op.copy) moved += bytes(*op.copy, rows);
     for (const Skip& skip : op.skips) {

@@ -14,7 +14,7 @@ namespace realesrgan {
 
 class Schedule;
 
-inline constexpr Row kMostRingSide = Row{1} << 30;
+inline constexpr Row kMostTensorSide = Row{1} << 30;
 
 // How a backend stores rings, as far as bytes are concerned.
 struct StorageModel {
@@ -83,14 +83,14 @@ enum class CommandKind {
 
 // The rows of a slice to save or restore: carry[slice] of the ring, `rows` of it.
 struct CarryRows {
-    int ring = 0;
+    int tensor = 0;
     int slice = 0;  // index into RingStorage::carry
     RowRange rows;  // never border rows
 };
 
 // A ring that takes over its workspace, and the lowest row of it still needed.
-struct OpenedRing {
-    int ring = 0;
+struct OpenedTensor {
+    int tensor = 0;
     Row keep = 0;
 };
 
@@ -105,7 +105,7 @@ struct Command {
     // carry: all saves come before all restores.
     std::vector<CarryRows> saves;
     std::vector<CarryRows> restores;
-    std::vector<OpenedRing> opened;  // carry: rings that start to use their workspace now
+    std::vector<OpenedTensor> opened;  // carry: rings that start to use their workspace now
 };
 
 // What one band asks for. Commands of no rows are left out.
@@ -145,7 +145,7 @@ struct BandConfig {
 
 // Everything about one run that can be known before it: pure arithmetic. Rings are addressed by
 // row, steps are made one at a time (a high picture has many). The program must outlive the plan.
-// Throws ImageError for a picture that would have more than kMostRingSide rows or columns in a
+// Throws ImageError for a picture that would have more than kMostTensorSide rows or columns in a
 // ring: backends and shaders count those in 32 bits.
 class ExecutionPlan {
   public:
@@ -163,11 +163,11 @@ class ExecutionPlan {
     // eighth part of what they see in parts: those have at least eight rows.
     std::uint64_t largest_binding() const;
     // The most of this ring that operations may see at a time, 0: all of it.
-    std::uint64_t binding_bytes(int ring) const;
+    std::uint64_t binding_bytes(int tensor) const;
 
-    bool exact(int ring) const;       // stored with exact_bytes_per_value
-    int ring_width(int ring) const;   // in pixels, padding columns not counted
-    int ring_height(int ring) const;  // rows of the ring's picture, at most kMostRingSide
+    bool exact(int tensor) const;         // stored with exact_bytes_per_value
+    int tensor_width(int tensor) const;   // in pixels, padding columns not counted
+    int tensor_height(int tensor) const;  // rows of the ring's picture, at most kMostTensorSide
     int steps() const { return steps_; }
     Step step(int index) const;  // index 0 .. steps() - 1
 
@@ -194,8 +194,8 @@ class ExecutionPlan {
     void count_traffic(const Step& step);
     double bytes_of(const Command& command) const;
     int value_bytes(bool exact) const;
-    std::uint64_t row_bytes(int ring) const;
-    bool in_parts(int ring) const;
+    std::uint64_t row_bytes(int tensor) const;
+    bool in_parts(int tensor) const;
 
     const Program* program_;
     BandConfig config_;

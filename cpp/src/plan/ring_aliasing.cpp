@@ -8,17 +8,17 @@
 
 namespace realesrgan {
 
-int RingUse::last_read() const {
+int TensorUse::last_read() const {
     int last = -1;
     for (const int op : readers) last = std::max(last, op);
     for (const int op : skip_readers) last = std::max(last, op);
     return last;
 }
 
-std::vector<RingUse> ring_uses(const Program& program) {
-    std::vector<RingUse> uses(program.rings.size());
-    const auto use = [&](const Slice& slice) -> RingUse& {
-        return uses[static_cast<std::size_t>(slice.ring)];
+std::vector<TensorUse> tensor_uses(const Program& program) {
+    std::vector<TensorUse> uses(program.tensors.size());
+    const auto use = [&](const ChannelSlice& slice) -> TensorUse& {
+        return uses[static_cast<std::size_t>(slice.tensor)];
     };
     use(program.input).written.push_back({program.input, 0});
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
@@ -33,22 +33,22 @@ std::vector<RingUse> ring_uses(const Program& program) {
 }
 
 std::vector<bool> tail_ops(const Program& program) {
-    std::vector<bool> tail_ring(program.rings.size(), false);
+    std::vector<bool> tail_tensor(program.tensors.size(), false);
     std::vector<bool> tail;
-    const auto in_tail = [&](const Slice& slice) {
-        return tail_ring[static_cast<std::size_t>(slice.ring)];
+    const auto in_tail = [&](const ChannelSlice& slice) {
+        return tail_tensor[static_cast<std::size_t>(slice.tensor)];
     };
     for (const Op& op : program.ops) {
-        bool is_tail = program.ring(op.output).scale > 1 || in_tail(op.input);
+        bool is_tail = program.tensor(op.output).scale > 1 || in_tail(op.input);
         for (const Skip& skip : op.skips) is_tail = is_tail || in_tail(skip.from);
         tail.push_back(is_tail);
-        if (is_tail) tail_ring[static_cast<std::size_t>(op.output.ring)] = true;
-        if (is_tail && op.copy) tail_ring[static_cast<std::size_t>(op.copy->ring)] = true;
+        if (is_tail) tail_tensor[static_cast<std::size_t>(op.output.tensor)] = true;
+        if (is_tail && op.copy) tail_tensor[static_cast<std::size_t>(op.copy->tensor)] = true;
     }
     return tail;
 }
 
-int Family::rings() const {
+int Family::tensors() const {
     std::size_t count = 0;
     for (const std::vector<int>& group : groups) count += group.size();
     return static_cast<int>(count);
@@ -59,7 +59,7 @@ namespace {
 // Groups larger than a residual block's dense blocks would only cost workspaces.
 constexpr int kLargestGroup = 4;
 
-// What makes rings alike: their slices, and whether only additions read them.
+// What makes tensors alike: their slices, and whether only additions read them.
 struct Likeness {
     std::vector<std::pair<int, int>> slices;  // channel and channels
     bool skip_only = false;
@@ -68,9 +68,9 @@ struct Likeness {
     }
 };
 
-Likeness likeness(const RingUse& use) {
+Likeness likeness(const TensorUse& use) {
     Likeness alike;
-    for (const RingUse::Written& written : use.written) {
+    for (const TensorUse::Written& written : use.written) {
         alike.slices.emplace_back(written.slice.channel, written.slice.channels);
     }
     std::sort(alike.slices.begin(), alike.slices.end());
@@ -78,43 +78,44 @@ Likeness likeness(const RingUse& use) {
     return alike;
 }
 
-bool can_share(const Program& program, const RingUse& use, int ring, const std::vector<bool>& tail,
-               bool skips) {
-    if (ring == 0 || ring == program.output.ring) return false;
+bool can_share(const Program& program, const TensorUse& use, int tensor,
+               const std::vector<bool>& tail, bool skips) {
+    if (tensor == 0 || tensor == program.output.tensor) return false;
     if (use.readers.empty() && !skips) return false;
     return std::none_of(
-        use.written.begin(), use.written.end(), [&](const RingUse::Written& written) {
+        use.written.begin(), use.written.end(), [&](const TensorUse::Written& written) {
             return written.writer == 0 || tail[static_cast<std::size_t>(written.writer - 1)];
         });
 }
 
-// Leaves out the rings that outlive too many of those after them, such as the whole network's skip.
-std::vector<int> short_lived(const std::vector<int>& rings, const std::vector<RingUse>& uses) {
+// Leaves out the tensors that outlive too many of those after them, such as the whole network's
+// skip.
+std::vector<int> short_lived(const std::vector<int>& tensors, const std::vector<TensorUse>& uses) {
     constexpr std::size_t kReach = kLargestGroup + 1;
     std::vector<int> kept;
-    for (std::size_t i = 0; i < rings.size(); ++i) {
-        const bool outlives = i + kReach < rings.size() &&
-                              uses[static_cast<std::size_t>(rings[i])].last_read() >=
-                                  uses[static_cast<std::size_t>(rings[i + kReach])].first_write();
-        if (!outlives) kept.push_back(rings[i]);
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        const bool outlives = i + kReach < tensors.size() &&
+                              uses[static_cast<std::size_t>(tensors[i])].last_read() >=
+                                  uses[static_cast<std::size_t>(tensors[i + kReach])].first_write();
+        if (!outlives) kept.push_back(tensors[i]);
     }
     return kept;
 }
 
-Family in_groups(const std::vector<int>& rings, int size) {
+Family in_groups(const std::vector<int>& tensors, int size) {
     Family family;
-    for (std::size_t i = 0; i < rings.size(); ++i) {
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
         if (i % static_cast<std::size_t>(size) == 0) family.groups.emplace_back();
-        family.groups.back().push_back(rings[i]);
+        family.groups.back().push_back(tensors[i]);
     }
     return family;
 }
 
-bool take_turns(const Family& family, const std::vector<RingUse>& uses) {
+bool take_turns(const Family& family, const std::vector<TensorUse>& uses) {
     for (std::size_t i = 2; i < family.groups.size(); ++i) {
         int last = -1;
-        for (const int ring : family.groups[i - 2]) {
-            last = std::max(last, uses[static_cast<std::size_t>(ring)].last_read());
+        for (const int tensor : family.groups[i - 2]) {
+            last = std::max(last, uses[static_cast<std::size_t>(tensor)].last_read());
         }
         if (last >= uses[static_cast<std::size_t>(family.groups[i][0])].first_write()) return false;
     }
@@ -124,7 +125,7 @@ bool take_turns(const Family& family, const std::vector<RingUse>& uses) {
 }  // namespace
 
 std::vector<Family> find_families(const Program& program, int group_size, bool skips) {
-    const std::vector<RingUse> uses = ring_uses(program);
+    const std::vector<TensorUse> uses = tensor_uses(program);
     const std::vector<bool> tail = tail_ops(program);
     std::map<Likeness, std::vector<int>> alike;
     for (std::size_t i = 0; i < uses.size(); ++i) {
@@ -132,12 +133,12 @@ std::vector<Family> find_families(const Program& program, int group_size, bool s
         alike[likeness(uses[i])].push_back(static_cast<int>(i));
     }
     std::vector<Family> families;
-    for (auto& [kind, rings] : alike) {
-        std::sort(rings.begin(), rings.end(), [&](int a, int b) {
+    for (auto& [kind, tensors] : alike) {
+        std::sort(tensors.begin(), tensors.end(), [&](int a, int b) {
             return uses[static_cast<std::size_t>(a)].first_write() <
                    uses[static_cast<std::size_t>(b)].first_write();
         });
-        const std::vector<int> members = short_lived(rings, uses);
+        const std::vector<int> members = short_lived(tensors, uses);
         for (int size = group_size; size <= kLargestGroup; ++size) {
             if (static_cast<int>(members.size()) <= 2 * size) break;
             Family family = in_groups(members, size);

@@ -6,11 +6,11 @@
 
 namespace realesrgan {
 
-// Who writes and who reads a ring, in the order of execution. Writer 0 is the input, writer i + 1
+// Who writes and who reads a tensor, in the order of execution. Writer 0 is the input, writer i + 1
 // the op i; a copy counts as written by its op.
-struct RingUse {
+struct TensorUse {
     struct Written {
-        Slice slice;
+        ChannelSlice slice;
         int writer = 0;
     };
     std::vector<Written> written;
@@ -20,23 +20,23 @@ struct RingUse {
     int last_read() const;
 };
 
-std::vector<RingUse> ring_uses(const Program& program);
+std::vector<TensorUse> tensor_uses(const Program& program);
 
-// Ops that run at the end of a step, in smaller bands: above the input ring's scale, or after
+// Ops that run at the end of a step, in smaller bands: above the input tensor's scale, or after
 // those.
 std::vector<bool> tail_ops(const Program& program);
 
-// Equal rings used one after the other (the dense blocks of RRDBNet, the layers of
+// Equal tensors used one after the other (the dense blocks of RRDBNet, the layers of
 // SRVGGNetCompact, the skips beside them): they can take turns in a few workspaces. groups[i] uses
 // its workspaces while groups[i + 1] is being filled, and must be through before groups[i + 2] is
 // opened.
 struct Family {
-    std::vector<std::vector<int>> groups;  // rings
-    int rings() const;
+    std::vector<std::vector<int>> groups;  // tensors
+    int tensors() const;
 };
 
-// In groups of `group_size` rings, or larger ones where rings reach over their neighbours. `skips`:
-// also of rings that only additions read.
+// In groups of `group_size` tensors, or larger ones where tensors reach over their neighbours.
+// `skips`: also of tensors that only additions read.
 std::vector<Family> find_families(const Program& program, int group_size, bool skips);
 
 }  // namespace realesrgan

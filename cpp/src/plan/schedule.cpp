@@ -11,8 +11,8 @@ namespace realesrgan {
 
 namespace {
 
-bool overlap(const Slice& a, const Slice& b) {
-    return a.ring == b.ring && a.channel < b.channel + b.channels &&
+bool overlap(const ChannelSlice& a, const ChannelSlice& b) {
+    return a.tensor == b.tensor && a.channel < b.channel + b.channels &&
            b.channel < a.channel + a.channels;
 }
 
@@ -22,23 +22,23 @@ Schedule::Schedule(const Program& program, std::vector<Family> families, Row hei
                    int tail_band, bool border_rows)
     : program_(program),
       families_(std::move(families)),
-      uses_(ring_uses(program)),
+      uses_(tensor_uses(program)),
       tail_(tail_ops(program)),
       height_(height),
       band_(band),
       tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
       border_rows_(border_rows) {}
 
-Row Schedule::ring_height(int ring) const {
-    return height_ * program_.rings[static_cast<std::size_t>(ring)].scale;
+Row Schedule::tensor_height(int tensor) const {
+    return height_ * program_.tensors[static_cast<std::size_t>(tensor)].scale;
 }
 
 std::vector<Row> Schedule::ends(Row fed) const {
     std::vector<Row> ends{fed};
-    const auto end_of = [&](const Slice& slice) {
+    const auto end_of = [&](const ChannelSlice& slice) {
         Row end = std::numeric_limits<Row>::max();
-        for (const RingUse::Written& written :
-             uses_[static_cast<std::size_t>(slice.ring)].written) {
+        for (const TensorUse::Written& written :
+             uses_[static_cast<std::size_t>(slice.tensor)].written) {
             if (!overlap(slice, written.slice)) continue;
             end = std::min(end, ends[static_cast<std::size_t>(written.writer)]);
         }
@@ -53,14 +53,14 @@ std::vector<Row> Schedule::ends(Row fed) const {
     return ends;
 }
 
-Row Schedule::clamp(int ring, Row row) const {
-    return std::clamp<Row>(row, 0, ring_height(ring));
+Row Schedule::clamp(int tensor, Row row) const {
+    return std::clamp<Row>(row, 0, tensor_height(tensor));
 }
 
 std::vector<Row> Schedule::clamped(std::vector<Row> ends) const {
     ends[0] = clamp(0, ends[0]);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-        ends[i + 1] = clamp(program_.ops[i].output.ring, ends[i + 1]);
+        ends[i + 1] = clamp(program_.ops[i].output.tensor, ends[i + 1]);
     }
     return ends;
 }
@@ -70,7 +70,7 @@ Row Schedule::steps() const {
 }
 
 Row Schedule::fed_to_finish() const {
-    const Row goal = ring_height(program_.output.ring);
+    const Row goal = tensor_height(program_.output.tensor);
     Row low = 0;
     Row high = height_ + band_;
     while (clamped(ends(high)).back() < goal) high *= 2;
@@ -83,8 +83,8 @@ Row Schedule::fed_to_finish() const {
 
 // The lowest row that is still to be written or that any reader still needs, when ops have come to
 // `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
-Row Schedule::keep(int ring, const std::vector<Row>& done) const {
-    const RingUse& use = uses_[static_cast<std::size_t>(ring)];
+Row Schedule::keep(int tensor, const std::vector<Row>& done) const {
+    const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
@@ -93,20 +93,20 @@ Row Schedule::keep(int ring, const std::vector<Row>& done) const {
     for (const int reader : use.skip_readers) {
         const auto i = static_cast<std::size_t>(reader);
         for (const Skip& skip : program_.ops[i].skips) {
-            if (skip.from.ring == ring) row = std::min(row, first_skip_row(skip, done[i + 1]));
+            if (skip.from.tensor == tensor) row = std::min(row, first_skip_row(skip, done[i + 1]));
         }
     }
-    for (const RingUse::Written& written : use.written) {
+    for (const TensorUse::Written& written : use.written) {
         row = std::min(row, done[static_cast<std::size_t>(written.writer)]);
     }
-    if (ring == program_.output.ring) row = std::min(row, done.back());
+    if (tensor == program_.output.tensor) row = std::min(row, done.back());
     return std::max<Row>(row, border_rows_ ? -1 : 0);
 }
 
-RowRange Schedule::live_rows(int ring, const RingUse::Written& written,
+RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
                              const std::vector<Row>& ends) const {
     const std::vector<Row> done = clamped(ends);
-    const RingUse& use = uses_[static_cast<std::size_t>(ring)];
+    const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
     const Row end = done[static_cast<std::size_t>(written.writer)];
     Row row = end;
     for (const int reader : use.readers) {
@@ -168,22 +168,22 @@ class Schedule::Builder {
     }
 
     void run(std::size_t op, Row end) {
-        const int ring = program_.ops[op].output.ring;
-        const RowRange rows{done_[op + 1], schedule_.clamp(ring, end) - done_[op + 1]};
+        const int tensor = program_.ops[op].output.tensor;
+        const RowRange rows{done_[op + 1], schedule_.clamp(tensor, end) - done_[op + 1]};
         if (rows.count <= 0) return;
         Command command;
         command.index = static_cast<int>(op);
         command.rows = rows;
-        command.keep = schedule_.keep(ring, done_);
+        command.keep = schedule_.keep(tensor, done_);
         if (program_.ops[op].copy) {
-            command.copy_keep = schedule_.keep(program_.ops[op].copy->ring, done_);
+            command.copy_keep = schedule_.keep(program_.ops[op].copy->tensor, done_);
         }
         step_.commands.push_back(std::move(command));
         done_[op + 1] = rows.end();
     }
 
     void send(Row end) {
-        const Row row = schedule_.clamp(program_.output.ring, end);
+        const Row row = schedule_.clamp(program_.output.tensor, end);
         if (row <= sent()) return;
         Command command;
         command.kind = CommandKind::output;
@@ -195,7 +195,7 @@ class Schedule::Builder {
 
     Row sent() const {
         return step_.output.count > 0 ? step_.output.end()
-                                      : schedule_.clamp(program_.output.ring, before_.back());
+                                      : schedule_.clamp(program_.output.tensor, before_.back());
     }
 
     // The last op that can save and restore before `op` runs: groups change places in the
@@ -230,22 +230,22 @@ class Schedule::Builder {
         step_.commands.push_back(std::move(command));
     }
 
-    void save(const std::vector<int>& rings, Command& command) {
-        for (const int ring : rings) add_rows(ring, after_, command.saves);
+    void save(const std::vector<int>& tensors, Command& command) {
+        for (const int tensor : tensors) add_rows(tensor, after_, command.saves);
     }
 
-    void restore(const std::vector<int>& rings, Command& command) {
-        for (const int ring : rings) {
-            add_rows(ring, before_, command.restores);
-            command.opened.push_back(OpenedRing{ring, schedule_.keep(ring, done_)});
+    void restore(const std::vector<int>& tensors, Command& command) {
+        for (const int tensor : tensors) {
+            add_rows(tensor, before_, command.restores);
+            command.opened.push_back(OpenedTensor{tensor, schedule_.keep(tensor, done_)});
         }
     }
 
-    void add_rows(int ring, const std::vector<Row>& ends, std::vector<CarryRows>& list) {
-        const RingUse& use = schedule_.uses_[static_cast<std::size_t>(ring)];
+    void add_rows(int tensor, const std::vector<Row>& ends, std::vector<CarryRows>& list) {
+        const TensorUse& use = schedule_.uses_[static_cast<std::size_t>(tensor)];
         for (std::size_t i = 0; i < use.written.size(); ++i) {
-            const RowRange rows = schedule_.live_rows(ring, use.written[i], ends);
-            if (rows.count > 0) list.push_back(CarryRows{ring, static_cast<int>(i), rows});
+            const RowRange rows = schedule_.live_rows(tensor, use.written[i], ends);
+            if (rows.count > 0) list.push_back(CarryRows{tensor, static_cast<int>(i), rows});
         }
     }
 

@@ -26,26 +26,26 @@ class Schedule {
     // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
     // picture's.
     std::vector<Row> ends(Row fed) const;
-    Row ring_height(int ring) const;
+    Row tensor_height(int tensor) const;
 
     // Rows of a written slice still needed when every op has come as far as ends(fed).
-    RowRange live_rows(int ring, const RingUse::Written& written,
+    RowRange live_rows(int tensor, const TensorUse::Written& written,
                        const std::vector<Row>& ends) const;
 
-    const std::vector<RingUse>& uses() const { return uses_; }
+    const std::vector<TensorUse>& uses() const { return uses_; }
 
   private:
     class Builder;
 
-    Row clamp(int ring, Row row) const;
+    Row clamp(int tensor, Row row) const;
     std::vector<Row> clamped(std::vector<Row> ends) const;
-    Row keep(int ring, const std::vector<Row>& done) const;
+    Row keep(int tensor, const std::vector<Row>& done) const;
 
     const Program& program_;
     std::vector<Family> families_;
-    std::vector<RingUse> uses_;
+    std::vector<TensorUse> uses_;
     std::vector<bool> tail_;
-    Row height_;  // rows of the input ring
+    Row height_;  // rows of the input tensor
     Row band_;
     Row tail_band_;
     bool border_rows_;

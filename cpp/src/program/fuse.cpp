@@ -23,7 +23,7 @@ struct ConvolutionSource {
     std::vector<int> input_parts;  // channels of the tensors read, in order, each starting aligned
 };
 
-// Gives every node of a draft a place in a ring.
+// Gives every node of a draft a place in a tensor.
 class Placer {
   public:
     explicit Placer(const Draft& draft) : draft_(draft), places_(draft.nodes.size()) {}
@@ -32,7 +32,7 @@ class Placer {
         place_input();
         place_concats();
         for (std::size_t i = 1; i < draft_.nodes.size(); ++i) {
-            if (places_[i].ring < 0) append(i, new_ring(draft_.nodes[i].scale));
+            if (places_[i].tensor < 0) append(i, new_tensor(draft_.nodes[i].scale));
         }
         find_readers();
         for (std::size_t i = 1; i < draft_.nodes.size(); ++i) emit(i, sources);
@@ -40,7 +40,7 @@ class Placer {
             throw NotStreamable("it computes tensors that the output does not depend on");
         }
         program_.output = places_[draft_.output];
-        if (program_.ring(program_.output).scale % program_.unshuffle != 0) {
+        if (program_.tensor(program_.output).scale % program_.unshuffle != 0) {
             throw NotStreamable("its result is not a whole number of times the picture's size");
         }
         return std::move(program_);
@@ -48,26 +48,26 @@ class Placer {
 
   private:
     void place_input() {
-        append(0, new_ring(1));
+        append(0, new_tensor(1));
         program_.input = places_[0];
         program_.unshuffle = draft_.unshuffle;
         program_.picture_channels = places_[0].channels / (draft_.unshuffle * draft_.unshuffle);
     }
 
-    int new_ring(int scale) {
-        program_.rings.push_back(Ring{0, scale});
-        return static_cast<int>(program_.rings.size()) - 1;
+    int new_tensor(int scale) {
+        program_.tensors.push_back(Tensor{0, scale});
+        return static_cast<int>(program_.tensors.size()) - 1;
     }
 
-    void append(std::size_t node, int ring) {
-        Ring& into = program_.rings[static_cast<std::size_t>(ring)];
+    void append(std::size_t node, int tensor) {
+        Tensor& into = program_.tensors[static_cast<std::size_t>(tensor)];
         const int channel = round_up(into.channels, kChannelAlignment);
-        places_[node] = Slice{ring, channel, draft_.nodes[node].channels};
+        places_[node] = ChannelSlice{tensor, channel, draft_.nodes[node].channels};
         into.channels = channel + draft_.nodes[node].channels;
     }
 
-    // Longest first, so that a dense block's last concatenation makes the ring and the shorter ones
-    // are its beginnings.
+    // Longest first, so that a dense block's last concatenation makes the tensor and the shorter
+    // ones are its beginnings.
     void place_concats() {
         std::vector<const Value*> concats;
         for (const Node& node : draft_.nodes) {
@@ -81,55 +81,57 @@ class Placer {
 
     void place_concat(const std::vector<std::size_t>& parts) {
         const bool fresh = std::all_of(parts.begin(), parts.end(),
-                                       [&](std::size_t part) { return places_[part].ring < 0; });
+                                       [&](std::size_t part) { return places_[part].tensor < 0; });
         if (fresh) {
-            const int ring = new_ring(draft_.nodes[parts[0]].scale);
+            const int tensor = new_tensor(draft_.nodes[parts[0]].scale);
             for (const std::size_t part : parts) {
-                if (places_[part].ring >= 0)
+                if (places_[part].tensor >= 0)
                     throw NotStreamable("a tensor is concatenated with itself");
-                append(part, ring);
+                append(part, tensor);
             }
             return;
         }
         for (std::size_t i = 1; i < parts.size(); ++i) {
-            const Slice& before = places_[parts[i - 1]];
-            const Slice& slice = places_[parts[i]];
+            const ChannelSlice& before = places_[parts[i - 1]];
+            const ChannelSlice& slice = places_[parts[i]];
             const int next = round_up(before.channel + before.channels, kChannelAlignment);
-            if (before.ring < 0 || slice.ring != before.ring || slice.channel != next) {
+            if (before.tensor < 0 || slice.tensor != before.tensor || slice.channel != next) {
                 throw NotStreamable("its concatenations overlap in a way that needs copies");
             }
         }
     }
 
-    Slice slice_of(const Value& value) const {
-        const Slice& first = places_[value.parts.front()];
-        const Slice& last = places_[value.parts.back()];
-        return Slice{first.ring, first.channel, last.channel + last.channels - first.channel};
+    ChannelSlice slice_of(const Value& value) const {
+        const ChannelSlice& first = places_[value.parts.front()];
+        const ChannelSlice& last = places_[value.parts.back()];
+        return ChannelSlice{first.tensor, first.channel,
+                            last.channel + last.channels - first.channel};
     }
 
-    // For every ring, the last node that reads it as a convolution, shuffle or resize does.
+    // For every tensor, the last node that reads it as a convolution, shuffle or resize does.
     void find_readers() {
-        last_reader_.assign(program_.rings.size(), 0);
+        last_reader_.assign(program_.tensors.size(), 0);
         for (std::size_t i = 1; i < draft_.nodes.size(); ++i) {
             for (const std::size_t part : draft_.nodes[i].input.parts) {
-                last_reader_[static_cast<std::size_t>(places_[part].ring)] = i;
+                last_reader_[static_cast<std::size_t>(places_[part].tensor)] = i;
             }
         }
     }
 
     // A skip that reaches further back than a dense block's own readers would make the whole wide
-    // ring keep its rows for it; such a tensor is written to a narrow ring as well.
-    Slice skip_place(std::size_t source, std::size_t reader) {
-        const Slice& home = places_[source];
-        const bool wide = program_.ring(home).channels > round_up(home.channels, kChannelAlignment);
-        if (source == 0 || !wide || reader <= last_reader_[static_cast<std::size_t>(home.ring)]) {
+    // tensor keep its rows for it; such a tensor is written to a narrow tensor as well.
+    ChannelSlice skip_place(std::size_t source, std::size_t reader) {
+        const ChannelSlice& home = places_[source];
+        const bool wide =
+            program_.tensor(home).channels > round_up(home.channels, kChannelAlignment);
+        if (source == 0 || !wide || reader <= last_reader_[static_cast<std::size_t>(home.tensor)]) {
             return home;
         }
         Op& writer = program_.ops[source - 1];
         if (!writer.copy) {
-            const int ring = new_ring(draft_.nodes[source].scale);
-            program_.rings.back().channels = home.channels;
-            writer.copy = Slice{ring, 0, home.channels};
+            const int tensor = new_tensor(draft_.nodes[source].scale);
+            program_.tensors.back().channels = home.channels;
+            writer.copy = ChannelSlice{tensor, 0, home.channels};
         }
         return *writer.copy;
     }
@@ -171,8 +173,8 @@ class Placer {
 
     const Draft& draft_;
     Program program_;
-    std::vector<Slice> places_;             // by node
-    std::vector<std::size_t> last_reader_;  // by ring, a node
+    std::vector<ChannelSlice> places_;      // by node
+    std::vector<std::size_t> last_reader_;  // by tensor, a node
 };
 
 // Tap (ky, kx) of a 3x3 kernel on the unshuffled input from the layer's own kernel of any size.

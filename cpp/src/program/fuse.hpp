@@ -23,11 +23,11 @@ struct FuseResult {
     std::string reason;  // why there is none, in words for the user
 };
 
-// Graph -> Program: Split disappears, Concat becomes channel offsets of one ring, bias, activation,
-// residual scale and skips join the convolution's epilogue, nearest enlargement its read. A graph
-// with anything else in it is not row-local (or not known to be) and gives the reason instead; its
-// weights are then not looked at. Throws ModelError when the graph fits and the weight file does
-// not.
+// Graph -> Program: Split disappears, Concat becomes channel offsets of one tensor, bias,
+// activation, residual scale and skips join the convolution's epilogue, nearest enlargement its
+// read. A graph with anything else in it is not row-local (or not known to be) and gives the reason
+// instead; its weights are then not looked at. Throws ModelError when the graph fits and the weight
+// file does not.
 FuseResult fuse(const Graph& graph, const std::string& bin_path);
 
 }  // namespace realesrgan

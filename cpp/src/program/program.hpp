@@ -10,7 +10,7 @@
 
 namespace realesrgan {
 
-// Channel offsets inside a ring are multiples of this, so that every backend can move whole
+// Channel offsets inside a tensor are multiples of this, so that every backend can move whole
 // vectors.
 inline constexpr int kChannelAlignment = 16;
 
@@ -18,21 +18,22 @@ constexpr int round_up(int value, int multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
-// A row of a ring's picture. Products of rows and scales are larger than 32 bits hold.
+// A row of a tensor's picture. Products of rows and scales are larger than 32 bits hold.
 using Row = std::int64_t;
 
 // A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
-// as wide and high as the input ring's. Channels that belong to no slice are padding and hold zero.
-struct Ring {
+// as wide and high as the input tensor's. Channels that belong to no slice are padding and hold
+// zero.
+struct Tensor {
     int channels = 0;
     int scale = 1;
 };
 
-// A range of a ring's channels. `channel` is a multiple of kChannelAlignment; `channels` need not
+// A range of a tensor's channels. `channel` is a multiple of kChannelAlignment; `channels` need not
 // be: a backend may read and write up to the next multiple, where weights are zero and results are
 // zero.
-struct Slice {
-    int ring = -1;
+struct ChannelSlice {
+    int tensor = -1;
     int channel = 0;
     int channels = 0;
 };
@@ -49,7 +50,7 @@ enum class Activation { none, leaky_relu, prelu };  // ReLU is leaky_relu with s
 // One addition of the epilogue: value = value * value_scale + skip * skip_scale, read from the same
 // channel counted from the slice's start, at row y / upsample and column x / upsample.
 struct Skip {
-    Slice from;
+    ChannelSlice from;
     float value_scale = 1.0F;
     float skip_scale = 1.0F;
     int upsample = 1;
@@ -69,11 +70,11 @@ inline constexpr std::size_t kMaxSkips = 2;
 // One fused operation: output = skips(activation(kind(input) + bias)).
 struct Op {
     OpKind kind = OpKind::convolution;
-    Slice input;
+    ChannelSlice input;
     int upsample = 1;  // convolution: nearest enlargement of the input as it is read
-    Slice output;
-    std::optional<Slice> copy;  // the same result, written to a second ring as well
-    int convolution = -1;       // index into Program::convolutions
+    ChannelSlice output;
+    std::optional<ChannelSlice> copy;  // the same result, written to a second tensor as well
+    int convolution = -1;              // index into Program::convolutions
     Activation activation = Activation::none;
     float slope = 0.0F;       // of leaky_relu
     std::vector<Skip> skips;  // applied in this order, at most kMaxSkips
@@ -96,23 +97,23 @@ struct ConvolutionWeights {
     std::vector<float> slopes;          // `outputs` values for Activation::prelu, otherwise empty
 };
 
-// A row-local network as fused operations in execution order. The input ring is rings[0]; with
+// A row-local network as fused operations in execution order. The input tensor is tensors[0]; with
 // unshuffle r its channel c*r*r + dy*r + dx of pixel (x, y) is the picture's channel c of
 // (x*r + dx, y*r + dy), and the picture's size is a multiple of r. Nothing writes a slice twice.
 struct Program {
-    std::vector<Ring> rings;
+    std::vector<Tensor> tensors;
     std::vector<Op> ops;
     std::vector<ConvolutionShape> convolutions;
-    Slice input;  // of ring 0: all its channels
+    ChannelSlice input;  // of tensor 0: all its channels
     int unshuffle = 1;
     int picture_channels = 0;
-    Slice output;  // what the network gives; its picture is the whole result
+    ChannelSlice output;  // what the network gives; its picture is the whole result
 
-    const Ring& ring(const Slice& slice) const {
-        return rings[static_cast<std::size_t>(slice.ring)];
+    const Tensor& tensor(const ChannelSlice& slice) const {
+        return tensors[static_cast<std::size_t>(slice.tensor)];
     }
     // The result's size over the picture's.
-    int scale() const { return ring(output).scale / unshuffle; }
+    int scale() const { return tensor(output).scale / unshuffle; }
 };
 
 // The op of each of Program::convolutions.

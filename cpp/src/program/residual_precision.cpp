@@ -12,25 +12,26 @@ namespace {
 // convolution reads is rounded anyway.
 constexpr float kFullShare = 0.5F;
 
-bool same(const Slice& a, const Slice& b) {
-    return a.ring == b.ring && a.channel == b.channel && a.channels == b.channels;
+bool same(const ChannelSlice& a, const ChannelSlice& b) {
+    return a.tensor == b.tensor && a.channel == b.channel && a.channels == b.channels;
 }
 
 bool comes_from(const Skip& skip, const Op& writer) {
     return same(skip.from, writer.output) || (writer.copy && same(skip.from, *writer.copy));
 }
 
-bool is_input(const Program& program, int ring) {
+bool is_input(const Program& program, int tensor) {
     return std::any_of(program.ops.begin(), program.ops.end(),
-                       [&](const Op& op) { return op.input.ring == ring; });
+                       [&](const Op& op) { return op.input.tensor == tensor; });
 }
 
 // The op's second output, made where it has none.
-Slice copy_of(Program& program, Op& writer) {
+ChannelSlice copy_of(Program& program, Op& writer) {
     if (!writer.copy) {
-        const int scale = program.ring(writer.output).scale;
-        writer.copy = Slice{static_cast<int>(program.rings.size()), 0, writer.output.channels};
-        program.rings.push_back(Ring{writer.output.channels, scale});
+        const int scale = program.tensor(writer.output).scale;
+        writer.copy =
+            ChannelSlice{static_cast<int>(program.tensors.size()), 0, writer.output.channels};
+        program.tensors.push_back(Tensor{writer.output.channels, scale});
     }
     return *writer.copy;
 }
@@ -71,11 +72,11 @@ void keep_skips_apart(Program& program) {
     for (std::size_t r = 0; r < program.ops.size(); ++r) {
         for (std::size_t s = 0; s < share[r].size(); ++s) {
             Skip& skip = program.ops[r].skips[s];
-            if (share[r][s] < kFullShare || !is_input(program, skip.from.ring)) continue;
+            if (share[r][s] < kFullShare || !is_input(program, skip.from.tensor)) continue;
             const auto writer =
                 std::find_if(program.ops.begin(), program.ops.end(),
                              [&](const Op& op) { return same(op.output, skip.from); });
-            // The picture itself has no writer; the input ring is exact anyway.
+            // The picture itself has no writer; the input tensor is exact anyway.
             if (writer != program.ops.end()) skip.from = copy_of(program, *writer);
         }
     }

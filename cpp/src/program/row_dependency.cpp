@@ -7,7 +7,7 @@ namespace realesrgan {
 namespace {
 
 // The largest product below: (2 * row + 1) * denominator, a row being at most kEndlessRows *
-// kMostScale and a denominator the scale of a ring.
+// kMostScale and a denominator the scale of a tensor.
 static_assert(kEndlessRows <= std::numeric_limits<Row>::max() / (4 * kMostScale * kMostScale));
 
 // The resampling filter's reach: rows before and after the one its centre falls into.

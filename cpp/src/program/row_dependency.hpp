@@ -4,9 +4,9 @@
 
 namespace realesrgan {
 
-// Which rows of its input an operation reads: the arithmetic that lags, rings and schedules rest
+// Which rows of its input an operation reads: the arithmetic that lags, tensors and schedules rest
 // on. Rows are those of an endless picture (-1 and below lie above it); callers clamp to the real
-// one. Exact for rows up to kEndlessRows of the input ring, times kMostScale.
+// one. Exact for rows up to kEndlessRows of the input tensor, times kMostScale.
 
 // Rows of the endless picture: so many that no step near its middle reads beyond an end.
 inline constexpr Row kEndlessRows = Row{1} << 40;

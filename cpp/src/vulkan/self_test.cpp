@@ -36,7 +36,7 @@ class Noise {
     std::uint32_t state_;
 };
 
-Op convolution(Program& program, Slice input, Slice output, Activation activation) {
+Op convolution(Program& program, ChannelSlice input, ChannelSlice output, Activation activation) {
     Op op;
     op.input = input;
     op.output = output;
@@ -51,12 +51,12 @@ Op convolution(Program& program, Slice input, Slice output, Activation activatio
 // picture.
 Program test_program() {
     Program program;
-    program.rings = {{3, 1}, {96, 1}, {64, 1}, {64, 1}, {64, kScale}, {3, kScale}};
+    program.tensors = {{3, 1}, {96, 1}, {64, 1}, {64, 1}, {64, kScale}, {3, kScale}};
     program.input = {0, 0, 3};
     program.picture_channels = 3;
     program.output = {5, 0, 3};
     Op first = convolution(program, {0, 0, 3}, {1, 0, 64}, Activation::none);
-    first.copy = Slice{2, 0, 64};
+    first.copy = ChannelSlice{2, 0, 64};
     program.ops.push_back(first);
     program.ops.push_back(convolution(program, {1, 0, 64}, {1, 64, 32}, Activation::leaky_relu));
     Op block = convolution(program, {1, 0, 96}, {3, 0, 64}, Activation::none);

@@ -78,12 +78,12 @@ std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t b
     return buffer;
 }
 
-DeviceRing VulkanSession::ring_of(int index) const {
+RingBuffer VulkanSession::ring_of(int index) const {
     const auto i = static_cast<std::size_t>(index);
-    DeviceRing ring;
-    ring.width = plan_.ring_width(index);
-    ring.height = plan_.ring_height(index);
-    ring.channels = round_up(plan_.program().rings[i].channels, kChannelAlignment);
+    RingBuffer ring;
+    ring.width = plan_.tensor_width(index);
+    ring.height = plan_.tensor_height(index);
+    ring.channels = round_up(plan_.program().tensors[i].channels, kChannelAlignment);
     ring.rows = plan_.rings()[i].rows;
     ring.exact = plan_.exact(index);
     ring.binding_bytes = plan_.binding_bytes(index);
@@ -94,7 +94,7 @@ DeviceRing VulkanSession::ring_of(int index) const {
 void VulkanSession::make_rings() {
     std::vector<const Buffer*> workspaces(plan_.workspaces().size(), nullptr);
     for (std::size_t i = 0; i < plan_.rings().size(); i++) {
-        DeviceRing ring = ring_of(static_cast<int>(i));
+        RingBuffer ring = ring_of(static_cast<int>(i));
         const int workspace = plan_.rings()[i].workspace;
         const Buffer*& buffer =
             workspace >= 0 ? workspaces[static_cast<std::size_t>(workspace)] : ring.buffer;
@@ -128,7 +128,7 @@ void VulkanSession::make_operations() {
            << rings_[0].channels << int{rings_[0].exact};
     gather_ = &pipelines.want({"load_input", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
-    const DeviceRing& result = rings_[static_cast<std::size_t>(program.output.ring)];
+    const RingBuffer& result = rings_[static_cast<std::size_t>(program.output.tensor)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
             << result.channels << int{format_.clamp} << int{result.exact};
     compose_ = &pipelines.want({"store_output", network_->storage, compose, {kInvocations}, {}});
@@ -143,7 +143,7 @@ void VulkanSession::make_flights() {
     const std::uint64_t in = staging_bytes(plan_.config().width, plan_.max_input_rows(),
                                            program.picture_channels, format_.input);
     const std::uint64_t out =
-        staging_bytes(plan_.ring_width(program.output.ring), plan_.max_output_rows(),
+        staging_bytes(plan_.tensor_width(program.output.tensor), plan_.max_output_rows(),
                       program.output.channels, format_.output);
     for (int i = 0; i < kBandsInFlight; i++) {
         flights_.push_back(std::make_unique<Flight>(network_->context));
@@ -215,7 +215,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
 }
 
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
-    const DeviceRing& ring = rings_[0];
+    const RingBuffer& ring = rings_[0];
     const Program& program = plan_.program();
     const int count = static_cast<int>(rows.count);
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
@@ -237,7 +237,7 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
 }
 
 // Whole groups of four channels, as the kernels move them.
-std::uint64_t VulkanSession::bytes_of(DeviceRing ring, int rows, int channels) const {
+std::uint64_t VulkanSession::bytes_of(RingBuffer ring, int rows, int channels) const {
     ring.rows = rows;
     ring.channels = round_up(channels, 4);
     return ring_bytes(ring, network_->storage);
@@ -247,8 +247,8 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
     const int count = static_cast<int>(rows.count);
     flight.output_rows = count;
-    const Slice& output = plan_.program().output;
-    const DeviceRing& ring = rings_[static_cast<std::size_t>(output.ring)];
+    const ChannelSlice& output = plan_.program().output;
+    const RingBuffer& ring = rings_[static_cast<std::size_t>(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = groups(count * ring.width * output.channels, each);
     const int local = compose_->local_size().x;
@@ -268,7 +268,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
 
 ImageView VulkanSession::output_rows() {
     const Program& program = plan_.program();
-    const int width = plan_.ring_width(program.output.ring);
+    const int width = plan_.tensor_width(program.output.tensor);
     if (running_.empty())
         return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);

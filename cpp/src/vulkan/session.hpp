@@ -61,7 +61,7 @@ class VulkanSession : public Session {
     };
 
     void make_rings();
-    DeviceRing ring_of(int index) const;
+    RingBuffer ring_of(int index) const;
     void make_operations();
     void make_flights();
     std::unique_ptr<Buffer> allocate(BufferKind kind, std::uint64_t bytes);
@@ -69,13 +69,13 @@ class VulkanSession : public Session {
     void record(Flight& flight, const Step& step);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
-    std::uint64_t bytes_of(DeviceRing ring, int rows, int channels) const;
+    std::uint64_t bytes_of(RingBuffer ring, int rows, int channels) const;
 
     const Network* network_;
     ExecutionPlan plan_;  // a copy, because the session may outlive the run
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
-    std::vector<DeviceRing> rings_;
+    std::vector<RingBuffer> rings_;
     std::unique_ptr<Carries> carries_;
     std::vector<Operation> operations_;
     Pipeline* gather_ = nullptr;

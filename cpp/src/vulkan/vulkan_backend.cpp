@@ -39,7 +39,8 @@ double flops_per_pixel(const Program& program) {
         if (op.convolution < 0) continue;
         const ConvolutionShape& shape =
             program.convolutions[static_cast<std::size_t>(op.convolution)];
-        const double zoom = static_cast<double>(program.ring(op.output).scale) / program.unshuffle;
+        const double zoom =
+            static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
         flops += 2.0 * 9 * shape.inputs * shape.outputs * zoom * zoom;
     }
     return flops;

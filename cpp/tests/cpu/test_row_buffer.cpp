@@ -5,7 +5,7 @@
 #include "cpu/line_buffer.hpp"
 #include "support/check.hpp"
 
-using realesrgan::cpu::RowBuffer;
+using realesrgan::cpu::LineBuffer;
 using realesrgan::cpu::RowLayout;
 
 namespace {
@@ -16,7 +16,7 @@ constexpr int kHeight = 100;
 struct Fixture {
     RowLayout layout{4, 1, 3, 8};
     std::vector<float> memory = std::vector<float>(layout.floats(), 0.0F);
-    RowBuffer buffer(bool ring) { return RowBuffer(memory.data(), layout, kHeight, ring); }
+    LineBuffer buffer(bool ring) { return LineBuffer(memory.data(), layout, kHeight, ring); }
 };
 
 void refuses(const std::function<void()>& body) {
@@ -27,7 +27,7 @@ void refuses(const std::function<void()>& body) {
 
 TEST_CASE("a ring holds its last rows and refuses others") {
     Fixture fixture;
-    RowBuffer ring = fixture.buffer(true);
+    LineBuffer ring = fixture.buffer(true);
     ring.reach(0, 8, 0);
     ring.expect(0, 8);
     refuses([&] { ring.reach(8, 9, 0); });
@@ -42,7 +42,7 @@ TEST_CASE("a ring holds its last rows and refuses others") {
 
 TEST_CASE("a window moves to its rows and refuses others") {
     Fixture fixture;
-    RowBuffer window = fixture.buffer(false);
+    LineBuffer window = fixture.buffer(false);
     window.reach(0, 7, -1);  // the zero row above the picture and rows 0 to 6
     window.expect(-1, 7);
     refuses([&] { window.reach(7, 8, -1); });

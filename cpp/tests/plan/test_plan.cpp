@@ -17,11 +17,11 @@ using namespace realesrgan;
 
 namespace {
 
-// Which row of which ring lies in a slot; the channels of every written slice are kept apart.
+// Which row of which tensor lies in a slot; the channels of every written slice are kept apart.
 struct Place {
-    int ring = -1;
+    int tensor = -1;
     Row row = -1;
-    bool operator==(const Place& other) const { return ring == other.ring && row == other.row; }
+    bool operator==(const Place& other) const { return tensor == other.tensor && row == other.row; }
 };
 
 // Rows an operation reads for one output row, straight from the definition of its kind; the
@@ -57,7 +57,7 @@ class Simulator {
             note(op.output);
             if (op.copy) note(*op.copy);
         }
-        base_.assign(program_.rings.size(), -1);
+        base_.assign(program_.tensors.size(), -1);
     }
 
     void play(bool borders) {
@@ -76,25 +76,25 @@ class Simulator {
             CHECK_EQUAL(sent_, result);
         }
         CHECK_EQUAL(picture, plan_.config().height);
-        CHECK_EQUAL(result, plan_.ring_height(program_.output.ring));
+        CHECK_EQUAL(result, plan_.tensor_height(program_.output.tensor));
         CHECK_EQUAL(result, plan_.config().height * program_.scale());
     }
 
   private:
-    void note(const Slice& slice) { slices_[slice.ring].push_back(slice); }
+    void note(const ChannelSlice& slice) { slices_[slice.tensor].push_back(slice); }
 
-    Place& slot(int ring, int channel, Row row) {
-        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
-        const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : ring;
+    Place& slot(int tensor, int channel, Row row) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
+        const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : tensor;
         return slots_[{buffer, channel, row % storage.rows}];
     }
 
     // The window a contiguous buffer shows: it moves only when a row would fall off its end.
-    void reach(int ring, Row end, Row keep) {
-        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(ring)];
-        Row& base = base_[static_cast<std::size_t>(ring)];
+    void reach(int tensor, Row end, Row keep) {
+        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
+        Row& base = base_[static_cast<std::size_t>(tensor)];
         CHECK(keep >= base || storage.workspace >= 0);
-        const Row last = end + (borders_ && end == plan_.ring_height(ring) ? 1 : 0);
+        const Row last = end + (borders_ && end == plan_.tensor_height(tensor) ? 1 : 0);
         if (last - base > storage.rows) {
             CHECK(storage.workspace < 0);  // a workspace's window moves between steps only
             base = keep;
@@ -102,19 +102,19 @@ class Simulator {
         CHECK(last - base <= storage.rows);
     }
 
-    void write(const Slice& slice, Row row) {
-        CHECK(row >= base_[static_cast<std::size_t>(slice.ring)]);
-        slot(slice.ring, slice.channel, row) = {slice.ring, row};
+    void write(const ChannelSlice& slice, Row row) {
+        CHECK(row >= base_[static_cast<std::size_t>(slice.tensor)]);
+        slot(slice.tensor, slice.channel, row) = {slice.tensor, row};
     }
 
-    void read(const Slice& from, Row row) {
-        CHECK(row >= base_[static_cast<std::size_t>(from.ring)]);
-        for (const Slice& slice : slices_[from.ring]) {
+    void read(const ChannelSlice& from, Row row) {
+        CHECK(row >= base_[static_cast<std::size_t>(from.tensor)]);
+        for (const ChannelSlice& slice : slices_[from.tensor]) {
             if (slice.channel + slice.channels <= from.channel ||
                 slice.channel >= from.channel + from.channels) {
                 continue;
             }
-            CHECK((slot(from.ring, slice.channel, row) == Place{from.ring, row}));
+            CHECK((slot(from.tensor, slice.channel, row) == Place{from.tensor, row}));
         }
     }
 
@@ -143,17 +143,17 @@ class Simulator {
     void run(const Command& command) {
         const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
         CHECK(command.rows.count <= plan_.max_run_rows(command.index));
-        const int input_height = plan_.ring_height(op.input.ring);
+        const int input_height = plan_.tensor_height(op.input.tensor);
         for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             CHECK(computed_.insert({command.index, y}).second);
             for (const Row row : rows_read(op, y, input_height)) read(op.input, row);
             for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
             if (borders_ && op.kind == OpKind::convolution && y == 0) {
-                CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.ring)], -1);
+                CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.tensor)], -1);
             }
         }
-        reach(op.output.ring, command.rows.end(), command.keep);
-        if (op.copy) reach(op.copy->ring, command.rows.end(), command.copy_keep);
+        reach(op.output.tensor, command.rows.end(), command.keep);
+        if (op.copy) reach(op.copy->tensor, command.rows.end(), command.copy_keep);
         for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             write(op.output, y);
             if (op.copy) write(*op.copy, y);
@@ -165,41 +165,41 @@ class Simulator {
             const CarrySlice& slice = carry_slice(rows);
             CHECK(rows.rows.count <= slice.rows);
             for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
-                const Place place = slot(rows.ring, slice.channel, y);
-                CHECK((place == Place{rows.ring, y}));
-                saved_.insert({rows.ring, slice.channel, y});
+                const Place place = slot(rows.tensor, slice.channel, y);
+                CHECK((place == Place{rows.tensor, y}));
+                saved_.insert({rows.tensor, slice.channel, y});
             }
         }
-        for (const OpenedRing& opened : command.opened) {
-            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.ring)];
+        for (const OpenedTensor& opened : command.opened) {
+            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.tensor)];
             CHECK(storage.workspace >= 0);
-            base_[static_cast<std::size_t>(opened.ring)] = opened.keep;
-            for (const Slice& slice : slices_[opened.ring]) {
+            base_[static_cast<std::size_t>(opened.tensor)] = opened.keep;
+            for (const ChannelSlice& slice : slices_[opened.tensor]) {
                 for (int y = 0; y < storage.rows; ++y)
-                    slot(opened.ring, slice.channel, y) = Place{};
+                    slot(opened.tensor, slice.channel, y) = Place{};
             }
         }
         for (const CarryRows& rows : command.restores) {
             const CarrySlice& slice = carry_slice(rows);
             for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
-                CHECK(saved_.erase({rows.ring, slice.channel, y}) == 1);
-                slot(rows.ring, slice.channel, y) = {rows.ring, y};
+                CHECK(saved_.erase({rows.tensor, slice.channel, y}) == 1);
+                slot(rows.tensor, slice.channel, y) = {rows.tensor, y};
             }
         }
     }
 
     const CarrySlice& carry_slice(const CarryRows& rows) const {
-        return plan_.rings()[static_cast<std::size_t>(rows.ring)]
+        return plan_.rings()[static_cast<std::size_t>(rows.tensor)]
             .carry[static_cast<std::size_t>(rows.slice)];
     }
 
     const ExecutionPlan& plan_;
     const Program& program_;
-    std::map<int, std::vector<Slice>> slices_;          // written ones, by ring
+    std::map<int, std::vector<ChannelSlice>> slices_;   // written ones, by tensor
     std::map<std::tuple<int, int, Row>, Place> slots_;  // by buffer, channel and slot
-    std::set<std::tuple<int, int, Row>> saved_;         // ring, channel, row
+    std::set<std::tuple<int, int, Row>> saved_;         // tensor, channel, row
     std::set<std::pair<int, Row>> computed_;            // op, row
-    std::vector<Row> base_;                             // first row of a ring's window
+    std::vector<Row> base_;                             // first row of a tensor's window
     bool borders_ = false;
     Row fed_ = 0;
     Row sent_ = 0;
@@ -253,8 +253,8 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
             storage.share_skips = pick(0, 1) == 1;
             const ExecutionPlan plan(program, config, storage);
-            for (const RingStorage& ring : plan.rings()) {
-                shared_skips += ring.workspace >= 0 && ring.skip_only ? 1 : 0;
+            for (const RingStorage& tensor : plan.rings()) {
+                shared_skips += tensor.workspace >= 0 && tensor.skip_only ? 1 : 0;
             }
             shared += plan.workspaces().empty() ? 0 : 1;
             try {
@@ -325,7 +325,7 @@ TEST_CASE("the rows an operation reads agree with each other far down a picture,
     }
 }
 
-TEST_CASE("a picture with more rows in a ring than 32 bits count is refused") {
+TEST_CASE("a picture with more rows in a tensor than 32 bits count is refused") {
     const TemporaryFolder folder;
     NetworkBuilder builder(1);
     builder.shuffled(16, 3, 4);
@@ -334,7 +334,7 @@ TEST_CASE("a picture with more rows in a ring than 32 bits count is refused") {
     BandConfig config;
     config.width = 8;
     config.height = 1 << 26;
-    CHECK_EQUAL(ExecutionPlan(program, config, StorageModel()).ring_height(program.output.ring),
+    CHECK_EQUAL(ExecutionPlan(program, config, StorageModel()).tensor_height(program.output.tensor),
                 1 << 28);
     config.height = (1 << 26) + 1;
     CHECK_THROWS(ImageError, (std::vector<std::string>{"8x67108865", "2^30"}),

@@ -33,7 +33,7 @@ TEST_CASE("of a residual network's sums, those along the trunk are kept apart an
             for (const Skip& skip : reader.skips) {
                 const bool read_twice =
                     std::any_of(program.ops.begin(), program.ops.end(),
-                                [&](const Op& op) { return op.input.ring == skip.from.ring; });
+                                [&](const Op& op) { return op.input.tensor == skip.from.tensor; });
                 (read_twice ? rounded : exact)++;
             }
         }

@@ -31,11 +31,11 @@ inline float stored(float value, vk::Storage storage) {
 }
 
 // A whole tensor on the host: [y][x][channel].
-struct Tensor {
+struct HostTensor {
     int width = 0, height = 0, channels = 0;
     std::vector<float> values;
 
-    Tensor(int w, int h, int c)
+    HostTensor(int w, int h, int c)
         : width(w), height(h), channels(c), values(static_cast<std::size_t>(w * h * c), 0.0F) {}
     float& at(int x, int y, int c) {
         return values[static_cast<std::size_t>((y * width + x) * channels + c)];
@@ -45,9 +45,9 @@ struct Tensor {
     }
 };
 
-inline Tensor random_tensor(int width, int height, int channels, vk::Storage storage,
-                            unsigned seed) {
-    Tensor tensor(width, height, channels);
+inline HostTensor random_tensor(int width, int height, int channels, vk::Storage storage,
+                                unsigned seed) {
+    HostTensor tensor(width, height, channels);
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
     for (float& value : tensor.values) value = stored(uniform(random), storage);
@@ -68,7 +68,7 @@ class TestRing {
                      std::numeric_limits<float>::quiet_NaN());
     }
 
-    const vk::DeviceRing& ring() const { return ring_; }
+    const vk::RingBuffer& ring() const { return ring_; }
     std::size_t index(int x, int y, int c) const {
         const int slot = ring_.slot(y);
         return static_cast<std::size_t>(
@@ -78,7 +78,7 @@ class TestRing {
     const std::vector<float>& values() const { return host_; }
 
     void clear(const std::vector<float>& values) { host_ = values; }
-    void put(const Tensor& tensor, realesrgan::RowRange rows) {
+    void put(const HostTensor& tensor, realesrgan::RowRange rows) {
         for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
             for (int x = 0; x < ring_.width; x++) {
                 for (int c = 0; c < tensor.channels; c++)
@@ -119,7 +119,7 @@ class TestRing {
 
     std::shared_ptr<vk::Context> context_;
     vk::Storage storage_;
-    vk::DeviceRing ring_;
+    vk::RingBuffer ring_;
     std::unique_ptr<vk::Buffer> buffer_;
     std::vector<float> host_;
 };

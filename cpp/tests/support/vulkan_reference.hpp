@@ -33,7 +33,8 @@ inline double activated(double v, const Op& op, const ConvolutionWeights& layer,
     return v * (layer.slopes.empty() ? op.slope : layer.slopes[static_cast<std::size_t>(c)]);
 }
 
-inline Value convolution(const Case& test, const Tensor& source, const ConvolutionWeights& layer) {
+inline Value convolution(const Case& test, const HostTensor& source,
+                         const ConvolutionWeights& layer) {
     return [&](int x, int y, int c) {
         double sum = layer.bias[static_cast<std::size_t>(c)];
         for (int tap = 0; tap < 9; tap++) {
@@ -50,7 +51,7 @@ inline Value convolution(const Case& test, const Tensor& source, const Convoluti
     };
 }
 
-inline Value pixel_shuffle(const Case& test, const Tensor& source) {
+inline Value pixel_shuffle(const Case& test, const HostTensor& source) {
     return [&](int x, int y, int c) {
         const int f = test.op.factor;
         const int from = test.op.input.channel + (c * f + y % f) * f + x % f;
@@ -69,7 +70,7 @@ inline double linear(double d) {
     return std::max(0.0, 1 - std::abs(d));
 }
 
-inline Value resize(const Case& test, const Tensor& source) {
+inline Value resize(const Case& test, const HostTensor& source) {
     return [&](int x, int y, int c) {
         const Resize& r = test.op.resize;
         const auto kernel = r.filter == ResizeFilter::bicubic ? cubic : linear;

@@ -12,7 +12,7 @@
 
 using namespace realesrgan;
 using fixture::Case;
-using fixture::Tensor;
+using fixture::HostTensor;
 using fixture::TestRing;
 using fixture::Value;
 namespace vk = realesrgan::vulkan;
@@ -33,7 +33,7 @@ class Runner {
             weights_.upload([&](std::size_t) { return vk::LayerNumbers{layer_, test.op.slope}; },
                             1);
         }
-        std::vector<vk::DeviceRing> rings;
+        std::vector<vk::RingBuffer> rings;
         for (const auto& ring : rings_) rings.push_back(ring->ring());
         operation_ = std::make_unique<vk::Operation>(*context_, storage, choice, test.op, rings,
                                                      &placed_, test.band);
@@ -116,7 +116,7 @@ class Runner {
     double expected(const Value& value, int x, int y, int c) const {
         double v = value(x, y, c);
         for (const Skip& skip : test_.op.skips) {
-            const Tensor& from = tensors_[static_cast<std::size_t>(skip.from.ring)];
+            const HostTensor& from = tensors_[static_cast<std::size_t>(skip.from.tensor)];
             v = v * double{skip.value_scale} +
                 double{from.at(x / skip.upsample, y / skip.upsample, skip.from.channel + c)} *
                     double{skip.skip_scale};
@@ -132,8 +132,8 @@ class Runner {
         return fixture::resize(test_, tensors_[0]);
     }
 
-    void compare(RowRange rows, const Slice& slice) {
-        TestRing& ring = *rings_[static_cast<std::size_t>(slice.ring)];
+    void compare(RowRange rows, const ChannelSlice& slice) {
+        TestRing& ring = *rings_[static_cast<std::size_t>(slice.tensor)];
         std::vector<float> untouched = ring.values();
         ring.download();
         const Value exact = value();
@@ -144,7 +144,7 @@ class Runner {
                     untouched[ring.index(x, y, slice.channel + c)] = got;
                     if (c >= slice.channels) continue;  // padding
                     worst_ = std::max(worst_, error(double{got}, expected(exact, x, y, c)));
-                    results_[{slice.ring, y, x, c}] = got;
+                    results_[{slice.tensor, y, x, c}] = got;
                 }
             }
         }
@@ -165,7 +165,7 @@ class Runner {
     vk::Weights weights_;
     vk::LayerWeights placed_;
     ConvolutionWeights layer_;
-    std::vector<Tensor> tensors_;
+    std::vector<HostTensor> tensors_;
     std::vector<std::unique_ptr<TestRing>> rings_;
     std::unique_ptr<vk::Operation> operation_;
     double worst_ = 0;

@@ -6,8 +6,8 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-std::uint64_t bytes_of(const DeviceRing& ring, int channels, Storage storage) {
-    DeviceRing part = ring;
+std::uint64_t bytes_of(const RingBuffer& ring, int channels, Storage storage) {
+    RingBuffer part = ring;
     part.channels = channels;
     part.rows = 1;
     return ring_bytes(part, storage);
@@ -15,7 +15,7 @@ std::uint64_t bytes_of(const DeviceRing& ring, int channels, Storage storage) {
 
 }  // namespace
 
-Carries::Carries(const ExecutionPlan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+Carries::Carries(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
                  const Allocate& allocate)
     : plan_(plan), storage_(storage), rings_(rings) {
     for (std::size_t i = 0; i < rings.size(); i++) {
@@ -39,9 +39,9 @@ void Carries::record(Commands& commands, const Command& command) const {
 // One copy for all slices of a ring.
 void Carries::record(Commands& commands, const std::vector<CarryRows>& list, bool save) const {
     for (auto carry = list.begin(); carry != list.end();) {
-        const int index = carry->ring;
+        const int index = carry->tensor;
         std::vector<VkBufferCopy> regions;
-        for (; carry != list.end() && carry->ring == index; ++carry) {
+        for (; carry != list.end() && carry->tensor == index; ++carry) {
             add_regions(*carry, save, regions);
         }
         std::uint64_t bytes = 0;
@@ -55,9 +55,9 @@ void Carries::record(Commands& commands, const std::vector<CarryRows>& list, boo
 // A slice's channels of one row lie together in a ring: whole chunks of 16.
 void Carries::add_regions(const CarryRows& carry, bool save,
                           std::vector<VkBufferCopy>& regions) const {
-    const auto index = static_cast<std::size_t>(carry.ring);
+    const auto index = static_cast<std::size_t>(carry.tensor);
     const auto part = static_cast<std::size_t>(carry.slice);
-    const DeviceRing& ring = rings_[index];
+    const RingBuffer& ring = rings_[index];
     const Place& place = places_[index][part];
     const CarrySlice& slice = plan_.rings()[index].carry[part];
     const std::uint64_t ring_row = bytes_of(ring, ring.channels, storage_);

@@ -16,7 +16,7 @@ class Carries {
     using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
 
     // `rings` is indexed as Program::rings. Both must outlive this.
-    Carries(const ExecutionPlan& plan, Storage storage, const std::vector<DeviceRing>& rings,
+    Carries(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
             const Allocate& allocate);
 
     void record(Commands& commands, const Command& command) const;
@@ -33,7 +33,7 @@ class Carries {
 
     const ExecutionPlan& plan_;
     Storage storage_;
-    const std::vector<DeviceRing>& rings_;
+    const std::vector<RingBuffer>& rings_;
     std::vector<std::unique_ptr<Buffer>> buffers_;  // by ring; null where none is needed
     std::vector<std::vector<Place>> places_;        // by ring and CarrySlice
 };

@@ -27,13 +27,13 @@ int groups(int items, int each) {
     return (items + each - 1) / each;
 }
 
-const DeviceRing& ring_of(const std::vector<DeviceRing>& rings, const Slice& slice) {
-    return rings.at(static_cast<std::size_t>(slice.ring));
+const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSlice& slice) {
+    return rings.at(static_cast<std::size_t>(slice.tensor));
 }
 
 // Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.
-Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings, bool pushed) {
-    const Slice twin = op.copy.value_or(op.output);
+Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, bool pushed) {
+    const ChannelSlice twin = op.copy.value_or(op.output);
     Constants constants;
     // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
     constants << (pushed ? kPushed : round_up(op.input.channels, 4)) << op.input.channel
@@ -43,14 +43,14 @@ Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings, b
     constants << int{op.copy.has_value()} << (op.copy ? twin.channel : 0)
               << ring_of(rings, twin).channels;
     constants << static_cast<int>(op.skips.size());
-    std::array<Slice, kMaxSkips> added;
+    std::array<ChannelSlice, kMaxSkips> added;
     for (std::size_t i = 0; i < kMaxSkips; i++) {
         const Skip skip = i < op.skips.size() ? op.skips[i] : Skip{op.input, 1.0F, 1.0F, 1};
         constants << skip.from.channel << ring_of(rings, skip.from).channels << skip.upsample
                   << skip.value_scale << skip.skip_scale;
         added.at(i) = skip.from;
     }
-    for (const Slice& slice : {op.input, op.output, twin, added[0], added[1]}) {
+    for (const ChannelSlice& slice : {op.input, op.output, twin, added[0], added[1]}) {
         constants << int{ring_of(rings, slice).exact};
     }
     return constants;
@@ -59,7 +59,7 @@ Constants common_constants(const Op& op, const std::vector<DeviceRing>& rings, b
 }  // namespace
 
 Operation::Operation(Context& context, Storage storage, const ConvolutionChoice& choice,
-                     const Op& op, const std::vector<DeviceRing>& rings, const LayerWeights* layer,
+                     const Op& op, const std::vector<RingBuffer>& rings, const LayerWeights* layer,
                      int most_rows)
     : src_(ring_of(rings, op.input)),
       dst_(ring_of(rings, op.output)),
@@ -143,7 +143,7 @@ void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
     const MatrixShape& shape = choice.shape;
     const MatrixTiling tiling = matrix_tiling(choice, out_channels_, most_rows,
                                               context.limits().maxComputeSharedMemorySize);
-    const auto fits = [&](const Slice& slice) {
+    const auto fits = [&](const ChannelSlice& slice) {
         return kChannelAlignment % shape.n == 0 && slice.channel % shape.n == 0;
     };
     // A matrix must not reach into the next group of 16 channels, which lies elsewhere.
@@ -183,8 +183,8 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
 
 // What a dispatch of so many output rows reads and writes of rings, each byte once.
 std::uint64_t Operation::ring_bytes(int rows) const {
-    const auto bytes = [&](const DeviceRing& ring, int ring_rows, int channels) {
-        DeviceRing part = ring;
+    const auto bytes = [&](const RingBuffer& ring, int ring_rows, int channels) {
+        RingBuffer part = ring;
         part.rows = ring_rows;
         part.channels = channels;
         return vulkan::ring_bytes(part, storage_);
@@ -212,7 +212,7 @@ void Operation::record(Commands& commands, const Weights& weights, RowRange rows
 // for the device's limit on workgroups.
 int Operation::rows_at_once(RowRange rows) const {
     int count = static_cast<int>(std::min<Row>(rows.count, most_rows_));
-    for (const DeviceRing* ring : {&dst_, &copy_}) {
+    for (const RingBuffer* ring : {&dst_, &copy_}) {
         count = rows_in_window(*ring, storage_, rows.first, count);
     }
     for (std::size_t i = 0; i < skip_count_; i++) {

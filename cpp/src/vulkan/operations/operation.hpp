@@ -18,7 +18,7 @@ class Operation {
   public:
     // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
     Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
-              const std::vector<DeviceRing>& rings, const LayerWeights* layer, int most_rows);
+              const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows);
 
     // To be made (Pipelines::make) before anything is recorded.
     Pipeline& pipeline() const { return *pipeline_; }
@@ -40,8 +40,8 @@ class Operation {
     std::uint64_t ring_bytes(int rows) const;
     void choose_pointwise(Context& context, Constants constants, const Op& op);
 
-    DeviceRing src_, dst_, copy_;
-    std::array<DeviceRing, kMaxSkips> skips_;
+    RingBuffer src_, dst_, copy_;
+    std::array<RingBuffer, kMaxSkips> skips_;
     std::array<int, kMaxSkips> skip_upsample_{1, 1};
     LayerWeights layer_;
     bool has_weights_ = false;

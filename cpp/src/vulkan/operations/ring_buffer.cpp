@@ -6,21 +6,21 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-std::uint64_t row_bytes(const DeviceRing& ring, Storage storage) {
-    DeviceRing row = ring;
+std::uint64_t row_bytes(const RingBuffer& ring, Storage storage) {
+    RingBuffer row = ring;
     row.rows = 1;
     return ring_bytes(row, storage);
 }
 
 // The last slot up to `slot` whose offset a binding can begin at.
-int aligned_slot(const DeviceRing& ring, std::uint64_t row, int slot) {
+int aligned_slot(const RingBuffer& ring, std::uint64_t row, int slot) {
     while (static_cast<std::uint64_t>(slot) * row % ring.alignment != 0) slot--;
     return slot;
 }
 
 }  // namespace
 
-int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most) {
+int rows_in_window(const RingBuffer& ring, Storage storage, Row first, int most) {
     if (ring.binding_bytes == 0) return most;
     const std::uint64_t row = row_bytes(ring, storage);
     const int slot = ring.slot(first);
@@ -29,7 +29,7 @@ int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most)
     return std::max(1, std::min({most, ring.rows - slot, shown}));
 }
 
-RingWindow window(const DeviceRing& ring, Storage storage, Row first, int count, bool written) {
+RingWindow window(const RingBuffer& ring, Storage storage, Row first, int count, bool written) {
     const int slot = ring.slot(first);
     if (ring.binding_bytes == 0) return {{ring.buffer, 0, 0, written}, slot, ring.rows};
     const std::uint64_t row = row_bytes(ring, storage);

@@ -9,7 +9,7 @@
 namespace realesrgan::vulkan {
 
 // A ring of rows on the device: [row % rows][channels / 16][x][16], no padding columns.
-struct DeviceRing {
+struct RingBuffer {
     const Buffer* buffer = nullptr;
     int width = 0;  // of its picture, in pixels
     int height = 0;
@@ -23,7 +23,7 @@ struct DeviceRing {
     int slot(Row row) const { return static_cast<int>(row % rows); }
 };
 
-inline std::uint64_t ring_bytes(const DeviceRing& ring, Storage storage) {
+inline std::uint64_t ring_bytes(const RingBuffer& ring, Storage storage) {
     return static_cast<std::uint64_t>(ring.width) * static_cast<std::uint64_t>(ring.channels) *
            static_cast<std::uint64_t>(ring.rows) *
            static_cast<std::uint64_t>(ring.exact ? 4 : bytes_per_value(storage));
@@ -38,9 +38,9 @@ struct RingWindow {
 };
 
 // How many of the rows [first, first + most) one window can show; at least 1.
-int rows_in_window(const DeviceRing& ring, Storage storage, Row first, int most);
+int rows_in_window(const RingBuffer& ring, Storage storage, Row first, int most);
 
 // `count`: at most what rows_in_window() says.
-RingWindow window(const DeviceRing& ring, Storage storage, Row first, int count, bool written);
+RingWindow window(const RingBuffer& ring, Storage storage, Row first, int count, bool written);
 
 }  // namespace realesrgan::vulkan

@@ -71,7 +71,7 @@ DenseBlock::DenseBlock(std::shared_ptr<Context> context, Storage storage, int wi
 }
 
 void DenseBlock::add_ring(int channels) {
-    DeviceRing ring;
+    RingBuffer ring;
     ring.width = width_;
     ring.rows = ring.height = rows_ + 2;
     ring.channels = channels;

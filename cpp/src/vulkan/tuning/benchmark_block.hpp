@@ -39,7 +39,7 @@ class DenseBlock {
     Weights weights_;
     std::vector<LayerWeights> layers_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
-    std::vector<DeviceRing> rings_;
+    std::vector<RingBuffer> rings_;
 };
 
 }  // namespace realesrgan::vulkan
