@@ -30,10 +30,10 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
     : program_(&program), config_(config), storage_(storage) {
     check_sides();
     rings_.resize(program.tensors.size());
-    families_ = find_families(program, storage.share_group, storage.share_skips);
+    alias_groups_ = find_alias_groups(program, storage.tensors_per_turn, storage.share_skips);
     const int height = config.height / program.unshuffle;
     const auto schedule = [&](Row rows) {
-        return Schedule(program, families_, rows, fed_, config.tail_band, storage.border_rows);
+        return Schedule(program, alias_groups_, rows, fed_, config.tail_band, storage.border_rows);
     };
     fed_ = config.band;
     // A picture that one band holds is one step: what lags behind is fed with it.
@@ -169,34 +169,33 @@ std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
 
 // Families large enough to be worth the copies move into workspaces.
 void ExecutionPlan::place_rings() {
-    std::vector<Family> shared;
-    for (Family& family : families_) {
+    std::vector<AliasGroup> shared;
+    for (AliasGroup& group : alias_groups_) {
         std::uint64_t own = 0;
-        for (const std::vector<int>& group : family.groups) {
-            for (const int tensor : group) {
+        for (const std::vector<int>& turn : group.turns) {
+            for (const int tensor : turn) {
                 own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(tensor)].rows) *
                        row_bytes(tensor);
             }
         }
         if (own <= storage_.share_above || config_.band < storage_.share_from_band) continue;
-        share(family);
-        shared.push_back(std::move(family));
+        share(group);
+        shared.push_back(std::move(group));
     }
-    families_ = std::move(shared);
+    alias_groups_ = std::move(shared);
 }
 
 // A workspace has as many rows as the ring with most of those that use it.
-void ExecutionPlan::share(Family& family) {
-    const std::size_t size = family.groups[0].size();
+void ExecutionPlan::share(AliasGroup& group) {
+    const std::size_t size = group.turns[0].size();
     const std::size_t base = workspaces_.size();
-    const int first = family.groups[0][0];
+    const int first = group.turns[0][0];
     const Tensor& like = program_->tensors[static_cast<std::size_t>(first)];
     workspaces_.resize(base + 2 * size, Workspace{like.channels, like.scale, 0, exact(first)});
     const auto each = [&](auto&& visit) {
-        for (std::size_t g = 0; g < family.groups.size(); ++g) {
-            for (std::size_t i = 0; i < family.groups[g].size(); ++i) {
-                visit(rings_[static_cast<std::size_t>(family.groups[g][i])],
-                      base + g % 2 * size + i);
+        for (std::size_t g = 0; g < group.turns.size(); ++g) {
+            for (std::size_t i = 0; i < group.turns[g].size(); ++i) {
+                visit(rings_[static_cast<std::size_t>(group.turns[g][i])], base + g % 2 * size + i);
             }
         }
     };

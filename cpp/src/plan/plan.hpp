@@ -26,15 +26,16 @@ struct StorageModel {
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
     // Rings a carry command saves and restores at once, at least; twice as many workspaces.
-    int share_group = 1;
-    std::uint64_t share_above = 0;  // families of rings smaller than this keep buffers of their own
-    int share_from_band = 1;        // lower bands would copy more than they compute
-    bool share_skips = false;       // families of rings that only additions read share, too
-    int band = 16;                  // the largest useful band, in rows of the input ring
-    int band_step = 1;              // higher bands are best multiples of this
-    int band_pixels = 0;            // narrow pictures take a higher one, up to so many pixels
-    int tail_band = 0;              // band of the operations above scale 1; 0: the same
-    int bands_in_flight = 1;        // staging buffers for input and output
+    int tensors_per_turn = 1;
+    std::uint64_t share_above =
+        0;                     // alias_groups of rings smaller than this keep buffers of their own
+    int share_from_band = 1;   // lower bands would copy more than they compute
+    bool share_skips = false;  // alias_groups of rings that only additions read share, too
+    int band = 16;             // the largest useful band, in rows of the input ring
+    int band_step = 1;         // higher bands are best multiples of this
+    int band_pixels = 0;       // narrow pictures take a higher one, up to so many pixels
+    int tail_band = 0;         // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;   // staging buffers for input and output
     // Most that an operation sees of one buffer at a time; 0: no limit. Rings that only additions
     // read may be larger: those are seen in parts.
     std::uint64_t max_binding_bytes = 0;
@@ -187,7 +188,7 @@ class ExecutionPlan {
     void place_rings();
     void measure_rings(const Schedule& endless, Row step);
     void measure_carries(const Schedule& endless, Row step);
-    void share(Family& family);
+    void share(AliasGroup& group);
     void count_bytes();
     void count_scratch();
     void count_staging();
@@ -202,7 +203,7 @@ class ExecutionPlan {
     StorageModel storage_;
     std::vector<RingStorage> rings_;
     std::vector<Workspace> workspaces_;
-    std::vector<Family> families_;
+    std::vector<AliasGroup> alias_groups_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
     Row fed_ = 0;                // rows that a step feeds: the band, or more where one step is all

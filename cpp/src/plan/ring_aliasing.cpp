@@ -48,16 +48,16 @@ std::vector<bool> tail_ops(const Program& program) {
     return tail;
 }
 
-int Family::tensors() const {
+int AliasGroup::tensors() const {
     std::size_t count = 0;
-    for (const std::vector<int>& group : groups) count += group.size();
+    for (const std::vector<int>& turn : turns) count += turn.size();
     return static_cast<int>(count);
 }
 
 namespace {
 
 // Groups larger than a residual block's dense blocks would only cost workspaces.
-constexpr int kLargestGroup = 4;
+constexpr int kMostTensorsPerTurn = 4;
 
 // What makes tensors alike: their slices, and whether only additions read them.
 struct Likeness {
@@ -91,7 +91,7 @@ bool can_share(const Program& program, const TensorUse& use, int tensor,
 // Leaves out the tensors that outlive too many of those after them, such as the whole network's
 // skip.
 std::vector<int> short_lived(const std::vector<int>& tensors, const std::vector<TensorUse>& uses) {
-    constexpr std::size_t kReach = kLargestGroup + 1;
+    constexpr std::size_t kReach = kMostTensorsPerTurn + 1;
     std::vector<int> kept;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         const bool outlives = i + kReach < tensors.size() &&
@@ -102,29 +102,30 @@ std::vector<int> short_lived(const std::vector<int>& tensors, const std::vector<
     return kept;
 }
 
-Family in_groups(const std::vector<int>& tensors, int size) {
-    Family family;
+AliasGroup in_turns(const std::vector<int>& tensors, int size) {
+    AliasGroup group;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        if (i % static_cast<std::size_t>(size) == 0) family.groups.emplace_back();
-        family.groups.back().push_back(tensors[i]);
+        if (i % static_cast<std::size_t>(size) == 0) group.turns.emplace_back();
+        group.turns.back().push_back(tensors[i]);
     }
-    return family;
+    return group;
 }
 
-bool take_turns(const Family& family, const std::vector<TensorUse>& uses) {
-    for (std::size_t i = 2; i < family.groups.size(); ++i) {
+bool can_alternate(const AliasGroup& group, const std::vector<TensorUse>& uses) {
+    for (std::size_t i = 2; i < group.turns.size(); ++i) {
         int last = -1;
-        for (const int tensor : family.groups[i - 2]) {
+        for (const int tensor : group.turns[i - 2]) {
             last = std::max(last, uses[static_cast<std::size_t>(tensor)].last_read());
         }
-        if (last >= uses[static_cast<std::size_t>(family.groups[i][0])].first_write()) return false;
+        if (last >= uses[static_cast<std::size_t>(group.turns[i][0])].first_write()) return false;
     }
     return true;
 }
 
 }  // namespace
 
-std::vector<Family> find_families(const Program& program, int group_size, bool skips) {
+std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_per_turn,
+                                          bool skips) {
     const std::vector<TensorUse> uses = tensor_uses(program);
     const std::vector<bool> tail = tail_ops(program);
     std::map<Likeness, std::vector<int>> alike;
@@ -132,22 +133,22 @@ std::vector<Family> find_families(const Program& program, int group_size, bool s
         if (!can_share(program, uses[i], static_cast<int>(i), tail, skips)) continue;
         alike[likeness(uses[i])].push_back(static_cast<int>(i));
     }
-    std::vector<Family> families;
+    std::vector<AliasGroup> alias_groups;
     for (auto& [kind, tensors] : alike) {
         std::sort(tensors.begin(), tensors.end(), [&](int a, int b) {
             return uses[static_cast<std::size_t>(a)].first_write() <
                    uses[static_cast<std::size_t>(b)].first_write();
         });
         const std::vector<int> members = short_lived(tensors, uses);
-        for (int size = group_size; size <= kLargestGroup; ++size) {
+        for (int size = tensors_per_turn; size <= kMostTensorsPerTurn; ++size) {
             if (static_cast<int>(members.size()) <= 2 * size) break;
-            Family family = in_groups(members, size);
-            if (!take_turns(family, uses)) continue;
-            families.push_back(std::move(family));
+            AliasGroup group = in_turns(members, size);
+            if (!can_alternate(group, uses)) continue;
+            alias_groups.push_back(std::move(group));
             break;
         }
     }
-    return families;
+    return alias_groups;
 }
 
 }  // namespace realesrgan

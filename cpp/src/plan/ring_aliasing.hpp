@@ -30,13 +30,13 @@ std::vector<bool> tail_ops(const Program& program);
 // SRVGGNetCompact, the skips beside them): they can take turns in a few workspaces. groups[i] uses
 // its workspaces while groups[i + 1] is being filled, and must be through before groups[i + 2] is
 // opened.
-struct Family {
-    std::vector<std::vector<int>> groups;  // tensors
+struct AliasGroup {
+    std::vector<std::vector<int>> turns;  // tensors
     int tensors() const;
 };
 
-// In groups of `group_size` tensors, or larger ones where tensors reach over their neighbours.
-// `skips`: also of tensors that only additions read.
-std::vector<Family> find_families(const Program& program, int group_size, bool skips);
+// In groups of `tensors_per_turn` tensors, or larger ones where tensors reach over their
+// neighbours. `skips`: also of tensors that only additions read.
+std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_per_turn, bool skips);
 
 }  // namespace realesrgan

@@ -18,10 +18,10 @@ bool overlap(const ChannelSlice& a, const ChannelSlice& b) {
 
 }  // namespace
 
-Schedule::Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
-                   int tail_band, bool border_rows)
+Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height,
+                   Row band, int tail_band, bool border_rows)
     : program_(program),
-      families_(std::move(families)),
+      alias_groups_(std::move(alias_groups)),
       uses_(tensor_uses(program)),
       tail_(tail_ops(program)),
       height_(height),
@@ -201,13 +201,13 @@ class Schedule::Builder {
     // The last op that can save and restore before `op` runs: groups change places in the
     // workspaces.
     void carry_before(int op) {
-        for (const Family& family : schedule_.families_) {
-            for (std::size_t g = 0; g < family.groups.size(); ++g) {
-                const auto first = static_cast<std::size_t>(family.groups[g][0]);
+        for (const AliasGroup& group : schedule_.alias_groups_) {
+            for (std::size_t g = 0; g < group.turns.size(); ++g) {
+                const auto first = static_cast<std::size_t>(group.turns[g][0]);
                 if (schedule_.uses_[first].first_write() != op) continue;
                 Command command;
-                if (g >= 2) save(family.groups[g - 2], command);
-                restore(family.groups[g], command);
+                if (g >= 2) save(group.turns[g - 2], command);
+                restore(group.turns[g], command);
                 push_carry(std::move(command));
             }
         }
@@ -215,10 +215,10 @@ class Schedule::Builder {
 
     void carry_last() {
         Command command;
-        for (const Family& family : schedule_.families_) {
-            const std::size_t count = family.groups.size();
+        for (const AliasGroup& group : schedule_.alias_groups_) {
+            const std::size_t count = group.turns.size();
             for (std::size_t g = count - std::min<std::size_t>(2, count); g < count; ++g) {
-                save(family.groups[g], command);
+                save(group.turns[g], command);
             }
         }
         push_carry(std::move(command));

@@ -14,7 +14,7 @@ namespace realesrgan {
 class Schedule {
   public:
     // `band`: rows that a step feeds.
-    Schedule(const Program& program, std::vector<Family> families, Row height, Row band,
+    Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height, Row band,
              int tail_band, bool border_rows);
 
     Row steps() const;
@@ -42,7 +42,7 @@ class Schedule {
     Row keep(int tensor, const std::vector<Row>& done) const;
 
     const Program& program_;
-    std::vector<Family> families_;
+    std::vector<AliasGroup> alias_groups_;
     std::vector<TensorUse> uses_;
     std::vector<bool> tail_;
     Row height_;  // rows of the input tensor

@@ -249,7 +249,7 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             config.tail_band = pick(0, 4);
             StorageModel storage;
             storage.border_rows = pick(0, 1) == 1;
-            storage.share_group = pick(1, 3);
+            storage.tensors_per_turn = pick(1, 3);
             storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
             storage.share_skips = pick(0, 1) == 1;
             const ExecutionPlan plan(program, config, storage);
