@@ -60,14 +60,15 @@ RowLayout CpuSession::layout_of(int tensor) const {
 }
 
 void CpuSession::make_buffers() {
-    std::vector<float*> workspaces(plan_.workspaces().size(), nullptr);
+    std::vector<float*> shared_buffers(plan_.shared_buffers().size(), nullptr);
     for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
         const int index = static_cast<int>(i);
         const RingStorage& storage = plan_.rings()[i];
         const RowLayout layout = layout_of(index);
         float* own = nullptr;
-        float*& memory =
-            storage.workspace >= 0 ? workspaces[static_cast<std::size_t>(storage.workspace)] : own;
+        float*& memory = storage.shared_buffer >= 0
+                             ? shared_buffers[static_cast<std::size_t>(storage.shared_buffer)]
+                             : own;
         if (memory == nullptr) {
             memory_.emplace_back(meter_, layout.floats() * sizeof(float));
             memory = memory_.back().floats();

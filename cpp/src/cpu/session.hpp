@@ -52,7 +52,7 @@ class CpuSession final : public Session {
     const ExecutionPlan& plan_;
     const Program& program_;
     SessionFormat format_;
-    std::vector<Buffer> memory_;  // of own rings and workspaces
+    std::vector<Buffer> memory_;  // of own rings and shared buffers
     std::vector<LineBuffer> buffers_;
     std::vector<std::vector<Buffer>> carries_;  // by ring and CarrySlice
     std::unique_ptr<KernelScratch> scratch_;

@@ -52,7 +52,7 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
 
 bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
     const auto same_ring = [](const RingStorage& a, const RingStorage& b) {
-        return a.rows == b.rows && a.workspace == b.workspace;
+        return a.rows == b.rows && a.shared_buffer == b.shared_buffer;
     };
     return program_ == other.program_ && config_ == other.config_ &&
            storage_.bytes_per_value == other.storage_.bytes_per_value &&
@@ -167,7 +167,7 @@ std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
     return fits || !in_parts(tensor) ? 0 : storage_.max_binding_bytes;
 }
 
-// Families large enough to be worth the copies move into workspaces.
+// Families large enough to be worth the copies move into shared buffers.
 void ExecutionPlan::place_rings() {
     std::vector<AliasGroup> shared;
     for (AliasGroup& group : alias_groups_) {
@@ -185,13 +185,14 @@ void ExecutionPlan::place_rings() {
     alias_groups_ = std::move(shared);
 }
 
-// A workspace has as many rows as the ring with most of those that use it.
+// A shared buffer has as many rows as the ring with most of those that use it.
 void ExecutionPlan::share(AliasGroup& group) {
     const std::size_t size = group.turns[0].size();
-    const std::size_t base = workspaces_.size();
+    const std::size_t base = shared_buffers_.size();
     const int first = group.turns[0][0];
     const Tensor& like = program_->tensors[static_cast<std::size_t>(first)];
-    workspaces_.resize(base + 2 * size, Workspace{like.channels, like.scale, 0, exact(first)});
+    shared_buffers_.resize(base + 2 * size,
+                           SharedBuffer{like.channels, like.scale, 0, exact(first)});
     const auto each = [&](auto&& visit) {
         for (std::size_t g = 0; g < group.turns.size(); ++g) {
             for (std::size_t i = 0; i < group.turns[g].size(); ++i) {
@@ -200,16 +201,18 @@ void ExecutionPlan::share(AliasGroup& group) {
         }
     };
     each([&](RingStorage& storage, std::size_t place) {
-        storage.workspace = static_cast<int>(place);
-        workspaces_[place].rows = std::max(workspaces_[place].rows, storage.rows);
+        storage.shared_buffer = static_cast<int>(place);
+        shared_buffers_[place].rows = std::max(shared_buffers_[place].rows, storage.rows);
     });
-    each([&](RingStorage& storage, std::size_t place) { storage.rows = workspaces_[place].rows; });
+    each([&](RingStorage& storage, std::size_t place) {
+        storage.rows = shared_buffers_[place].rows;
+    });
 }
 
 void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
     const std::vector<Row> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
-        if (rings_[i].workspace < 0) continue;
+        if (rings_[i].shared_buffer < 0) continue;
         for (const TensorUse::Written& written : endless.uses()[i].written) {
             const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
             const Row height =
@@ -224,7 +227,7 @@ void ExecutionPlan::count_bytes() {
     memory_.weights = storage_.weight_bytes;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         const int tensor = static_cast<int>(i);
-        if (rings_[i].workspace < 0) {
+        if (rings_[i].shared_buffer < 0) {
             memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(tensor);
         }
         for (const CarrySlice& carry : rings_[i].carry) {
@@ -236,12 +239,11 @@ void ExecutionPlan::count_bytes() {
                 static_cast<std::uint64_t>(value_bytes(exact(tensor)));
         }
     }
-    for (const Workspace& workspace : workspaces_) {
-        const int width = config_.width / program_->unshuffle * workspace.scale;
-        memory_.workspaces +=
-            product(workspace.rows, stored_channels(workspace.channels, storage_)) *
-            static_cast<std::uint64_t>(width + storage_.padding_columns) *
-            static_cast<std::uint64_t>(value_bytes(workspace.exact));
+    for (const SharedBuffer& buffer : shared_buffers_) {
+        const int width = config_.width / program_->unshuffle * buffer.scale;
+        memory_.shared_buffers += product(buffer.rows, stored_channels(buffer.channels, storage_)) *
+                                  static_cast<std::uint64_t>(width + storage_.padding_columns) *
+                                  static_cast<std::uint64_t>(value_bytes(buffer.exact));
     }
     count_scratch();
     count_staging();

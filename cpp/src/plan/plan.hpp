@@ -25,7 +25,7 @@ struct StorageModel {
     int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
-    // Rings a carry command saves and restores at once, at least; twice as many workspaces.
+    // Rings a carry command saves and restores at once, at least; twice as many shared buffers.
     int tensors_per_turn = 1;
     std::uint64_t share_above =
         0;                     // alias_groups of rings smaller than this keep buffers of their own
@@ -60,15 +60,16 @@ struct CarrySlice {
 };
 
 // Where a ring lives. Row y is valid in slot y % rows (or, stored as a window, at y - base: at no
-// time are rows further apart than `rows` in use). Workspace: a buffer several rings use in turn.
+// time are rows further apart than `rows` in use). SharedBuffer: a buffer several rings use in
+// turn.
 struct RingStorage {
-    int rows = 0;        // border rows included where the backend stores them
-    int workspace = -1;  // index into ExecutionPlan::workspaces, or -1: a buffer of its own
-    std::vector<CarrySlice> carry;  // of a ring in a workspace
+    int rows = 0;            // border rows included where the backend stores them
+    int shared_buffer = -1;  // index into ExecutionPlan::shared_buffers, or -1: a buffer of its own
+    std::vector<CarrySlice> carry;  // of a ring in a shared buffer
     bool skip_only = false;         // never the input of a convolution, shuffle or resize
 };
 
-struct Workspace {
+struct SharedBuffer {
     int channels = 0;
     int scale = 1;
     int rows = 0;
@@ -89,7 +90,7 @@ struct CarryRows {
     RowRange rows;  // never border rows
 };
 
-// A ring that takes over its workspace, and the lowest row of it still needed.
+// A ring that takes over its shared buffer, and the lowest row of it still needed.
 struct OpenedTensor {
     int tensor = 0;
     Row keep = 0;
@@ -106,7 +107,7 @@ struct Command {
     // carry: all saves come before all restores.
     std::vector<CarryRows> saves;
     std::vector<CarryRows> restores;
-    std::vector<OpenedTensor> opened;  // carry: rings that start to use their workspace now
+    std::vector<OpenedTensor> opened;  // carry: rings that start to use their shared buffer now
 };
 
 // What one band asks for. Commands of no rows are left out.
@@ -119,13 +120,13 @@ struct Step {
 struct MemoryBytes {
     std::uint64_t weights = 0;
     std::uint64_t rings = 0;
-    std::uint64_t workspaces = 0;
+    std::uint64_t shared_buffers = 0;
     std::uint64_t carries = 0;
     std::uint64_t scratch = 0;
     std::uint64_t staging = 0;
     std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
     std::uint64_t total() const {
-        return weights + rings + workspaces + carries + scratch + staging;
+        return weights + rings + shared_buffers + carries + scratch + staging;
     }
 };
 
@@ -158,9 +159,9 @@ class ExecutionPlan {
     const Program& program() const { return *program_; }
     const BandConfig& config() const { return config_; }
     const std::vector<RingStorage>& rings() const { return rings_; }
-    const std::vector<Workspace>& workspaces() const { return workspaces_; }
+    const std::vector<SharedBuffer>& shared_buffers() const { return shared_buffers_; }
     const MemoryBytes& memory() const { return memory_; }
-    // The largest buffer that operations must see whole (workspaces, staging buffers), or the
+    // The largest buffer that operations must see whole (shared buffers, staging buffers), or the
     // eighth part of what they see in parts: those have at least eight rows.
     std::uint64_t largest_binding() const;
     // The most of this ring that operations may see at a time, 0: all of it.
@@ -202,7 +203,7 @@ class ExecutionPlan {
     BandConfig config_;
     StorageModel storage_;
     std::vector<RingStorage> rings_;
-    std::vector<Workspace> workspaces_;
+    std::vector<SharedBuffer> shared_buffers_;
     std::vector<AliasGroup> alias_groups_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;

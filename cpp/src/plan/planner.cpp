@@ -114,7 +114,7 @@ class Planner {
         return bytes(cut, band) <= constraints_.budget;
     }
 
-    // Of the bands one row high, and of the lowest whose rings share workspaces.
+    // Of the bands one row high, and of the lowest whose rings share shared buffers.
     std::uint64_t least_bytes(const AxisTiling& cut) const {
         if (constraints_.band > 0) return bytes(cut, constraints_.band);
         return std::min(bytes(cut, 1), bytes(cut, storage_.share_from_band));
@@ -141,13 +141,15 @@ class Planner {
     }
 
     // 0 when no band fits. A higher band takes more memory than a lower one, but for those from
-    // which on rings share workspaces: each of these ranges is searched, from the highest down.
+    // which on rings share shared buffers: each of these ranges is searched, from the highest down.
     int largest_band(const AxisTiling& cut) const {
         if (constraints_.band > 0) return fits(cut, constraints_.band) ? constraints_.band : 0;
         const int useful = useful_band(cut);
         if (fits(cut, useful)) return useful;
         const auto shared = [&](int band) {
-            return ExecutionPlan(program_, band_config(cut, band), storage_).workspaces().size();
+            return ExecutionPlan(program_, band_config(cut, band), storage_)
+                .shared_buffers()
+                .size();
         };
         for (int end = useful; end >= 1;) {  // the highest band of a range
             const std::size_t most = shared(end);

@@ -56,7 +56,7 @@ int AliasGroup::tensors() const {
 
 namespace {
 
-// Groups larger than a residual block's dense blocks would only cost workspaces.
+// Groups larger than a residual block's dense blocks would only cost shared buffers.
 constexpr int kMostTensorsPerTurn = 4;
 
 // What makes tensors alike: their slices, and whether only additions read them.

@@ -27,9 +27,9 @@ std::vector<TensorUse> tensor_uses(const Program& program);
 std::vector<bool> tail_ops(const Program& program);
 
 // Equal tensors used one after the other (the dense blocks of RRDBNet, the layers of
-// SRVGGNetCompact, the skips beside them): they can take turns in a few workspaces. groups[i] uses
-// its workspaces while groups[i + 1] is being filled, and must be through before groups[i + 2] is
-// opened.
+// SRVGGNetCompact, the skips beside them): they can take turns in a few shared buffers. groups[i]
+// uses its shared buffers while groups[i + 1] is being filled, and must be through before groups[i
+// + 2] is opened.
 struct AliasGroup {
     std::vector<std::vector<int>> turns;  // tensors
     int tensors() const;

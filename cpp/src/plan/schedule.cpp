@@ -199,7 +199,7 @@ class Schedule::Builder {
     }
 
     // The last op that can save and restore before `op` runs: groups change places in the
-    // workspaces.
+    // shared buffers.
     void carry_before(int op) {
         for (const AliasGroup& group : schedule_.alias_groups_) {
             for (std::size_t g = 0; g < group.turns.size(); ++g) {

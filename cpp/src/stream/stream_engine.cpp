@@ -244,11 +244,14 @@ PlanReport StreamEngine::plan(const RunShape& size) const {
     report.reason = "every layer is local in rows";
     if (report.strips > 1) report.reason += strips_reason(chosen.shortage);
     report.band_rows = chosen.config.band * program().unshuffle;
-    report.memory_bytes = {
-        {"weights", memory.weights},       {"rings", memory.rings},
-        {"workspaces", memory.workspaces}, {"carries", memory.carries},
-        {"scratch", memory.scratch},       {"staging", memory.staging},
-        {"host", chosen.host_bytes},       {"total", memory.total() + chosen.host_bytes}};
+    report.memory_bytes = {{"weights", memory.weights},
+                           {"rings", memory.rings},
+                           {"shared_buffers", memory.shared_buffers},
+                           {"carries", memory.carries},
+                           {"scratch", memory.scratch},
+                           {"staging", memory.staging},
+                           {"host", chosen.host_bytes},
+                           {"total", memory.total() + chosen.host_bytes}};
     report.dispatches_per_band = plan.dispatches_per_band();
     report.bytes_moved_per_input_pixel = plan.bytes_moved_per_input_pixel();
     return report;

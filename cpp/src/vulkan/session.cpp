@@ -92,12 +92,13 @@ RingBuffer VulkanSession::ring_of(int index) const {
 }
 
 void VulkanSession::make_rings() {
-    std::vector<const Buffer*> workspaces(plan_.workspaces().size(), nullptr);
+    std::vector<const Buffer*> shared_buffers(plan_.shared_buffers().size(), nullptr);
     for (std::size_t i = 0; i < plan_.rings().size(); i++) {
         RingBuffer ring = ring_of(static_cast<int>(i));
-        const int workspace = plan_.rings()[i].workspace;
-        const Buffer*& buffer =
-            workspace >= 0 ? workspaces[static_cast<std::size_t>(workspace)] : ring.buffer;
+        const int shared_buffer = plan_.rings()[i].shared_buffer;
+        const Buffer*& buffer = shared_buffer >= 0
+                                    ? shared_buffers[static_cast<std::size_t>(shared_buffer)]
+                                    : ring.buffer;
         if (buffer == nullptr) {
             buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
             buffer = buffers_.back().get();

@@ -18,7 +18,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// x4plus in fp16 on 512 columns, own rings against workspaces: 182 and 152 MiB, 326 and 1123 KB
+// x4plus in fp16 on 512 columns, own rings against shared buffers: 182 and 152 MiB, 326 and 1123 KB
 // moved a pixel in bands of 1; 464 and 208 MiB, 157 and 207 KB in bands of 16; 1667 and 446 MiB,
 // 148 and 158 KB in bands of 80.
 constexpr int kShareFromBand = 16;

@@ -85,7 +85,7 @@ class Simulator {
 
     Place& slot(int tensor, int channel, Row row) {
         const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
-        const int buffer = storage.workspace >= 0 ? -1 - storage.workspace : tensor;
+        const int buffer = storage.shared_buffer >= 0 ? -1 - storage.shared_buffer : tensor;
         return slots_[{buffer, channel, row % storage.rows}];
     }
 
@@ -93,10 +93,10 @@ class Simulator {
     void reach(int tensor, Row end, Row keep) {
         const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
         Row& base = base_[static_cast<std::size_t>(tensor)];
-        CHECK(keep >= base || storage.workspace >= 0);
+        CHECK(keep >= base || storage.shared_buffer >= 0);
         const Row last = end + (borders_ && end == plan_.tensor_height(tensor) ? 1 : 0);
         if (last - base > storage.rows) {
-            CHECK(storage.workspace < 0);  // a workspace's window moves between steps only
+            CHECK(storage.shared_buffer < 0);  // a shared buffer's window moves between steps only
             base = keep;
         }
         CHECK(last - base <= storage.rows);
@@ -172,7 +172,7 @@ class Simulator {
         }
         for (const OpenedTensor& opened : command.opened) {
             const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.tensor)];
-            CHECK(storage.workspace >= 0);
+            CHECK(storage.shared_buffer >= 0);
             base_[static_cast<std::size_t>(opened.tensor)] = opened.keep;
             for (const ChannelSlice& slice : slices_[opened.tensor]) {
                 for (int y = 0; y < storage.rows; ++y)
@@ -205,7 +205,7 @@ class Simulator {
     Row sent_ = 0;
 };
 
-// Of every fourth seed so deep that the sums along its trunk can share workspaces.
+// Of every fourth seed so deep that the sums along its trunk can share shared buffers.
 NetworkBuilder random_builder(unsigned seed) {
     if (seed % 4 != 3) return random_network(seed);
     RrdbConfig config;
@@ -254,9 +254,9 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             storage.share_skips = pick(0, 1) == 1;
             const ExecutionPlan plan(program, config, storage);
             for (const RingStorage& tensor : plan.rings()) {
-                shared_skips += tensor.workspace >= 0 && tensor.skip_only ? 1 : 0;
+                shared_skips += tensor.shared_buffer >= 0 && tensor.skip_only ? 1 : 0;
             }
-            shared += plan.workspaces().empty() ? 0 : 1;
+            shared += plan.shared_buffers().empty() ? 0 : 1;
             try {
                 Simulator(plan).play(storage.border_rows);
             } catch (const check::Failure& failure) {
@@ -266,7 +266,7 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
             }
         }
     }
-    CHECK(shared > 100);  // workspaces were really tried
+    CHECK(shared > 100);  // shared buffers were really tried
     CHECK(shared_skips > 100);
 }
 

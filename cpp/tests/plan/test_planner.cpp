@@ -119,7 +119,7 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
     CHECK_EQUAL(request(512, 500).band, 5);
 }
 
-// On x4plus in miniature: rings of 16 rows and more take turns in a few workspaces.
+// On x4plus in miniature: rings of 16 rows and more take turns in a few shared buffers.
 TEST_CASE(
     "the highest band that fits is found, though a higher one may take less than a lower one") {
     const TemporaryFolder folder;

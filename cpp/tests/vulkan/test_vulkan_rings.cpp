@@ -1,5 +1,5 @@
 // Rings on the device in every form a plan can give them: of their own, taking turns in
-// workspaces, larger than a binding, and in strips of the picture; and what all of that takes
+// shared buffers, larger than a binding, and in strips of the picture; and what all of that takes
 // against what the plan says.
 
 #include <algorithm>
@@ -110,7 +110,7 @@ Picture<Sample> run(const Upscaler& upscaler, const Picture<Sample>& picture) {
 
 }  // namespace
 
-TEST_CASE("workspaces and rings seen in parts change no bit") {
+TEST_CASE("shared buffers and rings seen in parts change no bit") {
     const TemporaryFolder folder;
     for (const Files& files : {rrdbnet(folder, slender()), compact(folder)}) {
         for (const bool fp16 : {false, true}) {
@@ -132,7 +132,8 @@ TEST_CASE("workspaces and rings seen in parts change no bit") {
     }
 }
 
-TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a third of rings") {
+TEST_CASE(
+    "x4plus: what is recorded is what the plan says, and shared buffers are a third of rings") {
     const TemporaryFolder folder;
     RrdbConfig x4plus;
     x4plus.blocks = 23;
@@ -167,7 +168,7 @@ TEST_CASE("x4plus: what is recorded is what the plan says, and workspaces are a 
             request.width = 512;
             const ExecutionPlan wide(program, request, storage);
             bytes[share] = wide.memory().total() - wide.memory().weights;
-            std::cout << "    band " << band << (share ? ", workspaces: " : ", own rings: ")
+            std::cout << "    band " << band << (share ? ", shared buffers: " : ", own rings: ")
                       << (bytes[share] >> 20U) << ", " << plan.bytes_moved_per_input_pixel() / 1000
                       << ", " << counted.dispatches << " dispatches, " << counted.copies
                       << " copies, recorded in " << recording * 1e3 << " ms\n";

@@ -10,7 +10,7 @@
 
 namespace realesrgan::vulkan {
 
-// What rings that share a workspace keep from one step to the next: copies of their last rows.
+// What rings that share a shared buffer keep from one step to the next: copies of their last rows.
 class Carries {
   public:
     using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
