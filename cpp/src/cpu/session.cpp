@@ -17,7 +17,7 @@ namespace realesrgan::cpu {
 namespace {
 
 // A slice with its padding, which a narrow ring does not have.
-int carried_groups(const CarrySlice& slice, const RowLayout& layout) {
+int halo_groups(const HaloSlice& slice, const RowLayout& layout) {
     return std::min(round_up(slice.channels, kChannelAlignment) / layout.group, layout.groups);
 }
 
@@ -74,19 +74,19 @@ void CpuSession::make_buffers() {
             memory = memory_.back().floats();
         }
         buffers_.emplace_back(memory, layout, plan_.tensor_height(index), storage.skip_only);
-        make_carries(index);
+        make_halo_rows(index);
     }
 }
 
-void CpuSession::make_carries(int tensor) {
-    carries_.emplace_back();
+void CpuSession::make_halo_rows(int tensor) {
+    halo_rows_.emplace_back();
     const RowLayout& layout = buffers_.back().layout();
-    for (const CarrySlice& slice : plan_.rings()[static_cast<std::size_t>(tensor)].carry) {
-        const int groups = carried_groups(slice, layout);
+    for (const HaloSlice& slice : plan_.rings()[static_cast<std::size_t>(tensor)].halo) {
+        const int groups = halo_groups(slice, layout);
         const auto floats = static_cast<std::size_t>(groups) *
                             static_cast<std::size_t>(slice.rows) *
                             static_cast<std::size_t>(layout.row_stride());
-        carries_.back().emplace_back(meter_, floats * sizeof(float));
+        halo_rows_.back().emplace_back(meter_, floats * sizeof(float));
     }
 }
 
@@ -103,7 +103,7 @@ ImageView CpuSession::output_rows() {
 
 void CpuSession::run(const Step& step) {
     for (const Command& command : step.commands) {
-        if (command.kind != CommandKind::carry) ++dispatches_;
+        if (command.kind != CommandKind::halo) ++dispatches_;
         switch (command.kind) {
             case CommandKind::input:
                 buffer(program_.input).reach(command.rows.first, command.rows.end(), command.keep);
@@ -119,8 +119,8 @@ void CpuSession::run(const Step& step) {
             case CommandKind::output:
                 store(command, step);
                 break;
-            case CommandKind::carry:
-                carry(command);
+            case CommandKind::halo:
+                copy_halo_rows(command);
                 break;
         }
     }
@@ -178,30 +178,30 @@ void CpuSession::store(const Command& command, const Step& step) {
                               static_cast<int>(command.rows.count), to, kernels_.threads);
 }
 
-void CpuSession::carry(const Command& command) {
-    for (const CarryRows& rows : command.saves) move_rows(rows, true);
+void CpuSession::copy_halo_rows(const Command& command) {
+    for (const HaloCopy& rows : command.saves) move_rows(rows, true);
     for (const OpenedTensor& opened : command.opened) {
         buffers_[static_cast<std::size_t>(opened.tensor)].open(opened.keep);
     }
-    for (const CarryRows& rows : command.restores) move_rows(rows, false);
+    for (const HaloCopy& rows : command.loads) move_rows(rows, false);
 }
 
-// A carry holds its rows from the first on, group after group.
-void CpuSession::move_rows(const CarryRows& rows, bool save) {
+// A halo buffer holds its rows group after group.
+void CpuSession::move_rows(const HaloCopy& rows, bool save) {
     const auto index = static_cast<std::size_t>(rows.tensor);
     const auto part = static_cast<std::size_t>(rows.slice);
-    const CarrySlice& slice = plan_.rings()[index].carry[part];
+    const HaloSlice& slice = plan_.rings()[index].halo[part];
     const RowLayout& layout = buffers_[index].layout();
-    const int groups = carried_groups(slice, layout);
+    const int groups = halo_groups(slice, layout);
     const std::ptrdiff_t count = planned(rows.rows.count, slice.rows) * layout.row_stride();
     if (save) {
         buffers_[index].expect(rows.rows.first, rows.rows.end());
     } else {
         buffers_[index].reach(rows.rows.first, rows.rows.end(), rows.rows.first);
     }
-    float* carried = carries_[index][part].floats();
+    float* saved = halo_rows_[index][part].floats();
     ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
-        float* there = carried + g * count;
+        float* there = saved + g * count;
         float* here =
             buffers_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;
         std::memcpy(save ? there : here, save ? here : there,

@@ -31,13 +31,13 @@ class CpuSession final : public Session {
 
   private:
     void make_buffers();
-    void make_carries(int tensor);
+    void make_halo_rows(int tensor);
     RowLayout layout_of(int tensor) const;
     Band band_of(const Op& op, const Command& command) const;
     void run_op(const Command& command);
     void expect_inputs(const Op& op, const RowRange& rows) const;
-    void carry(const Command& command);
-    void move_rows(const CarryRows& rows, bool save);
+    void copy_halo_rows(const Command& command);
+    void move_rows(const HaloCopy& rows, bool save);
     void store(const Command& command, const Step& step);
 
     const LineBuffer& buffer(const ChannelSlice& slice) const {
@@ -54,7 +54,7 @@ class CpuSession final : public Session {
     SessionFormat format_;
     std::vector<Buffer> memory_;  // of own rings and shared buffers
     std::vector<LineBuffer> buffers_;
-    std::vector<std::vector<Buffer>> carries_;  // by ring and CarrySlice
+    std::vector<std::vector<Buffer>> halo_rows_;  // by ring and HaloSlice
     std::unique_ptr<KernelScratch> scratch_;
     Buffer input_;
     Buffer output_;

@@ -43,7 +43,7 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
     const Row middle = kEndlessRows / 2 / fed_;
     measure_rings(endless, middle);
     place_rings();
-    measure_carries(endless, middle);
+    measure_halo_rows(endless, middle);
     count_traffic(schedule(kEndlessRows).step(middle));
     schedule_ = std::make_shared<Schedule>(schedule(height));
     steps_ = static_cast<int>(schedule_->steps());
@@ -209,7 +209,7 @@ void ExecutionPlan::share(AliasGroup& group) {
     });
 }
 
-void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
+void ExecutionPlan::measure_halo_rows(const Schedule& endless, Row step) {
     const std::vector<Row> ends = endless.ends(step * fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].shared_buffer < 0) continue;
@@ -217,8 +217,8 @@ void ExecutionPlan::measure_carries(const Schedule& endless, Row step) {
             const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
             const Row height =
                 Row{config_.height / program_->unshuffle} * program_->tensors[i].scale;
-            rings_[i].carry.push_back(CarrySlice{written.slice.channel, written.slice.channels,
-                                                 static_cast<int>(std::min(rows, height))});
+            rings_[i].halo.push_back(HaloSlice{written.slice.channel, written.slice.channels,
+                                               static_cast<int>(std::min(rows, height))});
         }
     }
 }
@@ -230,11 +230,11 @@ void ExecutionPlan::count_bytes() {
         if (rings_[i].shared_buffer < 0) {
             memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(tensor);
         }
-        for (const CarrySlice& carry : rings_[i].carry) {
+        for (const HaloSlice& slice : rings_[i].halo) {
             const int most = stored_channels(program_->tensors[i].channels, storage_);
-            const int channels = std::min(round_up(carry.channels, kChannelAlignment), most);
-            memory_.carries +=
-                product(carry.rows, channels) *
+            const int channels = std::min(round_up(slice.channels, kChannelAlignment), most);
+            memory_.halo_rows +=
+                product(slice.rows, channels) *
                 static_cast<std::uint64_t>(tensor_width(tensor) + storage_.padding_columns) *
                 static_cast<std::uint64_t>(value_bytes(exact(tensor)));
         }
@@ -282,15 +282,15 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     if (command.kind == CommandKind::input) return bytes(program_->input, command.rows.count);
     if (command.kind == CommandKind::output) return bytes(program_->output, command.rows.count);
     double moved = 0.0;
-    for (const std::vector<CarryRows>* list : {&command.saves, &command.restores}) {
-        for (const CarryRows& carry : *list) {
-            const CarrySlice& slice = rings_[static_cast<std::size_t>(carry.tensor)]
-                                          .carry[static_cast<std::size_t>(carry.slice)];
-            moved += 2 * bytes(ChannelSlice{carry.tensor, slice.channel, slice.channels},
-                               carry.rows.count);
+    for (const std::vector<HaloCopy>* list : {&command.saves, &command.loads}) {
+        for (const HaloCopy& copy : *list) {
+            const HaloSlice& slice = rings_[static_cast<std::size_t>(copy.tensor)]
+                                         .halo[static_cast<std::size_t>(copy.slice)];
+            moved += 2 * bytes(ChannelSlice{copy.tensor, slice.channel, slice.channels},
+                               copy.rows.count);
         }
     }
-    if (command.kind == CommandKind::carry) return moved;
+    if (command.kind == CommandKind::halo) return moved;
     const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
     const Row rows = command.rows.count;
     const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
@@ -306,7 +306,7 @@ void ExecutionPlan::count_traffic(const Step& step) {
     double moved = 0.0;
     for (const Command& command : step.commands) {
         moved += bytes_of(command);
-        if (command.kind != CommandKind::carry) ++dispatches_;
+        if (command.kind != CommandKind::halo) ++dispatches_;
     }
     bytes_moved_ = moved / (static_cast<double>(step.input.count) * config_.width);
 }

@@ -25,7 +25,7 @@ struct StorageModel {
     int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
-    // Rings a carry command saves and restores at once, at least; twice as many shared buffers.
+    // Rings a carry command saves and loads at once, at least; twice as many shared buffers.
     int tensors_per_turn = 1;
     std::uint64_t share_above =
         0;                     // alias_groups of rings smaller than this keep buffers of their own
@@ -53,7 +53,7 @@ struct RowRange {
 };
 
 // Rows of a slice of a shared ring that the next step still needs.
-struct CarrySlice {
+struct HaloSlice {
     int channel = 0;
     int channels = 0;
     int rows = 0;  // the most there ever are
@@ -65,8 +65,8 @@ struct CarrySlice {
 struct RingStorage {
     int rows = 0;            // border rows included where the backend stores them
     int shared_buffer = -1;  // index into ExecutionPlan::shared_buffers, or -1: a buffer of its own
-    std::vector<CarrySlice> carry;  // of a ring in a shared buffer
-    bool skip_only = false;         // never the input of a convolution, shuffle or resize
+    std::vector<HaloSlice> halo;  // of a ring in a shared buffer
+    bool skip_only = false;       // never the input of a convolution, shuffle or resize
 };
 
 struct SharedBuffer {
@@ -80,11 +80,11 @@ enum class CommandKind {
     input,   // picture rows arrive in ring 0
     run,     // op `index` computes rows of its output
     output,  // rows of Program::output leave
-    carry,   // save carries, then restore carries
+    halo,    // save carries, then restore carries
 };
 
 // The rows of a slice to save or restore: carry[slice] of the ring, `rows` of it.
-struct CarryRows {
+struct HaloCopy {
     int tensor = 0;
     int slice = 0;  // index into RingStorage::carry
     RowRange rows;  // never border rows
@@ -104,9 +104,9 @@ struct Command {
     // (input, run), of its copy (run).
     Row keep = 0;
     Row copy_keep = 0;
-    // carry: all saves come before all restores.
-    std::vector<CarryRows> saves;
-    std::vector<CarryRows> restores;
+    // carry: all saves come before all loads.
+    std::vector<HaloCopy> saves;
+    std::vector<HaloCopy> loads;
     std::vector<OpenedTensor> opened;  // carry: rings that start to use their shared buffer now
 };
 
@@ -121,12 +121,12 @@ struct MemoryBytes {
     std::uint64_t weights = 0;
     std::uint64_t rings = 0;
     std::uint64_t shared_buffers = 0;
-    std::uint64_t carries = 0;
+    std::uint64_t halo_rows = 0;
     std::uint64_t scratch = 0;
     std::uint64_t staging = 0;
     std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
     std::uint64_t total() const {
-        return weights + rings + shared_buffers + carries + scratch + staging;
+        return weights + rings + shared_buffers + halo_rows + scratch + staging;
     }
 };
 
@@ -188,7 +188,7 @@ class ExecutionPlan {
     void check_sides() const;
     void place_rings();
     void measure_rings(const Schedule& endless, Row step);
-    void measure_carries(const Schedule& endless, Row step);
+    void measure_halo_rows(const Schedule& endless, Row step);
     void share(AliasGroup& group);
     void count_bytes();
     void count_scratch();

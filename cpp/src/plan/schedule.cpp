@@ -139,10 +139,10 @@ class Schedule::Builder {
     Step build() {
         feed();
         for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-            carry_before(static_cast<int>(i));
+            halo_before(static_cast<int>(i));
             if (!schedule_.tail_[i]) run(i, after_[i + 1]);
         }
-        carry_last();
+        halo_last();
         for (Row fed = fed_; fed < fed_ + schedule_.band_;) {
             fed = std::min(fed + schedule_.tail_band_, fed_ + schedule_.band_);
             const std::vector<Row> ends = schedule_.ends(fed);
@@ -200,20 +200,20 @@ class Schedule::Builder {
 
     // The last op that can save and restore before `op` runs: groups change places in the
     // shared buffers.
-    void carry_before(int op) {
+    void halo_before(int op) {
         for (const AliasGroup& group : schedule_.alias_groups_) {
             for (std::size_t g = 0; g < group.turns.size(); ++g) {
                 const auto first = static_cast<std::size_t>(group.turns[g][0]);
                 if (schedule_.uses_[first].first_write() != op) continue;
                 Command command;
                 if (g >= 2) save(group.turns[g - 2], command);
-                restore(group.turns[g], command);
-                push_carry(std::move(command));
+                load(group.turns[g], command);
+                push_halo_command(std::move(command));
             }
         }
     }
 
-    void carry_last() {
+    void halo_last() {
         Command command;
         for (const AliasGroup& group : schedule_.alias_groups_) {
             const std::size_t count = group.turns.size();
@@ -221,12 +221,12 @@ class Schedule::Builder {
                 save(group.turns[g], command);
             }
         }
-        push_carry(std::move(command));
+        push_halo_command(std::move(command));
     }
 
-    void push_carry(Command command) {
-        if (command.saves.empty() && command.restores.empty() && command.opened.empty()) return;
-        command.kind = CommandKind::carry;
+    void push_halo_command(Command command) {
+        if (command.saves.empty() && command.loads.empty() && command.opened.empty()) return;
+        command.kind = CommandKind::halo;
         step_.commands.push_back(std::move(command));
     }
 
@@ -234,18 +234,18 @@ class Schedule::Builder {
         for (const int tensor : tensors) add_rows(tensor, after_, command.saves);
     }
 
-    void restore(const std::vector<int>& tensors, Command& command) {
+    void load(const std::vector<int>& tensors, Command& command) {
         for (const int tensor : tensors) {
-            add_rows(tensor, before_, command.restores);
+            add_rows(tensor, before_, command.loads);
             command.opened.push_back(OpenedTensor{tensor, schedule_.keep(tensor, done_)});
         }
     }
 
-    void add_rows(int tensor, const std::vector<Row>& ends, std::vector<CarryRows>& list) {
+    void add_rows(int tensor, const std::vector<Row>& ends, std::vector<HaloCopy>& list) {
         const TensorUse& use = schedule_.uses_[static_cast<std::size_t>(tensor)];
         for (std::size_t i = 0; i < use.written.size(); ++i) {
             const RowRange rows = schedule_.live_rows(tensor, use.written[i], ends);
-            if (rows.count > 0) list.push_back(CarryRows{tensor, static_cast<int>(i), rows});
+            if (rows.count > 0) list.push_back(HaloCopy{tensor, static_cast<int>(i), rows});
         }
     }
 

@@ -57,7 +57,7 @@ class Backend {
     virtual ~Backend() = default;
 
     virtual const StorageModel& storage() const = 0;
-    // Bytes a run may use when the user gives no limit: rings, carries, scratch and staging, not
+    // Bytes a run may use when the user gives no limit: rings, halo rows, scratch and staging, not
     // weights.
     virtual std::uint64_t default_budget() const = 0;
     // What the user should know of the device; each line is told once.

@@ -247,7 +247,7 @@ PlanReport StreamEngine::plan(const RunShape& size) const {
     report.memory_bytes = {{"weights", memory.weights},
                            {"rings", memory.rings},
                            {"shared_buffers", memory.shared_buffers},
-                           {"carries", memory.carries},
+                           {"halo_rows", memory.halo_rows},
                            {"scratch", memory.scratch},
                            {"staging", memory.staging},
                            {"host", chosen.host_bytes},

@@ -106,7 +106,7 @@ void VulkanSession::make_rings() {
         ring.buffer = buffer;
         rings_.push_back(ring);
     }
-    carries_ = std::make_unique<Carries>(
+    halo_rows_ = std::make_unique<HaloRows>(
         plan_, network_->storage, rings_,
         [this](std::uint64_t bytes) { return allocate(BufferKind::device, bytes); });
 }
@@ -208,8 +208,8 @@ void VulkanSession::record(Flight& flight, const Step& step) {
             case CommandKind::output:
                 record_output(flight, command.rows);
                 break;
-            case CommandKind::carry:
-                carries_->record(flight.commands, command);
+            case CommandKind::halo:
+                halo_rows_->record(flight.commands, command);
                 break;
         }
     }

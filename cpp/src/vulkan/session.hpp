@@ -76,7 +76,7 @@ class VulkanSession : public Session {
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<RingBuffer> rings_;
-    std::unique_ptr<Carries> carries_;
+    std::unique_ptr<HaloRows> halo_rows_;
     std::vector<Operation> operations_;
     Pipeline* gather_ = nullptr;
     Pipeline* compose_ = nullptr;

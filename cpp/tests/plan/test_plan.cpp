@@ -134,8 +134,8 @@ class Simulator {
                 for (Row y = sent_; y < command.rows.end(); ++y) read(program_.output, y);
                 sent_ = command.rows.end();
                 break;
-            case CommandKind::carry:
-                carry(command);
+            case CommandKind::halo:
+                copy_halo_rows(command);
                 break;
         }
     }
@@ -160,9 +160,9 @@ class Simulator {
         }
     }
 
-    void carry(const Command& command) {
-        for (const CarryRows& rows : command.saves) {
-            const CarrySlice& slice = carry_slice(rows);
+    void copy_halo_rows(const Command& command) {
+        for (const HaloCopy& rows : command.saves) {
+            const HaloSlice& slice = halo_slice(rows);
             CHECK(rows.rows.count <= slice.rows);
             for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
                 const Place place = slot(rows.tensor, slice.channel, y);
@@ -179,8 +179,8 @@ class Simulator {
                     slot(opened.tensor, slice.channel, y) = Place{};
             }
         }
-        for (const CarryRows& rows : command.restores) {
-            const CarrySlice& slice = carry_slice(rows);
+        for (const HaloCopy& rows : command.loads) {
+            const HaloSlice& slice = halo_slice(rows);
             for (Row y = rows.rows.first; y < rows.rows.end(); ++y) {
                 CHECK(saved_.erase({rows.tensor, slice.channel, y}) == 1);
                 slot(rows.tensor, slice.channel, y) = {rows.tensor, y};
@@ -188,9 +188,9 @@ class Simulator {
         }
     }
 
-    const CarrySlice& carry_slice(const CarryRows& rows) const {
+    const HaloSlice& halo_slice(const HaloCopy& rows) const {
         return plan_.rings()[static_cast<std::size_t>(rows.tensor)]
-            .carry[static_cast<std::size_t>(rows.slice)];
+            .halo[static_cast<std::size_t>(rows.slice)];
     }
 
     const ExecutionPlan& plan_;

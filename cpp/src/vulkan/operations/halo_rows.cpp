@@ -15,13 +15,13 @@ std::uint64_t bytes_of(const RingBuffer& ring, int channels, Storage storage) {
 
 }  // namespace
 
-Carries::Carries(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
-                 const Allocate& allocate)
+HaloRows::HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
+                   const Allocate& allocate)
     : plan_(plan), storage_(storage), rings_(rings) {
     for (std::size_t i = 0; i < rings.size(); i++) {
         std::uint64_t bytes = 0;
         places_.emplace_back();
-        for (const CarrySlice& slice : plan.rings()[i].carry) {
+        for (const HaloSlice& slice : plan.rings()[i].halo) {
             const std::uint64_t row =
                 bytes_of(rings[i], round_up(slice.channels, kChannelAlignment), storage);
             places_.back().push_back({bytes, row});
@@ -31,18 +31,18 @@ Carries::Carries(const ExecutionPlan& plan, Storage storage, const std::vector<R
     }
 }
 
-void Carries::record(Commands& commands, const Command& command) const {
+void HaloRows::record(Commands& commands, const Command& command) const {
     record(commands, command.saves, true);
-    record(commands, command.restores, false);
+    record(commands, command.loads, false);
 }
 
 // One copy for all slices of a ring.
-void Carries::record(Commands& commands, const std::vector<CarryRows>& list, bool save) const {
-    for (auto carry = list.begin(); carry != list.end();) {
-        const int index = carry->tensor;
+void HaloRows::record(Commands& commands, const std::vector<HaloCopy>& list, bool save) const {
+    for (auto copy = list.begin(); copy != list.end();) {
+        const int index = copy->tensor;
         std::vector<VkBufferCopy> regions;
-        for (; carry != list.end() && carry->tensor == index; ++carry) {
-            add_regions(*carry, save, regions);
+        for (; copy != list.end() && copy->tensor == index; ++copy) {
+            add_regions(*copy, save, regions);
         }
         std::uint64_t bytes = 0;
         for (const VkBufferCopy& region : regions) bytes += 2 * region.size;
@@ -53,17 +53,17 @@ void Carries::record(Commands& commands, const std::vector<CarryRows>& list, boo
 }
 
 // A slice's channels of one row lie together in a ring: whole chunks of 16.
-void Carries::add_regions(const CarryRows& carry, bool save,
-                          std::vector<VkBufferCopy>& regions) const {
-    const auto index = static_cast<std::size_t>(carry.tensor);
-    const auto part = static_cast<std::size_t>(carry.slice);
+void HaloRows::add_regions(const HaloCopy& copy, bool save,
+                           std::vector<VkBufferCopy>& regions) const {
+    const auto index = static_cast<std::size_t>(copy.tensor);
+    const auto part = static_cast<std::size_t>(copy.slice);
     const RingBuffer& ring = rings_[index];
     const Place& place = places_[index][part];
-    const CarrySlice& slice = plan_.rings()[index].carry[part];
+    const HaloSlice& slice = plan_.rings()[index].halo[part];
     const std::uint64_t ring_row = bytes_of(ring, ring.channels, storage_);
     const std::uint64_t before = bytes_of(ring, slice.channel, storage_);
-    for (int i = 0; i < carry.rows.count; i++) {
-        const auto slot = static_cast<std::uint64_t>(ring.slot(carry.rows.first + i));
+    for (int i = 0; i < copy.rows.count; i++) {
+        const auto slot = static_cast<std::uint64_t>(ring.slot(copy.rows.first + i));
         const std::uint64_t there = slot * ring_row + before;
         const std::uint64_t here = place.offset + static_cast<std::uint64_t>(i) * place.row_bytes;
         regions.push_back({save ? there : here, save ? here : there, place.row_bytes});

@@ -11,13 +11,13 @@
 namespace realesrgan::vulkan {
 
 // What rings that share a shared buffer keep from one step to the next: copies of their last rows.
-class Carries {
+class HaloRows {
   public:
     using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
 
     // `rings` is indexed as Program::rings. Both must outlive this.
-    Carries(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
-            const Allocate& allocate);
+    HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
+             const Allocate& allocate);
 
     void record(Commands& commands, const Command& command) const;
 
@@ -28,14 +28,14 @@ class Carries {
         std::uint64_t row_bytes = 0;
     };
 
-    void record(Commands& commands, const std::vector<CarryRows>& list, bool save) const;
-    void add_regions(const CarryRows& carry, bool save, std::vector<VkBufferCopy>& regions) const;
+    void record(Commands& commands, const std::vector<HaloCopy>& list, bool save) const;
+    void add_regions(const HaloCopy& copy, bool save, std::vector<VkBufferCopy>& regions) const;
 
     const ExecutionPlan& plan_;
     Storage storage_;
     const std::vector<RingBuffer>& rings_;
     std::vector<std::unique_ptr<Buffer>> buffers_;  // by ring; null where none is needed
-    std::vector<std::vector<Place>> places_;        // by ring and CarrySlice
+    std::vector<std::vector<Place>> places_;        // by ring and HaloSlice
 };
 
 }  // namespace realesrgan::vulkan
