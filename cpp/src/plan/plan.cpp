@@ -128,20 +128,20 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
     }
 }
 
-bool ExecutionPlan::exact(int tensor) const {
-    return storage_.exact_bytes_per_value > 0 &&
+bool ExecutionPlan::full_precision(int tensor) const {
+    return storage_.full_precision_bytes_per_value > 0 &&
            (tensor == 0 || rings_[static_cast<std::size_t>(tensor)].skip_only);
 }
 
-int ExecutionPlan::value_bytes(bool exact) const {
-    return exact ? storage_.exact_bytes_per_value : storage_.bytes_per_value;
+int ExecutionPlan::value_bytes(bool full_precision) const {
+    return full_precision ? storage_.full_precision_bytes_per_value : storage_.bytes_per_value;
 }
 
 std::uint64_t ExecutionPlan::row_bytes(int tensor) const {
     const int channels =
         stored_channels(program_->tensors[static_cast<std::size_t>(tensor)].channels, storage_);
     return product(channels, tensor_width(tensor) + storage_.padding_columns) *
-           static_cast<std::uint64_t>(value_bytes(exact(tensor)));
+           static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
 }
 
 // The result is seen whole by what brings it out.
@@ -192,7 +192,7 @@ void ExecutionPlan::share(AliasGroup& group) {
     const int first = group.turns[0][0];
     const Tensor& like = program_->tensors[static_cast<std::size_t>(first)];
     shared_buffers_.resize(base + 2 * size,
-                           SharedBuffer{like.channels, like.scale, 0, exact(first)});
+                           SharedBuffer{like.channels, like.scale, 0, full_precision(first)});
     const auto each = [&](auto&& visit) {
         for (std::size_t g = 0; g < group.turns.size(); ++g) {
             for (std::size_t i = 0; i < group.turns[g].size(); ++i) {
@@ -236,14 +236,14 @@ void ExecutionPlan::count_bytes() {
             memory_.halo_rows +=
                 product(slice.rows, channels) *
                 static_cast<std::uint64_t>(tensor_width(tensor) + storage_.padding_columns) *
-                static_cast<std::uint64_t>(value_bytes(exact(tensor)));
+                static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
         }
     }
     for (const SharedBuffer& buffer : shared_buffers_) {
         const int width = config_.width / program_->unshuffle * buffer.scale;
         memory_.shared_buffers += product(buffer.rows, stored_channels(buffer.channels, storage_)) *
                                   static_cast<std::uint64_t>(width + storage_.padding_columns) *
-                                  static_cast<std::uint64_t>(value_bytes(buffer.exact));
+                                  static_cast<std::uint64_t>(value_bytes(buffer.full_precision));
     }
     count_scratch();
     count_staging();
@@ -277,7 +277,7 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     constexpr int kVector = 4;
     const auto bytes = [&](const ChannelSlice& slice, Row rows) {
         return static_cast<double>(rows) * tensor_width(slice.tensor) *
-               round_up(slice.channels, kVector) * value_bytes(exact(slice.tensor));
+               round_up(slice.channels, kVector) * value_bytes(full_precision(slice.tensor));
     };
     if (command.kind == CommandKind::input) return bytes(program_->input, command.rows.count);
     if (command.kind == CommandKind::output) return bytes(program_->output, command.rows.count);

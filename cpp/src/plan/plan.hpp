@@ -21,7 +21,7 @@ struct StorageModel {
     int bytes_per_value = 4;
     // Of the input ring and of rings that only additions and the output read: what is rounded there
     // goes through the whole network or straight into the result. 0: bytes_per_value.
-    int exact_bytes_per_value = 0;
+    int full_precision_bytes_per_value = 0;
     int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
@@ -73,7 +73,7 @@ struct SharedBuffer {
     int channels = 0;
     int scale = 1;
     int rows = 0;
-    bool exact = false;
+    bool full_precision = false;
 };
 
 enum class CommandKind {
@@ -167,9 +167,9 @@ class ExecutionPlan {
     // The most of this ring that operations may see at a time, 0: all of it.
     std::uint64_t binding_bytes(int tensor) const;
 
-    bool exact(int tensor) const;         // stored with exact_bytes_per_value
-    int tensor_width(int tensor) const;   // in pixels, padding columns not counted
-    int tensor_height(int tensor) const;  // rows of the ring's picture, at most kMostTensorSide
+    bool full_precision(int tensor) const;  // stored with full_precision_bytes_per_value
+    int tensor_width(int tensor) const;     // in pixels, padding columns not counted
+    int tensor_height(int tensor) const;    // rows of the ring's picture, at most kMostTensorSide
     int steps() const { return steps_; }
     Step step(int index) const;  // index 0 .. steps() - 1
 
@@ -195,7 +195,7 @@ class ExecutionPlan {
     void count_staging();
     void count_traffic(const Step& step);
     double bytes_of(const Command& command) const;
-    int value_bytes(bool exact) const;
+    int value_bytes(bool full_precision) const;
     std::uint64_t row_bytes(int tensor) const;
     bool in_parts(int tensor) const;
 

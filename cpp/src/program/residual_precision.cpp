@@ -76,7 +76,7 @@ void keep_skips_apart(Program& program) {
             const auto writer =
                 std::find_if(program.ops.begin(), program.ops.end(),
                              [&](const Op& op) { return same(op.output, skip.from); });
-            // The picture itself has no writer; the input tensor is exact anyway.
+            // The picture itself has no writer; the input tensor has full precision anyway.
             if (writer != program.ops.end()) skip.from = copy_of(program, *writer);
         }
     }

@@ -85,7 +85,7 @@ RingBuffer VulkanSession::ring_of(int index) const {
     ring.height = plan_.tensor_height(index);
     ring.channels = round_up(plan_.program().tensors[i].channels, kChannelAlignment);
     ring.rows = plan_.rings()[i].rows;
-    ring.exact = plan_.exact(index);
+    ring.full_precision = plan_.full_precision(index);
     ring.binding_bytes = plan_.binding_bytes(index);
     ring.alignment = network_->context->limits().minStorageBufferOffsetAlignment;
     return ring;
@@ -126,12 +126,12 @@ void VulkanSession::make_operations() {
     Pipelines& pipelines = network_->context->pipelines();
     Constants gather;
     gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
-           << rings_[0].channels << int{rings_[0].exact};
+           << rings_[0].channels << int{rings_[0].full_precision};
     gather_ = &pipelines.want({"load_input", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
     const RingBuffer& result = rings_[static_cast<std::size_t>(program.output.tensor)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
-            << result.channels << int{format_.clamp} << int{result.exact};
+            << result.channels << int{format_.clamp} << int{result.full_precision};
     compose_ = &pipelines.want({"store_output", network_->storage, compose, {kInvocations}, {}});
     std::vector<Pipeline*> wanted = {gather_, compose_};
     for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());

@@ -77,7 +77,7 @@ class VulkanBackend : public Backend {
                                                     network_.context, storage);
         upload_weights(network);
         model_.bytes_per_value = bytes_per_value(storage);
-        if (storage == Storage::fp16) model_.exact_bytes_per_value = 4;
+        if (storage == Storage::fp16) model_.full_precision_bytes_per_value = 4;
         model_.band = kBandRows;
         model_.band_pixels =
             useful_pixels(network.program, network_.kernels, network_.context->is_software());

@@ -27,18 +27,18 @@ TEST_CASE("of a residual network's sums, those along the trunk are kept apart an
         int kept = 0;
         for (const Op& op : program.ops) kept += op.copy ? 1 : 0;
         CHECK_EQUAL(kept, config.blocks);  // what each block begins with
-        int exact = 0;
+        int full_precision = 0;
         int rounded = 0;
         for (const Op& reader : program.ops) {
             for (const Skip& skip : reader.skips) {
                 const bool read_twice =
                     std::any_of(program.ops.begin(), program.ops.end(),
                                 [&](const Op& op) { return op.input.tensor == skip.from.tensor; });
-                (read_twice ? rounded : exact)++;
+                (read_twice ? rounded : full_precision)++;
             }
         }
         // A block's end reads its beginning, and the network's end the first block's.
-        CHECK_EQUAL(exact, config.blocks + 1);
+        CHECK_EQUAL(full_precision, config.blocks + 1);
         CHECK_EQUAL(rounded, config.inner * config.blocks);
     }
 }
@@ -56,14 +56,14 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     keep_skips_apart(program);
     StorageModel storage;
     storage.bytes_per_value = 2;
-    storage.exact_bytes_per_value = 4;
+    storage.full_precision_bytes_per_value = 4;
     storage.own_memory = true;
     PlanConstraints wanted;
     wanted.width = 300;
     wanted.height = 2000;
     wanted.receptive_field = 350;
     wanted.budget = std::uint64_t{1} << 40;
-    storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest exact ring
+    storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest full-precision tensor
     const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
     CHECK(plan.has_value());
     CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
@@ -136,7 +136,7 @@ TEST_CASE(
     for (const std::uint64_t share_above : {0, 1 << 20, 5 << 20, 1 << 30}) {
         StorageModel storage;
         storage.bytes_per_value = 2;
-        storage.exact_bytes_per_value = 4;
+        storage.full_precision_bytes_per_value = 4;
         storage.share_skips = true;
         storage.share_from_band = 16;
         storage.share_above = share_above;

@@ -124,7 +124,8 @@ TEST_CASE("shared buffers and rings seen in parts change no bit") {
             for (const int band : {1, 7, 16}) {
                 CHECK(run(prepared, storage, picture, band).samples == right.samples);
             }
-            storage.max_binding_bytes = 9 * 16 * 4 * 11;  // eleven rows of a narrow exact ring
+            storage.max_binding_bytes =
+                9 * 16 * 4 * 11;  // eleven rows of a narrow full-precision tensor
             for (const int band : {3, 16}) {
                 CHECK(run(prepared, storage, picture, band).samples == right.samples);
             }

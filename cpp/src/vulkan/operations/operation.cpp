@@ -51,7 +51,7 @@ Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, b
         added.at(i) = skip.from;
     }
     for (const ChannelSlice& slice : {op.input, op.output, twin, added[0], added[1]}) {
-        constants << int{ring_of(rings, slice).exact};
+        constants << int{ring_of(rings, slice).full_precision};
     }
     return constants;
 }
@@ -100,7 +100,7 @@ void Operation::find_limits(const Context& context) {
 // idle.
 bool Operation::is_blocked(const ConvolutionChoice& choice, const Op& op) const {
     return op.kind == OpKind::convolution && choice.kernel == ConvolutionKernel::blocked &&
-           out_channels_ > 8 && !src_.exact;
+           out_channels_ > 8 && !src_.full_precision;
 }
 
 void Operation::choose_convolution(Context& context, const ConvolutionChoice& choice,
@@ -108,7 +108,7 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
     const bool blocked = is_blocked(choice, op);
     constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
               << (blocked && choice.rolled ? kPushed : layer_.weight_rows);
-    if (choice.kernel == ConvolutionKernel::matrix && !src_.exact) {
+    if (choice.kernel == ConvolutionKernel::matrix && !src_.full_precision) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
     }

@@ -15,7 +15,7 @@ struct RingBuffer {
     int height = 0;
     int channels = 0;  // a multiple of 16
     int rows = 0;
-    bool exact = false;  // holds fp32 whatever the storage
+    bool full_precision = false;  // holds fp32 whatever the storage
     // The most one binding may show, where the ring is larger: its dispatches go by parts. 0: all.
     std::uint64_t binding_bytes = 0;
     std::uint64_t alignment = 1;  // of a binding's offset
@@ -26,7 +26,7 @@ struct RingBuffer {
 inline std::uint64_t ring_bytes(const RingBuffer& ring, Storage storage) {
     return static_cast<std::uint64_t>(ring.width) * static_cast<std::uint64_t>(ring.channels) *
            static_cast<std::uint64_t>(ring.rows) *
-           static_cast<std::uint64_t>(ring.exact ? 4 : bytes_per_value(storage));
+           static_cast<std::uint64_t>(ring.full_precision ? 4 : bytes_per_value(storage));
 }
 
 // A binding that shows some of a ring's rows, and what the shader must know of it: the slot of the

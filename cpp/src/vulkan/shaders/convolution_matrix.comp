@@ -88,8 +88,8 @@ void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
     subgroupBarrier();
 }
 
-#define LOAD_SKIP(name, at, exact, term) \
-    if (exact != 0) coopMatLoad(term, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+#define LOAD_SKIP(name, at, fp32, term) \
+    if (fp32 != 0) coopMatLoad(term, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
     else \
     { \
         HALVES halves; \
@@ -97,7 +97,7 @@ void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
         term = SUMS(halves); \
     }
 #define STORE(name, at, exact, v) \
-    if (exact != 0) coopMatStore(v, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+    if (fp32 != 0) coopMatStore(v, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
     else coopMatStore(HALVES(v), name##_halves, at, 16, gl_CooperativeMatrixLayoutRowMajor);
 
 // finish() for a matrix that lies inside the picture
@@ -106,21 +106,21 @@ void finish_matrix(SUMS v, int x, int y, int c)
     if (SKIPS > 0)
     {
         SUMS term;
-        LOAD_SKIP(skip0, skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, 1) * 4, SKIP0_EXACT, term)
+        LOAD_SKIP(skip0, skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, 1) * 4, SKIP0_FP32, term)
         v = v * VALUE0_SCALE + term * SKIP0_SCALE;
     }
     if (SKIPS > 1)
     {
         SUMS term;
-        LOAD_SKIP(skip1, skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, 1) * 4, SKIP1_EXACT, term)
+        LOAD_SKIP(skip1, skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, 1) * 4, SKIP1_FP32, term)
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH) + channel4(OUT_OFFSET + c, p.width);
-    STORE(dst, at * 4, DST_EXACT, v)
+    STORE(dst, at * 4, DST_FP32, v)
     if (COPIES > 0)
     {
         const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH) + channel4(COPY_OFFSET + c, p.width);
-        STORE(copy, twin * 4, COPY_EXACT, v)
+        STORE(copy, twin * 4, COPY_FP32, v)
     }
 }
 

@@ -4,7 +4,7 @@ layout(constant_id = 0) const int SAMPLE_BYTES = 1;  // 1, 2: integers, 4: float
 layout(constant_id = 1) const int CHANNELS = 3;      // of the picture
 layout(constant_id = 2) const int UNSHUFFLE = 1;
 layout(constant_id = 3) const int DST_PITCH = 16;
-layout(constant_id = 4) const int DST_EXACT = 0;
+layout(constant_id = 4) const int DST_FP32 = 0;
 
 layout(binding = 0) readonly buffer samples_blob { uint samples[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -40,5 +40,5 @@ void main()
         v[k] = sample_at(pixel * CHANNELS + plane);
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
-    store4(dst, DST_EXACT, at + channel4(c, p.width), v);
+    store4(dst, DST_FP32, at + channel4(c, p.width), v);
 }

@@ -21,11 +21,11 @@ layout(constant_id = 16) const int SKIP1_PITCH = 16;
 layout(constant_id = 17) const int SKIP1_UPSAMPLE = 1;
 layout(constant_id = 18) const float VALUE1_SCALE = 1.0;
 layout(constant_id = 19) const float SKIP1_SCALE = 1.0;
-layout(constant_id = 20) const int SRC_EXACT = 0;     // 1: that ring holds fp32 whatever the others hold
-layout(constant_id = 21) const int DST_EXACT = 0;
-layout(constant_id = 22) const int COPY_EXACT = 0;
-layout(constant_id = 23) const int SKIP0_EXACT = 0;
-layout(constant_id = 24) const int SKIP1_EXACT = 0;
+layout(constant_id = 20) const int SRC_FP32 = 0;     // 1: that ring holds fp32 whatever the others hold
+layout(constant_id = 21) const int DST_FP32 = 0;
+layout(constant_id = 22) const int COPY_FP32 = 0;
+layout(constant_id = 23) const int SKIP0_FP32 = 0;
+layout(constant_id = 24) const int SKIP1_FP32 = 0;
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -61,7 +61,7 @@ int out_offset() { return OUT_OFFSET < 0 ? p.out_offset : OUT_OFFSET; }
 
 vec4 source4(int at)
 {
-    if (SRC_EXACT != 0) return ld4_exact(src, at);
+    if (SRC_FP32 != 0) return ld4_fp32(src, at);
     return vec4(buffer_ld4(src, at));
 }
 
@@ -78,20 +78,20 @@ void finish(vec4 v, int x, int y, int c)
     if (SKIPS > 0)
     {
         const int at = skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, SKIP0_UPSAMPLE);
-        const vec4 term = SKIP0_EXACT != 0 ? ld4_exact(skip0, at) : vec4(buffer_ld4(skip0, at));
+        const vec4 term = SKIP0_FP32 != 0 ? ld4_fp32(skip0, at) : vec4(buffer_ld4(skip0, at));
         v = v * VALUE0_SCALE + term * SKIP0_SCALE;
     }
     if (SKIPS > 1)
     {
         const int at = skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, SKIP1_UPSAMPLE);
-        const vec4 term = SKIP1_EXACT != 0 ? ld4_exact(skip1, at) : vec4(buffer_ld4(skip1, at));
+        const vec4 term = SKIP1_FP32 != 0 ? ld4_fp32(skip1, at) : vec4(buffer_ld4(skip1, at));
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
-    store4(dst, DST_EXACT, at + channel4(out_offset() + c, p.width), v);
+    store4(dst, DST_FP32, at + channel4(out_offset() + c, p.width), v);
     if (COPIES > 0)
     {
         const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH);
-        store4(copy, COPY_EXACT, twin + channel4(COPY_OFFSET + c, p.width), v);
+        store4(copy, COPY_FP32, twin + channel4(COPY_OFFSET + c, p.width), v);
     }
 }

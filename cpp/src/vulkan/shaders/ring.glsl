@@ -16,10 +16,10 @@ int channel4(int c, int width) { return (c / 16) * width * 4 + (c % 16) / 4; }
 // Rings whose rounding would be heard in the result hold fp32 even where the others hold fp16. Their
 // addresses count groups of four channels, too.
 #if NCNN_fp16_packed
-#define ld4_exact(buf, at) vec4(uintBitsToFloat(buf[(at) * 2]), uintBitsToFloat(buf[(at) * 2 + 1]))
-#define st4_exact(buf, at, v) { buf[(at) * 2] = floatBitsToUint((v).xy); buf[(at) * 2 + 1] = floatBitsToUint((v).zw); }
+#define ld4_fp32(buf, at) vec4(uintBitsToFloat(buf[(at) * 2]), uintBitsToFloat(buf[(at) * 2 + 1]))
+#define st4_fp32(buf, at, v) { buf[(at) * 2] = floatBitsToUint((v).xy); buf[(at) * 2 + 1] = floatBitsToUint((v).zw); }
 #else
-#define ld4_exact(buf, at) vec4(buffer_ld4(buf, at))
-#define st4_exact(buf, at, v) buffer_st4(buf, at, v)
+#define ld4_fp32(buf, at) vec4(buffer_ld4(buf, at))
+#define st4_fp32(buf, at, v) buffer_st4(buf, at, v)
 #endif
-#define store4(buf, exact, at, v) { const int _at = at; if (exact != 0) st4_exact(buf, _at, v) else buffer_st4(buf, _at, v) }
+#define store4(buf, fp32, at, v) { const int _at = at; if (fp32 != 0) st4_fp32(buf, _at, v) else buffer_st4(buf, _at, v) }

@@ -5,7 +5,7 @@ layout(constant_id = 1) const int CHANNELS = 3;
 layout(constant_id = 2) const int IN_OFFSET = 0;
 layout(constant_id = 3) const int SRC_PITCH = 16;
 layout(constant_id = 4) const int CLAMP = 1;
-layout(constant_id = 5) const int SRC_EXACT = 0;
+layout(constant_id = 5) const int SRC_FP32 = 0;
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
 layout(binding = 1) buffer result_blob { uint result[]; };
@@ -27,7 +27,7 @@ float network_value(int index)
 {
     const int pixel = index / CHANNELS, c = IN_OFFSET + index % CHANNELS;
     const int at = pixel4(ring_row(p.src_row + pixel / p.width, p.src_rows), pixel % p.width, p.width, SRC_PITCH);
-    if (SRC_EXACT != 0) return ld4_exact(src, at + channel4(c, p.width))[c % 4];
+    if (SRC_FP32 != 0) return ld4_fp32(src, at + channel4(c, p.width))[c % 4];
     return vec4(buffer_ld4(src, at + channel4(c, p.width)))[c % 4];
 }
 
