@@ -10,17 +10,18 @@ namespace realesrgan::cpu {
 LineBuffer::LineBuffer(float* memory, const RowLayout& layout, Row height, bool ring)
     : memory_(memory), layout_(layout), height_(height), ring_(ring) {}
 
-void LineBuffer::reach(Row first, Row end, Row keep) {
-    if (first < 0 || end > height_ || keep < -1) refuse(first, end);
+void LineBuffer::reach(Row first, Row end, Row first_live_row) {
+    if (first < 0 || end > height_ || first_live_row < -1) refuse(first, end);
     if (ring_) {
-        if (end - std::max<Row>(std::min(keep, first), 0) > layout_.rows) refuse(keep, end);
+        if (end - std::max<Row>(std::min(first_live_row, first), 0) > layout_.rows)
+            refuse(first_live_row, end);
         filled_ = std::max(filled_, end);
         return;
     }
     const Row last = end + (end == height_ ? 1 : 0);
     if (last - base_ > layout_.rows) {
-        if (keep < base_) refuse(keep, end);
-        move_window(keep);
+        if (first_live_row < base_) refuse(first_live_row, end);
+        move_window(first_live_row);
     }
     if (last - base_ > layout_.rows || first < base_) refuse(first, end);
     if (end == height_) zero_row(height_);
@@ -41,12 +42,12 @@ void LineBuffer::refuse(Row first, Row end) const {
                            " do not fit their planned ring of " + std::to_string(layout_.rows));
 }
 
-void LineBuffer::open(Row keep) {
-    if (keep < -1) refuse(keep, keep);
-    base_ = keep;
-    filled_ = keep;
-    if (keep == -1) zero_row(-1);
-    if (height_ >= keep && height_ - keep < layout_.rows) zero_row(height_);
+void LineBuffer::acquire(Row first_live_row) {
+    if (first_live_row < -1) refuse(first_live_row, first_live_row);
+    base_ = first_live_row;
+    filled_ = first_live_row;
+    if (first_live_row == -1) zero_row(-1);
+    if (height_ >= first_live_row && height_ - first_live_row < layout_.rows) zero_row(height_);
 }
 
 void LineBuffer::zero_row(Row y) {

@@ -45,15 +45,15 @@ class LineBuffer {
         return row(channel / layout_.group * layout_.group, y) + channel % layout_.group;
     }
 
-    // Makes place for rows [first, end), which are written next; rows before `keep` may go. The
-    // zero row below the picture comes with the last one.
-    void reach(Row first, Row end, Row keep);
+    // Makes place for rows [first, end), which are written next; rows before `first_live_row` may
+    // go. The zero row below the picture comes with the last one.
+    void reach(Row first, Row end, Row first_live_row);
 
     // That rows [first, end), as far as they lie inside the picture, can be read or restored.
     void expect(Row first, Row end) const;
 
-    // A new user of a shared memory: nothing is in it yet, and `keep` is its first row.
-    void open(Row keep);
+    // A new user of a shared memory: nothing is in it yet, and `first_live_row` is its first row.
+    void acquire(Row first_live_row);
 
   private:
     void zero_row(Row y);

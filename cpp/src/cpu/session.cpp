@@ -106,7 +106,8 @@ void CpuSession::run(const Step& step) {
         if (command.kind != CommandKind::halo) ++dispatches_;
         switch (command.kind) {
             case CommandKind::input:
-                buffer(program_.input).reach(command.rows.first, command.rows.end(), command.keep);
+                buffer(program_.input)
+                    .reach(command.rows.first, command.rows.end(), command.first_live_row);
                 load_rows(program_, format_.input, input_.bytes(), buffer(program_.input),
                           static_cast<int>(command.rows.first),
                           planned(command.rows.count * program_.unshuffle, plan_.max_input_rows()) /
@@ -148,8 +149,8 @@ void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
 void CpuSession::run_op(const Command& command) {
     const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
     const RowRange& rows = command.rows;
-    buffer(op.output).reach(rows.first, rows.end(), command.keep);
-    if (op.copy) buffer(*op.copy).reach(rows.first, rows.end(), command.copy_keep);
+    buffer(op.output).reach(rows.first, rows.end(), command.first_live_row);
+    if (op.copy) buffer(*op.copy).reach(rows.first, rows.end(), command.duplicate_first_live_row);
     expect_inputs(op, rows);
     const Band band = band_of(op, command);
     switch (op.kind) {
@@ -180,8 +181,8 @@ void CpuSession::store(const Command& command, const Step& step) {
 
 void CpuSession::copy_halo_rows(const Command& command) {
     for (const HaloCopy& rows : command.saves) move_rows(rows, true);
-    for (const OpenedTensor& opened : command.opened) {
-        buffers_[static_cast<std::size_t>(opened.tensor)].open(opened.keep);
+    for (const AcquiredBuffer& acquired : command.acquired) {
+        buffers_[static_cast<std::size_t>(acquired.tensor)].acquire(acquired.first_live_row);
     }
     for (const HaloCopy& rows : command.loads) move_rows(rows, false);
 }

@@ -33,14 +33,15 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
     alias_groups_ = find_alias_groups(program, storage.tensors_per_turn, storage.share_skips);
     const int height = config.height / program.unshuffle;
     const auto schedule = [&](Row rows) {
-        return Schedule(program, alias_groups_, rows, fed_, config.tail_band, storage.border_rows);
+        return Schedule(program, alias_groups_, rows, rows_fed_, config.tail_band,
+                        storage.border_rows);
     };
-    fed_ = config.band;
-    // A picture that one band holds is one step: what lags behind is fed with it.
-    if (config.band >= height) fed_ = schedule(height).fed_to_finish();
+    rows_fed_ = config.band;
+    // A picture that one band holds is one step: what lags behind is rows_fed with it.
+    if (config.band >= height) rows_fed_ = schedule(height).rows_to_finish();
     const Schedule endless = schedule(kEndlessRows);
     // A step in whose every window all rows exist.
-    const Row middle = kEndlessRows / 2 / fed_;
+    const Row middle = kEndlessRows / 2 / rows_fed_;
     measure_rings(endless, middle);
     place_rings();
     measure_halo_rows(endless, middle);
@@ -89,26 +90,26 @@ Step ExecutionPlan::step(int index) const {
 // How far apart the rows of a ring that are in use at one time ever are.
 void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
     const Row height = config_.height / program_->unshuffle;
-    std::vector<Row> opened(rings_.size(), std::numeric_limits<Row>::max());
+    std::vector<Row> acquired(rings_.size(), std::numeric_limits<Row>::max());
     std::vector<Row> most(rings_.size(), 0);
-    const auto reach = [&](const ChannelSlice& slice, Row end, Row keep) {
+    const auto reach = [&](const ChannelSlice& slice, Row end, Row first_live_row) {
         const auto i = static_cast<std::size_t>(slice.tensor);
-        const Row first = std::min(keep, opened[i]);
+        const Row first = std::min(first_live_row, acquired[i]);
         most[i] = std::max(most[i], end - first + (storage_.border_rows ? 1 : 0));
     };
     std::vector<Row> run_rows(program_->ops.size(), 0);
     const Step middle = endless.step(step);
     for (const Command& command : middle.commands) {
-        for (const OpenedTensor& tensor : command.opened) {
-            opened[static_cast<std::size_t>(tensor.tensor)] = tensor.keep;
+        for (const AcquiredBuffer& tensor : command.acquired) {
+            acquired[static_cast<std::size_t>(tensor.tensor)] = tensor.first_live_row;
         }
         if (command.kind == CommandKind::input)
-            reach(program_->input, command.rows.end(), command.keep);
+            reach(program_->input, command.rows.end(), command.first_live_row);
         if (command.kind != CommandKind::run) continue;
         const auto i = static_cast<std::size_t>(command.index);
         const Op& op = program_->ops[i];
-        reach(op.output, command.rows.end(), command.keep);
-        if (op.copy) reach(*op.copy, command.rows.end(), command.copy_keep);
+        reach(op.output, command.rows.end(), command.first_live_row);
+        if (op.copy) reach(*op.copy, command.rows.end(), command.duplicate_first_live_row);
         run_rows[i] = std::max(run_rows[i], command.rows.count);
     }
     const auto at_most = [](Row rows, Row limit) {
@@ -210,11 +211,11 @@ void ExecutionPlan::share(AliasGroup& group) {
 }
 
 void ExecutionPlan::measure_halo_rows(const Schedule& endless, Row step) {
-    const std::vector<Row> ends = endless.ends(step * fed_);
+    const std::vector<Row> rows_ready = endless.rows_ready(step * rows_fed_);
     for (std::size_t i = 0; i < rings_.size(); ++i) {
         if (rings_[i].shared_buffer < 0) continue;
         for (const TensorUse::Written& written : endless.uses()[i].written) {
-            const Row rows = endless.live_rows(static_cast<int>(i), written, ends).count;
+            const Row rows = endless.live_rows(static_cast<int>(i), written, rows_ready).count;
             const Row height =
                 Row{config_.height / program_->unshuffle} * program_->tensors[i].scale;
             rings_[i].halo.push_back(HaloSlice{written.slice.channel, written.slice.channels,

@@ -91,9 +91,9 @@ struct HaloCopy {
 };
 
 // A ring that takes over its shared buffer, and the lowest row of it still needed.
-struct OpenedTensor {
+struct AcquiredBuffer {
     int tensor = 0;
-    Row keep = 0;
+    Row first_live_row = 0;
 };
 
 struct Command {
@@ -102,12 +102,12 @@ struct Command {
     RowRange rows;   // input: rows of ring 0; run: of the op's output; output: of the output ring
     // Lowest row still needed, border rows (-1) included where they are stored: of the ring written
     // (input, run), of its copy (run).
-    Row keep = 0;
-    Row copy_keep = 0;
+    Row first_live_row = 0;
+    Row duplicate_first_live_row = 0;
     // carry: all saves come before all loads.
     std::vector<HaloCopy> saves;
     std::vector<HaloCopy> loads;
-    std::vector<OpenedTensor> opened;  // carry: rings that start to use their shared buffer now
+    std::vector<AcquiredBuffer> acquired;  // carry: rings that start to use their shared buffer now
 };
 
 // What one band asks for. Commands of no rows are left out.
@@ -207,7 +207,7 @@ class ExecutionPlan {
     std::vector<AliasGroup> alias_groups_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
-    Row fed_ = 0;                // rows that a step feeds: the band, or more where one step is all
+    Row rows_fed_ = 0;           // rows that a step feeds: the band, or more where one step is all
     std::vector<int> run_rows_;  // by op
     int steps_ = 0;
     int input_rows_ = 0;

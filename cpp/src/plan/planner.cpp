@@ -131,9 +131,9 @@ class Planner {
         if (rows <= storage_.band) return storage_.band;
         // As high as each other, with what the last op lags behind: a low last band leaves a device
         // idle, and the others cost memory.
-        const int fed = Schedule(program_, {}, height, 1, 0, false).fed_to_finish();
-        const int bands = (fed + rows - 1) / rows;
-        return std::max(storage_.band, in_steps((fed + bands - 1) / bands));
+        const int rows_fed = Schedule(program_, {}, height, 1, 0, false).rows_to_finish();
+        const int bands = (rows_fed + rows - 1) / rows;
+        return std::max(storage_.band, in_steps((rows_fed + bands - 1) / bands));
     }
 
     int in_steps(int band) const {

@@ -33,14 +33,14 @@ Row Schedule::tensor_height(int tensor) const {
     return height_ * program_.tensors[static_cast<std::size_t>(tensor)].scale;
 }
 
-std::vector<Row> Schedule::ends(Row fed) const {
-    std::vector<Row> ends{fed};
+std::vector<Row> Schedule::rows_ready(Row rows_fed) const {
+    std::vector<Row> rows_ready{rows_fed};
     const auto end_of = [&](const ChannelSlice& slice) {
         Row end = std::numeric_limits<Row>::max();
         for (const TensorUse::Written& written :
              uses_[static_cast<std::size_t>(slice.tensor)].written) {
             if (!overlap(slice, written.slice)) continue;
-            end = std::min(end, ends[static_cast<std::size_t>(written.writer)]);
+            end = std::min(end, rows_ready[static_cast<std::size_t>(written.writer)]);
         }
         return end;
     };
@@ -48,42 +48,42 @@ std::vector<Row> Schedule::ends(Row fed) const {
         Row end = rows_possible(op, end_of(op.input));
         for (const Skip& skip : op.skips)
             end = std::min(end, rows_possible(skip, end_of(skip.from)));
-        ends.push_back(end);
+        rows_ready.push_back(end);
     }
-    return ends;
+    return rows_ready;
 }
 
 Row Schedule::clamp(int tensor, Row row) const {
     return std::clamp<Row>(row, 0, tensor_height(tensor));
 }
 
-std::vector<Row> Schedule::clamped(std::vector<Row> ends) const {
-    ends[0] = clamp(0, ends[0]);
+std::vector<Row> Schedule::clamped(std::vector<Row> rows_ready) const {
+    rows_ready[0] = clamp(0, rows_ready[0]);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-        ends[i + 1] = clamp(program_.ops[i].output.tensor, ends[i + 1]);
+        rows_ready[i + 1] = clamp(program_.ops[i].output.tensor, rows_ready[i + 1]);
     }
-    return ends;
+    return rows_ready;
 }
 
 Row Schedule::steps() const {
-    return (fed_to_finish() + band_ - 1) / band_;
+    return (rows_to_finish() + band_ - 1) / band_;
 }
 
-Row Schedule::fed_to_finish() const {
+Row Schedule::rows_to_finish() const {
     const Row goal = tensor_height(program_.output.tensor);
     Row low = 0;
     Row high = height_ + band_;
-    while (clamped(ends(high)).back() < goal) high *= 2;
+    while (clamped(rows_ready(high)).back() < goal) high *= 2;
     while (low + 1 < high) {
         const Row middle = low + (high - low) / 2;
-        (clamped(ends(middle)).back() < goal ? low : high) = middle;
+        (clamped(rows_ready(middle)).back() < goal ? low : high) = middle;
     }
     return high;
 }
 
 // The lowest row that is still to be written or that any reader still needs, when ops have come to
 // `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
-Row Schedule::keep(int tensor, const std::vector<Row>& done) const {
+Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
     const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
@@ -104,8 +104,8 @@ Row Schedule::keep(int tensor, const std::vector<Row>& done) const {
 }
 
 RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
-                             const std::vector<Row>& ends) const {
-    const std::vector<Row> done = clamped(ends);
+                             const std::vector<Row>& rows_ready) const {
+    const std::vector<Row> done = clamped(rows_ready);
     const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
     const Row end = done[static_cast<std::size_t>(written.writer)];
     Row row = end;
@@ -131,9 +131,9 @@ class Schedule::Builder {
     Builder(const Schedule& schedule, Row index)
         : schedule_(schedule),
           program_(schedule.program_),
-          fed_(index * schedule.band_),
-          before_(schedule.ends(fed_)),
-          after_(schedule.ends(fed_ + schedule.band_)),
+          rows_fed_(index * schedule.band_),
+          before_(schedule.rows_ready(rows_fed_)),
+          after_(schedule.rows_ready(rows_fed_ + schedule.band_)),
           done_(schedule.clamped(before_)) {}
 
     Step build() {
@@ -143,13 +143,13 @@ class Schedule::Builder {
             if (!schedule_.tail_[i]) run(i, after_[i + 1]);
         }
         halo_last();
-        for (Row fed = fed_; fed < fed_ + schedule_.band_;) {
-            fed = std::min(fed + schedule_.tail_band_, fed_ + schedule_.band_);
-            const std::vector<Row> ends = schedule_.ends(fed);
+        for (Row rows_fed = rows_fed_; rows_fed < rows_fed_ + schedule_.band_;) {
+            rows_fed = std::min(rows_fed + schedule_.tail_band_, rows_fed_ + schedule_.band_);
+            const std::vector<Row> rows_ready = schedule_.rows_ready(rows_fed);
             for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-                if (schedule_.tail_[i]) run(i, ends[i + 1]);
+                if (schedule_.tail_[i]) run(i, rows_ready[i + 1]);
             }
-            send(ends.back());
+            send(rows_ready.back());
         }
         return std::move(step_);
     }
@@ -161,7 +161,7 @@ class Schedule::Builder {
         Command command;
         command.kind = CommandKind::input;
         command.rows = rows;
-        command.keep = schedule_.keep(0, done_);
+        command.first_live_row = schedule_.first_live_row(0, done_);
         step_.commands.push_back(std::move(command));
         step_.input = RowRange{rows.first * program_.unshuffle, rows.count * program_.unshuffle};
         done_[0] = rows.end();
@@ -174,9 +174,10 @@ class Schedule::Builder {
         Command command;
         command.index = static_cast<int>(op);
         command.rows = rows;
-        command.keep = schedule_.keep(tensor, done_);
+        command.first_live_row = schedule_.first_live_row(tensor, done_);
         if (program_.ops[op].copy) {
-            command.copy_keep = schedule_.keep(program_.ops[op].copy->tensor, done_);
+            command.duplicate_first_live_row =
+                schedule_.first_live_row(program_.ops[op].copy->tensor, done_);
         }
         step_.commands.push_back(std::move(command));
         done_[op + 1] = rows.end();
@@ -225,7 +226,7 @@ class Schedule::Builder {
     }
 
     void push_halo_command(Command command) {
-        if (command.saves.empty() && command.loads.empty() && command.opened.empty()) return;
+        if (command.saves.empty() && command.loads.empty() && command.acquired.empty()) return;
         command.kind = CommandKind::halo;
         step_.commands.push_back(std::move(command));
     }
@@ -237,22 +238,23 @@ class Schedule::Builder {
     void load(const std::vector<int>& tensors, Command& command) {
         for (const int tensor : tensors) {
             add_rows(tensor, before_, command.loads);
-            command.opened.push_back(OpenedTensor{tensor, schedule_.keep(tensor, done_)});
+            command.acquired.push_back(
+                AcquiredBuffer{tensor, schedule_.first_live_row(tensor, done_)});
         }
     }
 
-    void add_rows(int tensor, const std::vector<Row>& ends, std::vector<HaloCopy>& list) {
+    void add_rows(int tensor, const std::vector<Row>& rows_ready, std::vector<HaloCopy>& list) {
         const TensorUse& use = schedule_.uses_[static_cast<std::size_t>(tensor)];
         for (std::size_t i = 0; i < use.written.size(); ++i) {
-            const RowRange rows = schedule_.live_rows(tensor, use.written[i], ends);
+            const RowRange rows = schedule_.live_rows(tensor, use.written[i], rows_ready);
             if (rows.count > 0) list.push_back(HaloCopy{tensor, static_cast<int>(i), rows});
         }
     }
 
     const Schedule& schedule_;
     const Program& program_;
-    Row fed_;
-    std::vector<Row> before_;  // ends before and after the step, unclamped
+    Row rows_fed_;
+    std::vector<Row> before_;  // rows_ready before and after the step, unclamped
     std::vector<Row> after_;
     std::vector<Row> done_;  // clamped, as the commands so far leave them
     Step step_;

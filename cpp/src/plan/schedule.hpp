@@ -9,8 +9,8 @@
 namespace realesrgan {
 
 // Which rows every command of every step computes. The picture is thought to go on endlessly: after
-// `fed` rows of it the op i has finished ends(fed)[i + 1] rows, of which those inside the real
-// picture are computed. So the end of the picture drains in steps of a band, too.
+// `rows_fed` rows of it the op i has finished rows_ready(rows_fed)[i + 1] rows, of which those
+// inside the real picture are computed. So the end of the picture drains in steps of a band, too.
 class Schedule {
   public:
     // `band`: rows that a step feeds.
@@ -21,16 +21,16 @@ class Schedule {
     Step step(Row index) const;
     // The fewest rows of an endless picture after which all of the real one is done: its own and
     // those that the last op lags behind.
-    Row fed_to_finish() const;
+    Row rows_to_finish() const;
 
-    // Rows finished by the input ([0]) and every op ([i + 1]) after `fed` rows, beyond the
+    // Rows finished by the input ([0]) and every op ([i + 1]) after `rows_fed` rows, beyond the
     // picture's.
-    std::vector<Row> ends(Row fed) const;
+    std::vector<Row> rows_ready(Row rows_fed) const;
     Row tensor_height(int tensor) const;
 
-    // Rows of a written slice still needed when every op has come as far as ends(fed).
+    // Rows of a written slice still needed when every op has come as far as rows_ready(rows_fed).
     RowRange live_rows(int tensor, const TensorUse::Written& written,
-                       const std::vector<Row>& ends) const;
+                       const std::vector<Row>& rows_ready) const;
 
     const std::vector<TensorUse>& uses() const { return uses_; }
 
@@ -38,8 +38,8 @@ class Schedule {
     class Builder;
 
     Row clamp(int tensor, Row row) const;
-    std::vector<Row> clamped(std::vector<Row> ends) const;
-    Row keep(int tensor, const std::vector<Row>& done) const;
+    std::vector<Row> clamped(std::vector<Row> rows_ready) const;
+    Row first_live_row(int tensor, const std::vector<Row>& done) const;
 
     const Program& program_;
     std::vector<AliasGroup> alias_groups_;

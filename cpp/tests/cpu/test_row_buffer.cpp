@@ -53,7 +53,7 @@ TEST_CASE("a window moves to its rows and refuses others") {
     refuses([&] { window.reach(10, 13, 2); });
     refuses([&] { window.reach(10, 1'000'000, 10); });
     refuses([&] { window.reach(10, 13, 11); });  // row 10 would lie before the window
-    refuses([&] { window.open(-2); });
+    refuses([&] { window.acquire(-2); });
     window.reach(kHeight - 2, kHeight, kHeight - 2);
     window.expect(kHeight - 2, kHeight + 1);  // what lies below the picture is not asked for
 }

@@ -90,14 +90,14 @@ class Simulator {
     }
 
     // The window a contiguous buffer shows: it moves only when a row would fall off its end.
-    void reach(int tensor, Row end, Row keep) {
+    void reach(int tensor, Row end, Row first_live_row) {
         const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
         Row& base = base_[static_cast<std::size_t>(tensor)];
-        CHECK(keep >= base || storage.shared_buffer >= 0);
+        CHECK(first_live_row >= base || storage.shared_buffer >= 0);
         const Row last = end + (borders_ && end == plan_.tensor_height(tensor) ? 1 : 0);
         if (last - base > storage.rows) {
             CHECK(storage.shared_buffer < 0);  // a shared buffer's window moves between steps only
-            base = keep;
+            base = first_live_row;
         }
         CHECK(last - base <= storage.rows);
     }
@@ -121,10 +121,10 @@ class Simulator {
     void obey(const Command& command) {
         switch (command.kind) {
             case CommandKind::input:
-                CHECK_EQUAL(command.rows.first, fed_);
-                fed_ = command.rows.end();
-                reach(0, fed_, command.keep);
-                for (Row y = command.rows.first; y < fed_; ++y) write(program_.input, y);
+                CHECK_EQUAL(command.rows.first, rows_fed_);
+                rows_fed_ = command.rows.end();
+                reach(0, rows_fed_, command.first_live_row);
+                for (Row y = command.rows.first; y < rows_fed_; ++y) write(program_.input, y);
                 break;
             case CommandKind::run:
                 run(command);
@@ -152,8 +152,8 @@ class Simulator {
                 CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.tensor)], -1);
             }
         }
-        reach(op.output.tensor, command.rows.end(), command.keep);
-        if (op.copy) reach(op.copy->tensor, command.rows.end(), command.copy_keep);
+        reach(op.output.tensor, command.rows.end(), command.first_live_row);
+        if (op.copy) reach(op.copy->tensor, command.rows.end(), command.duplicate_first_live_row);
         for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             write(op.output, y);
             if (op.copy) write(*op.copy, y);
@@ -170,13 +170,13 @@ class Simulator {
                 saved_.insert({rows.tensor, slice.channel, y});
             }
         }
-        for (const OpenedTensor& opened : command.opened) {
-            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(opened.tensor)];
+        for (const AcquiredBuffer& acquired : command.acquired) {
+            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(acquired.tensor)];
             CHECK(storage.shared_buffer >= 0);
-            base_[static_cast<std::size_t>(opened.tensor)] = opened.keep;
-            for (const ChannelSlice& slice : slices_[opened.tensor]) {
+            base_[static_cast<std::size_t>(acquired.tensor)] = acquired.first_live_row;
+            for (const ChannelSlice& slice : slices_[acquired.tensor]) {
                 for (int y = 0; y < storage.rows; ++y)
-                    slot(opened.tensor, slice.channel, y) = Place{};
+                    slot(acquired.tensor, slice.channel, y) = Place{};
             }
         }
         for (const HaloCopy& rows : command.loads) {
@@ -201,7 +201,7 @@ class Simulator {
     std::set<std::pair<int, Row>> computed_;            // op, row
     std::vector<Row> base_;                             // first row of a tensor's window
     bool borders_ = false;
-    Row fed_ = 0;
+    Row rows_fed_ = 0;
     Row sent_ = 0;
 };
 
