@@ -15,8 +15,8 @@ namespace realesrgan::cpu {
 struct Band {
     const LineBuffer* input = nullptr;
     const LineBuffer* output = nullptr;
-    const LineBuffer* copy = nullptr;      // or null
-    std::vector<const LineBuffer*> skips;  // as Op::skips
+    const LineBuffer* duplicate_output = nullptr;  // or null
+    std::vector<const LineBuffer*> skips;          // as Op::skips
     int first = 0;
     int count = 0;
 };

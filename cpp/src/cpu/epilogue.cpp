@@ -83,8 +83,11 @@ void store_slowly(const Op& op, const std::vector<float>& slopes, const BareRows
         return buffer.row(at / group * group, row) + at % group;
     };
     float* to = place(*band.output, op.output, y);
-    float* copy = band.copy != nullptr ? place(*band.copy, *op.copy, y) : nullptr;
-    const int copy_group = band.copy != nullptr ? band.copy->layout().group : 0;
+    float* copy = band.duplicate_output != nullptr
+                      ? place(*band.duplicate_output, *op.duplicate_output, y)
+                      : nullptr;
+    const int copy_group =
+        band.duplicate_output != nullptr ? band.duplicate_output->layout().group : 0;
     for (int x = 0; x < bare.width; ++x) {
         float value = from[x * bare.group];
         if (!slopes.empty()) {
@@ -104,8 +107,9 @@ void store_slowly(const Op& op, const std::vector<float>& slopes, const BareRows
 
 bool alike(const Op& op, const BareRows& bare, const Band& band) {
     const int group = bare.group;
-    bool same = band.output->layout().group == group &&
-                (band.copy == nullptr || band.copy->layout().group == group);
+    bool same =
+        band.output->layout().group == group &&
+        (band.duplicate_output == nullptr || band.duplicate_output->layout().group == group);
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         same = same && op.skips[s].upsample == 1 && band.skips[s]->layout().group == group;
     }
@@ -120,7 +124,8 @@ RowTask row_task(const Op& op, const std::vector<float>& slopes, const BareRows&
     task.from = bare.data + group * bare.group_stride +
                 static_cast<std::ptrdiff_t>(y - band.first) * bare.width * bare.group;
     task.to = band.output->row(op.output.channel + channel, y);
-    if (band.copy != nullptr) task.copy = band.copy->row(op.copy->channel + channel, y);
+    if (band.duplicate_output != nullptr)
+        task.copy = band.duplicate_output->row(op.duplicate_output->channel + channel, y);
     if (!slopes.empty()) task.slopes = &slopes[static_cast<std::size_t>(channel)];
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         task.skips[s] = band.skips[s]->row(op.skips[s].from.channel + channel, y);

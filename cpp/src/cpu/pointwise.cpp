@@ -30,9 +30,9 @@ void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
 }
 
 void copy_row(const Op& op, const Band& band, int channel, int y, const float* from) {
-    if (band.copy == nullptr) return;
-    float* to = band.copy->channel_row(op.copy->channel + channel, y);
-    const int step = band.copy->layout().group;
+    if (band.duplicate_output == nullptr) return;
+    float* to = band.duplicate_output->channel_row(op.duplicate_output->channel + channel, y);
+    const int step = band.duplicate_output->layout().group;
     for (int x = 0; x < band.output->layout().width; ++x) {
         to[x * step] = from[x * band.output->layout().group];
     }

@@ -131,7 +131,7 @@ Band CpuSession::band_of(const Op& op, const Command& command) const {
     Band band;
     band.input = &buffer(op.input);
     band.output = &buffer(op.output);
-    band.copy = op.copy ? &buffer(*op.copy) : nullptr;
+    band.duplicate_output = op.duplicate_output ? &buffer(*op.duplicate_output) : nullptr;
     for (const Skip& skip : op.skips) band.skips.push_back(&buffer(skip.from));
     band.first = static_cast<int>(command.rows.first);
     band.count = planned(command.rows.count, plan_.max_run_rows(command.index));
@@ -150,7 +150,9 @@ void CpuSession::run_op(const Command& command) {
     const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
     const RowRange& rows = command.rows;
     buffer(op.output).reach(rows.first, rows.end(), command.first_live_row);
-    if (op.copy) buffer(*op.copy).reach(rows.first, rows.end(), command.duplicate_first_live_row);
+    if (op.duplicate_output)
+        buffer(*op.duplicate_output)
+            .reach(rows.first, rows.end(), command.duplicate_first_live_row);
     expect_inputs(op, rows);
     const Band band = band_of(op, command);
     switch (op.kind) {

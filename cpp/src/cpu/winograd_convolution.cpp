@@ -99,7 +99,7 @@ class WinogradConvolution final : public Convolution {
         job.epilogue = epilogue_of(band, spare, skips);
         winograd::Workspace workspace(threads_, memory.floats(), own);
         convolution_.run(job, workspace);
-        if (band.copy != nullptr) copy(band);
+        if (band.duplicate_output != nullptr) copy_rows(band);
     }
 
     std::uint64_t scratch_bytes(int width, int rows) const override {
@@ -141,13 +141,13 @@ class WinogradConvolution final : public Convolution {
         return epilogue;
     }
 
-    void copy(const Band& band) const {
+    void copy_rows(const Band& band) const {
         const int groups = round_up(op_.output.channels, kGroup) / kGroup;
         const std::size_t bytes = row_floats(kGroup, band.output->layout().width) * sizeof(float);
         ThreadPool::shared().run(groups * band.count, threads_, [&](int item, int) {
             const int y = band.first + item % band.count;
             const int channel = item / band.count * kGroup;
-            std::memcpy(band.copy->row(op_.copy->channel + channel, y),
+            std::memcpy(band.duplicate_output->row(op_.duplicate_output->channel + channel, y),
                         band.output->row(op_.output.channel + channel, y), bytes);
         });
     }

@@ -109,7 +109,8 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
         const auto i = static_cast<std::size_t>(command.index);
         const Op& op = program_->ops[i];
         reach(op.output, command.rows.end(), command.first_live_row);
-        if (op.copy) reach(*op.copy, command.rows.end(), command.duplicate_first_live_row);
+        if (op.duplicate_output)
+            reach(*op.duplicate_output, command.rows.end(), command.duplicate_first_live_row);
         run_rows[i] = std::max(run_rows[i], command.rows.count);
     }
     const auto at_most = [](Row rows, Row limit) {
@@ -296,7 +297,7 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     const Row rows = command.rows.count;
     const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
     moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
-    if (op.copy) moved += bytes(*op.copy, rows);
+    if (op.duplicate_output) moved += bytes(*op.duplicate_output, rows);
     for (const Skip& skip : op.skips) {
         moved += bytes(skip.from, (rows + skip.upsample - 1) / skip.upsample);
     }

@@ -27,7 +27,8 @@ std::vector<TensorUse> tensor_uses(const Program& program) {
         use(op.input).readers.push_back(index);
         for (const Skip& skip : op.skips) use(skip.from).skip_readers.push_back(index);
         use(op.output).written.push_back({op.output, index + 1});
-        if (op.copy) use(*op.copy).written.push_back({*op.copy, index + 1});
+        if (op.duplicate_output)
+            use(*op.duplicate_output).written.push_back({*op.duplicate_output, index + 1});
     }
     return uses;
 }
@@ -43,7 +44,8 @@ std::vector<bool> tail_ops(const Program& program) {
         for (const Skip& skip : op.skips) is_tail = is_tail || in_tail(skip.from);
         tail.push_back(is_tail);
         if (is_tail) tail_tensor[static_cast<std::size_t>(op.output.tensor)] = true;
-        if (is_tail && op.copy) tail_tensor[static_cast<std::size_t>(op.copy->tensor)] = true;
+        if (is_tail && op.duplicate_output)
+            tail_tensor[static_cast<std::size_t>(op.duplicate_output->tensor)] = true;
     }
     return tail;
 }

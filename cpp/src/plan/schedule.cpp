@@ -175,9 +175,9 @@ class Schedule::Builder {
         command.index = static_cast<int>(op);
         command.rows = rows;
         command.first_live_row = schedule_.first_live_row(tensor, done_);
-        if (program_.ops[op].copy) {
+        if (program_.ops[op].duplicate_output) {
             command.duplicate_first_live_row =
-                schedule_.first_live_row(program_.ops[op].copy->tensor, done_);
+                schedule_.first_live_row(program_.ops[op].duplicate_output->tensor, done_);
         }
         step_.commands.push_back(std::move(command));
         done_[op + 1] = rows.end();

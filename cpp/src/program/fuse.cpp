@@ -128,12 +128,12 @@ class Placer {
             return home;
         }
         Op& writer = program_.ops[source - 1];
-        if (!writer.copy) {
+        if (!writer.duplicate_output) {
             const int tensor = new_tensor(draft_.nodes[source].scale);
             program_.tensors.back().channels = home.channels;
-            writer.copy = ChannelSlice{tensor, 0, home.channels};
+            writer.duplicate_output = ChannelSlice{tensor, 0, home.channels};
         }
-        return *writer.copy;
+        return *writer.duplicate_output;
     }
 
     void emit(std::size_t index, std::vector<ConvolutionSource>& sources) {

@@ -73,8 +73,8 @@ struct Op {
     ChannelSlice input;
     int upsample = 1;  // convolution: nearest enlargement of the input as it is read
     ChannelSlice output;
-    std::optional<ChannelSlice> copy;  // the same result, written to a second tensor as well
-    int convolution = -1;              // index into Program::convolutions
+    std::optional<ChannelSlice> duplicate_output;  // the same result, written to a second tensor
+    int convolution = -1;                          // index into Program::convolutions
     Activation activation = Activation::none;
     float slope = 0.0F;       // of leaky_relu
     std::vector<Skip> skips;  // applied in this order, at most kMaxSkips

@@ -17,7 +17,8 @@ bool same(const ChannelSlice& a, const ChannelSlice& b) {
 }
 
 bool comes_from(const Skip& skip, const Op& writer) {
-    return same(skip.from, writer.output) || (writer.copy && same(skip.from, *writer.copy));
+    return same(skip.from, writer.output) ||
+           (writer.duplicate_output && same(skip.from, *writer.duplicate_output));
 }
 
 bool is_input(const Program& program, int tensor) {
@@ -27,13 +28,13 @@ bool is_input(const Program& program, int tensor) {
 
 // The op's second output, made where it has none.
 ChannelSlice copy_of(Program& program, Op& writer) {
-    if (!writer.copy) {
+    if (!writer.duplicate_output) {
         const int scale = program.tensor(writer.output).scale;
-        writer.copy =
+        writer.duplicate_output =
             ChannelSlice{static_cast<int>(program.tensors.size()), 0, writer.output.channels};
         program.tensors.push_back(Tensor{writer.output.channels, scale});
     }
-    return *writer.copy;
+    return *writer.duplicate_output;
 }
 
 // What share of each of an op's skips arrives where `share` of the op's output does.

@@ -56,7 +56,7 @@ Program test_program() {
     program.picture_channels = 3;
     program.output = {5, 0, 3};
     Op first = convolution(program, {0, 0, 3}, {1, 0, 64}, Activation::none);
-    first.copy = ChannelSlice{2, 0, 64};
+    first.duplicate_output = ChannelSlice{2, 0, 64};
     program.ops.push_back(first);
     program.ops.push_back(convolution(program, {1, 0, 64}, {1, 64, 32}, Activation::leaky_relu));
     Op block = convolution(program, {1, 0, 96}, {3, 0, 64}, Activation::none);

@@ -55,7 +55,7 @@ class Simulator {
         note(program_.input);
         for (const Op& op : program_.ops) {
             note(op.output);
-            if (op.copy) note(*op.copy);
+            if (op.duplicate_output) note(*op.duplicate_output);
         }
         base_.assign(program_.tensors.size(), -1);
     }
@@ -153,10 +153,12 @@ class Simulator {
             }
         }
         reach(op.output.tensor, command.rows.end(), command.first_live_row);
-        if (op.copy) reach(op.copy->tensor, command.rows.end(), command.duplicate_first_live_row);
+        if (op.duplicate_output)
+            reach(op.duplicate_output->tensor, command.rows.end(),
+                  command.duplicate_first_live_row);
         for (Row y = command.rows.first; y < command.rows.end(); ++y) {
             write(op.output, y);
-            if (op.copy) write(*op.copy, y);
+            if (op.duplicate_output) write(*op.duplicate_output, y);
         }
     }
 

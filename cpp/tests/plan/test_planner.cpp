@@ -25,7 +25,7 @@ TEST_CASE("of a residual network's sums, those along the trunk are kept apart an
         Program program = fuse(read_graph(param), bin).network->program;
         keep_skips_apart(program);
         int kept = 0;
-        for (const Op& op : program.ops) kept += op.copy ? 1 : 0;
+        for (const Op& op : program.ops) kept += op.duplicate_output ? 1 : 0;
         CHECK_EQUAL(kept, config.blocks);  // what each block begins with
         int full_precision = 0;
         int rounded = 0;

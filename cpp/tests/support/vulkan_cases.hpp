@@ -41,7 +41,7 @@ inline std::vector<Case> convolution_cases() {
         "two skips and a copy", convolution_op({0, 0, 64}, {1, 0, 64}, Activation::none), 18, 7, 4,
         {64, 64, 96, 80, 64}};
     skips.op.skips = {{{3, 16, 64}, 0.2F, 1.0F, 1}, {{4, 0, 64}, 0.2F, 0.5F, 1}};
-    skips.op.copy = ChannelSlice{2, 32, 64};
+    skips.op.duplicate_output = ChannelSlice{2, 32, 64};
     cases.push_back(skips);
     Case nearest{"nearest x2, then narrow",
                  convolution_op({0, 0, 32}, {1, 0, 3}, Activation::none),

@@ -103,7 +103,7 @@ class Runner {
         commands.submit(vk::QueueLease(*context_));
         commands.wait();
         compare(rows, test_.op.output);
-        if (test_.op.copy) compare(rows, *test_.op.copy);
+        if (test_.op.duplicate_output) compare(rows, *test_.op.duplicate_output);
     }
 
     // NaN everywhere but in the rows needed

@@ -15,7 +15,7 @@ constexpr int kBlockedChannels = 32;
 // The push constants of operation.glsl.
 struct Push {
     int width, height, y0, rows;
-    int src_row, src_rows, dst_row, dst_rows, copy_row, copy_rows;
+    int src_row, src_rows, dst_row, dst_rows, duplicate_row, duplicate_rows;
     int skip0_row, skip0_rows, skip1_row, skip1_rows;
     int in_channels, out_offset, x0;
 };
@@ -33,15 +33,16 @@ const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSli
 
 // Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.
 Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, bool pushed) {
-    const ChannelSlice twin = op.copy.value_or(op.output);
+    const ChannelSlice duplicate = op.duplicate_output.value_or(op.output);
     Constants constants;
     // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
     constants << (pushed ? kPushed : round_up(op.input.channels, 4)) << op.input.channel
               << ring_of(rings, op.input).channels;
     constants << round_up(op.output.channels, 4) << (pushed ? kPushed : op.output.channel)
               << ring_of(rings, op.output).channels;
-    constants << int{op.copy.has_value()} << (op.copy ? twin.channel : 0)
-              << ring_of(rings, twin).channels;
+    constants << int{op.duplicate_output.has_value()}
+              << (op.duplicate_output ? duplicate.channel : 0)
+              << ring_of(rings, duplicate).channels;
     constants << static_cast<int>(op.skips.size());
     std::array<ChannelSlice, kMaxSkips> added;
     for (std::size_t i = 0; i < kMaxSkips; i++) {
@@ -50,7 +51,7 @@ Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, b
                   << skip.value_scale << skip.skip_scale;
         added.at(i) = skip.from;
     }
-    for (const ChannelSlice& slice : {op.input, op.output, twin, added[0], added[1]}) {
+    for (const ChannelSlice& slice : {op.input, op.output, duplicate, added[0], added[1]}) {
         constants << int{ring_of(rings, slice).full_precision};
     }
     return constants;
@@ -63,12 +64,12 @@ Operation::Operation(Context& context, Storage storage, const ConvolutionChoice&
                      int most_rows)
     : src_(ring_of(rings, op.input)),
       dst_(ring_of(rings, op.output)),
-      copy_(ring_of(rings, op.copy.value_or(op.output))),
+      duplicate_(ring_of(rings, op.duplicate_output.value_or(op.output))),
       storage_(storage),
       in_channels_(round_up(op.input.channels, 4)),
       out_offset_(op.output.channel),
       skip_count_(op.skips.size()),
-      copy_count_(op.copy.has_value() ? 1 : 0),
+      duplicate_count_(op.duplicate_output.has_value() ? 1 : 0),
       out_channels_(round_up(op.output.channels, 4)) {
     // A binding must name a buffer even where the pipeline does not use it.
     skips_.fill(src_);
@@ -147,7 +148,7 @@ void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
         return kChannelAlignment % shape.n == 0 && slice.channel % shape.n == 0;
     };
     // A matrix must not reach into the next group of 16 channels, which lies elsewhere.
-    const bool whole = fits(op.output) && (!op.copy || fits(*op.copy)) &&
+    const bool whole = fits(op.output) && (!op.duplicate_output || fits(*op.duplicate_output)) &&
                        std::all_of(op.skips.begin(), op.skips.end(), [&](const Skip& skip) {
                            return skip.upsample == 1 && fits(skip.from);
                        });
@@ -193,7 +194,7 @@ std::uint64_t Operation::ring_bytes(int rows) const {
     const int source_rows = groups(rows * reduce_, enlarge_) + halo;
     std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
     total += bytes(dst_, rows, out_channels_);
-    if (copy_count_ > 0) total += bytes(copy_, rows, out_channels_);
+    if (duplicate_count_ > 0) total += bytes(duplicate_, rows, out_channels_);
     for (std::size_t i = 0; i < skip_count_; i++) {
         total += bytes(skips_.at(i), groups(rows, skip_upsample_.at(i)), out_channels_);
     }
@@ -212,7 +213,7 @@ void Operation::record(Commands& commands, const Weights& weights, RowRange rows
 // for the device's limit on workgroups.
 int Operation::rows_at_once(RowRange rows) const {
     int count = static_cast<int>(std::min<Row>(rows.count, most_rows_));
-    for (const RingBuffer* ring : {&dst_, &copy_}) {
+    for (const RingBuffer* ring : {&dst_, &duplicate_}) {
         count = rows_in_window(*ring, storage_, rows.first, count);
     }
     for (std::size_t i = 0; i < skip_count_; i++) {
@@ -236,7 +237,7 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
     const int first = static_cast<int>(rows.first);  // a plan's rows fit the shaders' 32 bits
     const int count = static_cast<int>(rows.count);
     const RingWindow dst = window(dst_, storage_, first, count, true);
-    const RingWindow copy = window(copy_, storage_, first, count, true);
+    const RingWindow duplicate = window(duplicate_, storage_, first, count, true);
     const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
     Push push = {dst_.width,
                  dst_.height,
@@ -246,8 +247,8 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
                  src_.rows,
                  dst.row,
                  dst.rows,
-                 copy.row,
-                 copy.rows,
+                 duplicate.row,
+                 duplicate.rows,
                  skip0.row,
                  skip0.rows,
                  skip1.row,
@@ -256,7 +257,7 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
                  out_offset_,
                  0};
     std::vector<Binding> bindings = {
-        {src_.buffer, 0, 0, false}, dst.binding, copy.binding, skip0.binding, skip1.binding};
+        {src_.buffer, 0, 0, false}, dst.binding, duplicate.binding, skip0.binding, skip1.binding};
     if (has_weights_) {
         for (const WeightRange& range : {layer_.taps, layer_.epilogue}) {
             bindings.push_back({&weights.buffer(range), range.offset, range.bytes, false});

@@ -40,14 +40,14 @@ class Operation {
     std::uint64_t ring_bytes(int rows) const;
     void choose_pointwise(Context& context, Constants constants, const Op& op);
 
-    RingBuffer src_, dst_, copy_;
+    RingBuffer src_, dst_, duplicate_;
     std::array<RingBuffer, kMaxSkips> skips_;
     std::array<int, kMaxSkips> skip_upsample_{1, 1};
     LayerWeights layer_;
     bool has_weights_ = false;
     Storage storage_;
     int in_channels_ = 0, out_offset_ = 0;
-    std::size_t skip_count_ = 0, copy_count_ = 0;
+    std::size_t skip_count_ = 0, duplicate_count_ = 0;
     int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
 
     Pipeline* pipeline_ = nullptr;

@@ -21,8 +21,8 @@ layout(constant_id = 36) const int AHEAD = 0;   // 1: the next channels are fetc
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
 layout(binding = 1) writeonly buffer dst_halves_blob { float16_t dst_halves[]; };
 layout(binding = 1) writeonly buffer dst_floats_blob { float dst_floats[]; };
-layout(binding = 2) writeonly buffer copy_halves_blob { float16_t copy_halves[]; };
-layout(binding = 2) writeonly buffer copy_floats_blob { float copy_floats[]; };
+layout(binding = 2) writeonly buffer duplicate_halves_blob { float16_t duplicate_halves[]; };
+layout(binding = 2) writeonly buffer duplicate_floats_blob { float duplicate_floats[]; };
 layout(binding = 3) readonly buffer skip0_halves_blob { float16_t skip0_halves[]; };
 layout(binding = 3) readonly buffer skip0_floats_blob { float skip0_floats[]; };
 layout(binding = 4) readonly buffer skip1_halves_blob { float16_t skip1_halves[]; };
@@ -119,8 +119,8 @@ void finish_matrix(SUMS v, int x, int y, int c)
     STORE(dst, at * 4, DST_FP32, v)
     if (COPIES > 0)
     {
-        const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH) + channel4(COPY_OFFSET + c, p.width);
-        STORE(copy, twin * 4, COPY_FP32, v)
+        const int duplicate_at = pixel4(ring_row(p.duplicate_row + y, p.duplicate_rows), x, p.width, DUPLICATE_PITCH) + channel4(DUPLICATE_OFFSET + c, p.width);
+        STORE(duplicate, duplicate_at * 4, DUPLICATE_FP32, v)
     }
 }
 

@@ -8,8 +8,8 @@ layout(constant_id = 3) const int OUT_CHANNELS = 16;  // written, a multiple of 
 layout(constant_id = 4) const int OUT_OFFSET = 0;     // or -1
 layout(constant_id = 5) const int DST_PITCH = 16;
 layout(constant_id = 6) const int COPIES = 0;         // 1: the result goes to a second ring, too
-layout(constant_id = 7) const int COPY_OFFSET = 0;
-layout(constant_id = 8) const int COPY_PITCH = 16;
+layout(constant_id = 7) const int DUPLICATE_OFFSET = 0;
+layout(constant_id = 8) const int DUPLICATE_PITCH = 16;
 layout(constant_id = 9) const int SKIPS = 0;          // additions, in this order
 layout(constant_id = 10) const int SKIP0_OFFSET = 0;
 layout(constant_id = 11) const int SKIP0_PITCH = 16;
@@ -23,13 +23,13 @@ layout(constant_id = 18) const float VALUE1_SCALE = 1.0;
 layout(constant_id = 19) const float SKIP1_SCALE = 1.0;
 layout(constant_id = 20) const int SRC_FP32 = 0;     // 1: that ring holds fp32 whatever the others hold
 layout(constant_id = 21) const int DST_FP32 = 0;
-layout(constant_id = 22) const int COPY_FP32 = 0;
+layout(constant_id = 22) const int DUPLICATE_FP32 = 0;
 layout(constant_id = 23) const int SKIP0_FP32 = 0;
 layout(constant_id = 24) const int SKIP1_FP32 = 0;
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
-layout(binding = 2) writeonly buffer copy_blob { sfpvec4 copy[]; };
+layout(binding = 2) writeonly buffer duplicate_blob { sfpvec4 duplicate[]; };
 layout(binding = 3) readonly buffer skip0_blob { sfpvec4 skip0[]; };
 layout(binding = 4) readonly buffer skip1_blob { sfpvec4 skip1[]; };
 
@@ -45,8 +45,8 @@ layout(push_constant) uniform parameter
     int src_rows;
     int dst_row;
     int dst_rows;
-    int copy_row;
-    int copy_rows;
+    int duplicate_row;
+    int duplicate_rows;
     int skip0_row;
     int skip0_rows;
     int skip1_row;
@@ -91,7 +91,7 @@ void finish(vec4 v, int x, int y, int c)
     store4(dst, DST_FP32, at + channel4(out_offset() + c, p.width), v);
     if (COPIES > 0)
     {
-        const int twin = pixel4(ring_row(p.copy_row + y, p.copy_rows), x, p.width, COPY_PITCH);
-        store4(copy, COPY_FP32, twin + channel4(COPY_OFFSET + c, p.width), v);
+        const int duplicate_at = pixel4(ring_row(p.duplicate_row + y, p.duplicate_rows), x, p.width, DUPLICATE_PITCH);
+        store4(duplicate, DUPLICATE_FP32, duplicate_at + channel4(DUPLICATE_OFFSET + c, p.width), v);
     }
 }
