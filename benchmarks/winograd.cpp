@@ -84,7 +84,7 @@ void measure(const Settings& s, int in, int out, int skips, Form form) {
     d.in_channels = in;
     d.out_channels = out;
     if (form == Form::kLean) {
-        d.half_taps = halves.data();
+        d.fp16_taps = halves.data();
     } else {
         d.taps = taps.data();
     }

@@ -157,15 +157,15 @@ class WinogradConvolution final : public Convolution {
     int threads_;
 };
 
-// The values as halves where every one of them is a half exactly, otherwise none.
-std::vector<std::uint16_t> exact_halves(const std::vector<float>& values) {
-    std::vector<std::uint16_t> halves;
-    halves.reserve(values.size());
+// The values as fp16 where every one of them is a half exactly, otherwise none.
+std::vector<std::uint16_t> as_fp16(const std::vector<float>& values) {
+    std::vector<std::uint16_t> fp16;
+    fp16.reserve(values.size());
     for (const float value : values) {
-        halves.push_back(float_to_half(value));
-        if (half_to_float(halves.back()) != value) return {};
+        fp16.push_back(float_to_half(value));
+        if (half_to_float(fp16.back()) != value) return {};
     }
-    return halves;
+    return fp16;
 }
 
 class WinogradKernel final : public ConvolutionKernel {
@@ -183,12 +183,12 @@ class WinogradKernel final : public ConvolutionKernel {
         description.bias = weights.bias.data();
         if (op.activation == Activation::leaky_relu) description.slopes = {op.slope};
         if (op.activation == Activation::prelu) description.slopes = weights.slopes;
-        std::vector<std::uint16_t> halves;
-        if (form_ == winograd::Form::kLean) halves = exact_halves(weights.kernel);
-        if (halves.empty()) {
+        std::vector<std::uint16_t> fp16;
+        if (form_ == winograd::Form::kLean) fp16 = as_fp16(weights.kernel);
+        if (fp16.empty()) {
             description.taps = weights.kernel.data();
         } else {
-            description.half_taps = halves.data();
+            description.fp16_taps = fp16.data();
         }
         return std::make_unique<WinogradConvolution>(
             op, winograd::Convolution(description, form_, kernel_), threads_);

@@ -165,11 +165,11 @@ std::vector<float> WeightFile::floats(const Span& span) const {
     return values;
 }
 
-bool WeightFile::has_halves(std::size_t layer) const {
+bool WeightFile::has_fp16(std::size_t layer) const {
     return spans_.at(layer)[0].storage == Storage::fp16;
 }
 
-std::vector<std::uint16_t> WeightFile::halves(std::size_t layer) const {
+std::vector<std::uint16_t> WeightFile::fp16(std::size_t layer) const {
     const Span& span = spans_.at(layer)[0];
     return read<std::uint16_t>(span.offset, span.count);
 }

@@ -25,11 +25,11 @@ class WeightFile {
     WeightFile(const Graph& graph, const std::string& bin_path);
 
     // Of the layer graph.layers[layer]. All throw ModelError when the file cannot be read any more.
-    bool has_halves(std::size_t layer) const;                    // its kernel
-    std::vector<std::uint16_t> halves(std::size_t layer) const;  // kernel() as the file has it
-    std::vector<float> kernel(std::size_t layer) const;          // [output][input][ky][kx]
-    std::vector<float> bias(std::size_t layer) const;            // empty where the layer has none
-    std::vector<float> slopes(std::size_t layer) const;          // PReLU's, one or one a channel
+    bool has_fp16(std::size_t layer) const;                    // its kernel
+    std::vector<std::uint16_t> fp16(std::size_t layer) const;  // kernel() as the file has it
+    std::vector<float> kernel(std::size_t layer) const;        // [output][input][ky][kx]
+    std::vector<float> bias(std::size_t layer) const;          // empty where the layer has none
+    std::vector<float> slopes(std::size_t layer) const;        // PReLU's, one or one a channel
 
   private:
     enum class Storage { fp32, fp16, bfloat16, table };

@@ -226,13 +226,13 @@ std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& 
 }
 
 ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSource& source,
-                                    const ConvolutionShape& shape, bool halves_will_do) {
+                                    const ConvolutionShape& shape, bool accept_fp16) {
     ConvolutionWeights weights;
     weights.inputs = shape.inputs;
     weights.outputs = shape.outputs;
     const auto outputs = static_cast<std::size_t>(shape.outputs);
-    if (halves_will_do && file.has_halves(source.layer)) {
-        weights.halves = arranged(file.halves(source.layer), source, shape);
+    if (accept_fp16 && file.has_fp16(source.layer)) {
+        weights.fp16 = arranged(file.fp16(source.layer), source, shape);
     } else {
         weights.kernel = arranged(file.kernel(source.layer), source, shape);
     }
@@ -258,9 +258,9 @@ FuseResult fuse(const Graph& graph, const std::string& bin_path) {
     }
     const auto file = std::make_shared<const WeightFile>(graph, bin_path);
     network.weights = [file, sources, shapes = network.program.convolutions](int index,
-                                                                             bool halves_will_do) {
+                                                                             bool accept_fp16) {
         const auto i = static_cast<std::size_t>(index);
-        return load_convolution(*file, sources[i], shapes[i], halves_will_do);
+        return load_convolution(*file, sources[i], shapes[i], accept_fp16);
     };
     return FuseResult{std::move(network), {}};
 }

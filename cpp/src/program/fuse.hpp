@@ -12,10 +12,10 @@ namespace realesrgan {
 struct FusedNetwork {
     Program program;
     // The numbers of Program::convolutions[index], read when asked for and not kept; with
-    // `halves_will_do` as binary16 where the file has them so. Any number of threads may ask. Holds
+    // `accept_fp16` as binary16 where the file has them so. Any number of threads may ask. Holds
     // the weight file open: reset it once the backend has them. Throws ModelError for a file that
     // cannot be read any more.
-    std::function<ConvolutionWeights(int index, bool halves_will_do)> weights;
+    std::function<ConvolutionWeights(int index, bool accept_fp16)> weights;
 };
 
 struct FuseResult {

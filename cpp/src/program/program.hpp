@@ -92,9 +92,9 @@ struct ConvolutionWeights {
     int inputs = 0;
     int outputs = 0;
     std::vector<float> kernel;
-    std::vector<std::uint16_t> halves;  // instead of `kernel`, the same numbers in binary16
-    std::vector<float> bias;            // `outputs` values
-    std::vector<float> slopes;          // `outputs` values for Activation::prelu, otherwise empty
+    std::vector<std::uint16_t> fp16;  // instead of `kernel`, the same numbers in binary16
+    std::vector<float> bias;          // `outputs` values
+    std::vector<float> slopes;        // `outputs` values for Activation::prelu, otherwise empty
 };
 
 // A row-local network as fused operations in execution order. The input tensor is tensors[0]; with

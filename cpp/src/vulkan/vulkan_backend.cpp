@@ -135,10 +135,10 @@ class VulkanBackend : public Backend {
             network_.layers.push_back(network_.weights->place(shape.inputs, shape.outputs));
         }
         const std::vector<const Op*> ops = convolution_ops(program);
-        const bool halves = network_.storage == Storage::fp16;
+        const bool fp16 = network_.storage == Storage::fp16;
         network_.weights->upload(
             [&](std::size_t i) {
-                return LayerNumbers{network.weights(static_cast<int>(i), halves), ops[i]->slope};
+                return LayerNumbers{network.weights(static_cast<int>(i), fp16), ops[i]->slope};
             },
             network_.threads);
     }

@@ -33,14 +33,14 @@ std::string name_of(const Kernel& kernel) {
 struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
     int in_offset = 0, out_offset = 0, skips = 0, slopes = 0, threads = 1;
-    bool upsample = false, halves = false, bias = true;
+    bool upsample = false, fp16 = false, bias = true;
     Form form = Form::kResident;
 
     std::string text() const {
         std::string s;
         for (const int v :
              {in, out, width, height, first, count, in_offset, out_offset, skips, slopes, threads,
-              static_cast<int>(upsample), static_cast<int>(halves), static_cast<int>(form)}) {
+              static_cast<int>(upsample), static_cast<int>(fp16), static_cast<int>(form)}) {
             s += std::to_string(v) + " ";
         }
         return s;
@@ -72,7 +72,7 @@ Case random_case(std::mt19937& random) {
     c.skips = between(random, 0, 2);
     c.slopes = between(random, 0, 3);
     c.threads = between(random, 1, 4);
-    c.halves = random() % 3 == 0;
+    c.fp16 = random() % 3 == 0;
     c.bias = random() % 5 != 0;
     c.form = pick(random, {Form::kResident, Form::kLean});
     return c;
@@ -80,7 +80,7 @@ Case random_case(std::mt19937& random) {
 
 struct Numbers {
     std::vector<float> taps, bias, slopes;
-    std::vector<std::uint16_t> halves;
+    std::vector<std::uint16_t> fp16;
 };
 
 Numbers random_numbers(const Case& c, std::mt19937& random) {
@@ -90,8 +90,8 @@ Numbers random_numbers(const Case& c, std::mt19937& random) {
     for (std::size_t i = 0; i < count; ++i) {
         const auto half =
             static_cast<std::uint16_t>((random() & 0x8FFFu) | 0x2000u);  // 2^-7 to 2^-3
-        n.halves.push_back(half);
-        n.taps.push_back(c.halves ? half_to_float(half) : normal(random));
+        n.fp16.push_back(half);
+        n.taps.push_back(c.fp16 ? half_to_float(half) : normal(random));
     }
     for (int i = 0; i < c.out; ++i) n.bias.push_back(c.bias ? normal(random) : 0.0f);
     if (c.slopes == 1) n.slopes = {0.0f};
@@ -157,8 +157,8 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     Description d;
     d.in_channels = c.in;
     d.out_channels = c.out;
-    d.taps = c.halves ? nullptr : n.taps.data();
-    d.half_taps = c.halves ? n.halves.data() : nullptr;
+    d.taps = c.fp16 ? nullptr : n.taps.data();
+    d.fp16_taps = c.fp16 ? n.fp16.data() : nullptr;
     d.bias = c.bias ? n.bias.data() : nullptr;
     d.slopes = n.slopes;
     const Convolution convolution(d, c.form, kernel);
@@ -219,7 +219,7 @@ TEST_CASE("the shapes of the networks, with many blocks and threads") {
             c.height = c.count = 18;
             c.threads = 4;
             c.skips = 2;
-            c.halves = true;
+            c.fp16 = true;
             c.form = form;
             CHECK(run_case(c, *kernel, 1) <= tolerance(*kernel));
         }
@@ -232,7 +232,7 @@ TEST_CASE("bad arguments are named") {
     Description d;
     d.in_channels = d.out_channels = 1;
     const auto make = [&] { Convolution(d, Form::kResident, kernel); };
-    CHECK_THROWS(std::invalid_argument, (Parts{"floats or as halves"}), make());
+    CHECK_THROWS(std::invalid_argument, (Parts{"fp32 or as fp16"}), make());
     d.taps = taps.data();
     d.slopes = {0.1f, 0.2f};
     CHECK_THROWS(std::invalid_argument, (Parts{"one or 1 slopes, got 2"}), make());
@@ -258,23 +258,23 @@ TEST_CASE("bad arguments are named") {
 }
 
 TEST_CASE("every finite half is widened exactly by every kernel") {
-    std::vector<std::uint16_t> halves;
+    std::vector<std::uint16_t> fp16;
     for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
         if ((bits & 0x7C00) == 0x7C00) continue;
-        halves.push_back(static_cast<std::uint16_t>(bits));
-        CHECK_EQUAL(float_to_half(half_to_float(halves.back())), halves.back());
+        fp16.push_back(static_cast<std::uint16_t>(bits));
+        CHECK_EQUAL(float_to_half(half_to_float(fp16.back())), fp16.back());
     }
     // As the first tap of as many convolutions of one channel to eight: its first product is the
     // tap itself.
-    const auto channels = static_cast<int>(halves.size() / 8);
-    std::vector<std::uint16_t> taps(halves.size() * 9);
-    for (std::size_t i = 0; i < halves.size(); ++i) taps[i / 8 * 72 + i % 8] = halves[i];
+    const auto channels = static_cast<int>(fp16.size() / 8);
+    std::vector<std::uint16_t> taps(fp16.size() * 9);
+    for (std::size_t i = 0; i < fp16.size(); ++i) taps[i / 8 * 72 + i % 8] = fp16[i];
     for (const Kernel* kernel : supported_kernels()) {
         std::vector<float> transformed(static_cast<std::size_t>(kernel->points) *
-                                       (halves.size() + kSkew));
+                                       (fp16.size() + kSkew));
         kernel->from_half.transform({taps.data(), channels, 1}, 0, channels, transformed.data());
-        for (std::size_t i = 0; i < halves.size(); ++i)
-            CHECK_EQUAL(transformed[i], half_to_float(halves[i]));
+        for (std::size_t i = 0; i < fp16.size(); ++i)
+            CHECK_EQUAL(transformed[i], half_to_float(fp16[i]));
     }
 
     CHECK_EQUAL(half_to_float(0x0001), std::ldexp(1.0f, -24));

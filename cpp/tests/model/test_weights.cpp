@@ -47,16 +47,16 @@ FusedNetwork fused(const std::string& bin) {
 
 TEST_CASE("16 bits come as they are where they will do, and as the same floats where not") {
     const ConvolutionWeights single = fused(folder.file("s.bin", kNetwork.bin)).weights(0, true);
-    CHECK(single.halves.empty());  // what a file has in 32 bits stays so
+    CHECK(single.fp16.empty());  // what a file has in 32 bits stays so
     const FusedNetwork network = fused(folder.file("h.bin", halved(kNetwork.bin)));
     const ConvolutionWeights floats = network.weights(0, false);
-    const ConvolutionWeights halves = network.weights(0, true);
+    const ConvolutionWeights fp16 = network.weights(0, true);
     CHECK(floats.kernel == single.kernel);
-    CHECK(floats.bias == single.bias && halves.bias == single.bias);
-    CHECK(floats.halves.empty() && halves.kernel.empty());
-    CHECK_EQUAL(halves.halves.size(), single.kernel.size());
-    for (std::size_t i = 0; i < halves.halves.size(); i++) {
-        CHECK_EQUAL(realesrgan::half_to_float(halves.halves[i]), single.kernel[i]);
+    CHECK(floats.bias == single.bias && fp16.bias == single.bias);
+    CHECK(floats.fp16.empty() && fp16.kernel.empty());
+    CHECK_EQUAL(fp16.fp16.size(), single.kernel.size());
+    for (std::size_t i = 0; i < fp16.fp16.size(); i++) {
+        CHECK_EQUAL(realesrgan::half_to_float(fp16.fp16[i]), single.kernel[i]);
     }
 }
 
@@ -104,12 +104,12 @@ TEST_CASE("every way ncnn stores a kernel is read as ncnn reads it, and int8 is 
 }
 
 TEST_CASE("a file that was whole when it was opened and is not any more is a ModelError") {
-    for (const bool halves : {false, true}) {
+    for (const bool fp16 : {false, true}) {
         const std::string bin = folder.file("n.bin", halved(kNetwork.bin));
         const FusedNetwork network = fused(bin);
         std::filesystem::resize_file(bin, 20);
         CHECK_THROWS(ModelError, (std::vector<std::string>{"cannot read", "n.bin"}),
-                     network.weights(0, halves));
+                     network.weights(0, fp16));
     }
 }
 

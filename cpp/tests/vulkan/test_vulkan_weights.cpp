@@ -21,14 +21,14 @@ float number(std::size_t layer, int position) {
     return static_cast<float>((position + static_cast<int>(layer) * 7) % 251 - 125);
 }
 
-vk::LayerNumbers numbers_of(std::size_t index, const Shape& shape, bool halves) {
+vk::LayerNumbers numbers_of(std::size_t index, const Shape& shape, bool fp16) {
     vk::LayerNumbers numbers;
     ConvolutionWeights& layer = numbers.weights;
     layer.inputs = shape.inputs;
     layer.outputs = shape.outputs;
     for (int i = 0; i < shape.outputs * shape.inputs * 9; i++) {
-        if (halves) layer.halves.push_back(float_to_half(number(index, i)));
-        if (!halves) layer.kernel.push_back(number(index, i));
+        if (fp16) layer.fp16.push_back(float_to_half(number(index, i)));
+        if (!fp16) layer.kernel.push_back(number(index, i));
     }
     for (int o = 0; o < shape.outputs; o++) layer.bias.push_back(number(index, o + 1));
     numbers.slope = 0.25F * static_cast<float>(index);
@@ -83,11 +83,11 @@ void check_layer(const vk::Weights& weights, const vk::LayerWeights& place, std:
     }
 }
 
-void check_layers(const std::vector<Shape>& shapes, vk::Storage storage, bool halves) {
+void check_layers(const std::vector<Shape>& shapes, vk::Storage storage, bool fp16) {
     vk::Weights weights(fixture::context(), storage);
     std::vector<vk::LayerWeights> places;
     for (const Shape& shape : shapes) places.push_back(weights.place(shape.inputs, shape.outputs));
-    weights.upload([&](std::size_t i) { return numbers_of(i, shapes[i], halves); }, 2);
+    weights.upload([&](std::size_t i) { return numbers_of(i, shapes[i], fp16); }, 2);
     for (std::size_t i = 0; i < shapes.size(); i++) {
         check_layer(weights, places[i], i, shapes[i], storage);
     }

@@ -22,9 +22,9 @@ void check(const Description& d) {
                                     std::to_string(d.in_channels) + " in and " +
                                     std::to_string(d.out_channels) + " out");
     }
-    if ((d.taps != nullptr) == (d.half_taps != nullptr)) {
+    if ((d.taps != nullptr) == (d.fp16_taps != nullptr)) {
         throw std::invalid_argument(
-            "a convolution takes its weights as floats or as halves: give one of them");
+            "a convolution takes its weights as fp32 or as fp16: give one of them");
     }
     const std::size_t slopes = d.slopes.size();
     if (slopes > 1 && slopes != static_cast<std::size_t>(d.out_channels)) {
@@ -71,8 +71,8 @@ Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
         bias_.data()[o] = d.bias != nullptr ? d.bias[o] : 0.0f;
         slopes_.data()[o] = d.slopes.empty() ? 1.0f : d.slopes[d.slopes.size() > 1 ? i : 0];
     }
-    if (d.half_taps != nullptr) {
-        half_taps_ = pack_taps(d, d.half_taps, kernel.panel);
+    if (d.fp16_taps != nullptr) {
+        half_taps_ = pack_taps(d, d.fp16_taps, kernel.panel);
     } else {
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }

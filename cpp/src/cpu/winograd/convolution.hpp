@@ -13,8 +13,8 @@ namespace realesrgan::winograd {
 // How a convolution keeps its weights.
 enum class Form {
     kResident,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
-    kLean,  // as given (2 bytes a weight from halves), transformed in each run; bands of one row,
-            // of whose tiles Winograd would use one row each, are convolved directly
+    kLean,  // as given (2 bytes a weight from fp16 values), transformed in each run; bands of one
+            // row, of whose tiles Winograd would use one row each, are convolved directly
 };
 
 // A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the
@@ -23,8 +23,8 @@ struct Description {
     int in_channels = 0;
     int out_channels = 0;
     const float* taps = nullptr;  // [out][in][3][3]
-    const std::uint16_t* half_taps =
-        nullptr;                  // the same as IEEE halves; exactly one of the two is given
+    const std::uint16_t* fp16_taps =
+        nullptr;                  // the same as IEEE fp16 values; exactly one of the two is given
     const float* bias = nullptr;  // [out], or null for zeros
     std::vector<float>
         slopes;  // below zero: none (identity), one (0: ReLU, else LeakyReLU) or [out] (PReLU)

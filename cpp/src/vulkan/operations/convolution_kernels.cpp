@@ -32,14 +32,14 @@ std::vector<MatrixShape> matrix_shapes(const Context& context) {
     }
     for (const VkCooperativeMatrixPropertiesKHR& listed :
          info.queryCooperativeMatrixSubProperties()) {
-        const bool halves = listed.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                            listed.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                            listed.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-                            listed.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
+        const bool fp16 = listed.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                          listed.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                          listed.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                          listed.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
         const MatrixShape shape = {static_cast<int>(listed.MSize), static_cast<int>(listed.NSize),
                                    static_cast<int>(listed.KSize),
                                    static_cast<int>(info.subgroup_size())};
-        if (halves && listed.scope == VK_SCOPE_SUBGROUP_KHR && fits(shape) &&
+        if (fp16 && listed.scope == VK_SCOPE_SUBGROUP_KHR && fits(shape) &&
             shared_bytes(shape, MatrixTiling()) <= context.limits().maxComputeSharedMemorySize) {
             shapes.push_back(shape);
         }

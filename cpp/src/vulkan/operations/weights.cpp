@@ -94,12 +94,12 @@ void Weights::put(const LayerWeights& place, const LayerNumbers& numbers, std::b
     std::byte* taps = part + (place.taps.offset - begin_byte);
     if (storage_ == Storage::fp32) {
         arrange(layer, layer.kernel, place, reinterpret_cast<float*>(taps));
-    } else if (!layer.halves.empty()) {
-        arrange(layer, layer.halves, place, reinterpret_cast<std::uint16_t*>(taps));
+    } else if (!layer.fp16.empty()) {
+        arrange(layer, layer.fp16, place, reinterpret_cast<std::uint16_t*>(taps));
     } else {
-        std::vector<std::uint16_t> halves(layer.kernel.size());
-        std::transform(layer.kernel.begin(), layer.kernel.end(), halves.begin(), float_to_half);
-        arrange(layer, halves, place, reinterpret_cast<std::uint16_t*>(taps));
+        std::vector<std::uint16_t> fp16(layer.kernel.size());
+        std::transform(layer.kernel.begin(), layer.kernel.end(), fp16.begin(), float_to_half);
+        arrange(layer, fp16, place, reinterpret_cast<std::uint16_t*>(taps));
     }
     auto* biases = reinterpret_cast<float*>(part + (place.epilogue.offset - begin_byte));
     std::fill_n(biases, place.epilogue.bytes / sizeof(float), 0.0F);

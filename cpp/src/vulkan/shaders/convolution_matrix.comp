@@ -19,13 +19,13 @@ layout(constant_id = 36) const int AHEAD = 0;   // 1: the next channels are fetc
 
 // The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
-layout(binding = 1) writeonly buffer dst_halves_blob { float16_t dst_halves[]; };
+layout(binding = 1) writeonly buffer dst_fp16_blob { float16_t dst_fp16[]; };
 layout(binding = 1) writeonly buffer dst_floats_blob { float dst_floats[]; };
-layout(binding = 2) writeonly buffer duplicate_halves_blob { float16_t duplicate_halves[]; };
+layout(binding = 2) writeonly buffer duplicate_fp16_blob { float16_t duplicate_fp16[]; };
 layout(binding = 2) writeonly buffer duplicate_floats_blob { float duplicate_floats[]; };
-layout(binding = 3) readonly buffer skip0_halves_blob { float16_t skip0_halves[]; };
+layout(binding = 3) readonly buffer skip0_fp16_blob { float16_t skip0_fp16[]; };
 layout(binding = 3) readonly buffer skip0_floats_blob { float skip0_floats[]; };
-layout(binding = 4) readonly buffer skip1_halves_blob { float16_t skip1_halves[]; };
+layout(binding = 4) readonly buffer skip1_fp16_blob { float16_t skip1_fp16[]; };
 layout(binding = 4) readonly buffer skip1_floats_blob { float skip1_floats[]; };
 layout(binding = 5) readonly buffer weight_units_blob { uvec4 weight_units[]; };
 layout(binding = 6) readonly buffer bias_floats_blob { float bias_floats[]; };
@@ -93,12 +93,12 @@ void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
     else \
     { \
         HALVES halves; \
-        coopMatLoad(halves, name##_halves, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
+        coopMatLoad(halves, name##_fp16, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
         term = SUMS(halves); \
     }
 #define STORE(name, at, exact, v) \
     if (fp32 != 0) coopMatStore(v, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
-    else coopMatStore(HALVES(v), name##_halves, at, 16, gl_CooperativeMatrixLayoutRowMajor);
+    else coopMatStore(HALVES(v), name##_fp16, at, 16, gl_CooperativeMatrixLayoutRowMajor);
 
 // finish() for a matrix that lies inside the picture
 void finish_matrix(SUMS v, int x, int y, int c)
