@@ -23,23 +23,24 @@ struct ConvolutionSource {
     std::vector<int> input_parts;  // channels of the tensors read, in order, each starting aligned
 };
 
-// Gives every node of a draft a place in a tensor.
-class Placer {
+// Assigns to every node of a lowered graph channels of a tensor.
+class BufferAssigner {
   public:
-    explicit Placer(const Draft& draft) : draft_(draft), places_(draft.nodes.size()) {}
+    explicit BufferAssigner(const LoweredGraph& lowered)
+        : lowered_(lowered), places_(lowered.nodes.size()) {}
 
     Program place(std::vector<ConvolutionSource>& sources) {
         place_input();
         place_concats();
-        for (std::size_t i = 1; i < draft_.nodes.size(); ++i) {
-            if (places_[i].tensor < 0) append(i, new_tensor(draft_.nodes[i].scale));
+        for (std::size_t i = 1; i < lowered_.nodes.size(); ++i) {
+            if (places_[i].tensor < 0) append(i, new_tensor(lowered_.nodes[i].scale));
         }
         find_readers();
-        for (std::size_t i = 1; i < draft_.nodes.size(); ++i) emit(i, sources);
-        if (draft_.output + 1 != draft_.nodes.size()) {
+        for (std::size_t i = 1; i < lowered_.nodes.size(); ++i) emit(i, sources);
+        if (lowered_.output + 1 != lowered_.nodes.size()) {
             throw NotStreamable("it computes tensors that the output does not depend on");
         }
-        program_.output = places_[draft_.output];
+        program_.output = places_[lowered_.output];
         if (program_.tensor(program_.output).scale % program_.unshuffle != 0) {
             throw NotStreamable("its result is not a whole number of times the picture's size");
         }
@@ -50,8 +51,8 @@ class Placer {
     void place_input() {
         append(0, new_tensor(1));
         program_.input = places_[0];
-        program_.unshuffle = draft_.unshuffle;
-        program_.picture_channels = places_[0].channels / (draft_.unshuffle * draft_.unshuffle);
+        program_.unshuffle = lowered_.unshuffle;
+        program_.picture_channels = places_[0].channels / (lowered_.unshuffle * lowered_.unshuffle);
     }
 
     int new_tensor(int scale) {
@@ -62,15 +63,15 @@ class Placer {
     void append(std::size_t node, int tensor) {
         Tensor& into = program_.tensors[static_cast<std::size_t>(tensor)];
         const int channel = round_up(into.channels, kChannelAlignment);
-        places_[node] = ChannelSlice{tensor, channel, draft_.nodes[node].channels};
-        into.channels = channel + draft_.nodes[node].channels;
+        places_[node] = ChannelSlice{tensor, channel, lowered_.nodes[node].channels};
+        into.channels = channel + lowered_.nodes[node].channels;
     }
 
     // Longest first, so that a dense block's last concatenation makes the tensor and the shorter
     // ones are its beginnings.
     void place_concats() {
         std::vector<const Value*> concats;
-        for (const Node& node : draft_.nodes) {
+        for (const Node& node : lowered_.nodes) {
             if (node.input.parts.size() > 1) concats.push_back(&node.input);
         }
         std::stable_sort(concats.begin(), concats.end(), [](const Value* a, const Value* b) {
@@ -83,7 +84,7 @@ class Placer {
         const bool fresh = std::all_of(parts.begin(), parts.end(),
                                        [&](std::size_t part) { return places_[part].tensor < 0; });
         if (fresh) {
-            const int tensor = new_tensor(draft_.nodes[parts[0]].scale);
+            const int tensor = new_tensor(lowered_.nodes[parts[0]].scale);
             for (const std::size_t part : parts) {
                 if (places_[part].tensor >= 0)
                     throw NotStreamable("a tensor is concatenated with itself");
@@ -111,8 +112,8 @@ class Placer {
     // For every tensor, the last node that reads it as a convolution, shuffle or resize does.
     void find_readers() {
         last_reader_.assign(program_.tensors.size(), 0);
-        for (std::size_t i = 1; i < draft_.nodes.size(); ++i) {
-            for (const std::size_t part : draft_.nodes[i].input.parts) {
+        for (std::size_t i = 1; i < lowered_.nodes.size(); ++i) {
+            for (const std::size_t part : lowered_.nodes[i].input.parts) {
                 last_reader_[static_cast<std::size_t>(places_[part].tensor)] = i;
             }
         }
@@ -129,7 +130,7 @@ class Placer {
         }
         Op& writer = program_.ops[source - 1];
         if (!writer.duplicate_output) {
-            const int tensor = new_tensor(draft_.nodes[source].scale);
+            const int tensor = new_tensor(lowered_.nodes[source].scale);
             program_.tensors.back().channels = home.channels;
             writer.duplicate_output = ChannelSlice{tensor, 0, home.channels};
         }
@@ -137,7 +138,7 @@ class Placer {
     }
 
     void emit(std::size_t index, std::vector<ConvolutionSource>& sources) {
-        const Node& node = draft_.nodes[index];
+        const Node& node = lowered_.nodes[index];
         Op op;
         op.kind = node.kind;
         op.input = slice_of(node.input);
@@ -147,7 +148,7 @@ class Placer {
         op.slope = node.slope;
         op.factor = node.factor;
         op.resize = node.resize;
-        for (const DraftSkip& skip : node.skips) {
+        for (const LoweredSkip& skip : node.skips) {
             op.skips.push_back(Skip{skip_place(skip.from.parts[0], index), skip.value_scale,
                                     skip.skip_scale, skip.from.upsample});
         }
@@ -164,14 +165,14 @@ class Placer {
         source.layer = node.layer;
         source.prelu = node.prelu;
         source.kernel = node.kernel;
-        source.unshuffle = node.kernel > 3 ? draft_.unshuffle : 1;
+        source.unshuffle = node.kernel > 3 ? lowered_.unshuffle : 1;
         for (const std::size_t part : node.input.parts) {
-            source.input_parts.push_back(draft_.nodes[part].channels);
+            source.input_parts.push_back(lowered_.nodes[part].channels);
         }
         return source;
     }
 
-    const Draft& draft_;
+    const LoweredGraph& lowered_;
     Program program_;
     std::vector<ChannelSlice> places_;      // by node
     std::vector<std::size_t> last_reader_;  // by tensor, a node
@@ -251,8 +252,8 @@ FuseResult fuse(const Graph& graph, const std::string& bin_path) {
     FusedNetwork network;
     std::vector<ConvolutionSource> sources;
     try {
-        const Draft draft = draft_program(graph);
-        network.program = Placer(draft).place(sources);
+        const LoweredGraph lowered = lower_graph(graph);
+        network.program = BufferAssigner(lowered).place(sources);
     } catch (const NotStreamable& why) {
         return FuseResult{std::nullopt, why.what()};
     }

@@ -13,16 +13,16 @@ namespace {
 
 constexpr std::size_t kMostParts = 4096;
 
-class Drafter {
+class GraphLowering {
   public:
-    explicit Drafter(const Graph& graph) : graph_(graph) {
+    explicit GraphLowering(const Graph& graph) : graph_(graph) {
         for (const Layer& layer : graph.layers) {
             for (const int blob : layer.inputs) ++uses_[blob];
         }
     }
 
-    Draft draft() {
-        draft_.nodes.emplace_back();
+    LoweredGraph lower() {
+        lowered_.nodes.emplace_back();
         values_[graph_.input] = Value{{0}, 1, 1.0F};
         for (std::size_t i = 0; i < graph_.layers.size(); ++i) add(i);
         const Value& output = values_.at(graph_.output);
@@ -30,8 +30,8 @@ class Drafter {
             output.parts[0] == 0) {
             throw NotStreamable("the output is not a convolution, pixel shuffle or resize");
         }
-        draft_.output = output.parts[0];
-        return std::move(draft_);
+        lowered_.output = output.parts[0];
+        return std::move(lowered_);
     }
 
   private:
@@ -87,19 +87,19 @@ class Drafter {
     int channels(const Layer& layer, const Value& value) {
         int sum = 0;
         for (const std::size_t part : value.parts) {
-            if (draft_.nodes[part].channels == 0)
+            if (lowered_.nodes[part].channels == 0)
                 refuse(layer, "reads an input of unknown channels");
-            sum += draft_.nodes[part].channels;
+            sum += lowered_.nodes[part].channels;
         }
         return sum;
     }
 
-    int scale(const Value& value) { return draft_.nodes[value.parts[0]].scale * value.upsample; }
+    int scale(const Value& value) { return lowered_.nodes[value.parts[0]].scale * value.upsample; }
 
     void define(const Layer& layer, Node node) {
         if (node.scale > kMostScale) refuse(layer, "enlarges the picture too much");
-        values_[layer.outputs[0]] = Value{{draft_.nodes.size()}, 1, 1.0F};
-        draft_.nodes.push_back(std::move(node));
+        values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F};
+        lowered_.nodes.push_back(std::move(node));
     }
 
     void add_convolution(std::size_t index) {
@@ -128,16 +128,16 @@ class Drafter {
         if (!same) {
             const bool folded = of_input && node.input.upsample == 1 && stride > 1 &&
                                 node.kernel == 3 * stride && shape.pad == stride &&
-                                uses_[layer.inputs[0]] == 1 && draft_.unshuffle == 1;
+                                uses_[layer.inputs[0]] == 1 && lowered_.unshuffle == 1;
             if (!folded) {
                 refuse(layer,
                        "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "
                        "pixel-unshuffle was folded into");
             }
-            draft_.unshuffle = stride;
+            lowered_.unshuffle = stride;
             inputs *= stride * stride;
         }
-        if (of_input && draft_.nodes[0].channels == 0) draft_.nodes[0].channels = inputs;
+        if (of_input && lowered_.nodes[0].channels == 0) lowered_.nodes[0].channels = inputs;
         if (channels(layer, node.input) != inputs) {
             refuse(layer, "has weights for " + std::to_string(inputs) + " channels, but reads " +
                               std::to_string(channels(layer, node.input)));
@@ -148,7 +148,7 @@ class Drafter {
     Node* open(int blob) {
         const Value& source = value(blob);
         const bool alone = uses_[blob] == 1 && source.parts.size() == 1 && source.upsample == 1;
-        return alone && source.parts[0] != 0 ? &draft_.nodes[source.parts[0]] : nullptr;
+        return alone && source.parts[0] != 0 ? &lowered_.nodes[source.parts[0]] : nullptr;
     }
 
     void add_activation(std::size_t index) {
@@ -214,8 +214,8 @@ class Drafter {
             if (node->channels != channels(layer, other) || node->scale != scale(other)) {
                 refuse(layer, "adds tensors of different shapes");
             }
-            DraftSkip skip{other, weights[first] * value(layer.inputs[first]).scale,
-                           weights[second] * other.scale};
+            LoweredSkip skip{other, weights[first] * value(layer.inputs[first]).scale,
+                             weights[second] * other.scale};
             node->skips.push_back(skip);
             values_[layer.outputs[0]] = Value{{id}, 1, 1.0F};
             return;
@@ -242,7 +242,7 @@ class Drafter {
         Node node;
         node.kind = OpKind::resize;
         node.input = source;
-        const Node& from = draft_.nodes[plain(layer, source)];
+        const Node& from = lowered_.nodes[plain(layer, source)];
         node.channels = from.channels;
         node.resize.filter = type == 2 ? ResizeFilter::bilinear : ResizeFilter::bicubic;
         // The result must be a whole number of times the input's size, whatever that is.
@@ -262,7 +262,7 @@ class Drafter {
         Node node;
         node.kind = OpKind::pixel_shuffle;
         node.input = value(layer.inputs[0]);
-        const Node& from = draft_.nodes[plain(layer, node.input)];
+        const Node& from = lowered_.nodes[plain(layer, node.input)];
         if (from.channels % (factor * factor) != 0) refuse(layer, "does not fit its channels");
         node.channels = from.channels / (factor * factor);
         node.scale = from.scale * factor;
@@ -276,23 +276,23 @@ class Drafter {
         if (factor == 1) return alias(layer, value(layer.inputs[0]));
         if (layer.integer(1, 0) != 0 || factor < 1 || factor > kMostFactor ||
             source.parts.size() != 1 || source.parts[0] != 0 || source.upsample != 1 ||
-            uses_[layer.inputs[0]] != 1 || draft_.unshuffle != 1) {
+            uses_[layer.inputs[0]] != 1 || lowered_.unshuffle != 1) {
             refuse(layer, "is not a pixel-unshuffle of the input alone");
         }
-        draft_.unshuffle = factor;
+        lowered_.unshuffle = factor;
         values_[layer.outputs[0]] = source;
     }
 
     const Graph& graph_;
-    Draft draft_;
+    LoweredGraph lowered_;
     std::map<int, Value> values_;  // by blob
     std::map<int, int> uses_;      // by blob; blobs that stand for one tensor share their count
 };
 
 }  // namespace
 
-Draft draft_program(const Graph& graph) {
-    return Drafter(graph).draft();
+LoweredGraph lower_graph(const Graph& graph) {
+    return GraphLowering(graph).lower();
 }
 
 }  // namespace realesrgan

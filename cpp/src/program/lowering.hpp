@@ -24,7 +24,7 @@ struct Value {
     float scale = 1.0F;
 };
 
-struct DraftSkip {
+struct LoweredSkip {
     Value from;
     float value_scale = 1.0F;
     float skip_scale = 1.0F;
@@ -41,19 +41,20 @@ struct Node {
     int kernel = 3;  // of the layer: 1, 3 or, folded with the unshuffle, 3 * unshuffle
     Activation activation = Activation::none;
     float slope = 0.0F;
-    std::vector<DraftSkip> skips;
+    std::vector<LoweredSkip> skips;
     int factor = 1;
     Resize resize;
 };
 
-// The network before its tensors are given places. nodes[0] is the input, after the unshuffle.
-struct Draft {
+// The lowered graph, before channels of tensors are assigned. nodes[0] is the input, after the
+// unshuffle.
+struct LoweredGraph {
     std::vector<Node> nodes;
     std::size_t output = 0;
     int unshuffle = 1;
 };
 
 // Throws NotStreamable.
-Draft draft_program(const Graph& graph);
+LoweredGraph lower_graph(const Graph& graph);
 
 }  // namespace realesrgan
