@@ -37,10 +37,11 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
                         storage.border_rows);
     };
     rows_fed_ = config.band;
-    // A picture that one band holds is one step: what lags behind is rows_fed with it.
+    // A picture that one band holds is one step: the rows that operations lag behind are fed with
+    // it.
     if (config.band >= height) rows_fed_ = schedule(height).rows_to_finish();
     const Schedule endless = schedule(kEndlessRows);
-    // A step in whose every window all rows exist.
+    // A step far enough from both ends that no command is clamped.
     const Row middle = kEndlessRows / 2 / rows_fed_;
     measure_rings(endless, middle);
     place_rings();
@@ -87,7 +88,7 @@ Step ExecutionPlan::step(int index) const {
     return schedule_->step(index);
 }
 
-// How far apart the rows of a ring that are in use at one time ever are.
+// Measures the largest distance of rows of a tensor that are in use at one time.
 void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
     const Row height = config_.height / program_->unshuffle;
     std::vector<Row> acquired(rings_.size(), std::numeric_limits<Row>::max());
@@ -146,7 +147,7 @@ std::uint64_t ExecutionPlan::row_bytes(int tensor) const {
            static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
 }
 
-// The result is seen whole by what brings it out.
+// The command that stores the result binds its buffer whole.
 bool ExecutionPlan::in_parts(int tensor) const {
     return rings_[static_cast<std::size_t>(tensor)].skip_only && tensor != program_->output.tensor;
 }
@@ -169,7 +170,7 @@ std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
     return fits || !in_parts(tensor) ? 0 : storage_.max_binding_bytes;
 }
 
-// Families large enough to be worth the copies move into shared buffers.
+// Alias groups that are large enough to be worth the copies get shared buffers.
 void ExecutionPlan::place_rings() {
     std::vector<AliasGroup> shared;
     for (AliasGroup& group : alias_groups_) {
@@ -187,7 +188,7 @@ void ExecutionPlan::place_rings() {
     alias_groups_ = std::move(shared);
 }
 
-// A shared buffer has as many rows as the ring with most of those that use it.
+// A shared buffer has as many rows as the largest of its tensors needs.
 void ExecutionPlan::share(AliasGroup& group) {
     const std::size_t size = group.turns[0].size();
     const std::size_t base = shared_buffers_.size();
@@ -274,7 +275,7 @@ void ExecutionPlan::count_staging() {
     memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
 }
 
-// Each byte once a command, padding channels left out as far as kernels leave them out.
+// Counts each byte once for each command, without the padding channels that kernels skip.
 double ExecutionPlan::bytes_of(const Command& command) const {
     constexpr int kVector = 4;
     const auto bytes = [&](const ChannelSlice& slice, Row rows) {

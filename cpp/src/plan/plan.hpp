@@ -16,30 +16,30 @@ class Schedule;
 
 inline constexpr Row kMostTensorSide = Row{1} << 30;
 
-// How a backend stores rings, as far as bytes are concerned.
+// How a backend stores tensors, as far as it determines bytes and row bands.
 struct StorageModel {
     int bytes_per_value = 4;
-    // Of the input ring and of rings that only additions and the output read: what is rounded there
-    // goes through the whole network or straight into the result. 0: bytes_per_value.
+    // Of the input tensor and of tensors that only additions and the output read: a rounding error
+    // there passes through the whole network or goes straight into the result. 0: bytes_per_value.
     int full_precision_bytes_per_value = 0;
-    int narrow_multiple = kChannelAlignment;  // to which rings of fewer channels are rounded up
+    int narrow_multiple = kChannelAlignment;  // to which fewer channels are rounded up
     int padding_columns = 0;                  // extra columns of a stored row
     bool border_rows = false;  // the zero rows above and below the picture are stored
-    // Rings a carry command saves and loads at once, at least; twice as many shared buffers.
+    // The least number of tensors whose halo rows one command saves and loads; an alias group has
+    // twice as many shared buffers.
     int tensors_per_turn = 1;
-    std::uint64_t share_above =
-        0;                     // alias_groups of rings smaller than this keep buffers of their own
-    int share_from_band = 1;   // lower bands would copy more than they compute
-    bool share_skips = false;  // alias_groups of rings that only additions read share, too
-    int band = 16;             // the largest useful band, in rows of the input ring
-    int band_step = 1;         // higher bands are best multiples of this
-    int band_pixels = 0;       // narrow pictures take a higher one, up to so many pixels
-    int tail_band = 0;         // band of the operations above scale 1; 0: the same
-    int bands_in_flight = 1;   // staging buffers for input and output
-    // Most that an operation sees of one buffer at a time; 0: no limit. Rings that only additions
-    // read may be larger: those are seen in parts.
+    std::uint64_t share_above = 0;  // bytes up to which the tensors of an alias group do not share
+    int share_from_band = 1;        // lower bands would copy more than they compute
+    bool share_skips = false;       // tensors that only additions read share, too
+    int band = 16;                  // the largest useful band, in rows of the input tensor
+    int band_step = 1;              // higher bands are best multiples of this
+    int band_pixels = 0;            // narrow pictures take a higher one, up to so many pixels
+    int tail_band = 0;              // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;        // staging buffers for input and output
+    // The largest binding of a buffer, 0: no limit. Ring buffers that only additions read may be
+    // larger: they are bound in parts.
     std::uint64_t max_binding_bytes = 0;
-    bool own_memory = false;  // the device's, to which what the host adds up does not count
+    bool own_memory = false;  // the device has memory of its own; the host's sums do not count
     std::uint64_t weight_bytes = 0;
     // Bytes of temporary memory an op needs for `rows` output rows of a `width` pixel wide output.
     std::function<std::uint64_t(const Program&, const Op&, int width, int rows)> scratch;
@@ -52,23 +52,23 @@ struct RowRange {
     Row end() const { return first + count; }
 };
 
-// Rows of a slice of a shared ring that the next step still needs.
+// Rows of a slice of a tensor in a shared buffer that the next step still needs.
 struct HaloSlice {
     int channel = 0;
     int channels = 0;
-    int rows = 0;  // the most there ever are
+    int rows = 0;  // at most
 };
 
-// Where a ring lives. Row y is valid in slot y % rows (or, stored as a window, at y - base: at no
-// time are rows further apart than `rows` in use). SharedBuffer: a buffer several rings use in
-// turn.
+// How a tensor is stored. Row y lives at slot y % rows (ring buffer) or y - base (sliding window);
+// rows in use at one time are less than `rows` apart.
 struct RingStorage {
     int rows = 0;            // border rows included where the backend stores them
     int shared_buffer = -1;  // index into ExecutionPlan::shared_buffers, or -1: a buffer of its own
-    std::vector<HaloSlice> halo;  // of a ring in a shared buffer
+    std::vector<HaloSlice> halo;  // of a tensor in a shared buffer
     bool skip_only = false;       // never the input of a convolution, shuffle or resize
 };
 
+// A buffer that several tensors of an alias group use in turn.
 struct SharedBuffer {
     int channels = 0;
     int scale = 1;
@@ -77,20 +77,20 @@ struct SharedBuffer {
 };
 
 enum class CommandKind {
-    input,   // picture rows arrive in ring 0
+    input,   // picture rows are loaded into tensor 0
     run,     // op `index` computes rows of its output
-    output,  // rows of Program::output leave
-    halo,    // save carries, then restore carries
+    output,  // rows of Program::output are stored
+    halo,    // halo rows are saved, buffers acquired, halo rows loaded
 };
 
-// The rows of a slice to save or restore: carry[slice] of the ring, `rows` of it.
+// Rows of RingStorage::halo[slice] of a tensor, to save or to load.
 struct HaloCopy {
     int tensor = 0;
-    int slice = 0;  // index into RingStorage::carry
+    int slice = 0;
     RowRange rows;  // never border rows
 };
 
-// A ring that takes over its shared buffer, and the lowest row of it still needed.
+// A tensor that takes over its shared buffer.
 struct AcquiredBuffer {
     int tensor = 0;
     Row first_live_row = 0;
@@ -99,20 +99,20 @@ struct AcquiredBuffer {
 struct Command {
     CommandKind kind = CommandKind::run;
     int index = -1;  // run: the op
-    RowRange rows;   // input: rows of ring 0; run: of the op's output; output: of the output ring
-    // Lowest row still needed, border rows (-1) included where they are stored: of the ring written
-    // (input, run), of its copy (run).
+    RowRange rows;   // input: of tensor 0; run: of the op's output; output: of the output tensor
+    // The lowest row still needed, border rows (-1) included where they are stored, of the tensor
+    // written (input, run) and of the duplicate output (run).
     Row first_live_row = 0;
     Row duplicate_first_live_row = 0;
-    // carry: all saves come before all loads.
+    // halo: all saves come before all loads.
     std::vector<HaloCopy> saves;
     std::vector<HaloCopy> loads;
-    std::vector<AcquiredBuffer> acquired;  // carry: rings that start to use their shared buffer now
+    std::vector<AcquiredBuffer> acquired;  // halo
 };
 
-// What one band asks for. Commands of no rows are left out.
+// The commands for one row band. Commands of no rows are left out.
 struct Step {
-    RowRange input;   // rows of the picture (unshuffle times the rows of ring 0)
+    RowRange input;   // rows of the picture (unshuffle times the rows of tensor 0)
     RowRange output;  // rows of the result
     std::vector<Command> commands;
 };
@@ -133,7 +133,7 @@ struct MemoryBytes {
 struct BandConfig {
     int width = 0;  // of the picture, a multiple of Program::unshuffle
     int height = 0;
-    int band = 16;      // rows of the input ring a step takes
+    int band = 16;      // rows of the input tensor a step takes
     int tail_band = 0;  // 0: the same
     SampleType input_type = SampleType::u8;
     SampleType output_type = SampleType::u8;
@@ -145,15 +145,15 @@ struct BandConfig {
     }
 };
 
-// Everything about one run that can be known before it: pure arithmetic. Rings are addressed by
-// row, steps are made one at a time (a high picture has many). The program must outlive the plan.
-// Throws ImageError for a picture that would have more than kMostTensorSide rows or columns in a
-// ring: backends and shaders count those in 32 bits.
+// What follows from program, picture size, row band and storage alone: buffers, bytes, commands.
+// Steps are computed one at a time (a tall picture has many). The program must outlive the plan.
+// Throws ImageError for a picture whose tensors would have more than kMostTensorSide rows or
+// columns: backends and shaders count those in 32 bits.
 class ExecutionPlan {
   public:
     ExecutionPlan(const Program& program, const BandConfig& config, const StorageModel& storage);
 
-    // Whether rings, rows and bands are the same.
+    // Whether buffers and commands are the same.
     bool same_as(const ExecutionPlan& other) const;
 
     const Program& program() const { return *program_; }
@@ -161,15 +161,15 @@ class ExecutionPlan {
     const std::vector<RingStorage>& rings() const { return rings_; }
     const std::vector<SharedBuffer>& shared_buffers() const { return shared_buffers_; }
     const MemoryBytes& memory() const { return memory_; }
-    // The largest buffer that operations must see whole (shared buffers, staging buffers), or the
-    // eighth part of what they see in parts: those have at least eight rows.
+    // The largest binding that is needed: of whole buffers, and of at least eight rows of those
+    // that are bound in parts.
     std::uint64_t largest_binding() const;
-    // The most of this ring that operations may see at a time, 0: all of it.
+    // The most of the tensor's buffer that is bound at a time, 0: all of it.
     std::uint64_t binding_bytes(int tensor) const;
 
     bool full_precision(int tensor) const;  // stored with full_precision_bytes_per_value
     int tensor_width(int tensor) const;     // in pixels, padding columns not counted
-    int tensor_height(int tensor) const;    // rows of the ring's picture, at most kMostTensorSide
+    int tensor_height(int tensor) const;    // rows, at most kMostTensorSide
     int steps() const { return steps_; }
     Step step(int index) const;  // index 0 .. steps() - 1
 
@@ -179,8 +179,8 @@ class ExecutionPlan {
         return run_rows_[static_cast<std::size_t>(op)];
     }
 
-    // Of a step far from the picture's ends: commands (carries not counted: they only copy), and
-    // bytes of rings that they and the carries read and write.
+    // Of a step far from the picture's ends: commands (halo commands not counted: they only copy),
+    // and bytes of buffers that all commands read and write.
     int dispatches_per_band() const { return dispatches_; }
     double bytes_moved_per_input_pixel() const { return bytes_moved_; }
 
@@ -207,7 +207,7 @@ class ExecutionPlan {
     std::vector<AliasGroup> alias_groups_;
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
-    Row rows_fed_ = 0;           // rows that a step feeds: the band, or more where one step is all
+    Row rows_fed_ = 0;           // in a step: the band, or more where one step is all
     std::vector<int> run_rows_;  // by op
     int steps_ = 0;
     int input_rows_ = 0;

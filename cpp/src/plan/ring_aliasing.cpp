@@ -58,26 +58,26 @@ int AliasGroup::tensors() const {
 
 namespace {
 
-// Groups larger than a residual block's dense blocks would only cost shared buffers.
+// A residual block has three dense blocks; larger turns would only cost memory.
 constexpr int kMostTensorsPerTurn = 4;
 
-// What makes tensors alike: their slices, and whether only additions read them.
-struct Likeness {
+// Tensors of one shape and use: equal slices, and whether only additions read them.
+struct TensorKind {
     std::vector<std::pair<int, int>> slices;  // channel and channels
     bool skip_only = false;
-    bool operator<(const Likeness& other) const {
+    bool operator<(const TensorKind& other) const {
         return std::tie(slices, skip_only) < std::tie(other.slices, other.skip_only);
     }
 };
 
-Likeness likeness(const TensorUse& use) {
-    Likeness alike;
+TensorKind kind_of(const TensorUse& use) {
+    TensorKind kind;
     for (const TensorUse::Written& written : use.written) {
-        alike.slices.emplace_back(written.slice.channel, written.slice.channels);
+        kind.slices.emplace_back(written.slice.channel, written.slice.channels);
     }
-    std::sort(alike.slices.begin(), alike.slices.end());
-    alike.skip_only = use.readers.empty();
-    return alike;
+    std::sort(kind.slices.begin(), kind.slices.end());
+    kind.skip_only = use.readers.empty();
+    return kind;
 }
 
 bool can_share(const Program& program, const TensorUse& use, int tensor,
@@ -130,10 +130,10 @@ std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_pe
                                           bool skips) {
     const std::vector<TensorUse> uses = tensor_uses(program);
     const std::vector<bool> tail = tail_ops(program);
-    std::map<Likeness, std::vector<int>> alike;
+    std::map<TensorKind, std::vector<int>> alike;
     for (std::size_t i = 0; i < uses.size(); ++i) {
         if (!can_share(program, uses[i], static_cast<int>(i), tail, skips)) continue;
-        alike[likeness(uses[i])].push_back(static_cast<int>(i));
+        alike[kind_of(uses[i])].push_back(static_cast<int>(i));
     }
     std::vector<AliasGroup> alias_groups;
     for (auto& [kind, tensors] : alike) {

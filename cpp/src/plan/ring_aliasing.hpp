@@ -7,7 +7,7 @@
 namespace realesrgan {
 
 // Who writes and who reads a tensor, in the order of execution. Writer 0 is the input, writer i + 1
-// the op i; a copy counts as written by its op.
+// the op i; a duplicate output counts as written by its op.
 struct TensorUse {
     struct Written {
         ChannelSlice slice;
@@ -22,21 +22,21 @@ struct TensorUse {
 
 std::vector<TensorUse> tensor_uses(const Program& program);
 
-// Ops that run at the end of a step, in smaller bands: above the input tensor's scale, or after
-// those.
+// Ops that run at the end of a step, in smaller row bands: those above the input tensor's scale,
+// and those that depend on them.
 std::vector<bool> tail_ops(const Program& program);
 
-// Equal tensors used one after the other (the dense blocks of RRDBNet, the layers of
-// SRVGGNetCompact, the skips beside them): they can take turns in a few shared buffers. groups[i]
-// uses its shared buffers while groups[i + 1] is being filled, and must be through before groups[i
-// + 2] is opened.
+// Buffers of equal shape with disjoint lifetimes (the dense blocks of RRDBNet, the layers of
+// SRVGGNetCompact, the skips beside them), aliased onto a few shared buffers by double buffering:
+// turns[i] uses its shared buffers while turns[i + 1] is being filled, and its last read comes
+// before the first write of turns[i + 2].
 struct AliasGroup {
     std::vector<std::vector<int>> turns;  // tensors
     int tensors() const;
 };
 
-// In groups of `tensors_per_turn` tensors, or larger ones where tensors reach over their
-// neighbours. `skips`: also of tensors that only additions read.
+// Turns have `tensors_per_turn` tensors, or more where lifetimes overlap further. `skips`: also of
+// tensors that only additions read.
 std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_per_turn, bool skips);
 
 }  // namespace realesrgan

@@ -125,7 +125,7 @@ RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
     return RowRange{row, end - row};
 }
 
-// Writes the commands of one step, keeping count of how far everything has come.
+// Builds the commands of one step; tracks how many rows each op has finished.
 class Schedule::Builder {
   public:
     Builder(const Schedule& schedule, Row index)
@@ -199,8 +199,8 @@ class Schedule::Builder {
                                       : schedule_.clamp(program_.output.tensor, before_.back());
     }
 
-    // The last op that can save and restore before `op` runs: groups change places in the
-    // shared buffers.
+    // Before the op that first writes into turn g of an alias group: saves the halo rows of turn
+    // g - 2, whose buffers turn g acquires, and loads its own.
     void halo_before(int op) {
         for (const AliasGroup& group : schedule_.alias_groups_) {
             for (std::size_t g = 0; g < group.turns.size(); ++g) {
@@ -254,7 +254,7 @@ class Schedule::Builder {
     const Schedule& schedule_;
     const Program& program_;
     Row rows_fed_;
-    std::vector<Row> before_;  // rows_ready before and after the step, unclamped
+    std::vector<Row> before_;  // rows ready before and after the step, unclamped
     std::vector<Row> after_;
     std::vector<Row> done_;  // clamped, as the commands so far leave them
     Step step_;

@@ -8,9 +8,10 @@
 
 namespace realesrgan {
 
-// Which rows every command of every step computes. The picture is thought to go on endlessly: after
-// `rows_fed` rows of it the op i has finished rows_ready(rows_fed)[i + 1] rows, of which those
-// inside the real picture are computed. So the end of the picture drains in steps of a band, too.
+// Which rows every command of every step computes. The schedule is computed for an infinitely tall
+// picture and clamped: after `rows_fed` rows op i has finished rows_ready(rows_fed)[i + 1] rows, of
+// which those inside the real picture are computed. So the last rows, too, drain in steps of a
+// band.
 class Schedule {
   public:
     // `band`: rows that a step feeds.
@@ -19,8 +20,8 @@ class Schedule {
 
     Row steps() const;
     Step step(Row index) const;
-    // The fewest rows of an endless picture after which all of the real one is done: its own and
-    // those that the last op lags behind.
+    // Rows of the infinitely tall picture after which the real one is finished: its own and those
+    // that the last op lags behind.
     Row rows_to_finish() const;
 
     // Rows finished by the input ([0]) and every op ([i + 1]) after `rows_fed` rows, beyond the
@@ -28,7 +29,7 @@ class Schedule {
     std::vector<Row> rows_ready(Row rows_fed) const;
     Row tensor_height(int tensor) const;
 
-    // Rows of a written slice still needed when every op has come as far as rows_ready(rows_fed).
+    // Rows of a written slice that are still needed when every op has finished `rows_ready` rows.
     RowRange live_rows(int tensor, const TensorUse::Written& written,
                        const std::vector<Row>& rows_ready) const;
 
