@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/layer_sizes.hpp"
 #include "realesrgan/errors.hpp"
@@ -145,7 +146,7 @@ std::int64_t sample_side(const Graph& graph, std::int64_t alignment) {
                             layer.type == "Pooling" || layer.type == "Unfold";
         if (window) side = std::max(side, std::min(kernel * dilation, kMost));
     }
-    return (side + alignment - 1) / alignment * alignment;
+    return round_up(side, alignment);
 }
 
 Shape traced_shape(const BlobSize& blob, std::int64_t side) {

@@ -9,6 +9,7 @@
 
 #include "base/escape.hpp"
 #include "base/half.hpp"
+#include "base/integers.hpp"
 #include "model/layer_weights.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -125,7 +126,7 @@ WeightFile::Storage WeightFile::storage_of(std::uint32_t tag, const std::string&
 }
 
 std::uintmax_t WeightFile::bytes_of(Storage storage, std::uintmax_t count) {
-    const auto padded = [](std::uintmax_t bytes) { return (bytes + 3) / 4 * 4; };
+    const auto padded = [](std::uintmax_t bytes) { return round_up(bytes, 4); };
     switch (storage) {
         case Storage::fp32:
             return count * sizeof(float);

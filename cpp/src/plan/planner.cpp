@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/integers.hpp"
 #include "base/interruption.hpp"
 #include "base/memory_budget.hpp"
 #include "plan/schedule.hpp"
@@ -132,8 +133,8 @@ class Planner {
         // As high as each other, with what the last op lags behind: a low last band leaves a device
         // idle, and the others cost memory.
         const int rows_fed = Schedule(program_, {}, height, 1, 0, false).rows_to_finish();
-        const int bands = (rows_fed + rows - 1) / rows;
-        return std::max(storage_.band, in_steps((rows_fed + bands - 1) / bands));
+        const int bands = ceil_div(rows_fed, rows);
+        return std::max(storage_.band, in_steps(ceil_div(rows_fed, bands)));
     }
 
     int in_steps(int band) const {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "program/row_dependency.hpp"
 
 namespace realesrgan {
@@ -66,7 +67,7 @@ std::vector<Row> Schedule::clamped(std::vector<Row> rows_ready) const {
 }
 
 Row Schedule::steps() const {
-    return (rows_to_finish() + band_ - 1) / band_;
+    return ceil_div(rows_to_finish(), band_);
 }
 
 Row Schedule::rows_to_finish() const {

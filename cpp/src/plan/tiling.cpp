@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
+#include "base/integers.hpp"
+
 namespace realesrgan {
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-    return (a + b - 1) / b;
-}
 
 // Share of the tile on the right of a boundary, at the middle of an output position. Rises along a
 // smoothstep, so that neither its value nor its slope jumps where the blending begins.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "model/graph.hpp"
 #include "realesrgan/image.hpp"
 
@@ -13,10 +14,6 @@ namespace realesrgan {
 // Channel offsets inside a tensor are multiples of this, so that every backend can move whole
 // vectors.
 inline constexpr int kChannelAlignment = 16;
-
-constexpr int round_up(int value, int multiple) {
-    return (value + multiple - 1) / multiple * multiple;
-}
 
 // A row of a tensor's picture. Products of rows and scales are larger than 32 bits hold.
 using Row = std::int64_t;

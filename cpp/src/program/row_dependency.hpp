@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/integers.hpp"
 #include "program/program.hpp"
 
 namespace realesrgan {
@@ -27,9 +28,5 @@ Row rows_read(const Op& op, Row rows);
 Row first_skip_row(const Skip& skip, Row row);
 Row skip_rows_end(const Skip& skip, Row end);
 Row rows_possible(const Skip& skip, Row skip_rows);
-
-constexpr Row floor_div(Row value, Row divisor) {
-    return value >= 0 ? value / divisor : -((-value + divisor - 1) / divisor);
-}
 
 }  // namespace realesrgan

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/fault_injection.hpp"
+#include "base/integers.hpp"
 #include "image/image_view.hpp"
 
 namespace realesrgan::vulkan {
@@ -31,16 +32,12 @@ int sample_bytes(SampleType type) {
     return static_cast<int>(sample_size(type));
 }
 
-int groups(int items, int each) {
-    return (items + each - 1) / each;
-}
-
 // Whole words, so that a shader may touch every word that holds a sample.
 std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) {
     const std::uint64_t bytes = static_cast<std::uint64_t>(width) *
                                 static_cast<std::uint64_t>(rows) *
                                 static_cast<std::uint64_t>(channels * sample_bytes(type));
-    return kHeaderBytes + (bytes + 15) / 16 * 16;
+    return kHeaderBytes + round_up(bytes, 16);
 }
 
 }  // namespace
@@ -230,8 +227,8 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
             flight.commands.dispatch(
                 *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
                 sizeof(push),
-                {groups(std::min(ring.width - push.x0, columns), local),
-                 std::min(count - push.y0, context.most_groups(1)), groups(channels, 4)},
+                {ceil_div(std::min(ring.width - push.x0, columns), local),
+                 std::min(count - push.y0, context.most_groups(1)), ceil_div(channels, 4)},
                 std::exchange(bytes, 0));
         }
     }
@@ -251,10 +248,10 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const ChannelSlice& output = plan_.program().output;
     const RingBuffer& ring = rings_[static_cast<std::size_t>(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
-    const int words = groups(count * ring.width * output.channels, each);
+    const int words = ceil_div(count * ring.width * output.channels, each);
     const int local = compose_->local_size().x;
     const Context& context = *network_->context;
-    const int across = std::min({groups(words, local), context.most_groups(0), kMostAcross});
+    const int across = std::min({ceil_div(words, local), context.most_groups(0), kMostAcross});
     const int stride = across * local;
     const int most = most_items(context.most_groups(1), stride);
     std::uint64_t bytes = bytes_of(ring, count, output.channels);
@@ -262,7 +259,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     for (; push.first < words; push.first += most) {
         flight.commands.dispatch(
             *compose_, {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}}, &push,
-            sizeof(push), {across, groups(std::min(words - push.first, most), stride), 1},
+            sizeof(push), {across, ceil_div(std::min(words - push.first, most), stride), 1},
             std::exchange(bytes, 0));
     }
 }

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/integers.hpp"
 #include "cpu/winograd/instruction_set.hpp"
 #include "cpu/winograd/kernel.hpp"
 
 namespace realesrgan::winograd {
-
-constexpr int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
 
 // A band's output cut into blocks, column after column: up to four rows of tiles tall, so that the
 // patches of a block overlap inside a cache, and as wide as `capacity` allows.
@@ -18,10 +15,10 @@ class BlockGrid {
   public:
     // In tiles (or pixels, for the direct form).
     BlockGrid(int columns, int rows, int capacity, int max_block_rows)
-        : columns_(columns), rows_(rows), down_(divide_up(rows, max_block_rows)) {
-        block_rows_ = divide_up(rows, down_);
+        : columns_(columns), rows_(rows), down_(ceil_div(rows, max_block_rows)) {
+        block_rows_ = ceil_div(rows, down_);
         block_columns_ = std::max(1, capacity / block_rows_);
-        across_ = divide_up(columns, block_columns_);
+        across_ = ceil_div(columns, block_columns_);
     }
 
     int count() const { return across_ * down_; }

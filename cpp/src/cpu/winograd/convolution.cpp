@@ -120,8 +120,8 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
         return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
                 products + planes(3, kDirectPixels + 2, in)};
     }
-    const int columns = divide_up(width, kernel_->tile);
-    const int rows = divide_up(height, kernel_->tile);
+    const int columns = ceil_div(width, kernel_->tile);
+    const int rows = ceil_div(height, kernel_->tile);
     const int tiles = tiles_per_block(*kernel_, std::max(in, out), columns * rows, threads);
     // A point's products take the place of data that is read no more, which keeps up to twice as
     // many tiles in the cache: the data begin so far behind the products that those of point p end
@@ -147,7 +147,7 @@ const float* Convolution::lean_weights(bool direct, Workspace& workspace, float*
         derive_weights(direct, begin, std::min(begin + kWeightSlice, in_channels_), result);
         workspace.profiles_[static_cast<std::size_t>(slot)].profile.weights += seconds() - start;
     };
-    ThreadPool::shared().run(divide_up(in_channels_, kWeightSlice), workspace.threads(), slice);
+    ThreadPool::shared().run(ceil_div(in_channels_, kWeightSlice), workspace.threads(), slice);
     return result;
 }
 

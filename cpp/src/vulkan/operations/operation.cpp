@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/integers.hpp"
+
 namespace realesrgan::vulkan {
 
 namespace {
@@ -22,10 +24,6 @@ struct Push {
 
 // Instead of a constant: the shader takes the push constant.
 constexpr int kPushed = -1;
-
-int groups(int items, int each) {
-    return (items + each - 1) / each;
-}
 
 const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSlice& slice) {
     return rings.at(static_cast<std::size_t>(slice.tensor));
@@ -191,12 +189,12 @@ std::uint64_t Operation::ring_bytes(int rows) const {
         return vulkan::ring_bytes(part, storage_);
     };
     const int halo = has_weights_ ? 2 : 0;
-    const int source_rows = groups(rows * reduce_, enlarge_) + halo;
+    const int source_rows = ceil_div(rows * reduce_, enlarge_) + halo;
     std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
     total += bytes(dst_, rows, out_channels_);
     if (duplicate_count_ > 0) total += bytes(duplicate_, rows, out_channels_);
     for (std::size_t i = 0; i < skip_count_; i++) {
-        total += bytes(skips_.at(i), groups(rows, skip_upsample_.at(i)), out_channels_);
+        total += bytes(skips_.at(i), ceil_div(rows, skip_upsample_.at(i)), out_channels_);
     }
     return total;
 }
@@ -265,8 +263,9 @@ void Operation::record_part(Commands& commands, const Weights& weights, RowRange
     }
     std::uint64_t bytes = ring_bytes(count);
     for (; push.x0 < dst_.width; push.x0 += most_columns_) {
-        const Groups tiles = {groups(std::min(dst_.width - push.x0, most_columns_), tile_width_),
-                              groups(count, tile_height_), groups(out_channels_, tile_channels_)};
+        const Groups tiles = {ceil_div(std::min(dst_.width - push.x0, most_columns_), tile_width_),
+                              ceil_div(count, tile_height_),
+                              ceil_div(out_channels_, tile_channels_)};
         commands.dispatch(*pipeline_, bindings, &push, sizeof(push),
                           channels_first_ ? Groups{tiles.z, tiles.x, tiles.y} : tiles,
                           std::exchange(bytes, 0));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/half.hpp"
+#include "base/integers.hpp"
 #include "base/parallel.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/operations/convolution_kernels.hpp"
@@ -60,7 +61,7 @@ Weights::Weights(std::shared_ptr<Context> context, Storage storage)
 std::uint64_t Weights::padded(std::uint64_t bytes) const {
     const std::uint64_t alignment =
         std::max<std::uint64_t>(16, context_->limits().minStorageBufferOffsetAlignment);
-    return (bytes + alignment - 1) / alignment * alignment;
+    return round_up(bytes, alignment);
 }
 
 WeightRange Weights::place_bytes(std::uint64_t bytes) {
