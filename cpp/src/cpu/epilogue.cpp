@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/integers.hpp"
+
 namespace realesrgan::cpu {
 
 namespace {
@@ -91,7 +93,7 @@ void store_slowly(const Op& op, const std::vector<float>& slopes, const BareRows
     for (int x = 0; x < bare.width; ++x) {
         float value = from[x * bare.group];
         if (!slopes.empty()) {
-            const float slope = slopes[static_cast<std::size_t>(channel)];
+            const float slope = slopes[idx(channel)];
             value = std::max(value, 0.0F) + slope * std::min(value, 0.0F);
         }
         for (std::size_t s = 0; s < op.skips.size(); ++s) {
@@ -126,7 +128,7 @@ RowTask row_task(const Op& op, const std::vector<float>& slopes, const BareRows&
     task.to = band.output->row(op.output.channel + channel, y);
     if (band.duplicate_output != nullptr)
         task.copy = band.duplicate_output->row(op.duplicate_output->channel + channel, y);
-    if (!slopes.empty()) task.slopes = &slopes[static_cast<std::size_t>(channel)];
+    if (!slopes.empty()) task.slopes = &slopes[idx(channel)];
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         task.skips[s] = band.skips[s]->row(op.skips[s].from.channel + channel, y);
         task.value_scale[s] = op.skips[s].value_scale;

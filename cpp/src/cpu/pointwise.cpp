@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "program/resize_taps.hpp"
 
@@ -68,8 +69,7 @@ class ChannelResizer {
         for (int i = 0; i < taps.count; ++i) rows[i] = row(taps.first + i);
         for (std::size_t x = 0; x < columns_.size(); ++x) {
             float value = 0.0F;
-            for (int i = 0; i < taps.count; ++i)
-                value += rows[i][x] * taps.weight[static_cast<std::size_t>(i)];
+            for (int i = 0; i < taps.count; ++i) value += rows[i][x] * taps.weight[idx(i)];
             to[static_cast<std::ptrdiff_t>(x) * step] = value;
         }
         add_skips(op_, band_, channel_, y, to);
@@ -93,7 +93,7 @@ class ChannelResizer {
             const ResizeTaps& taps = columns_[x];
             float value = 0.0F;
             for (int i = 0; i < taps.count; ++i) {
-                value += from[(taps.first + i) * step] * taps.weight[static_cast<std::size_t>(i)];
+                value += from[(taps.first + i) * step] * taps.weight[idx(i)];
             }
             kept.values[x] = value;
         }

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "cpu/pixels.hpp"
 #include "cpu/pointwise.hpp"
@@ -48,14 +49,14 @@ CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
 }
 
 RowLayout CpuSession::layout_of(int tensor) const {
-    const int channels = program_.tensors[static_cast<std::size_t>(tensor)].channels;
+    const int channels = program_.tensors[idx(tensor)].channels;
     RowLayout layout;
     layout.group = kernels_.kind->group(channels);
     const int stored =
         channels < kChannelAlignment ? channels : round_up(channels, kChannelAlignment);
     layout.groups = round_up(stored, layout.group) / layout.group;
     layout.width = plan_.tensor_width(tensor);
-    layout.rows = plan_.rings()[static_cast<std::size_t>(tensor)].rows;
+    layout.rows = plan_.rings()[idx(tensor)].rows;
     return layout;
 }
 
@@ -66,9 +67,8 @@ void CpuSession::make_buffers() {
         const RingStorage& storage = plan_.rings()[i];
         const RowLayout layout = layout_of(index);
         float* own = nullptr;
-        float*& memory = storage.shared_buffer >= 0
-                             ? shared_buffers[static_cast<std::size_t>(storage.shared_buffer)]
-                             : own;
+        float*& memory =
+            storage.shared_buffer >= 0 ? shared_buffers[idx(storage.shared_buffer)] : own;
         if (memory == nullptr) {
             memory_.emplace_back(meter_, layout.floats() * sizeof(float));
             memory = memory_.back().floats();
@@ -81,7 +81,7 @@ void CpuSession::make_buffers() {
 void CpuSession::make_halo_rows(int tensor) {
     halo_rows_.emplace_back();
     const RowLayout& layout = buffers_.back().layout();
-    for (const HaloSlice& slice : plan_.rings()[static_cast<std::size_t>(tensor)].halo) {
+    for (const HaloSlice& slice : plan_.rings()[idx(tensor)].halo) {
         const int groups = halo_groups(slice, layout);
         const auto floats = static_cast<std::size_t>(groups) *
                             static_cast<std::size_t>(slice.rows) *
@@ -147,7 +147,7 @@ void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
 }
 
 void CpuSession::run_op(const Command& command) {
-    const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
+    const Op& op = program_.ops[idx(command.index)];
     const RowRange& rows = command.rows;
     buffer(op.output).reach(rows.first, rows.end(), command.first_live_row);
     if (op.duplicate_output)
@@ -157,7 +157,7 @@ void CpuSession::run_op(const Command& command) {
     const Band band = band_of(op, command);
     switch (op.kind) {
         case OpKind::convolution:
-            kernels_.convolutions[static_cast<std::size_t>(op.convolution)]->run(band, *scratch_);
+            kernels_.convolutions[idx(op.convolution)]->run(band, *scratch_);
             break;
         case OpKind::pixel_shuffle:
             pixel_shuffle(op, band, kernels_.threads);
@@ -184,7 +184,7 @@ void CpuSession::store(const Command& command, const Step& step) {
 void CpuSession::copy_halo_rows(const Command& command) {
     for (const HaloCopy& rows : command.saves) move_rows(rows, true);
     for (const AcquiredBuffer& acquired : command.acquired) {
-        buffers_[static_cast<std::size_t>(acquired.tensor)].acquire(acquired.first_live_row);
+        buffers_[idx(acquired.tensor)].acquire(acquired.first_live_row);
     }
     for (const HaloCopy& rows : command.loads) move_rows(rows, false);
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "cpu/buffer.hpp"
 #include "cpu/convolution.hpp"
 #include "cpu/line_buffer.hpp"
@@ -41,11 +42,9 @@ class CpuSession final : public Session {
     void store(const Command& command, const Step& step);
 
     const LineBuffer& buffer(const ChannelSlice& slice) const {
-        return buffers_[static_cast<std::size_t>(slice.tensor)];
+        return buffers_[idx(slice.tensor)];
     }
-    LineBuffer& buffer(const ChannelSlice& slice) {
-        return buffers_[static_cast<std::size_t>(slice.tensor)];
-    }
+    LineBuffer& buffer(const ChannelSlice& slice) { return buffers_[idx(slice.tensor)]; }
 
     Meter meter_;  // before everything that counts in it
     const Kernels& kernels_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/integers.hpp"
 #include "image/mirror.hpp"
 
 namespace realesrgan {
@@ -26,7 +27,7 @@ void EdgeSource::read(int first_row, int first_column, const MutableImageView& r
     }
     for (int y = own_rows; y < rows.height; ++y) {
         const std::vector<std::byte>& from =
-            kept_[static_cast<std::size_t>(mirrored(first_row + y, height()) % alignment_)];
+            kept_[idx(mirrored(first_row + y, height()) % alignment_)];
         std::memcpy(rows.data + y * rows.row_stride, from.data(), from.size());
     }
 }
@@ -36,8 +37,7 @@ void EdgeSource::keep(int first_row, int count, const MutableImageView& rows) {
     kept_.resize(static_cast<std::size_t>(alignment_));
     for (int y = std::max(0, count - alignment_); y < count; ++y) {
         const std::byte* row = rows.data + y * rows.row_stride;
-        kept_[static_cast<std::size_t>((first_row + y) % alignment_)].assign(
-            row, row + rows.width * rows.pixel_stride);
+        kept_[idx((first_row + y) % alignment_)].assign(row, row + rows.width * rows.pixel_stride);
     }
 }
 

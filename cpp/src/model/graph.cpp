@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/escape.hpp"
+#include "base/integers.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/param_parser.hpp"
 #include "realesrgan/errors.hpp"
@@ -33,7 +34,7 @@ class BlobTable {
                     "layer " + shown_name(line.name) + " uses blob " + shown_name(name) +
                         ", which no line before it produces");
         }
-        used_[static_cast<std::size_t>(found->second)] = true;
+        used_[idx(found->second)] = true;
         return found->second;
     }
 
@@ -81,7 +82,7 @@ std::string names(const Graph& graph, const std::vector<int>& ids) {
     constexpr std::size_t kShown = 4;
     std::string text;
     for (std::size_t i = 0; i < ids.size() && i < kShown; ++i) {
-        text += (i == 0 ? "" : ", ") + shown_name(graph.blobs[static_cast<std::size_t>(ids[i])]);
+        text += (i == 0 ? "" : ", ") + shown_name(graph.blobs[idx(ids[i])]);
     }
     return text + (ids.size() > kShown ? ", ..." : "");
 }
@@ -108,7 +109,7 @@ void number_blobs(Graph& graph) {
     std::vector<int> numbers(graph.blobs.size());
     std::vector<std::string> names;
     for (Layer& layer : graph.layers) {
-        for (int& blob : layer.inputs) blob = numbers[static_cast<std::size_t>(blob)];
+        for (int& blob : layer.inputs) blob = numbers[idx(blob)];
         for (int& blob : layer.outputs) {
             const auto written = static_cast<std::size_t>(blob);
             numbers[written] = static_cast<int>(names.size());
@@ -117,8 +118,8 @@ void number_blobs(Graph& graph) {
         }
     }
     graph.blobs = std::move(names);
-    graph.input = numbers[static_cast<std::size_t>(graph.input)];
-    graph.output = numbers[static_cast<std::size_t>(graph.output)];
+    graph.input = numbers[idx(graph.input)];
+    graph.output = numbers[idx(graph.output)];
 }
 
 // A blob with several readers gets a Split, as converters write it: ncnn frees a blob after its
@@ -126,7 +127,7 @@ void number_blobs(Graph& graph) {
 void split_shared_blobs(Graph& graph) {
     std::vector<int> readers(graph.blobs.size());
     for (const Layer& layer : graph.layers) {
-        for (const int blob : layer.inputs) ++readers[static_cast<std::size_t>(blob)];
+        for (const int blob : layer.inputs) ++readers[idx(blob)];
     }
     std::unordered_map<int, std::vector<int>> parts;  // of a blob, those that nobody reads yet
     std::vector<Layer> layers;
@@ -140,9 +141,9 @@ void split_shared_blobs(Graph& graph) {
         const std::vector<int> outputs = layer.outputs;
         layers.push_back(std::move(layer));
         for (const int blob : outputs) {
-            const int count = readers[static_cast<std::size_t>(blob)];
+            const int count = readers[idx(blob)];
             if (count < 2) continue;
-            const std::string name = graph.blobs[static_cast<std::size_t>(blob)];
+            const std::string name = graph.blobs[idx(blob)];
             Layer split{"Split", name, {blob}, {}, {}};
             for (int i = 0; i < count; ++i) {
                 split.outputs.push_back(static_cast<int>(graph.blobs.size()));

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "realesrgan/upscaler.hpp"
 
 namespace realesrgan {
@@ -38,8 +39,8 @@ struct Graph {
     int input = -1;   // blob id: the one Input layer's blob
     int output = -1;  // blob id: the one blob nobody consumes
 
-    const std::string& input_name() const { return blobs[static_cast<std::size_t>(input)]; }
-    const std::string& output_name() const { return blobs[static_cast<std::size_t>(output)]; }
+    const std::string& input_name() const { return blobs[idx(input)]; }
+    const std::string& output_name() const { return blobs[idx(output)]; }
 };
 
 // Throws ModelError naming the file and the line for anything that is not an image-to-image graph.

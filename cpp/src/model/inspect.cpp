@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/escape.hpp"
+#include "base/integers.hpp"
 #include "model/graph.hpp"
 #include "model/shape_inference.hpp"
 #include "realesrgan/errors.hpp"
@@ -13,7 +14,7 @@ namespace {
 bool all_row_local(const Graph& graph, const Trace& sizes) {
     const auto local = [](const LayerRule& rule) { return rule.row_local; };
     return std::all_of(sizes.rules.begin(), sizes.rules.end(), local) &&
-           sizes.blobs[static_cast<std::size_t>(graph.output)].zoom.known();
+           sizes.blobs[idx(graph.output)].zoom.known();
 }
 
 }  // namespace
@@ -26,7 +27,7 @@ NetworkInfo inspect(const Graph& graph) {
                          "weights; the .param file is damaged");
     }
     check_sizes(graph, sizes);
-    const BlobSize& output = sizes.blobs[static_cast<std::size_t>(graph.output)];
+    const BlobSize& output = sizes.blobs[idx(graph.output)];
     if (output.zoom.known() && output.zoom.denominator != 1) {
         throw ModelError("output " + shown_name(graph.output_name()) +
                          ": the network's result is " + std::to_string(output.zoom.value()) +

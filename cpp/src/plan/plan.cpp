@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "base/integers.hpp"
 #include "image/image_view.hpp"
 #include "plan/schedule.hpp"
 #include "program/row_dependency.hpp"
@@ -64,8 +65,7 @@ bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
 }
 
 int ExecutionPlan::tensor_width(int tensor) const {
-    return config_.width / program_->unshuffle *
-           program_->tensors[static_cast<std::size_t>(tensor)].scale;
+    return config_.width / program_->unshuffle * program_->tensors[idx(tensor)].scale;
 }
 
 int ExecutionPlan::tensor_height(int tensor) const {
@@ -102,7 +102,7 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
     const Step middle = endless.step(step);
     for (const Command& command : middle.commands) {
         for (const AcquiredBuffer& tensor : command.acquired) {
-            acquired[static_cast<std::size_t>(tensor.tensor)] = tensor.first_live_row;
+            acquired[idx(tensor.tensor)] = tensor.first_live_row;
         }
         if (command.kind == CommandKind::input)
             reach(program_->input, command.rows.end(), command.first_live_row);
@@ -133,7 +133,7 @@ void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
 
 bool ExecutionPlan::full_precision(int tensor) const {
     return storage_.full_precision_bytes_per_value > 0 &&
-           (tensor == 0 || rings_[static_cast<std::size_t>(tensor)].skip_only);
+           (tensor == 0 || rings_[idx(tensor)].skip_only);
 }
 
 int ExecutionPlan::value_bytes(bool full_precision) const {
@@ -141,15 +141,14 @@ int ExecutionPlan::value_bytes(bool full_precision) const {
 }
 
 std::uint64_t ExecutionPlan::row_bytes(int tensor) const {
-    const int channels =
-        stored_channels(program_->tensors[static_cast<std::size_t>(tensor)].channels, storage_);
+    const int channels = stored_channels(program_->tensors[idx(tensor)].channels, storage_);
     return product(channels, tensor_width(tensor) + storage_.padding_columns) *
            static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
 }
 
 // The command that stores the result binds its buffer whole.
 bool ExecutionPlan::in_parts(int tensor) const {
-    return rings_[static_cast<std::size_t>(tensor)].skip_only && tensor != program_->output.tensor;
+    return rings_[idx(tensor)].skip_only && tensor != program_->output.tensor;
 }
 
 std::uint64_t ExecutionPlan::largest_binding() const {
@@ -165,7 +164,7 @@ std::uint64_t ExecutionPlan::largest_binding() const {
 }
 
 std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
-    const auto rows = static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(tensor)].rows);
+    const auto rows = static_cast<std::uint64_t>(rings_[idx(tensor)].rows);
     const bool fits = rows * row_bytes(tensor) <= storage_.max_binding_bytes;
     return fits || !in_parts(tensor) ? 0 : storage_.max_binding_bytes;
 }
@@ -177,8 +176,7 @@ void ExecutionPlan::place_rings() {
         std::uint64_t own = 0;
         for (const std::vector<int>& turn : group.turns) {
             for (const int tensor : turn) {
-                own += static_cast<std::uint64_t>(rings_[static_cast<std::size_t>(tensor)].rows) *
-                       row_bytes(tensor);
+                own += static_cast<std::uint64_t>(rings_[idx(tensor)].rows) * row_bytes(tensor);
             }
         }
         if (own <= storage_.share_above || config_.band < storage_.share_from_band) continue;
@@ -193,13 +191,13 @@ void ExecutionPlan::share(AliasGroup& group) {
     const std::size_t size = group.turns[0].size();
     const std::size_t base = shared_buffers_.size();
     const int first = group.turns[0][0];
-    const Tensor& like = program_->tensors[static_cast<std::size_t>(first)];
+    const Tensor& like = program_->tensors[idx(first)];
     shared_buffers_.resize(base + 2 * size,
                            SharedBuffer{like.channels, like.scale, 0, full_precision(first)});
     const auto each = [&](auto&& visit) {
         for (std::size_t g = 0; g < group.turns.size(); ++g) {
             for (std::size_t i = 0; i < group.turns[g].size(); ++i) {
-                visit(rings_[static_cast<std::size_t>(group.turns[g][i])], base + g % 2 * size + i);
+                visit(rings_[idx(group.turns[g][i])], base + g % 2 * size + i);
             }
         }
     };
@@ -287,14 +285,13 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     double moved = 0.0;
     for (const std::vector<HaloCopy>* list : {&command.saves, &command.loads}) {
         for (const HaloCopy& copy : *list) {
-            const HaloSlice& slice = rings_[static_cast<std::size_t>(copy.tensor)]
-                                         .halo[static_cast<std::size_t>(copy.slice)];
+            const HaloSlice& slice = rings_[idx(copy.tensor)].halo[idx(copy.slice)];
             moved += 2 * bytes(ChannelSlice{copy.tensor, slice.channel, slice.channels},
                                copy.rows.count);
         }
     }
     if (command.kind == CommandKind::halo) return moved;
-    const Op& op = program_->ops[static_cast<std::size_t>(command.index)];
+    const Op& op = program_->ops[idx(command.index)];
     const Row rows = command.rows.count;
     const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
     moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);

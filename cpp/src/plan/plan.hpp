@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "plan/ring_aliasing.hpp"
 #include "program/program.hpp"
 #include "realesrgan/image.hpp"
@@ -176,7 +177,7 @@ class ExecutionPlan {
     int max_input_rows() const { return input_rows_; }    // most picture rows of one step
     int max_output_rows() const { return output_rows_; }  // most result rows of one step
     int max_run_rows(int op) const {                      // most output rows of one run of this op
-        return run_rows_[static_cast<std::size_t>(op)];
+        return run_rows_[idx(op)];
     }
 
     // Of a step far from the picture's ends: commands (halo commands not counted: they only copy),

@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/integers.hpp"
+
 namespace realesrgan {
 
 int TensorUse::last_read() const {
@@ -18,7 +20,7 @@ int TensorUse::last_read() const {
 std::vector<TensorUse> tensor_uses(const Program& program) {
     std::vector<TensorUse> uses(program.tensors.size());
     const auto use = [&](const ChannelSlice& slice) -> TensorUse& {
-        return uses[static_cast<std::size_t>(slice.tensor)];
+        return uses[idx(slice.tensor)];
     };
     use(program.input).written.push_back({program.input, 0});
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
@@ -36,16 +38,13 @@ std::vector<TensorUse> tensor_uses(const Program& program) {
 std::vector<bool> tail_ops(const Program& program) {
     std::vector<bool> tail_tensor(program.tensors.size(), false);
     std::vector<bool> tail;
-    const auto in_tail = [&](const ChannelSlice& slice) {
-        return tail_tensor[static_cast<std::size_t>(slice.tensor)];
-    };
+    const auto in_tail = [&](const ChannelSlice& slice) { return tail_tensor[idx(slice.tensor)]; };
     for (const Op& op : program.ops) {
         bool is_tail = program.tensor(op.output).scale > 1 || in_tail(op.input);
         for (const Skip& skip : op.skips) is_tail = is_tail || in_tail(skip.from);
         tail.push_back(is_tail);
-        if (is_tail) tail_tensor[static_cast<std::size_t>(op.output.tensor)] = true;
-        if (is_tail && op.duplicate_output)
-            tail_tensor[static_cast<std::size_t>(op.duplicate_output->tensor)] = true;
+        if (is_tail) tail_tensor[idx(op.output.tensor)] = true;
+        if (is_tail && op.duplicate_output) tail_tensor[idx(op.duplicate_output->tensor)] = true;
     }
     return tail;
 }
@@ -84,10 +83,10 @@ bool can_share(const Program& program, const TensorUse& use, int tensor,
                const std::vector<bool>& tail, bool skips) {
     if (tensor == 0 || tensor == program.output.tensor) return false;
     if (use.readers.empty() && !skips) return false;
-    return std::none_of(
-        use.written.begin(), use.written.end(), [&](const TensorUse::Written& written) {
-            return written.writer == 0 || tail[static_cast<std::size_t>(written.writer - 1)];
-        });
+    return std::none_of(use.written.begin(), use.written.end(),
+                        [&](const TensorUse::Written& written) {
+                            return written.writer == 0 || tail[idx(written.writer - 1)];
+                        });
 }
 
 // Leaves out the tensors that outlive too many of those after them, such as the whole network's
@@ -96,9 +95,9 @@ std::vector<int> short_lived(const std::vector<int>& tensors, const std::vector<
     constexpr std::size_t kReach = kMostTensorsPerTurn + 1;
     std::vector<int> kept;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        const bool outlives = i + kReach < tensors.size() &&
-                              uses[static_cast<std::size_t>(tensors[i])].last_read() >=
-                                  uses[static_cast<std::size_t>(tensors[i + kReach])].first_write();
+        const bool outlives =
+            i + kReach < tensors.size() &&
+            uses[idx(tensors[i])].last_read() >= uses[idx(tensors[i + kReach])].first_write();
         if (!outlives) kept.push_back(tensors[i]);
     }
     return kept;
@@ -117,9 +116,9 @@ bool can_alternate(const AliasGroup& group, const std::vector<TensorUse>& uses) 
     for (std::size_t i = 2; i < group.turns.size(); ++i) {
         int last = -1;
         for (const int tensor : group.turns[i - 2]) {
-            last = std::max(last, uses[static_cast<std::size_t>(tensor)].last_read());
+            last = std::max(last, uses[idx(tensor)].last_read());
         }
-        if (last >= uses[static_cast<std::size_t>(group.turns[i][0])].first_write()) return false;
+        if (last >= uses[idx(group.turns[i][0])].first_write()) return false;
     }
     return true;
 }
@@ -138,8 +137,7 @@ std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_pe
     std::vector<AliasGroup> alias_groups;
     for (auto& [kind, tensors] : alike) {
         std::sort(tensors.begin(), tensors.end(), [&](int a, int b) {
-            return uses[static_cast<std::size_t>(a)].first_write() <
-                   uses[static_cast<std::size_t>(b)].first_write();
+            return uses[idx(a)].first_write() < uses[idx(b)].first_write();
         });
         const std::vector<int> members = short_lived(tensors, uses);
         for (int size = tensors_per_turn; size <= kMostTensorsPerTurn; ++size) {

@@ -31,17 +31,16 @@ Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups,
       border_rows_(border_rows) {}
 
 Row Schedule::tensor_height(int tensor) const {
-    return height_ * program_.tensors[static_cast<std::size_t>(tensor)].scale;
+    return height_ * program_.tensors[idx(tensor)].scale;
 }
 
 std::vector<Row> Schedule::rows_ready(Row rows_fed) const {
     std::vector<Row> rows_ready{rows_fed};
     const auto end_of = [&](const ChannelSlice& slice) {
         Row end = std::numeric_limits<Row>::max();
-        for (const TensorUse::Written& written :
-             uses_[static_cast<std::size_t>(slice.tensor)].written) {
+        for (const TensorUse::Written& written : uses_[idx(slice.tensor)].written) {
             if (!overlap(slice, written.slice)) continue;
-            end = std::min(end, rows_ready[static_cast<std::size_t>(written.writer)]);
+            end = std::min(end, rows_ready[idx(written.writer)]);
         }
         return end;
     };
@@ -85,7 +84,7 @@ Row Schedule::rows_to_finish() const {
 // The lowest row that is still to be written or that any reader still needs, when ops have come to
 // `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
 Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
-    const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
+    const TensorUse& use = uses_[idx(tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
@@ -98,7 +97,7 @@ Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
         }
     }
     for (const TensorUse::Written& written : use.written) {
-        row = std::min(row, done[static_cast<std::size_t>(written.writer)]);
+        row = std::min(row, done[idx(written.writer)]);
     }
     if (tensor == program_.output.tensor) row = std::min(row, done.back());
     return std::max<Row>(row, border_rows_ ? -1 : 0);
@@ -107,8 +106,8 @@ Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
 RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
                              const std::vector<Row>& rows_ready) const {
     const std::vector<Row> done = clamped(rows_ready);
-    const TensorUse& use = uses_[static_cast<std::size_t>(tensor)];
-    const Row end = done[static_cast<std::size_t>(written.writer)];
+    const TensorUse& use = uses_[idx(tensor)];
+    const Row end = done[idx(written.writer)];
     Row row = end;
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
@@ -245,7 +244,7 @@ class Schedule::Builder {
     }
 
     void add_rows(int tensor, const std::vector<Row>& rows_ready, std::vector<HaloCopy>& list) {
-        const TensorUse& use = schedule_.uses_[static_cast<std::size_t>(tensor)];
+        const TensorUse& use = schedule_.uses_[idx(tensor)];
         for (std::size_t i = 0; i < use.written.size(); ++i) {
             const RowRange rows = schedule_.live_rows(tensor, use.written[i], rows_ready);
             if (rows.count > 0) list.push_back(HaloCopy{tensor, static_cast<int>(i), rows});

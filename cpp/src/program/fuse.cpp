@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "model/weight_file.hpp"
 #include "program/lowering.hpp"
 
@@ -61,7 +62,7 @@ class BufferAssigner {
     }
 
     void append(std::size_t node, int tensor) {
-        Tensor& into = program_.tensors[static_cast<std::size_t>(tensor)];
+        Tensor& into = program_.tensors[idx(tensor)];
         const int channel = round_up(into.channels, kChannelAlignment);
         places_[node] = ChannelSlice{tensor, channel, lowered_.nodes[node].channels};
         into.channels = channel + lowered_.nodes[node].channels;
@@ -114,7 +115,7 @@ class BufferAssigner {
         last_reader_.assign(program_.tensors.size(), 0);
         for (std::size_t i = 1; i < lowered_.nodes.size(); ++i) {
             for (const std::size_t part : lowered_.nodes[i].input.parts) {
-                last_reader_[static_cast<std::size_t>(places_[part].tensor)] = i;
+                last_reader_[idx(places_[part].tensor)] = i;
             }
         }
     }
@@ -125,7 +126,7 @@ class BufferAssigner {
         const ChannelSlice& home = places_[source];
         const bool wide =
             program_.tensor(home).channels > round_up(home.channels, kChannelAlignment);
-        if (source == 0 || !wide || reader <= last_reader_[static_cast<std::size_t>(home.tensor)]) {
+        if (source == 0 || !wide || reader <= last_reader_[idx(home.tensor)]) {
             return home;
         }
         Op& writer = program_.ops[source - 1];

@@ -106,9 +106,7 @@ struct Program {
     int picture_channels = 0;
     ChannelSlice output;  // what the network gives; its picture is the whole result
 
-    const Tensor& tensor(const ChannelSlice& slice) const {
-        return tensors[static_cast<std::size_t>(slice.tensor)];
-    }
+    const Tensor& tensor(const ChannelSlice& slice) const { return tensors[idx(slice.tensor)]; }
     // The result's size over the picture's.
     int scale() const { return tensor(output).scale / unshuffle; }
 };
@@ -117,7 +115,7 @@ struct Program {
 inline std::vector<const Op*> convolution_ops(const Program& program) {
     std::vector<const Op*> ops(program.convolutions.size(), nullptr);
     for (const Op& op : program.ops) {
-        if (op.convolution >= 0) ops[static_cast<std::size_t>(op.convolution)] = &op;
+        if (op.convolution >= 0) ops[idx(op.convolution)] = &op;
     }
     return ops;
 }

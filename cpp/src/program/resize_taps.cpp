@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/integers.hpp"
 #include "program/row_dependency.hpp"
 
 namespace realesrgan {
@@ -44,8 +45,7 @@ ResizeTaps resize_taps(const Resize& resize, int length, int at) {
     taps.first = inside(start);
     taps.count = inside(last) - taps.first + 1;
     for (Row position = start; position <= last; ++position) {
-        taps.weight[static_cast<std::size_t>(inside(position) - taps.first)] +=
-            weight[static_cast<std::size_t>(position - start)];
+        taps.weight[idx(inside(position) - taps.first)] += weight[idx(position - start)];
     }
     return taps;
 }

@@ -13,6 +13,7 @@
 
 #include "base/escape.hpp"
 #include "base/forks.hpp"
+#include "base/integers.hpp"
 #include "base/memory_budget.hpp"
 #include "base/thread_count.hpp"
 #include "model/layer_kinds.hpp"
@@ -84,7 +85,7 @@ class WatchedStaging final : public ncnn::VkStagingAllocator {
 
 // Work of a layer in multiplications for each pixel of the network's input.
 double layer_work(const Layer& layer, const Trace& sizes) {
-    const Ratio zoom = sizes.blobs[static_cast<std::size_t>(layer.outputs.front())].zoom;
+    const Ratio zoom = sizes.blobs[idx(layer.outputs.front())].zoom;
     return layer.number(6, 0.0F) * zoom.value() * zoom.value();
 }
 

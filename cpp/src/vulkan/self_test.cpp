@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fault_injection.hpp"
+#include "base/integers.hpp"
 #include "cpu/winograd/instruction_set.hpp"
 #include "image/array_rows.hpp"
 #include "image/image_view.hpp"
@@ -73,7 +74,7 @@ FusedNetwork test_network() {
     FusedNetwork network;
     network.program = test_program();
     network.weights = [shapes = network.program.convolutions](int index, bool) {
-        const ConvolutionShape shape = shapes[static_cast<std::size_t>(index)];
+        const ConvolutionShape shape = shapes[idx(index)];
         ConvolutionWeights weights;
         weights.inputs = shape.inputs;
         weights.outputs = shape.outputs;

@@ -93,9 +93,8 @@ void VulkanSession::make_rings() {
     for (std::size_t i = 0; i < plan_.rings().size(); i++) {
         RingBuffer ring = ring_of(static_cast<int>(i));
         const int shared_buffer = plan_.rings()[i].shared_buffer;
-        const Buffer*& buffer = shared_buffer >= 0
-                                    ? shared_buffers[static_cast<std::size_t>(shared_buffer)]
-                                    : ring.buffer;
+        const Buffer*& buffer =
+            shared_buffer >= 0 ? shared_buffers[idx(shared_buffer)] : ring.buffer;
         if (buffer == nullptr) {
             buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
             buffer = buffers_.back().get();
@@ -114,8 +113,7 @@ void VulkanSession::make_operations() {
     for (std::size_t i = 0; i < program.ops.size(); i++) {
         const Op& op = program.ops[i];
         const LayerWeights* layer =
-            op.convolution < 0 ? nullptr
-                               : &network_->layers[static_cast<std::size_t>(op.convolution)];
+            op.convolution < 0 ? nullptr : &network_->layers[idx(op.convolution)];
         operations_.emplace_back(*network_->context, network_->storage,
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
                                  plan_.max_run_rows(static_cast<int>(i)));
@@ -126,7 +124,7 @@ void VulkanSession::make_operations() {
            << rings_[0].channels << int{rings_[0].full_precision};
     gather_ = &pipelines.want({"load_input", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
-    const RingBuffer& result = rings_[static_cast<std::size_t>(program.output.tensor)];
+    const RingBuffer& result = rings_[idx(program.output.tensor)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
             << result.channels << int{format_.clamp} << int{result.full_precision};
     compose_ = &pipelines.want({"store_output", network_->storage, compose, {kInvocations}, {}});
@@ -199,8 +197,8 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 record_input(flight, command.rows);
                 break;
             case CommandKind::run:
-                operations_[static_cast<std::size_t>(command.index)].record(
-                    flight.commands, *network_->weights, command.rows);
+                operations_[idx(command.index)].record(flight.commands, *network_->weights,
+                                                       command.rows);
                 break;
             case CommandKind::output:
                 record_output(flight, command.rows);
@@ -246,7 +244,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const int count = static_cast<int>(rows.count);
     flight.output_rows = count;
     const ChannelSlice& output = plan_.program().output;
-    const RingBuffer& ring = rings_[static_cast<std::size_t>(output.tensor)];
+    const RingBuffer& ring = rings_[idx(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = ceil_div(count * ring.width * output.channels, each);
     const int local = compose_->local_size().x;

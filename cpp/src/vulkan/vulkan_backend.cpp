@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "base/memory_budget.hpp"
 #include "base/thread_count.hpp"
 #include "realesrgan/errors.hpp"
@@ -37,8 +38,7 @@ double flops_per_pixel(const Program& program) {
     double flops = 0.0;
     for (const Op& op : program.ops) {
         if (op.convolution < 0) continue;
-        const ConvolutionShape& shape =
-            program.convolutions[static_cast<std::size_t>(op.convolution)];
+        const ConvolutionShape& shape = program.convolutions[idx(op.convolution)];
         const double zoom =
             static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
         flops += 2.0 * 9 * shape.inputs * shape.outputs * zoom * zoom;

@@ -12,9 +12,11 @@
 #include <unistd.h>
 #endif
 
+#include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "support/check.hpp"
 
+using realesrgan::idx;
 using realesrgan::ThreadPool;
 
 TEST_CASE("every item is done once, in a slot of its own, on no more threads than processors") {
@@ -29,10 +31,10 @@ TEST_CASE("every item is done once, in a slot of its own, on no more threads tha
                 const int now = ++running;
                 for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);)
                     continue;
-                if (++slots[static_cast<std::size_t>(slot)] != 1) std::abort();
-                ++done[static_cast<std::size_t>(item)];
+                if (++slots[idx(slot)] != 1) std::abort();
+                ++done[idx(item)];
                 std::this_thread::yield();
-                --slots[static_cast<std::size_t>(slot)];
+                --slots[idx(slot)];
                 --running;
             });
             for (const std::atomic<int>& count : done) CHECK_EQUAL(count.load(), 1);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/half.hpp"
+#include "base/integers.hpp"
 #include "cpu/winograd/convolution.hpp"
 #include "cpu/winograd/instruction_set.hpp"
 #include "cpu/winograd/packed_taps.hpp"
@@ -13,6 +14,7 @@
 using namespace realesrgan::winograd;
 using realesrgan::float_to_half;
 using realesrgan::half_to_float;
+using realesrgan::idx;
 
 namespace {
 
@@ -103,7 +105,7 @@ Numbers random_numbers(const Case& c, std::mt19937& random) {
 // The definition, in double precision; `size` is what rounding errors are measured against.
 double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, int y, int x,
                 double* size) {
-    double sum = static_cast<double>(n.bias[static_cast<std::size_t>(o)]);
+    double sum = static_cast<double>(n.bias[idx(o)]);
     *size = std::abs(sum) + 1e-6;
     const int enlarge = c.upsample ? 2 : 1;
     for (int i = 0; i < c.in; ++i) {
@@ -112,7 +114,7 @@ double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, 
             const int column = x + tap % 3 - 1;
             const bool inside = row >= 0 && column >= 0;  // -1 / 2 would be 0
             const double value = inside ? input.padded(row / enlarge, i, column / enlarge) : 0.0;
-            const double weight = n.taps[static_cast<std::size_t>((o * c.in + i) * 9 + tap)];
+            const double weight = n.taps[idx((o * c.in + i) * 9 + tap)];
             sum += value * weight;
             *size += std::abs(weight);
         }

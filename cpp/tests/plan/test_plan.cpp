@@ -3,6 +3,7 @@
 #include <random>
 #include <set>
 
+#include "base/integers.hpp"
 #include "model/graph.hpp"
 #include "plan/plan.hpp"
 #include "program/fuse.hpp"
@@ -84,15 +85,15 @@ class Simulator {
     void note(const ChannelSlice& slice) { slices_[slice.tensor].push_back(slice); }
 
     Place& slot(int tensor, int channel, Row row) {
-        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
+        const RingStorage& storage = plan_.rings()[idx(tensor)];
         const int buffer = storage.shared_buffer >= 0 ? -1 - storage.shared_buffer : tensor;
         return slots_[{buffer, channel, row % storage.rows}];
     }
 
     // The window a contiguous buffer shows: it moves only when a row would fall off its end.
     void reach(int tensor, Row end, Row first_live_row) {
-        const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(tensor)];
-        Row& base = base_[static_cast<std::size_t>(tensor)];
+        const RingStorage& storage = plan_.rings()[idx(tensor)];
+        Row& base = base_[idx(tensor)];
         CHECK(first_live_row >= base || storage.shared_buffer >= 0);
         const Row last = end + (borders_ && end == plan_.tensor_height(tensor) ? 1 : 0);
         if (last - base > storage.rows) {
@@ -103,12 +104,12 @@ class Simulator {
     }
 
     void write(const ChannelSlice& slice, Row row) {
-        CHECK(row >= base_[static_cast<std::size_t>(slice.tensor)]);
+        CHECK(row >= base_[idx(slice.tensor)]);
         slot(slice.tensor, slice.channel, row) = {slice.tensor, row};
     }
 
     void read(const ChannelSlice& from, Row row) {
-        CHECK(row >= base_[static_cast<std::size_t>(from.tensor)]);
+        CHECK(row >= base_[idx(from.tensor)]);
         for (const ChannelSlice& slice : slices_[from.tensor]) {
             if (slice.channel + slice.channels <= from.channel ||
                 slice.channel >= from.channel + from.channels) {
@@ -141,7 +142,7 @@ class Simulator {
     }
 
     void run(const Command& command) {
-        const Op& op = program_.ops[static_cast<std::size_t>(command.index)];
+        const Op& op = program_.ops[idx(command.index)];
         CHECK(command.rows.count <= plan_.max_run_rows(command.index));
         const int input_height = plan_.tensor_height(op.input.tensor);
         for (Row y = command.rows.first; y < command.rows.end(); ++y) {
@@ -149,7 +150,7 @@ class Simulator {
             for (const Row row : rows_read(op, y, input_height)) read(op.input, row);
             for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
             if (borders_ && op.kind == OpKind::convolution && y == 0) {
-                CHECK_EQUAL(base_[static_cast<std::size_t>(op.input.tensor)], -1);
+                CHECK_EQUAL(base_[idx(op.input.tensor)], -1);
             }
         }
         reach(op.output.tensor, command.rows.end(), command.first_live_row);
@@ -173,9 +174,9 @@ class Simulator {
             }
         }
         for (const AcquiredBuffer& acquired : command.acquired) {
-            const RingStorage& storage = plan_.rings()[static_cast<std::size_t>(acquired.tensor)];
+            const RingStorage& storage = plan_.rings()[idx(acquired.tensor)];
             CHECK(storage.shared_buffer >= 0);
-            base_[static_cast<std::size_t>(acquired.tensor)] = acquired.first_live_row;
+            base_[idx(acquired.tensor)] = acquired.first_live_row;
             for (const ChannelSlice& slice : slices_[acquired.tensor]) {
                 for (int y = 0; y < storage.rows; ++y)
                     slot(acquired.tensor, slice.channel, y) = Place{};
@@ -191,8 +192,7 @@ class Simulator {
     }
 
     const HaloSlice& halo_slice(const HaloCopy& rows) const {
-        return plan_.rings()[static_cast<std::size_t>(rows.tensor)]
-            .halo[static_cast<std::size_t>(rows.slice)];
+        return plan_.rings()[idx(rows.tensor)].halo[idx(rows.slice)];
     }
 
     const ExecutionPlan& plan_;

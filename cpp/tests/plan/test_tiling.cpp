@@ -1,10 +1,12 @@
 #include <random>
 
+#include "base/integers.hpp"
 #include "plan/tiling.hpp"
 #include "support/check.hpp"
 
 using realesrgan::AxisTile;
 using realesrgan::AxisTiling;
+using realesrgan::idx;
 using realesrgan::largest_tile;
 using realesrgan::tile_axis;
 using realesrgan::TileRequest;
@@ -57,7 +59,7 @@ TEST_CASE("tiles cover random axes once and their weights sum to one") {
         TileRequest request;
         request.tile = pick(32, 300);
         request.halo = pick(0, 64);
-        request.alignment = std::vector<int>{1, 1, 2, 4}[static_cast<std::size_t>(pick(0, 3))];
+        request.alignment = std::vector<int>{1, 1, 2, 4}[idx(pick(0, 3))];
         request.feather = pick(0, static_cast<int>(request.halo));
         const AxisTiling plan = tile_axis(pick(1, 1500), request);
         CHECK(plan.feather <= request.feather);

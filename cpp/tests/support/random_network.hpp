@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "support/network_writer.hpp"
 
 // Networks of the two families the row stream runs, in both converters' dialects.
@@ -147,7 +148,7 @@ inline NetworkBuilder random_network(unsigned seed) {
         config.depth = pick(0, 12);
         config.factor = pick(1, 4);
         const std::vector<std::string> sizes{"", "5.000000e-01", "7.500000e-01"};
-        if (config.factor == 4) config.resize = sizes[static_cast<std::size_t>(pick(0, 2))];
+        if (config.factor == 4) config.resize = sizes[realesrgan::idx(pick(0, 2))];
         config.filter = pick(2, 3);
         builder.compact(config);
     }

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "cpu/winograd/kernel.hpp"
 
 // A tensor as the kernels see it, hostile on purpose: rows lie in a shuffled order, every element
@@ -51,7 +52,7 @@ class RowTensor {
         std::vector<const float*> rows;
         for (int y = first - 1; y <= first + count; ++y) {
             const bool inside = y >= 0 && y < height_ * enlarge;
-            rows.push_back(inside ? rows_[static_cast<std::size_t>(y / enlarge)] : nullptr);
+            rows.push_back(inside ? rows_[realesrgan::idx(y / enlarge)] : nullptr);
         }
         return rows;
     }
@@ -80,7 +81,7 @@ class RowTensor {
 
     std::size_t index(int y, int c, int x) const {
         const int group = first_group_ + c / 8;
-        const int row = order_[static_cast<std::size_t>(y)];
+        const int row = order_[realesrgan::idx(y)];
         return static_cast<std::size_t>(group * (height_ + 1) + row) * row_floats_ +
                static_cast<std::size_t>((x + 1) * 8 + c % 8);
     }

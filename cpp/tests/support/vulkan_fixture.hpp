@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/half.hpp"
+#include "base/integers.hpp"
 #include "plan/plan.hpp"
 #include "support/check.hpp"
 #include "vulkan/device/command_buffer.hpp"
@@ -38,10 +39,10 @@ struct HostTensor {
     HostTensor(int w, int h, int c)
         : width(w), height(h), channels(c), values(static_cast<std::size_t>(w * h * c), 0.0F) {}
     float& at(int x, int y, int c) {
-        return values[static_cast<std::size_t>((y * width + x) * channels + c)];
+        return values[realesrgan::idx((y * width + x) * channels + c)];
     }
     float at(int x, int y, int c) const {
-        return values[static_cast<std::size_t>((y * width + x) * channels + c)];
+        return values[realesrgan::idx((y * width + x) * channels + c)];
     }
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "plan/plan.hpp"
 #include "program/program.hpp"
 #include "support/vulkan_fixture.hpp"
@@ -30,19 +31,19 @@ using Value = std::function<double(int x, int y, int c)>;  // without the epilog
 
 inline double activated(double v, const Op& op, const ConvolutionWeights& layer, int c) {
     if (op.activation == Activation::none || v > 0) return v;
-    return v * (layer.slopes.empty() ? op.slope : layer.slopes[static_cast<std::size_t>(c)]);
+    return v * (layer.slopes.empty() ? op.slope : layer.slopes[idx(c)]);
 }
 
 inline Value convolution(const Case& test, const HostTensor& source,
                          const ConvolutionWeights& layer) {
     return [&](int x, int y, int c) {
-        double sum = layer.bias[static_cast<std::size_t>(c)];
+        double sum = layer.bias[idx(c)];
         for (int tap = 0; tap < 9; tap++) {
             const int px = x + tap % 3 - 1, py = y + tap / 3 - 1;
             if (px < 0 || py < 0 || px >= test.width || py >= test.height) continue;
             for (int i = 0; i < layer.inputs; i++) {
                 const int w = (c * layer.inputs + i) * 9 + tap;
-                sum += double{layer.kernel[static_cast<std::size_t>(w)]} *
+                sum += double{layer.kernel[idx(w)]} *
                        double{source.at(px / test.op.upsample, py / test.op.upsample,
                                         test.op.input.channel + i)};
             }

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 
+#include "base/integers.hpp"
 #include "support/vulkan_cases.hpp"
 #include "support/vulkan_fixture.hpp"
 #include "support/vulkan_reference.hpp"
@@ -116,7 +117,7 @@ class Runner {
     double expected(const Value& value, int x, int y, int c) const {
         double v = value(x, y, c);
         for (const Skip& skip : test_.op.skips) {
-            const HostTensor& from = tensors_[static_cast<std::size_t>(skip.from.tensor)];
+            const HostTensor& from = tensors_[idx(skip.from.tensor)];
             v = v * double{skip.value_scale} +
                 double{from.at(x / skip.upsample, y / skip.upsample, skip.from.channel + c)} *
                     double{skip.skip_scale};
@@ -133,7 +134,7 @@ class Runner {
     }
 
     void compare(RowRange rows, const ChannelSlice& slice) {
-        TestRing& ring = *rings_[static_cast<std::size_t>(slice.tensor)];
+        TestRing& ring = *rings_[idx(slice.tensor)];
         std::vector<float> untouched = ring.values();
         ring.download();
         const Value exact = value();

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "cpu/winograd/block_grid.hpp"
 #include "cpu/winograd/packed_taps.hpp"
@@ -145,7 +146,7 @@ const float* Convolution::lean_weights(bool direct, Workspace& workspace, float*
         const double start = seconds();
         const int begin = item * kWeightSlice;
         derive_weights(direct, begin, std::min(begin + kWeightSlice, in_channels_), result);
-        workspace.profiles_[static_cast<std::size_t>(slot)].profile.weights += seconds() - start;
+        workspace.profiles_[idx(slot)].profile.weights += seconds() - start;
     };
     ThreadPool::shared().run(ceil_div(in_channels_, kWeightSlice), workspace.threads(), slice);
     return result;

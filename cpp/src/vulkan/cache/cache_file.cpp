@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/escape.hpp"
+#include "base/integers.hpp"
 
 #if !defined(_WIN32)
 #include <fcntl.h>
@@ -218,8 +219,7 @@ std::uint64_t checksum(const unsigned char* data, std::size_t size) {
 
 std::string hexadecimal(std::uint64_t value) {
     std::string digits(16, '0');
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        digits[static_cast<std::size_t>(i)] = "0123456789abcdef"[value & 15];
+    for (int i = 15; i >= 0; i--, value >>= 4) digits[idx(i)] = "0123456789abcdef"[value & 15];
     return digits;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/forks.hpp"
+#include "base/integers.hpp"
 #include "realesrgan/errors.hpp"
 
 #if defined(__GLIBC__)
@@ -141,7 +142,7 @@ const ncnn::VulkanDevice& gpu_device(int index) {
     const GpuUse use;
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
-    std::unique_ptr<ncnn::VulkanDevice>& slot = all.devices[static_cast<std::size_t>(index)];
+    std::unique_ptr<ncnn::VulkanDevice>& slot = all.devices[idx(index)];
     if (!slot) {
         auto device = std::make_unique<ncnn::VulkanDevice>(index);
         if (!device->is_valid()) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/integers.hpp"
+
 namespace realesrgan::vulkan {
 
 namespace {
@@ -46,8 +48,8 @@ void HaloRows::record(Commands& commands, const std::vector<HaloCopy>& list, boo
         }
         std::uint64_t bytes = 0;
         for (const VkBufferCopy& region : regions) bytes += 2 * region.size;
-        const Buffer& ring = *rings_[static_cast<std::size_t>(index)].buffer;
-        const Buffer& kept = *buffers_[static_cast<std::size_t>(index)];
+        const Buffer& ring = *rings_[idx(index)].buffer;
+        const Buffer& kept = *buffers_[idx(index)];
         commands.copy(save ? ring : kept, save ? kept : ring, regions, bytes);
     }
 }

@@ -26,7 +26,7 @@ struct Push {
 constexpr int kPushed = -1;
 
 const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSlice& slice) {
-    return rings.at(static_cast<std::size_t>(slice.tensor));
+    return rings.at(idx(slice.tensor));
 }
 
 // Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/tuning/timer.hpp"
 
@@ -85,7 +86,7 @@ std::vector<Operation> DenseBlock::layers(const KernelSet& kernels, int first, i
     std::vector<Operation> operations;
     for (int i = first; i < end; i++) {
         operations.emplace_back(*context_, storage_, kernels.of(outputs_of(i)), layer_op(i), rings_,
-                                &layers_[static_cast<std::size_t>(i)], rows_);
+                                &layers_[idx(i)], rows_);
     }
     return operations;
 }
