@@ -98,7 +98,7 @@ def start_ours(model: str, device: int, side: int, began: float) -> Start:
 
     import numpy as np
 
-    import realesrgan_vk.processing.pictures  # noqa: F401 - as it would be by the first picture
+    import realesrgan_vk.processing.processor  # noqa: F401 - as it would be by the first picture
 
     can_take_pictures = Clock.now()
     picture = np.zeros((side, side, 3), np.uint8)

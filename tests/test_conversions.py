@@ -12,7 +12,7 @@ from realesrgan_vk import ImageError, Upscaler
 from realesrgan_vk.image_io import encode
 from realesrgan_vk.image_io.formats import FORMATS, Format, sniff
 from realesrgan_vk.image_io.read import decode
-from realesrgan_vk.imaging.resample import to_unit
+from realesrgan_vk.imaging.samples import to_unit
 
 Photo = Callable[..., NDArray[np.uint8]]
 

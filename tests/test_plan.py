@@ -19,7 +19,8 @@ from realesrgan_vk import ImageError, NetworkInfo, OutOfMemoryError, RunPlan, Up
 from realesrgan_vk.checks import format_bytes, parse_bytes
 from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.options import Request
-from realesrgan_vk.processing import pictures
+from realesrgan_vk.processing.planned_passes import passes_of
+from realesrgan_vk.processing.processor import Processor, picture_of
 
 PLAN_KEYS = {
     "path",
@@ -202,16 +203,23 @@ class Recorded:
         self.given.append((width, height, np.dtype(samples)))
 
 
+def _planned(processor: Processor, image: Any) -> tuple[int, int, np.dtype[Any]]:  # noqa: ANN401
+    """Width, height and the type of the samples in the first pass over a picture."""
+    picture = processor.planned(image, None)
+    return picture.width, picture.height, passes_of(picture, processor._network)[0].dtype
+
+
 def test_a_plan_is_of_the_samples_that_the_run_is_given(photo: Photo, fast: Upscaler) -> None:
     for name, data in _files(photo(24, 20)).items():
         core: Any = Recorded(fast.network)
-        pictures.upscale_picture(core, image_io.decode(data), Request(), None)
-        assert pictures.size_of(data, None) == core.given[0], name
+        processor = Processor(core)
+        processor.picture(image_io.decode(data), Request(), None)
+        assert _planned(processor, data) == core.given[0], name
         if "TIFF" not in name:
             with Image.open(BytesIO(data)) as image:
                 core.given.clear()
-                pictures.upscale_picture(core, pictures._picture_of(image, None), Request(), None)
-                assert pictures.size_of(image, None) == core.given[0], name
+                processor.picture(picture_of(image, None), Request(), None)
+                assert _planned(processor, image) == core.given[0], name
 
 
 def test_of_a_file_only_the_header_is_read(

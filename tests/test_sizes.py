@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from realesrgan_vk.imaging.picture import Pixels
-from realesrgan_vk.imaging.resample import linear_to_srgb, resize, srgb_to_linear
+from realesrgan_vk.imaging.resample import resize
+from realesrgan_vk.imaging.samples import linear_to_srgb, srgb_to_linear
 from realesrgan_vk.options import FILTERS, TargetSize
-from realesrgan_vk.processing.passes import Plan
+from realesrgan_vk.processing.processor import PassCount
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_wrong_size(arguments: dict[str, object], error: type[Exception], mess
 def test_the_network_runs_as_often_as_the_size_needs(
     target: tuple[int, int], scale: int, runs: int, work: int
 ) -> None:
-    plan = Plan.to(100, 67, target, scale)
+    plan = PassCount.to(100, 67, target, scale)
     assert (plan.runs, plan.work) == (runs, work)
 
 

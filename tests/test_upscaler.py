@@ -21,7 +21,7 @@ import realesrgan_vk
 from realesrgan_vk import Upscaler
 from realesrgan_vk.image_io.rows import ArrayRows
 from realesrgan_vk.models import find_model
-from realesrgan_vk.processing import passes
+from realesrgan_vk.processing import processor
 
 FAST_MODEL = "realesr-animevideov3"
 Photo = Callable[..., NDArray[np.uint8]]
@@ -339,9 +339,9 @@ def test_a_grey_picture_counts_as_the_colours_it_runs_as(
 ) -> None:
     grey = np.full((100, 100), 90, np.uint8)
     one_result = 400 * 400
-    monkeypatch.setattr(passes, "installed_memory", lambda: 4 * one_result)
+    monkeypatch.setattr(processor, "installed_memory", lambda: 4 * one_result)
     assert fast.upscale(grey).shape == (400, 400)
-    monkeypatch.setattr(passes, "installed_memory", lambda: 4 * one_result - 1)
+    monkeypatch.setattr(processor, "installed_memory", lambda: 4 * one_result - 1)
     with pytest.raises(realesrgan_vk.OutOfMemoryError, match="400 x 400 pixels needs"):
         fast.upscale(grey)
 
@@ -349,7 +349,7 @@ def test_a_grey_picture_counts_as_the_colours_it_runs_as(
 def test_memory_that_cannot_be_had_is_an_error_of_the_family(
     fast: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "installed_memory", lambda: None)  # as where it is not known
+    monkeypatch.setattr(processor, "installed_memory", lambda: None)  # as where it is not known
     endless = np.broadcast_to(np.uint8(90), (2_000_000, 2_000_000, 3))  # the result: 192 TB
     with pytest.raises(realesrgan_vk.OutOfMemoryError, match="8000000 x 8000000 pixels; free some"):
         fast.upscale(endless)

@@ -1,13 +1,7 @@
 """How a picture would be run: the plan of the core, as data."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from realesrgan_vk._core import Upscaler as Core
-    from realesrgan_vk.processing.planned_passes import PlannedPass, PlannedPicture
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +40,6 @@ class RunPlan:
     dispatches_per_band: int
     bytes_moved_per_input_pixel: float
     picture_bytes: int
-
-    @classmethod
-    def of(cls, core: Core, picture: PlannedPicture, *, tta: bool) -> RunPlan:
-        """The plan of the pass over this picture that takes the most memory.
-
-        Args:
-            core: What runs the passes.
-            picture: What they run over.
-            tta: Whether each pass averages all orientations, for which it needs its picture whole.
-
-        Raises:
-            OutOfMemoryError: Not even the smallest plan fits the memory.
-        """
-        from realesrgan_vk.processing.planned_passes import passes_of  # noqa: PLC0415 - it imports NumPy
-
-        plans = [
-            cls._of_pass(core, picture, one, tta=tta) for one in passes_of(picture, core.network)
-        ]
-        return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
-
-    @classmethod
-    def _of_pass(
-        cls, core: Core, picture: PlannedPicture, one: PlannedPass, *, tta: bool
-    ) -> RunPlan:
-        report = core.plan(picture.width, picture.height, samples=one.samples)
-        beside = one.picture_bytes(report, tta=tta)
-        return cls(width=picture.width, height=picture.height, picture_bytes=beside, **report)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""

@@ -27,7 +27,6 @@ from realesrgan_vk.options import (
     UpscaleOptions,
     UpscalerOptions,
 )
-from realesrgan_vk.plan import RunPlan
 
 # A network is loaded before what decodes and converts pictures is: `processing` imports NumPy,
 # Pillow and libvips, which takes a process about as long as a network takes.
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
 
     from realesrgan_vk.image_io.rows import RowReader, RowWriter
     from realesrgan_vk.imaging.picture import Picture
+    from realesrgan_vk.plan import RunPlan
+    from realesrgan_vk.processing.processor import Processor
 
 DEFAULT_MODEL = "realesrgan-x4plus"
 _TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
@@ -141,6 +142,12 @@ class Upscaler:
         model = self._official_name or self.model.param.resolve()
         return functools.partial(type(self), model, **asdict(self._options)), ()
 
+    @functools.cached_property
+    def _processor(self) -> Processor:
+        from realesrgan_vk.processing.processor import Processor
+
+        return Processor(self._core)
+
     @property
     def network(self) -> NetworkInfo:
         """Scale, channels and receptive field, as the graph says."""
@@ -221,14 +228,12 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
-        from realesrgan_vk.processing import pictures
-
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
         request = Request(size, alpha, light)
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
-        return pictures.upscale(self._core, image, request, limit, progress, as_array=as_array)
+        return self._processor.image(image, request, limit, progress, as_array=as_array)
 
     def upscale_picture(
         self, picture: Picture, request: Request, progress: Progress | None = None
@@ -241,12 +246,11 @@ class Upscaler:
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
         from realesrgan_vk.imaging.picture import Picture
-        from realesrgan_vk.processing import pictures
 
         instance_of("picture", picture, Picture)
         instance_of("request", request, Request)
         callback("progress", progress)
-        return pictures.upscale_picture(self._core, picture, request, progress)
+        return self._processor.picture(picture, request, progress)
 
     def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
         """Make now what the first picture of this size would wait for; nothing is run.
@@ -265,11 +269,10 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
         """
-        if isinstance(image, tuple):
+        if isinstance(image, tuple):  # needs nothing that is for pictures
             return self._core.prepare(*picture_size(image))
-        from realesrgan_vk.processing import pictures
-
-        return self._core.prepare(*pictures.size_of(image, DEFAULT_MAX_PIXELS)[:2])
+        picture = self._processor.planned(image, DEFAULT_MAX_PIXELS)
+        return self._core.prepare(picture.width, picture.height)
 
     def plan(
         self,
@@ -290,11 +293,8 @@ class Upscaler:
             ImageError: A file that is not a picture, or that is refused by `max_pixels`.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
-        from realesrgan_vk.processing import pictures
-
-        channels = self._core.network.input_channels
-        picture = pictures.planned(image, pixel_limit(max_pixels), channels)
-        return RunPlan.of(self._core, picture, tta=self._options.tta)
+        picture = self._processor.planned(image, pixel_limit(max_pixels))
+        return self._processor.plan(picture, tta=self._options.tta)
 
     def upscale_rows(
         self, source: RowReader, sink: RowWriter, progress: Progress | None = None

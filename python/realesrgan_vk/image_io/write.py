@@ -7,14 +7,14 @@ import numpy as np
 
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.atomic import write_whole
-from realesrgan_vk.image_io.codecs import color, pillow, vips
+from realesrgan_vk.image_io.codecs import color, vips
 from realesrgan_vk.image_io.codecs.encoders import ENCODERS
 from realesrgan_vk.image_io.formats import FORMATS, Format, format_for
 from realesrgan_vk.image_io.limits import ResultSizeError
 from realesrgan_vk.image_io.metadata import carrying, fields, icc
 from realesrgan_vk.image_io.options import WriteOptions
-from realesrgan_vk.imaging.picture import Frame, Metadata, Picture
-from realesrgan_vk.imaging.resample import from_unit, to_unit
+from realesrgan_vk.imaging.picture import Metadata, Picture
+from realesrgan_vk.imaging.samples import eight_bit, grey, is_opaque, on_white, sixteen_bit
 
 
 def check_size(known: Format, width: int, height: int) -> None:
@@ -98,15 +98,15 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
     if profile is not None and (options.strip or not _holds(known, profile)):
         frames = tuple(replace(f, pixels=color.to_srgb(f.pixels, profile)) for f in frames)
     if picture.has_alpha and not known.alpha:
-        if not all(frame.alpha is None or _opaque(frame) for frame in frames):
+        if not all(frame.alpha is None or is_opaque(frame) for frame in frames):
             notes.append(
                 f"{known.name} holds no transparency; the picture is composited onto white"
             )
-        frames = tuple(_on_white(frame) for frame in frames)
+        frames = tuple(on_white(frame) for frame in frames)
     mode = picture.mode
     if not known.colour and frames[0].pixels.shape[2] == 3:
         notes.append(f"{known.name} holds no colours; they become grey")
-        frames = tuple(_grey(frame) for frame in frames)
+        frames = tuple(grey(frame) for frame in frames)
         mode = "grey"
     if known.max_bits == 1 and mode != "bilevel":
         notes.append(f"{known.name} holds black and white only")
@@ -117,9 +117,9 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
         if frames[0].pixels.dtype != np.uint8 and bits == 8:
             of = "" if known.deep_colour else " of colours"
             notes.append(f"{known.name} holds 8 bits a sample{of} here; {picture.bits} become 8")
-        frames = tuple(pillow.eight_bit(frame) for frame in frames)
+        frames = tuple(eight_bit(frame) for frame in frames)
     elif bits == 16:
-        frames = tuple(_sixteen_bit(frame) for frame in frames)
+        frames = tuple(sixteen_bit(frame) for frame in frames)
     if mode == "cmyk" and not known.cmyk:
         mode = "colour"
     if mode == "palette" and not known.palette:
@@ -158,32 +158,3 @@ def _with_fitting_profile(
         what = f"is of {space} and" if space else "is damaged and"
         notes.append(f"the colour profile {what} does not fit the {kind} picture; it is dropped")
     return fields.without_profile(carried)
-
-
-def _opaque(frame: Frame) -> bool:
-    alpha = frame.alpha
-    if alpha is None:
-        return True
-    return bool((alpha == (1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max)).all())
-
-
-def _on_white(frame: Frame) -> Frame:
-    if frame.alpha is None or _opaque(frame):
-        return replace(frame, alpha=None)
-    opacity = to_unit(frame.alpha)[..., None]
-    mixed = to_unit(frame.pixels) * opacity + (1 - opacity)
-    return replace(frame, pixels=from_unit(mixed, frame.pixels.dtype), alpha=None)
-
-
-def _grey(frame: Frame) -> Frame:
-    """Luma of ITU-R BT.601, as Pillow and Netpbm take it."""
-    luma = to_unit(frame.pixels) @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    return replace(frame, pixels=from_unit(luma, frame.pixels.dtype))
-
-
-def _sixteen_bit(frame: Frame) -> Frame:
-    if frame.pixels.dtype != np.float32:
-        return frame
-    word = np.dtype(np.uint16)
-    alpha = None if frame.alpha is None else from_unit(frame.alpha, word)
-    return replace(frame, pixels=from_unit(frame.pixels, word), alpha=alpha)

@@ -1,6 +1,7 @@
 """NumPy arrays as callers have them, to and from a frame."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from realesrgan_vk.checks import MAX_INPUT_SIDE
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io.codecs.pillow import original_range
 from realesrgan_vk.imaging.picture import Frame, Picture
+from realesrgan_vk.imaging.samples import colour, joined, original_range
 
 FLOAT_RANGE = (-1.0, 2.0)
 """What float samples may hold: 0..1, and overshoot of as much again on either side."""
@@ -81,7 +82,7 @@ def check_floats(samples: NDArray[Any], name: str) -> None:
 def from_frame(frame: Frame, dimensions: int) -> NDArray[Any]:
     """The frame as one array; of 2 dimensions only when it is grey and those were asked for."""
     if frame.alpha is not None:
-        return np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
+        return joined(frame)
     return frame.pixels[..., 0] if dimensions == 2 else frame.pixels
 
 
@@ -91,5 +92,4 @@ def of_picture(picture: Picture) -> NDArray[Any]:
     pixels = original_range(frame, picture.value_range)
     if frame.alpha is None:
         return pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    colour = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    return np.concatenate([colour, frame.alpha[..., None]], axis=2)
+    return colour(replace(frame, pixels=pixels))

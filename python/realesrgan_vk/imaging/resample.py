@@ -1,13 +1,13 @@
 """Resampling to an exact size, in gamma-encoded values or in linear light."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.imaging.picture import Pixels
+from realesrgan_vk.imaging.samples import from_unit, linear_to_srgb, srgb_to_linear, to_unit
 from realesrgan_vk.options import Filter, Light
 
 _PILLOW: dict[str, Image.Resampling] = {
@@ -52,34 +52,6 @@ def resize(
             plane = linear_to_srgb(plane)
         out[..., channel] = from_unit(plane, pixels.dtype)
     return out
-
-
-def to_unit(samples: Pixels) -> NDArray[np.float32]:
-    """Samples of any type as float32 in 0..1."""
-    if samples.dtype == np.float32:
-        return samples
-    unit: NDArray[np.float32] = samples.astype(np.float32)
-    unit /= np.iinfo(samples.dtype).max
-    return unit
-
-
-def from_unit(samples: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
-    """Float samples in 0..1 as another type, rounded to the nearest."""
-    if dtype == np.float32:
-        return samples
-    return np.rint(np.clip(samples, 0, 1) * np.iinfo(dtype).max).astype(dtype)
-
-
-def srgb_to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
-    """sRGB-encoded values in 0..1 as linear light (IEC 61966-2-1)."""
-    high = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
-    return np.where(encoded <= 0.04045, encoded / 12.92, high).astype(np.float32)
-
-
-def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Linear light in 0..1 as sRGB-encoded values (IEC 61966-2-1)."""
-    high = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, linear * 12.92, high).astype(np.float32)
 
 
 def _image(plane: Pixels) -> Image.Image:

@@ -19,20 +19,20 @@ _FLOATS_OF_MEAN = 3
 
 @dataclass(frozen=True, slots=True)
 class PlannedPicture:
-    """A picture as `pictures` will have it before the network runs.
+    """A picture as `Processor` will have it before the network runs.
 
     Attributes:
         width: In pixels.
         height: In pixels.
         channels: Of colour, 1 or 3.
-        samples: Their type, after the exchange of tone curves.
+        dtype: Of its samples, after the exchange of tone curves.
         has_alpha: Whether there is a channel of alpha, which is taken not to be constant.
     """
 
     width: int
     height: int
     channels: int
-    samples: np.dtype[np.generic]
+    dtype: np.dtype[np.generic]
     has_alpha: bool
 
 
@@ -41,7 +41,7 @@ class PlannedPass:
     """One run of the network, and the arrays around it.
 
     Attributes:
-        samples: The type of what goes in and comes out.
+        dtype: Of the samples that go in and come out.
         held_bytes: The picture, and what earlier passes made.
         result_bytes: What this pass makes.
         by_rows: Whether the picture is given, and the result taken, row by row.
@@ -50,7 +50,7 @@ class PlannedPass:
         before_bytes: What is computed before the pass, and is gone when it begins.
     """
 
-    samples: np.dtype[np.generic]
+    dtype: np.dtype[np.generic]
     held_bytes: int
     result_bytes: int
     by_rows: bool = False
@@ -80,12 +80,12 @@ class PlannedPass:
 
 
 def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass]:
-    """The runs of `passes.upscale_planes` over colour and alpha, in their order."""
-    size = picture.samples.itemsize
+    """The runs of `Processor` over colour and alpha, in their order."""
+    size = picture.dtype.itemsize
     pixels = picture.width * picture.height
     large = pixels * network.scale**2
     given = pixels * (picture.channels + int(picture.has_alpha)) * size
-    rows = np.dtype(np.float32)  # of grey as a picture of three channels, `_grey_as_colours`
+    rows = np.dtype(np.float32)  # of grey as a picture of three channels, `_run_grey_as_colours`
     whole = (pixels * network.input_channels + large * network.output_channels) * rows.itemsize
     taking = large * (network.output_channels + _FLOATS_OF_MEAN) * rows.itemsize
 
@@ -95,7 +95,7 @@ def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass
             return PlannedPass(
                 rows, held, result, by_rows=True, whole_bytes=whole, taking_bytes=taking
             )
-        return PlannedPass(picture.samples, held, result, before_bytes=before)
+        return PlannedPass(picture.dtype, held, result, before_bytes=before)
 
     if not picture.has_alpha:
         return [one(picture.channels, given)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.image_io.metadata import icc
 from realesrgan_vk.imaging.picture import Pixels
-from realesrgan_vk.imaging.resample import from_unit, linear_to_srgb, to_unit
+from realesrgan_vk.imaging.samples import from_unit, linear_to_srgb, to_unit
 
 _ROWS = 256  # converted at a time, as floats take four times the memory of bytes
 _SAME = 0.5 / 255  # curves closer than this give the same 8-bit values

@@ -31,7 +31,7 @@ from realesrgan_vk.image_io.formats import (
 from realesrgan_vk.image_io.metadata import png_metadata
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.imaging.picture import Metadata, Picture
-from realesrgan_vk.imaging.resample import to_unit
+from realesrgan_vk.imaging.samples import bilevel, colour, eight_bit, joined, to_unit
 
 Encoder = Callable[[Picture, Metadata, WriteOptions], bytes]
 
@@ -46,18 +46,18 @@ def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
         moving = _animated(picture, "PNG", durations, disposal=_disposals(picture))
         return _with_metadata(moving, carried)
     if picture.mode == "palette":
-        samples = pillow.colour(pillow.eight_bit(frame))
+        samples = colour(eight_bit(frame))
         encoded = vips.palette_png(samples, picture.bits, options.compression)
     elif picture.bits < 8 and frame.alpha is None and frame.pixels.shape[2] == 1:
-        samples = pillow.eight_bit(frame).pixels
+        samples = eight_bit(frame).pixels
         if picture.bits == 1:
-            samples = pillow.bilevel(frame)[..., None].astype(np.uint8) * np.uint8(255)
+            samples = bilevel(frame)[..., None].astype(np.uint8) * np.uint8(255)
         else:  # round to the levels there are; the encoder would cut
             top = 2**picture.bits - 1
             samples = np.rint(to_unit(samples) * top).astype(np.uint8) * np.uint8(255 // top)
         encoded = vips.png_bytes(samples, picture.bits, options.compression)
     elif frame.pixels.dtype == np.uint16:
-        encoded = vips.png_bytes(vips.joined(frame), 16, options.compression)
+        encoded = vips.png_bytes(joined(frame), 16, options.compression)
     else:
         out = BytesIO()
         pillow.image_of(frame).save(out, "PNG", compress_level=options.compression)
@@ -106,7 +106,7 @@ def _webp(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
 def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
     frame = picture.frames[0]
     if picture.mode == "bilevel":
-        image = Image.fromarray(pillow.bilevel(frame))
+        image = Image.fromarray(bilevel(frame))
     elif picture.mode == "palette":
         image = pillow.palette_image(frame, 8)
     else:
@@ -117,7 +117,7 @@ def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
 
 
 def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
-    frames = [pillow.colour(frame) for frame in picture.frames]
+    frames = [colour(frame) for frame in picture.frames]
     if len(frames) == 1:
         encoded = vips.gif_bytes(frames, [0], 1)
     else:
@@ -220,7 +220,7 @@ def _disposals(picture: Picture) -> list[int]:
     """A frame that repeats the one before is disposed otherwise, or Pillow merged the two."""
     disposals = [_KEEP]
     for before, frame in zip(picture.frames, picture.frames[1:], strict=False):
-        repeats_it = np.array_equal(vips.joined(before), vips.joined(frame))
+        repeats_it = np.array_equal(joined(before), joined(frame))
         disposals.append(_RESTORE if repeats_it and disposals[-1] == _KEEP else _KEEP)
     return disposals
 

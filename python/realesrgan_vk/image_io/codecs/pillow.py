@@ -1,6 +1,5 @@
 """Pillow images to pictures and back, keeping the mode."""
 
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -10,7 +9,14 @@ from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.codecs import color, vips
 from realesrgan_vk.image_io.metadata import fields
 from realesrgan_vk.imaging.picture import Frame, Mode, Picture, Pixels
-from realesrgan_vk.imaging.resample import from_unit, to_unit
+from realesrgan_vk.imaging.samples import (
+    bilevel,
+    colour,
+    eight_bit,
+    joined,
+    original_range,
+    unit_range,
+)
 
 _DIRECT = {"L": "L", "RGB": "RGB", "LA": "LA", "RGBA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 _VIA_RGB = ("RGBX", "YCbCr", "HSV")
@@ -92,18 +98,9 @@ def to_pil(picture: Picture, like: Image.Image | None = None) -> Image.Image:
     return image
 
 
-def eight_bit(frame: Frame) -> Frame:
-    """The frame with 8-bit samples."""
-    if frame.pixels.dtype == np.uint8:
-        return frame
-    byte = np.dtype(np.uint8)
-    alpha = None if frame.alpha is None else from_unit(to_unit(frame.alpha), byte)
-    return replace(frame, pixels=from_unit(to_unit(frame.pixels), byte), alpha=alpha)
-
-
 def image_of(frame: Frame) -> Image.Image:
     """L, LA, RGB or RGBA, 8 bits a sample."""
-    samples = vips.joined(eight_bit(frame))
+    samples = joined(eight_bit(frame))
     return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
 
 
@@ -113,51 +110,6 @@ def palette_image(frame: Frame, bits: int) -> Image.Image:
     image.load()
     image.info.pop("dpi", None)
     return image if image.mode == "P" else image.convert("P")
-
-
-def colour(frame: Frame) -> Pixels:
-    """RGB or RGBA samples, of a grey frame, too."""
-    pixels = frame.pixels
-    if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    return vips.joined(replace(frame, pixels=pixels))
-
-
-def bilevel(frame: Frame) -> Pixels:
-    """Height x width of bool: lighter than the middle."""
-    threshold: Pixels = eight_bit(frame).pixels[..., 0] >= 128
-    return threshold
-
-
-def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
-    """Float samples scaled to 0..1, and what 0 and 1 stand for; unchanged where they fit."""
-    if not np.isfinite(frame.pixels).all():
-        raise ImageError("the picture has values that are NaN or infinite; replace them first")
-    low = min(0.0, float(frame.pixels.min()))
-    high = max(1.0, float(frame.pixels.max()))
-    if (low, high) == (0.0, 1.0):
-        return frame, (low, high)
-    if high - low > float(np.finfo(np.float32).max):
-        raise ImageError(
-            f"the picture has values from {low:g} to {high:g}, a larger range than floats have; "
-            "replace those far outside of the others"
-        )
-    # In double precision: floats would lose what lies close to one end.
-    scaled = np.empty_like(frame.pixels)
-    for row, values in enumerate(frame.pixels):
-        scaled[row] = (values.astype(np.float64) - low) / (high - low)
-    return replace(frame, pixels=scaled), (low, high)
-
-
-def original_range(frame: Frame, value_range: tuple[float, float]) -> Pixels:
-    """Float samples in the range they had before `unit_range`."""
-    low, high = value_range
-    if value_range == (0.0, 1.0) or frame.pixels.dtype != np.float32:
-        return frame.pixels
-    restored = np.empty_like(frame.pixels)
-    for row, values in enumerate(frame.pixels):
-        restored[row] = values.astype(np.float64) * (high - low) + low
-    return restored
 
 
 def _stored_as(image: Image.Image) -> tuple[Mode, int]:

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io.codecs import pillow, vips
 from realesrgan_vk.image_io.limits import Accept, Header, Limit
 from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture, Pixels
+from realesrgan_vk.imaging.samples import (
+    bilevel,
+    colour,
+    joined,
+    original_range,
+    to_unit,
+    unit_range,
+)
 
 _TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)")
 _COMMENT = re.compile(rb"#[ \t]?([^\r\n]*)")
@@ -75,7 +82,7 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
     frame = Frame(samples[..., :colours], samples[..., -1] if has_alpha else None)
     value_range = (0.0, 1.0)
     if head.dtype == np.float32:
-        frame, value_range = pillow.unit_range(frame)
+        frame, value_range = unit_range(frame)
     mode: Mode = "grey" if colours == 1 else "colour"
     bits = 8 * head.dtype.itemsize
     if head.is_bilevel and not has_alpha:
@@ -88,7 +95,7 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
 
 def encode_pbm(picture: Picture, carried: Metadata) -> bytes:
     """Black and white."""
-    packed = np.packbits(~pillow.bilevel(picture.frames[0]), axis=1)
+    packed = np.packbits(~bilevel(picture.frames[0]), axis=1)
     return _begin(b"P4", picture, carried) + packed.tobytes()
 
 
@@ -99,12 +106,12 @@ def encode_pgm(picture: Picture, carried: Metadata) -> bytes:
 
 def encode_ppm(picture: Picture, carried: Metadata) -> bytes:
     """RGB of 8 or 16 bits."""
-    return _with_maximum(b"P6", picture, carried, pillow.colour(picture.frames[0]))
+    return _with_maximum(b"P6", picture, carried, colour(picture.frames[0]))
 
 
 def encode_pam(picture: Picture, carried: Metadata) -> bytes:
     """Grey or RGB of 8 or 16 bits, with alpha where there is some."""
-    samples = vips.joined(picture.frames[0])
+    samples = joined(picture.frames[0])
     channels, top = samples.shape[2], np.iinfo(samples.dtype).max
     lines = [b"P7", *_comment_lines(carried), b"WIDTH %d" % picture.width]
     lines += [b"HEIGHT %d" % picture.height, b"DEPTH %d" % channels, b"MAXVAL %d" % top]
@@ -115,10 +122,7 @@ def encode_pam(picture: Picture, carried: Metadata) -> bytes:
 def encode_pfm(picture: Picture, _carried: Metadata) -> bytes:
     """Grey or RGB floats, the lowest row first."""
     frame = picture.frames[0]
-    if frame.pixels.dtype == np.float32:
-        samples = pillow.original_range(frame, picture.value_range)
-    else:
-        samples = frame.pixels / np.float32(np.iinfo(frame.pixels.dtype).max)
+    samples = to_unit(original_range(frame, picture.value_range))
     magic = b"Pf" if samples.shape[2] == 1 else b"PF"
     head = b"%s\n%d %d\n-1.0\n" % (magic, picture.width, picture.height)
     return head + samples[::-1].astype("<f4").tobytes()

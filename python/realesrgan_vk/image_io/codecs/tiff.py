@@ -21,7 +21,14 @@ from realesrgan_vk.image_io.containers import photoshop, tiff_tags
 from realesrgan_vk.image_io.limits import Accept, Header
 from realesrgan_vk.image_io.metadata import descriptions, fields, geotiff, orientation
 from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture, Pixels
-from realesrgan_vk.imaging.resample import from_unit, to_unit
+from realesrgan_vk.imaging.samples import (
+    bilevel,
+    from_unit,
+    joined,
+    original_range,
+    to_unit,
+    unit_range,
+)
 
 MAX_BYTES = 2**32 - 2**20  # offsets are 32-bit; beyond, BigTIFF is written
 _HEADER = b"II*\x00\x08\x00\x00\x00"
@@ -220,7 +227,7 @@ def _frame(
         pixels = color.cmyk_to_rgb(pixels, carried.icc)
     frame, value_range = Frame(pixels, alpha), (0.0, 1.0)
     if samples.dtype == np.float32:
-        frame, value_range = pillow.unit_range(frame)
+        frame, value_range = unit_range(frame)
         if alpha is not None:
             alpha = np.clip(np.nan_to_num(alpha), 0, 1)
     if alpha is not None and channels.is_associated:
@@ -235,7 +242,7 @@ def _layout(picture: Picture, carried: Metadata) -> tuple[Pixels, dict[int, Any]
     frame = picture.frames[0]
     tags: dict[int, Any] = {256: frame.width, 257: frame.height, 259: 8, 284: 1, 317: 1}
     if picture.mode == "bilevel" and frame.alpha is None:
-        packed = np.packbits(pillow.bilevel(frame), axis=1)[..., None]
+        packed = np.packbits(bilevel(frame), axis=1)[..., None]
         return packed, tags | {258: 1, 262: 1, 277: 1}
     if picture.mode == "palette" and frame.alpha is None:
         image = pillow.palette_image(frame, 8)
@@ -247,8 +254,8 @@ def _layout(picture: Picture, carried: Metadata) -> tuple[Pixels, dict[int, Any]
     if picture.mode == "cmyk" and frame.alpha is None:
         samples, photometric = color.rgb_to_cmyk(frame.pixels, carried.icc), 5
     else:
-        pixels = pillow.original_range(frame, picture.value_range)
-        samples = vips.joined(Frame(pixels, frame.alpha))
+        pixels = original_range(frame, picture.value_range)
+        samples = joined(Frame(pixels, frame.alpha))
         photometric = 1 if frame.pixels.shape[2] == 1 else 2
     tags = sample_tags(frame.width, frame.height, samples.dtype, samples.shape[2])
     tags[262] = photometric

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from realesrgan_vk.imaging.picture import Frame, Pixels
+from realesrgan_vk.imaging.picture import Pixels
+from realesrgan_vk.imaging.samples import from_unit, to_unit
 
 try:
     import pyvips
@@ -126,13 +127,6 @@ def gif_bytes(frames: Sequence[Pixels], durations: Sequence[float], plays: int) 
     return bytes(image.gifsave_buffer(keep="none"))
 
 
-def joined(frame: Frame) -> Pixels:
-    """Colour and alpha as one array."""
-    if frame.alpha is None:
-        return frame.pixels
-    return np.concatenate([frame.pixels, frame.alpha[..., None]], axis=2)
-
-
 def icc_transform(pixels: Pixels, source: bytes | None, target: bytes | None) -> Pixels | None:
     """Pixels from one ICC profile to another (None: sRGB), relative colorimetric.
 
@@ -147,7 +141,7 @@ def icc_transform(pixels: Pixels, source: bytes | None, target: bytes | None) ->
     depth = 8 if pixels.dtype == np.uint8 else 16
     samples = pixels
     if pixels.dtype == np.float32:
-        samples = np.rint(np.clip(pixels, 0, 1) * 65535).astype(np.uint16)
+        samples = from_unit(pixels, np.dtype(np.uint16))
     image = image_of(samples, "cmyk" if pixels.shape[2] == 4 else None).copy()
     path = None
     try:
@@ -171,4 +165,4 @@ def icc_transform(pixels: Pixels, source: bytes | None, target: bytes | None) ->
     finally:
         if path is not None:
             os.unlink(path)  # noqa: PTH108 - mkstemp gave a string
-    return out.astype(np.float32) / np.float32(65535) if pixels.dtype == np.float32 else out
+    return to_unit(out) if pixels.dtype == np.float32 else out

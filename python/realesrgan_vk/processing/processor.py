@@ -1,0 +1,292 @@
+"""What an `Upscaler` does with pictures: arrays, PIL images and files, frame by frame."""
+
+import os
+import sys
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from realesrgan_vk import image_io
+from realesrgan_vk._core import Upscaler as Core
+from realesrgan_vk._core import installed_memory
+from realesrgan_vk.checks import file_path, picture_size
+from realesrgan_vk.errors import ImageError, OutOfMemoryError
+from realesrgan_vk.image_io.codecs import pillow
+from realesrgan_vk.image_io.codecs.color import WorkingCurve
+from realesrgan_vk.image_io.limits import Accept
+from realesrgan_vk.imaging import arrays
+from realesrgan_vk.imaging.alpha import bleed, is_constant
+from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
+from realesrgan_vk.imaging.resample import resize
+from realesrgan_vk.imaging.samples import from_unit, to_unit
+from realesrgan_vk.options import FileSource, Progress, Request
+from realesrgan_vk.plan import RunPlan
+from realesrgan_vk.processing.planned_passes import PlannedPicture, passes_of
+
+_KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"
+
+
+class Steps:
+    """One progress over several parts of the work, each of a known weight."""
+
+    def __init__(self, total: float, progress: Progress | None) -> None:
+        """`total`: the weight of all parts together."""
+        self._total = max(total, 1.0)
+        self._done = 0.0
+        self._progress = progress
+
+    def step(self, work: float) -> Progress | None:
+        """The progress of the next part, which is this much of the total."""
+        start, self._done = self._done, self._done + work
+        progress, total = self._progress, self._total
+        if progress is None:
+            return None
+        return lambda share: progress(min(1.0, (start + share * work) / total))
+
+
+@dataclass(frozen=True, slots=True)
+class PassCount:
+    """How often the network runs to reach a size, and the size to resample to afterwards."""
+
+    width: int
+    height: int
+    runs: int
+    scale: int
+    target: tuple[int, int]
+
+    @staticmethod
+    def to(width: int, height: int, target: tuple[int, int], scale: int) -> "PassCount":
+        """Enough runs that the last result is no smaller than the target; at least one."""
+        runs = 1
+        while scale > 1 and (width * scale**runs < target[0] or height * scale**runs < target[1]):
+            runs += 1
+        return PassCount(width, height, runs, scale, target)
+
+    @property
+    def work(self) -> int:
+        """Input pixels of all runs together."""
+        area = self.width * self.height
+        return sum(area * self.scale ** (2 * run) for run in range(self.runs))
+
+
+class Processor:
+    """The network of an `Upscaler` on pictures; made with the first one."""
+
+    def __init__(self, core: Core) -> None:
+        """`core`: what runs the network."""
+        self._core = core
+        self._network = core.network
+        self._scale = core.network.scale
+
+    def image(
+        self,
+        image: NDArray[Any] | Image.Image | FileSource,
+        request: Request,
+        max_pixels: int | None,
+        progress: Progress | None,
+        *,
+        as_array: bool = False,
+    ) -> NDArray[Any] | Image.Image:
+        """An array, a PIL image or a file, as `Upscaler.upscale` describes it."""
+        if isinstance(image, np.ndarray):
+            frame = self._upscaled(arrays.to_frame(image), request, progress)
+            return arrays.from_frame(frame, image.ndim)
+        picture = picture_of(image, max_pixels)
+        still = replace(picture, frames=picture.frames[:1])
+        large = self.picture(still, request, progress)
+        if as_array:
+            return arrays.of_picture(large)
+        if isinstance(image, Image.Image):
+            return pillow.to_pil(large, image)
+        returned = pillow.to_pil(large)
+        if large.frames[0].pixels.dtype != np.uint8 and returned.mode not in ("I;16", "F"):
+            warnings.warn(
+                f"the picture has {large.bits} bits a channel, the returned PIL image 8: PIL has "
+                "no mode for more in colour; as_array=True returns all bits, and so does the "
+                "command 'realesrgan-vk upscale'",
+                stacklevel=_levels_to_caller(),
+            )
+        return returned
+
+    def picture(self, picture: Picture, request: Request, progress: Progress | None) -> Picture:
+        """Every frame of a decoded picture; metadata stays as it is."""
+        curve = WorkingCurve.of(picture.metadata.icc)
+        steps = Steps(len(picture.frames), progress)
+        frames = []
+        for frame in picture.frames:
+            working = Frame(curve.encode(frame.pixels), frame.alpha, frame.duration)
+            done = self._upscaled(working, request, steps.step(1))
+            pixels = curve.decode(done.pixels, frame.pixels.dtype)
+            frames.append(Frame(pixels, done.alpha, frame.duration))
+        return replace(picture, frames=tuple(frames))
+
+    def planned(
+        self,
+        image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
+        max_pixels: int | None,
+    ) -> PlannedPicture:
+        """What is known of a picture before it is decoded; a file is turned upright.
+
+        Raises:
+            TypeError: Neither a picture nor two whole numbers.
+            ValueError: An array of another shape than a picture's, or a side out of range.
+            ImageError: A file that is not a picture, or one of more pixels than `max_pixels`.
+        """
+        if isinstance(image, tuple):
+            width, height = picture_size(image)
+            channels = self._network.input_channels
+            return PlannedPicture(width, height, channels, np.dtype(np.uint8), has_alpha=False)
+        if isinstance(image, np.ndarray):
+            frame = arrays.to_frame(image)
+            return _planned_frame(frame, frame.pixels.dtype)
+        if isinstance(image, Image.Image):
+            picture = _picture_of_pil(image)
+            frame = picture.frames[0]
+            curve = WorkingCurve.of(picture.metadata.icc)
+            channels = frame.pixels.shape[2]
+            return _planned_frame(frame, curve.encoded_type(frame.pixels.dtype, channels))
+        header = image_io.header_of(lambda accept: picture_of(image, max_pixels, accept))
+        curve = WorkingCurve.of(header.icc)
+        dtype = curve.encoded_type(np.dtype(header.samples), header.channels)
+        return PlannedPicture(header.width, header.height, header.channels, dtype, header.has_alpha)
+
+    def plan(self, picture: PlannedPicture, *, tta: bool) -> RunPlan:
+        """The plan of the pass over this picture that takes the most memory.
+
+        Args:
+            picture: What the passes run over.
+            tta: Whether each pass averages all orientations, for which it needs its picture whole.
+
+        Raises:
+            OutOfMemoryError: Not even the smallest plan fits the memory.
+        """
+        width, height = picture.width, picture.height
+        plans = []
+        for one in passes_of(picture, self._network):
+            report = self._core.plan(width, height, samples=one.dtype)
+            beside = one.picture_bytes(report, tta=tta)
+            plans.append(RunPlan(width=width, height=height, picture_bytes=beside, **report))
+        return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
+
+    def _upscaled(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
+        target = request.size.of(frame.width, frame.height, self._scale)
+        passes = PassCount.to(frame.width, frame.height, target, self._scale)
+        alpha = frame.alpha
+        by_network = alpha is not None and request.alpha == "network" and not is_constant(alpha)
+        steps = Steps(passes.work * (2 if by_network else 1), progress)
+        if alpha is None:
+            return Frame(self._planes(frame.pixels, passes, request, steps), None, frame.duration)
+        pixels = self._planes(bleed(frame.pixels, alpha), passes, request, steps)
+        plane = alpha[..., None]
+        large = self._planes(plane, passes, request, steps) if by_network else resize(plane, target)
+        return Frame(pixels, large[..., 0], frame.duration)
+
+    def _planes(self, pixels: Pixels, passes: PassCount, request: Request, steps: Steps) -> Pixels:
+        """Upscale height x width x 1 or 3 pixels to the target of the passes, of the same type.
+
+        Raises:
+            OutOfMemoryError: The result cannot fit this machine's memory, or not what is left of
+                it.
+        """
+        # A grey picture runs as the network's colours, a colour picture as grey ones side by side.
+        _check_memory(passes, pixels, max(pixels.shape[2], self._network.output_channels))
+        try:
+            for _ in range(passes.runs):
+                pixels = self._run(pixels, steps.step(pixels.shape[0] * pixels.shape[1]))
+            return resize(pixels, passes.target, request.light, request.kernel)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"there is no memory left for a result of {passes.target[0]} x {passes.target[1]} "
+                "pixels; free some, or ask for a smaller size"
+            ) from error
+
+    def _run(self, pixels: Pixels, progress: Progress | None) -> Pixels:
+        height, width, channels = pixels.shape
+        shape = (height * self._scale, width * self._scale, self._network.output_channels)
+        if channels == self._network.input_channels:
+            out = np.empty(shape, pixels.dtype)
+            self._core.run(pixels, out, progress)
+            return out
+        if channels == 1:  # a grey picture, or alpha, through a colour network
+            return self._run_grey_as_colours(pixels, progress)
+        steps = Steps(channels, progress)  # colour through a grey network
+        planes = []
+        for channel in range(channels):
+            out = np.empty(shape, pixels.dtype)
+            self._core.run(pixels[..., channel : channel + 1], out, steps.step(1))
+            planes.append(out)
+        return np.concatenate(planes, axis=2)
+
+    def _run_grey_as_colours(self, grey: Pixels, progress: Progress | None) -> Pixels:
+        """The mean of the three channels that a grey picture becomes, rounded once.
+
+        The network's floats come row by row, so that no float picture of three channels is made.
+        """
+        height, width, _ = grey.shape
+        channels = self._network.input_channels
+        out = np.empty((height * self._scale, width * self._scale, 1), grey.dtype)
+
+        def read(first: int, count: int) -> Pixels:
+            return np.broadcast_to(to_unit(grey[first : first + count]), (count, width, channels))
+
+        def write(first: int, rows: Pixels) -> None:
+            mean: NDArray[np.float32] = rows.mean(axis=2, keepdims=True, dtype=np.float32)
+            out[first : first + len(rows)] = from_unit(mean, grey.dtype)
+
+        self._core.run_rows(width, height, read, write, samples="float32", progress=progress)
+        return out
+
+
+def _levels_to_caller() -> int:
+    """The `stacklevel` of a warning in the calling function that points out of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("realesrgan_vk."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _planned_frame(frame: Frame, dtype: np.dtype[Any]) -> PlannedPicture:
+    channels, has_alpha = frame.pixels.shape[2], frame.alpha is not None
+    return PlannedPicture(frame.width, frame.height, channels, dtype, has_alpha)
+
+
+def picture_of(
+    image: Image.Image | FileSource, max_pixels: int | None, accept: Accept | None = None
+) -> Picture:
+    """Decode whatever is no array."""
+    if isinstance(image, Image.Image):
+        return _picture_of_pil(image)
+    if isinstance(image, (str, os.PathLike)):
+        return image_io.read(file_path(image, "image"), max_pixels=max_pixels, accept=accept)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return image_io.decode(bytes(image), max_pixels=max_pixels, accept=accept)
+    if callable(getattr(image, "read", None)):
+        return image_io.read_open(image, max_pixels=max_pixels, accept=accept)
+    raise TypeError(f"image must be {_KINDS}, not {type(image).__name__}")
+
+
+def _picture_of_pil(image: Image.Image) -> Picture:
+    try:
+        image.load()
+    except Exception as error:  # a decoder raises nearly anything on damaged data
+        raise ImageError(f"image cannot be decoded by PIL: {error}") from error
+    return pillow.from_pil(image)
+
+
+def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int) -> None:
+    """Refuse what can never fit, rather than let the system end the process."""
+    grown = passes.scale**passes.runs
+    last_run = passes.width * grown * passes.height * grown * run_channels
+    target = passes.target[0] * passes.target[1] * pixels.shape[2]
+    needed = (last_run + target) * pixels.itemsize
+    installed = installed_memory()
+    if installed is not None and needed > installed:
+        raise OutOfMemoryError(
+            f"a result of {passes.target[0]} x {passes.target[1]} pixels needs "
+            f"{needed / 2**30:.1f} GiB, this machine has {installed / 2**30:.1f}; "
+            "ask for a smaller size"
+        )
