@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import threading
+import weakref
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -391,6 +392,31 @@ def test_a_pickled_upscaler_is_loaded_anew_with_the_same_arguments(
     assert np.array_equal(second.upscale(photo(9, 8)), first.upscale(photo(9, 8)))
     named = pickle.loads(pickle.dumps(Upscaler("RealESR_AnimeVideoV3", device="cpu")))
     assert named.model.name == FAST_MODEL
+
+
+def test_a_closed_upscaler_has_freed_its_network(photo: Photo) -> None:
+    with Upscaler(FAST_MODEL, device="cpu") as upscaler:
+        large = upscaler.upscale(photo(9, 8))
+        core = weakref.ref(upscaler._core)
+    assert core() is None
+    upscaler.close()
+    for use in (
+        lambda: upscaler.upscale(photo(9, 8)),
+        lambda: upscaler.plan((9, 8)),
+        lambda: upscaler.prepare((9, 8)),
+        lambda: upscaler.scale,
+        lambda: upscaler.network,
+    ):
+        with pytest.raises(ValueError, match="this upscaler is closed"):
+            use()
+    another = pickle.loads(pickle.dumps(upscaler))
+    assert np.array_equal(another.upscale(photo(9, 8)), large)
+
+
+def test_a_run_ends_though_its_upscaler_is_closed(photo: Photo, fast: Upscaler) -> None:
+    upscaler = Upscaler(FAST_MODEL, device="cpu", threads=1)
+    large = upscaler.upscale(photo(40, 30), progress=lambda _: upscaler.close())
+    assert np.array_equal(large, fast.upscale(photo(40, 30)))
 
 
 def test_help_shows_every_parameter_with_its_default() -> None:

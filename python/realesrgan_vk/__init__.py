@@ -18,21 +18,55 @@ if TYPE_CHECKING:
         RealesrganError,
     )
     from realesrgan_vk.functional import upscale
+    from realesrgan_vk.image_io.rows import RowReader, RowWriter
+    from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture, Pixels, TiffTags
     from realesrgan_vk.models import Model, list_models
+    from realesrgan_vk.options import (
+        AlphaMethod,
+        CallArguments,
+        FileSource,
+        Filter,
+        Light,
+        Precision,
+        Progress,
+        Request,
+        TargetSize,
+        Tile,
+        UpscaleArguments,
+    )
     from realesrgan_vk.plan import RunPlan
     from realesrgan_vk.upscaler import Upscaler
 
 __all__ = [
+    "AlphaMethod",
+    "CallArguments",
     "Cancelled",
     "DeviceError",
     "DeviceInfo",
+    "FileSource",
+    "Filter",
+    "Frame",
     "ImageError",
+    "Light",
+    "Metadata",
+    "Mode",
     "Model",
     "ModelError",
     "NetworkInfo",
     "OutOfMemoryError",
+    "Picture",
+    "Pixels",
+    "Precision",
+    "Progress",
     "RealesrganError",
+    "Request",
+    "RowReader",
+    "RowWriter",
     "RunPlan",
+    "TargetSize",
+    "TiffTags",
+    "Tile",
+    "UpscaleArguments",
     "Upscaler",
     "__version__",
     "list_devices",
@@ -41,27 +75,26 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Cancelled": "errors",
-    "DeviceError": "errors",
-    "DeviceInfo": "_core",
-    "ImageError": "errors",
-    "Model": "models",
-    "ModelError": "errors",
-    "NetworkInfo": "_core",
-    "OutOfMemoryError": "errors",
-    "RealesrganError": "errors",
-    "RunPlan": "plan",
-    "Upscaler": "upscaler",
-    "__version__": "_core",
-    "list_devices": "devices",
-    "list_models": "models",
-    "upscale": "functional",
+    "_core": "DeviceInfo NetworkInfo __version__",
+    "devices": "list_devices",
+    "errors": "Cancelled DeviceError ImageError ModelError OutOfMemoryError RealesrganError",
+    "functional": "upscale",
+    "image_io.rows": "RowReader RowWriter",
+    "imaging.picture": "Frame Metadata Mode Picture Pixels TiffTags",
+    "models": "Model list_models",
+    "options": (
+        "AlphaMethod CallArguments FileSource Filter Light Precision Progress Request "
+        "TargetSize Tile UpscaleArguments"
+    ),
+    "plan": "RunPlan",
+    "upscaler": "Upscaler",
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 if not TYPE_CHECKING:  # a checker knows all names, and that there are no others
 
     def __getattr__(name: str) -> object:
-        if name != "_core" and name not in _MODULES:
+        if name != "_core" and name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415 - see above
 
@@ -73,8 +106,8 @@ if not TYPE_CHECKING:  # a checker knows all names, and that there are no others
                 "package with 'pip install .' in a checkout, for the Python that runs this, and "
                 "do not run from inside the 'python' folder of a checkout that is not installed"
             ) from error
-        if name in _MODULES:
-            found = getattr(import_module(f"realesrgan_vk.{_MODULES[name]}"), name)
+        if name in _HOMES:
+            found = getattr(import_module(f"realesrgan_vk.{_HOMES[name]}"), name)
         globals()[name] = found
         return found
 

@@ -16,7 +16,7 @@ from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
-    CallOptions,
+    CallArguments,
     FileSource,
     Light,
     Precision,
@@ -84,18 +84,18 @@ atexit.register(_kept.clear)
 
 @overload
 def upscale(
-    image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[CallOptions]
+    image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[CallArguments]
 ) -> NDArray[Any]: ...
 @overload
 def upscale(
-    image: Image.Image | FileSource, *, as_array: Literal[True], **options: Unpack[CallOptions]
+    image: Image.Image | FileSource, *, as_array: Literal[True], **options: Unpack[CallArguments]
 ) -> NDArray[Any]: ...
 @overload
 def upscale(
     image: Image.Image | FileSource,
     *,
     as_array: Literal[False] = ...,
-    **options: Unpack[CallOptions],
+    **options: Unpack[CallArguments],
 ) -> Image.Image: ...
 def upscale(
     image: NDArray[Any] | Image.Image | FileSource,

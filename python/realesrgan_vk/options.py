@@ -173,7 +173,7 @@ class Request:
         one_of("kernel", self.kernel, FILTERS)
 
 
-class UpscaleOptions(TypedDict, total=False):
+class UpscaleArguments(TypedDict, total=False):
     """The keywords of `Upscaler.upscale`, which describes them, but for `as_array`."""
 
     scale: SupportsFloat | None
@@ -186,7 +186,7 @@ class UpscaleOptions(TypedDict, total=False):
     progress: Progress | None
 
 
-class CallOptions(UpscaleOptions, total=False):
+class CallArguments(UpscaleArguments, total=False):
     """The keywords of `realesrgan_vk.upscale`: those of `Upscaler`, then of its method."""
 
     model: str | os.PathLike[str]

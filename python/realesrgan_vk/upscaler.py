@@ -24,7 +24,7 @@ from realesrgan_vk.options import (
     Request,
     TargetSize,
     Tile,
-    UpscaleOptions,
+    UpscaleArguments,
     UpscalerOptions,
 )
 
@@ -34,7 +34,7 @@ from realesrgan_vk.options import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from realesrgan_vk.image_io.rows import RowReader, RowWriter
     from realesrgan_vk.imaging.picture import Picture
@@ -47,6 +47,11 @@ _TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
 
 class Upscaler:
     """One network on one device. Any number of threads may share it.
+
+    Its memory is given back by `close`, at the end of a `with` block, or with the object:
+
+    >>> with Upscaler() as upscaler:  # doctest: +SKIP
+    ...     large = upscaler.upscale("photo.jpg")
 
     An upscaler can be pickled, such as for `multiprocessing`: the copy loads the network again,
     with the same arguments. A network given by a path is found there by its absolute path.
@@ -114,7 +119,7 @@ class Upscaler:
         self._official_name = official_name(model) if isinstance(model, str) else ""
         self.device, self.fp16 = _device_and_precision(options.device, options.precision)
         with denoised(self.model, options.denoise) as weights:
-            self._core = Core(
+            core = Core(
                 self.model.param,
                 weights,
                 device=self.device,
@@ -125,17 +130,34 @@ class Upscaler:
                 memory_limit=options.memory_limit or 0,
                 runs_at_once=options.runs_at_once,
             )
-        if notices := self._core.notices():
+        if notices := core.notices():
             import logging
 
             for notice in notices:
                 logging.getLogger("realesrgan_vk").warning(printable(notice))
-        channels = (self._core.network.input_channels, self._core.network.output_channels)
+        channels = (core.network.input_channels, core.network.output_channels)
         if channels not in ((1, 1), (3, 3)):
             raise ModelError(
                 f"model {self.model.name} maps {channels[0]} channels to {channels[1]}; only "
                 "1 to 1 and 3 to 3 can be used on pictures"
             )
+        self._core: Core | None = core
+
+    def __enter__(self) -> Self:
+        """The upscaler itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Give back the network's memory, on the device too; closing again does nothing.
+
+        Runs of other threads end first. Every further use raises `ValueError`.
+        """
+        self._core = None
+        self.__dict__.pop("_processor", None)
 
     def __reduce__(self) -> tuple[functools.partial[Upscaler], tuple[()]]:
         """How to make an equal one in another process."""
@@ -146,21 +168,27 @@ class Upscaler:
     def _processor(self) -> Processor:
         from realesrgan_vk.processing.processor import Processor
 
-        return Processor(self._core)
+        return Processor(self._open_core)
+
+    @property
+    def _open_core(self) -> Core:
+        if self._core is None:
+            raise ValueError("this upscaler is closed; make another one")
+        return self._core
 
     @property
     def network(self) -> NetworkInfo:
         """Scale, channels and receptive field, as the graph says."""
-        return self._core.network
+        return self._open_core.network
 
     @property
     def scale(self) -> int:
         """The network's own scale."""
-        return self._core.network.scale
+        return self._open_core.network.scale
 
     @overload
     def upscale(
-        self, image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[UpscaleOptions]
+        self, image: NDArray[Any], *, as_array: bool = ..., **options: Unpack[UpscaleArguments]
     ) -> NDArray[Any]: ...
     @overload
     def upscale(
@@ -168,7 +196,7 @@ class Upscaler:
         image: Image.Image | FileSource,
         *,
         as_array: Literal[True],
-        **options: Unpack[UpscaleOptions],
+        **options: Unpack[UpscaleArguments],
     ) -> NDArray[Any]: ...
     @overload
     def upscale(
@@ -176,7 +204,7 @@ class Upscaler:
         image: Image.Image | FileSource,
         *,
         as_array: Literal[False] = ...,
-        **options: Unpack[UpscaleOptions],
+        **options: Unpack[UpscaleArguments],
     ) -> Image.Image: ...
     def upscale(
         self,
@@ -270,9 +298,9 @@ class Upscaler:
             OutOfMemoryError: The planned memory cannot be had.
         """
         if isinstance(image, tuple):  # needs nothing that is for pictures
-            return self._core.prepare(*picture_size(image))
+            return self._open_core.prepare(*picture_size(image))
         picture = self._processor.planned(image, DEFAULT_MAX_PIXELS)
-        return self._core.prepare(picture.width, picture.height)
+        return self._open_core.prepare(picture.width, picture.height)
 
     def plan(
         self,
@@ -320,7 +348,7 @@ class Upscaler:
         from realesrgan_vk.processing.rows import run_rows
 
         callback("progress", progress)
-        run_rows(self._core, source, sink, progress)
+        run_rows(self._open_core, source, sink, progress)
 
 
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:

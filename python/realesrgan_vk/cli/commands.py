@@ -7,13 +7,13 @@ from typing import NoReturn
 
 import click
 
-from realesrgan_vk import __version__
+from realesrgan_vk._core import __version__
 from realesrgan_vk.cli.devices import devices
 from realesrgan_vk.cli.help import Group
+from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import discard_output, say, say_notices, tell
 from realesrgan_vk.cli.models import models
 from realesrgan_vk.cli.plan import plan
-from realesrgan_vk.cli.start import exit_code
 from realesrgan_vk.cli.tune import tune
 from realesrgan_vk.cli.upscale import upscale
 from realesrgan_vk.errors import NO_MEMORY, RealesrganError, printable

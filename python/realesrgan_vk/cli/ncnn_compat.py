@@ -23,9 +23,9 @@ from realesrgan_vk.batch.jobs import (
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions, Event
 from realesrgan_vk.batch.workers import shared_runs
+from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import os_words, say, say_notices, unalarming
 from realesrgan_vk.cli.ncnn_flags import BadArgument, Options, parse, usage
-from realesrgan_vk.cli.start import exit_code
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import NO_MEMORY, DeviceError, ModelError, RealesrganError, printable
 from realesrgan_vk.image_io.formats import PNG, format_for

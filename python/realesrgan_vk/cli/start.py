@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 
+from realesrgan_vk.cli.interruption import Interrupted, exit_code
+
 TYPE_CHECKING = False  # importing typing would take longer than all of this
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +22,6 @@ if TYPE_CHECKING:
 
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came.
-
-    A plain `KeyboardInterrupt` that leaves code run by `exec` would make the interpreter end itself
-    by a signal, even if it is handled.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 def command() -> "NoReturn":
@@ -92,11 +82,6 @@ def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "
                 continue
         os._exit(int(code))
     sys.exit(code)  # type: ignore[arg-type]  # any object, as the built-in exception takes
-
-
-def exit_code(error: BaseException | None) -> int:
-    """What a shell shows for a program that the signal behind an exception ended."""
-    return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
 
 def _on_signals(handler: "Callable[[int, FrameType | None], object]") -> None:

@@ -22,10 +22,10 @@ from realesrgan_vk.batch.jobs import (
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_processors
+from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport, Report
-from realesrgan_vk.cli.start import exit_code
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
