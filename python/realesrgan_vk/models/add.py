@@ -12,7 +12,7 @@ from typing import Any
 from realesrgan_vk._core import CPU_DEVICE, NetworkInfo
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import ModelError
-from realesrgan_vk.models.download import file_sha256
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of, manifest_entries, manifest_text
 from realesrgan_vk.models.names import checked_name, name_key
 from realesrgan_vk.models.registry import model_at, official_name, whole_networks

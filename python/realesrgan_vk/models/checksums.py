@@ -1,4 +1,4 @@
-"""Remembers which files were found to have which hash, so that each is read for it only once."""
+"""SHA-256 of files, remembered so that each file is read for it only once."""
 
 import contextlib
 import json
@@ -8,6 +8,21 @@ from pathlib import Path
 
 from realesrgan_vk._core import cache_folder
 from realesrgan_vk.models.bounded_json import load_json
+
+
+def file_sha256(path: Path) -> str:
+    """A file's SHA-256, hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    import hashlib  # noqa: PLC0415 - not for files that are known
+
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class VerifiedFiles:
@@ -35,13 +50,7 @@ class VerifiedFiles:
         remembered = known.get(str(path.resolve()))
         if isinstance(remembered, list) and remembered == [*state, sha256]:
             return True
-        import hashlib  # noqa: PLC0415 - not for files that are known
-
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != sha256:
+        if file_sha256(path) != sha256:
             return False
         known[str(path.resolve())] = [*state, sha256]
         self._save(known)

@@ -5,7 +5,7 @@ from typing import Any
 
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.checkpoint_network import convert_network
-from realesrgan_vk.models.download import file_sha256
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.torch_file import read_tensors
 from realesrgan_vk.ncnn.param import format_graph
 from realesrgan_vk.ncnn.weights import format_weights

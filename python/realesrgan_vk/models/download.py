@@ -4,7 +4,6 @@ The standard library's client is enough for this; the proxies of the environment
 `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used.
 """
 
-import hashlib
 import http
 import http.client
 import re
@@ -17,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.models.checksums import file_sha256
 
 BLOCK = 1 << 18
 TIMEOUT = 15.0
@@ -128,15 +128,6 @@ def _fetch_in_parts(
             final = isinstance(error, (urllib.error.HTTPError, TimeoutError))
             if attempt == ATTEMPTS or not moved or final:
                 raise ModelError(_failure(url, error, _size(partial))) from error
-
-
-def file_sha256(path: Path) -> str:
-    """A file's SHA-256, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | None) -> None:

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 from realesrgan_export.errors import ExportError
-from realesrgan_export.source import file_sha256
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.weights import interpolate, load_checked, save_network
+from realesrgan_vk.models.checksums import file_sha256
 
 
 def blend_checkpoints(

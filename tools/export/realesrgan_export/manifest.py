@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from realesrgan_export.errors import ExportError
-from realesrgan_export.source import file_sha256
 from realesrgan_train.wording import first_line
 from realesrgan_vk.models.bounded_json import read_json
+from realesrgan_vk.models.checksums import file_sha256
 
 MANIFEST = "manifest.json"
 

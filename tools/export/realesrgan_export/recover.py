@@ -15,7 +15,6 @@ from realesrgan_export.engines import ncnn_engine, padded, torch_engine
 from realesrgan_export.errors import ExportError, ParityError
 from realesrgan_export.parity import FP32, Row, check, parity_table
 from realesrgan_export.pictures import verification_pictures
-from realesrgan_export.source import file_sha256
 from realesrgan_export.state_dict import Recovered, recovered_state
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
@@ -23,6 +22,7 @@ from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import deduce_architecture, save_network
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models import find_model
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.ncnn.param import Graph, Layer, read_graph
 from realesrgan_vk.ncnn.weights import read_weights
 

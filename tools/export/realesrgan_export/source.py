@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from realesrgan_train.weights import (
     network_of,
 )
 from realesrgan_train.wording import first_line
+from realesrgan_vk.models.checksums import file_sha256
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,6 @@ class SourceNetwork:
     sha256: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     minimum: int = 1
-
-
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
