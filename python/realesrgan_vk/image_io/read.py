@@ -185,9 +185,9 @@ def _deep_png(file: png_chunks.PngFile, limit: Limit, accept: Accept, carried: M
     with _open(png_chunks.without_pixels(file.pixels), PNG) as header:
         accept(replace(_header(header, 1, carried), samples="uint16"))
     samples = vips.pixels_of(vips.open_png(file.pixels))
-    bands = samples.shape[2]
-    alpha = samples[..., -1] if bands in (2, 4) else None
-    pixels = samples[..., : bands - (alpha is not None)]
+    channels = samples.shape[2]
+    alpha = samples[..., -1] if channels in (2, 4) else None
+    pixels = samples[..., : channels - (alpha is not None)]
     mode: Mode = "grey" if pixels.shape[2] == 1 else "colour"
     notes = (_DEEP_ANIMATION,) if file.animated else ()
     return Picture((Frame(pixels, alpha),), mode, 16, carried, notes=notes)

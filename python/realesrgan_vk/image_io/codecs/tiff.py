@@ -166,28 +166,28 @@ class _Channels:
     is_associated: bool = False
 
     @staticmethod
-    def of(bands: int, tags: Image.Exif) -> "_Channels":
+    def of(channels: int, tags: Image.Exif) -> "_Channels":
         """As the tags say; without words on a single further sample, it is taken for alpha."""
         photometric = tags.get(_PHOTOMETRIC)
-        colours = 4 if photometric == 5 else 1 if bands < 3 else 3
+        colours = 4 if photometric == 5 else 1 if channels < 3 else 3
         extra = tags.get(_EXTRA_SAMPLES, ())
         kinds = tuple(extra) if isinstance(extra, tuple) else (extra,)
-        if not kinds and bands == colours + 1:
+        if not kinds and channels == colours + 1:
             kinds = (_UNASSOCIATED,)
-        first = bands - len(kinds)  # of the samples that the kinds are of
-        for index in range(colours, bands):
+        first = channels - len(kinds)  # of the samples that the kinds are of
+        for index in range(colours, channels):
             if index >= first and kinds[index - first] in (_ASSOCIATED, _UNASSOCIATED):
                 return _Channels(colours, index, kinds[index - first] == _ASSOCIATED)
         return _Channels(colours)
 
-    def notes(self, bands: int) -> tuple[str, ...]:
+    def notes(self, channels: int) -> tuple[str, ...]:
         """What is not used of so many samples."""
-        if bands == self.colours + (self.alpha is not None):
+        if channels == self.colours + (self.alpha is not None):
             return ()
         used = {1: "grey", 3: "red, green and blue", 4: "four inks"}[self.colours]
         alpha = " and transparency" if self.alpha is not None else ""
         verb = "is" if used == "grey" and not alpha else "are"
-        return (f"of its {bands} channels only {used}{alpha} {verb} used",)
+        return (f"of its {channels} channels only {used}{alpha} {verb} used",)
 
 
 def _stored_as(samples: Pixels, tags: Image.Exif, channels: _Channels) -> tuple[Mode, int]:

@@ -82,20 +82,20 @@ def sample_bytes(image: pyvips.Image) -> int:
 
 
 def pixels_of(image: pyvips.Image) -> Pixels:
-    """Decode: height x width x bands, of the file's sample type."""
+    """Decode: height x width x channels, of the file's sample type."""
     memory = image.write_to_memory()
     samples = np.frombuffer(memory, _NUMPY_FORMATS[image.format])
     return samples.reshape(image.height, image.width, image.bands)
 
 
 def image_of(pixels: Pixels, interpretation: str | None = None) -> pyvips.Image:
-    """An image over height x width x bands samples; they must stay unchanged while it lives."""
+    """An image over height x width x channels samples; they must stay unchanged while it lives."""
     samples = np.ascontiguousarray(pixels)
-    height, width, bands = samples.shape
+    height, width, channels = samples.shape
     image = pyvips.Image.new_from_memory(
-        samples.data, width, height, bands, _VIPS_FORMATS[samples.dtype.name]
+        samples.data, width, height, channels, _VIPS_FORMATS[samples.dtype.name]
     )
-    known = interpretation or _INTERPRETATION.get((bands, samples.dtype.name))
+    known = interpretation or _INTERPRETATION.get((channels, samples.dtype.name))
     return image.copy(interpretation=known) if known else image
 
 
