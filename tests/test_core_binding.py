@@ -54,11 +54,11 @@ def test_every_sample_type_in_and_out(
 
 
 def test_progress_rises_to_one(upscaler: _core.Upscaler, photo: Photo) -> None:
-    shares: list[float] = []
-    upscaler.run(photo(96, 200), np.empty((800, 384, 3), np.uint8), shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1
-    assert len(shares) >= 5
+    fractions: list[float] = []
+    upscaler.run(photo(96, 200), np.empty((800, 384, 3), np.uint8), fractions.append)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert len(fractions) >= 5
 
 
 def test_a_callback_that_raises_stops_the_run(upscaler: _core.Upscaler, photo: Photo) -> None:

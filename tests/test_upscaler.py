@@ -131,21 +131,21 @@ def test_grey_through_a_colour_network_is_rounded_once(
 
 
 def test_progress_rises_to_one_over_all_runs(photo: Photo, fast: Upscaler) -> None:
-    shares: list[float] = []
+    fractions: list[float] = []
     rgba = np.concatenate([photo(24, 20), photo(24, 20)[..., :1]], axis=2)
-    fast.upscale(rgba, scale=8, progress=shares.append)
-    assert shares == sorted(shares)
-    assert 0 <= shares[0] < 0.05
-    assert shares[-1] == 1
-    assert len(shares) > 4
+    fast.upscale(rgba, scale=8, progress=fractions.append)
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < 0.05
+    assert fractions[-1] == 1
+    assert len(fractions) > 4
 
 
 def test_a_callback_that_raises_stops_the_run(photo: Photo, fast: Upscaler) -> None:
     calls: list[float] = []
 
-    def stop(share: float) -> None:
-        calls.append(share)
-        if share > 0.1:
+    def stop(fraction: float) -> None:
+        calls.append(fraction)
+        if fraction > 0.1:
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):

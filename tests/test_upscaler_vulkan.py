@@ -107,17 +107,17 @@ def test_every_kind_of_array_and_picture(upscaler: Upscaler, photo: Photo) -> No
 
 
 def test_a_callback_that_raises_stops_the_run(upscaler: Upscaler, photo: Photo) -> None:
-    shares: list[float] = []
+    fractions: list[float] = []
 
-    def stop(share: float) -> None:
-        shares.append(share)
-        if share > 0:
+    def stop(fraction: float) -> None:
+        fractions.append(fraction)
+        if fraction > 0:
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
         upscaler.upscale(photo(90, 90), progress=stop)
-    assert shares == sorted(shares)
-    assert shares[-1] < 1
+    assert fractions == sorted(fractions)
+    assert fractions[-1] < 1
     assert upscaler.upscale(photo(8, 8)).shape == (16, 16, 3), "the upscaler still works"
 
 
@@ -125,16 +125,16 @@ def test_a_callback_that_raises_stops_the_run(upscaler: Upscaler, photo: Photo) 
 def test_ctrl_c_stops_a_run_before_its_end(photo: Photo, tile: Tile) -> None:
     slow = load(tile)
     picture = photo(8, 300)
-    shares: list[float] = []
+    fractions: list[float] = []
     ready = threading.Event()
 
     def interrupt() -> None:
         ready.wait()
         os.kill(os.getpid(), signal.SIGINT)
 
-    def note(share: float) -> None:
-        shares.append(share)
-        if share > 0:
+    def note(fraction: float) -> None:
+        fractions.append(fraction)
+        if fraction > 0:
             ready.set()
 
     other = threading.Thread(target=interrupt)
@@ -145,7 +145,7 @@ def test_ctrl_c_stops_a_run_before_its_end(photo: Photo, tile: Tile) -> None:
     finally:
         ready.set()
         other.join()
-    assert 0 < shares[-1] < 0.9
+    assert 0 < fractions[-1] < 0.9
 
 
 def test_eight_threads_share_one_upscaler(

@@ -143,7 +143,7 @@ def upscale(
         alpha: What upscales an alpha channel: "network" or "lanczos".
         light: "gamma" or "linear": what the final resampling works in.
         max_pixels: Refuse a file of more pixels; None: no limit.
-        progress: Told the finished share, 0..1; what it raises stops the run.
+        progress: Called with the completed fraction, 0..1; what it raises stops the run.
         as_array: Return an array for a PIL image or a file, too.
 
     Returns:

@@ -19,7 +19,7 @@ from realesrgan_vk.checks import (
 )
 
 Progress = Callable[[float], object]
-"""Told the finished share, 0..1, never decreasing. What it raises stops the run."""
+"""Called with the completed fraction, 0..1, never decreasing. What it raises stops the run."""
 
 FileSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes]]
 """A picture file: its path, its bytes, or an object open for binary reading."""

@@ -130,11 +130,11 @@ class Upscaler:
                 memory_limit=options.memory_limit or 0,
                 runs_at_once=options.runs_at_once,
             )
-        if notices := core.notices():
+        if warnings := core.notices():
             import logging
 
-            for notice in notices:
-                logging.getLogger("realesrgan_vk").warning(printable(notice))
+            for warning in warnings:
+                logging.getLogger("realesrgan_vk").warning(printable(warning))
         channels = (core.network.input_channels, core.network.output_channels)
         if channels not in ((1, 1), (3, 3)):
             raise ModelError(
@@ -237,8 +237,9 @@ class Upscaler:
             light: Whether the final resampling, to a size that is not a power of the network's
                 scale, works on "gamma"-encoded values or in "linear" light.
             max_pixels: Refuse a file of more pixels before it is decoded; None: no limit.
-            progress: Told the finished share, 0..1, from this thread. What it raises stops the
-                run and comes out: that is how to cancel (`raise realesrgan_vk.Cancelled` will do).
+            progress: Called with the completed fraction, 0..1, in this thread. What it raises stops
+                the run and is raised by this call, which is how to cancel a run (such as with
+                `realesrgan_vk.Cancelled`).
             as_array: Return an array for a PIL image or a file, too: uint8, uint16 or float32, as
                 the picture stores its samples, (H, W) for grey, else (H, W, 3) or (H, W, 4).
 

@@ -47,7 +47,7 @@ class Header:
 
 
 Accept = Callable[[Header], object]
-"""Told the header before pixels are decoded; what it raises stops the reading."""
+"""Called with the header before pixels are decoded; what it raises stops the reading."""
 
 
 class Limit:
@@ -99,7 +99,7 @@ def whole_file(
     Args:
         path: Any path; a pipe, a device or a descriptor is read to its end.
         max_pixels: As for `Limit`.
-        accept_start: Told the first 64 bytes; what it raises stops the reading.
+        accept_start: Called with the first 64 bytes; what it raises stops the reading.
 
     Raises:
         ImageError: No such file, an unreadable one, or one that is too large.

@@ -65,13 +65,14 @@ class _HeaderRead(BaseException):
 def read(
     path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, accept: Accept | None = None
 ) -> Picture:
-    """Decode a file; its format is told by its content.
+    """Decode a file; its content decides its format.
 
     Args:
         path: Of one of `formats.FORMATS`.
         max_pixels: Refuse a picture (all frames of an animation together) of more, and a file
             that is larger than such a picture needs; None: never.
-        accept: Told the header before pixels are decoded; what it raises stops the reading.
+        accept: Called with the header before pixels are decoded; what it raises stops the
+            reading.
 
     Returns:
         The picture, turned upright; its EXIF orientation is reset.

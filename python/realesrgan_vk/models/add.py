@@ -55,7 +55,7 @@ def add_models(
         folder: Where to; by default `own_models_folder()`.
         name: Under which the network is installed, instead of the manifest's or the file's.
         replacing: Whether a network that has the name already is replaced.
-        note: Told what in a folder is not added, and why.
+        note: Called with what in a folder is not added, and why.
 
     Returns:
         The names under which they can be used.

@@ -38,7 +38,7 @@ def load_json(file: BinaryIO) -> Any:  # noqa: ANN401 - whatever the file holds
 
 
 def _is_too_deep(text: str) -> bool:
-    """Whether lists and objects are nested beyond the limit; told first, as the parser recurses."""
+    """Whether lists and objects are nested beyond the limit, checked before the parser recurses."""
     depth = 0
     for token in _TOKEN.finditer(text):
         if token[0] in ("[", "{"):

@@ -29,7 +29,7 @@ ATTEMPTS = 3
 LENGTH = re.compile(r"[0-9]{1,18}")
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes there are and the bytes there will be (None when the server does not say)."""
+"""Called with the bytes received and the bytes in all (None where the server does not say)."""
 
 
 def download(
@@ -48,7 +48,7 @@ def download(
         url: http or https.
         target: Where to; its folder is made.
         sha256: Of the whole file, hexadecimal.
-        progress: Told after each block.
+        progress: Called after each block.
         max_bytes: A longer file is refused, before it is fetched where the server says its length.
 
     Returns:

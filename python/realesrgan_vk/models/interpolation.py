@@ -18,16 +18,16 @@ from realesrgan_vk.ncnn.weights import LayerWeights, format_weights, read_weight
 
 
 @contextmanager
-def blended_file(model: Model, twin: Model, share: float) -> Iterator[Path]:
+def blended_file(model: Model, twin: Model, fraction: float) -> Iterator[Path]:
     """A temporary `.bin` of `blended_weights`."""
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as folder:
         path = Path(folder) / "blend.bin"
-        path.write_bytes(blended_weights(model, twin, share))
+        path.write_bytes(blended_weights(model, twin, fraction))
         yield path
 
 
-def blended_weights(model: Model, twin: Model, share: float) -> bytes:
-    """The bytes of a `.bin` holding share * model + (1 - share) * twin, in 32 bits.
+def blended_weights(model: Model, twin: Model, fraction: float) -> bytes:
+    """The bytes of a `.bin` holding fraction * model + (1 - fraction) * twin, in 32 bits.
 
     Raises:
         ModelError: A file cannot be read, or the two are not the same network.
@@ -42,7 +42,7 @@ def blended_weights(model: Model, twin: Model, share: float) -> bytes:
     mixed = {}
     for (name, own), twins in zip(ours.items(), theirs.values(), strict=True):
         with np.errstate(invalid="ignore", over="ignore"):
-            mixed[name] = _mixed(own, twins, share)
+            mixed[name] = _mixed(own, twins, fraction)
         if not np.isfinite(mixed[name].weight).all():
             raise ModelError(
                 f"layer {name} of {model.param} or its twin has weights that are not finite"
@@ -50,11 +50,11 @@ def blended_weights(model: Model, twin: Model, share: float) -> bytes:
     return format_weights(graph, mixed)
 
 
-def _mixed(own: LayerWeights, twin: LayerWeights, share: float) -> LayerWeights:
+def _mixed(own: LayerWeights, twin: LayerWeights, fraction: float) -> LayerWeights:
     bias = None
     if own.bias is not None and twin.bias is not None:
-        bias = (share * own.bias + (1 - share) * twin.bias).astype(np.float32)
-    weight = (share * own.weight + (1 - share) * twin.weight).astype(np.float32)
+        bias = (fraction * own.bias + (1 - fraction) * twin.bias).astype(np.float32)
+    weight = (fraction * own.weight + (1 - fraction) * twin.weight).astype(np.float32)
     return LayerWeights(weight, bias)
 
 

@@ -254,7 +254,7 @@ def _described(param: Path) -> Model:
         return Model(param.stem, param, param.with_suffix(".bin"))
     try:
         entry = entry_of(param)
-    except ModelError:  # told when the network is used; it must not hide the others
+    except ModelError:  # raised when the network is used; it must not hide the others
         entry = None
     about = {key: entry.text(key) for key in ("architecture", "licence", "origin") if entry}
     return Model(

@@ -45,7 +45,7 @@ class Steps:
         progress, total = self._progress, self._total
         if progress is None:
             return None
-        return lambda share: progress(min(1.0, (start + share * work) / total))
+        return lambda fraction: progress(min(1.0, (start + fraction * work) / total))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Animation frames that repeat the one before: encoders merge them, this puts them back.
 
-The encoder is told to show every frame for one unit of time, so that the time of a merged frame
+The encoder is asked to show every frame for one unit of time, so that the time of a merged frame
 says how many frames it stands for. The file then gets the true durations, and for each frame that
 is missing an invisible one of the same place: every pixel of it is transparent.
 """

@@ -59,7 +59,7 @@ class _Head:
 
 
 def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
-    """Decode a file's first picture; `accept` is told of it before that.
+    """Decode a file's first picture; `accept` is called with its header before that.
 
     Raises:
         ImageError: The size is refused, or the samples cannot be used.

@@ -51,11 +51,11 @@ class SizeCheck(Protocol):
     """Raises where a picture is too large to be decoded."""
 
     def __call__(self, width: int, height: int, *, sample_bytes: int) -> None:
-        """Told the size in pixels, and the bytes of a sample."""
+        """Check the size in pixels, and the bytes of a sample."""
 
 
 def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
-    """Decode the first page; `check` and `accept` are told of it before pixels are decoded.
+    """Decode the first page; `check` and `accept` are called before pixels are decoded.
 
     Raises:
         ImageError: A sample type or channel count that cannot be used; a camera's raw file.
