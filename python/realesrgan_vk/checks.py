@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import SupportsIndex, TypeGuard, TypeVar
 
 MAX_INPUT_SIDE = 1 << 26
-"""Pixels: more than any file format in use holds, and few enough for 64-bit products of sides."""
+"""Largest side in pixels: larger than in any file format, with products that fit 64 bits."""
 
 _SHOWN = 60  # characters of a value in a message
 _UNITS = {
@@ -109,7 +109,7 @@ def real_number(name: str, value: object, span: str, allowed: Callable[[float], 
 
 
 def one_of(name: str, value: object, allowed: Sequence[Choice]) -> Choice:
-    """One of some texts."""
+    """A text out of those allowed."""
     if isinstance(value, str):
         for choice in allowed:
             if value == choice:
@@ -118,7 +118,7 @@ def one_of(name: str, value: object, allowed: Sequence[Choice]) -> Choice:
 
 
 def flag(name: str, value: object) -> bool:
-    """True or False, of Python or NumPy, and nothing that only counts as such."""
+    """A boolean of Python or NumPy; other values are not converted to one."""
     kind = type(value)
     if kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")):
         return bool(value)
@@ -201,7 +201,7 @@ def parse_bytes(name: str, given: object) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """In the largest binary unit that keeps it above 1: 1536 -> "1.5 KiB"."""
+    """The amount in the largest binary unit that keeps it above 1: 1536 -> "1.5 KiB"."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:

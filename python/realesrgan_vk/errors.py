@@ -36,8 +36,8 @@ NO_THREAD = (
     "free memory, or raise the limit"
 )
 
-# Control and format characters (those that turn the writing direction, too), bytes that are no
-# text, and what ends a line.
+# Unicode categories: control and format characters (including those that change the writing
+# direction), lone surrogates, and line and paragraph separators.
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 

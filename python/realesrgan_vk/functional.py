@@ -1,4 +1,4 @@
-"""`upscale`: one call, the network kept for the next."""
+"""`upscale`: upscales a picture in one call and keeps the network for the next."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Entry:
 
 
 class _Kept:
-    """The upscalers used last, by all that made them what they are."""
+    """The upscalers used last, by their options and the state of their files."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -49,7 +49,7 @@ class _Kept:
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Upscaler]) -> Upscaler:
-        """The one of this key; the first of several callers makes it, the others wait for that."""
+        """The upscaler of this key; the first caller makes it, others wait until it is made."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             self._entries.move_to_end(key)
@@ -78,7 +78,7 @@ class _Kept:
 
 
 _kept = _Kept(most=2)
-# Networks are freed while the interpreter is still whole, not by its last garbage collection.
+# Networks are freed before the interpreter shuts down, not by its last garbage collection.
 atexit.register(_kept.clear)
 
 
@@ -167,7 +167,7 @@ def upscale(
     key = (options, *_files(model, options.denoise))
     shared = _kept.get(key, lambda: Upscaler(model, **asdict(options)))
     try:
-        # Which overload it is depends on the types of `image` and `as_array`.
+        # The types of `image` and `as_array` select the overload.
         result: NDArray[Any] | Image.Image = cast("Any", shared).upscale(
             image,
             scale=scale,
@@ -189,7 +189,7 @@ def upscale(
 def _files(
     model: str | os.PathLike[str], denoise: float | None
 ) -> list[tuple[str, Path, int, int]]:
-    """The files that the network is read from, and what tells that one has changed."""
+    """The network's files with their sizes and modification times."""
     networks = blended_networks(find_model(model), denoise)
     states = []
     for network in networks:

@@ -29,12 +29,12 @@ Filter = Literal["lanczos", "box", "triangle", "catmullrom", "mitchell", "cubicb
 
 LIGHTS: tuple[Light, ...] = get_args(Light)
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
-"""Of a JPEG file's colour."""
+"""Chroma subsampling of a JPEG file."""
 
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 
 DEFAULT_MAX_PIXELS = 1 << 26
-"""Of a file: RGBA in 256 MiB; with a decoder's copies below 1 GiB."""
+"""Largest file by default: 256 MiB as RGBA, below 1 GiB with a decoder's copies."""
 
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
@@ -44,7 +44,7 @@ ALPHA_METHODS: tuple[AlphaMethod, ...] = get_args(AlphaMethod)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 MIN_TILE = 32
-"""Pixels of a tile's side."""
+"""Smallest side of a tile in input pixels."""
 
 # More threads than any machine has cores; the core starts no more than there are cores.
 _MAX_THREADS = 1 << 10
@@ -150,7 +150,7 @@ class TargetSize:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to make of a picture.
+    """How a picture is upscaled: its size, and the methods used.
 
     Attributes:
         size: The size asked for.

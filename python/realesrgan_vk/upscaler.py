@@ -28,8 +28,8 @@ from realesrgan_vk.options import (
     UpscalerOptions,
 )
 
-# A network is loaded before what decodes and converts pictures is: `processing` imports NumPy,
-# Pillow and libvips, which takes a process about as long as a network takes.
+# `processing` imports NumPy, Pillow and libvips, which takes about as long as loading a network;
+# it is therefore imported with the first picture.
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,7 +144,7 @@ class Upscaler:
         self._core: Core | None = core
 
     def __enter__(self) -> Self:
-        """The upscaler itself."""
+        """Return the upscaler itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,7 +160,7 @@ class Upscaler:
         self.__dict__.pop("_processor", None)
 
     def __reduce__(self) -> tuple[functools.partial[Upscaler], tuple[()]]:
-        """How to make an equal one in another process."""
+        """Pickle as the arguments that create an equal upscaler."""
         model = self._official_name or self.model.param.resolve()
         return functools.partial(type(self), model, **asdict(self._options)), ()
 
@@ -178,7 +178,7 @@ class Upscaler:
 
     @property
     def network(self) -> NetworkInfo:
-        """Scale, channels and receptive field, as the graph says."""
+        """Scale, channels and receptive field, computed from the graph."""
         return self._open_core.network
 
     @property
@@ -282,7 +282,7 @@ class Upscaler:
         return self._processor.picture(picture, request, progress)
 
     def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
-        """Make now what the first picture of this size would wait for; nothing is run.
+        """Create in advance what the first picture of this size needs; nothing is run.
 
         Args:
             image: A picture of 8-bit samples, as for `upscale`, or its (width, height) in pixels.
@@ -298,7 +298,7 @@ class Upscaler:
             DeviceError: The device failed.
             OutOfMemoryError: The planned memory cannot be had.
         """
-        if isinstance(image, tuple):  # needs nothing that is for pictures
+        if isinstance(image, tuple):  # needs no module for pictures
             return self._open_core.prepare(*picture_size(image))
         picture = self._processor.planned(image, DEFAULT_MAX_PIXELS)
         return self._open_core.prepare(picture.width, picture.height)
@@ -309,7 +309,7 @@ class Upscaler:
         *,
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
     ) -> RunPlan:
-        """How one run of the network over a picture would go; nothing is run.
+        """Plan one run of the network over a picture, without running it.
 
         Args:
             image: A picture, as for `upscale`, or its (width, height) in pixels for one of 8 bits.

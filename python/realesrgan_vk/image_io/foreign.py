@@ -1,4 +1,4 @@
-"""What a file is that is no picture of a format known here, by its first bytes."""
+"""Identifies files that are not pictures of a known format, by their first bytes."""
 
 import re
 

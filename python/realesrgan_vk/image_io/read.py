@@ -1,4 +1,4 @@
-"""Picture files to pixels, upright, with what else they hold. Never trusts the file."""
+"""Reads picture files: upright pixels and metadata. Nothing in a file is trusted."""
 
 import contextlib
 import struct
@@ -341,7 +341,7 @@ def _with_alpha(frame: Frame) -> Frame:
 
 
 def _plays(image: Image.Image, known: Format) -> int:
-    """How often the animation runs; a GIF file tells the repetitions after the first run."""
+    """How often the animation runs; a GIF file stores the repetitions after the first run."""
     loop = image.info.get("loop")
     if known is GIF:
         return 1 if loop is None else 0 if loop == 0 else int(loop) + 1

@@ -1,4 +1,4 @@
-"""Pictures to files: in the mode, depth and with the metadata they came with, as far as can be."""
+"""Writes pictures to files, in the mode and depth and with the metadata of their source."""
 
 from dataclasses import replace
 from pathlib import Path

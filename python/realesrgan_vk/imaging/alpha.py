@@ -1,4 +1,4 @@
-"""Transparency: what to do with the colour that nobody sees, and when alpha needs no work."""
+"""Transparency: colours under transparent pixels, and alpha channels that are constant."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ _TRUSTED = 0.5  # of the largest alpha within reach: from there on a pixel keeps
 
 
 def is_constant(alpha: Pixels) -> bool:
-    """Whether every pixel has the same alpha, so that upscaling it is only repeating it."""
+    """Whether every pixel has the same alpha; its upscaled channel is then constant, too."""
     return bool((alpha == alpha.flat[0]).all())
 
 
@@ -63,13 +63,13 @@ def _largest_near(alpha: Pixels) -> Pixels:
 
 
 def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`colour` as far as its weight is 1, else the mean of what is near."""
+    """`colour` where its weight is 1, else a mix with the weighted mean of its neighbourhood."""
     if weight.min() >= 1 or max(colour.shape[:2]) == 1:
         return colour
     coarse_weight = _halve(weight)
     floor: NDArray[np.float32] = np.maximum(coarse_weight, np.float32(1e-12))
     coarse = _halve(colour * weight) / floor
-    # Beyond 1 a weight says nothing more: the coarse pixel is known.
+    # A weight of 1 already means that the coarse pixel is known.
     filled = _push_pull(coarse, np.minimum(coarse_weight, 1))
     height, width = colour.shape[:2]
     wide = filled.repeat(2, axis=0)[:height].repeat(2, axis=1)[:, :width]

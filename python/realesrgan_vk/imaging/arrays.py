@@ -1,4 +1,4 @@
-"""NumPy arrays as callers have them, to and from a frame."""
+"""Conversion between a caller's NumPy arrays and frames."""
 
 import math
 from dataclasses import replace
@@ -13,13 +13,13 @@ from realesrgan_vk.imaging.picture import Frame, Picture
 from realesrgan_vk.imaging.samples import colour, joined, original_range
 
 FLOAT_RANGE = (-1.0, 2.0)
-"""What float samples may hold: 0..1, and overshoot of as much again on either side."""
+"""Allowed range of float samples: 0..1 with an overshoot of 1 on either side."""
 
 TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
 def to_frame(image: NDArray[Any]) -> Frame:
-    """A view of the array as pixels and alpha.
+    """Return a view of the array as pixels and alpha.
 
     Args:
         image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16 or float32 in 0..1.

@@ -27,7 +27,7 @@ class TiffTags:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What travels with the pixels, as the bytes of each standard.
+    """Metadata of a picture, as the bytes that each standard defines.
 
     Attributes:
         icc: ICC profile of the file's values.
@@ -56,7 +56,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture, or one moment of an animation.
+    """A still picture, or one frame of an animation.
 
     Attributes:
         pixels: Height x width x 1 (grey) or 3 (RGB).

@@ -56,7 +56,7 @@ def joined(frame: Frame) -> Pixels:
 
 
 def colour(frame: Frame) -> Pixels:
-    """RGB or RGBA samples, of a grey frame, too."""
+    """RGB or RGBA samples; a grey frame is repeated in all three channels."""
     pixels = frame.pixels
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
@@ -64,19 +64,19 @@ def colour(frame: Frame) -> Pixels:
 
 
 def grey(frame: Frame) -> Frame:
-    """Luma of ITU-R BT.601, as Pillow and Netpbm take it."""
+    """The luma of a colour frame (ITU-R BT.601, as in Pillow and Netpbm)."""
     luma = to_unit(frame.pixels) @ np.array([[0.299], [0.587], [0.114]], np.float32)
     return replace(frame, pixels=from_unit(luma, frame.pixels.dtype))
 
 
 def bilevel(frame: Frame) -> Pixels:
-    """Height x width of bool: lighter than the middle."""
+    """Height x width of bool: whether the 8-bit sample is at least 128."""
     threshold: Pixels = eight_bit(frame).pixels[..., 0] >= 128
     return threshold
 
 
 def is_opaque(frame: Frame) -> bool:
-    """Whether nothing of the frame is transparent."""
+    """Whether every pixel is fully opaque."""
     alpha = frame.alpha
     if alpha is None:
         return True
@@ -105,7 +105,7 @@ def unit_range(frame: Frame) -> tuple[Frame, tuple[float, float]]:
             f"the picture has values from {low:g} to {high:g}, a larger range than floats have; "
             "replace those far outside of the others"
         )
-    # In double precision: floats would lose what lies close to one end.
+    # In double precision, because floats would round away small values beside a large offset.
     scaled = np.empty_like(frame.pixels)
     for row, values in enumerate(frame.pixels):
         scaled[row] = (values.astype(np.float64) - low) / (high - low)

@@ -85,11 +85,11 @@ def add_models(
 
 @contextmanager
 def _converted(source: Path, name: str | None) -> Iterator[Path]:
-    """Give the folder of a converted checkpoint, for a while; other sources as they are."""
+    """Give a temporary folder with a converted checkpoint; other sources as they are."""
     if source.suffix.lower() not in CHECKPOINTS or source.is_dir():
         yield source
         return
-    # It imports NumPy, which most additions do without.
+    # It imports NumPy, which most sources do not need.
     from realesrgan_vk.models.convert_checkpoint import convert_checkpoint  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:

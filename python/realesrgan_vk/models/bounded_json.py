@@ -12,7 +12,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """What a JSON file holds.
+    """Parse a JSON file.
 
     Raises:
         OSError: The file cannot be read.
@@ -23,7 +23,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
 
 def load_json(file: BinaryIO) -> Any:  # noqa: ANN401 - whatever the file holds
-    """The same of an open file.
+    """Parse an open JSON file.
 
     Raises:
         OSError, ValueError: As `read_json`.

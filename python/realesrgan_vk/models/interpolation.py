@@ -1,4 +1,4 @@
-"""Weights between those of two networks that are trained alike.
+"""Interpolation between the weights of two networks that are trained alike.
 
 A straight line between the two gives every strength in between (deep network interpolation, Wang
 et al., CVPR 2019).

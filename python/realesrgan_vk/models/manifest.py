@@ -57,7 +57,7 @@ class Entry:
 
 
 def manifest_entries(folder: Path) -> list[Entry]:
-    """What a folder's `manifest.json` lists; nothing when there is none.
+    """The entries of a folder's `manifest.json`; empty when there is none.
 
     Raises:
         ModelError: The file is not a manifest, or an entry cannot be used.
@@ -66,7 +66,7 @@ def manifest_entries(folder: Path) -> list[Entry]:
 
 
 def entry_of(param: Path) -> Entry | None:
-    """What the manifest beside a `.param` file says of it, if there is one and it lists it.
+    """The entry of a `.param` file in the manifest beside it; None when there is none.
 
     Raises:
         ModelError: The manifest is not one, or this entry cannot be used.

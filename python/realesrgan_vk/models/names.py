@@ -45,13 +45,13 @@ def name_key(name: str) -> str:
 
 
 def escaped(name: object) -> str:
-    """A name as an error shows it: control characters escaped, not longer than a line."""
+    """A name for an error message: control characters escaped, at most `MAX_SHOWN` characters."""
     text = str(name)
     return printable(text) if len(text) <= MAX_SHOWN else f"{printable(text[:MAX_SHOWN])}..."
 
 
 def shortened(name: object) -> str:
-    """The same in quotation marks."""
+    """A name as `escaped` returns it, in quotation marks."""
     return f"'{escaped(name)}'"
 
 

@@ -1,4 +1,4 @@
-"""The networks there are: the official ones of the manifest, and a user's own."""
+"""Available networks: the official ones of the manifest, and a user's own."""
 
 import difflib
 import importlib.util
@@ -84,7 +84,7 @@ def find_model(model: str | os.PathLike[str]) -> Model:
     if not given.strip():
         raise ModelError(f"model is {given!r}; give a name, a .param file or its folder")
     if isinstance(model, str):
-        published = model.removesuffix(".pth")  # as the project calls its files
+        published = model.removesuffix(".pth")  # the project's own file names
         if entry := _official_entry(model if _is_file(Path(model)) else published):
             found = _official(entry)
             _verify(found, entry)
@@ -199,7 +199,7 @@ def _official_entry(name: str) -> dict[str, Any] | None:
 
 
 def _keys(entry: dict[str, Any]) -> set[str]:
-    """What leads to an official network, as `name_key` writes it."""
+    """The names and aliases of an official network, normalized by `name_key`."""
     return {name_key(name) for name in (entry["name"], *entry.get("aliases", ()))}
 
 
@@ -269,7 +269,7 @@ def _described(param: Path) -> Model:
 
 
 def _entry_beside(param: Path) -> Entry | None:
-    """What the manifest beside a network says of it.
+    """The entry of a network in the manifest beside it.
 
     A broken one in the folder of added networks is an error, as nothing could be checked then;
     elsewhere a file of that name may be another program's.
@@ -290,7 +290,7 @@ def _is_intact(verified: VerifiedFiles, path: Path, sha256: str) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path leads to a regular file; one that no file can have does not."""
+    """Whether a path leads to a regular file; False for a path that no file can have."""
     with suppress(OSError, ValueError):
         return path.is_file()
     return False

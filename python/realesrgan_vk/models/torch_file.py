@@ -35,7 +35,7 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 _TYPES = {"FloatStorage": "<f4", "HalfStorage": "<f2", "DoubleStorage": "<f8"}
 _WRAPPERS = ("params_ema", "params", "state_dict")
-"""Keys under which checkpoints keep their weights, the best first."""
+"""Keys under which checkpoints keep their weights, in order of preference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def _move(new: Path, old: Path, folder: Path, names: list[str]) -> None:
         for name in reversed(begun):
             if (old / name).is_file():
                 (old / name).replace(folder / name)
-            elif not (new / name).exists():  # it was moved, to where nothing had been
+            elif not (new / name).exists():  # moved to a name that was free before
                 (folder / name).unlink(missing_ok=True)
         raise
 
@@ -143,6 +143,6 @@ else:
         except BlockingIOError:
             return False
         except OSError as error:
-            # A file system without locks (some network ones): work goes on as it would alone.
+            # The file system (some network ones) has no locks; go on without one.
             return error.errno in _NO_LOCKS
         return True

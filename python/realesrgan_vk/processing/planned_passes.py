@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from realesrgan_vk._core import NetworkInfo, PlanReport
 
 _BLEED_BYTES = 65
-"""A pixel, of floats in `alpha.bleed`; measured."""
+"""Memory of the floats in `alpha.bleed` for each pixel; measured."""
 
 _FLOATS_OF_MEAN = 3
-"""A pixel of the result, in the mean of its channels and its rounding."""
+"""Floats for each pixel of the result while its channels are averaged and rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class PlannedPass:
     before_bytes: int = 0
 
     def picture_bytes(self, report: PlanReport, *, tta: bool) -> int:
-        """What arrays add to the core's plan of this pass where both are largest.
+        """Bytes that arrays add to the core's plan of this pass at their common peak.
 
         Args:
             report: The plan.
@@ -73,19 +73,19 @@ class PlannedPass:
             held += self.whole_bytes
             return held + result + max(0, self.taking_bytes - run)
         if self.by_rows:
-            held += memory["staging"]  # of rows as floats, and their mean
-        elif summed:  # stored when the sum is complete and the rings are gone
+            held += memory["staging"]  # float rows and their mean
+        elif summed:  # written after the sum is complete and the ring buffers are freed
             result = max(0, result - (run - memory["host"]))
         return max(held + result, self.before_bytes - run)
 
 
 def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass]:
-    """The runs of `Processor` over colour and alpha, in their order."""
+    """The passes of `Processor` over colour and then alpha."""
     size = picture.dtype.itemsize
     pixels = picture.width * picture.height
     large = pixels * network.scale**2
     given = pixels * (picture.channels + int(picture.has_alpha)) * size
-    rows = np.dtype(np.float32)  # of grey as a picture of three channels, `_run_grey_as_colours`
+    rows = np.dtype(np.float32)  # grey runs as three channels of floats, see `_run_grey_as_colours`
     whole = (pixels * network.input_channels + large * network.output_channels) * rows.itemsize
     taking = large * (network.output_channels + _FLOATS_OF_MEAN) * rows.itemsize
 

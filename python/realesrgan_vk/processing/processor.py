@@ -60,7 +60,7 @@ class PassCount:
 
     @staticmethod
     def to(width: int, height: int, target: tuple[int, int], scale: int) -> "PassCount":
-        """Enough runs that the last result is no smaller than the target; at least one."""
+        """The fewest runs, at least one, whose last result is no smaller than the target."""
         runs = 1
         while scale > 1 and (width * scale**runs < target[0] or height * scale**runs < target[1]):
             runs += 1
@@ -74,10 +74,10 @@ class PassCount:
 
 
 class Processor:
-    """The network of an `Upscaler` on pictures; made with the first one."""
+    """Runs the network of an `Upscaler` on pictures; created for the first one."""
 
     def __init__(self, core: Core) -> None:
-        """`core`: what runs the network."""
+        """`core` runs the network."""
         self._core = core
         self._network = core.network
         self._scale = core.network.scale
@@ -91,7 +91,7 @@ class Processor:
         *,
         as_array: bool = False,
     ) -> NDArray[Any] | Image.Image:
-        """An array, a PIL image or a file, as `Upscaler.upscale` describes it."""
+        """Upscale an array, a PIL image or a file; see `Upscaler.upscale`."""
         if isinstance(image, np.ndarray):
             frame = self._upscaled(arrays.to_frame(image), request, progress)
             return arrays.from_frame(frame, image.ndim)
@@ -113,7 +113,7 @@ class Processor:
         return returned
 
     def picture(self, picture: Picture, request: Request, progress: Progress | None) -> Picture:
-        """Every frame of a decoded picture; metadata stays as it is."""
+        """Upscale every frame of a decoded picture; metadata stays as it is."""
         curve = WorkingCurve.of(picture.metadata.icc)
         steps = Steps(len(picture.frames), progress)
         frames = []
@@ -129,7 +129,7 @@ class Processor:
         image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
         max_pixels: int | None,
     ) -> PlannedPicture:
-        """What is known of a picture before it is decoded; a file is turned upright.
+        """Describe a picture from its header, without decoding it; a file is turned upright.
 
         Raises:
             TypeError: Neither a picture nor two whole numbers.
@@ -192,7 +192,8 @@ class Processor:
             OutOfMemoryError: The result cannot fit this machine's memory, or not what is left of
                 it.
         """
-        # A grey picture runs as the network's colours, a colour picture as grey ones side by side.
+        # A grey picture is repeated in the network's channels; a colour picture through a grey
+        # network runs channel by channel.
         _check_memory(passes, pixels, max(pixels.shape[2], self._network.output_channels))
         try:
             for _ in range(passes.runs):
@@ -222,7 +223,7 @@ class Processor:
         return np.concatenate(planes, axis=2)
 
     def _run_grey_as_colours(self, grey: Pixels, progress: Progress | None) -> Pixels:
-        """The mean of the three channels that a grey picture becomes, rounded once.
+        """Run a grey picture as three equal channels; return their mean, rounded once.
 
         The network's floats come row by row, so that no float picture of three channels is made.
         """
@@ -242,7 +243,7 @@ class Processor:
 
 
 def _levels_to_caller() -> int:
-    """The `stacklevel` of a warning in the calling function that points out of this package."""
+    """The `stacklevel` with which a warning names the line that called this package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("realesrgan_vk."):
         frame, level = frame.f_back, level + 1
@@ -257,7 +258,7 @@ def _planned_frame(frame: Frame, dtype: np.dtype[Any]) -> PlannedPicture:
 def picture_of(
     image: Image.Image | FileSource, max_pixels: int | None, accept: Accept | None = None
 ) -> Picture:
-    """Decode whatever is no array."""
+    """Decode a PIL image, a path, the bytes of a file or an open file."""
     if isinstance(image, Image.Image):
         return _picture_of_pil(image)
     if isinstance(image, (str, os.PathLike)):
@@ -278,7 +279,7 @@ def _picture_of_pil(image: Image.Image) -> Picture:
 
 
 def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int) -> None:
-    """Refuse what can never fit, rather than let the system end the process."""
+    """Refuse a result that exceeds the installed memory, before the system kills the process."""
     grown = passes.scale**passes.runs
     last_run = passes.width * grown * passes.height * grown * run_channels
     target = passes.target[0] * passes.target[1] * pixels.shape[2]

@@ -1,4 +1,4 @@
-"""Runs the network from rows to rows."""
+"""Runs the network on a picture that is read and written row by row."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from realesrgan_vk.options import Progress
 
 
 def run_rows(core: Core, source: RowReader, sink: RowWriter, progress: Progress | None) -> None:
-    """Upscale by the network's own scale; a colour profile's tone curve is exchanged as always.
+    """Upscale by the network's own scale, with sRGB's tone curve in place of the profile's.
 
     Raises:
         TypeError: `source` or `sink` is no reader or writer of rows.

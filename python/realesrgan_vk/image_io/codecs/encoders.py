@@ -1,4 +1,4 @@
-"""One encoder a format: a picture that fits the format, and what it carries, to a file's bytes."""
+"""One encoder for each format: encodes a picture that fits the format, with its metadata."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -254,4 +254,4 @@ ENCODERS: dict[str, Encoder] = {
     PAM.name: _netpbm(pnm.encode_pam),
     PFM.name: _netpbm(pnm.encode_pfm),
 }
-"""By the format's name; raise `OSError`, `ValueError` and what libvips raises."""
+"""Encoders by format name; they raise `OSError`, `ValueError` and libvips' errors."""

@@ -52,7 +52,7 @@ class _Head:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Of the decoded samples."""
+        """The type of the decoded samples."""
         if self.magic in (b"Pf", b"PF"):
             return np.dtype(np.float32)
         return np.dtype(np.uint8 if self.top < 256 else np.uint16)
@@ -226,7 +226,7 @@ def _part(data: bytes, start: int, size: int) -> memoryview:
 
 
 def _scaled(values: Pixels, head: _Head) -> Pixels:
-    """Of the full range: a sample of the largest value becomes 255 or 65,535."""
+    """Scale samples to the full range: the largest value becomes 255 or 65,535."""
     full = 255 if head.dtype == np.uint8 else _TOP
     if head.top == full:
         return values.astype(head.dtype)

@@ -62,7 +62,7 @@ def open_tiff(data: bytes) -> pyvips.Image:
 
 
 def open_tiff_file(path: Path) -> pyvips.Image:
-    """The same of a file, whose rows can be fetched from the first to the last."""
+    """The header of a TIFF file's first page; its rows are decoded in order."""
     return pyvips.Image.tiffload(str(path), fail_on="error", access="sequential")
 
 

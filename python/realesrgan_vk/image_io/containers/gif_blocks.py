@@ -70,7 +70,7 @@ def count_frames(gif: bytes, most: int) -> int:
 
 
 def table_bytes(flags: int) -> int:
-    """Of a GIF colour table, by the flags that announce it."""
+    """The size of a GIF colour table in bytes, from the flags that announce it."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -10,7 +10,7 @@ from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.containers import photoshop
 
 MOST_SCANS = 100
-"""Of a picture: progressive files have about 10; each costs time for all pixels."""
+"""Scans allowed in a picture: progressive files have about 10, and each takes time."""
 
 _MOST_MARKERS = 1 << 16  # before the first scan, bytes of filling included
 _MOST_BYTES = 65533  # of a segment's content

@@ -1,4 +1,4 @@
-"""What a format holds of a picture's metadata; what it does not hold is said."""
+"""Fits metadata to a format, with a note on each part that the format cannot hold."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""ICC, EXIF, XMP and resolution: out of Pillow's images, and corrected for a new size."""
+"""ICC, EXIF, XMP and resolution: read from Pillow images, and corrected for a new size."""
 
 import struct
 from dataclasses import replace
@@ -160,7 +160,7 @@ def turned(metadata: Metadata, orientation: int) -> Metadata:
 
 
 def _with_sides_exchanged(kind: bytes, content: bytes) -> bytes:
-    """Exchanges those of a pixel's shape (pHYs)."""
+    """Exchange the sides of a pixel (pHYs)."""
     return content[4:8] + content[:4] + content[8:] if kind == b"pHYs" else content
 
 
@@ -212,7 +212,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
 
 
 def without_profile(metadata: Metadata) -> Metadata:
-    """The metadata without what says how values are to be read: they are sRGB's."""
+    """The metadata without colour profiles, for sRGB values."""
     kinds = (*png_colour.DESCRIBING, *png_colour.SIZES)
     chunks = tuple(chunk for chunk in metadata.png if chunk[0] not in kinds)
     return replace(metadata, icc=None, png=chunks)

@@ -9,7 +9,7 @@ Chromaticity = tuple[float, float]
 """CIE 1931 x and y."""
 
 Primaries = tuple[Chromaticity, Chromaticity, Chromaticity, Chromaticity]
-"""Of red, green, blue and white."""
+"""Chromaticities of red, green, blue and white."""
 
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 """IEC 61966-2-1, as the parameters of a curve of type 3 (section 10.18)."""

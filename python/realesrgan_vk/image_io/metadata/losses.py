@@ -21,7 +21,7 @@ def of_announced(announced: set[str]) -> tuple[str, ...]:
 
 
 def of_heif(heif: bytes, *, has_depth: bool) -> tuple[str, ...]:
-    """The same of an AVIF or HEIC file: Apple's and ISO 21496-1's gain maps, Google's video box."""
+    """Notes on an AVIF or HEIC file: gain maps (Apple, ISO 21496-1) and Google's video box."""
     found = {xmp.DEPTH} if has_depth else set()
     if heif.find(b":hdrgainmap\0", 0, _HEADER) >= 0 or heif.find(b"tmap", 0, _HEADER) >= 0:
         found.add(xmp.GAIN_MAP)
@@ -31,7 +31,7 @@ def of_heif(heif: bytes, *, has_depth: bool) -> tuple[str, ...]:
 
 
 def of_jpeg(file: JpegFile, jpeg: bytes, announced: set[str]) -> tuple[str, ...]:
-    """The same of a JPEG file, which may hold more than its XMP data announces."""
+    """Notes on a JPEG file, which may hold more than its XMP data announces."""
     found = set(announced)
     if file.has_gain_map:
         found.add(xmp.GAIN_MAP)

@@ -59,7 +59,7 @@ def chunks_for(carried: Metadata, encoded: bytes) -> list[Chunk]:
 
 
 def keyword_of(content: bytes) -> bytes:
-    """Of a text chunk."""
+    """The keyword of a text chunk."""
     return content.partition(b"\0")[0]
 
 
@@ -76,7 +76,7 @@ def comments_in(chunks: tuple[Chunk, ...]) -> tuple[bytes, ...]:
 
 
 class _Reader:
-    """Takes one file's chunks apart."""
+    """Sorts the chunks of one file by what they hold."""
 
     def __init__(self, file: PngFile) -> None:
         self._file = file
@@ -251,7 +251,7 @@ def _significant_for(bits: bytes, depth: int, colour_type: int) -> bytes:
 
 
 def _background_for(colour: bytes, depth: int, colour_type: int, palette: bytes) -> bytes:
-    """Of a result with a palette, the entry nearest to the colour."""
+    """The palette entry nearest to a colour, for a result with a palette."""
     values = struct.unpack(">3H", colour)
     if colour_type == _PALETTE_TYPE:
         entries = np.frombuffer(palette, np.uint8).reshape(-1, 3) * 257.0

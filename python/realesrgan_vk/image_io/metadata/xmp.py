@@ -14,7 +14,7 @@ Name = tuple[str, str]
 """A property's namespace and its local name."""
 
 Changes = Mapping[Name, Callable[[str], str | None]]
-"""For a property, what becomes of its value; None: the property is cut out."""
+"""For each property, a function of its value; the property is removed where it returns None."""
 
 PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
@@ -27,7 +27,7 @@ _THUMBNAILS: Name = ("http://ns.adobe.com/xap/1.0/", "Thumbnails")
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _CONTAINER = "http://ns.google.com/photos/1.0/container/"
 GAIN_MAP, VIDEO, DEPTH, FURTHER = "gain map", "video", "depth map", "further picture"
-"""What a packet can announce that is not in a result's file."""
+"""Parts of a file that a packet can announce and a result does not have."""
 
 DAMAGED = "damaged"
 """Stands for a packet that cannot be parsed."""
@@ -274,7 +274,7 @@ class _Editor:
             self._note_value(self._resolved(raw, is_attribute=True), value.encode("utf-8"))
 
     def _note_value(self, name: Name, value: bytes) -> None:
-        """Of an item in a container: what it is."""
+        """The kind of an item in a container."""
         self._cut.add(name[0])
         if name[0].startswith(_CONTAINER) and name[1] == "Semantic":
             self._result.announced.discard(FURTHER)
