@@ -14,7 +14,7 @@ from realesrgan_vk.image_io.limits import ResultSizeError
 from realesrgan_vk.image_io.metadata import carrying, fields, icc
 from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.imaging.picture import Metadata, Picture
-from realesrgan_vk.imaging.samples import eight_bit, grey, is_opaque, on_white, sixteen_bit
+from realesrgan_vk.imaging.samples import eight_bit, is_opaque, on_white, sixteen_bit, to_grey
 
 
 def check_size(known: Format, width: int, height: int) -> None:
@@ -106,7 +106,7 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
     mode = picture.mode
     if not known.colour and frames[0].pixels.shape[2] == 3:
         notes.append(f"{known.name} holds no colours; they become grey")
-        frames = tuple(grey(frame) for frame in frames)
+        frames = tuple(to_grey(frame) for frame in frames)
         mode = "grey"
     if known.max_bits == 1 and mode != "bilevel":
         notes.append(f"{known.name} holds black and white only")

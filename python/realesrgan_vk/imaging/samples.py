@@ -63,7 +63,7 @@ def colour(frame: Frame) -> Pixels:
     return joined(replace(frame, pixels=pixels))
 
 
-def grey(frame: Frame) -> Frame:
+def to_grey(frame: Frame) -> Frame:
     """The luma of a colour frame (ITU-R BT.601, as in Pillow and Netpbm)."""
     luma = to_unit(frame.pixels) @ np.array([[0.299], [0.587], [0.114]], np.float32)
     return replace(frame, pixels=from_unit(luma, frame.pixels.dtype))
