@@ -85,8 +85,8 @@ Params deconvolution() {
                    whole(19, 0, kFactor), whole(20, 0, 0), whole(21, 0, 0), whole(28, 0, 0)});
 }
 
-Params group() {
-    return {whole(7, 1, kChannels)};
+Params groups(double most) {
+    return {whole(7, 1, most)};
 }
 
 Params sizes() {
@@ -115,10 +115,10 @@ std::map<std::string_view, LayerKind> make_kinds() {
              {whole(0, 0, kCount), whole(1, 0, kCount), whole(2, 0, kCount), whole(11, 0, kCount),
               flag(21)});
 
-    add("Convolution", convolution());
-    add("ConvolutionDepthWise", joined(convolution(), group()));
-    add("Deconvolution", deconvolution());
-    add("DeconvolutionDepthWise", joined(deconvolution(), group()));
+    add("Convolution", joined(convolution(), groups(1)));
+    add("ConvolutionDepthWise", joined(convolution(), groups(kChannels)));
+    add("Deconvolution", joined(deconvolution(), groups(1)));
+    add("DeconvolutionDepthWise", joined(deconvolution(), groups(kChannels)));
     add("InnerProduct", joined(activation(), {whole(0, 1, kChannels), flag(1), whole(2, 1, kCount),
                                               whole(8, 0, 0)}));
 
