@@ -46,9 +46,9 @@ def random_weights(graph: Graph, seed: int, *, fp16: bool = True) -> dict[str, L
 
 
 def write_compact(
-    folder: Path, name: str, seed: int = 0, features: int = 8, *, fp16: bool = True
+    folder: Path, name: str, seed: int = 0, features: int = 8, *, scale: int = 2, fp16: bool = True
 ) -> Path:
-    graph = compact_graph(features)
+    graph = compact_graph(features, scale)
     folder.mkdir(parents=True, exist_ok=True)
     param = folder / f"{name}.param"
     param.write_text(format_graph(graph), "utf-8")

@@ -22,7 +22,6 @@
 #include "model/weight_file.hpp"
 #include "realesrgan/errors.hpp"
 #include "tiles/gpu_blob_allocator.hpp"
-#include "tiles/tile_memory.hpp"
 #include "tiles/tile_pool.hpp"
 #include "tiles/weight_reader.hpp"
 #include "vulkan/instance/instance.hpp"
@@ -108,8 +107,7 @@ Network::Network(const Graph& graph, const std::string& param_path, const std::s
     : name_(shown_path(param_path)),
       input_(graph.input),
       output_(graph.output),
-      checkpoints_(checkpoints(graph)),
-      bytes_per_pixel_(network_bytes_per_pixel(graph, options)) {
+      checkpoints_(checkpoints(graph)) {
     try {
         check_kinds(graph);
     } catch (const ModelError& error) {
@@ -122,6 +120,7 @@ Network::Network(const Graph& graph, const std::string& param_path, const std::s
                               " has no 16-bit storage; use fp32 precision");
         }
     }
+    memory_.emplace(graph, options, device_);
     most_pixels_ = largest_run(graph, device_);
     net_ = std::make_unique<CheckedNet>();
     net_->opt = make_option(options);
@@ -224,12 +223,8 @@ ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const
     return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input, progress);
 }
 
-std::size_t Network::planned_bytes(const ncnn::Mat& input) const {
-    return static_cast<std::size_t>(bytes_per_pixel_ * input.w * input.h);
-}
-
 ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
-    TilePool pool(planned_bytes(input));
+    TilePool pool(memory_->used(input.w, input.h));
     ncnn::Mat result;
     {
         ncnn::Extractor extractor = net_->create_extractor();
@@ -263,11 +258,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
 
 ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuUse use;
-    // Blocks as large as ncnn's own, of 16 MiB, would be most of what a small tile takes.
-    constexpr std::size_t kLeastBlock = std::size_t{1} << 18U;
-    constexpr std::size_t kMostBlock = std::size_t{16} << 20U;
-    constexpr std::size_t kBlocks = 32;
-    GpuBlobs blobs(device_, std::clamp(planned_bytes(input) / kBlocks, kLeastBlock, kMostBlock));
+    GpuBlobs blobs(device_, memory_->block(input.w, input.h));
     WatchedStaging staging(device_);
     ncnn::Mat result;
     ncnn::Extractor extractor = net_->create_extractor();

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/graph.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "tiles/checked_net.hpp"
+#include "tiles/tile_memory.hpp"
 #include "vulkan/instance/instance.hpp"
 
 namespace realesrgan {
@@ -27,6 +29,9 @@ class Network final : public GpuOwned {
     // Pixels a single run can have before a buffer would be larger than the device allows.
     std::int64_t most_pixels() const { return most_pixels_; }
 
+    // What a run takes.
+    const TileMemory& memory() const { return *memory_; }
+
     // Bytes a run may take when the user named no limit, and whether they are the device's own.
     std::uint64_t memory_budget() const;
     bool own_memory() const;
@@ -35,7 +40,6 @@ class Network final : public GpuOwned {
     void load(const Graph& graph, const std::string& bin_path);
     ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
     ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
-    std::size_t planned_bytes(const ncnn::Mat& input) const;
     [[noreturn]] void fail(int code, const ncnn::Mat& input, bool memory_refused) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.
@@ -51,7 +55,7 @@ class Network final : public GpuOwned {
     int input_;                                   // blob ids, the graph's and ncnn's
     int output_;
     std::vector<Checkpoint> checkpoints_;
-    double bytes_per_pixel_;  // of the input, for ncnn's blobs
+    std::optional<TileMemory> memory_;  // set by the constructor, which finds the device
     std::int64_t most_pixels_;
 };
 

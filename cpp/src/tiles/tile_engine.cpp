@@ -9,7 +9,6 @@
 #include "base/memory_budget.hpp"
 #include "model/shape_inference.hpp"
 #include "realesrgan/errors.hpp"
-#include "tiles/tile_memory.hpp"
 #include "tiles/tile_run.hpp"
 
 namespace realesrgan {
@@ -64,8 +63,7 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> networ
       options_(options),
       halo_(std::min<std::int64_t>(info.receptive_field, kMostHalo)),
       feather_(info.receptive_field > kMostHalo ? kFeather : 0),
-      alignment_(static_cast<int>(trace(graph).alignment)),
-      bytes_per_pixel_(tile_bytes_per_pixel(graph, info, options)) {}
+      alignment_(static_cast<int>(trace(graph).alignment)) {}
 
 TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {
     const bool turn = lies(width, height, tile);
@@ -73,7 +71,7 @@ TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) co
     const AxisTiling rows = tile_axis(turn ? width : height, tiling(tile));
     Bytes bytes;
     bytes.pixels = columns.longest_read() * rows.longest_read();
-    bytes.tile = static_cast<std::uint64_t>(static_cast<double>(bytes.pixels) * bytes_per_pixel_);
+    bytes.tile = network_->memory().total(columns.longest_read(), rows.longest_read());
     // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
     const double sums = static_cast<double>(columns.length) *
                         static_cast<double>(rows.longest_write()) * info_.scale * info_.scale *

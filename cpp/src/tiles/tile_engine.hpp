@@ -43,7 +43,6 @@ class TileEngine : public Engine {
     std::int64_t halo_;
     std::int64_t feather_;
     int alignment_;
-    double bytes_per_pixel_;
 };
 
 }  // namespace realesrgan

@@ -1,15 +1,74 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "model/graph.hpp"
+#include "model/shape_inference.hpp"
 #include "realesrgan/upscaler.hpp"
+
+namespace ncnn {
+class VulkanDevice;
+}
 
 namespace realesrgan {
 
-// Bytes of blobs that are alive at once in stock ncnn, at most, for each input pixel: with the
-// padded copy and the Winograd transforms of the layer that is running.
-double network_bytes_per_pixel(const Graph& graph, const Options& options);
+// What one run of a tile through stock ncnn takes. ncnn's allocations are replayed in its order:
+// blobs, padded copies, the workspaces of its convolutions, and on Vulkan the blocks they lie in.
+// Sizes are doubles, because 64 bits do not hold those of the largest pictures.
+class TileMemory {
+  public:
+    // `device` is null for the CPU.
+    TileMemory(const Graph& graph, const Options& options, const ncnn::VulkanDevice* device);
 
-// The same with the tile before and after the network.
-double tile_bytes_per_pixel(const Graph& graph, const NetworkInfo& network, const Options& options);
+    // Bytes of ncnn's own memory that are in use at once, at most. Width and height in pixels of
+    // the network's input; the result saturates at kMostBytes.
+    std::uint64_t used(std::int64_t width, std::int64_t height) const;
+
+    // Size of the blocks that ncnn takes from a Vulkan device for such a run.
+    std::uint64_t block(std::int64_t width, std::int64_t height) const;
+
+    // Everything, with the copies of the tile before the network and of its result.
+    std::uint64_t total(std::int64_t width, std::int64_t height) const;
+
+  private:
+    struct Convolution {
+        int from;
+        int to;
+        int kernel_width;
+        int kernel_height;
+        int step;      // stride
+        int spacing;   // dilation
+        bool grouped;  // ConvolutionDepthWise
+        bool padded;
+    };
+    struct Step {
+        std::vector<int> made;                 // blobs that get memory of their own
+        std::vector<int> ending;               // blobs read for the last time
+        std::vector<Convolution> convolution;  // none or one
+    };
+    struct Device {
+        bool vulkan = false;
+        bool discrete = false;
+        bool software = false;  // computes on the processor
+        double alignment = 1;
+    };
+
+    static std::vector<Step> steps(const Graph& graph);
+    double values(int blob, double width, double height) const;
+    std::vector<double> workspace(const Convolution& convolution, double width,
+                                  double height) const;
+    double cpu_workspace(const Convolution& convolution, double width, double height) const;
+    template <typename Memory>
+    void replay(Memory& memory, double width, double height) const;
+
+    std::vector<BlobSize> blobs_;
+    std::vector<Step> steps_;
+    int input_;
+    int output_;
+    int threads_;
+    double value_bytes_;  // of a blob's value
+    Device device_;
+};
 
 }  // namespace realesrgan

@@ -67,14 +67,16 @@ class PlannedPass:
         """
         memory = report["memory_bytes"]
         run = memory["total"] - memory.get("weights", 0)
-        summed = tta and report["path"] == "stream"
+        # Where a sum over the whole picture is stored at the end, what the network took is gone.
+        one_tile = report["path"] == "tiles" and report["halo"] == 0
+        summed = one_tile or (tta and report["path"] == "stream")
         held, result = self.held_bytes, self.result_bytes
         if self.by_rows and (tta or report["path"] == "tiles" or report["strips"] > 1):
             held += self.whole_bytes
             return held + result + max(0, self.taking_bytes - run)
         if self.by_rows:
             held += memory["staging"]  # float rows and their mean
-        elif summed:  # written after the sum is complete and the ring buffers are freed
+        elif summed:
             result = max(0, result - (run - memory["host"]))
         return max(held + result, self.before_bytes - run)
 
