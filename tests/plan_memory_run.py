@@ -1,9 +1,11 @@
 """Runs pictures in a process of its own and prints, for each, what was planned and what was taken.
 
-Arguments: the network, the device, and the keyword arguments of `Upscaler` as JSON. Each line is a
-JSON object with the bytes of the plan, weights left out, and by how many the process grew at most.
+Arguments: the network, the device, the keyword arguments of `Upscaler` and the pictures' sizes as
+JSON. Each line is a JSON object with the bytes of the plan, weights left out, and by how many the
+process grew at most.
 """
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -13,8 +15,6 @@ import numpy as np
 from realesrgan_vk import Upscaler
 
 MODES = {"RGB": (3,), "RGBA": (4,), "L": ()}
-# Large: Linux counts a process's pages a thread in batches, 256 KiB off at most.
-SIZES = ((2048, 400), (800, 600), (400, 1800))
 
 
 def status(key: str) -> int:
@@ -22,21 +22,24 @@ def status(key: str) -> int:
     return int(text.partition(key + ":")[2].split()[0]) * 1024
 
 
-def _sizes(options: dict[str, object]) -> tuple[tuple[int, int], ...]:
-    if "tile" in options:
-        return ((160, 100),)
-    return SIZES if options.keys() == {"threads"} else SIZES[:1]
-
-
 def main() -> None:
     model, device, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    upscaler = Upscaler(model, device=int(device) if device.isdecimal() else device, **options)
     random = np.random.default_rng(1)
-    for shape in MODES.values():  # what the first picture of a kind makes stays
-        upscaler.upscale(random.integers(0, 256, (24, 24, *shape), np.uint8))
-    for width, height in _sizes(options):
+
+    def warm_upscaler() -> Upscaler:  # what the first picture of a kind makes stays
+        made = Upscaler(model, device=int(device) if device.isdecimal() else device, **options)
+        for shape in MODES.values():
+            made.upscale(random.integers(0, 256, (24, 24, *shape), np.uint8))
+        return made
+
+    upscaler = warm_upscaler()
+    for width, height in json.loads(sys.argv[4]):
         for mode, shape in MODES.items():
             for samples in (np.uint8, np.uint16):
+                if device != "cpu":  # it keeps a run's buffers for the next one
+                    del upscaler
+                    gc.collect()
+                    upscaler = warm_upscaler()
                 image = random.integers(0, 256, (height, width, *shape), np.uint8).astype(samples)
                 plan = upscaler.plan(image)
                 memory = plan.memory_bytes
