@@ -4,8 +4,10 @@ Blocks of a page run in their order in one folder. A block that cannot run here 
 comment with the reason, `<!-- skip: next "the reason" -->`, which pytest lists (`-rs`).
 """
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -128,6 +130,26 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_events_have_the_fields_of_the_table(folder: Path) -> None:
+    """All but `retired` and `interrupted`, which need a device that fails and a signal."""
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| (`.*) \|$", page, re.M)
+    table = {event: set(re.findall(r"`(\w+)`", fields)) for event, fields in rows}
+    Path("larger").mkdir()
+    shutil.copy("photo.jpg", "larger")
+    Path("holiday", "broken.png").touch()
+    told: dict[str, set[str]] = {}
+    for words in (["photo.jpg", "holiday", "-m", "mine"], ["--no-such-option"]):
+        command = ["realesrgan-vk", "upscale", *words, "-o", "larger", "--skip-existing", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            event = json.loads(line)
+            told[event["event"]] = set(event) - {"event"}
+    told.setdefault("note", {"note"})  # on a machine with a GPU there is nothing to note
+    assert told == {event: table[event] for event in table if event in told}
+    assert set(table) - set(told) == {"retired", "interrupted"}
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
