@@ -107,7 +107,8 @@ test-neon: $(VENV)/.test
 	PATH="$(abspath $(BIN)):$$PATH" tools/neon-tests build/neon
 
 # The Vulkan tests under the validation layers: minutes, so not part of `make test`.
-VALIDATED := $(addprefix tests/test_,kernels.py stream_vulkan.py upscaler_vulkan.py core_tiles.py core_binding.py roofline.py)
+VALIDATED := $(addprefix tests/core/test_,kernels.py stream_vulkan.py core_tiles.py core_binding.py roofline.py) \
+	tests/test_upscaler_vulkan.py
 test-validation: $(VENV)/.test
 	$(call build-cpp,default)
 	$(BIN)/python tools/validation.py build/default $(VALIDATED)

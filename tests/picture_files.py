@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
 from realesrgan_vk.options import Request
 
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG colour type
 
 

@@ -165,7 +165,7 @@ def test_paths_are_there(page: str) -> None:
 
 def test_tables_are_those_of_the_results() -> None:
     """`tools/figures.py` writes them."""
-    script = [sys.executable, ROOT / "tools" / "figures.py", "--check"]
+    script = [sys.executable, str(ROOT / "tools" / "figures.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

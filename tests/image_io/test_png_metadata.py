@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from picture_files import chunk, chunks_of, png, png_with
+from picture_files import SRGB, chunk, chunks_of, png, png_with
 from PIL import Image
 
 from realesrgan_vk import ImageError, Upscaler, image_io
@@ -120,7 +120,6 @@ def test_exif_in_a_raw_profile_is_applied_and_kept(
 
 
 def test_xmp_iptc_and_profiles_in_raw_profiles_are_used(rgb: NDArray[np.uint8]) -> None:
-    from test_png_colour import SRGB  # noqa: PLC0415
 
     for name, content in ((b"iptc", RESOURCES), (b"8bim", RESOURCES), (b"iptc", IPTC)):
         picture = decode(png_with(png(rgb, 8, 2), raw_profile(name, content)))

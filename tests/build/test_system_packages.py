@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "tools" / "system-packages"
+SCRIPT = Path(__file__).parents[2] / "tools" / "system-packages"
 
 FAILING = "echo no network >&2; exit 100"
 

@@ -171,7 +171,7 @@ def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     package = tmp_path / "damaged_package"
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").touch()
-    entry = json.loads((Path(__file__).parents[1] / "models" / "manifest.json").read_text())
+    entry = json.loads((Path(__file__).parents[2] / "models" / "manifest.json").read_text())
     entry = next(each for each in entry["models"] if each["name"] == "realesr-animevideov3")
     official = find_model("realesr-animevideov3")
     shutil.copy(official.param, package / entry["files"]["param"]["file"])

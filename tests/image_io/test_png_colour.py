@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from picture_files import chunks_of, png, png_with
+from picture_files import SRGB, chunks_of, png, png_with
 from PIL import Image, ImageCms
 
 from realesrgan_vk import Upscaler, image_io
@@ -21,7 +21,6 @@ from realesrgan_vk.image_io.read import decode
 from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.options import Request
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LINEAR = (b"gAMA", struct.pack(">I", 100_000))
 P3 = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
 BT2020_SRGB = (b"cICP", bytes([9, 13, 0, 1]))

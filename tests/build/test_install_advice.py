@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDERS = ("python", "training", "tools", "docs", "benchmarks", "cmake", "models")
 OURS = re.compile(r"pip install[^\n`#]*?[ '\"]realesrgan-(vk|train|export)\b")
 

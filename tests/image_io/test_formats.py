@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from picture_files import png, saved
+from picture_files import SRGB, png, saved
 from PIL import Image
 
 from realesrgan_vk import ImageError, Upscaler, image_io
@@ -222,7 +222,6 @@ def test_jpeg_2000_is_read_and_written(
 
 
 def test_jpeg_2000_keeps_metadata_and_says_what_goes(rgb: NDArray[np.uint8]) -> None:
-    from test_png_colour import SRGB  # noqa: PLC0415
 
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
     picture = decode(saved(Image.fromarray(rgb), "PNG", icc_profile=SRGB))

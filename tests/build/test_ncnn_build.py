@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEARCH = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 CMAKE = shutil.which("cmake", path=SEARCH)
 pytestmark = pytest.mark.skipif(CMAKE is None, reason="there is no cmake on the PATH")
