@@ -171,7 +171,7 @@ def test_tables_are_those_of_the_results() -> None:
 
 
 def test_diagrams_are_drawn_by_their_script(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, ROOT / "tools" / "diagrams.py", tmp_path], check=True)
+    subprocess.run([sys.executable, str(ROOT / "tools" / "diagrams.py"), str(tmp_path)], check=True)
     for drawn in tmp_path.iterdir():
         committed = ROOT / "docs" / "images" / drawn.name
         assert committed.read_bytes() == drawn.read_bytes(), f"run tools/diagrams.py: {drawn.name}"
