@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -33,7 +33,27 @@ $(VENV)/.created:
 $(VENV)/.core: $(VENV)/.created $(SOURCES)
 	@echo 'building the core (the first time ncnn too: about ten minutes on two cores)'
 	$(PIP) install $(WHEEL)
+	rm -f $(VENV)/.dev
 	touch $@
+
+# For work on the Python side: an edit under python/ is seen at once, and a change of the core builds it again.
+dev: $(VENV)/.dev
+$(VENV)/.dev: $(VENV)/.created tools/requirements/core.txt $(shell find cpp cmake models -type f) CMakeLists.txt pyproject.toml
+	$(PIP) install --editable $(WHEEL)
+	tools/install-locked $(BIN)/python core 'realesrgan-vk[test,dev]'
+	rm -f $(VENV)/.core $(VENV)/.test
+	touch $@
+
+# The inner loop, less than two minutes: linters, types, and the tests that need no long runs of a network.
+QUICK := tests/models/test_manifest.py tests/models/test_models.py tests/batch/test_jobs.py tests/batch/test_outputs.py \
+    $(addprefix tests/image_io/test_,alpha.py conversions.py formats.py image_io.py rows.py tiff.py) tests/cli/test_messages.py \
+    $(addprefix tests/test_,imports.py import_graph.py include_graph.py odd_arguments.py one_call.py sizes.py upscaler.py)
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git diff --name-only --diff-filter=d HEAD -- '*.cpp' '*.hpp') </dev/null
+	$(BIN)/mypy python
+	$(PYTEST) $(QUICK)
 
 # By its name the installed wheel is not built again.
 $(VENV)/.test: $(VENV)/.core tools/requirements/core.txt

@@ -163,6 +163,17 @@ def test_paths_are_there(page: str) -> None:
     assert missing == []
 
 
+def test_make_names_tests_that_are_there() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", "")
+    named = re.findall(r"tests/(?:\w+/)?test_\w+\.py", text)
+    for folder, names in re.findall(r"addprefix (tests/[\w/]*)test_,([^)]*)\)", text):
+        named += [f"{folder}test_{name}" for name in names.split()]
+    assert len(named) > 20
+    places = (ROOT, ROOT / "tools" / "export")
+    missing = [name for name in named if not any((top / name).exists() for top in places)]
+    assert missing == []
+
+
 def test_tables_are_those_of_the_results() -> None:
     """`tools/figures.py` writes them."""
     script = [sys.executable, str(ROOT / "tools" / "figures.py"), "--check"]
