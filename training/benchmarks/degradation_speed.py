@@ -29,8 +29,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import straightforward
+from realesrgan_train.config.degradation import PresetName
 from realesrgan_train.degradations import DegradationConfig, Degrader, DrawnParameters, draw
-from realesrgan_train.degradations.config import PresetName
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PRESETS: tuple[PresetName, ...] = ("paper", "per-sample")

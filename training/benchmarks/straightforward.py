@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import special
 
-from realesrgan_train.degradations.config import KERNEL_FAMILIES
+from realesrgan_train.config.degradation import KERNEL_FAMILIES
 from realesrgan_train.degradations.drawn import DrawnKernel, DrawnNoise, DrawnParameters
 
 Picture = npt.NDArray[np.float32]

@@ -24,7 +24,7 @@ from benchmarks.photographs import write_photographs
 from matplotlib.figure import Figure
 
 from realesrgan_train.config import RunConfig, load_config
-from realesrgan_train.training import Trainer, process_group
+from realesrgan_train.engine import Trainer, process_group
 
 WANTED_DB = 0.4
 ALLOWED_MINUTES = 10.0

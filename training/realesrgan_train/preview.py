@@ -14,8 +14,8 @@ from torch import Tensor
 
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations import DegradationConfig, Degrader, draw
-from realesrgan_train.degradations.describe import describe
 from realesrgan_train.degradations.extent import edge_indices
+from realesrgan_train.describe import describe
 from realesrgan_train.errors import ConfigError
 
 VARIANTS = 3

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from realesrgan_train.cli import main
-from realesrgan_train.training import checkpoints
-from realesrgan_train.training.loop import Trainer
-from realesrgan_train.training.updater import Updater
+from realesrgan_train.engine import checkpoints
+from realesrgan_train.engine.trainer import Trainer
+from realesrgan_train.engine.updater import Updater
 
 _PLACES = {
     "update": (Updater, "update"),

@@ -11,7 +11,7 @@ from PIL import Image, ImageFont
 
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations import DegradationConfig, draw
-from realesrgan_train.degradations.describe import describe
+from realesrgan_train.describe import describe
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.preview import CELL, VARIANTS, preview
 from tests.degradations.pictures import photograph

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from realesrgan_train.config.base import Count, PositiveInt, Section
 from realesrgan_train.config.data import DataConfig, GuardConfig, ValidationConfig
+from realesrgan_train.config.degradation import DegradationConfig
 from realesrgan_train.config.network import DiscriminatorConfig, NetworkConfig, StartConfig
 from realesrgan_train.config.stages import StagesConfig
-from realesrgan_train.degradations.config import DegradationConfig
 
 
 class ExecutionConfig(Section):

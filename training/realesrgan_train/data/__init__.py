@@ -7,7 +7,7 @@ from realesrgan_train.data.opening import open_pairs, open_source
 from realesrgan_train.data.pairs import PairedSource
 from realesrgan_train.data.pictures import decode_picture, is_picture_name
 from realesrgan_train.data.sampler import BatchPlan, plan_batch, random_stream
-from realesrgan_train.data.source import JoinedSource, PictureSource
+from realesrgan_train.data.sources import JoinedSource, PictureSource
 
 __all__ = [
     "BatchDataset",

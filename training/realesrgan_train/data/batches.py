@@ -23,7 +23,7 @@ from realesrgan_train.data.sampler import (
     plan_batch,
     random_stream,
 )
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import DataError, TrainError
 
 _ATTEMPTS = 16

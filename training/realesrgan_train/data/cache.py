@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from realesrgan_train.data.pictures import Picture
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 
 
 class CachedSource(PictureSource):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from realesrgan_train.data.pictures import is_picture_name
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import DataError
 
 

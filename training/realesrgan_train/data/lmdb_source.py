@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import ConfigError, DataError
 
 _open_environments: dict[tuple[int, str], Any] = {}

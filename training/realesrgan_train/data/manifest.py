@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from realesrgan_train.data.pairs import JoinedPairs
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 
 
 def _fingerprint(names: list[str]) -> str:

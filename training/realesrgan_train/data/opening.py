@@ -10,7 +10,7 @@ from realesrgan_train.data.folder import FolderSource
 from realesrgan_train.data.lmdb_source import LmdbSource
 from realesrgan_train.data.pairs import JoinedPairs, PairedSource
 from realesrgan_train.data.shards import ShardSource
-from realesrgan_train.data.source import JoinedSource, PictureSource
+from realesrgan_train.data.sources import JoinedSource, PictureSource
 
 
 def open_source(source: configured.Source) -> PictureSource:

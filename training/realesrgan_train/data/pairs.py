@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from realesrgan_train.data.pictures import Picture
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import DataError
 
 _SCALE_ENDING = re.compile(r"x\d$")

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from realesrgan_train.data.pictures import is_picture_name
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import ConfigError, DataError
 
 _DATES = ("mtime", "LastModified", "updated", "ETag", "etag")

@@ -3,8 +3,8 @@
 `Degrader` runs all of it; each stage is a function of its own, on whole batches, on any device.
 """
 
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
 from realesrgan_train.degradations.blur import filter2d
-from realesrgan_train.degradations.config import KERNEL_FAMILIES, DegradationConfig
 from realesrgan_train.degradations.degrader import Degrader
 from realesrgan_train.degradations.draw import draw
 from realesrgan_train.degradations.drawn import DrawnParameters

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.degradations.config import DegradationConfig
+from realesrgan_train.config.degradation import DegradationConfig
 from realesrgan_train.degradations.draw import draw
 from realesrgan_train.degradations.drawn import DrawnParameters
 from realesrgan_train.degradations.patch import DegradedBatch, crop_patches

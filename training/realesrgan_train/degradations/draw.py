@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from realesrgan_train.degradations.config import (
+from realesrgan_train.config.degradation import (
     DegradationConfig,
     FinalSincConfig,
     KernelConfig,

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from realesrgan_train.degradations.config import KERNEL_FAMILIES, LARGEST_KERNEL
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, LARGEST_KERNEL
 from realesrgan_train.degradations.drawn import DrawnKernel
 
 

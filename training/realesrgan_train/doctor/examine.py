@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.doctor.examine_data import DataExamination
+from realesrgan_train.config.preflight import cautions, unfilled
 from realesrgan_train.doctor.memory import available_bytes, estimate
+from realesrgan_train.doctor.pictures import DataExamination
 from realesrgan_train.doctor.report import Report
+from realesrgan_train.engine.building import build_discriminator, build_generator
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.training.building import build_discriminator, build_generator
-from realesrgan_train.training.perceptual import check_perceptual, must_be_fetched
-from realesrgan_train.training.preflight import cautions, unfilled
+from realesrgan_train.losses.configured import check_perceptual, must_be_fetched
 
 
 def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Report:

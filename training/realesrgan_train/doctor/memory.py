@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.config import RunConfig
+from realesrgan_train.engine.building import make_generator
 from realesrgan_train.losses import VGG19Features
 from realesrgan_train.networks import UNetDiscriminatorSN
-from realesrgan_train.training.building import make_generator
 
 _FP32 = 4
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from realesrgan_train.data.pairs import PairedSource, wrong_sizes
 from realesrgan_train.data.pictures import decode_picture
-from realesrgan_train.data.source import PictureSource
+from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import DataError
 
 _T = TypeVar("_T")

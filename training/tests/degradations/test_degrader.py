@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import straightforward
+from realesrgan_train.config.degradation import PresetName
 from realesrgan_train.degradations import (
     DegradationConfig,
     Degrader,
@@ -19,7 +20,6 @@ from realesrgan_train.degradations import (
     draw,
 )
 from realesrgan_train.degradations import recipe as steps
-from realesrgan_train.degradations.config import PresetName
 from tests.degradations.pictures import crops
 
 NOISELESS = {"noise": {"probability": 0}}

@@ -1,1 +1,0 @@
-"""The commands of `realesrgan-train`, one file each."""

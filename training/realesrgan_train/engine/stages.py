@@ -1,0 +1,268 @@
+"""One optimiser step of stage 1 (`net`) and of stage 2 (`gan`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from realesrgan_train.config import RunConfig
+from realesrgan_train.config.schema import ExecutionConfig
+from realesrgan_train.config.stages import (
+    GanStageConfig,
+    NetStageConfig,
+    PixelLossConfig,
+)
+from realesrgan_train.engine.building import build_discriminator
+from realesrgan_train.engine.distributed import ProcessGroup
+from realesrgan_train.engine.preparing import PreparedBatch
+from realesrgan_train.engine.updater import Updater
+from realesrgan_train.losses import CharbonnierLoss, GANLoss, L1Loss
+from realesrgan_train.losses.configured import perceptual_loss
+
+
+def wrap(network: nn.Module, group: ProcessGroup, execution: ExecutionConfig) -> nn.Module:
+    """Make a network's gradients the mean over processes, and compile it when asked."""
+    if execution.compile:
+        network.compile()
+    if group.world == 1:
+        return network
+    devices = [group.device] if group.device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices)
+
+
+def _pixel_loss(config: PixelLossConfig) -> nn.Module:
+    kind = L1Loss if config.kind == "l1" else CharbonnierLoss
+    return kind(weight=config.weight)
+
+
+class Stage(ABC):
+    """The optimisers and losses of one stage around a generator that outlives it.
+
+    Args:
+        config: of the run.
+        generator: the bare network, on the device.
+        group: this process among the others.
+    """
+
+    name: str
+    steps: int
+    own_networks: tuple[nn.Module, ...] = ()
+    """Networks that are trained beside the generator."""
+
+    def __init__(self, config: RunConfig, generator: nn.Module, group: ProcessGroup) -> None:
+        self.config, self.generator, self.group = config, generator, group
+        self.wrapped = wrap(generator, group, config.execution)
+        precision = config.execution.precision
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+
+    @abstractmethod
+    def train_step(
+        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+    ) -> dict[str, Tensor]:
+        """One optimiser step over the micro-batches.
+
+        Args:
+            batches: `execution.accumulate` of them.
+            step: of the stage, from 0.
+            rate_factor: on every learning rate.
+
+        Returns:
+            Detached scalars on the device: losses by name, and `colour_r/g/b`, the mean difference
+            between output and target per channel.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything of the stage but the generator's weights."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self._dtype is None:
+            return nullcontext()
+        return torch.autocast(self.group.device.type, self._dtype)
+
+    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+        """Run a network under autocast; the losses see fp32."""
+        with self._autocast():
+            output: Tensor = network(x)
+        return output.float()
+
+    def _collecting(self, network: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Exchange gradients between processes only at the last micro-batch."""
+        if isinstance(network, DistributedDataParallel) and not last:
+            return network.no_sync()
+        return nullcontext()
+
+
+def _add(into: dict[str, Tensor], values: dict[str, Tensor], share: float) -> None:
+    for name, value in values.items():
+        scaled = value.detach() * share
+        into[name] = into[name] + scaled if name in into else scaled
+
+
+def _colour(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    drift = (output.detach() - target).mean(dim=(0, 2, 3))
+    return {f"colour_{channel}": drift[i] for i, channel in enumerate("rgb")}
+
+
+class NetStage(Stage):
+    """Stage 1: the pixel loss alone."""
+
+    name = "net"
+
+    def __init__(
+        self, config: RunConfig, stage: NetStageConfig, generator: nn.Module, group: ProcessGroup
+    ) -> None:
+        super().__init__(config, generator, group)
+        self.steps, self.stage = stage.steps, stage
+        self.pixel = _pixel_loss(stage.pixel)
+        self.updater = Updater(
+            generator.parameters(), stage.optimizer, config.execution, group.device, stage.steps
+        )
+
+    def train_step(
+        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+    ) -> dict[str, Tensor]:
+        """See `Stage.train_step`; reports `loss`."""
+        report: dict[str, Tensor] = {}
+        share = 1 / len(batches)
+        for number, batch in enumerate(batches, 1):
+            with self._collecting(self.wrapped, number == len(batches)):
+                output = self._run(self.wrapped, batch.lq)
+                target = batch.targets[self.stage.pixel.target]
+                loss = self.pixel(output, target)
+                self.updater.backward(loss * share)
+            _add(report, {"loss": loss, **_colour(output, target)}, share)
+        self.updater.update(step, rate_factor)
+        return report
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Stage.state_dict`."""
+        return {"generator_updater": self.updater.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Stage.load_state_dict`."""
+        self.updater.load_state_dict(state["generator_updater"])
+
+
+class GanStage(Stage):
+    """Stage 2: pixel, perceptual and adversarial losses; then the discriminator's turn."""
+
+    name = "gan"
+
+    def __init__(
+        self, config: RunConfig, stage: GanStageConfig, generator: nn.Module, group: ProcessGroup
+    ) -> None:
+        super().__init__(config, generator, group)
+        self.steps, self.stage = stage.steps, stage
+        self.discriminator = build_discriminator(config).to(group.device).train()
+        if config.execution.channels_last:
+            self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.own_networks = (self.discriminator,)
+        self.wrapped_discriminator = wrap(self.discriminator, group, config.execution)
+        self.pixel = _pixel_loss(stage.pixel)
+        self.gan = GANLoss(stage.gan.kind, stage.gan.weight)
+        self.perceptual = perceptual_loss(stage.perceptual, config.seed)
+        if self.perceptual is not None:
+            self.perceptual.to(group.device)
+        execution, device = config.execution, group.device
+        self.updater = Updater(
+            generator.parameters(), stage.optimizer, execution, device, stage.steps
+        )
+        self.discriminator_updater = Updater(
+            self.discriminator.parameters(),
+            stage.discriminator_optimizer,
+            execution,
+            device,
+            stage.steps,
+        )
+
+    def train_step(
+        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+    ) -> dict[str, Tensor]:
+        """See `Stage.train_step`.
+
+        Reports `loss`, its parts, `discriminator_loss`, and the discriminator's mean answers to
+        real and to generated pictures.
+        """
+        report: dict[str, Tensor] = {}
+        outputs: list[Tensor] = []
+        self.discriminator.requires_grad_(False)
+        for number, batch in enumerate(batches, 1):
+            with self._collecting(self.wrapped, number == len(batches)):
+                output = self._run(self.wrapped, batch.lq)
+                losses = self._generator_losses(output, batch)
+                self.updater.backward(losses["loss"] / len(batches))
+            outputs.append(output.detach())
+            drift = _colour(output, batch.targets[self.stage.pixel.target])
+            _add(report, {**losses, **drift}, 1 / len(batches))
+        self.updater.update(step, rate_factor)
+        self.discriminator.requires_grad_(True)
+        for _ in range(self.stage.discriminator_steps):
+            answers = self._discriminator_step(batches, outputs, step, rate_factor)
+        return {**report, **answers}
+
+    def _generator_losses(self, output: Tensor, batch: PreparedBatch) -> dict[str, Tensor]:
+        stage = self.stage
+        losses = {"loss_pixel": self.pixel(output, batch.targets[stage.pixel.target])}
+        if self.perceptual is not None and stage.perceptual is not None:
+            with self._autocast():
+                perceptual = self.perceptual(output, batch.targets[stage.perceptual.target])
+            losses["loss_perceptual"] = perceptual.float()
+        if stage.gan.weight:
+            real = None
+            if self.gan.needs_real_for_generator:
+                with torch.no_grad():
+                    real = self._run(self.discriminator, batch.targets[stage.gan.target])
+            fake = self._run(self.discriminator, output)
+            losses["loss_gan"] = self.gan.generator(fake, real)
+        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+    def _discriminator_step(
+        self,
+        batches: Sequence[PreparedBatch],
+        outputs: Sequence[Tensor],
+        step: int,
+        rate_factor: float,
+    ) -> dict[str, Tensor]:
+        answers: dict[str, Tensor] = {}
+        network = self.wrapped_discriminator
+        for number, (batch, output) in enumerate(zip(batches, outputs, strict=True), 1):
+            with self._collecting(network, number == len(batches)):
+                # Real and generated pictures go through together: without batch norm that changes
+                # nothing, and spectral norm takes one power iteration for both.
+                both = torch.cat((batch.targets[self.stage.gan.target], output))
+                real, fake = self._run(network, both).chunk(2)
+                loss = self.gan.discriminator(real, fake)
+                self.discriminator_updater.backward(loss / len(batches))
+            values = {
+                "discriminator_loss": loss,
+                "discriminator_real": real.mean(),
+                "discriminator_fake": fake.mean(),
+            }
+            _add(answers, values, 1 / len(batches))
+        self.discriminator_updater.update(step, rate_factor)
+        return answers
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Stage.state_dict`."""
+        return {
+            "generator_updater": self.updater.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "discriminator_updater": self.discriminator_updater.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Stage.load_state_dict`."""
+        self.updater.load_state_dict(state["generator_updater"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.discriminator_updater.load_state_dict(state["discriminator_updater"])

@@ -1,0 +1,301 @@
+"""The training loop: one for both stages, for a fresh start and for a continued one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from realesrgan_train.config import RunConfig
+from realesrgan_train.config.preflight import cautions, check_ready
+from realesrgan_train.data import BatchDataset, TrainingBatch, batch_loader, data_manifest
+from realesrgan_train.data.opening import open_pairs, open_sources
+from realesrgan_train.data.sampler import torch_seed
+from realesrgan_train.engine.checkpoints import CheckpointStore
+from realesrgan_train.engine.distributed import ProcessGroup
+from realesrgan_train.engine.export import export_discriminator, export_generator
+from realesrgan_train.engine.interrupts import StopRequest, stop_on_signals
+from realesrgan_train.engine.progress import ProgressReport
+from realesrgan_train.engine.run_folder import check_same_run, owned, save_config
+from realesrgan_train.engine.run_log import RunLog
+from realesrgan_train.engine.stages import GanStage
+from realesrgan_train.engine.state import TrainingState
+from realesrgan_train.engine.validation import validate
+from realesrgan_train.engine.validation_set import ValidationSet
+from realesrgan_train.errors import DataError, TrainingStopped
+from realesrgan_train.losses.configured import check_perceptual
+
+_STEP_STREAM = 6
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        step: steps done.
+        finished: whether all were; otherwise it was interrupted and can be continued.
+    """
+
+    step: int
+    finished: bool
+
+
+class Trainer:
+    """A run in one process.
+
+    Args:
+        config: of the run.
+        group: this process among the others.
+
+    Raises:
+        ConfigError: the configuration cannot be run, or its folder holds another run.
+        DataError: a source is missing.
+        CheckpointError: start weights do not fit, or no checkpoint can be read.
+    """
+
+    def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
+        check_ready(config)
+        self._changes = check_same_run(config)
+        if config.execution.threads:
+            torch.set_num_threads(config.execution.threads)
+        self.config, self.group = config, group
+        self.pictures = open_sources(config.data.pictures, config.data.cache_mb)
+        self.pairs = open_pairs(config.data.pairs, config.scale)
+        self.manifest = data_manifest(self.pictures, self.pairs)
+        self.validation = self._open_validation()
+        if group.is_first_on_node:
+            check_perceptual(config)
+        group.barrier()  # a download is done once a node
+        self.state = TrainingState(config, group)
+        self.store = CheckpointStore(config.run_dir / "checkpoints", config.checkpoint.keep, group)
+        self.progress = ProgressReport(self.state.total_steps, group.is_main)
+        self.log: RunLog
+        self._damaged: set[str] = set()
+        self._unreported: list[tuple[int, str]] = []
+        self._timer = (time.monotonic(), 0)
+
+    def _open_validation(self) -> ValidationSet | None:
+        config = self.config.validation
+        if not config.every or not (config.pictures or config.pairs):
+            return None
+        pictures = ValidationSet(config, self.config.scale, self.config.degradation)
+        pictures.check()
+        return pictures
+
+    def run(self) -> RunResult:
+        """Train until all steps are done, a guard speaks, or a signal asks to stop.
+
+        Raises:
+            TrainingStopped: a guard spoke (and a rollback was not asked for, or is used up).
+        """
+        with (
+            owned(self.config.run_dir, self.group.is_main),
+            self.progress,
+            stop_on_signals(self.group.world == 1) as stop,
+        ):
+            self.log = RunLog(self.config, self.group.is_main)
+            try:
+                self._begin()
+                self._timer = (time.monotonic(), self.state.step)
+                self.progress.begin(self.state.step)
+                self._train(stop)
+            finally:
+                self.log.close()
+        return RunResult(self.state.step, self.state.step >= self.state.total_steps)
+
+    def _begin(self) -> None:
+        """Continue from the newest checkpoint, or start."""
+        found = self.store.load_newest(self._warn)
+        if self.group.is_main:
+            save_config(self.config)
+        for caution in cautions(self.config):
+            self._warn(caution)
+        if found is not None:
+            self.state.load(*found)
+            self._export()  # a kill may have come between the checkpoint and its export
+            self._continue(found[0])
+            return
+        left = self.state.random_start
+        if left:
+            self._warn(f"{len(left)} tensors start at random, e.g. {left[0]}")
+        self.log.event("start", 0, name=self.config.name, data=self.manifest)
+        self._save()
+
+    def _continue(self, main: dict[str, Any]) -> None:
+        """Tell what is not as it was when the checkpoint was written."""
+        step = self.state.step
+        self.log.event("resume", step, changed=self._changes.advised, data=self.manifest)
+        self.progress.message(f"continuing at step {step}")
+        for change in self._changes.advised:
+            self._warn(f"after a guard's advice: {change}")
+        for change in self._changes.rescheduled:
+            self._warn(change)
+        if main["data"] != self.manifest:
+            self._warn(
+                "the data has changed since the checkpoint: pictures were added, removed or "
+                "renamed. The run goes on, but shows them in another order than it would have"
+            )
+        if main["threads"] != torch.get_num_threads():
+            self._warn(
+                "another number of threads than before: results are close, but not equal to the bit"
+            )
+
+    def _train(self, stop: StopRequest) -> None:
+        state = self.state
+        batches = self._batches()
+        while state.step < state.total_steps and not stop.asked:
+            if state.enter_stage():
+                self.log.event("stage", state.step, stage=state.stage.name)
+                self.progress.message(f"stage {state.stage.name} begins at step {state.step}")
+            self._one_step(batches)
+            problem = self._after_step()
+            if problem is not None:
+                self._roll_back(problem)
+                batches = self._batches()
+        if stop.asked and state.step < state.total_steps:
+            if state.is_finite():
+                self._save()
+            self.log.event("interrupted", state.step)
+        elif state.step >= state.total_steps:
+            self.log.event("finished", state.step)
+
+    def _batches(self) -> Iterator[TrainingBatch]:
+        """Loaded micro-batches from the present step on."""
+        state, accumulate = self.state, self.config.execution.accumulate
+        dataset = BatchDataset(
+            self.config,
+            self.pictures,
+            self.pairs,
+            seed=state.seed,
+            rank=self.group.rank,
+            world=self.group.world,
+        )
+        return batch_loader(
+            dataset,
+            state.step * accumulate,
+            state.total_steps * accumulate,
+            pin_memory=self.group.device.type == "cuda",
+        )
+
+    def _one_step(self, batches: Iterator[TrainingBatch]) -> None:
+        state, accumulate = self.state, self.config.execution.accumulate
+        torch.manual_seed(torch_seed(state.seed, _STEP_STREAM, state.step, self.group.rank))
+        prepared = []
+        for micro in range(accumulate):
+            batch = next(batches)
+            self._note_damaged(batch.damaged)
+            prepared.append(state.preparer.prepare(batch, state.step * accumulate + micro))
+        figures = state.stage.train_step(prepared, state.stage_step, state.rate_factor)
+        state.average.update(state.generator)
+        state.step += 1
+        state.logged.add(figures)
+        state.guarded.add(figures)
+
+    def _after_step(self) -> str | None:
+        """Log, guard, save and measure when it is time; returns what a guard found."""
+        state, config = self.state, self.config
+        step, last = state.step, self._is_stage_end()
+        self.progress.advance(step, state.stage.name)
+        if step % config.logging.every == 0 or last:
+            self._log_figures()
+        save = step % config.checkpoint.every == 0 or last
+        if step % config.guards.every == 0 or save:
+            figures = self.group.mean(state.guarded.take())
+            problem = state.guards.check(figures, state.stage_step)
+            if problem is None and save and not state.is_finite():
+                problem = "a weight became infinite or not a number. Lower the learning rates"
+            if problem is not None:
+                return problem
+        if save and (last or not state.guards.suspicious):
+            self._save()
+        if self.validation and (step % config.validation.every == 0 or last):
+            self._validate(self.validation)
+        return None
+
+    def _is_stage_end(self) -> bool:
+        return self.state.stage_step == self.state.stage.steps
+
+    def _log_figures(self) -> None:
+        self._report_damaged()
+        state, (since, before) = self.state, self._timer
+        figures = self.group.mean(state.logged.take())
+        now = time.monotonic()
+        rate = (state.step - before) / max(now - since, 1e-9)
+        self._timer = (now, state.step)
+        self.log.event("step", state.step, stage=state.stage.name, steps_per_second=rate, **figures)
+        shown = {k: v for k, v in figures.items() if "loss" in k}
+        self.progress.figures(state.step, state.stage.name, shown)
+
+    def _save(self) -> None:
+        state = self.state
+        main = {**state.main_state(), "data": self.manifest} if self.group.is_main else {}
+        self.store.save(state.step, state.rollbacks, main, state.own_state())
+        self.log.event("checkpoint", state.step)
+        self._export()
+
+    def _export(self) -> None:
+        """Write the weights of the checkpoint just saved or loaded, for others to use."""
+        state, stage = self.state, self.state.stage
+        if not self.group.is_main or not state.step:
+            return
+        export_generator(state.average.network, self.config, self.manifest, stage.name, state.step)
+        if isinstance(stage, GanStage):
+            export_discriminator(stage.discriminator, self.config, self.manifest, state.step)
+
+    def _validate(self, pictures: ValidationSet) -> None:
+        samples = self.config.run_dir / "samples" / f"step-{self.state.step:09d}"
+        network = self.state.average.network
+        try:
+            means, _ = validate(network, pictures, self.group, samples, self._warn)
+        except DataError as error:  # pictures that vanished meanwhile must not end the run
+            self._warn(str(error))
+            return
+        self.log.event("validation", self.state.step, **means)
+        self.progress.message(
+            f"step {self.state.step}  PSNR(Y) {means['psnr_y']:.2f} dB "
+            f"(bicubic {means['bicubic_psnr_y']:.2f})  SSIM(Y) {means['ssim_y']:.4f}"
+        )
+
+    def _roll_back(self, problem: str) -> None:
+        """Go back once to the last good checkpoint when asked; otherwise stop."""
+        state = self.state
+        if self.config.guards.action == "stop" or state.rollbacks:
+            again = " after a rollback already" if state.rollbacks else ""
+            self.log.event("stopped", state.step, reason=problem)
+            raise TrainingStopped(
+                f"stopped at step {state.step}{again}: {problem}. "
+                f"The last good checkpoint is {self.store.names()[-1]}; the same command with "
+                "what is advised here as key=value continues from it"
+            )
+        found = self.store.load_newest(self._warn)
+        if found is None:
+            raise TrainingStopped(f"stopped at step {state.step}: {problem}")
+        failed_at = state.step
+        state.go_back(*found)
+        self.log.event("rollback", state.step, failed_at=failed_at, reason=problem)
+        self._warn(
+            f"step {failed_at}: {problem}. Going back once to step {state.step} at half the rate"
+        )
+        self._save()
+
+    def _note_damaged(self, messages: list[str]) -> None:
+        """Remember damaged pictures until the processes next talk; alone, tell at once."""
+        self._unreported += [(self.state.step, message) for message in messages]
+        if self.group.world == 1:
+            self._report_damaged()
+
+    def _report_damaged(self) -> None:
+        """Tell of each damaged picture once, whichever process met it; another took its place."""
+        for step, message in self.group.gather(self._unreported):
+            if message not in self._damaged:
+                self._damaged.add(message)
+                self.log.event("damaged_picture", step, message=message)
+                self._warn(f"damaged picture replaced by another: {message}")
+        self._unreported.clear()
+
+    def _warn(self, text: str) -> None:
+        self.progress.message(f"warning: {text}")
