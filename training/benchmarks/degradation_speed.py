@@ -29,8 +29,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import straightforward
-from realesrgan_train.config.degradation import PresetName
-from realesrgan_train.degradations import DegradationConfig, Degrader, DrawnParameters, draw
+from realesrgan_train.config.degradation import DegradationConfig, PresetName
+from realesrgan_train.degradations.draw import DrawnParameters, draw
+from realesrgan_train.degradations.recipe import Degrader
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PRESETS: tuple[PresetName, ...] = ("paper", "per-sample")

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import special
 
 from realesrgan_train.config.degradation import KERNEL_FAMILIES
-from realesrgan_train.degradations.drawn import DrawnKernel, DrawnNoise, DrawnParameters
+from realesrgan_train.degradations.draw import DrawnKernel, DrawnNoise, DrawnParameters
 
 Picture = npt.NDArray[np.float32]
 """[H, W, 3] RGB, 0..1."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.file_kind import is_safetensors, is_torch, other_kind
+from realesrgan_train.files import replacing
 from realesrgan_train.wording import first_line, shown
 
 GROUPS = (
@@ -117,7 +116,7 @@ def require_floats(tensors: Mapping[str, Tensor], names: Iterable[str]) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a `.safetensors` file whole: under a temporary name beside it, then renamed.
+    """Write a `.safetensors` file whole or not at all.
 
     Args:
         path: ends in `.safetensors`.
@@ -132,22 +131,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: weights are written as .safetensors; rename the output")
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    partial = Path(name)
     try:
-        try:
+        with replacing(path) as partial:
             save_file(copies, partial, metadata=dict(metadata))
-        except SafetensorError as error:  # such as a full disk
-            raise OSError(f"{path}: cannot be written ({first_line(error)})") from error
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except SafetensorError as error:  # such as a full disk
+        raise OSError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -16,22 +16,56 @@ from realesrgan_train.checkpoint_file import read_tensors, require_floats, write
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
 from realesrgan_train.networks.srvgg import ACTIVATIONS
-from realesrgan_train.old_esrgan_names import modern_names
 from realesrgan_train.wording import shown
 
-__all__ = [
-    "Architecture",
-    "CheckpointError",
-    "LoadedNetwork",
-    "check_activation",
-    "check_names",
-    "deduce_architecture",
-    "interpolate",
-    "load_checked",
-    "load_network",
-    "network_of",
-    "save_network",
-]
+_TRUNK = {
+    "trunk_conv": "conv_body",
+    "upconv1": "conv_up1",
+    "upconv2": "conv_up2",
+    "HRconv": "conv_hr",
+}
+_NUMBERED = {"0": "conv_first", "3": "conv_up1", "6": "conv_up2", "8": "conv_hr", "10": "conv_last"}
+_NUMBERED_BLOCK = re.compile(r"model\.1\.sub\.(\d+)\.RDB([123])\.conv([1-5])\.0\.(weight|bias)$")
+_NUMBERED_TRUNK = re.compile(r"model\.1\.sub\.(\d+)\.(weight|bias)$")
+_NUMBERED_OTHER = re.compile(r"model\.(\d+)\.(weight|bias)$")
+_NAMED_BLOCK = re.compile(r"RRDB_trunk\.(\d+)\.RDB([123])\.(conv[1-5])\.(weight|bias)$")
+
+
+def _from_numbered(name: str) -> str:
+    if match := _NUMBERED_BLOCK.match(name):
+        block, dense, conv, kind = match.groups()
+        return f"body.{block}.rdb{dense}.conv{conv}.{kind}"
+    if match := _NUMBERED_TRUNK.match(name):
+        return f"conv_body.{match.group(2)}"
+    match = _NUMBERED_OTHER.match(name)
+    if match and match.group(1) in _NUMBERED:
+        return f"{_NUMBERED[match.group(1)]}.{match.group(2)}"
+    raise CheckpointError(
+        f"weights: an old ESRGAN model with {shown(name)}, which no x4 RRDBNet has; only the plain "
+        "x4 form can be read"
+    )
+
+
+def _from_named(name: str) -> str:
+    if match := _NAMED_BLOCK.match(name):
+        block, dense, conv, kind = match.groups()
+        return f"body.{block}.rdb{dense}.{conv}.{kind}"
+    stem, _, kind = name.rpartition(".")
+    return f"{_TRUNK.get(stem, stem)}.{kind}"
+
+
+def modern_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename both old ESRGAN forms (`model.1.sub.0...`, `RRDB_trunk.0...`); others pass through.
+
+    Raises:
+        CheckpointError: for an old model with layers today's RRDBNet lacks.
+    """
+    if "model.0.weight" in tensors and any(name.startswith("model.1.sub.") for name in tensors):
+        return {_from_numbered(name): tensor for name, tensor in tensors.items()}
+    if any(name.startswith("RRDB_trunk.") for name in tensors):
+        return {_from_named(name): tensor for name, tensor in tensors.items()}
+    return dict(tensors)
+
 
 _NUMBER = "0|[1-9][0-9]{0,5}"
 """Of a layer. A longer one belongs to no network, and Python does not read one of 5,000 digits."""
@@ -44,23 +78,42 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a state dict says about the network it belongs to.
+    """Which network weights belong to; as text, in words for messages.
 
     Attributes:
-        name: of the architecture, a key of `ARCHITECTURES`.
-        scale: output pixels per input pixel, each way.
-        kwargs: of its class.
-        tensor_count: how many tensors it has.
+        name: A key of `ARCHITECTURES`.
+        scale: Output pixels per input pixel, each way.
+        kwargs: Arguments of its class.
     """
 
     name: str
     scale: int
     kwargs: dict[str, Any]
-    tensor_count: int
+
+    @property
+    def tensor_count(self) -> int:
+        """How many tensors the network has."""
+        if self.name == "RRDBNet":
+            return 2 * (6 + 15 * int(self.kwargs["num_block"]))
+        convolutions = int(self.kwargs["num_conv"]) + 2
+        slopes = convolutions - 1 if self.kwargs["act_type"] == "prelu" else 0
+        return 2 * convolutions + slopes
 
     def build(self) -> nn.Module:
         """Make the network with fresh weights."""
         return ARCHITECTURES[self.name](**self.kwargs)
+
+    def __str__(self) -> str:
+        sizes = self.kwargs
+        if self.name == "RRDBNet":
+            return (
+                f"an RRDBNet x{self.scale} with {sizes['num_feat']} features, {sizes['num_block']} "
+                f"blocks and growth {sizes['num_grow_ch']}"
+            )
+        return (
+            f"an SRVGGNetCompact x{self.scale} with {sizes['num_feat']} features and "
+            f"{sizes['num_conv']} convolutions ({sizes['act_type']})"
+        )
 
 
 @dataclass(frozen=True)
@@ -68,9 +121,7 @@ class LoadedNetwork:
     """A network with its weights, on the CPU, in evaluation mode."""
 
     network: nn.Module
-    architecture: str
-    scale: int
-    kwargs: dict[str, Any]
+    architecture: Architecture
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -119,7 +170,7 @@ def _rrdbnet(tensors: Mapping[str, Tensor]) -> Architecture:
         "num_block": _last(tensors, rf"body\.({_NUMBER})\.rdb1\.conv1\.weight", 1) + 1,
         "num_grow_ch": _size(tensors, "body.0.rdb1.conv1.weight", 0),
     }
-    return Architecture("RRDBNet", scale, kwargs, 2 * (6 + 15 * kwargs["num_block"]))
+    return Architecture("RRDBNet", scale, kwargs)
 
 
 def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
@@ -148,9 +199,7 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
         "upscale": upscale,
         "act_type": act_type,
     }
-    convolutions = last // 2 + 1
-    slopes = convolutions - 1 if act_type == "prelu" else 0
-    return Architecture("SRVGGNetCompact", upscale, kwargs, 2 * convolutions + slopes)
+    return Architecture("SRVGGNetCompact", upscale, kwargs)
 
 
 def deduce_architecture(
@@ -251,9 +300,7 @@ def network_of(
         name: tensor.to(torch.float32, copy=True).contiguous() for name, tensor in tensors.items()
     }
     network.load_state_dict(state, assign=True)
-    return LoadedNetwork(
-        network.eval(), architecture.name, architecture.scale, architecture.kwargs, dict(metadata)
-    )
+    return LoadedNetwork(network.eval(), architecture, dict(metadata))
 
 
 def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
@@ -262,13 +309,13 @@ def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
     Raises:
         CheckpointError: naming both.
     """
-    found = loaded.kwargs.get("act_type")
+    found = loaded.architecture.kwargs.get("act_type")
     if act_type in (None, found):
         return
     if found is None:
         raise CheckpointError(
             f"weights: --act-type {act_type} is for compact networks; the activation of an "
-            f"{loaded.architecture} is fixed: leave the option out"
+            f"{loaded.architecture.name} is fixed: leave the option out"
         )
     raise CheckpointError(
         f"weights: --act-type {act_type} was given, but the file says {found}: leave the option out"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from realesrgan_train.checkpoint_file import read_tensors
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.losses import VGG19Features, load_vgg19
+from realesrgan_train.losses.vgg19 import VGG19Features, load_vgg19
 from realesrgan_train.networks import UNetDiscriminatorSN
 from realesrgan_train.weights import check_activation, load_network
 

@@ -10,7 +10,7 @@ import torch
 from skimage import metrics as reference
 from skimage.color import rgb2ycbcr
 
-from realesrgan_train.inference import enlarge
+from realesrgan_train.engine.validation import enlarge
 from realesrgan_train.metrics import luma, picture_metrics
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
 

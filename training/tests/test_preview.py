@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
+from realesrgan_train.config.degradation import DegradationConfig
 from realesrgan_train.data.pictures import Picture
-from realesrgan_train.degradations import DegradationConfig, draw
-from realesrgan_train.describe import describe
+from realesrgan_train.degradations.draw import draw
 from realesrgan_train.errors import ConfigError
-from realesrgan_train.preview import CELL, VARIANTS, preview
+from realesrgan_train.preview import CELL, VARIANTS, describe, preview
 from tests.degradations.pictures import photograph
 
 

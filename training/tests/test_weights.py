@@ -105,11 +105,11 @@ def test_safetensors_round_trip_keeps_weights_and_metadata(tmp_path: Path, act_t
     save_network(path, network, {"licence": "BSD-3-Clause", "step": "7"})
     loaded = load_network(path)
     assert_same(loaded.network, network)
-    assert loaded.architecture == "SRVGGNetCompact"
-    assert loaded.scale == 2
-    assert loaded.kwargs["act_type"] == act_type
+    assert loaded.architecture.name == "SRVGGNetCompact"
+    assert loaded.architecture.scale == 2
+    assert loaded.architecture.kwargs["act_type"] == act_type
     assert loaded.metadata["licence"] == "BSD-3-Clause"
-    assert json.loads(loaded.metadata["kwargs"]) == loaded.kwargs
+    assert json.loads(loaded.metadata["kwargs"]) == loaded.architecture.kwargs
     assert not loaded.network.training
     assert [file.name for file in tmp_path.iterdir()] == ["net.safetensors"]
 
@@ -127,7 +127,7 @@ def test_activation_that_tensors_do_not_tell_is_asked_for(tmp_path: Path) -> Non
     torch.save(small_compact("relu").state_dict(), path)
     with pytest.raises(CheckpointError, match='act_type="relu" or act_type="leakyrelu"'):
         load_network(path)
-    assert load_network(path, act_type="leakyrelu").kwargs["act_type"] == "leakyrelu"
+    assert load_network(path, act_type="leakyrelu").architecture.kwargs["act_type"] == "leakyrelu"
 
 
 class Bomb:

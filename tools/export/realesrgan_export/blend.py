@@ -8,7 +8,7 @@ from pathlib import Path
 from realesrgan_export.errors import ExportError
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.weights import interpolate, load_checked, save_network
+from realesrgan_train.weights import Architecture, interpolate, load_checked, save_network
 from realesrgan_vk.models.checksums import file_sha256
 
 
@@ -32,10 +32,10 @@ def blend_checkpoints(
     check_file(output)
     try:
         a, b = (load_checked(path, act_type) for path in (first, second))
-        if (a.architecture, a.kwargs) != (b.architecture, b.kwargs):
+        if a.architecture != b.architecture:
             raise ExportError(
-                f"{first} is {_words(a.architecture, a.kwargs)} and {second} "
-                f"{_words(b.architecture, b.kwargs)}; only equal networks can be blended"
+                f"{first} is {_words(a.architecture)} and {second} "
+                f"{_words(b.architecture)}; only equal networks can be blended"
             )
         state = interpolate(a.network.state_dict(), b.network.state_dict(), alpha)
         a.network.load_state_dict(state)
@@ -51,5 +51,6 @@ def blend_checkpoints(
         raise ExportError(str(error)) from error
 
 
-def _words(architecture: str, kwargs: dict[str, object]) -> str:
-    return f"{architecture}({', '.join(f'{key}={value}' for key, value in kwargs.items())})"
+def _words(architecture: Architecture) -> str:
+    sizes = ", ".join(f"{key}={value}" for key, value in architecture.kwargs.items())
+    return f"{architecture.name}({sizes})"

@@ -18,6 +18,7 @@ from realesrgan_export.pictures import verification_pictures
 from realesrgan_export.state_dict import Recovered, recovered_state
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.files import file_sha256
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import deduce_architecture, save_network
 from realesrgan_vk.errors import ModelError

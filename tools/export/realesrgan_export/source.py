@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from realesrgan_export.errors import ExportError
 from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.files import file_sha256
 from realesrgan_train.networks import RRDBNet
-from realesrgan_train.old_esrgan_names import modern_names
 from realesrgan_train.weights import (
     check_activation,
     check_names,
     deduce_architecture,
+    modern_names,
     network_of,
 )
 from realesrgan_train.wording import first_line
@@ -81,9 +82,9 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
     return SourceNetwork(
         path,
         loaded.network,
-        loaded.architecture,
-        loaded.scale,
-        int(loaded.kwargs["num_in_ch"]),
+        loaded.architecture.name,
+        loaded.architecture.scale,
+        int(loaded.architecture.kwargs["num_in_ch"]),
         multiple,
         True,
         file_sha256(path),

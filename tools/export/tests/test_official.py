@@ -68,7 +68,7 @@ def test_an_installed_network_is_recovered_by_its_name(
         main(["from-ncnn", "realesr-animevideov3-x4"])
     assert left.value.code == 0
     loaded = load_network(tmp_path / "realesr-animevideov3-x4.safetensors")
-    assert (loaded.architecture, loaded.scale) == ("SRVGGNetCompact", 4)
+    assert (loaded.architecture.name, loaded.architecture.scale) == ("SRVGGNetCompact", 4)
     assert loaded.metadata["licence"] == "BSD-3-Clause"
     capsys.readouterr()
     for name, reason in (
@@ -95,6 +95,6 @@ def test_the_resize_after_animevideov3_is_kept_as_metadata(
         main(["from-ncnn", str(param), "-o", str(back)])
     assert left.value.code == 0
     loaded = load_network(back)
-    assert loaded.scale == 4
+    assert loaded.architecture.scale == 4
     assert json.loads(loaded.metadata["tail"]) == {"resize": "bicubic", "scale": factor}
     assert loaded.metadata["stored_precision"] == "fp16"

@@ -9,7 +9,8 @@ import typer
 from realesrgan_train.cli.reporting import reported_errors
 from realesrgan_train.cli.runs import ConfigArgument, OverridesArgument
 from realesrgan_train.config import load_config
-from realesrgan_train.doctor import Finding, examine
+from realesrgan_train.doctor.examine import examine
+from realesrgan_train.doctor.report import Finding
 
 _WARNINGS_ONLY = 10
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from realesrgan_train.cli.reporting import ActTypeOption, reported_errors
-from realesrgan_train.engine.building import describe_loaded
 from realesrgan_train.errors import CheckpointError, ConfigError
 from realesrgan_train.weights import interpolate as blend
 from realesrgan_train.weights import load_checked, save_network
@@ -35,9 +34,9 @@ def interpolate(
         if not out.parent.is_dir():
             raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
         first, second = load_checked(a, act_type), load_checked(b, act_type)
-        if describe_loaded(first) != describe_loaded(second):
+        if str(first.architecture) != str(second.architecture):
             raise CheckpointError(
-                f"{a} holds {describe_loaded(first)}, {b} holds {describe_loaded(second)}: only "
+                f"{a} holds {first.architecture}, {b} holds {second.architecture}: only "
                 "networks of one architecture and size can be blended"
             )
         mixed = blend(first.network.state_dict(), second.network.state_dict(), alpha)

@@ -9,7 +9,7 @@ import typer
 from realesrgan_train.cli.reporting import reported_errors
 from realesrgan_train.config import json_schema, load_config, preset_names
 from realesrgan_train.config.schema import RunConfig
-from realesrgan_train.engine.building import describe_network
+from realesrgan_train.engine.building import configured_architecture
 
 
 def _stages(config: RunConfig) -> str:
@@ -23,7 +23,7 @@ def presets() -> None:
     with reported_errors():
         for name in preset_names():
             config = load_config(name)
-            network = describe_network(config.network, config.scale)
+            network = configured_architecture(config)
             typer.echo(f"{name:22} {_stages(config):30} {network}")
 
 

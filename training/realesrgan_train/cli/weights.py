@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from realesrgan_train.cli.reporting import ActTypeOption, reported_errors
-from realesrgan_train.config.data import FolderSource, PairSource, ValidationConfig
 from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.config.schema import FolderSourceConfig, PairSourceConfig, ValidationConfig
 from realesrgan_train.engine import ValidationSet, process_group
 from realesrgan_train.engine import validate as measure
 from realesrgan_train.errors import ConfigError
@@ -24,10 +24,11 @@ def _sources(pictures: Path | None, gt: Path | None, lq: Path | None) -> dict[st
         raise ConfigError("nothing to measure on: give --pictures, or --gt and --lq")
     sources: dict[str, Any] = {}
     if pictures is not None:
-        sources["pictures"] = (FolderSource(kind="folder", path=pictures),)
+        sources["pictures"] = (FolderSourceConfig(kind="folder", path=pictures),)
     if gt is not None and lq is not None:
-        pair = PairSource(
-            gt=FolderSource(kind="folder", path=gt), lq=FolderSource(kind="folder", path=lq)
+        pair = PairSourceConfig(
+            gt=FolderSourceConfig(kind="folder", path=gt),
+            lq=FolderSourceConfig(kind="folder", path=lq),
         )
         sources["pairs"] = (pair,)
     return sources
@@ -76,7 +77,7 @@ def validate(
             tile_overlap=tile_overlap,
             samples=sample_count,
         )
-        dataset = ValidationSet(config, loaded.scale, DegradationConfig())
+        dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
         with process_group(device) as group:
             network = loaded.network.to(group.device)
             means, each = measure(network, dataset, group, samples, _warn)

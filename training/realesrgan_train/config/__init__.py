@@ -5,9 +5,10 @@ from realesrgan_train.config.loading import (
     json_schema,
     load_config,
     parse_config,
+    preset_names,
+    preset_values,
     read_config_file,
 )
-from realesrgan_train.config.presets import preset_names, preset_values
 from realesrgan_train.config.schema import RunConfig
 
 __all__ = [

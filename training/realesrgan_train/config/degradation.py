@@ -27,13 +27,17 @@ def _check_sum(name: str, probabilities: tuple[float, ...]) -> None:
         raise ValueError(f"{name}: the probabilities add up to {sum(probabilities):g}, not to 1")
 
 
-class StrictModel(BaseModel):
-    """Unknown keys are errors, types are not coerced; ranges are ordered; values do not change."""
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are errors, types are not coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+
+class _RecipeSection(Section):
+    """A section in which every pair of numbers is a range, with the lower bound first."""
+
     @model_validator(mode="after")
-    def _ranges_are_ordered(self) -> StrictModel:
+    def _ranges_are_ordered(self) -> _RecipeSection:
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) == 2:
@@ -41,7 +45,7 @@ class StrictModel(BaseModel):
         return self
 
 
-class KernelFamilies(StrictModel):
+class KernelFamilies(_RecipeSection):
     """How often each blur kernel family is drawn. Adds up to 1."""
 
     iso: Probability = 0.45
@@ -65,7 +69,7 @@ KERNEL_FAMILIES: tuple[str, ...] = tuple(KernelFamilies.model_fields)
 """Family names; a drawn family is an index into this tuple."""
 
 
-class KernelConfig(StrictModel):
+class KernelConfig(_RecipeSection):
     """One blur kernel: its size, family and shape.
 
     Sizes are odd tap counts, sigmas are in pixels, angles and cutoffs in radians.
@@ -102,7 +106,7 @@ def _check_sizes(size: tuple[int, int]) -> None:
         raise ValueError(f"size: {low}..{high} must be odd numbers from 1 to {LARGEST_KERNEL}")
 
 
-class ResizeConfig(StrictModel):
+class ResizeConfig(_RecipeSection):
     """One random resize. `factor` is the whole range: up draws from 1..high, down from low..1."""
 
     up: Probability = 0.2
@@ -121,7 +125,7 @@ class ResizeConfig(StrictModel):
         return self
 
 
-class NoiseConfig(StrictModel):
+class NoiseConfig(_RecipeSection):
     """Gaussian noise (sigma in 1/255) with a probability, otherwise Poisson noise (a factor)."""
 
     probability: Probability = 1.0
@@ -131,7 +135,7 @@ class NoiseConfig(StrictModel):
     gray_probability: Probability = 0.4
 
 
-class OrderConfig(StrictModel):
+class OrderConfig(_RecipeSection):
     """One order of degradation: blur, resize, noise, JPEG."""
 
     blur_probability: Probability = 1.0
@@ -142,7 +146,7 @@ class OrderConfig(StrictModel):
     jpeg_quality: tuple[Quality, Quality] = (30.0, 95.0)
 
 
-class FinalSincConfig(StrictModel):
+class FinalSincConfig(_RecipeSection):
     """The sinc filter at the end, which imitates ringing and overshoot."""
 
     probability: Probability = 0.8
@@ -155,7 +159,7 @@ class FinalSincConfig(StrictModel):
         return self
 
 
-class UsmConfig(StrictModel):
+class UsmConfig(_RecipeSection):
     """Unsharp masking of the ground truth. `radius` is made odd; `threshold` is in 1/255."""
 
     weight: NonNegative = 0.5
@@ -198,7 +202,7 @@ class SecondOrderConfig(OrderConfig):
     noise: SecondNoiseConfig = SecondNoiseConfig()
 
 
-class DegradationConfig(StrictModel):
+class DegradationConfig(_RecipeSection):
     """The whole recipe; `DegradationConfig()` is the published one.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,35 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from realesrgan_train.config.nearest import describe_error, models_in, nearest
-from realesrgan_train.config.presets import preset_names, preset_values
 from realesrgan_train.config.schema import RunConfig
 from realesrgan_train.errors import ConfigError
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets, sorted."""
+    folder = resources.files("realesrgan_train.config") / "presets"
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The raw values of a preset, its own `preset` parent not yet merged.
+
+    Raises:
+        ConfigError: no such preset; the message names the nearest one.
+    """
+    names = preset_names()
+    if name not in names:
+        guess = nearest(name, names)
+        hint = f"; did you mean {guess!r}?" if guess else "."
+        raise ConfigError(f"no preset {name!r}{hint} There are: {', '.join(names)}")
+    text = resources.files("realesrgan_train.config") / "presets" / f"{name}.yaml"
+    values: dict[str, Any] = yaml.safe_load(text.read_text(encoding="utf-8"))
+    return values
+
 
 _DISCRIMINATORS = ("architecture", "kind")
 _NAME_SAYS_SHARDS = re.compile(r"\.tar$|\{\d+\.\.\d+\}|^[a-z0-9+]+://")

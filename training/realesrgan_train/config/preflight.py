@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.data import FolderSource, LmdbSource, Source
+from realesrgan_train.config.schema import FolderSourceConfig, LmdbSourceConfig, SourceConfig
 from realesrgan_train.errors import CheckpointError, ConfigError, DataError, TrainError
 
 
@@ -63,8 +63,11 @@ def missing_files(config: RunConfig) -> list[TrainError]:
             CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")
         )
     for key, source in _sources(config):
-        if isinstance(source, FolderSource | LmdbSource) and not source.path.expanduser().exists():
-            what = "picture folder" if isinstance(source, FolderSource) else "LMDB"
+        if (
+            isinstance(source, FolderSourceConfig | LmdbSourceConfig)
+            and not source.path.expanduser().exists()
+        ):
+            what = "picture folder" if isinstance(source, FolderSourceConfig) else "LMDB"
             found.append(
                 DataError(
                     f"{what} {source.path} does not exist ({key}): check the path in the "
@@ -74,7 +77,7 @@ def missing_files(config: RunConfig) -> list[TrainError]:
     return found
 
 
-def _sources(config: RunConfig) -> Iterator[tuple[str, Source]]:
+def _sources(config: RunConfig) -> Iterator[tuple[str, SourceConfig]]:
     sections = [("data", config.data.pictures, config.data.pairs)]
     if config.validation.every:
         sections.append(("validation", config.validation.pictures, config.validation.pairs))

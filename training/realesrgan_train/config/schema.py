@@ -1,17 +1,317 @@
-"""The whole run configuration."""
+"""Every key of the run configuration but the degradation's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from realesrgan_train.config.base import Count, PositiveInt, Section
-from realesrgan_train.config.data import DataConfig, GuardConfig, ValidationConfig
-from realesrgan_train.config.degradation import DegradationConfig
-from realesrgan_train.config.network import DiscriminatorConfig, NetworkConfig, StartConfig
-from realesrgan_train.config.stages import StagesConfig
+from realesrgan_train.config.degradation import (
+    DegradationConfig,
+    NonNegative,
+    Positive,
+    Probability,
+    Section,
+)
+from realesrgan_train.config.nearest import nearest
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+VGG19_LAYERS = tuple(
+    f"conv{stage}_{number}"
+    for stage, count in enumerate((2, 2, 4, 4, 4), 1)
+    for number in range(1, count + 1)
+)
+"""The convolutions of VGG19, whose outputs before ReLU are its features."""
+
+
+class FolderSourceConfig(Section):
+    """Every picture below a folder, at any depth."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+class LmdbSourceConfig(Section):
+    """An LMDB environment whose values are encoded pictures; keys are their names."""
+
+    kind: Literal["lmdb"]
+    path: Path
+
+
+class ShardSourceConfig(Section):
+    """Tar shards in WebDataset's layout, local paths or any fsspec URL.
+
+    Attributes:
+        urls: one or more addresses; `{000..031}` expands to a range.
+        picture: only members with this extension chain, such as `gt.png`; any picture when empty.
+    """
+
+    kind: Literal["shards"]
+    urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    picture: str = ""
+
+
+SourceConfig = Annotated[
+    FolderSourceConfig | LmdbSourceConfig | ShardSourceConfig, Field(discriminator="kind")
+]
+
+
+class PairSourceConfig(Section):
+    """Given pairs: `lq` is `gt` made smaller by the scale, matched by name without extension."""
+
+    gt: SourceConfig
+    lq: SourceConfig
+
+
+class DataConfig(Section):
+    """Training data. The sizes of crops and patches are the degradation's.
+
+    Attributes:
+        pictures: high-quality pictures that the degradation makes small and bad.
+        pairs: given pairs, used as they are.
+        pair_ratio: the share of each batch that is taken from `pairs`.
+        batch_size: pairs per process and per micro-batch.
+        crop_scales: a crop is taken from the picture shrunk by one of these factors, drawn
+            uniformly; it replaces a prepared multiscale copy of the data set.
+        horizontal_flip: mirror half of the crops.
+        rotate: turn half of the crops by 90 degrees.
+        workers: loader processes; the data does not depend on their number.
+        prefetch: batches each worker prepares ahead.
+        cache_mb: megabytes of decoded pictures (`pictures` and `pairs` together) that a process
+            keeps, for small data sets. Each loader worker has a cache of its own: together they
+            take up to `workers * cache_mb`.
+    """
+
+    pictures: tuple[SourceConfig, ...] = ()
+    pairs: tuple[PairSourceConfig, ...] = ()
+    pair_ratio: Probability = 0.0
+    batch_size: PositiveInt = 12
+    crop_scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
+        1.0,
+        0.75,
+        0.5,
+        1 / 3,
+    )
+    horizontal_flip: bool = True
+    rotate: bool = False
+    workers: Count = 4
+    prefetch: PositiveInt = 2
+    cache_mb: Count = 0
+
+    @model_validator(mode="after")
+    def _ratio_has_pairs(self) -> DataConfig:
+        if self.pair_ratio > 0 and not self.pairs:
+            raise ValueError("pair_ratio is above 0 but pairs is empty: name pairs, or set it to 0")
+        return self
+
+
+class ValidationConfig(Section):
+    """What is measured while training.
+
+    Attributes:
+        pictures: high-quality pictures, made small by `degradation`.
+        pairs: given pairs.
+        degradation: `training` uses the run's degradation with one fixed draw per picture;
+            `light` is a fixed mild one; `bicubic` only shrinks.
+        every: steps between validations; 0 switches them off.
+        crop: centre crop of the target in pixels, 0 for whole pictures.
+        limit: at most this many pictures, 0 for all.
+        tile: edge of the input tiles in pixels, 0 for whole pictures.
+        tile_overlap: context around each tile in input pixels.
+        samples: pictures written as PNG at each validation.
+    """
+
+    pictures: tuple[SourceConfig, ...] = ()
+    pairs: tuple[PairSourceConfig, ...] = ()
+    degradation: Literal["training", "light", "bicubic"] = "light"
+    every: Count = 5000
+    crop: Count = 0
+    limit: Count = 0
+    tile: Count = 0
+    tile_overlap: Count = 32
+    samples: Count = 4
+
+
+class GuardConfig(Section):
+    """When a run is stopped, or rolled back once.
+
+    Attributes:
+        action: `stop`, or `rollback`: go back to the last good checkpoint once, at half the
+            rate and with other draws; the second time the run stops.
+        every: steps between checks. A checkpoint is always checked before it is written.
+        warmup: steps at a stage's start in which only non-finite numbers count.
+        patience: checks in a row that must fail, for collapse and drift.
+        discriminator_loss: below this the generator learns nothing from the discriminator.
+        discriminator_gap: a difference between its mean answers to real and generated pictures
+            below this means it no longer tells them apart at all.
+        colour_drift: largest allowed mean difference of a channel between output and target,
+            of full scale.
+    """
+
+    action: Literal["stop", "rollback"] = "stop"
+    every: PositiveInt = 50
+    warmup: Count = 1000
+    patience: PositiveInt = 5
+    discriminator_loss: Positive = 1e-3
+    discriminator_gap: Positive = 1e-6
+    colour_drift: Positive = 0.06
+
+
+class RRDBNetConfig(Section):
+    """The ESRGAN generator; scales 1 and 2 pixel-unshuffle their input by 4 and 2."""
+
+    architecture: Literal["rrdbnet"]
+    num_feat: PositiveInt = 64
+    num_block: PositiveInt = 23
+    num_grow_ch: PositiveInt = 32
+
+
+class CompactConfig(Section):
+    """SRVGGNetCompact: plain 3x3 convolutions and one pixel shuffle."""
+
+    architecture: Literal["compact"]
+    num_feat: PositiveInt = 64
+    num_conv: PositiveInt = 16
+    act_type: Literal["prelu", "relu", "leakyrelu"] = "prelu"
+
+
+NetworkConfig = Annotated[RRDBNetConfig | CompactConfig, Field(discriminator="architecture")]
+
+
+class DiscriminatorConfig(Section):
+    """The U-Net discriminator with spectral norm of the second stage."""
+
+    num_feat: PositiveInt = 64
+    skip_connection: bool = True
+
+
+class StartConfig(Section):
+    """Weights to start from; without them the networks start from seeded random weights.
+
+    Attributes:
+        generator: `.pth` or `.safetensors`, checked against `network` and `scale`.
+        strict: off, tensors that are missing or have another shape keep their random start;
+            this is how an x2 network starts from x4plus.
+        discriminator: weights for the second stage's discriminator.
+    """
+
+    generator: Path | None = None
+    strict: bool = True
+    discriminator: Path | None = None
+
+
+Target = Literal["sharpened", "plain"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerConfig(Section):
+    """One optimiser.
+
+    Attributes:
+        kind: Adam, or AdamW (decoupled weight decay).
+        lr: learning rate per step.
+        schedule: `constant`, or `cosine` down to `lr * final` at the stage's last step.
+        final: what is left of the rate at the end of `cosine`.
+        warmup: steps over which the rate rises linearly from 0.
+    """
+
+    kind: Literal["adam", "adamw"] = "adam"
+    lr: Positive = 2e-4
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    weight_decay: NonNegative = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    final: Probability = 0.01
+    warmup: Count = 0
+
+
+class PixelLossConfig(Section):
+    """The pixel loss and which target it compares with."""
+
+    kind: Literal["l1", "charbonnier"] = "l1"
+    weight: NonNegative = 1.0
+    target: Target = "sharpened"
+
+
+class PerceptualLossConfig(Section):
+    """The VGG19 feature loss.
+
+    Attributes:
+        weight: 0 switches it off and needs no VGG weights.
+        layers: weight per VGG19 layer, features before ReLU; 0 leaves one of the five out.
+        weights: a file with torchvision's parameter names; `fetch` to download it (548 MB) to the
+            user's cache; `random` for seeded random features (tests and tiny runs only). A run
+            with a weight above 0 must name one of them.
+        sha256: expected digest of the file, or its first digits, checked when given.
+    """
+
+    weight: NonNegative = 1.0
+    layers: dict[str, NonNegative] = Field(
+        default={"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+    )
+    target: Target = "sharpened"
+    weights: Path | Literal["fetch", "random"] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8,64}$")] | None = None
+
+    @field_validator("layers")
+    @classmethod
+    def _are_layers(cls, layers: dict[str, float]) -> dict[str, float]:
+        for name in layers:
+            if name not in VGG19_LAYERS:
+                guess = nearest(name, VGG19_LAYERS)
+                hint = f"did you mean {guess!r}? " if guess else ""
+                raise ValueError(
+                    f"VGG19 has no layer {name!r}; {hint}There are: {', '.join(VGG19_LAYERS)}"
+                )
+        return layers
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> PerceptualLossConfig:
+        if self.weight and not any(self.layers.values()):
+            raise ValueError("layers has no weight above 0: name a layer, or set weight to 0")
+        return self
+
+
+class GanLossConfig(Section):
+    """The adversarial loss; `target` is what the discriminator calls real."""
+
+    kind: Literal["vanilla", "lsgan", "hinge", "relativistic"] = "vanilla"
+    weight: NonNegative = 0.1
+    target: Target = "plain"
+
+
+class NetStageConfig(Section):
+    """Stage 1: the pixel loss alone."""
+
+    steps: PositiveInt = 1_000_000
+    optimizer: OptimizerConfig = OptimizerConfig()
+    pixel: PixelLossConfig = PixelLossConfig()
+
+
+class GanStageConfig(Section):
+    """Stage 2: pixel, perceptual and adversarial losses, from stage 1's averaged weights.
+
+    Attributes:
+        perceptual: `null` leaves it out, as a weight of 0 does. No VGG19 weights are needed then,
+            but textures follow the discriminator alone and look less natural.
+    """
+
+    steps: PositiveInt = 400_000
+    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-4)
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-4)
+    pixel: PixelLossConfig = PixelLossConfig()
+    perceptual: PerceptualLossConfig | None = PerceptualLossConfig()
+    gan: GanLossConfig = GanLossConfig()
+    discriminator_steps: PositiveInt = 1
+
+
+class StagesConfig(Section):
+    """The stages of the run, in order; leave one out with `null`."""
+
+    net: NetStageConfig | None = None
+    gan: GanStageConfig | None = None
 
 
 class ExecutionConfig(Section):
@@ -34,7 +334,7 @@ class ExecutionConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     accumulate: PositiveInt = 1
-    clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    clip_norm: NonNegative = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     compile: bool = False
     channels_last: bool = False
@@ -54,7 +354,7 @@ class CheckpointConfig(Section):
     """How often the run is saved and how many checkpoints stay (besides the exports)."""
 
     every: PositiveInt = 5000
-    keep: Annotated[int, Field(ge=1)] = 2
+    keep: PositiveInt = 2
 
 
 class RunConfig(Section):
@@ -121,6 +421,3 @@ class RunConfig(Section):
                 "must be a multiple of 8"
             )
         return self
-
-
-__all__ = ["CheckpointConfig", "ExecutionConfig", "LoggingConfig", "RunConfig"]

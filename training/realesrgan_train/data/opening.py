@@ -1,45 +1,108 @@
-"""From the configuration's sources to open ones."""
+"""From the configuration's sources to open ones, and their fingerprint."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from typing import Any
 
-from realesrgan_train.config import data as configured
-from realesrgan_train.data.cache import CachedSource
-from realesrgan_train.data.folder import FolderSource
-from realesrgan_train.data.lmdb_source import LmdbSource
+from realesrgan_train.config.schema import (
+    FolderSourceConfig,
+    LmdbSourceConfig,
+    PairSourceConfig,
+    SourceConfig,
+)
 from realesrgan_train.data.pairs import JoinedPairs, PairedSource
 from realesrgan_train.data.shards import ShardSource
-from realesrgan_train.data.sources import JoinedSource, PictureSource
+from realesrgan_train.data.sources import (
+    CachedSource,
+    FolderSource,
+    JoinedSource,
+    LmdbSource,
+    PictureCache,
+    PictureSource,
+)
 
 
-def open_source(source: configured.Source) -> PictureSource:
+def open_source(source: SourceConfig) -> PictureSource:
     """Open one source.
 
     Raises:
         DataError: it is missing or empty.
     """
-    if isinstance(source, configured.FolderSource):
+    if isinstance(source, FolderSourceConfig):
         return FolderSource(source.path)
-    if isinstance(source, configured.LmdbSource):
+    if isinstance(source, LmdbSourceConfig):
         return LmdbSource(source.path)
     return ShardSource(source.urls, source.picture)
 
 
-def open_sources(sources: Sequence[configured.Source], cache_mb: int = 0) -> PictureSource | None:
-    """Open several sources as one, with a cache of decoded pictures; None when there are none."""
+def _cached(source: PictureSource, cache: PictureCache | None) -> PictureSource:
+    return source if cache is None else CachedSource(source, cache)
+
+
+def open_sources(
+    sources: Sequence[SourceConfig], cache: PictureCache | None = None
+) -> PictureSource | None:
+    """Open several sources as one.
+
+    Args:
+        sources: As configured.
+        cache: Keeps decoded pictures; None for none.
+
+    Returns:
+        The source, None when there are none.
+
+    Raises:
+        DataError: A source is missing or empty.
+    """
     opened = [open_source(source) for source in sources]
     if not opened:
         return None
-    joined = opened[0] if len(opened) == 1 else JoinedSource(opened)
-    return CachedSource(joined, cache_mb * 2**20) if cache_mb else joined
+    return _cached(opened[0] if len(opened) == 1 else JoinedSource(opened), cache)
 
 
-def open_pairs(pairs: Sequence[configured.PairSource], scale: int) -> JoinedPairs | None:
-    """Open given pairs; None when there are none.
+def open_pairs(
+    pairs: Sequence[PairSourceConfig], scale: int, cache: PictureCache | None = None
+) -> JoinedPairs | None:
+    """Open given pairs.
+
+    Args:
+        pairs: As configured.
+        scale: Target edge over input edge.
+        cache: Keeps decoded pictures of both sides; None for none.
+
+    Returns:
+        The pairs, None when there are none.
 
     Raises:
-        DataError: a source is missing, or a target has no small version.
+        DataError: A source is missing, or a target has no low-resolution version.
     """
-    opened = [PairedSource(open_source(p.gt), open_source(p.lq), scale) for p in pairs]
+    opened = [
+        PairedSource(_cached(open_source(p.gt), cache), _cached(open_source(p.lq), cache), scale)
+        for p in pairs
+    ]
     return JoinedPairs(opened) if opened else None
+
+
+def _fingerprint(names: list[str]) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode(errors="surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def data_manifest(pictures: PictureSource | None, pairs: JoinedPairs | None) -> dict[str, Any]:
+    """Count and sha256 of the ordered names of pictures and pairs.
+
+    Names, not contents: hashing a terabyte at every start would cost more than it tells, and the
+    order of names is what decides which picture a position of the run shows.
+    """
+    manifest: dict[str, Any] = {}
+    if pictures is not None:
+        names = list(pictures.names)
+        manifest["pictures"] = {"count": len(names), "names_sha256": _fingerprint(names)}
+    if pairs is not None:
+        names = [pairs.label(index).rsplit("/", 1)[-1] for index in range(len(pairs))]
+        manifest["pairs"] = {"count": len(names), "names_sha256": _fingerprint(names)}
+    return manifest

@@ -21,6 +21,7 @@ import fsspec
 from realesrgan_train.data.pictures import is_picture_name
 from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.errors import ConfigError, DataError
+from realesrgan_train.files import replacing
 
 _DATES = ("mtime", "LastModified", "updated", "ETag", "etag")
 """What the file systems call a file's date or version."""
@@ -133,9 +134,8 @@ class ShardSource(PictureSource):
             raise DataError(f"shard {url} is not a readable tar file ({error})") from error
         if remote:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            temporary = cached.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(index))
-            temporary.replace(cached)
+            with replacing(cached) as partial:
+                partial.write_text(json.dumps(index))
         return index
 
     def key(self, index: int) -> str:

@@ -1,13 +1,17 @@
-"""What a source of pictures is: names, and bytes by index."""
+"""Sources of pictures: names, and encoded or decoded pictures by index."""
 
 from __future__ import annotations
 
 import bisect
+import os
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from realesrgan_train.data.pictures import Picture, decode_picture
+from realesrgan_train.data.pictures import Picture, decode_picture, is_picture_name
+from realesrgan_train.errors import ConfigError, DataError
 
 
 class PictureSource(ABC):
@@ -79,3 +83,173 @@ class JoinedSource(PictureSource):
         """See `PictureSource.read`."""
         part, inner = self._locate(index)
         return part.read(inner)
+
+
+class FolderSource(PictureSource):
+    """Every picture below `path`; hidden files and folders are left out.
+
+    Raises:
+        DataError: the folder is missing or has no picture.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        root = Path(path).expanduser()
+        if not root.is_dir():
+            what = "is not a folder" if root.exists() else "does not exist"
+            raise DataError(f"picture folder {root} {what}: check the path in the configuration")
+        self.root = root
+        self.origin = str(root)
+        self.names = self._names()
+        if not self.names:
+            raise DataError(
+                f"picture folder {root} has no picture (png, jpg, webp, bmp, tiff, ppm)"
+            )
+
+    def _names(self) -> list[str]:
+        found: list[str] = []
+        for folder, inner, files in os.walk(self.root, followlinks=True):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            here = Path(folder).relative_to(self.root)
+            found.extend(
+                (here / name).as_posix()
+                for name in files
+                if is_picture_name(name) and not name.startswith(".")
+            )
+        return sorted(found)
+
+    def read(self, index: int) -> bytes:
+        """See `PictureSource.read`."""
+        try:
+            return (self.root / self.names[index]).read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.label(index)}: cannot be read ({error.strerror})") from error
+
+
+_open_environments: dict[tuple[int, str], Any] = {}
+"""By process and path: a handle must not cross a fork, nor be opened twice in one process."""
+
+
+def _environment(path: Path) -> Any:  # noqa: ANN401 - lmdb has no types
+    key = (os.getpid(), str(path.resolve()))
+    if key in _open_environments:
+        return _open_environments[key]
+    try:
+        import lmdb  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise ConfigError(
+            f"reading {path} needs a package that is not installed: pip install lmdb"
+        ) from error
+    try:
+        environment = lmdb.open(
+            str(path),
+            subdir=path.is_dir(),
+            readonly=True,
+            lock=False,
+            readahead=False,
+            meminit=False,
+        )
+    except lmdb.Error as error:
+        raise DataError(f"LMDB {path} cannot be opened ({error})") from error
+    _open_environments[key] = environment
+    return environment
+
+
+class LmdbSource(PictureSource):
+    """Keys are names, values are encoded pictures.
+
+    Raises:
+        ConfigError: the `lmdb` package is not installed.
+        DataError: the environment is missing, damaged or empty.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.origin = str(self.path)
+        if not self.path.exists():
+            raise DataError(f"LMDB {self.path} does not exist: check the path in the configuration")
+        with _environment(self.path).begin() as transaction:
+            self.names = [
+                bytes(key).decode() for key in transaction.cursor().iternext(values=False)
+            ]
+        if not self.names:
+            raise DataError(f"LMDB {self.path} holds no picture")
+
+    def key(self, index: int) -> str:
+        """See `PictureSource.key`; keys often carry no extension at all."""
+        stem, dot, ending = self.names[index].rpartition(".")
+        return stem if dot and "/" not in ending else self.names[index]
+
+    def read(self, index: int) -> bytes:
+        """See `PictureSource.read`."""
+        with _environment(self.path).begin() as transaction:
+            value = transaction.get(self.names[index].encode())
+        if value is None:
+            raise DataError(f"{self.label(index)}: no longer in the LMDB")
+        return bytes(value)
+
+
+class PictureCache:
+    """The decoded pictures used last, of one source or several, up to a number of bytes.
+
+    What is read does not depend on it. Each loader process has a cache of its own.
+
+    Args:
+        capacity: Bytes of decoded pictures to keep.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._kept: OrderedDict[tuple[int, int], Picture] = OrderedDict()
+        self._bytes = 0
+
+    def picture(self, source: PictureSource, index: int) -> Picture:
+        """Return a source's picture, decoded now or earlier; it is shared and cannot be written to.
+
+        Raises:
+            DataError: The picture cannot be read or decoded.
+        """
+        key = id(source), index
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        picture = source.decode(index)
+        picture.setflags(write=False)
+        self._kept[key] = picture
+        self._bytes += picture.nbytes
+        while self._bytes > self.capacity and self._kept:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return picture
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A process that gets a copy starts with an empty cache: there, sources have other ids."""
+        return {"capacity": self.capacity, "_kept": OrderedDict(), "_bytes": 0}
+
+
+class CachedSource(PictureSource):
+    """Another source, whose decoded pictures a cache keeps.
+
+    Args:
+        source: Where the pictures are.
+        cache: May be shared with other sources.
+    """
+
+    def __init__(self, source: PictureSource, cache: PictureCache) -> None:
+        self.source, self.cache = source, cache
+        self.origin, self.names = source.origin, source.names
+
+    def key(self, index: int) -> str:
+        """See `PictureSource.key`."""
+        return self.source.key(index)
+
+    def label(self, index: int) -> str:
+        """See `PictureSource.label`."""
+        return self.source.label(index)
+
+    def read(self, index: int) -> bytes:
+        """See `PictureSource.read`."""
+        return self.source.read(index)
+
+    def decode(self, index: int) -> Picture:
+        """See `PictureSource.decode`; the array is shared and cannot be written to."""
+        return self.cache.picture(self.source, index)

@@ -8,16 +8,7 @@ import torch
 from torch import Tensor
 
 from realesrgan_train.config.degradation import KERNEL_FAMILIES, LARGEST_KERNEL
-from realesrgan_train.degradations.drawn import DrawnKernel
-
-
-def _families(part: str) -> Tensor:
-    return torch.tensor([i for i, name in enumerate(KERNEL_FAMILIES) if part in name.split("_")])
-
-
-ISOTROPIC_FAMILIES = _families("iso")
-GENERALIZED_FAMILIES = _families("generalized")
-PLATEAU_FAMILIES = _families("plateau")
+from realesrgan_train.degradations.draw import PLATEAU_FAMILIES, DrawnKernel
 
 
 def _grid() -> tuple[Tensor, Tensor]:

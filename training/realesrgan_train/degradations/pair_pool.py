@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.degradations.extent import to_device
-from realesrgan_train.degradations.patch import DegradedBatch
+from realesrgan_train.degradations.recipe import DegradedBatch
 
 
 class PairPool(nn.Module):

@@ -1,19 +1,156 @@
-"""The steps of the recipe in their order, on decisions already drawn."""
+"""The whole recipe on a batch: from ground truth to a training pair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.config.schema import Target
 from realesrgan_train.degradations.blur import filter2d
-from realesrgan_train.degradations.drawn import DrawnKernel, DrawnNoise, DrawnParameters
-from realesrgan_train.degradations.extent import Extent, to_device
+from realesrgan_train.degradations.draw import DrawnKernel, DrawnNoise, DrawnParameters, draw
+from realesrgan_train.degradations.extent import Extent, take, to_device
 from realesrgan_train.degradations.jpeg import jpeg
 from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
 from realesrgan_train.degradations.noise import gaussian_noise, poisson_noise
 from realesrgan_train.degradations.resize import resize
+from realesrgan_train.degradations.usm import usm_sharpen
+
+
+class DegradedBatch(NamedTuple):
+    """One micro-batch as a training step needs it, on the device.
+
+    Attributes:
+        lq: [B, 3, h, w], 0..1 in steps of 1/255, the network's input.
+        gt: [B, 3, scale * h, scale * w], 0..1, the ground truth.
+        gt_usm: the ground truth sharpened, of the same shape.
+    """
+
+    lq: Tensor
+    gt: Tensor
+    gt_usm: Tensor
+
+    def target(self, name: Target) -> Tensor:
+        """The ground truth that a loss compares with: `plain` or `sharpened`."""
+        return self.gt if name == "plain" else self.gt_usm
+
+
+def _positions(fraction: Tensor, size: int, patch: int) -> Tensor:
+    """First index of each patch: all size - patch + 1 places equally likely. int64 [B]."""
+    places = size - patch + 1
+    return (fraction * places).long().clamp(max=places - 1)
+
+
+def crop_patches(
+    batch: DegradedBatch, patch: int, scale: int, crop_y: Tensor, crop_x: Tensor
+) -> DegradedBatch:
+    """Cut one patch from each sample, at the same place in all three pictures.
+
+    Args:
+        batch: whole pictures.
+        patch: side of the ground-truth patch, a multiple of scale.
+        scale: ground-truth pixels per low-resolution pixel.
+        crop_y: float [B] in 0..1 on the host: where between the first and the last place.
+        crop_x: the same for columns.
+
+    Returns:
+        Pictures of patch / scale and patch pixels a side.
+    """
+    height, width = batch.lq.shape[2:]
+    side = patch // scale
+    if (height, width) == (side, side):
+        return batch
+    steps = torch.arange(patch)
+    top = _positions(crop_y, height, side).view(-1, 1)
+    left = _positions(crop_x, width, side).view(-1, 1)
+    device = batch.gt.device
+    lq = take(
+        batch.lq, to_device(top + steps[:side], device), to_device(left + steps[:side], device)
+    )
+    rows = to_device(top * scale + steps, device)
+    columns = to_device(left * scale + steps, device)
+    return DegradedBatch(lq, take(batch.gt, rows, columns), take(batch.gt_usm, rows, columns))
+
+
+class Degrader(nn.Module):
+    """Make low-resolution pictures by the recipe.
+
+    All decisions are drawn on the host; the device only computes, and the host never waits for it.
+
+    Args:
+        config: the recipe.
+        scale: ground-truth pixels per low-resolution pixel, at least 1.
+
+    Raises:
+        ValueError: if the scale is below 1 or does not divide the patch size.
+    """
+
+    def __init__(self, config: DegradationConfig, scale: int) -> None:
+        super().__init__()
+        if scale < 1:
+            raise ValueError(f"Degrader: scale must be at least 1, not {scale}")
+        if config.patch_size is not None and config.patch_size % scale:
+            raise ValueError(
+                f"Degrader: patch_size {config.patch_size} is not a multiple of the scale {scale}"
+            )
+        self.config = config
+        self.scale = scale
+
+    def forward(self, gt: Tensor, generator: torch.Generator) -> DegradedBatch:
+        """Draw and apply.
+
+        Args:
+            gt: float32 [B, 3, H, W] RGB, 0..1; H and W multiples of the scale, at least the patch.
+            generator: of the CPU; its state alone decides the result.
+
+        Returns:
+            Pairs of the patch size, float32, without gradient.
+
+        Raises:
+            ValueError: for a batch of another shape or type.
+        """
+        self._check(gt)
+        return self.apply_drawn(gt, draw(self.config, len(gt), generator))
+
+    @torch.no_grad()
+    def apply_drawn(self, gt: Tensor, drawn: DrawnParameters) -> DegradedBatch:
+        """Apply decisions already drawn to a batch of as many samples (see `forward`)."""
+        self._check(gt)
+        with _no_autocast(gt.device):
+            usm = self.config.usm
+            gt_usm = usm_sharpen(gt, usm.weight, usm.radius, usm.threshold)
+            lq = degrade(gt_usm, drawn, self.scale)
+            batch = DegradedBatch(lq, gt, gt_usm)
+            patch = self.config.patch_size
+            if patch is None:
+                return batch
+            return crop_patches(batch, patch, self.scale, drawn.crop_y, drawn.crop_x)
+
+    def _check(self, gt: Tensor) -> None:
+        if gt.dim() != 4 or gt.shape[1] != 3 or gt.dtype != torch.float32:
+            raise ValueError(
+                f"Degrader: needs float32 [B, 3, H, W], got {gt.dtype} {tuple(gt.shape)}"
+            )
+        height, width = gt.shape[2:]
+        if height % self.scale or width % self.scale:
+            raise ValueError(
+                f"Degrader: {height}x{width} pixels are not a multiple of the scale {self.scale}"
+            )
+        patch = self.config.patch_size or 1
+        if min(height, width) < patch:
+            raise ValueError(f"Degrader: {height}x{width} pixels cannot hold a patch of {patch}")
+
+
+def _no_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Pictures keep 32 bits whatever the training step around them does."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
 
 _CPU_GROUP = 4
 """Samples degraded together on the CPU, as many as its cache holds."""

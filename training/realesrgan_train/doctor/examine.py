@@ -11,7 +11,7 @@ from realesrgan_train.doctor.pictures import DataExamination
 from realesrgan_train.doctor.report import Report
 from realesrgan_train.engine.building import build_discriminator, build_generator
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.losses.configured import check_perceptual, must_be_fetched
+from realesrgan_train.losses.perceptual import check_perceptual, must_be_fetched
 
 
 def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Report:

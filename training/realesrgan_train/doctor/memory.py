@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.engine.building import make_generator
-from realesrgan_train.losses import VGG19Features
+from realesrgan_train.engine.building import configured_architecture
+from realesrgan_train.losses.vgg19 import VGG19Features
 from realesrgan_train.networks import UNetDiscriminatorSN
 
 _FP32 = 4
@@ -52,7 +52,7 @@ def estimate(config: RunConfig) -> dict[str, int]:
     # Autocast keeps activations at half the size.
     factor = 1.0 if config.execution.precision == "fp32" else 0.5
     with torch.device("meta"):
-        generator = make_generator(config.network, config.scale)
+        generator = configured_architecture(config).build()
         small = torch.empty(batch, 3, patch // config.scale, patch // config.scale)
         large = torch.empty(batch, 3, patch, patch, requires_grad=True)
         weights = _parameter_bytes(generator)

@@ -2,7 +2,6 @@
 
 from realesrgan_train.engine.distributed import ProcessGroup, process_group
 from realesrgan_train.engine.trainer import RunResult, Trainer
-from realesrgan_train.engine.validation import validate
-from realesrgan_train.engine.validation_set import ValidationSet
+from realesrgan_train.engine.validation import ValidationSet, validate
 
 __all__ = ["ProcessGroup", "RunResult", "Trainer", "ValidationSet", "process_group", "validate"]

@@ -1,12 +1,13 @@
-"""Means of figures over steps, kept on the device so that no step waits for the host."""
+"""Averages over steps: the means of the figures, and the moving average of the weights."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class RunningMeans:
@@ -41,3 +42,29 @@ class RunningMeans:
         """Restore what `state_dict` returned."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
         self.count = state["count"]
+
+
+class WeightAverage:
+    """A copy of a network that follows it slowly: `average += (1 - decay) * (weights - average)`.
+
+    Args:
+        network: the network to follow.
+        decay: 0 follows at once, so that the average is the network itself.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step towards the network's present weights."""
+        for ours, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            ours.lerp_(theirs, 1 - self.decay)
+        for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
+            kept.copy_(present)
+
+    @torch.no_grad()
+    def copy_into(self, network: nn.Module) -> None:
+        """Give the network the averaged weights, as the second stage's start."""
+        network.load_state_dict(self.network.state_dict())

@@ -10,11 +10,11 @@ from torch import nn
 
 from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.network import CompactConfig, RRDBNetConfig
+from realesrgan_train.config.schema import RRDBNetConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.networks import RRDBNet, SRVGGNetCompact, UNetDiscriminatorSN
-from realesrgan_train.weights import LoadedNetwork, load_network
+from realesrgan_train.networks import UNetDiscriminatorSN
+from realesrgan_train.weights import Architecture, load_network
 
 _GENERATOR, _DISCRIMINATOR = range(2)
 
@@ -26,55 +26,12 @@ def _seeded(seed: int, which: int, make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def make_generator(network: RRDBNetConfig | CompactConfig, scale: int) -> nn.Module:
-    """The generator with fresh random weights."""
-    if isinstance(network, RRDBNetConfig):
-        return RRDBNet(
-            scale=scale,
-            num_feat=network.num_feat,
-            num_block=network.num_block,
-            num_grow_ch=network.num_grow_ch,
-        )
-    return SRVGGNetCompact(
-        num_feat=network.num_feat,
-        num_conv=network.num_conv,
-        upscale=scale,
-        act_type=network.act_type,
-    )
-
-
-def describe_network(network: RRDBNetConfig | CompactConfig, scale: int) -> str:
-    """The configured generator in words, for messages."""
-    if isinstance(network, RRDBNetConfig):
-        return (
-            f"an RRDBNet x{scale} with {network.num_feat} features, {network.num_block} blocks "
-            f"and growth {network.num_grow_ch}"
-        )
-    return (
-        f"an SRVGGNetCompact x{scale} with {network.num_feat} features and {network.num_conv} "
-        f"convolutions ({network.act_type})"
-    )
-
-
-def describe_loaded(loaded: LoadedNetwork) -> str:
-    """A checkpoint's generator in the words of `describe_network`."""
-    sizes = loaded.kwargs
-    network = (
-        RRDBNetConfig(
-            architecture="rrdbnet",
-            num_feat=sizes["num_feat"],
-            num_block=sizes["num_block"],
-            num_grow_ch=sizes["num_grow_ch"],
-        )
-        if loaded.architecture == "RRDBNet"
-        else CompactConfig(
-            architecture="compact",
-            num_feat=sizes["num_feat"],
-            num_conv=sizes["num_conv"],
-            act_type=sizes["act_type"],
-        )
-    )
-    return describe_network(network, loaded.scale)
+def configured_architecture(config: RunConfig) -> Architecture:
+    """Return which generator is configured."""
+    sizes = config.network.model_dump(exclude={"architecture"})
+    if isinstance(config.network, RRDBNetConfig):
+        return Architecture("RRDBNet", config.scale, {"scale": config.scale, **sizes})
+    return Architecture("SRVGGNetCompact", config.scale, {"upscale": config.scale, **sizes})
 
 
 def load_start(config: RunConfig, network: nn.Module) -> list[str]:
@@ -94,8 +51,7 @@ def load_start(config: RunConfig, network: nn.Module) -> list[str]:
     wanted, given = network.state_dict(), loaded.network.state_dict()
     fitting = {k: v for k, v in given.items() if k in wanted and wanted[k].shape == v.shape}
     left_over = [name for name in wanted if name not in fitting]
-    ours = describe_network(config.network, config.scale)
-    theirs = describe_loaded(loaded)
+    ours, theirs = str(configured_architecture(config)), str(loaded.architecture)
     if config.start.strict and (left_over or len(given) != len(wanted) or ours != theirs):
         raise CheckpointError(
             f"{path} holds {theirs}, but the configuration asks for {ours}: change network and "
@@ -113,7 +69,7 @@ def build_generator(config: RunConfig) -> tuple[nn.Module, list[str]]:
     Raises:
         CheckpointError: `start.generator` does not fit.
     """
-    network = _seeded(config.seed, _GENERATOR, lambda: make_generator(config.network, config.scale))
+    network = _seeded(config.seed, _GENERATOR, configured_architecture(config).build)
     return network, load_start(config, network)
 
 

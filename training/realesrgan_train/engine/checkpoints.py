@@ -15,6 +15,7 @@ import torch
 
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.wording import first_line
 
 _NAME = re.compile(r"^step-(\d{9})-(\d)$")
 
@@ -54,8 +55,7 @@ def _read(path: Path, *, mmap: bool = False) -> State:
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # whatever a damaged file provokes in the unpickler
-        first_line = str(error).strip().split("\n", 1)[0]
-        raise CheckpointError(f"{path} cannot be read ({first_line})") from error
+        raise CheckpointError(f"{path} cannot be read ({first_line(error)})") from error
     return state
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from realesrgan_train.config.data import GuardConfig
+from realesrgan_train.config.schema import GuardConfig
 
 
 class Guards:

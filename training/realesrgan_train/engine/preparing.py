@@ -1,34 +1,18 @@
-"""From a loaded batch to what the networks see: small pictures and their targets."""
+"""From a loaded batch to what the networks see: low-resolution pictures and their targets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.stages import Target
-from realesrgan_train.data import TrainingBatch
+from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.data.sampler import DEGRADATION_STREAM, torch_seed
-from realesrgan_train.degradations.degrader import Degrader
 from realesrgan_train.degradations.pair_pool import PairPool
-from realesrgan_train.degradations.patch import DegradedBatch
+from realesrgan_train.degradations.recipe import DegradedBatch, Degrader
 from realesrgan_train.degradations.usm import usm_sharpen
-
-
-@dataclass
-class PreparedBatch:
-    """One micro-batch on the device.
-
-    Attributes:
-        lq: `[B, 3, gt / scale, gt / scale]` in 0..1.
-        targets: `plain` and `sharpened`, `[B, 3, gt, gt]` in 0..1.
-    """
-
-    lq: Tensor
-    targets: dict[Target, Tensor]
 
 
 class BatchPreparer:
@@ -51,7 +35,7 @@ class BatchPreparer:
         self._generator = torch.Generator()
 
     @torch.no_grad()
-    def prepare(self, batch: TrainingBatch, number: int) -> PreparedBatch:
+    def prepare(self, batch: TrainingBatch, number: int) -> DegradedBatch:
         """Turn micro-batch `number` into network input and targets."""
         self._generator.manual_seed(torch_seed(self.seed, DEGRADATION_STREAM, number, self.rank))
         parts = []
@@ -64,8 +48,7 @@ class BatchPreparer:
         # Both kinds go through the pool: it needs batches of one size, and mixes them as well.
         whole = DegradedBatch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         mixed: DegradedBatch = self.pool(whole, self._generator)
-        lq, plain, sharpened = (self._in_order(tensor) for tensor in mixed)
-        return PreparedBatch(lq, {"plain": plain, "sharpened": sharpened})
+        return DegradedBatch(*(self._in_order(tensor) for tensor in mixed))
 
     def _to_device(self, eight_bit: Tensor) -> Tensor:
         return eight_bit.to(self.device, non_blocking=True).float() / 255

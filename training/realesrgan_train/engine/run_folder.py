@@ -12,9 +12,10 @@ from typing import IO, Any
 import yaml
 
 from realesrgan_train.config import RunConfig, config_to_yaml, parse_config
-from realesrgan_train.config.stages import OptimizerConfig
+from realesrgan_train.config.schema import OptimizerConfig
 from realesrgan_train.engine.checkpoints import newest_step
 from realesrgan_train.errors import ConfigError
+from realesrgan_train.files import replacing
 
 #: May change when a run is continued: they do not touch what is computed. (`execution.compile`
 #: does: its kernels add in another order.)
@@ -179,10 +180,8 @@ def check_same_run(config: RunConfig) -> Changes:
 def save_config(config: RunConfig) -> None:
     """Write the resolved configuration, every default spelled out; it can be run again as it is."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
-    path = config.run_dir / "config.yaml"
-    temporary = path.with_name(".config.yaml.tmp")
-    temporary.write_text(config_to_yaml(config), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(config.run_dir / "config.yaml") as partial:
+        partial.write_text(config_to_yaml(config), encoding="utf-8")
 
 
 def _lock(file: IO[str]) -> None:

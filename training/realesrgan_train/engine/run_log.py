@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.errors import ConfigError
+from realesrgan_train.files import replacing
 
 
 class _Sink(Protocol):
@@ -41,9 +42,8 @@ def _wandb_id(config: RunConfig) -> str:
     """An identity that belongs to the run's folder: two runs may have one name."""
     path = config.run_dir / "wandb-id"
     if not path.is_file():
-        temporary = path.with_name(".wandb-id.tmp")
-        temporary.write_text(secrets.token_hex(8), encoding="ascii")
-        temporary.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(secrets.token_hex(8), encoding="ascii")
     return path.read_text(encoding="ascii")
 
 

@@ -12,18 +12,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.schema import ExecutionConfig
-from realesrgan_train.config.stages import (
+from realesrgan_train.config.schema import (
+    ExecutionConfig,
     GanStageConfig,
     NetStageConfig,
     PixelLossConfig,
 )
+from realesrgan_train.degradations.recipe import DegradedBatch
 from realesrgan_train.engine.building import build_discriminator
 from realesrgan_train.engine.distributed import ProcessGroup
-from realesrgan_train.engine.preparing import PreparedBatch
 from realesrgan_train.engine.updater import Updater
-from realesrgan_train.losses import CharbonnierLoss, GANLoss, L1Loss
-from realesrgan_train.losses.configured import perceptual_loss
+from realesrgan_train.losses.gan import GANLoss
+from realesrgan_train.losses.perceptual import perceptual_loss
+from realesrgan_train.losses.pixel import CharbonnierLoss, L1Loss
 
 
 def wrap(network: nn.Module, group: ProcessGroup, execution: ExecutionConfig) -> nn.Module:
@@ -63,7 +64,7 @@ class Stage(ABC):
 
     @abstractmethod
     def train_step(
-        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+        self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
     ) -> dict[str, Tensor]:
         """One optimiser step over the micro-batches.
 
@@ -130,7 +131,7 @@ class NetStage(Stage):
         )
 
     def train_step(
-        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+        self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
     ) -> dict[str, Tensor]:
         """See `Stage.train_step`; reports `loss`."""
         report: dict[str, Tensor] = {}
@@ -138,7 +139,7 @@ class NetStage(Stage):
         for number, batch in enumerate(batches, 1):
             with self._collecting(self.wrapped, number == len(batches)):
                 output = self._run(self.wrapped, batch.lq)
-                target = batch.targets[self.stage.pixel.target]
+                target = batch.target(self.stage.pixel.target)
                 loss = self.pixel(output, target)
                 self.updater.backward(loss * share)
             _add(report, {"loss": loss, **_colour(output, target)}, share)
@@ -187,7 +188,7 @@ class GanStage(Stage):
         )
 
     def train_step(
-        self, batches: Sequence[PreparedBatch], step: int, rate_factor: float
+        self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
     ) -> dict[str, Tensor]:
         """See `Stage.train_step`.
 
@@ -203,7 +204,7 @@ class GanStage(Stage):
                 losses = self._generator_losses(output, batch)
                 self.updater.backward(losses["loss"] / len(batches))
             outputs.append(output.detach())
-            drift = _colour(output, batch.targets[self.stage.pixel.target])
+            drift = _colour(output, batch.target(self.stage.pixel.target))
             _add(report, {**losses, **drift}, 1 / len(batches))
         self.updater.update(step, rate_factor)
         self.discriminator.requires_grad_(True)
@@ -211,25 +212,25 @@ class GanStage(Stage):
             answers = self._discriminator_step(batches, outputs, step, rate_factor)
         return {**report, **answers}
 
-    def _generator_losses(self, output: Tensor, batch: PreparedBatch) -> dict[str, Tensor]:
+    def _generator_losses(self, output: Tensor, batch: DegradedBatch) -> dict[str, Tensor]:
         stage = self.stage
-        losses = {"loss_pixel": self.pixel(output, batch.targets[stage.pixel.target])}
+        losses = {"loss_pixel": self.pixel(output, batch.target(stage.pixel.target))}
         if self.perceptual is not None and stage.perceptual is not None:
             with self._autocast():
-                perceptual = self.perceptual(output, batch.targets[stage.perceptual.target])
+                perceptual = self.perceptual(output, batch.target(stage.perceptual.target))
             losses["loss_perceptual"] = perceptual.float()
         if stage.gan.weight:
             real = None
             if self.gan.needs_real_for_generator:
                 with torch.no_grad():
-                    real = self._run(self.discriminator, batch.targets[stage.gan.target])
+                    real = self._run(self.discriminator, batch.target(stage.gan.target))
             fake = self._run(self.discriminator, output)
             losses["loss_gan"] = self.gan.generator(fake, real)
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
     def _discriminator_step(
         self,
-        batches: Sequence[PreparedBatch],
+        batches: Sequence[DegradedBatch],
         outputs: Sequence[Tensor],
         step: int,
         rate_factor: float,
@@ -240,7 +241,7 @@ class GanStage(Stage):
             with self._collecting(network, number == len(batches)):
                 # Real and generated pictures go through together: without batch norm that changes
                 # nothing, and spectral norm takes one power iteration for both.
-                both = torch.cat((batch.targets[self.stage.gan.target], output))
+                both = torch.cat((batch.target(self.stage.gan.target), output))
                 real, fake = self._run(network, both).chunk(2)
                 loss = self.gan.discriminator(real, fake)
                 self.discriminator_updater.backward(loss / len(batches))

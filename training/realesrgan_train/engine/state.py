@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.engine.averages import RunningMeans
+from realesrgan_train.engine.averages import RunningMeans, WeightAverage
 from realesrgan_train.engine.building import build_generator
 from realesrgan_train.engine.distributed import ProcessGroup
-from realesrgan_train.engine.ema import WeightAverage
 from realesrgan_train.engine.guards import Guards
 from realesrgan_train.engine.preparing import BatchPreparer
 from realesrgan_train.engine.stages import GanStage, NetStage, Stage
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.wording import first_line
 
 
 class TrainingState:
@@ -138,9 +138,9 @@ class TrainingState:
             self.average.network.load_state_dict(main["average"])
             self.stage.load_state_dict(main["stage_state"])
         except (RuntimeError, ValueError, KeyError) as error:
-            first_line = str(error).split("\n", 1)[0]
             raise CheckpointError(
-                f"the checkpoint belongs to another network than the configured one ({first_line})"
+                f"the checkpoint belongs to another network than the configured one "
+                f"({first_line(error)})"
             ) from error
         self.step, self.rollbacks = main["step"], main["rollbacks"]
         self.rate_factor = main["rate_factor"]

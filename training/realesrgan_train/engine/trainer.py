@@ -11,22 +11,22 @@ import torch
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.preflight import cautions, check_ready
-from realesrgan_train.data import BatchDataset, TrainingBatch, batch_loader, data_manifest
-from realesrgan_train.data.opening import open_pairs, open_sources
+from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loader
+from realesrgan_train.data.opening import data_manifest, open_pairs, open_sources
 from realesrgan_train.data.sampler import torch_seed
+from realesrgan_train.data.sources import PictureCache
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.engine.export import export_discriminator, export_generator
-from realesrgan_train.engine.interrupts import StopRequest, stop_on_signals
 from realesrgan_train.engine.progress import ProgressReport
 from realesrgan_train.engine.run_folder import check_same_run, owned, save_config
 from realesrgan_train.engine.run_log import RunLog
 from realesrgan_train.engine.stages import GanStage
 from realesrgan_train.engine.state import TrainingState
-from realesrgan_train.engine.validation import validate
-from realesrgan_train.engine.validation_set import ValidationSet
+from realesrgan_train.engine.validation import ValidationSet, validate
 from realesrgan_train.errors import DataError, TrainingStopped
-from realesrgan_train.losses.configured import check_perceptual
+from realesrgan_train.losses.perceptual import check_perceptual
+from realesrgan_train.signals import StopRequest, stop_on_signals
 
 _STEP_STREAM = 6
 
@@ -63,8 +63,9 @@ class Trainer:
         if config.execution.threads:
             torch.set_num_threads(config.execution.threads)
         self.config, self.group = config, group
-        self.pictures = open_sources(config.data.pictures, config.data.cache_mb)
-        self.pairs = open_pairs(config.data.pairs, config.scale)
+        cache = PictureCache(config.data.cache_mb << 20) if config.data.cache_mb else None
+        self.pictures = open_sources(config.data.pictures, cache)
+        self.pairs = open_pairs(config.data.pairs, config.scale, cache)
         self.manifest = data_manifest(self.pictures, self.pairs)
         self.validation = self._open_validation()
         if group.is_first_on_node:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.config.schema import ExecutionConfig
-from realesrgan_train.config.stages import OptimizerConfig
+from realesrgan_train.config.schema import ExecutionConfig, OptimizerConfig
 
 
 def rate_at(config: OptimizerConfig, step: int, steps: int) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,11 +15,245 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.config.schema import ValidationConfig
+from realesrgan_train.data.opening import open_pairs, open_sources
+from realesrgan_train.data.pictures import Picture
+from realesrgan_train.data.sampler import torch_seed
+from realesrgan_train.degradations.recipe import Degrader
 from realesrgan_train.engine.distributed import ProcessGroup
-from realesrgan_train.engine.validation_set import ValidationSet
-from realesrgan_train.errors import DataError
-from realesrgan_train.inference import enlarge
+from realesrgan_train.errors import ConfigError, DataError
+from realesrgan_train.files import replacing
 from realesrgan_train.metrics import picture_metrics
+
+_VALIDATION_SEED = 20_240_229  # fixed: the same pictures are degraded alike in every run
+
+
+def light_degradation() -> DegradationConfig:
+    """A fixed mild degradation: Gaussian blur of sigma 1.2, area shrink, sigma 1/255, JPEG 92."""
+    only_iso = {
+        "iso": 1.0,
+        "aniso": 0.0,
+        "generalized_iso": 0.0,
+        "generalized_aniso": 0.0,
+        "plateau_iso": 0.0,
+        "plateau_aniso": 0.0,
+    }
+    keep = {"up": 0.0, "down": 0.0, "keep": 1.0, "modes": ("area",)}
+    noise = {
+        "gaussian_probability": 1.0,
+        "gaussian_sigma": (1.0, 1.0),
+        "gray_probability": 0.0,
+    }
+    kernel = {
+        "size": (13, 13),
+        "families": only_iso,
+        "sigma": (1.2, 1.2),
+        "sinc_probability": 0.0,
+    }
+    return DegradationConfig.model_validate(
+        {
+            "granularity": "sample",
+            "patch_size": None,
+            "pool_size": 0,
+            "first": {
+                "kernel": kernel,
+                "resize": keep,
+                "noise": {**noise, "probability": 0.0},
+                "jpeg_probability": 0.0,
+            },
+            "second": {
+                "blur_probability": 0.0,
+                "kernel": kernel,
+                "resize": keep,
+                "noise": noise,
+                "jpeg_quality": (92.0, 92.0),
+            },
+            "resize_before_jpeg": 1.0,
+            "final_sinc": {"probability": 0.0},
+            "usm": {"weight": 0.0},
+        }
+    )
+
+
+@dataclass
+class ValidationPair:
+    """One picture to measure on: `[1, 3, H, W]` tensors in 0..1."""
+
+    name: str
+    lq: Tensor
+    gt: Tensor
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+
+
+def _centre(picture: Picture, edge: int, multiple: int) -> Picture:
+    """The centre square of `edge` pixels (0: all), both edges cut to the multiple."""
+    height, width = picture.shape[:2]
+    h = (min(edge, height) if edge else height) // multiple * multiple
+    w = (min(edge, width) if edge else width) // multiple * multiple
+    top, left = (height - h) // 2, (width - w) // 2
+    return picture[top : top + h, left : left + w]
+
+
+def smallest_edge(scale: int) -> int:
+    """The least edge of a target, in pixels: without its border it must hold SSIM's window."""
+    return 16 * scale
+
+
+def check_crop(config: ValidationConfig, scale: int) -> None:
+    """Raise ConfigError for a crop that is too small to measure on."""
+    if config.crop and config.crop < smallest_edge(scale):
+        raise ConfigError(
+            f"validation.crop is {config.crop}, too small to measure on: at scale {scale} "
+            f"{smallest_edge(scale)} pixels is the least (0 takes whole pictures)"
+        )
+
+
+def too_small(label: str, height: int, width: int, scale: int) -> str:
+    """Why a target cannot be measured on, or nothing."""
+    least = smallest_edge(scale)
+    if min(height, width) >= least:
+        return ""
+    return (
+        f"{label}: {width}x{height} is too small to measure on: at scale {scale} {least} pixels "
+        "is the least"
+    )
+
+
+class ValidationSet:
+    """The pictures to measure on, by number; each is the same whenever it is asked for.
+
+    Args:
+        config: the validation section.
+        scale: target edge over input edge.
+        training: the run's degradation, for `degradation: training`.
+
+    Raises:
+        ConfigError: the crop is too small to measure on.
+        DataError: a source is missing, or there is none.
+    """
+
+    def __init__(self, config: ValidationConfig, scale: int, training: DegradationConfig) -> None:
+        check_crop(config, scale)
+        self.config, self.scale = config, scale
+        self.pictures = open_sources(config.pictures)
+        self.pairs = open_pairs(config.pairs, scale)
+        self._count = len(self.pictures or ()) + len(self.pairs or ())
+        if not self._count:
+            raise DataError("validation has neither pictures nor pairs: name a folder")
+        if config.limit:
+            self._count = min(self._count, config.limit)
+        self._degrader = self._make_degrader(config.degradation, training)
+
+    def _make_degrader(
+        self, kind: Literal["training", "light", "bicubic"], training: DegradationConfig
+    ) -> Degrader | None:
+        if kind == "bicubic":
+            return None
+        recipe = training if kind == "training" else light_degradation()
+        return Degrader(recipe.model_copy(update={"patch_size": None, "pool_size": 0}), self.scale)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> ValidationPair:
+        """The picture's pair, on the CPU.
+
+        Raises:
+            DataError: it cannot be read, or is too small to measure on.
+        """
+        given = len(self.pictures or ())
+        if self.pairs is not None and index >= given:
+            label = self.pairs.label(index - given)
+            gt, lq = self.pairs.decode(index - given)
+            self._check_size(label, gt)
+            return ValidationPair(label, _tensor(lq), _tensor(gt))
+        assert self.pictures is not None
+        label = self.pictures.label(index)
+        picture = _centre(self.pictures.decode(index), self.config.crop, self.scale)
+        self._check_size(label, picture)
+        gt_tensor = _tensor(np.ascontiguousarray(picture))
+        return ValidationPair(label, self._shrink(gt_tensor, index), gt_tensor)
+
+    def _check_size(self, label: str, gt: Picture) -> None:
+        problem = too_small(label, gt.shape[0], gt.shape[1], self.scale)
+        if problem:
+            raise DataError(problem)
+
+    def check(self) -> None:
+        """Make sure before step 1 that at least one picture can be measured on.
+
+        Raises:
+            DataError: none can, with what is wrong with the last.
+        """
+        problem = ""
+        for index in range(len(self)):
+            try:
+                self[index]
+            except DataError as error:
+                problem = str(error)
+            else:
+                return
+        raise DataError(f"none of the {len(self)} validation pictures can be used; {problem}")
+
+    def _shrink(self, gt: Tensor, index: int) -> Tensor:
+        if self._degrader is None:
+            small = functional.interpolate(
+                gt, scale_factor=1 / self.scale, mode="bicubic", antialias=True
+            )
+            return (small.clamp(0, 1) * 255).round() / 255
+        generator = torch.Generator().manual_seed(torch_seed(_VALIDATION_SEED, index))
+        lq: Tensor = self._degrader(gt, generator).lq
+        return lq
+
+
+def _enlarge(network: nn.Module, lq: Tensor, scale: int, multiple: int) -> Tensor:
+    """Pad to what pixel-unshuffle needs, run, cut the padding off."""
+    height, width = lq.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    if down or right:
+        lq = functional.pad(lq, (0, right, 0, down), mode="replicate")
+    output: Tensor = network(lq)
+    return output[..., : height * scale, : width * scale]
+
+
+@torch.no_grad()
+def enlarge(
+    network: nn.Module, lq: Tensor, scale: int, *, tile: int = 0, overlap: int = 32
+) -> Tensor:
+    """Enlarge one picture.
+
+    Args:
+        network: a generator on the picture's device.
+        lq: `[1, 3, H, W]` in 0..1.
+        scale: the network's.
+        tile: edge of the input tiles in pixels, 0 for the whole picture at once.
+        overlap: context around each tile in input pixels; what depends on it is cut off, so tiles
+            differ from the whole picture only where the network sees further than this.
+
+    Returns:
+        `[1, 3, scale * H, scale * W]`, float32, not clamped.
+    """
+    multiple = int(getattr(network, "unshuffle", 1))
+    height, width = lq.shape[-2:]
+    if tile <= 0 or (height <= tile and width <= tile):
+        return _enlarge(network, lq, scale, multiple).float()
+    output = lq.new_empty((1, 3, height * scale, width * scale), dtype=torch.float32)
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            y0, x0 = max(0, top - overlap), max(0, left - overlap)
+            y1, x1 = min(height, top + tile + overlap), min(width, left + tile + overlap)
+            piece = _enlarge(network, lq[..., y0:y1, x0:x1], scale, multiple)
+            h, w = min(tile, height - top) * scale, min(tile, width - left) * scale
+            oy, ox = (top - y0) * scale, (left - x0) * scale
+            output[..., top * scale : top * scale + h, left * scale : left * scale + w] = piece[
+                ..., oy : oy + h, ox : ox + w
+            ]
+    return output
+
 
 Measured = tuple[str, dict[str, float]]
 """A picture's name and its figures."""
@@ -33,9 +269,8 @@ def _save_sample(path: Path, *pictures: Tensor) -> None:
     row = torch.cat([p[0].detach().cpu().clamp(0, 1) for p in pictures], dim=-1)
     array = (row.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(array).save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        Image.fromarray(array).save(partial, format="PNG")
 
 
 def _measure(

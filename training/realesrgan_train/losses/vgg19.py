@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -14,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.checkpoint_file import read_tensors, require_floats
+from realesrgan_train.config.schema import VGG19_LAYERS
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.files import file_sha256, replacing
 from realesrgan_train.wording import first_line
 
-_STAGES = ((1, 2, 64), (2, 2, 128), (3, 4, 256), (4, 4, 512), (5, 4, 512))
-"""(number, convolutions, channels) of the five stages; a 2x2 max-pool follows each."""
+_CHANNELS = (64, 128, 256, 512, 512)
+"""Channels of the five stages; between two stages lies a 2x2 max-pool."""
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 VGG19_SHA256_PREFIX = "dcbb9e9d"
@@ -36,19 +36,14 @@ def _layers() -> tuple[nn.Sequential, dict[str, int]]:
     layers: list[nn.Module] = []
     index: dict[str, int] = {}
     channels = 3
-    for stage, convolutions, width in _STAGES:
-        for number in range(1, convolutions + 1):
-            index[f"conv{stage}_{number}"] = len(layers)
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-        layers.append(nn.MaxPool2d(2))
+    for name in VGG19_LAYERS:
+        if name.endswith("_1") and layers:
+            layers.append(nn.MaxPool2d(2))
+        index[name] = len(layers)
+        width = _CHANNELS[int(name[4]) - 1]
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        channels = width
     return nn.Sequential(*layers), index
-
-
-LAYER_NAMES = tuple(
-    f"conv{stage}_{number}" for stage, count, _ in _STAGES for number in range(1, count + 1)
-)
-"""The convolutions, whose outputs before ReLU are the features."""
 
 
 class VGG19Features(nn.Module):
@@ -103,14 +98,6 @@ class VGG19Features(nn.Module):
         return wanted
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) -> None:
     """Load weights in torchvision's format (`.pth` or `.safetensors`); classifier keys are ignored.
 
@@ -124,7 +111,7 @@ def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) ->
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no VGG19 weights there")
-    if sha256 is not None and not (found := _sha256(path)).startswith(sha256.lower()):
+    if sha256 is not None and not (found := file_sha256(path)).startswith(sha256.lower()):
         raise CheckpointError(f"{path}: sha256 is {found}, expected {sha256}; fetch the file again")
     tensors, _ = read_tensors(path)
     expected = network.state_dict()
@@ -149,7 +136,7 @@ def vgg19_cache_path() -> Path:
 def is_cached(sha256: str = VGG19_SHA256_PREFIX) -> bool:
     """Whether the cache holds the weights, undamaged."""
     target = vgg19_cache_path()
-    return target.is_file() and _sha256(target).startswith(sha256.lower())
+    return target.is_file() and file_sha256(target).startswith(sha256.lower())
 
 
 def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path:
@@ -165,21 +152,16 @@ def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path
     if is_cached(sha256):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    os.close(handle)
-    partial = Path(name)
     try:
-        _download(url, partial)
-        if not (found := _sha256(partial)).startswith(sha256.lower()):
-            raise CheckpointError(f"{url}: sha256 is {found}, expected {sha256}...")
-        partial.replace(target)
+        with replacing(target) as partial:
+            _download(url, partial)
+            if not (found := file_sha256(partial)).startswith(sha256.lower()):
+                raise CheckpointError(f"{url}: sha256 is {found}, expected {sha256}...")
     except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
             f"{url}: cannot download VGG19's weights ({first_line(error)}); fetch them elsewhere "
             "and give their path"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

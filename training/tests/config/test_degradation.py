@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from realesrgan_train.degradations import DegradationConfig
+from realesrgan_train.config.degradation import DegradationConfig
 
 
 @pytest.mark.parametrize(

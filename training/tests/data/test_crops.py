@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realesrgan_train.data import multiscale_crop, paired_crop
+from realesrgan_train.data.crops import multiscale_crop, paired_crop
 
 
 def test_a_crop_is_the_shrunk_picture_or_its_reflection() -> None:

@@ -18,18 +18,12 @@ import torch
 from PIL import Image
 
 from realesrgan_train.config import RunConfig, load_config
-from realesrgan_train.data import (
-    BatchDataset,
-    PairedSource,
-    batch_loader,
-    decode_picture,
-    open_source,
-)
-from realesrgan_train.data.cache import CachedSource
-from realesrgan_train.data.folder import FolderSource
-from realesrgan_train.data.lmdb_source import LmdbSource
-from realesrgan_train.data.opening import open_sources
+from realesrgan_train.data.batches import BatchDataset, batch_loader
+from realesrgan_train.data.opening import open_source, open_sources
+from realesrgan_train.data.pairs import PairedSource
+from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.shards import ShardSource, expand_range
+from realesrgan_train.data.sources import CachedSource, FolderSource, LmdbSource, PictureCache
 from realesrgan_train.errors import ConfigError, DataError
 
 
@@ -71,7 +65,7 @@ def test_all_sources_give_the_same_pictures(pictures: Path, tmp_path: Path) -> N
         LmdbSource(tmp_path / "set.lmdb"),
         ShardSource([str(tmp_path / "set-{0..1}.tar")]),
         ShardSource(["memory://remote/all.tar"]),
-        CachedSource(folder, 30_000),
+        CachedSource(folder, PictureCache(30_000)),
     ]
     for source in others:
         assert len(source) == len(folder)

@@ -9,9 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.data import BatchDataset, TrainingBatch, batch_loader, plan_batch
+from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loader
 from realesrgan_train.data.opening import open_pairs, open_sources
-from realesrgan_train.data.sampler import permuted, picture_at, random_stream, torch_seed
+from realesrgan_train.data.sampler import (
+    permuted,
+    picture_at,
+    plan_batch,
+    random_stream,
+    torch_seed,
+)
+from realesrgan_train.data.sources import PictureCache
 
 
 @given(
@@ -102,7 +109,7 @@ def test_each_epoch_shows_every_picture(micro_config: RunConfig) -> None:
 
 def test_the_dataset_travels_to_spawned_workers(micro_config: RunConfig) -> None:
     """Platforms without fork send it pickled."""
-    sources = open_sources(micro_config.data.pictures, cache_mb=1)
+    sources = open_sources(micro_config.data.pictures, PictureCache(1 << 20))
     pairs = open_pairs(micro_config.data.pairs, micro_config.scale)
     dataset = BatchDataset(micro_config, sources, pairs, seed=0)
     before = dataset[3]

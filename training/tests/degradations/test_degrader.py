@@ -11,15 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import straightforward
-from realesrgan_train.config.degradation import PresetName
-from realesrgan_train.degradations import (
-    DegradationConfig,
-    Degrader,
-    DrawnParameters,
-    degrade,
-    draw,
-)
+from realesrgan_train.config.degradation import DegradationConfig, PresetName
 from realesrgan_train.degradations import recipe as steps
+from realesrgan_train.degradations.draw import DrawnParameters, draw
+from realesrgan_train.degradations.recipe import Degrader, degrade
 from tests.degradations.pictures import crops
 
 NOISELESS = {"noise": {"probability": 0}}

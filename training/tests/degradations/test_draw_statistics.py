@@ -16,14 +16,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from realesrgan_train.degradations import (
-    KERNEL_FAMILIES,
-    RESIZE_MODES,
-    DegradationConfig,
-    DrawnParameters,
-    draw,
-)
-from realesrgan_train.degradations.drawn import DrawnKernel, DrawnOrder
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
+from realesrgan_train.degradations.draw import DrawnKernel, DrawnOrder, DrawnParameters, draw
+from realesrgan_train.degradations.resize import RESIZE_MODES
 
 COUNT = 10_000
 BATCH = 5

@@ -11,18 +11,17 @@ import torch
 from scipy import ndimage
 
 from benchmarks import straightforward
-from realesrgan_train.degradations import (
-    KERNEL_FAMILIES,
-    DegradationConfig,
-    draw,
-    filter2d,
-    gaussian_family_kernels,
-    sinc_kernels,
-    usm_sharpen,
-)
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
+from realesrgan_train.degradations.blur import filter2d
+from realesrgan_train.degradations.draw import draw
 from realesrgan_train.degradations.extent import Extent, edge_indices
-from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
-from realesrgan_train.degradations.usm import gaussian_window
+from realesrgan_train.degradations.kernels import (
+    drawn_kernels,
+    gaussian_family_kernels,
+    is_separable,
+    sinc_kernels,
+)
+from realesrgan_train.degradations.usm import gaussian_window, usm_sharpen
 from tests.degradations.pictures import crops, ragged
 
 

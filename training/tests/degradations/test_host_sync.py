@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from realesrgan_train.config.degradation import PresetName
-from realesrgan_train.degradations import DegradationConfig, Degrader
+from realesrgan_train.config.degradation import DegradationConfig, PresetName
+from realesrgan_train.degradations.recipe import Degrader
 
 PRESETS: list[PresetName] = ["paper", "per-sample"]
 NEEDS_GPU = pytest.mark.skipif(

@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from realesrgan_train.degradations import jpeg
 from realesrgan_train.degradations.extent import Extent
-from realesrgan_train.degradations.jpeg_tables import cosine_transform, quantisation_tables
+from realesrgan_train.degradations.jpeg import cosine_transform, jpeg, quantisation_tables
 from tests.degradations.pictures import crops, ragged
 
 SIZES = [(128, 160), (61, 97), (16, 16), (9, 130), (64, 39)]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from realesrgan_train.degradations import gaussian_noise, poisson_noise
 from realesrgan_train.degradations.extent import Extent
+from realesrgan_train.degradations.noise import gaussian_noise, poisson_noise
 from tests.degradations.pictures import crops, ragged
 
 SEED = 5

@@ -7,7 +7,8 @@ import io
 import pytest
 import torch
 
-from realesrgan_train.degradations import DegradedBatch, PairPool
+from realesrgan_train.degradations.pair_pool import PairPool
+from realesrgan_train.degradations.recipe import DegradedBatch
 
 
 def batch_of(numbers: list[int]) -> DegradedBatch:

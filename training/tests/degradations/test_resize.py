@@ -8,9 +8,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks import straightforward
-from realesrgan_train.degradations import RESIZE_MODES, resize
 from realesrgan_train.degradations.extent import Extent
-from realesrgan_train.degradations.resize import resize_weights
+from realesrgan_train.degradations.resize import RESIZE_MODES, resize, resize_weights
 from tests.degradations.pictures import crops, ragged
 
 

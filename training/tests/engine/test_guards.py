@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from realesrgan_train.config import RunConfig, load_config
-from realesrgan_train.config.data import GuardConfig
+from realesrgan_train.config.schema import GuardConfig
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.engine.guards import Guards
 from realesrgan_train.errors import TrainingStopped

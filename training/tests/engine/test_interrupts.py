@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from realesrgan_train.cli import app
 from realesrgan_train.config import load_config
-from realesrgan_train.data import TrainingBatch
+from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.engine import ProcessGroup, Trainer
 
 from ..conftest import Overrides

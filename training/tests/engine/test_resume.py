@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from realesrgan_train.config import load_config
-from realesrgan_train.data import TrainingBatch
+from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.weights import load_network
 

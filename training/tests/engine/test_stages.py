@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from realesrgan_train.config import RunConfig, load_config
-from realesrgan_train.config.schema import ExecutionConfig
-from realesrgan_train.config.stages import OptimizerConfig, Target
+from realesrgan_train.config.schema import ExecutionConfig, OptimizerConfig, Target
+from realesrgan_train.degradations.recipe import DegradedBatch
 from realesrgan_train.engine import ProcessGroup
+from realesrgan_train.engine.averages import WeightAverage
 from realesrgan_train.engine.building import build_generator
-from realesrgan_train.engine.ema import WeightAverage
-from realesrgan_train.engine.preparing import PreparedBatch
 from realesrgan_train.engine.stages import GanStage, NetStage
 from realesrgan_train.engine.updater import Updater, rate_at
 
@@ -23,11 +22,11 @@ from ..conftest import Overrides
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
-def _batch(count: int, seed: int = 0) -> PreparedBatch:
+def _batch(count: int, seed: int = 0) -> DegradedBatch:
     generator = torch.Generator().manual_seed(seed)
     gt = torch.rand(count, 3, 32, 32, generator=generator)
     lq = torch.rand(count, 3, 16, 16, generator=generator)
-    return PreparedBatch(lq, {"plain": gt, "sharpened": (gt * 1.1).clamp(0, 1)})
+    return DegradedBatch(lq, gt, (gt * 1.1).clamp(0, 1))
 
 
 def _net_stage(config: RunConfig) -> NetStage:
@@ -52,8 +51,7 @@ def test_accumulated_micro_batches_equal_one_large_batch(micro: Overrides) -> No
     config = load_config("tiny", micro("stages.gan.gan.weight=0"))
     batch = _batch(4)
     halves = [
-        PreparedBatch(batch.lq[part], {k: v[part] for k, v in batch.targets.items()})
-        for part in (slice(0, 2), slice(2, 4))
+        DegradedBatch(*(tensor[part] for tensor in batch)) for part in (slice(0, 2), slice(2, 4))
     ]
     for make in (_net_stage, _gan_stage):
         whole, split = make(config), make(config)
@@ -72,7 +70,7 @@ def test_targets_are_the_configured_ones(micro: Overrides) -> None:
         config = load_config("tiny", micro(f"stages.net.pixel={{kind: l1, target: {target}}}"))
         stage = _net_stage(config)
         output = stage.generator(batch.lq)
-        expected = (output - batch.targets[target]).abs().mean()
+        expected = (output - batch.target(target)).abs().mean()
         seen[target] = stage.train_step([batch], 0, 1.0)["loss"]
         assert torch.allclose(seen[target], expected)
     assert seen["plain"] != seen["sharpened"]
@@ -115,7 +113,7 @@ def test_every_loss_of_the_gan_stage_gets_its_own_target(
     stage.wrapped_discriminator = judge  # and its own
     before = stage.generator(batch.lq).detach()
     figures = stage.train_step([batch], 0, 1.0)
-    wanted = {str(name): target for name, target in batch.targets.items()}
+    wanted = {"plain": batch.gt, "sharpened": batch.gt_usm}
     assert torch.equal(pixel.given[0][1], wanted[sharpened])
     assert torch.equal(perceptual.given[0][1], wanted[sharpened])
     seen = [given[0] for given in judge.given]

@@ -18,19 +18,11 @@ from torch import nn
 from torch.nn import functional
 
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.losses import (
-    CharbonnierLoss,
-    GANLoss,
-    L1Loss,
-    PerceptualLoss,
-    VGG19Features,
-    fetch_vgg19,
-    is_cached,
-    load_vgg19,
-    vgg19,
-)
-from realesrgan_train.losses.gan import GANKind
-from realesrgan_train.losses.perceptual import PAPER_LAYERS
+from realesrgan_train.losses import vgg19
+from realesrgan_train.losses.gan import GANKind, GANLoss
+from realesrgan_train.losses.perceptual import PAPER_LAYERS, PerceptualLoss
+from realesrgan_train.losses.pixel import CharbonnierLoss, L1Loss
+from realesrgan_train.losses.vgg19 import VGG19Features, fetch_vgg19, is_cached, load_vgg19
 
 CONVOLUTIONS = {  # torchvision's numbering of vgg19.features
     "conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7,
