@@ -1,45 +1,32 @@
-"""`realesrgan-export`: PyTorch to ncnn, ncnn to PyTorch, and blends."""
+"""The command line: `realesrgan-export`. What needs PyTorch is imported by the commands."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
-import typer
+import click
 from rich.console import Console
+from rich.table import Table
 
+from realesrgan_export import __version__
 from realesrgan_export.errors import ExportError
-from realesrgan_export.parity_report import print_rows
+from realesrgan_train.cli.shared import Group, act_type_option
 from realesrgan_train.signals import exit_code, raise_interrupted
 from realesrgan_train.wording import printable
 
-ActType = Literal["relu", "leakyrelu", "prelu"]
+if TYPE_CHECKING:
+    from realesrgan_export.parity import Row
+
+_PATH = click.Path(path_type=Path)
 
 
-COMMANDS = ("checkpoint", "from-ncnn", "interpolate")
-
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from realesrgan_export import __version__  # noqa: PLC0415 - loads torch
-
-        typer.echo(f"realesrgan-export {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version and exit."
-        ),
-    ] = False,
-) -> None:
+@click.group(cls=Group, context_settings={"show_default": True}, no_args_is_help=True)
+@click.version_option(__version__, message="%(prog)s %(version)s", prog_name="realesrgan-export")
+def app() -> None:
     """Convert Real-ESRGAN networks from PyTorch to ncnn and back, and compare the results.
 
     `realesrgan-export CHECKPOINT -o FOLDER` is short for `realesrgan-export checkpoint ...`.
@@ -47,91 +34,96 @@ def _root(
 
 
 @app.command()
+@click.argument("checkpoint", type=_PATH, help="A .pth or .safetensors file.")
+@click.option(
+    *("-o", "--output"), type=_PATH, required=True, help="Folder to write to; made when missing."
+)
+@click.option("--name", help="Name of the network; default: the file's.")
+@click.option("--fp16/--fp32", default=True, help="Store weights in 16 or 32 bits.")
+@click.option("--onnx", is_flag=True, help="Write NAME.onnx, too.")
+@act_type_option
+@click.option("--licence", help="SPDX identifier for the manifest.")
+@click.option(
+    "--device", help="Vulkan device to verify on besides the CPU; default: the first GPU."
+)
+@click.option("--weak-denoise", help="Name of the network trained to denoise weakly, for denoise=.")
 def checkpoint(  # noqa: PLR0917 - one argument an option
-    checkpoint: Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder to write to; made when missing.")
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="Name of the network; default: the file's.")
-    ] = None,
-    fp16: Annotated[
-        bool, typer.Option("--fp16/--fp32", help="Store weights in 16 or 32 bits.")
-    ] = True,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write NAME.onnx, too.")] = False,
-    act_type: Annotated[
-        ActType | None,
-        typer.Option(help="Activation of a compact network, where the file does not state it."),
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX identifier for the manifest.")] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Vulkan device to verify on besides the CPU; default: the first GPU."),
-    ] = None,
-    weak_denoise: Annotated[
-        str | None,
-        typer.Option(help="Name of the network trained to denoise weakly, for denoise=."),
-    ] = None,
+    checkpoint: Path,
+    output: Path,
+    name: str | None,
+    fp16: bool,
+    onnx: bool,
+    act_type: str | None,
+    licence: str | None,
+    device: str | None,
+    weak_denoise: str | None,
 ) -> None:
     """Convert a checkpoint to ncnn; written only if ncnn and realesrgan-vk agree with PyTorch."""
     from realesrgan_export.export import ExportOptions, export_checkpoint  # noqa: PLC0415 - torch
 
     raise_interrupted()
-
     options = ExportOptions(name, fp16, onnx, act_type, licence, weak_denoise, device)
     written = export_checkpoint(checkpoint, output, options, print_rows)
     for path in filter(None, (written.param, written.bin, written.onnx, written.manifest)):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"to install it: realesrgan-vk models add {output}")
+        click.echo(f"wrote {path}")
+    click.echo(f"to install it: realesrgan-vk models add {output}")
 
 
-@app.command("from-ncnn")
-def from_ncnn(
-    network: Annotated[
-        str,
-        typer.Argument(
-            help="NAME.param with NAME.bin beside it, or the name of an installed network."
-        ),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="File to write; default: NAME.safetensors."),
-    ] = None,
-) -> None:
+@app.command()
+@click.argument(
+    "network", help="NAME.param with NAME.bin beside it, or the name of an installed network."
+)
+@click.option(*("-o", "--output"), type=_PATH, help="File to write; default: NAME.safetensors.")
+def from_ncnn(network: str, output: Path | None) -> None:
     """Recover the PyTorch weights of an RRDBNet or SRVGGNetCompact from its ncnn files.
 
     Example: realesrgan-export from-ncnn realesrgan-x4plus
     """
-    from realesrgan_export.recover import (  # noqa: PLC0415 - loads torch
-        default_output,
-        recover_network,
-    )
+    from realesrgan_export.recover import default_output, recover_network  # noqa: PLC0415 - torch
 
     raise_interrupted()
-
     output = output or default_output(network)
     recover_network(network, output, print_rows)
-    typer.echo(f"wrote {output}")
+    click.echo(f"wrote {output}")
 
 
 @app.command()
+@click.argument("first", type=_PATH, help="A checkpoint.")
+@click.argument("second", type=_PATH, help="Another one of the same architecture and size.")
+@click.option("--alpha", type=float, required=True, help="Share of the second, 0..1.")
+@click.option(*("-o", "--output"), type=_PATH, required=True, help=".safetensors file to write.")
+@act_type_option
 def interpolate(
-    first: Annotated[Path, typer.Argument(help="A checkpoint.")],
-    second: Annotated[Path, typer.Argument(help="Another one of the same architecture and size.")],
-    alpha: Annotated[float, typer.Option(help="Share of the second, 0..1.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help=".safetensors file to write.")],
-    act_type: Annotated[
-        ActType | None,
-        typer.Option(help="Activation of compact networks, where the files do not state it."),
-    ] = None,
+    first: Path, second: Path, alpha: float, output: Path, act_type: str | None
 ) -> None:
     """Blend two networks: (1 - alpha) FIRST + alpha SECOND."""
     from realesrgan_export.blend import blend_checkpoints  # noqa: PLC0415 - loads torch
 
     raise_interrupted()
-
     blend_checkpoints(first, second, alpha, output, act_type)
-    typer.echo(f"wrote {output}")
+    click.echo(f"wrote {output}")
+
+
+def print_rows(rows: list[Row]) -> None:
+    """Print the parity table on standard output: errors in steps of 1/255 of full scale."""
+    engines = list(dict.fromkeys(row.engine for row in rows))
+    title = "difference from PyTorch with the stored weights, in steps of 1/255"
+    table = Table(title=title, title_justify="left")
+    table.add_column("engine")
+    table.add_column("picture")
+    for figure in ("max", "mean", "PSNR dB", "8-bit max", "8-bit equal"):
+        table.add_column(figure, justify="right")
+    for row in sorted(rows, key=lambda row: engines.index(row.engine)):
+        table.add_row(
+            row.engine,
+            row.picture,
+            f"{row.max_error * 255:.5f}",
+            f"{row.mean_error * 255:.6f}",
+            "equal" if math.isinf(row.psnr) else f"{row.psnr:.1f}",
+            str(row.max_steps),
+            f"{row.equal / row.samples:.3%}",
+        )
+    Console(width=None if Console().is_terminal else 120).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,19 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SIGTERM, which leave nothing behind.
 
     Args:
-        arguments: without the program's name; those of the process by default.
+        arguments: Those after the program's name; those of the process by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] not in (*COMMANDS, "--help", "--version"):
+    if words and words[0] not in (*app.commands, "--help", "--version"):
         words = ["checkpoint", *words]
     try:
         app(words)
     except (ExportError, OSError) as error:
         code = exit_code()
         if code is None:
-            Console(stderr=True, soft_wrap=True).print(
-                f"realesrgan-export: {printable(str(error))}", markup=False, highlight=False
-            )
+            click.echo(f"realesrgan-export: {printable(str(error))}", err=True)
         sys.exit(code or 1)
     except BaseException:
         code = exit_code()  # whatever an interrupted import or library makes of a signal

@@ -66,7 +66,7 @@ def test_a_signal_ends_the_converter_and_removes_its_folder(
     scratch.mkdir()
     script = (
         f"import pnnx; pnnx.EXEC_PATH = {str(_stand_in(tmp_path))!r}\n"
-        "from realesrgan_export.entry import main; main()"
+        "from realesrgan_export.__main__ import main; main()"
     )
     command = [sys.executable, "-c", script, str(save(small_compact(2), "net"))]
     with subprocess.Popen(
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_finished_is_one_line(save: Save, tmp_path: Path) 
     scratch.mkdir()
     script = (
         "import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "from realesrgan_export.entry import main; main()"
+        "from realesrgan_export.__main__ import main; main()"
     )
     command = [sys.executable, "-c", script, str(save(small_compact(2), "net"))]
     done = subprocess.run(

@@ -1,25 +1,32 @@
-"""The command line: `realesrgan-train`."""
+"""The command line: `realesrgan-train`. What needs PyTorch is imported by the commands."""
 
 from __future__ import annotations
 
-import typer
+import click
 
-from realesrgan_train.cli.doctor import doctor
-from realesrgan_train.cli.interpolate import interpolate
-from realesrgan_train.cli.preview import preview
-from realesrgan_train.cli.runs import run
-from realesrgan_train.cli.show import presets, schema
-from realesrgan_train.cli.weights import validate
+from realesrgan_train import __version__
+from realesrgan_train.cli.runs import doctor, presets, preview, run, schema
+from realesrgan_train.cli.shared import Group, reported_errors
+from realesrgan_train.cli.weights import interpolate, validate
 
-app = typer.Typer(
-    name="realesrgan-train",
-    help="Train Real-ESRGAN networks with the published recipe.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+
+class _Commands(Group):
+    """The commands, whose errors become messages."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        with reported_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"show_default": True}, no_args_is_help=True)
+@click.version_option(__version__, prog_name="realesrgan-train")
+def app() -> None:
+    """Train Real-ESRGAN networks with the published recipe."""
+
+
 for command in (run, preview, doctor, validate, interpolate, presets, schema):
-    app.command()(command)
+    app.add_command(command)
 
 
 def main() -> None:

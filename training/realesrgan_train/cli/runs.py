@@ -1,45 +1,140 @@
-"""`realesrgan-train run`: start a run, or continue it."""
+"""The commands that take a configuration: `run`, `preview`, `doctor`, `presets` and `schema`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
-import typer
+import click
 
-from realesrgan_train.cli.reporting import INTERRUPTED, reported_errors
-from realesrgan_train.config import config_to_yaml, load_config
-from realesrgan_train.engine import Trainer, process_group
+from realesrgan_train.cli.shared import INTERRUPTED, handle_signals
+from realesrgan_train.errors import ConfigError
 
-ConfigArgument = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a preset.")
-]
-OverridesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Values to override, such as data.batch_size=4."),
-]
+_WARNINGS_ONLY = 10
+_Command = TypeVar("_Command", bound=Callable[..., None])
 
 
-def run(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration without training.")
-    ] = False,
-) -> None:
+def _configuration(command: _Command) -> _Command:
+    """Give a command the arguments `config` and `overrides`."""
+    overrides = click.argument(
+        "overrides",
+        nargs=-1,
+        metavar="[KEY=VALUE]...",
+        help="Values to override, such as data.batch_size=4.",
+    )
+    return click.argument("config", help="A YAML file, or the name of a preset.")(
+        overrides(command)
+    )
+
+
+@click.command()
+@_configuration
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration without training.")
+def run(config: str, overrides: tuple[str, ...], dry_run: bool) -> None:
     """Train; the same command continues a run that was stopped or killed.
 
+    \b
     Under torchrun it trains on many processes:
     torchrun --nproc-per-node=4 -m realesrgan_train run CONFIG
+    """  # noqa: D301 - click keeps the lines of such a paragraph apart
+    from realesrgan_train.config import config_to_yaml, load_config  # noqa: PLC0415
+
+    checked = load_config(config, overrides)
+    if dry_run:
+        click.echo(config_to_yaml(checked), nl=False)
+        return
+    from realesrgan_train.engine import Trainer, process_group  # noqa: PLC0415 - loads PyTorch
+
+    handle_signals()
+    with process_group(checked.execution.device) as group:
+        result = Trainer(checked, group).run()
+    if not result.finished:
+        click.echo(f"stopped after step {result.step}; the same command continues", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+    if group.is_main:
+        click.echo(f"weights: {checked.run_dir / 'weights'}")
+
+
+@click.command()
+@_configuration
+@click.option(
+    "--count", type=click.IntRange(1, 64), default=8, help="Number of pictures on the sheet."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("preview.png"),
+    help="PNG file to write.",
+)
+def preview(config: str, overrides: tuple[str, ...], count: int, out: Path) -> None:
+    """Write a contact sheet: each picture, sharpened, and degraded with the parameters drawn."""
+    from realesrgan_train.config import load_config  # noqa: PLC0415
+    from realesrgan_train.data.opening import open_sources  # noqa: PLC0415
+    from realesrgan_train.data.sampler import picture_at  # noqa: PLC0415
+    from realesrgan_train.preview import preview as draw_sheet  # noqa: PLC0415 - loads PyTorch
+
+    handle_signals()
+    checked = load_config(config, overrides)
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+    source = open_sources(checked.data.pictures)
+    if source is None:
+        raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")
+    indices = [picture_at(n, len(source), checked.seed) for n in range(min(count, len(source)))]
+    pictures = [source.decode(index) for index in indices]
+    draw_sheet(pictures, checked.degradation, checked.scale, out, checked.seed)
+    click.echo(str(out))
+
+
+@click.command()
+@_configuration
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=0,
+    help="Pictures to examine of each source, evenly spread; 0 for all.",
+)
+def doctor(config: str, overrides: tuple[str, ...], limit: int) -> None:
+    """Check configuration, pictures, pairs, start weights and memory.
+
+    Exit codes: 0 no problems; 10 warnings only; 2 configuration; 3 pictures; 4 start weights.
     """
-    with reported_errors():
-        checked = load_config(config, overrides or [])
-        if dry_run:
-            typer.echo(config_to_yaml(checked), nl=False)
-            return
-        with process_group(checked.execution.device) as group:
-            result = Trainer(checked, group).run()
-        if not result.finished:
-            typer.echo(f"stopped after step {result.step}; the same command continues", err=True)
-            raise typer.Exit(INTERRUPTED)
-        if group.is_main:
-            typer.echo(f"weights: {checked.run_dir / 'weights'}")
+    from realesrgan_train.config import load_config  # noqa: PLC0415
+    from realesrgan_train.doctor.examine import examine  # noqa: PLC0415 - loads PyTorch
+
+    handle_signals()
+    report = examine(load_config(config, overrides), limit, click.echo)
+    for finding in report.findings:
+        click.echo(f"{'error' if finding.exit_code else 'warning'}: {finding.message}")
+    for line in report.memory:
+        click.echo(line)
+    if not report.findings:
+        click.echo("no problems found")
+        return
+    click.echo(f"problems found: {len(report.findings)}")
+    raise click.exceptions.Exit(
+        max(finding.exit_code for finding in report.findings) or _WARNINGS_ONLY
+    )
+
+
+@click.command()
+def presets() -> None:
+    """List the presets: network and steps of each stage."""
+    from realesrgan_train.config import load_config, preset_names  # noqa: PLC0415
+    from realesrgan_train.engine.building import configured_architecture  # noqa: PLC0415
+
+    handle_signals()
+    for name in preset_names():
+        config = load_config(name)
+        steps = " + ".join(f"{key} {stage.steps:,}" for key, stage in config.stages if stage)
+        click.echo(f"{name:22} {steps:30} {configured_architecture(config)}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors that check YAML."""
+    from realesrgan_train.config import json_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,102 +1,178 @@
-"""`realesrgan-train validate`: PSNR and SSIM of a network on pictures."""
+"""The commands that take weights: `validate` and `interpolate`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+import click
 
-from realesrgan_train.cli.reporting import ActTypeOption, reported_errors
-from realesrgan_train.config.degradation import DegradationConfig
-from realesrgan_train.config.schema import FolderSourceConfig, PairSourceConfig, ValidationConfig
-from realesrgan_train.engine import ValidationSet, process_group
-from realesrgan_train.engine import validate as measure
-from realesrgan_train.errors import ConfigError
-from realesrgan_train.weights import load_checked
+from realesrgan_train.cli.shared import act_type_option, handle_signals
+from realesrgan_train.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:  # importing it takes time that --help does not have
+    from realesrgan_train.config.schema import ValidationConfig
+
+_PATH = click.Path(path_type=Path)
+_WEIGHTS = "A .pth or .safetensors file."
 
 
-def _sources(pictures: Path | None, gt: Path | None, lq: Path | None) -> dict[str, Any]:
+def _config(
+    pictures: Path | None,
+    gt: Path | None,
+    lq: Path | None,
+    **others: Any,  # noqa: ANN401 - other keys of the section
+) -> ValidationConfig:
+    """Return the configuration of a validation on the named folders."""
+    from realesrgan_train.config.schema import (  # noqa: PLC0415
+        FolderSourceConfig,
+        PairSourceConfig,
+        ValidationConfig,
+    )
+
+    def folder(path: Path) -> FolderSourceConfig:
+        return FolderSourceConfig(kind="folder", path=path)
+
     if (gt is None) != (lq is None):
         raise ConfigError("--gt and --lq belong together: name both folders")
     if pictures is None and gt is None:
         raise ConfigError("nothing to measure on: give --pictures, or --gt and --lq")
-    sources: dict[str, Any] = {}
-    if pictures is not None:
-        sources["pictures"] = (FolderSourceConfig(kind="folder", path=pictures),)
-    if gt is not None and lq is not None:
-        pair = PairSourceConfig(
-            gt=FolderSourceConfig(kind="folder", path=gt),
-            lq=FolderSourceConfig(kind="folder", path=lq),
-        )
-        sources["pairs"] = (pair,)
-    return sources
+    return ValidationConfig(
+        pictures=(folder(pictures),) if pictures else (),
+        pairs=(PairSourceConfig(gt=folder(gt), lq=folder(lq)),) if gt and lq else (),
+        **others,
+    )
 
 
+@click.command()
+@click.argument("weights", type=_PATH, help=_WEIGHTS)
+@click.option("--pictures", type=_PATH, help="Folder of high-resolution pictures.")
+@click.option("--gt", type=_PATH, help="Folder of targets of given pairs.")
+@click.option("--lq", type=_PATH, help="Folder of low-resolution pictures of given pairs.")
+@click.option(
+    "--degradation",
+    type=click.Choice(["light", "bicubic", "training"]),
+    default="light",
+    help="How --pictures are degraded; training is the published recipe.",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(0),
+    default=0,
+    help="Side of the centre crop in pixels; 0 for the whole picture.",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(0),
+    default=256,
+    help="Side of input tiles in pixels; 0 for no tiles.",
+)
+@click.option(
+    "--tile-overlap", type=click.IntRange(0), default=32, help="Overlap of tiles in pixels."
+)
+@click.option(
+    "--samples",
+    type=_PATH,
+    help="Folder for samples: bicubic, output and target side by side.",
+)
+@click.option("--sample-count", type=click.IntRange(0), default=4, help="Number of samples.")
+@act_type_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Device to compute on.",
+)
 def validate(
-    weights: Annotated[Path, typer.Argument(help="A .pth or .safetensors file.")],
+    weights: Path,
     *,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Folder of high-resolution pictures.")
-    ] = None,
-    gt: Annotated[Path | None, typer.Option(help="Folder of targets of given pairs.")] = None,
-    lq: Annotated[
-        Path | None, typer.Option(help="Folder of low-resolution pictures of given pairs.")
-    ] = None,
-    degradation: Annotated[
-        Literal["light", "bicubic", "training"],
-        typer.Option(help="How --pictures are degraded; training is the published recipe."),
-    ] = "light",
-    crop: Annotated[
-        int, typer.Option(min=0, help="Side of the centre crop in pixels; 0 for the whole picture.")
-    ] = 0,
-    tile: Annotated[
-        int, typer.Option(min=0, help="Side of input tiles in pixels; 0 for no tiles.")
-    ] = 256,
-    tile_overlap: Annotated[int, typer.Option(min=0, help="Overlap of tiles in pixels.")] = 32,
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="Folder for samples: bicubic, output and target side by side."),
-    ] = None,
-    sample_count: Annotated[int, typer.Option(min=0, help="Number of samples.")] = 4,
-    act_type: ActTypeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")
-    ] = "auto",
+    pictures: Path | None,
+    gt: Path | None,
+    lq: Path | None,
+    degradation: Literal["light", "bicubic", "training"],
+    crop: int,
+    tile: int,
+    tile_overlap: int,
+    samples: Path | None,
+    sample_count: int,
+    act_type: str | None,
+    as_json: bool,
+    device: str,
 ) -> None:
     """Measure PSNR and SSIM on luma (Y) and RGB, beside bicubic enlargement."""
-    with reported_errors():
-        loaded = load_checked(weights, act_type)
-        config = ValidationConfig(
-            **_sources(pictures, gt, lq),
-            degradation=degradation,
-            crop=crop,
-            tile=tile,
-            tile_overlap=tile_overlap,
-            samples=sample_count,
-        )
-        dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
-        with process_group(device) as group:
-            network = loaded.network.to(group.device)
-            means, each = measure(network, dataset, group, samples, _warn)
-        if not group.is_main:
-            return
-        if as_json:
-            typer.echo(json.dumps({"mean": means, "pictures": dict(each)}, indent=2))
-            return
-        _print_table(means, each)
+    from realesrgan_train.config.degradation import DegradationConfig  # noqa: PLC0415
+    from realesrgan_train.engine import ValidationSet, process_group  # noqa: PLC0415
+    from realesrgan_train.engine import validate as measure  # noqa: PLC0415
+    from realesrgan_train.weights import load_checked  # noqa: PLC0415 - loads PyTorch
 
-
-def _warn(message: str) -> None:
-    typer.echo(f"warning: {message}", err=True)
-
-
-def _print_table(means: dict[str, float], each: list[tuple[str, dict[str, float]]]) -> None:
-    typer.echo("PSNR(Y)  SSIM(Y)  PSNR(RGB)  SSIM(RGB)  bicubic PSNR(Y)  picture")
+    handle_signals()
+    loaded = load_checked(weights, act_type)
+    config = _config(
+        pictures,
+        gt,
+        lq,
+        degradation=degradation,
+        crop=crop,
+        tile=tile,
+        tile_overlap=tile_overlap,
+        samples=sample_count,
+    )
+    dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
+    with process_group(device) as group:
+        network = loaded.network.to(group.device)
+        means, each = measure(network, dataset, group, samples, _warn)
+    if not group.is_main:
+        return
+    if as_json:
+        click.echo(json.dumps({"mean": means, "pictures": dict(each)}, indent=2))
+        return
+    click.echo("PSNR(Y)  SSIM(Y)  PSNR(RGB)  SSIM(RGB)  bicubic PSNR(Y)  picture")
     for name, figures in [*each, (f"mean of {len(each)}", means)]:
-        typer.echo(
+        click.echo(
             f"{figures['psnr_y']:7.2f}  {figures['ssim_y']:7.4f}  {figures['psnr_rgb']:9.2f}  "
             f"{figures['ssim_rgb']:9.4f}  {figures['bicubic_psnr_y']:15.2f}  {name}"
         )
+
+
+def _warn(message: str) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.command()
+@click.argument("a", type=_PATH, help=_WEIGHTS)
+@click.argument("b", type=_PATH, help=_WEIGHTS)
+@click.option("--alpha", type=float, default=0.5, help="Share of B: 0 gives A, 1 gives B.")
+@click.option(
+    "--out",
+    type=_PATH,
+    default=Path("interpolated.safetensors"),
+    help=".safetensors file to write.",
+)
+@act_type_option
+def interpolate(a: Path, b: Path, alpha: float, out: Path, act_type: str | None) -> None:
+    """Write (1 - alpha) * A + alpha * B, such as between a strong and a weak denoiser."""
+    from realesrgan_train.weights import interpolate as blend  # noqa: PLC0415 - loads PyTorch
+    from realesrgan_train.weights import load_checked, save_network  # noqa: PLC0415
+
+    handle_signals()
+    if not 0 <= alpha <= 1:
+        raise ConfigError(f"alpha is {alpha}, but must be between 0 (A) and 1 (B)")
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"--out {out}: weights are written as .safetensors")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+    first, second = load_checked(a, act_type), load_checked(b, act_type)
+    if str(first.architecture) != str(second.architecture):
+        raise CheckpointError(
+            f"{a} holds {first.architecture}, {b} holds {second.architecture}: only "
+            "networks of one architecture and size can be blended"
+        )
+    mixed = blend(first.network.state_dict(), second.network.state_dict(), alpha)
+    first.network.load_state_dict(mixed)
+    origin = {"a": str(a.name), "b": str(b.name), "alpha": alpha}
+    licences = {loaded.metadata.get("licence", "unspecified") for loaded in (first, second)}
+    metadata = {"interpolated": json.dumps(origin), "licence": " AND ".join(sorted(licences))}
+    save_network(out, first.network, metadata)
+    click.echo(str(out))

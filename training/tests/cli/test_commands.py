@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner, Result
 from PIL import Image, ImageCms
-from typer.testing import CliRunner, Result
 
 import realesrgan_train
 from realesrgan_train.cli import app

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from realesrgan_train.cli import app
 from realesrgan_train.config import load_config
