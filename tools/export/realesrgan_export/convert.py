@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pnnx
 import torch
 from torch import nn
 
+from realesrgan_export import launcher
 from realesrgan_export.errors import ExportError
 from realesrgan_train.wording import first_line
 
@@ -91,19 +94,13 @@ def convert(
     trace(network, channels, sizes[0], script)
     param, weights = folder / "network.ncnn.param", folder / "network.ncnn.bin"
     shapes = [f"[1,{channels},{height},{width}]f32" for height, width in sizes]
-    command = [
-        pnnx.EXEC_PATH,
+    done = _run_pnnx(
+        folder,
         script.name,
         f"inputshape={shapes[0]}",
         f"inputshape2={shapes[1]}",
         f"fp16={int(fp16)}",
-    ]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
-        )
-    except OSError as error:
-        raise ExportError(f"pnnx cannot be started ({error}); reinstall pnnx") from error
+    )
     log = (done.stdout + done.stderr).strip()
     if done.returncode or not param.is_file() or not weights.is_file():
         check_space(folder, 0)
@@ -115,6 +112,26 @@ def convert(
             f"the network uses {', '.join(sorted(set(strange)))}, which ncnn has no layer for"
         )
     return param, weights
+
+
+def _run_pnnx(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pnnx in a folder; on Linux it ends with this process, whatever ends that.
+
+    Raises:
+        ExportError: If it cannot be started.
+    """
+    command = [pnnx.EXEC_PATH, *arguments]
+    if sys.platform == "linux":
+        command = [sys.executable, "-IS", launcher.__file__, str(os.getpid()), *command]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise ExportError(f"pnnx cannot be started ({error}); reinstall pnnx") from error
+    if sys.platform == "linux" and done.returncode == launcher.CANNOT_START:
+        raise ExportError(f"pnnx cannot be started ({done.stderr}); reinstall pnnx")
+    return done
 
 
 def needed_space(network: nn.Module) -> int:

@@ -42,8 +42,12 @@ def test_a_signal_during_the_imports_ends_quietly(number: signal.Signals, tmp_pa
     assert all(line.startswith("import time:") for line in rest.splitlines()), rest
 
 
-def test_help_does_without_pytorch() -> None:
-    script = "import sys, realesrgan_export.cli; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["checkpoint", "--help"]])
+def test_help_does_without_pytorch(words: list[str]) -> None:
+    script = (
+        "import sys; from realesrgan_export.cli import app\n"
+        f"app({words}, standalone_mode=False); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
@@ -85,6 +89,39 @@ def test_a_signal_ends_the_converter_and_removes_its_folder(
         os.kill(int(started.read_text()), 0)
     assert not list(scratch.iterdir())
     assert not (tmp_path / "out").exists()
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there and has not ended; one that nobody has waited for has."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a program can ask for it on Linux only")
+def test_the_converter_ends_with_an_exporter_that_is_killed(save: Save, tmp_path: Path) -> None:
+    script = (
+        f"import pnnx; pnnx.EXEC_PATH = {str(_stand_in(tmp_path))!r}\n"
+        "from realesrgan_export.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", script, str(save(small_compact(2), "net"))]
+    started = tmp_path / "started"
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out")], env={**os.environ, "TMPDIR": str(scratch)}
+    ) as process:
+        while not started.exists() and process.poll() is None:
+            time.sleep(0.02)
+        converter = int(started.read_text())
+        assert _runs(converter)
+        process.kill()
+    end = time.monotonic() + 60
+    while _runs(converter) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not _runs(converter)
 
 
 def test_a_file_that_cannot_be_finished_is_one_line(save: Save, tmp_path: Path) -> None:
@@ -224,3 +261,11 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_conversion(
         message = capsys.readouterr().err
         assert "nothing can be written there" in message
         assert message.count("\n") == 1
+
+
+def test_a_converter_that_cannot_be_started_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pnnx, "EXEC_PATH", str(tmp_path / "absent"))
+    with pytest.raises(ExportError, match=r"pnnx cannot be started \(.*absent.*reinstall pnnx"):
+        convert._run_pnnx(tmp_path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +206,23 @@ def test_preview_shows_what_training_sees(micro: Overrides, tmp_path: Path) -> N
     with Image.open(out) as sheet:
         rows = [sheet.getpixel((5, y)) for y in (5, sheet.height // 2 + 5)]
     assert sorted(rows, key=str) == [(200, 10, 10), (64, 64, 64)]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["schema"]])
+def test_help_does_without_pytorch(words: list[str]) -> None:
+    script = (
+        "import sys; from realesrgan_train.cli import app\n"
+        f"app({words}, standalone_mode=False); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_the_help_names_every_command_and_what_it_does() -> None:
+    told = " ".join(call("--help").stdout.split())
+    for command in app.commands.values():
+        assert f"{command.name} {(command.help or '').partition(chr(10))[0]}" in told
+    assert call("--version").stdout == f"realesrgan-train, version {realesrgan_train.__version__}\n"
 
 
 def test_presets_and_schema() -> None:

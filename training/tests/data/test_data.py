@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 
 from realesrgan_train.config import RunConfig, load_config
+from realesrgan_train.config.schema import FolderSourceConfig, PairSourceConfig
 from realesrgan_train.data.batches import BatchDataset, batch_loader
-from realesrgan_train.data.opening import open_source, open_sources
+from realesrgan_train.data.opening import open_pairs, open_source, open_sources
 from realesrgan_train.data.pairs import PairedSource
 from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.shards import ShardSource, expand_range
@@ -284,3 +285,33 @@ def test_pictures_whose_white_is_unknown_are_refused_with_words(
 ) -> None:
     with pytest.raises(DataError, match=rf"^deep\.tif: .*{message}"):
         decode_picture(tiff(values), "deep.tif")
+
+
+def test_pictures_and_pairs_share_one_cache(pictures: Path, pairs: Path) -> None:
+    folder = FolderSourceConfig(kind="folder", path=pictures)
+    given = PairSourceConfig(
+        gt=FolderSourceConfig(kind="folder", path=pairs / "gt"),
+        lq=FolderSourceConfig(kind="folder", path=pairs / "lq"),
+    )
+    plain_source, plain_pairs = open_sources([folder]), open_pairs([given], 2)
+    assert plain_source is not None
+    assert plain_pairs is not None
+    cache = PictureCache(1 << 20)
+    source, paired = open_sources([folder], cache), open_pairs([given], 2, cache)
+    assert source is not None
+    assert paired is not None
+    first = paired.decode(0), source.decode(0)
+    assert paired.decode(0)[0] is first[0][0]
+    assert paired.decode(0)[1] is first[0][1]
+    assert source.decode(0) is first[1]
+    for read, expected in zip(paired.decode(0), plain_pairs.decode(0), strict=True):
+        assert np.array_equal(read, expected)
+    assert np.array_equal(source.decode(0), plain_source.decode(0))
+    small = PictureCache(first[1].nbytes)  # one picture drives out the others, of whichever source
+    source, paired = open_sources([folder], small), open_pairs([given], 2, small)
+    assert source is not None
+    assert paired is not None
+    kept = source.decode(0)
+    assert source.decode(0) is kept
+    paired.decode(0)
+    assert source.decode(0) is not kept
