@@ -32,7 +32,7 @@ def main(parent: int, command: list[str]) -> None:
     try:
         os.execv(command[0], command)
     except OSError as error:
-        sys.stderr.write(str(error))
+        sys.stderr.write(str(OSError(error.errno, error.strerror, command[0])))
         sys.exit(CANNOT_START)
 
 
