@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -58,14 +59,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     format.
 
     Args:
-        path: a file of PyTorch's (`.pth`, `.pt`, `.ckpt`) or a `.safetensors` file.
+        path: A file of PyTorch's (`.pth`, `.pt`, `.ckpt`) or a `.safetensors` file.
 
     Returns:
         The tensors by name, each dense, not empty and of a plain type; and the metadata (empty for
         a `.pth`).
 
     Raises:
-        CheckpointError: if the file is missing, is something else, is cut short, damaged, needs
+        CheckpointError: If the file is missing, is something else, is cut short, damaged, needs
             code to be read, or holds no tensors or ones that are no weights.
     """
     path = Path(path)
@@ -97,15 +98,24 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before the message of a `CheckpointError`."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
 def require_floats(tensors: Mapping[str, Tensor], names: Iterable[str]) -> None:
     """Refuse weights that are integers, which conversion to floating point would hide.
 
     Args:
-        tensors: of a checkpoint.
-        names: of the weights among them.
+        tensors: Tensors of a checkpoint.
+        names: Names of the weights among them.
 
     Raises:
-        CheckpointError: naming the first that is no floating-point tensor.
+        CheckpointError: Naming the first that is no floating-point tensor.
     """
     for name in names:
         if not tensors[name].is_floating_point():
@@ -119,13 +129,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write a `.safetensors` file whole or not at all.
 
     Args:
-        path: ends in `.safetensors`.
-        tensors: written as contiguous CPU copies.
-        metadata: strings kept in the file's header.
+        path: Ends in `.safetensors`.
+        tensors: Written as contiguous CPU copies.
+        metadata: Strings kept in the file's header.
 
     Raises:
-        CheckpointError: for another suffix.
-        OSError: if the file cannot be written; an older file of that name is untouched then.
+        CheckpointError: For another suffix.
+        OSError: If the file cannot be written; an older file of that name is untouched then.
     """
     path = Path(path)
     if path.suffix != ".safetensors":

@@ -44,13 +44,13 @@ def other_kind(path: Path) -> str:
     """Say what a file is when it is certainly not a checkpoint.
 
     Args:
-        path: an existing file.
+        path: An existing file.
 
     Returns:
         Words with an article, such as "an HTML page"; empty for what may be a checkpoint.
 
     Raises:
-        OSError: if the file cannot be read.
+        OSError: If the file cannot be read.
     """
     head = _head(path)
     if len(head) < 16:
@@ -67,7 +67,7 @@ def is_safetensors(path: Path) -> bool:
     """Whether a file starts as a `.safetensors` file does, whatever its name.
 
     Raises:
-        OSError: if the file cannot be read.
+        OSError: If the file cannot be read.
     """
     return _starts_safetensors(_head(path), path.stat().st_size)
 
@@ -76,7 +76,7 @@ def is_torch(path: Path) -> bool:
     """Whether a file starts as PyTorch's files do: a zip archive, or (before 1.6) a pickle.
 
     Raises:
-        OSError: if the file cannot be read.
+        OSError: If the file cannot be read.
     """
     head = _head(path)
     return head.startswith(_ZIP) or (head[:1] == b"\x80" and head[1] <= 5)  # pickle's protocols

@@ -35,10 +35,10 @@ def ssim(a: Tensor, b: Tensor) -> float:
 
     Args:
         a: `[B, C, H, W]` in 0..255, edges of at least 11.
-        b: the same shape.
+        b: As `a`, of the same shape.
 
     Raises:
-        ValueError: the pictures are smaller than the window.
+        ValueError: The pictures are smaller than the window.
     """
     if min(a.shape[-2:]) < _SSIM_WINDOW:
         raise ValueError(
@@ -68,8 +68,8 @@ def picture_metrics(output: Tensor, target: Tensor, border: int) -> dict[str, fl
 
     Args:
         output: `[1, 3, H, W]` in 0..1, clamped and rounded to 8 bits here.
-        target: the same.
-        border: pixels left out on each side, by custom the scale.
+        target: As `output`.
+        border: Pixels left out on each side, by custom the scale.
 
     Returns:
         `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb`. PSNR is capped at 100 dB so that one perfect

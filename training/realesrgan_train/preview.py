@@ -49,13 +49,13 @@ def preview(
 
     Args:
         pictures: `uint8[H, W, 3]`; the centre of each is shown.
-        config: the recipe.
-        scale: ground-truth pixels per low-resolution pixel.
-        out: a `.png` file; appears whole or not at all.
-        seed: of the draws; the same seed gives the same sheet.
+        config: The recipe.
+        scale: Ground-truth pixels per low-resolution pixel.
+        out: A `.png` file; appears whole or not at all.
+        seed: Seed of the draws; the same seed gives the same sheet.
 
     Raises:
-        ConfigError: without pictures, for another suffix than `.png` or an impossible scale.
+        ConfigError: Without pictures, for another suffix than `.png` or an impossible scale.
     """
     if not pictures:
         raise ConfigError("preview: give at least one picture")
@@ -117,8 +117,8 @@ def describe(drawn: DrawnParameters, sample: int) -> list[str]:
     """One line for each step a sample goes through, in order.
 
     Args:
-        drawn: the decisions for a batch.
-        sample: which sample.
+        drawn: The decisions for a batch.
+        sample: Index of the sample.
 
     Returns:
         Ten lines of at most 60 characters.

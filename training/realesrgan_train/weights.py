@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.checkpoint_file import read_tensors, require_floats, write_tensors
+from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats, write_tensors
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
 from realesrgan_train.networks.srvgg import ACTIVATIONS
@@ -58,7 +58,7 @@ def modern_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename both old ESRGAN forms (`model.1.sub.0...`, `RRDB_trunk.0...`); others pass through.
 
     Raises:
-        CheckpointError: for an old model with layers today's RRDBNet lacks.
+        CheckpointError: For an old model with layers today's RRDBNet lacks.
     """
     if "model.0.weight" in tensors and any(name.startswith("model.1.sub.") for name in tensors):
         return {_from_numbered(name): tensor for name, tensor in tensors.items()}
@@ -138,9 +138,9 @@ def _last(tensors: Mapping[str, Tensor], pattern: str, step: int) -> int:
     So the layers that are built are at most as many as the file has tensors.
 
     Args:
-        tensors: of a checkpoint.
-        pattern: has one group for the number.
-        step: between the numbers of the layers that have tensors in every case.
+        tensors: Tensors of a checkpoint.
+        pattern: Regular expression with one group for the number.
+        step: Between the numbers of the layers that have tensors in every case.
     """
     found = {int(match[1]) for name in tensors if (match := re.fullmatch(pattern, name))}
     last = max(found, default=-1)
@@ -208,11 +208,11 @@ def deduce_architecture(
     """Tell which network a state dict belongs to.
 
     Args:
-        state_dict: tensors under modern or old ESRGAN names.
-        act_type: activation of a compact network without PReLU; the tensors do not tell.
+        state_dict: Tensors under modern or old ESRGAN names.
+        act_type: Activation of a compact network without PReLU; the tensors do not tell.
 
     Raises:
-        CheckpointError: if it is no RRDBNet and no SRVGGNetCompact.
+        CheckpointError: If it is no RRDBNet and no SRVGGNetCompact.
     """
     tensors = modern_names(state_dict)
     if "conv_first.weight" in tensors and "body.0.rdb1.conv1.weight" in tensors:
@@ -234,14 +234,14 @@ def check_names(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn
     """Check that tensors are those of an architecture, without making room for any.
 
     Args:
-        architecture: from `deduce_architecture`.
-        tensors: under modern names.
+        architecture: As `deduce_architecture` returns it.
+        tensors: Tensors under modern names.
 
     Returns:
         The network on PyTorch's meta device: shapes without content.
 
     Raises:
-        CheckpointError: if a tensor is missing, of another shape, or one too many.
+        CheckpointError: If a tensor is missing, of another shape, or one too many.
     """
     name = architecture.name
     if architecture.tensor_count > 2 * len(tensors):
@@ -282,15 +282,15 @@ def network_of(
     """Make the network that a checkpoint's tensors belong to.
 
     Args:
-        tensors: from `read_tensors`.
-        metadata: from `read_tensors`.
-        act_type: activation of a compact network, where neither tensors nor metadata tell it.
+        tensors: As `read_tensors` returns them.
+        metadata: As `read_tensors` returns it.
+        act_type: Activation of a compact network, where neither tensors nor metadata tell it.
 
     Returns:
         The network in float32, with copies of the tensors.
 
     Raises:
-        CheckpointError: if it is no such network.
+        CheckpointError: If it is no such network.
     """
     architecture = deduce_architecture(tensors, _stored_activation(metadata) or act_type)
     tensors = modern_names(tensors)
@@ -307,7 +307,7 @@ def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
     """Refuse an activation that was asked for where the file tells another.
 
     Raises:
-        CheckpointError: naming both.
+        CheckpointError: Naming both.
     """
     found = loaded.architecture.kwargs.get("act_type")
     if act_type in (None, found):
@@ -326,39 +326,35 @@ def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
     """Read a generator from a `.pth` or `.safetensors` file.
 
     Args:
-        path: a checkpoint with the weights bare or under one of `checkpoint_file.GROUPS`, under
+        path: A checkpoint with the weights bare or under one of `checkpoint_file.GROUPS`, under
             modern or old ESRGAN names, in any floating-point type.
-        act_type: activation of a compact network, where neither tensors nor metadata tell it.
+        act_type: Activation of a compact network, where neither tensors nor metadata tell it.
 
     Returns:
         The network in float32.
 
     Raises:
-        CheckpointError: if the file is damaged, would run code, or is no such network.
+        CheckpointError: If the file is damaged, would run code, or is no such network.
     """
     path = Path(path)
     tensors, metadata = read_tensors(path)
-    try:
+    with naming(path):
         return network_of(tensors, metadata, act_type)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
 
 
 def load_checked(path: Path, act_type: str | None) -> LoadedNetwork:
     """Read a generator, as `load_network`, but refuse an activation that the file contradicts.
 
     Args:
-        path: as `load_network` takes it.
-        act_type: what the user gave, None for nothing.
+        path: As `load_network` takes it.
+        act_type: What the user gave, None for nothing.
 
     Raises:
-        CheckpointError: as `load_network` and `check_activation`.
+        CheckpointError: As `load_network` and `check_activation`.
     """
     loaded = load_network(path, act_type)
-    try:
+    with naming(path):
         check_activation(loaded, act_type)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
     return loaded
 
 
@@ -376,12 +372,12 @@ def save_network(path: Path, network: nn.Module, metadata: Mapping[str, str] | N
     """Write a generator's weights as `.safetensors`, with its architecture in the metadata.
 
     Args:
-        path: ends in `.safetensors`; appears whole or not at all.
-        network: an RRDBNet or SRVGGNetCompact.
-        metadata: more strings for the header (recipe, step, licence...).
+        path: Ends in `.safetensors`; the file appears whole or not at all.
+        network: An RRDBNet or SRVGGNetCompact.
+        metadata: More strings for the header (recipe, step, licence...).
 
     Raises:
-        CheckpointError: for another kind of network, non-finite weights or another suffix.
+        CheckpointError: For another kind of network, non-finite weights or another suffix.
     """
     tensors = network.state_dict()
     architecture = deduce_architecture(tensors, getattr(network, "act_type", None))
@@ -402,13 +398,13 @@ def interpolate(
     """Mix two sets of weights: (1 - alpha) * a + alpha * b (Wang et al., 2019).
 
     Args:
-        a: state dict; returned as it is for alpha 0.
-        b: state dict with the same names and shapes; returned as it is for alpha 1.
+        a: State dict; returned as it is for alpha 0.
+        b: State dict with the same names and shapes; returned as it is for alpha 1.
         alpha: 0..1.
 
     Raises:
-        CheckpointError: if names or shapes differ.
-        ValueError: if alpha is outside 0..1.
+        CheckpointError: If names or shapes differ.
+        ValueError: If alpha is outside 0..1.
     """
     if not 0.0 <= alpha <= 1.0:
         raise ValueError(f"alpha must be between 0 and 1, not {alpha}")

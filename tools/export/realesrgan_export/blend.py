@@ -19,13 +19,13 @@ def blend_checkpoints(
 
     Args:
         first: `.pth` or `.safetensors`.
-        second: a network of the same architecture, scale and sizes.
+        second: A network of the same architecture, scale and sizes.
         alpha: 0 (the first) .. 1 (the second).
-        output: ends in `.safetensors`.
-        act_type: activation of compact networks without PReLU, unless the files tell.
+        output: Ends in `.safetensors`.
+        act_type: Activation of compact networks without PReLU, unless the files tell.
 
     Raises:
-        ExportError: if a file cannot be read, the networks do not fit, or alpha is outside 0..1.
+        ExportError: If a file cannot be read, the networks do not fit, or alpha is outside 0..1.
     """
     if not (math.isfinite(alpha) and 0 <= alpha <= 1):
         raise ExportError(f"--alpha must be between 0 and 1, not {alpha:g}")

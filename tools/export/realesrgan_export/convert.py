@@ -29,8 +29,8 @@ def trace_sizes(multiple: int = 1, minimum: int = 1) -> tuple[Size, Size]:
     """Return the sizes of two example pictures; pnnx takes what differs between them as dynamic.
 
     Args:
-        multiple: sides are multiples of this.
-        minimum: sides are at least this long.
+        multiple: Sides are multiples of this.
+        minimum: Sides are at least this long.
     """
     side = -(-max(48, minimum) // multiple) * multiple
     step = -(-16 // multiple) * multiple
@@ -41,14 +41,14 @@ def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
     """Write the TorchScript file pnnx reads.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        channels: of the picture.
-        size: of the example picture.
-        path: ends in `.pt`.
+        network: In evaluation mode, on the CPU.
+        channels: Number of channels of the picture.
+        size: Size of the example picture.
+        path: Ends in `.pt`.
 
     Raises:
-        ExportError: if the network cannot be traced.
-        OSError: if the file cannot be written.
+        ExportError: If the network cannot be traced.
+        OSError: If the file cannot be written.
     """
     example = torch.rand(1, channels, *size)
     with warnings.catch_warnings(), torch.no_grad():
@@ -77,18 +77,18 @@ def convert(
     """Convert a network to ncnn, with dynamic height and width.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        channels: of the picture.
-        folder: an existing folder that pnnx may fill.
-        sizes: of the example pictures, from `trace_sizes`.
-        fp16: whether pnnx stores the weights in 16 bits.
+        network: In evaluation mode, on the CPU.
+        channels: Number of channels of the picture.
+        folder: An existing folder that pnnx may fill.
+        sizes: Sizes of the example pictures, from `trace_sizes`.
+        fp16: Whether pnnx stores the weights in 16 bits.
 
     Returns:
         The `.param` and the `.bin`, as pnnx wrote them.
 
     Raises:
-        ExportError: if tracing or pnnx fails, or writes operators ncnn does not have.
-        OSError: if files cannot be written into the folder.
+        ExportError: If tracing or pnnx fails, or writes operators ncnn does not have.
+        OSError: If files cannot be written into the folder.
     """
     script = folder / "network.pt"
     trace(network, channels, sizes[0], script)
@@ -147,7 +147,7 @@ def check_space(folder: Path, needed: int) -> None:
     """Check that the temporary folder has room; a full disk makes pnnx fail in any way.
 
     Raises:
-        ExportError: if it has less than `needed` bytes, or next to nothing.
+        ExportError: If it has less than `needed` bytes, or next to nothing.
     """
     free = shutil.disk_usage(folder).free
     if free < max(needed, _SPARE):

@@ -40,14 +40,14 @@ def ncnn_engine(
     """Run ncnn files in PyPI's `ncnn`: CPU, 32 bits, the whole picture at once.
 
     Args:
-        param: the graph.
-        weights: the `.bin`.
-        data: name of the input blob.
-        output: name of the blob to take out; need not be the last one.
-        winograd: use the faster convolution, whose rounding is ten times coarser.
+        param: The graph.
+        weights: The `.bin`.
+        data: Name of the input blob.
+        output: Name of the blob to take out; need not be the last one.
+        winograd: Use the faster convolution, whose rounding is ten times coarser.
 
     Raises:
-        ExportError: if ncnn does not load the files.
+        ExportError: If ncnn does not load the files.
     """
     import ncnn  # noqa: PLC0415 - loads a large library, needed only here
 
@@ -96,9 +96,9 @@ def padded(engine: Engine, multiple: int, scale: int) -> Engine:
     realesrgan-vk does; what that adds is cut off the result.
 
     Args:
-        engine: needs the multiple.
+        engine: Needs the multiple.
         multiple: 1 leaves the engine as it is.
-        scale: of the network.
+        scale: Scale of the network.
     """
     if multiple == 1:
         return engine
@@ -116,8 +116,8 @@ def core_engine(param: Path, *, device: str | int = "cpu", fp16: bool = False) -
     """Run a network in realesrgan-vk, through its public Python API.
 
     Args:
-        param: the graph, with its `.bin` beside it.
-        device: as `realesrgan_vk.Upscaler` takes it.
+        param: The graph, with its `.bin` beside it.
+        device: As `realesrgan_vk.Upscaler` takes it.
         fp16: 16-bit storage (Vulkan only); sums stay in 32 bits.
     """
     import realesrgan_vk  # noqa: PLC0415 - loads a compiled library, needed only here

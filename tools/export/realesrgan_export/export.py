@@ -16,18 +16,18 @@ from torch import nn
 from realesrgan_export.convert import check_space, convert, needed_space, trace_sizes
 from realesrgan_export.errors import ExportError
 from realesrgan_export.fold import folded
-from realesrgan_export.manifest import (
+from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
+from realesrgan_export.parity import Row
+from realesrgan_export.source import SourceNetwork, load_source
+from realesrgan_export.target import (
     MANIFEST,
+    check_folder,
+    default_name,
     file_entry,
     listed_file,
     read_entries,
     with_entry,
 )
-from realesrgan_export.naming import default_name
-from realesrgan_export.onnx_file import check_onnx_installed, write_onnx
-from realesrgan_export.parity import Row
-from realesrgan_export.source import SourceNetwork, load_source
-from realesrgan_export.target import check_folder
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
@@ -43,14 +43,14 @@ class ExportOptions:
     """How to export.
 
     Attributes:
-        name: of the network and its files; by default as `default_name` says.
-        fp16: store weights in 16 bits, as the published networks do; arithmetic is not affected.
-        onnx: write `NAME.onnx` as well, 32-bit, with the same (rounded) weights.
-        act_type: activation of a compact network without PReLU, unless the checkpoint tells.
+        name: Name of the network and its files; by default as `default_name` says.
+        fp16: Store weights in 16 bits, as the published networks do; arithmetic is not affected.
+        onnx: Write `NAME.onnx` as well, 32-bit, with the same (rounded) weights.
+        act_type: Activation of a compact network without PReLU, unless the checkpoint tells.
         licence: SPDX identifier for the manifest, unless the checkpoint tells.
-        device: a Vulkan device to verify on as well, a software one, too, as
+        device: A Vulkan device to verify on as well, a software one, too, as
             `realesrgan_vk.Upscaler` takes it; by default the first GPU, if there is one.
-        weak_denoise: name of this network's twin trained to denoise weakly, for `denoise=`.
+        weak_denoise: Name of this network's twin trained to denoise weakly, for `denoise=`.
     """
 
     name: str | None = None
@@ -83,17 +83,17 @@ def export_checkpoint(
 
     Args:
         checkpoint: `.pth` or `.safetensors`.
-        folder: made when it is missing; its manifest keeps its other networks.
-        options: how.
-        report: is given the parity table before it is judged.
+        folder: Made when it is missing; its manifest keeps its other networks.
+        options: Options of the export.
+        report: Is given the parity table before it is judged.
 
     Returns:
         The paths and the parity table.
 
     Raises:
-        ExportError: if the checkpoint cannot be exported.
-        ParityError: if an engine's pictures differ from PyTorch's by more than the contract allows.
-        OSError: if the files cannot be written.
+        ExportError: If the checkpoint cannot be exported.
+        ParityError: If an engine's pictures differ from PyTorch's by more than the contract allows.
+        OSError: If the files cannot be written.
     """
     checkpoint, folder, options = Path(checkpoint), Path(folder), options or ExportOptions()
     name = checked_name(default_name(checkpoint) if options.name is None else options.name)
@@ -125,7 +125,7 @@ def checked_name(name: str) -> str:
     """Return a network's name if files can be called so.
 
     Raises:
-        ExportError: if not.
+        ExportError: If not.
     """
     if not NAME.fullmatch(name):
         raise ExportError(
@@ -174,7 +174,7 @@ def _stored(source: SourceNetwork, fp16: bool) -> nn.Module:
     """Return the network with the weights the files hold: the reference for the engines.
 
     Raises:
-        ExportError: if a weight does not fit 16 bits.
+        ExportError: If a weight does not fit 16 bits.
     """
     if not fp16 or not source.own:
         return source.network

@@ -20,8 +20,8 @@ def fold_kernel(weight: Tensor, factor: int) -> Tensor:
 
     Args:
         weight: [out, in * factor**2, height, width].
-        factor: of the unshuffle; channel c * factor**2 + i * factor + j of its output holds row i
-            and column j of each cell of channel c (PyTorch's order).
+        factor: Factor of the unshuffle; channel c * factor**2 + i * factor + j of its output holds
+            row i and column j of each cell of channel c (PyTorch's order).
 
     Returns:
         [out, in, factor * height, factor * width].
@@ -38,7 +38,7 @@ def unfold_kernel(weight: Tensor, factor: int) -> Tensor:
 
     Args:
         weight: [out, in, factor * height, factor * width].
-        factor: of the unshuffle.
+        factor: Factor of the unshuffle.
 
     Returns:
         [out, in * factor**2, height, width].
@@ -54,7 +54,7 @@ def folded(network: nn.Module) -> nn.Module:
     """Return a copy of a network that needs no pixel-unshuffle; others come back as copies.
 
     Args:
-        network: an `RRDBNet` of scale 1, 2 or 4, or any other network.
+        network: An `RRDBNet` of scale 1, 2 or 4, or any other network.
     """
     network = copy.deepcopy(network)
     if not isinstance(network, RRDBNet) or network.unshuffle == 1:

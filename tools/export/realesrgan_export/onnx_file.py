@@ -20,7 +20,7 @@ def check_onnx_installed() -> None:
     """Find out early whether `--onnx` can work.
 
     Raises:
-        ExportError: naming what to install.
+        ExportError: Naming what to install.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -33,14 +33,14 @@ def write_onnx(
     """Write an ONNX file: input `data` and output `output`, [1, channels, height, width].
 
     Args:
-        network: in evaluation mode, on the CPU.
-        channels: of the picture.
-        size: height and width of the example picture.
-        multiple: sides are multiples of this.
-        path: ends in `.onnx`.
+        network: In evaluation mode, on the CPU.
+        channels: Number of channels of the picture.
+        size: Height and width of the example picture.
+        multiple: Sides are multiples of this.
+        path: Ends in `.onnx`.
 
     Raises:
-        ExportError: if PyTorch cannot express the network in ONNX.
+        ExportError: If PyTorch cannot express the network in ONNX.
     """
     example = torch.rand(1, channels, *size)
     height, width = torch.export.Dim("height"), torch.export.Dim("width")

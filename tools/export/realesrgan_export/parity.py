@@ -20,9 +20,9 @@ class Limits:
     """What the numerical contract allows; None where it allows anything.
 
     Attributes:
-        max_error: largest absolute difference, of full scale (1.0).
-        max_steps: largest difference of the 8-bit pictures.
-        equal_share: smallest share of equal 8-bit samples, over all pictures of an engine.
+        max_error: Largest absolute difference, of full scale (1.0).
+        max_steps: Largest difference of the 8-bit pictures.
+        equal_share: Smallest share of equal 8-bit samples, over all pictures of an engine.
     """
 
     max_error: float | None
@@ -40,14 +40,14 @@ class Row:
     """One engine on one picture.
 
     Attributes:
-        engine: what ran.
-        picture: its name.
-        max_error: largest absolute difference, of full scale.
-        mean_error: mean absolute difference, of full scale.
-        psnr: of the float pictures in dB, peak 1; infinite when equal.
-        max_steps: largest difference of the 8-bit pictures.
-        equal: number of equal 8-bit samples.
-        samples: number of samples.
+        engine: Name of the engine.
+        picture: Its name.
+        max_error: Largest absolute difference, of full scale.
+        mean_error: Mean absolute difference, of full scale.
+        psnr: PSNR of the float pictures in dB, peak 1; infinite when equal.
+        max_steps: Largest difference of the 8-bit pictures.
+        equal: Number of equal 8-bit samples.
+        samples: Number of samples.
     """
 
     engine: str
@@ -76,7 +76,7 @@ def compare(engine: str, picture: str, result: Picture, expected: Picture) -> Ro
     """Measure one result.
 
     Raises:
-        ParityError: if the sizes differ or the result is not finite.
+        ParityError: If the sizes differ or the result is not finite.
     """
     if result.shape != expected.shape:
         raise ParityError(
@@ -110,14 +110,14 @@ def parity_table(
 
     Args:
         reference: PyTorch.
-        engines: by name.
-        pictures: what to run.
-        clamping: engines that clamp their result to 0..1; PyTorch's is clamped for them, too.
+        engines: Engines by name.
+        pictures: Pictures to run.
+        clamping: Engines that clamp their result to 0..1; PyTorch's is clamped for them, too.
 
     Raises:
-        ParityError: if sizes differ or something is not finite.
-        ExportError: if an engine cannot run a picture.
-        RealesrganError: if realesrgan-vk cannot.
+        ParityError: If sizes differ or something is not finite.
+        ExportError: If an engine cannot run a picture.
+        RealesrganError: If realesrgan-vk cannot.
     """
     rows: list[Row] = []
     for picture in pictures:
@@ -152,11 +152,11 @@ def check(rows: Sequence[Row], limits: Mapping[str, Limits]) -> None:
     """Hold each engine to its limits.
 
     Args:
-        rows: of `parity_table`.
-        limits: by engine.
+        rows: Rows of `parity_table`.
+        limits: Limits by name of the engine.
 
     Raises:
-        ParityError: naming the engine, the picture, the figure and the limit.
+        ParityError: Naming the engine, the picture, the figure and the limit.
     """
     for name, limit in limits.items():
         own = [row for row in rows if row.engine == name]

@@ -28,7 +28,8 @@ def verification_pictures(channels: int) -> list[NamedPicture]:
     """Return the synthetic pictures and the photograph.
 
     Args:
-        channels: of the network; 1 takes the photograph's luma, more than 3 repeat its colours.
+        channels: Number of channels of the network; 1 takes the photograph's luma, more than 3
+            repeat its colours.
 
     Returns:
         Pictures of the same content at every call.

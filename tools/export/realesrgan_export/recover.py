@@ -18,7 +18,6 @@ from realesrgan_export.pictures import verification_pictures
 from realesrgan_export.state_dict import Recovered, recovered_state
 from realesrgan_export.target import check_file
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.files import file_sha256
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import deduce_architecture, save_network
 from realesrgan_vk.errors import ModelError
@@ -49,18 +48,18 @@ def recover_network(
     """Write the PyTorch weights of an ncnn network, once its pictures are found equal.
 
     Args:
-        param: the `.param` of an RRDBNet or SRVGGNetCompact from either converter (onnx2ncnn or
+        param: The `.param` of an RRDBNet or SRVGGNetCompact from either converter (onnx2ncnn or
             pnnx), with fp16 or fp32 weights in the `.bin` beside it; or the name of a network that
             realesrgan-vk has. A resize after the network is left off and kept in the metadata.
-        output: ends in `.safetensors`.
-        report: is given the parity table before it is judged.
+        output: Ends in `.safetensors`.
+        report: Is given the parity table before it is judged.
 
     Returns:
         The parity table.
 
     Raises:
-        ExportError: if the files are damaged or are no such network.
-        ParityError: if the recovered network makes other pictures; nothing is written.
+        ExportError: If the files are damaged or are no such network.
+        ParityError: If the recovered network makes other pictures; nothing is written.
     """
     output = Path(output)
     check_file(output)
@@ -83,10 +82,10 @@ def default_output(network: str) -> Path:
     """Return the file that recovered weights are written to unless another is named.
 
     Args:
-        network: as `recover_network` takes it.
+        network: As `recover_network` takes it.
 
     Raises:
-        ExportError: if there is such a file; what a user did not name is not replaced.
+        ExportError: If there is such a file; what a user did not name is not replaced.
     """
     output = Path(f"{Path(network).name.removesuffix('.param')}.safetensors")
     if output.exists():
@@ -115,13 +114,13 @@ def read_network(param: Path) -> tuple[nn.Module, dict[str, str], str]:
     """Read an ncnn network without running it, which alone proves that it is what it looks like.
 
     Args:
-        param: the graph, with its `.bin` beside it.
+        param: The graph, with its `.bin` beside it.
 
     Returns:
         The network, what is known of it, and the name of the blob that holds its result.
 
     Raises:
-        ExportError: if the files are damaged or are no RRDBNet and no SRVGGNetCompact.
+        ExportError: If the files are damaged or are no RRDBNet and no SRVGGNetCompact.
     """
     weights = param.with_suffix(".bin")
     try:

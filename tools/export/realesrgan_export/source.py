@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from realesrgan_export.errors import ExportError
 from realesrgan_train.checkpoint_file import read_tensors, require_floats
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.files import file_sha256
 from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import (
     check_activation,
@@ -29,17 +28,17 @@ class SourceNetwork:
     """A network and what its exported form must know of it.
 
     Attributes:
-        path: of the checkpoint.
-        network: in evaluation mode, float32, on the CPU.
-        architecture: its name.
-        scale: output pixels per input pixel, each way.
-        channels: of the picture that goes in.
+        path: Path of the checkpoint.
+        network: In evaluation mode, float32, on the CPU.
+        architecture: Its name.
+        scale: Output pixels per input pixel, each way.
+        channels: Number of channels of the picture that goes in.
         multiple: PyTorch can only take sides of a multiple of this.
         minimum: PyTorch can only take sides of at least this.
-        own: whether it is one of this project's architectures, which has no operator outside the
+        own: Whether it is one of this project's architectures, which has no operator outside the
             row stream and no weights outside convolutions and PReLUs.
-        sha256: of the checkpoint.
-        metadata: the checkpoint's header.
+        sha256: SHA-256 of the checkpoint.
+        metadata: The checkpoint's header.
     """
 
     path: Path
@@ -59,10 +58,10 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
 
     Args:
         path: `.pth` or `.safetensors`.
-        act_type: activation of a compact network without PReLU, unless the file tells.
+        act_type: Activation of a compact network without PReLU, unless the file tells.
 
     Raises:
-        ExportError: if it is damaged, would run code, is a discriminator, or is of an architecture
+        ExportError: If it is damaged, would run code, is a discriminator, or is of an architecture
             that needs spandrel and cannot be read with it.
     """
     path = Path(path)

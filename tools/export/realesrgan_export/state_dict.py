@@ -28,8 +28,8 @@ class Recovered:
 
     Attributes:
         state: float32 arrays by name.
-        act_type: activation of a compact network, None for an RRDBNet.
-        fp16: whether the convolutions were stored in 16 bits.
+        act_type: Activation of a compact network, None for an RRDBNet.
+        fp16: Whether the convolutions were stored in 16 bits.
     """
 
     state: dict[str, NDArray[np.float32]]
@@ -44,11 +44,11 @@ def recovered_state(graph: Graph, weights: Mapping[str, LayerWeights]) -> Recove
     proved afterwards, by running both.
 
     Args:
-        graph: an RRDBNet or SRVGGNetCompact.
-        weights: of its layers, by name.
+        graph: An RRDBNet or SRVGGNetCompact.
+        weights: Weights of its layers, by name.
 
     Raises:
-        ExportError: if it is neither.
+        ExportError: If it is neither.
     """
     convs = [layer for layer in graph if layer.type == "Convolution"]
     if len(convs) < 2:

@@ -23,8 +23,8 @@ def tidy(graph: Graph, *, broadcasts: bool = False) -> Graph:
     """Return an equivalent graph; layers with weights keep their order.
 
     Args:
-        graph: as pnnx (or another converter) wrote it, with `Split` layers.
-        broadcasts: whether an addition may have operands of different shapes; `Eltwise` cannot, so
+        graph: As pnnx (or another converter) wrote it, with `Split` layers.
+        broadcasts: Whether an addition may have operands of different shapes; `Eltwise` cannot, so
             residuals then stay as they are.
     """
     graph = _without_splits(graph)

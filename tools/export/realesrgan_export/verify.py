@@ -53,18 +53,18 @@ def verify(
     engines' own; what rounding the weights to 16 bits costs is reported in a row of its own.
 
     Args:
-        source: the network of the checkpoint.
-        stored: the same with the weights the `.bin` holds.
-        files: what was exported.
-        fp16: whether the `.bin` holds 16-bit weights.
-        device: a Vulkan device to verify on as well, in 32 bits and, if it can, in 16.
+        source: The network of the checkpoint.
+        stored: The network with the weights that the `.bin` holds.
+        files: The exported files.
+        fp16: Whether the `.bin` holds 16-bit weights.
+        device: A Vulkan device to verify on as well, in 32 bits and, if it can, in 16.
 
     Returns:
         The parity table, and the first breach of a limit if there is one.
 
     Raises:
-        ParityError: if an engine makes a picture of another size, or numbers that are not finite.
-        ExportError: if an engine cannot run the network on a picture it must run on.
+        ParityError: If an engine makes a picture of another size, or numbers that are not finite.
+        ExportError: If an engine cannot run the network on a picture it must run on.
     """
     engines: dict[str, Engine] = {}
     limits: dict[str, Limits] = {}
@@ -113,11 +113,11 @@ def vulkan_device(wanted: str | None) -> DeviceInfo | None:
     """Return the Vulkan device to verify on, None for none.
 
     Args:
-        wanted: as `realesrgan_vk.Upscaler` takes it; "cpu" is none, because every network is
+        wanted: As `realesrgan_vk.Upscaler` takes it; "cpu" is none, because every network is
             verified on the CPU. None: the first that is real hardware.
 
     Raises:
-        ExportError: if there is no such device.
+        ExportError: If there is no such device.
     """
     devices = list_devices()
     if wanted is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from realesrgan_export.export import checked_name
-from realesrgan_export.naming import default_name
+from realesrgan_export.target import default_name
 
 
 @pytest.mark.parametrize(

@@ -209,16 +209,16 @@ class DegradationConfig(_RecipeSection):
         granularity: "batch": resize direction, factor and mode, noise family, whether the second
             blur runs, and the last order are drawn once a batch, as published. "sample": every
             sample draws its own.
-        input_size: side of the ground truth a `Degrader` is meant to be fed with, in pixels.
-        patch_size: side of the ground-truth patch cut after the degradation, in pixels; None keeps
+        input_size: Side of the ground truth a `Degrader` is meant to be fed with, in pixels.
+        patch_size: Side of the ground-truth patch cut after the degradation, in pixels; None keeps
             the whole picture.
-        first: the first order.
-        second: the second order; its resize factor is relative to (ground truth / scale).
-        resize_before_jpeg: probability of [resize, final sinc] before the last JPEG rather than
+        first: The first order.
+        second: The second order; its resize factor is relative to (ground truth / scale).
+        resize_before_jpeg: Probability of [resize, final sinc] before the last JPEG rather than
             after it.
-        final_sinc: the sinc filter at the end.
-        usm: sharpening of the ground truth the picture is degraded from.
-        pool_size: pairs each process keeps to decorrelate its batches; 0 for none.
+        final_sinc: The sinc filter at the end.
+        usm: Sharpening of the ground truth the picture is degraded from.
+        pool_size: Pairs each process keeps to decorrelate its batches; 0 for none.
     """
 
     granularity: Literal["batch", "sample"] = "batch"

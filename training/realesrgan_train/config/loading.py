@@ -31,7 +31,7 @@ def preset_values(name: str) -> dict[str, Any]:
     """The raw values of a preset, its own `preset` parent not yet merged.
 
     Raises:
-        ConfigError: no such preset; the message names the nearest one.
+        ConfigError: No such preset; the message names the nearest one.
     """
     names = preset_names()
     if name not in names:
@@ -83,7 +83,7 @@ def read_config_file(config: str | Path) -> dict[str, Any]:
     """Raw values of a YAML file, or of a preset when no such file exists; presets merged in.
 
     Raises:
-        ConfigError: neither a file nor a preset; unreadable or invalid YAML.
+        ConfigError: Neither a file nor a preset; unreadable or invalid YAML.
     """
     path = Path(config)
     if path.is_file():
@@ -121,7 +121,7 @@ def parse_override(text: str) -> dict[str, Any]:
     """`a.b=value` as nested mappings; the value is YAML.
 
     Raises:
-        ConfigError: no `=`, or an empty key.
+        ConfigError: No `=`, or an empty key.
     """
     key, equals, value = text.partition("=")
     parts = key.split(".")
@@ -190,7 +190,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "the configuration") -
     """Check raw values.
 
     Raises:
-        ConfigError: listing every problem, unknown keys with the nearest valid name.
+        ConfigError: Listing every problem, unknown keys with the nearest valid name.
     """
     expanded = _fill_partial(RunConfig, _expand_shorthand(_with_preset(dict(values))))
     try:
@@ -205,7 +205,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML file or preset, apply `key=value` overrides in order, check the result.
 
     Raises:
-        ConfigError: with one line per problem.
+        ConfigError: With one line per problem.
     """
     values = read_config_file(config)
     for text in overrides:

@@ -14,9 +14,9 @@ def check_ready(config: RunConfig) -> None:
     """Check what a preset leaves open for the user to fill in, and that all named files are there.
 
     Raises:
-        ConfigError: no data, a second stage with nothing to start from, no VGG19 weights named.
-        DataError: folders of pictures are missing.
-        CheckpointError: weights are missing.
+        ConfigError: No data, a second stage with nothing to start from, no VGG19 weights named.
+        DataError: Folders of pictures are missing.
+        CheckpointError: Weights are missing.
             With several problems all are named, and the error is of the class with the highest
             exit code.
     """

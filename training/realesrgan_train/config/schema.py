@@ -45,8 +45,8 @@ class ShardSourceConfig(Section):
     """Tar shards in WebDataset's layout, local paths or any fsspec URL.
 
     Attributes:
-        urls: one or more addresses; `{000..031}` expands to a range.
-        picture: only members with this extension chain, such as `gt.png`; any picture when empty.
+        urls: One or more addresses; `{000..031}` expands to a range.
+        picture: Only members with this extension chain, such as `gt.png`; any picture when empty.
     """
 
     kind: Literal["shards"]
@@ -70,17 +70,17 @@ class DataConfig(Section):
     """Training data. The sizes of crops and patches are the degradation's.
 
     Attributes:
-        pictures: high-quality pictures that the degradation makes small and bad.
-        pairs: given pairs, used as they are.
-        pair_ratio: the share of each batch that is taken from `pairs`.
-        batch_size: pairs per process and per micro-batch.
-        crop_scales: a crop is taken from the picture shrunk by one of these factors, drawn
+        pictures: High-quality pictures, which are degraded.
+        pairs: Given pairs, used as they are.
+        pair_ratio: The share of each batch that is taken from `pairs`.
+        batch_size: Pairs per process and per micro-batch.
+        crop_scales: A crop is taken from the picture shrunk by one of these factors, drawn
             uniformly; it replaces a prepared multiscale copy of the data set.
-        horizontal_flip: mirror half of the crops.
-        rotate: turn half of the crops by 90 degrees.
-        workers: loader processes; the data does not depend on their number.
-        prefetch: batches each worker prepares ahead.
-        cache_mb: megabytes of decoded pictures (`pictures` and `pairs` together) that a process
+        horizontal_flip: Mirror half of the crops.
+        rotate: Turn half of the crops by 90 degrees.
+        workers: Loader processes; the data does not depend on their number.
+        prefetch: Batches each worker prepares ahead.
+        cache_mb: Megabytes of decoded pictures (`pictures` and `pairs` together) that a process
             keeps, for small data sets. Each loader worker has a cache of its own: together they
             take up to `workers * cache_mb`.
     """
@@ -112,16 +112,16 @@ class ValidationConfig(Section):
     """What is measured while training.
 
     Attributes:
-        pictures: high-quality pictures, made small by `degradation`.
-        pairs: given pairs.
+        pictures: High-quality pictures, made small by `degradation`.
+        pairs: Given pairs.
         degradation: `training` uses the run's degradation with one fixed draw per picture;
             `light` is a fixed mild one; `bicubic` only shrinks.
-        every: steps between validations; 0 switches them off.
-        crop: centre crop of the target in pixels, 0 for whole pictures.
-        limit: at most this many pictures, 0 for all.
-        tile: edge of the input tiles in pixels, 0 for whole pictures.
-        tile_overlap: context around each tile in input pixels.
-        samples: pictures written as PNG at each validation.
+        every: Steps between validations; 0 switches them off.
+        crop: Centre crop of the target in pixels, 0 for whole pictures.
+        limit: At most this many pictures, 0 for all.
+        tile: Edge of the input tiles in pixels, 0 for whole pictures.
+        tile_overlap: Context around each tile in input pixels.
+        samples: Pictures written as PNG at each validation.
     """
 
     pictures: tuple[SourceConfig, ...] = ()
@@ -141,13 +141,13 @@ class GuardConfig(Section):
     Attributes:
         action: `stop`, or `rollback`: go back to the last good checkpoint once, at half the
             rate and with other draws; the second time the run stops.
-        every: steps between checks. A checkpoint is always checked before it is written.
-        warmup: steps at a stage's start in which only non-finite numbers count.
-        patience: checks in a row that must fail, for collapse and drift.
-        discriminator_loss: below this the generator learns nothing from the discriminator.
-        discriminator_gap: a difference between its mean answers to real and generated pictures
+        every: Steps between checks. A checkpoint is always checked before it is written.
+        warmup: Steps at a stage's start in which only non-finite numbers count.
+        patience: Checks in a row that must fail, for collapse and drift.
+        discriminator_loss: Below this the generator learns nothing from the discriminator.
+        discriminator_gap: A difference between its mean answers to real and generated pictures
             below this means it no longer tells them apart at all.
-        colour_drift: largest allowed mean difference of a channel between output and target,
+        colour_drift: Largest allowed mean difference of a channel between output and target,
             of full scale.
     """
 
@@ -193,9 +193,9 @@ class StartConfig(Section):
 
     Attributes:
         generator: `.pth` or `.safetensors`, checked against `network` and `scale`.
-        strict: off, tensors that are missing or have another shape keep their random start;
+        strict: Off, tensors that are missing or have another shape keep their random start;
             this is how an x2 network starts from x4plus.
-        discriminator: weights for the second stage's discriminator.
+        discriminator: Weights for the second stage's discriminator.
     """
 
     generator: Path | None = None
@@ -212,10 +212,10 @@ class OptimizerConfig(Section):
 
     Attributes:
         kind: Adam, or AdamW (decoupled weight decay).
-        lr: learning rate per step.
+        lr: Learning rate per step.
         schedule: `constant`, or `cosine` down to `lr * final` at the stage's last step.
-        final: what is left of the rate at the end of `cosine`.
-        warmup: steps over which the rate rises linearly from 0.
+        final: What is left of the rate at the end of `cosine`.
+        warmup: Steps over which the rate rises linearly from 0.
     """
 
     kind: Literal["adam", "adamw"] = "adam"
@@ -240,11 +240,11 @@ class PerceptualLossConfig(Section):
 
     Attributes:
         weight: 0 switches it off and needs no VGG weights.
-        layers: weight per VGG19 layer, features before ReLU; 0 leaves one of the five out.
-        weights: a file with torchvision's parameter names; `fetch` to download it (548 MB) to the
+        layers: Weight per VGG19 layer, features before ReLU; 0 leaves one of the five out.
+        weights: A file with torchvision's parameter names; `fetch` to download it (548 MB) to the
             user's cache; `random` for seeded random features (tests and tiny runs only). A run
             with a weight above 0 must name one of them.
-        sha256: expected digest of the file, or its first digits, checked when given.
+        sha256: Expected digest of the file, or its first digits, checked when given.
     """
 
     weight: NonNegative = 1.0
@@ -322,11 +322,11 @@ class ExecutionConfig(Section):
     Attributes:
         device: `auto` takes CUDA where there is one.
         precision: `bf16` and `fp16` run the networks under autocast; weights stay fp32.
-        accumulate: micro-batches per optimiser step.
-        clip_norm: largest gradient norm, 0 for no clipping.
-        ema_decay: decay of the averaged generator weights, 0 to switch averaging off.
-        compile: run the networks through `torch.compile`.
-        channels_last: keep networks and batches in NHWC memory order.
+        accumulate: Micro-batches per optimiser step.
+        clip_norm: Largest gradient norm, 0 for no clipping.
+        ema_decay: Decay of the averaged generator weights, 0 to switch averaging off.
+        compile: Run the networks through `torch.compile`.
+        channels_last: Keep networks and batches in NHWC memory order.
         threads: CPU threads per process, 0 for PyTorch's choice. Sums depend on it, so a run
             resumed with another count is close, not bit-identical.
     """
@@ -361,11 +361,11 @@ class RunConfig(Section):
     """One run: everything needed to start it again and get the same bits.
 
     Attributes:
-        preset: the preset this configuration started from, kept for the record.
-        name: the run's folder below `output`.
-        seed: the only source of randomness.
-        scale: output edge over input edge.
-        licence: licence of the trained weights, written into their metadata.
+        preset: The preset this configuration started from, kept for the record.
+        name: The run's folder below `output`.
+        seed: The only source of randomness.
+        scale: Output edge over input edge.
+        licence: Licence of the trained weights, written into their metadata.
     """
 
     preset: str | None = None

@@ -38,7 +38,7 @@ class TrainingBatch:
         crops: `uint8[S, 3, crop, crop]`, to be degraded.
         pair_gt: `uint8[P, 3, gt, gt]`, given targets.
         pair_lq: `uint8[P, 3, gt / scale, gt / scale]`, their given small versions.
-        damaged: one message per picture that could not be read and was replaced.
+        damaged: One message per picture that could not be read and was replaced.
     """
 
     crops: Tensor
@@ -65,15 +65,15 @@ class BatchDataset(Dataset[TrainingBatch]):
     """Micro-batches of one process as a pure function of their number.
 
     Args:
-        config: the run's configuration.
-        pictures: sources to degrade, None when `pair_ratio` is 1.
-        pairs: given pairs, None when `pair_ratio` is 0.
-        seed: of the run; other than the configured one after a rollback.
-        rank: this process.
-        world: number of processes.
+        config: The run's configuration.
+        pictures: Sources to degrade, None when `pair_ratio` is 1.
+        pairs: Given pairs, None when `pair_ratio` is 0.
+        seed: Seed of the run; other than the configured one after a rollback.
+        rank: This process.
+        world: Number of processes.
 
     Raises:
-        DataError: a share of the batch has no source.
+        DataError: A share of the batch has no source.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ def batch_loader(
     """Micro-batches `first` to `end` (exclusive) in order, prepared ahead by worker processes.
 
     Raises:
-        DataError: as `BatchDataset`, with the same message from a worker as without one.
+        DataError: As `BatchDataset`, with the same message from a worker as without one.
     """
     workers = dataset.config.workers
     loader: DataLoader[TrainingBatch | TrainError] = DataLoader(

@@ -51,11 +51,11 @@ def multiscale_crop(
 
     Args:
         picture: `uint8[H, W, 3]`.
-        size: edge of the crop in pixels.
-        scales: factors, 0..1.
-        rng: the sample's own stream.
-        flip: mirror half of the crops.
-        rotate: transpose half of the crops.
+        size: Edge of the crop in pixels.
+        scales: Factors, 0..1.
+        rng: The sample's own stream.
+        flip: Mirror half of the crops.
+        rotate: Transpose half of the crops.
 
     Returns:
         `uint8[size, size, 3]`.
@@ -88,11 +88,11 @@ def paired_crop(
     Args:
         gt: `uint8[scale * h, scale * w, 3]`.
         lq: `uint8[h, w, 3]`.
-        size: edge of the target crop, a multiple of `scale`.
-        scale: target edge over input edge.
-        rng: the sample's own stream.
-        flip: mirror half of the crops.
-        rotate: transpose half of the crops.
+        size: Edge of the target crop, a multiple of `scale`.
+        scale: Target edge over input edge.
+        rng: The sample's own stream.
+        flip: Mirror half of the crops.
+        rotate: Transpose half of the crops.
 
     Returns:
         `uint8[size, size, 3]` and `uint8[size / scale, size / scale, 3]`. A pair that is too

@@ -28,7 +28,7 @@ def open_source(source: SourceConfig) -> PictureSource:
     """Open one source.
 
     Raises:
-        DataError: it is missing or empty.
+        DataError: It is missing or empty.
     """
     if isinstance(source, FolderSourceConfig):
         return FolderSource(source.path)

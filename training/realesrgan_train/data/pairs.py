@@ -16,7 +16,7 @@ class PairedSource:
     """Pairs of pictures of two sources; `0001x4.png` also finds `0001.png`.
 
     Raises:
-        DataError: a target has no small version, naming the first few.
+        DataError: A target has no small version, naming the first few.
     """
 
     def __init__(self, gt: PictureSource, lq: PictureSource, scale: int) -> None:
@@ -50,7 +50,7 @@ class PairedSource:
         """Target `uint8[s*h, s*w, 3]` and small picture `uint8[h, w, 3]`.
 
         Raises:
-            DataError: unreadable, or the sizes do not differ by exactly the scale.
+            DataError: Unreadable, or the sizes do not differ by exactly the scale.
         """
         gt_index, lq_index = self.matches[index]
         gt, lq = self.gt.decode(gt_index), self.lq.decode(lq_index)

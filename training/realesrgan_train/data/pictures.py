@@ -34,7 +34,7 @@ def _full_scale(image: Image.Image, values: npt.NDArray[np.float64]) -> float:
     """The value that stands for white in a picture of one deep channel.
 
     Raises:
-        DataError: the picture does not say, or holds values outside.
+        DataError: The picture does not say, or holds values outside.
     """
     if image.mode == "F":
         full, kind = 1.0, "floating-point"
@@ -92,14 +92,14 @@ def decode_picture(data: bytes, name: str) -> Picture:
     """Decode an encoded picture, upright by its EXIF orientation.
 
     Args:
-        data: the file's bytes.
-        name: for messages.
+        data: The file's bytes.
+        name: The picture's name, for messages.
 
     Returns:
         `uint8[H, W, 3]`, RGB. Grey of 16 bit is read as 0..65535, grey in floating point as 0..1.
 
     Raises:
-        DataError: empty, truncated, not a picture, or of values whose white is unknown.
+        DataError: Empty, truncated, not a picture, or of values whose white is unknown.
     """
     if not data:
         raise DataError(f"{name}: the file is empty")

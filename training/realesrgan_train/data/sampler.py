@@ -65,8 +65,8 @@ class BatchPlan:
     """The positions of the run that one batch of one rank takes.
 
     Attributes:
-        synthetic: positions in the stream of pictures, one per slot.
-        paired: positions in the stream of given pairs, one per slot.
+        synthetic: Positions in the stream of pictures, one per slot.
+        paired: Positions in the stream of given pairs, one per slot.
     """
 
     synthetic: tuple[int, ...]
@@ -80,11 +80,11 @@ def plan_batch(batch: int, rank: int, world: int, batch_size: int, pair_ratio: f
     share is met exactly in the long run even when `batch_size * pair_ratio` is a fraction.
 
     Args:
-        batch: number of the micro-batch since the start of the run, from 0.
-        rank: this process, `0 <= rank < world`.
-        world: number of processes.
-        batch_size: pairs per process and micro-batch.
-        pair_ratio: share of given pairs, 0..1.
+        batch: Number of the micro-batch since the start of the run, from 0.
+        rank: This process, `0 <= rank < world`.
+        world: Number of processes.
+        batch_size: Pairs per process and micro-batch.
+        pair_ratio: Share of given pairs, 0..1.
     """
     before = math.floor(batch * batch_size * pair_ratio)
     paired = math.floor((batch + 1) * batch_size * pair_ratio) - before

@@ -42,7 +42,7 @@ def expand_range(url: str) -> list[str]:
     """`data-{000..002}.tar` as three addresses; an address without a range as itself.
 
     Raises:
-        ConfigError: the last number of the range is below the first.
+        ConfigError: The last number of the range is below the first.
     """
     match = _RANGE.search(url)
     if match is None:
@@ -69,12 +69,12 @@ class ShardSource(PictureSource):
     """Pictures of tar shards in WebDataset's layout.
 
     Args:
-        urls: addresses, `{000..031}` ranges allowed.
-        picture: take only members whose extension chain is this, such as `gt.png`.
+        urls: Addresses, `{000..031}` ranges allowed.
+        picture: Take only members whose extension chain is this, such as `gt.png`.
 
     Raises:
-        ConfigError: no fsspec implementation for a URL's protocol.
-        DataError: a shard is missing, damaged, or none holds a picture.
+        ConfigError: No fsspec implementation for a URL's protocol.
+        DataError: A shard is missing, damaged, or none holds a picture.
     """
 
     def __init__(self, urls: Sequence[str], picture: str = "") -> None:

@@ -42,14 +42,14 @@ class PictureSource(ABC):
         """The encoded picture.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: It cannot be read.
         """
 
     def decode(self, index: int) -> Picture:
         """The picture as `uint8[H, W, 3]`.
 
         Raises:
-            DataError: it cannot be read or decoded.
+            DataError: It cannot be read or decoded.
         """
         return decode_picture(self.read(index), self.label(index))
 
@@ -89,7 +89,7 @@ class FolderSource(PictureSource):
     """Every picture below `path`; hidden files and folders are left out.
 
     Raises:
-        DataError: the folder is missing or has no picture.
+        DataError: The folder is missing or has no picture.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -158,8 +158,8 @@ class LmdbSource(PictureSource):
     """Keys are names, values are encoded pictures.
 
     Raises:
-        ConfigError: the `lmdb` package is not installed.
-        DataError: the environment is missing, damaged or empty.
+        ConfigError: The `lmdb` package is not installed.
+        DataError: The environment is missing, damaged or empty.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -32,7 +32,7 @@ def filter2d(
     Args:
         x: [B, C, H, W].
         kernels: [B, K, K], K odd, on the device of x, each adding up to 1.
-        extent: sizes of the samples where they differ.
+        extent: Sizes of the samples where they differ.
         sizes: int64 [B] on the host, odd; the kernels are zero beyond that many central taps. Small
             kernels are then filtered apart from large ones, which saves half the work.
         separable: bool [B] on the host; these kernels are a column times a row, and are applied as

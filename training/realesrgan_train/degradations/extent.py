@@ -95,10 +95,10 @@ def pad(x: Tensor, extent: Extent, before: int, after: tuple[int, int], edge: Ed
 
     Args:
         x: [B, C, H, W] on the canvas of `extent`.
-        extent: sizes of the samples.
-        before: rows added above and columns added on the left.
-        after: rows added below and columns added on the right.
-        edge: how.
+        extent: Sizes of the samples.
+        before: Rows added above and columns added on the left.
+        after: Rows added below and columns added on the right.
+        edge: How pixels outside are chosen.
 
     Returns:
         [B, C, before + H + after[0], before + W + after[1]]; sample b's pixel (0, 0) is at

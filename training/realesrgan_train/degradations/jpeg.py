@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from realesrgan_train.degradations.extent import Extent, pad, to_device
 
-_HAIR = 1e-4
+_EPSILON = 1e-4
 
 
 class _RoundStraightThrough(torch.autograd.Function):
@@ -49,7 +49,7 @@ def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
     Args:
         x: [B, 3, H, W] RGB, 0..1; clamped to that range and rounded to 8 bits.
         quality: [B] on the host, 1..100, one for each sample.
-        extent: sizes of the samples where they differ.
+        extent: Sizes of the samples where they differ.
 
     Returns:
         [B, 3, H, W], 0..1, in steps of 1/255.
@@ -114,10 +114,10 @@ def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
     blocks = blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, 64)
     step = steps.unsqueeze(1)
     # libjpeg's coefficients are whole eighths. Halves are frequent among mean values; they round
-    # away from zero on the way there and up on the way back, hence a hair more than the number.
+    # away from zero on the way there and up on the way back, hence slightly more than the number.
     eighths = _round((blocks - 128) @ (matrix * 8))
-    coefficients = _round(eighths / (step * (8 - _HAIR))).mul_(step)
-    restored = _round((coefficients @ matrix.T).add_(128 + _HAIR)).clamp(0, 255)
+    coefficients = _round(eighths / (step * (8 - _EPSILON))).mul_(step)
+    restored = _round((coefficients @ matrix.T).add_(128 + _EPSILON)).clamp(0, 255)
     tiles = restored.view(batch, channels, height // 8, width // 8, 8, 8)
     return tiles.permute(0, 1, 2, 4, 3, 5).reshape(planes.shape)
 

@@ -46,7 +46,7 @@ def gaussian_noise(x: Tensor, sigma: Tensor, is_gray: Tensor, seed: int) -> Tens
         x: [B, 3, H, W], 0..1; only its shape, type and device are used.
         sigma: [B] on the host, deviation in 1/255.
         is_gray: bool [B] on the host; the three channels of a gray sample get the same noise.
-        seed: of the noise field; every sample has a field of its own.
+        seed: Seed of the noise field; every sample has a field of its own.
 
     Returns:
         [B, 3, H, W].
@@ -71,8 +71,8 @@ def poisson_noise(
         x: [B, 3, H, W], 0..1.
         scale: [B] on the host, factor on the noise.
         is_gray: bool [B] on the host; a gray sample's noise is that of its gray picture.
-        seed: of the noise field; every sample has a field of its own.
-        extent: sizes of the samples where they differ; levels outside do not count.
+        seed: Seed of the noise field; every sample has a field of its own.
+        extent: Sizes of the samples where they differ; levels outside do not count.
 
     Returns:
         [B, 3, H, W].

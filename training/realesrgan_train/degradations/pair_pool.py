@@ -20,7 +20,7 @@ class PairPool(nn.Module):
     8-bit pictures) and 16-bit floats (sharpened ground truth, at most 1/4096 off).
 
     Args:
-        size: pairs to keep; rounded down to a multiple of the batch. 0 passes batches through.
+        size: Pairs to keep; rounded down to a multiple of the batch. 0 passes batches through.
     """
 
     def __init__(self, size: int = 180) -> None:
@@ -35,14 +35,14 @@ class PairPool(nn.Module):
         """Exchange a batch.
 
         Args:
-            batch: pairs of one shape for the pool's whole life.
-            generator: of the CPU, picks the pairs; not used until the pool is full.
+            batch: Pairs of one shape for the pool's whole life.
+            generator: Generator of the CPU, picks the pairs; not used until the pool is full.
 
         Returns:
             As many pairs, float32; a pair may be the very one just given only while filling up.
 
         Raises:
-            ValueError: if the batch has another shape than the pairs in the pool.
+            ValueError: If the batch has another shape than the pairs in the pool.
         """
         count = len(batch.lq)
         capacity = self.size // count * count

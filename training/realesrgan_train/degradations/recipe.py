@@ -27,7 +27,7 @@ class DegradedBatch(NamedTuple):
     Attributes:
         lq: [B, 3, h, w], 0..1 in steps of 1/255, the network's input.
         gt: [B, 3, scale * h, scale * w], 0..1, the ground truth.
-        gt_usm: the ground truth sharpened, of the same shape.
+        gt_usm: The ground truth sharpened, of the same shape.
     """
 
     lq: Tensor
@@ -51,11 +51,11 @@ def crop_patches(
     """Cut one patch from each sample, at the same place in all three pictures.
 
     Args:
-        batch: whole pictures.
-        patch: side of the ground-truth patch, a multiple of scale.
-        scale: ground-truth pixels per low-resolution pixel.
+        batch: Whole pictures.
+        patch: Side of the ground-truth patch, a multiple of scale.
+        scale: Ground-truth pixels per low-resolution pixel.
         crop_y: float [B] in 0..1 on the host: where between the first and the last place.
-        crop_x: the same for columns.
+        crop_x: As `crop_y`, for columns.
 
     Returns:
         Pictures of patch / scale and patch pixels a side.
@@ -82,11 +82,11 @@ class Degrader(nn.Module):
     All decisions are drawn on the host; the device only computes, and the host never waits for it.
 
     Args:
-        config: the recipe.
-        scale: ground-truth pixels per low-resolution pixel, at least 1.
+        config: The recipe.
+        scale: Ground-truth pixels per low-resolution pixel, at least 1.
 
     Raises:
-        ValueError: if the scale is below 1 or does not divide the patch size.
+        ValueError: If the scale is below 1 or does not divide the patch size.
     """
 
     def __init__(self, config: DegradationConfig, scale: int) -> None:
@@ -105,13 +105,13 @@ class Degrader(nn.Module):
 
         Args:
             gt: float32 [B, 3, H, W] RGB, 0..1; H and W multiples of the scale, at least the patch.
-            generator: of the CPU; its state alone decides the result.
+            generator: Generator of the CPU; its state alone decides the result.
 
         Returns:
             Pairs of the patch size, float32, without gradient.
 
         Raises:
-            ValueError: for a batch of another shape or type.
+            ValueError: For a batch of another shape or type.
         """
         self._check(gt)
         return self.apply_drawn(gt, draw(self.config, len(gt), generator))
@@ -164,8 +164,8 @@ def degrade(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
 
     Args:
         x: [B, 3, H, W], 0..1.
-        drawn: the decisions for B samples.
-        scale: divides H and W.
+        drawn: The decisions for B samples.
+        scale: Divides H and W.
 
     Returns:
         [B, 3, H / scale, W / scale], 0..1 in steps of 1/255.

@@ -29,8 +29,8 @@ def resize(x: Tensor, extent: Extent, target: Extent, modes: Tensor) -> Tensor:
 
     Args:
         x: [B, C, H, W] on the canvas of `extent`.
-        extent: sizes of the samples now.
-        target: sizes wanted.
+        extent: Sizes of the samples now.
+        target: Sizes wanted.
         modes: int64 [B] on the host, indices into `RESIZE_MODES`.
 
     Returns:
@@ -79,8 +79,8 @@ def resize_weights(sizes: tuple[int, ...], targets: tuple[int, ...], modes: Tens
     """Matrices that resize one axis: row o holds the weights of output pixel o.
 
     Args:
-        sizes: current size of each sample along the axis.
-        targets: wanted size of each sample.
+        sizes: Current size of each sample along the axis.
+        targets: Wanted size of each sample.
         modes: int64 [B], indices into `RESIZE_MODES`; its device is the result's.
 
     Returns:

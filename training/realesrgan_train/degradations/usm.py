@@ -77,9 +77,9 @@ def usm_sharpen(
 
     Args:
         x: [B, C, H, W], 0..1.
-        weight: how much of the difference is added.
-        radius: window of the blur in pixels, made odd (50 means 51 taps).
-        threshold: smallest difference that counts as an edge, in 1/255.
+        weight: How much of the difference is added.
+        radius: Window of the blur in pixels, made odd (50 means 51 taps).
+        threshold: Smallest difference that counts as an edge, in 1/255.
 
     Returns:
         [B, C, H, W], 0..1.

@@ -18,9 +18,9 @@ def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Repor
     """Examine everything a run needs.
 
     Args:
-        config: of the run.
-        limit: look at only so many pictures of each source, evenly spread; 0 for all.
-        tell: told what is being looked at.
+        config: Configuration of the run.
+        limit: Look at only so many pictures of each source, evenly spread; 0 for all.
+        tell: Called with a message about what is examined.
     """
     report = Report()
     for error in unfilled(config):

@@ -46,7 +46,7 @@ def estimate(config: RunConfig) -> dict[str, int]:
     """Bytes per process, by what they are for.
 
     Args:
-        config: of the run; the costlier of its stages counts.
+        config: Configuration of the run; the costlier of its stages counts.
     """
     patch, batch = config.gt_size, config.data.batch_size
     # Autocast keeps activations at half the size.

@@ -30,12 +30,12 @@ class PictureFacts:
     """What was found in one picture.
 
     Attributes:
-        label: origin and name.
-        width: in pixels, 0 when unreadable.
-        height: the same.
-        digest: of the decoded pixels, so that a copy in another format counts as a duplicate.
-        problem: why it cannot be read, or empty.
-        profile: a warning about its colour profile, or empty.
+        label: Origin and name.
+        width: In pixels, 0 when unreadable.
+        height: In pixels, 0 when unreadable.
+        digest: Digest of the decoded pixels, so a copy in another format counts as a duplicate.
+        problem: Why it cannot be read, or empty.
+        profile: A warning about its colour profile, or empty.
     """
 
     label: str
@@ -126,10 +126,10 @@ class DataExamination:
     """Looks at training data first, then at validation data, and remembers what was trained on.
 
     Args:
-        config: of the run.
-        limit: look at only so many pictures of each source, evenly spread; 0 for all.
-        report: gets the findings.
-        tell: told what is being looked at.
+        config: Configuration of the run.
+        limit: Look at only so many pictures of each source, evenly spread; 0 for all.
+        report: Collects the findings.
+        tell: Called with a message about what is examined.
     """
 
     def __init__(

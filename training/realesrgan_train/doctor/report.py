@@ -14,8 +14,8 @@ class Finding:
     """One thing found.
 
     Attributes:
-        message: what and where.
-        exit_code: of the error class; 0 for a warning.
+        message: What was found, and where.
+        exit_code: Exit code of the error class; 0 for a warning.
     """
 
     message: str

@@ -48,7 +48,7 @@ class WeightAverage:
     """A copy of a network that follows it slowly: `average += (1 - decay) * (weights - average)`.
 
     Args:
-        network: the network to follow.
+        network: The network to follow.
         decay: 0 follows at once, so that the average is the network itself.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from realesrgan_train.checkpoint_file import read_tensors, require_floats
+from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.schema import RRDBNetConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
@@ -41,7 +41,7 @@ def load_start(config: RunConfig, network: nn.Module) -> list[str]:
         Names of the tensors that keep their random start (only without `start.strict`).
 
     Raises:
-        CheckpointError: damaged, of another architecture or scale, or nothing fits.
+        CheckpointError: Damaged, of another architecture or scale, or nothing fits.
     """
     path = config.start.generator
     if path is None:
@@ -98,8 +98,6 @@ def _fill_discriminator(network: nn.Module, path: Path) -> None:
             f"{path} does not hold the configured discriminator "
             f"({len(tensors)} tensors, {len(wanted)} expected): check discriminator.num_feat"
         )
-    try:
+    with naming(path):
         require_floats(tensors, wanted)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
     network.load_state_dict(tensors)

@@ -96,9 +96,9 @@ class CheckpointStore:
     name that exists is a whole checkpoint, whatever was killed when.
 
     Args:
-        folder: where they are, on a disk all nodes share.
-        keep: how many to keep.
-        group: this process among the others.
+        folder: Folder of the checkpoints, on a disk that all nodes share.
+        keep: Number of checkpoints to keep.
+        group: This process among the others.
     """
 
     def __init__(self, folder: Path, keep: int, group: ProcessGroup) -> None:
@@ -115,10 +115,10 @@ class CheckpointStore:
         content, and removing it first could leave none.
 
         Args:
-            step: steps done.
-            rollbacks: how often the run has gone back.
-            main: the shared state, used on the main process only.
-            own: this process's state.
+            step: Steps done.
+            rollbacks: How often the run has gone back.
+            main: The shared state, used on the main process only.
+            own: This process's state.
         """
         name = f"step-{step:09d}-{rollbacks}"
         final, temporary = self.folder / name, self.folder / f".{name}.tmp"
@@ -153,13 +153,13 @@ class CheckpointStore:
         """The newest checkpoint that can be read: its shared and this process's own state.
 
         Args:
-            warn: told of each damaged one that is passed over.
+            warn: Called with a message about each damaged one that is skipped.
 
         Returns:
             None when there is no checkpoint at all.
 
         Raises:
-            CheckpointError: there are checkpoints, but none can be read.
+            CheckpointError: There are checkpoints, but none can be read.
         """
         names = self.names()
         if not names:

@@ -28,10 +28,10 @@ class ProcessGroup:
     """This process among the others.
 
     Attributes:
-        rank: its number, 0 to `world - 1`.
-        world: number of processes over all nodes.
-        device: where it computes.
-        local_rank: its number among the processes of its node.
+        rank: Its number, 0 to `world - 1`.
+        world: Number of processes over all nodes.
+        device: Device it computes on.
+        local_rank: Its number among the processes of its node.
     """
 
     rank: int
@@ -104,7 +104,7 @@ def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[P
 
     Args:
         device: `auto`, `cpu` or `cuda`.
-        timeout_minutes: how long a collective waits for a process that never comes.
+        timeout_minutes: How long a collective waits for a process that never comes.
 
     Raises:
         ConfigError: CUDA was asked for and there is none.

@@ -13,7 +13,7 @@ class Guards:
     """Judges the mean figures since the last check.
 
     Args:
-        config: thresholds and patience.
+        config: Thresholds and patience.
     """
 
     def __init__(self, config: GuardConfig) -> None:
@@ -29,8 +29,8 @@ class Guards:
         """Judge.
 
         Args:
-            figures: means over processes and steps since the last check.
-            stage_step: steps done in this stage.
+            figures: Means over processes and steps since the last check.
+            stage_step: Steps done in this stage.
 
         Returns:
             What is wrong and what to try, or None.

@@ -22,9 +22,9 @@ class BatchPreparer:
     something from one batch to the next, and it is part of the checkpoint.
 
     Args:
-        config: of the run.
-        device: where the networks are.
-        rank: this process.
+        config: Configuration of the run.
+        device: Device of the networks.
+        rank: This process.
     """
 
     def __init__(self, config: RunConfig, device: torch.device, rank: int) -> None:

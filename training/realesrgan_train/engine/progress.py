@@ -20,8 +20,8 @@ class ProgressReport:
     """Tells the user how far a run is, on stderr; silent on processes other than the main one.
 
     Args:
-        total: steps of the run.
-        active: whether this is the main process.
+        total: Steps of the run.
+        active: Whether this is the main process.
     """
 
     def __init__(self, total: int, active: bool) -> None:

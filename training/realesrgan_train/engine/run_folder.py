@@ -54,8 +54,8 @@ class Changes:
     """What a configuration changes in a run that it may continue.
 
     Attributes:
-        advised: what a guard advised when it stopped the run.
-        rescheduled: stages made longer whose learning rate depends on their length.
+        advised: What a guard advised when it stopped the run.
+        rescheduled: Stages made longer whose learning rate depends on their length.
     """
 
     advised: list[str] = field(default_factory=list)
@@ -139,7 +139,7 @@ def check_same_run(config: RunConfig) -> Changes:
         What differs, is admitted and worth telling.
 
     Raises:
-        ConfigError: listing what differs and is not.
+        ConfigError: Listing what differs and is not.
     """
     path = config.run_dir / "config.yaml"
     if not path.is_file():
@@ -205,7 +205,7 @@ def owned(folder: Path, active: bool) -> Iterator[None]:
     """Hold the run's folder; the system lets go of it when the process dies, however it dies.
 
     Raises:
-        ConfigError: another process is training in it.
+        ConfigError: Another process is training in it.
     """
     if not active:
         yield

@@ -84,11 +84,11 @@ class RunLog:
     After a crash the file may hold steps that are done again; the later line counts.
 
     Args:
-        config: of the run.
-        active: whether this is the main process.
+        config: Configuration of the run.
+        active: Whether this is the main process.
 
     Raises:
-        ConfigError: an extra that is asked for is not installed.
+        ConfigError: An extra that is asked for is not installed.
     """
 
     def __init__(self, config: RunConfig, active: bool) -> None:

@@ -46,9 +46,9 @@ class Stage(ABC):
     """The optimisers and losses of one stage around a generator that outlives it.
 
     Args:
-        config: of the run.
-        generator: the bare network, on the device.
-        group: this process among the others.
+        config: Configuration of the run.
+        generator: The bare network, on the device.
+        group: This process among the others.
     """
 
     name: str
@@ -70,8 +70,8 @@ class Stage(ABC):
 
         Args:
             batches: `execution.accumulate` of them.
-            step: of the stage, from 0.
-            rate_factor: on every learning rate.
+            step: Step of the stage, from 0.
+            rate_factor: Factor on every learning rate.
 
         Returns:
             Detached scalars on the device: losses by name, and `colour_r/g/b`, the mean difference

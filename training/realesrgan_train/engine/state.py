@@ -23,8 +23,8 @@ class TrainingState:
     Random numbers need no place here: every stream is a function of the seed and the step.
 
     Args:
-        config: of the run.
-        group: this process among the others.
+        config: Configuration of the run.
+        group: This process among the others.
     """
 
     def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
@@ -89,7 +89,7 @@ class TrainingState:
         self.guarded.clear()
 
     def go_back(self, main: dict[str, Any], own: dict[str, Any]) -> None:
-        """Restore a checkpoint after a guard spoke: half the rate, other draws."""
+        """Restore a checkpoint after a guard's finding: half the rate, other draws."""
         factor, rollbacks = self.rate_factor / 2, self.rollbacks + 1
         self.load(main, own)
         self.rate_factor, self.rollbacks = factor, rollbacks
@@ -129,7 +129,7 @@ class TrainingState:
         """Restore what `main_state` and `own_state` returned.
 
         Raises:
-            CheckpointError: the checkpoint belongs to another network.
+            CheckpointError: The checkpoint belongs to another network.
         """
         if main["stage"] != self.stage.name:
             self.stage = self._make_stage(main["stage"])

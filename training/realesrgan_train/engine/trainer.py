@@ -36,8 +36,8 @@ class RunResult:
     """How a run ended.
 
     Attributes:
-        step: steps done.
-        finished: whether all were; otherwise it was interrupted and can be continued.
+        step: Steps done.
+        finished: Whether all were; otherwise it was interrupted and can be continued.
     """
 
     step: int
@@ -48,13 +48,13 @@ class Trainer:
     """A run in one process.
 
     Args:
-        config: of the run.
-        group: this process among the others.
+        config: Configuration of the run.
+        group: This process among the others.
 
     Raises:
-        ConfigError: the configuration cannot be run, or its folder holds another run.
-        DataError: a source is missing.
-        CheckpointError: start weights do not fit, or no checkpoint can be read.
+        ConfigError: The configuration cannot be run, or its folder holds another run.
+        DataError: A source is missing.
+        CheckpointError: Start weights do not fit, or no checkpoint can be read.
     """
 
     def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
@@ -88,10 +88,10 @@ class Trainer:
         return pictures
 
     def run(self) -> RunResult:
-        """Train until all steps are done, a guard speaks, or a signal asks to stop.
+        """Train until all steps are done, a guard stops the run, or a signal does.
 
         Raises:
-            TrainingStopped: a guard spoke (and a rollback was not asked for, or is used up).
+            TrainingStopped: A guard stopped the run (no rollback is configured, or it is used up).
         """
         with (
             owned(self.config.run_dir, self.group.is_main),

@@ -27,11 +27,11 @@ class Updater:
     """Collects gradients of scaled losses and applies them.
 
     Args:
-        parameters: what is optimised.
-        config: the optimiser.
-        execution: precision and clipping.
-        device: where the parameters are.
-        steps: of the stage.
+        parameters: The parameters to optimise.
+        config: The optimiser.
+        execution: Precision and clipping.
+        device: Device of the parameters.
+        steps: Number of steps of the stage.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Updater:
         """Apply the collected gradients and clear them.
 
         Args:
-            step: of the stage, from 0; sets the rate.
-            factor: on the rate, below 1 after a rollback.
+            step: Step of the stage, from 0; sets the rate.
+            factor: Factor on the rate, below 1 after a rollback.
 
         Returns:
             The rate used.

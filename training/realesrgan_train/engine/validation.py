@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
 from realesrgan_train.config.schema import ValidationConfig
 from realesrgan_train.data.opening import open_pairs, open_sources
 from realesrgan_train.data.pictures import Picture
@@ -31,13 +31,12 @@ _VALIDATION_SEED = 20_240_229  # fixed: the same pictures are degraded alike in 
 
 def light_degradation() -> DegradationConfig:
     """A fixed mild degradation: Gaussian blur of sigma 1.2, area shrink, sigma 1/255, JPEG 92."""
-    only_iso = {
-        "iso": 1.0,
-        "aniso": 0.0,
-        "generalized_iso": 0.0,
-        "generalized_aniso": 0.0,
-        "plateau_iso": 0.0,
-        "plateau_aniso": 0.0,
+    families = {name: float(name == "iso") for name in KERNEL_FAMILIES}
+    kernel = {
+        "size": (13, 13),
+        "families": families,
+        "sigma": (1.2, 1.2),
+        "sinc_probability": 0.0,
     }
     keep = {"up": 0.0, "down": 0.0, "keep": 1.0, "modes": ("area",)}
     noise = {
@@ -45,30 +44,23 @@ def light_degradation() -> DegradationConfig:
         "gaussian_sigma": (1.0, 1.0),
         "gray_probability": 0.0,
     }
-    kernel = {
-        "size": (13, 13),
-        "families": only_iso,
-        "sigma": (1.2, 1.2),
-        "sinc_probability": 0.0,
+    first = {
+        "kernel": kernel,
+        "resize": keep,
+        "noise": {"probability": 0.0},
+        "jpeg_probability": 0.0,
+    }
+    second = {
+        "blur_probability": 0.0,
+        "resize": keep,
+        "noise": noise,
+        "jpeg_quality": (92.0, 92.0),
     }
     return DegradationConfig.model_validate(
         {
             "granularity": "sample",
-            "patch_size": None,
-            "pool_size": 0,
-            "first": {
-                "kernel": kernel,
-                "resize": keep,
-                "noise": {**noise, "probability": 0.0},
-                "jpeg_probability": 0.0,
-            },
-            "second": {
-                "blur_probability": 0.0,
-                "kernel": kernel,
-                "resize": keep,
-                "noise": noise,
-                "jpeg_quality": (92.0, 92.0),
-            },
+            "first": first,
+            "second": second,
             "resize_before_jpeg": 1.0,
             "final_sinc": {"probability": 0.0},
             "usm": {"weight": 0.0},
@@ -127,13 +119,13 @@ class ValidationSet:
     """The pictures to measure on, by number; each is the same whenever it is asked for.
 
     Args:
-        config: the validation section.
-        scale: target edge over input edge.
-        training: the run's degradation, for `degradation: training`.
+        config: The validation section.
+        scale: Target edge over input edge.
+        training: The run's degradation, for `degradation: training`.
 
     Raises:
-        ConfigError: the crop is too small to measure on.
-        DataError: a source is missing, or there is none.
+        ConfigError: The crop is too small to measure on.
+        DataError: A source is missing, or there is none.
     """
 
     def __init__(self, config: ValidationConfig, scale: int, training: DegradationConfig) -> None:
@@ -163,7 +155,7 @@ class ValidationSet:
         """The picture's pair, on the CPU.
 
         Raises:
-            DataError: it cannot be read, or is too small to measure on.
+            DataError: It cannot be read, or is too small to measure on.
         """
         given = len(self.pictures or ())
         if self.pairs is not None and index >= given:
@@ -187,7 +179,7 @@ class ValidationSet:
         """Make sure before step 1 that at least one picture can be measured on.
 
         Raises:
-            DataError: none can, with what is wrong with the last.
+            DataError: None can, with what is wrong with the last.
         """
         problem = ""
         for index in range(len(self)):
@@ -227,11 +219,11 @@ def enlarge(
     """Enlarge one picture.
 
     Args:
-        network: a generator on the picture's device.
+        network: A generator on the picture's device.
         lq: `[1, 3, H, W]` in 0..1.
-        scale: the network's.
-        tile: edge of the input tiles in pixels, 0 for the whole picture at once.
-        overlap: context around each tile in input pixels; what depends on it is cut off, so tiles
+        scale: The network's.
+        tile: Edge of the input tiles in pixels, 0 for the whole picture at once.
+        overlap: Context around each tile in input pixels; what depends on it is cut off, so tiles
             differ from the whole picture only where the network sees further than this.
 
     Returns:
@@ -308,11 +300,11 @@ def validate(
     """Measure a generator; every process measures its share and gets the figures of all.
 
     Args:
-        network: the generator, on the group's device, in evaluation mode.
-        pictures: the same on every process.
-        group: this process among the others.
-        samples: folder for sample pictures (bicubic, output, target), None for none.
-        warn: told of each picture that cannot be read and is left out.
+        network: The generator, on the group's device, in evaluation mode.
+        pictures: Pictures to measure on, the same on every process.
+        group: This process among the others.
+        samples: Folder for sample pictures (bicubic, output, target), None for none.
+        warn: Called with a message about each picture that cannot be read.
 
     Returns:
         Means of `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb` and the same of bicubic enlargement
@@ -320,7 +312,7 @@ def validate(
         processes there were makes no difference.
 
     Raises:
-        DataError: not one picture could be read.
+        DataError: Not one picture could be read.
     """
     own = list(_measure(network, pictures, group, samples, warn))
     each = [measured for _, measured in sorted(group.gather(own), key=itemgetter(0))]

@@ -22,12 +22,12 @@ class GANLoss(nn.Module):
       over both sides (Jolicoeur-Martineau, 2018, RaGAN; used by ESRGAN).
 
     Args:
-        kind: which loss.
-        weight: factor on the generator's loss. The discriminator's is never weighted: with Adam a
+        kind: Which loss.
+        weight: Factor on the generator's loss. The discriminator's is never weighted: with Adam a
             weight on a lone loss would change nothing but the meaning of epsilon.
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: For an unknown kind.
     """
 
     def __init__(self, kind: GANKind = "vanilla", weight: float = 0.1) -> None:
@@ -48,11 +48,11 @@ class GANLoss(nn.Module):
         """Loss of the generator, a scalar.
 
         Args:
-            fake: logits of generated pictures, with gradient, any shape.
-            real: logits of real pictures, detached; only the relativistic loss uses them.
+            fake: Logits of generated pictures, with gradient, any shape.
+            real: Logits of real pictures, detached; only the relativistic loss uses them.
 
         Raises:
-            ValueError: if the loss is relativistic and `real` is missing.
+            ValueError: If the loss is relativistic and `real` is missing.
         """
         if self.kind == "hinge":
             return -self.weight * fake.mean()
@@ -68,8 +68,8 @@ class GANLoss(nn.Module):
         """Loss of the discriminator, a scalar: the sum of its real and its fake half.
 
         Args:
-            real: logits of real pictures, with gradient.
-            fake: logits of generated, detached pictures, with gradient in the discriminator.
+            real: Logits of real pictures, with gradient.
+            fake: Logits of generated, detached pictures, with gradient in the discriminator.
         """
         if self.kind == "hinge":
             return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()

@@ -30,9 +30,9 @@ class PerceptualLoss(nn.Module):
     """Weighted sum of L1 distances between features before ReLU.
 
     Args:
-        layers: feature name -> weight.
-        weight: factor on the sum.
-        network: a `VGG19Features` that returns at least these layers; None makes one with random
+        layers: Feature name -> weight.
+        weight: Factor on the sum.
+        network: A `VGG19Features` that returns at least these layers; None makes one with random
             weights (load real ones with `load_vgg19(loss.network, path)`).
     """
 
@@ -70,7 +70,7 @@ def perceptual_loss(config: PerceptualLossConfig | None, seed: int) -> Perceptua
     """The VGG loss, or None when it is left out or its weight is 0.
 
     Raises:
-        CheckpointError: the weights are missing, damaged, of another digest, or cannot be fetched.
+        CheckpointError: The weights are missing, damaged, of another digest, or cannot be fetched.
     """
     if config is None or not config.weight:
         return None
@@ -96,7 +96,7 @@ def check_perceptual(config: RunConfig) -> None:
     """Make sure before step 1 that the second stage will find its VGG19 weights.
 
     Raises:
-        CheckpointError: it would not.
+        CheckpointError: It would not.
     """
     wanted = _configured(config)
     if wanted is not None and wanted.weights != "random":

@@ -10,7 +10,7 @@ class L1Loss(nn.Module):
     """Weighted mean absolute difference.
 
     Args:
-        weight: factor on the result.
+        weight: Factor on the result.
     """
 
     def __init__(self, weight: float = 1.0) -> None:
@@ -26,8 +26,8 @@ class CharbonnierLoss(nn.Module):
     """Weighted mean of sqrt(d^2 + eps^2), an L1 that is smooth at zero (Charbonnier et al., 1994).
 
     Args:
-        weight: factor on the result.
-        epsilon: where the curve turns from quadratic to linear, in units of the picture (0..1).
+        weight: Factor on the result.
+        epsilon: Where the curve turns from quadratic to linear, in units of the picture (0..1).
     """
 
     def __init__(self, weight: float = 1.0, epsilon: float = 1e-3) -> None:

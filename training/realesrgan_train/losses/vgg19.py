@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.checkpoint_file import read_tensors, require_floats
+from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
 from realesrgan_train.config.schema import VGG19_LAYERS
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.files import file_sha256, replacing
@@ -53,10 +53,10 @@ class VGG19Features(nn.Module):
     its parameters need no gradient.
 
     Args:
-        layers: which convolutions to return, by name (`conv1_2` .. `conv5_4`), before their ReLU.
+        layers: Which convolutions to return, by name (`conv1_2` .. `conv5_4`), before their ReLU.
 
     Raises:
-        ValueError: for an unknown layer name.
+        ValueError: For an unknown layer name.
     """
 
     mean: Tensor
@@ -102,12 +102,12 @@ def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) ->
     """Load weights in torchvision's format (`.pth` or `.safetensors`); classifier keys are ignored.
 
     Args:
-        network: is filled in place.
-        path: the weights.
-        sha256: what the file's digest must begin with (all 64 digits, or a prefix); None: anything.
+        network: Its weights are replaced.
+        path: The weights.
+        sha256: What the file's digest must begin with (all 64 digits, or a prefix); None: anything.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another digest or another network.
+        CheckpointError: If the file is missing, damaged, of another digest or another network.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no VGG19 weights there")
@@ -120,10 +120,8 @@ def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) ->
             raise CheckpointError(
                 f"{path}: not VGG19 weights ({name} of shape {tuple(parameter.shape)} is missing)"
             )
-    try:
+    with naming(path):
         require_floats(tensors, expected)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
     network.load_state_dict({name: tensors[name] for name in expected})
 
 
@@ -145,7 +143,7 @@ def fetch_vgg19(url: str = VGG19_URL, sha256: str = VGG19_SHA256_PREFIX) -> Path
     A cached file is hashed again, and fetched again when it is damaged.
 
     Raises:
-        CheckpointError: if the download fails or its sha256 does not begin with `sha256`; nothing
+        CheckpointError: If the download fails or its sha256 does not begin with `sha256`; nothing
             is left in the cache then.
     """
     target = vgg19_cache_path()
@@ -169,7 +167,7 @@ def _download(url: str, partial: Path) -> None:
     """Write what a URL answers to a file.
 
     Raises:
-        OSError: no connection, too slow an answer (a `TimeoutError`), or too long a one.
+        OSError: No connection, too slow an answer (a `TimeoutError`), or too long a one.
     """
     with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, partial.open("wb") as file:
         total, recent, since = 0, 0, time.monotonic()

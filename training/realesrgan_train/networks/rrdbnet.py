@@ -49,16 +49,16 @@ class RRDBNet(nn.Module):
     """Enlarge pictures by 1, 2 or 4.
 
     Args:
-        num_in_ch: channels of the input picture.
-        num_out_ch: channels of the output picture.
+        num_in_ch: Channels of the input picture.
+        num_out_ch: Channels of the output picture.
         scale: 1, 2 or 4. The body is the same for all three; x2 and x1 first fold the picture by
             pixel-unshuffle (2 and 4), so they cost a quarter and a sixteenth per input pixel.
-        num_feat: channels of the body.
-        num_block: number of RRDBs.
-        num_grow_ch: channels each convolution of a dense block adds.
+        num_feat: Channels of the body.
+        num_block: Number of RRDBs.
+        num_grow_ch: Channels each convolution of a dense block adds.
 
     Raises:
-        ValueError: for a scale other than 1, 2 and 4.
+        ValueError: For a scale other than 1, 2 and 4.
     """
 
     def __init__(  # noqa: PLR0917 - the argument order of the public checkpoints' code

@@ -24,16 +24,16 @@ class SRVGGNetCompact(nn.Module):
     """Plain convolutions at low resolution, a pixel-shuffle, and the enlarged input added.
 
     Args:
-        num_in_ch: channels of the input picture.
-        num_out_ch: channels of the output picture; equal to num_in_ch, or num_in_ch is 1 (the
+        num_in_ch: Channels of the input picture.
+        num_out_ch: Channels of the output picture; equal to num_in_ch, or num_in_ch is 1 (the
             enlarged input is added to the output).
-        num_feat: channels between the convolutions.
-        num_conv: convolutions between the first and the last one (16 and 32 in the public models).
-        upscale: factor, any positive integer.
+        num_feat: Channels between the convolutions.
+        num_conv: Convolutions between the first and the last one (16 and 32 in the public models).
+        upscale: Factor, any positive integer.
         act_type: "relu", "prelu" or "leakyrelu" (slope 0.1).
 
     Raises:
-        ValueError: for an unknown act_type.
+        ValueError: For an unknown act_type.
     """
 
     def __init__(  # noqa: PLR0917 - the argument order of the public checkpoints' code

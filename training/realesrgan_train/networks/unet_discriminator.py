@@ -24,9 +24,9 @@ class UNetDiscriminatorSN(nn.Module):
     those of the public checkpoints.
 
     Args:
-        num_in_ch: channels of the picture.
-        num_feat: channels of the first convolution.
-        skip_connection: whether encoder features are added to the decoder's.
+        num_in_ch: Channels of the picture.
+        num_feat: Channels of the first convolution.
+        skip_connection: Whether encoder features are added to the decoder's.
     """
 
     def __init__(
