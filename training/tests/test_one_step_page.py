@@ -47,7 +47,7 @@ def test_every_named_file_exists(page: str) -> None:
 
 
 def test_every_excerpt_is_in_its_file(page: str) -> None:
-    excerpts = re.findall(r"```python\n# (\S+)\n(.*?)```", page, flags=re.DOTALL)
-    assert len(excerpts) == page.count("```python")
+    excerpts = re.findall(r"```text\n# (\S+)\n(.*?)```", page, flags=re.DOTALL)
+    assert len(excerpts) == page.count("```text")
     for name, code in excerpts:
         assert code in (PACKAGE / name).read_text("utf-8"), (name, code)
