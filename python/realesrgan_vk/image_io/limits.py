@@ -33,7 +33,7 @@ class Header:
         frames: 1, or more for an animation.
         has_alpha: Whether it may have transparent pixels.
         channels: Colour channels that the decoded frames have, 1 or 3.
-        samples: The type of their samples: "uint8", "uint16" or "float32".
+        dtype: The type of their samples: "uint8", "uint16" or "float32".
         icc: The profile of their colours.
     """
 
@@ -42,7 +42,7 @@ class Header:
     frames: int = 1
     has_alpha: bool = False
     channels: int = 3
-    samples: str = "uint8"
+    dtype: str = "uint8"
     icc: bytes | None = None
 
 

@@ -184,7 +184,7 @@ def _deep_png(file: png_chunks.PngFile, limit: Limit, accept: Accept, carried: M
     width, height = struct.unpack(">II", file.pixels[16:24])
     limit.check(width, height, sample_bytes=2)
     with _open(png_chunks.without_pixels(file.pixels), PNG) as header:
-        accept(replace(_header(header, 1, carried), samples="uint16"))
+        accept(replace(_header(header, 1, carried), dtype="uint16"))
     samples = vips.pixels_of(vips.open_png(file.pixels))
     channels = samples.shape[2]
     alpha = samples[..., -1] if channels in (2, 4) else None
@@ -210,14 +210,14 @@ def _jpeg(data: bytes, limit: Limit, accept: Accept) -> Picture:
 
 def _header(image: ImageFile.ImageFile, frames: int, carried: Metadata) -> Header:
     # Frames of an animation are made RGB, and later ones may be transparent if the first is not.
-    channels, samples = (3, "uint8") if frames > 1 else pillow.layout(image)
+    channels, dtype = (3, "uint8") if frames > 1 else pillow.layout(image)
     stored = Header(
         image.width,
         image.height,
         frames,
         has_alpha=frames > 1 or _transparent(image),
         channels=channels,
-        samples=samples,
+        dtype=dtype,
         icc=carried.icc,
     )
     return orientation.upright_header(stored, carried.exif)

@@ -90,7 +90,7 @@ def _converted(source: Path, name: str | None) -> Iterator[Path]:
         yield source
         return
     # It imports NumPy, which most sources do not need.
-    from realesrgan_vk.models.convert_checkpoint import convert_checkpoint  # noqa: PLC0415
+    from realesrgan_vk.models.checkpoint_network import convert_checkpoint  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
         folder = Path(scratch)

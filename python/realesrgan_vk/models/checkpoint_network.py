@@ -1,4 +1,4 @@
-"""Real-ESRGAN's two architectures from PyTorch's tensors to an ncnn graph and its weights.
+"""Real-ESRGAN's two architectures: PyTorch checkpoints to the two files of an ncnn network.
 
 The result is what `realesrgan-export` writes, byte for byte. RRDBNet: Wang et al., "ESRGAN" (ECCV
 workshops 2018) and "Real-ESRGAN" (ICCV workshops 2021); SRVGGNetCompact: the small network of
@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.names import escaped
-from realesrgan_vk.ncnn.param import Graph, Layer, ParamValue, with_splits
-from realesrgan_vk.ncnn.weights import LayerWeights
+from realesrgan_vk.models.torch_file import read_tensors
+from realesrgan_vk.ncnn.param import Graph, Layer, ParamValue, format_graph, with_splits
+from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
 
 Array = NDArray[np.float32]
 
@@ -46,6 +50,40 @@ class ConvertedNetwork:
     scale: int
     graph: Graph
     weights: dict[str, LayerWeights]
+
+
+def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, Any]:
+    """Write `NAME.param` and `NAME.bin` into a folder.
+
+    Args:
+        checkpoint: A `.pth` of an RRDBNet or an SRVGGNetCompact.
+        folder: Where to; there already.
+        name: Of the network.
+
+    Returns:
+        The network's entry for the manifest of the folder.
+
+    Raises:
+        ModelError: The file is no such checkpoint.
+        OSError: The folder cannot be written.
+    """
+    try:
+        network = convert_network(read_tensors(checkpoint))
+    except ModelError as error:
+        raise ModelError(f"{checkpoint.name} cannot be exported: {error}") from error
+    param, weights = folder / f"{name}.param", folder / f"{name}.bin"
+    param.write_text(format_graph(network.graph), "utf-8")
+    weights.write_bytes(format_weights(network.graph, network.weights))
+    return {
+        "name": name,
+        "architecture": network.architecture,
+        "files": {
+            kind: {"file": path.name, "sha256": file_sha256(path)}
+            for kind, path in (("param", param), ("bin", weights))
+        },
+        "origin": f"converted from {checkpoint.name}",
+        "source": {"file": checkpoint.name, "sha256": file_sha256(checkpoint)},
+    }
 
 
 def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:

@@ -104,7 +104,7 @@ def pull_model(
 def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any]:
     """Write a checkpoint's network into a folder; returns its entry for the manifest."""
     # It imports NumPy, which the other commands for networks do without.
-    from realesrgan_vk.models.convert_checkpoint import convert_checkpoint  # noqa: PLC0415
+    from realesrgan_vk.models.checkpoint_network import convert_checkpoint  # noqa: PLC0415
 
     entry = convert_checkpoint(checkpoint, folder, item.name)
     entry |= {"for": item.made_for, "licence": "BSD-3-Clause", "origin": item.url}

@@ -151,7 +151,7 @@ class Processor:
             return _planned_frame(frame, curve.encoded_type(frame.pixels.dtype, channels))
         header = image_io.header_of(lambda accept: picture_of(image, max_pixels, accept))
         curve = WorkingCurve.of(header.icc)
-        dtype = curve.encoded_type(np.dtype(header.samples), header.channels)
+        dtype = curve.encoded_type(np.dtype(header.dtype), header.channels)
         return PlannedPicture(header.width, header.height, header.channels, dtype, header.has_alpha)
 
     def plan(self, picture: PlannedPicture, *, tta: bool) -> RunPlan:

@@ -75,7 +75,7 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
             head.height,
             has_alpha=has_alpha,
             channels=colours,
-            samples=head.dtype.name,
+            dtype=head.dtype.name,
         )
     )
     samples, end = _samples(data, head)

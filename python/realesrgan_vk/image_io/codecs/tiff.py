@@ -139,13 +139,13 @@ def directory_of(tags: dict[int, Any], strip_bytes: list[int], rows: int) -> Ima
     return directory
 
 
-def _header(page: vips.Image, channels: "_Channels", samples: str, carried: Metadata) -> Header:
+def _header(page: vips.Image, channels: "_Channels", dtype: str, carried: Metadata) -> Header:
     stored = Header(
         page.width,
         page.height,
         has_alpha=channels.alpha is not None,
         channels=min(channels.colours, 3),
-        samples=samples,
+        dtype=dtype,
         icc=carried.icc,
     )
     return orientation.upright_header(stored, carried.exif)
