@@ -47,12 +47,12 @@ def run_job(job: Job, picture: NDArray[np.uint8]) -> NDArray[Any]:
     height, width, channels = picture.shape
     upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], band=job["band"])
     samples = job["samples"]
-    plan = upscaler.plan(width, height, samples=samples)
+    plan = upscaler.plan(width, height, dtype=samples)
     assert plan["path"] == "stream"
     if job["by_limit"]:
         limit = plan["memory_bytes"]["total"]
         upscaler = _core.Upscaler(*files, device=0, fp16=job["fp16"], memory_limit=limit)
-        limited = upscaler.plan(width, height, samples=samples)
+        limited = upscaler.plan(width, height, dtype=samples)
         assert limited["band_rows"] == plan["band_rows"]
     scale = upscaler.network.scale
     result = np.zeros((height * scale, width * scale, channels), samples)

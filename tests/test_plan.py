@@ -199,8 +199,8 @@ class Recorded:
         self.given.append((pixels.shape[1], pixels.shape[0], pixels.dtype))
         out[:] = 0
 
-    def run_rows(self, width: int, height: int, *_: object, samples: str, **__: object) -> None:
-        self.given.append((width, height, np.dtype(samples)))
+    def run_rows(self, width: int, height: int, *_: object, dtype: str, **__: object) -> None:
+        self.given.append((width, height, np.dtype(dtype)))
 
 
 def _planned(processor: Processor, image: Any) -> tuple[int, int, np.dtype[Any]]:  # noqa: ANN401

@@ -85,8 +85,8 @@ void run(const Upscaler& upscaler, const py::array& image, py::array& output,
 }
 
 void run_rows(const Upscaler& upscaler, int width, int height, const py::object& read,
-              const py::object& write, const py::object& samples, const py::object& callback) {
-    const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
+              const py::object& write, const py::object& dtype, const py::object& callback) {
+    const SampleType type = sample_type(py::dtype::from_args(dtype), "picture");
     GilReleased released;
     PythonSource source(released, read, {width, height, upscaler.network().input_channels, type});
     PythonSink sink(released, write);
@@ -94,8 +94,8 @@ void run_rows(const Upscaler& upscaler, int width, int height, const py::object&
     upscaler.run(source, sink, type, python_progress(callback, released));
 }
 
-py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& samples) {
-    const SampleType type = sample_type(py::dtype::from_args(samples), "samples");
+py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& dtype) {
+    const SampleType type = sample_type(py::dtype::from_args(dtype), "picture");
     const PlanReport report = [&] {
         const LongCall call;
         return upscaler.plan(RunShape{width, height, type, type});
@@ -134,21 +134,23 @@ void bind_upscaler(py::module_& module) {
              "wrong; each line is told once.")
         .def("run", &run, py::arg("image"), py::arg("output"), py::arg("progress") = py::none(),
              "Fill `output`, scale times the size of `image`. Both are H x W x C arrays of uint8, "
-             "uint16 or float32 in 0..1, with any strides. `progress` is told the finished share.")
+             "uint16 or float32 in 0..1, with any strides. `progress` is called with the completed "
+             "fraction, 0..1.")
         .def("prepare", &Upscaler::prepare, py::arg("width"), py::arg("height"),
              py::call_guard<LongCall>(),
              "Make now what the first run of 8-bit pictures of this size would make: pipelines, "
              "above all. Returns the bytes such a run takes on the device, 0 on the tile path.")
         .def("run_rows", &run_rows, py::arg("width"), py::arg("height"), py::arg("read"),
-             py::arg("write"), py::kw_only(), py::arg("samples") = "uint8",
+             py::arg("write"), py::kw_only(), py::arg("dtype") = "uint8",
              py::arg("progress") = py::none(),
              "Run a picture whose rows come from `read(first, count)`, as count x width x C "
              "samples, and whose result's rows go to `write(first, rows)`. Each row is asked for "
-             "and given once, in order; both pictures have samples of one type. Tiles, strips and "
+             "and given once, in order; both pictures have samples of the type `dtype`. Tiles, "
+             "strips and "
              "all orientations read the picture whole first.")
         .def("plan", &plan, py::arg("width"), py::arg("height"), py::kw_only(),
-             py::arg("samples") = "uint8",
-             "How a picture of this size in pixels, from and to samples of this type, would be "
+             py::arg("dtype") = "uint8",
+             "How a picture of this size in pixels, with samples of the type `dtype`, would be "
              "run: a dict with path ('stream' or 'tiles'), reason, band_rows, strips, halo, tile, "
              "memory_bytes (by kind, and total), dispatches_per_band and "
              "bytes_moved_per_input_pixel.");

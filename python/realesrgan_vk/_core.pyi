@@ -128,7 +128,7 @@ class Upscaler:
         read: Callable[[int, int], NDArray[Any]],
         write: Callable[[int, NDArray[Any]], object],
         *,
-        samples: DTypeLike = ...,
+        dtype: DTypeLike = ...,
         progress: Callable[[float], object] | None = ...,
     ) -> None: ...
-    def plan(self, width: int, height: int, *, samples: DTypeLike = ...) -> PlanReport: ...
+    def plan(self, width: int, height: int, *, dtype: DTypeLike = ...) -> PlanReport: ...

@@ -167,7 +167,7 @@ class Processor:
         width, height = picture.width, picture.height
         plans = []
         for one in passes_of(picture, self._network):
-            report = self._core.plan(width, height, samples=one.dtype)
+            report = self._core.plan(width, height, dtype=one.dtype)
             beside = one.picture_bytes(report, tta=tta)
             plans.append(RunPlan(width=width, height=height, picture_bytes=beside, **report))
         return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
@@ -238,7 +238,7 @@ class Processor:
             mean: NDArray[np.float32] = rows.mean(axis=2, keepdims=True, dtype=np.float32)
             out[first : first + len(rows)] = from_unit(mean, grey.dtype)
 
-        self._core.run_rows(width, height, read, write, samples="float32", progress=progress)
+        self._core.run_rows(width, height, read, write, dtype="float32", progress=progress)
         return out
 
 

@@ -42,7 +42,7 @@ def run_rows(core: Core, source: RowReader, sink: RowWriter, progress: Progress 
         height,
         read,
         write,
-        samples=curve.encoded_type(source.dtype, channels),
+        dtype=curve.encoded_type(source.dtype, channels),
         progress=progress,
     )
 
