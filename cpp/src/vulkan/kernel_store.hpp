@@ -15,8 +15,8 @@ namespace realesrgan::vulkan {
 class KernelStore {
   public:
     // Without a record: times the choices (not on a driver that computes on the processor), tries
-    // the fastest on a small picture against the CPU, drops what is wrong or cannot be built for
-    // the next one, and writes the record. Throws DeviceError when nothing is left,
+    // the fastest on a small picture against the reference, drops what is wrong or cannot be built
+    // for the next one, and writes the record. Throws DeviceError when nothing is left,
     // OutOfMemoryError.
     KernelSet get(const std::shared_ptr<Context>& context, Storage storage);
 

@@ -8,9 +8,9 @@
 
 #include "base/fault_injection.hpp"
 #include "base/integers.hpp"
-#include "cpu/winograd/instruction_set.hpp"
 #include "image/array_rows.hpp"
 #include "image/image_view.hpp"
+#include "program/reference.hpp"
 #include "stream/backend.hpp"
 #include "stream/executor.hpp"
 #include "vulkan/vulkan_backend.hpp"
@@ -90,24 +90,30 @@ FusedNetwork test_network() {
     return network;
 }
 
+FeatureMap test_picture() {
+    FeatureMap picture(kWidth, kHeight, 3);
+    Noise noise(99);
+    for (double& sample : picture.values) sample = noise.next();
+    return picture;
+}
+
 // The bytes of RGB floats.
 template <typename Byte, typename Floats>
 BasicImageView<Byte> view_of(Floats& samples, int width, int height) {
     return packed_view(reinterpret_cast<Byte*>(samples.data()), SampleType::f32, width, height, 3);
 }
 
-std::vector<float> result_of(const Backend& backend, const Program& program) {
-    std::vector<float> picture(std::size_t{3} * kWidth * kHeight);
-    Noise noise(99);
-    for (float& sample : picture) sample = noise.next();
-    std::vector<float> result(picture.size() * kScale * kScale);
+std::vector<float> result_of(const Backend& backend, const Program& program,
+                             const FeatureMap& picture) {
+    const std::vector<float> samples(picture.values.begin(), picture.values.end());
+    std::vector<float> result(samples.size() * kScale * kScale);
     BandConfig config;
     config.width = kWidth;
     config.height = kHeight;
     config.band = kBand;
     config.input_type = config.output_type = SampleType::f32;
     const ExecutionPlan plan(program, config, backend.storage());
-    ArraySource source(view_of<const std::byte>(picture, kWidth, kHeight));
+    ArraySource source(view_of<const std::byte>(samples, kWidth, kHeight));
     ArraySink sink(view_of<std::byte>(result, kWidth * kScale, kHeight * kScale));
     StreamRecord record;
     run_plan(backend, plan, {SampleType::f32, SampleType::f32, false}, source, 0, sink, 0, nullptr,
@@ -124,18 +130,15 @@ double self_test_limit(Storage storage) {
 
 double self_test_error(int device, Storage storage, const KernelSet& kernels) {
     const FusedNetwork network = test_network();
-    CpuBackendOptions options;
-    options.instruction_set = winograd::supported_kernels().back()->name;  // the plainest
-    options.tile = winograd::kSmallTile;                                   // rounds least
-    const std::vector<float> expected =
-        result_of(*make_cpu_backend(network, options), network.program);
-    std::vector<float> result =
-        result_of(*make_vulkan_backend(network, device, storage, kernels), network.program);
+    const FeatureMap picture = test_picture();
+    static const FeatureMap expected = compute_reference(network, picture);
+    std::vector<float> result = result_of(*make_vulkan_backend(network, device, storage, kernels),
+                                          network.program, picture);
     if (faults().self_test.due()) result[result.size() / 2] += 1.0F;
     double worst = 0.0;
     for (std::size_t i = 0; i < result.size(); i++) {
-        const double off = std::abs(double{result[i]} - double{expected[i]}) /
-                           (1.0 + std::abs(double{expected[i]}));
+        const double off =
+            std::abs(double{result[i]} - expected.values[i]) / (1.0 + std::abs(expected.values[i]));
         if (!std::isfinite(off)) return std::numeric_limits<double>::infinity();
         worst = std::max(worst, off);
     }

@@ -22,7 +22,7 @@ struct TuningReport {
 };
 
 // Times a device's kernels for about so many seconds (above 0, at most 60), tests the fastest
-// against the CPU and stores the choice. Throws std::invalid_argument, DeviceError,
+// against the reference and stores the choice. Throws std::invalid_argument, DeviceError,
 // OutOfMemoryError.
 TuningReport tune(int device, bool fp16, double seconds);
 

@@ -1,12 +1,27 @@
 #pragma once
 
+#include <cmath>
+#include <random>
 #include <string>
 #include <vector>
 
-#include "support/vulkan_reference.hpp"
+#include "program/program.hpp"
+#include "support/vulkan_fixture.hpp"
 
 // What single operations are tried on: odd sizes, channel offsets, every part of the epilogue.
 namespace fixture {
+
+using namespace realesrgan;
+
+// One operation on rings of given channels: ring 0 the source, 1 the destination, 2 a copy, 3 and 4
+// skips.
+struct Case {
+    std::string name;
+    Op op;
+    int width = 1, height = 1;  // of the output
+    int band = 4;               // rows a dispatch makes
+    std::vector<int> channels;  // of each ring
+};
 
 inline Op convolution_op(ChannelSlice input, ChannelSlice output,
                          Activation activation = Activation::leaky_relu) {
@@ -100,6 +115,24 @@ inline std::vector<Case> pointwise_cases() {
         }
     }
     return cases;
+}
+
+inline ConvolutionWeights random_layer(const Case& test, vk::Storage storage) {
+    std::mt19937 random(7);
+    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+    ConvolutionWeights layer;
+    layer.inputs = test.op.input.channels;
+    layer.outputs = test.op.output.channels;
+    const float spread = 1.0F / std::sqrt(static_cast<float>(9 * layer.inputs));
+    layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
+    for (float& w : layer.kernel) w = stored(2 * spread * uniform(random), storage);
+    layer.bias.resize(static_cast<std::size_t>(layer.outputs));
+    for (float& b : layer.bias) b = uniform(random);
+    if (test.op.activation == Activation::prelu) {
+        layer.slopes.resize(layer.bias.size());
+        for (float& s : layer.slopes) s = uniform(random);
+    }
+    return layer;
 }
 
 }  // namespace fixture

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/half.hpp"
-#include "base/integers.hpp"
 #include "plan/plan.hpp"
+#include "program/reference.hpp"
 #include "support/check.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/device/context.hpp"
@@ -19,6 +19,7 @@
 namespace fixture {
 
 namespace vk = realesrgan::vulkan;
+using realesrgan::FeatureMap;
 
 inline std::shared_ptr<vk::Context> context() {
     if (realesrgan::gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
@@ -31,28 +32,13 @@ inline float stored(float value, vk::Storage storage) {
                : value;
 }
 
-// A whole tensor on the host: [y][x][channel].
-struct HostTensor {
-    int width = 0, height = 0, channels = 0;
-    std::vector<float> values;
-
-    HostTensor(int w, int h, int c)
-        : width(w), height(h), channels(c), values(static_cast<std::size_t>(w * h * c), 0.0F) {}
-    float& at(int x, int y, int c) {
-        return values[realesrgan::idx((y * width + x) * channels + c)];
-    }
-    float at(int x, int y, int c) const {
-        return values[realesrgan::idx((y * width + x) * channels + c)];
-    }
-};
-
-inline HostTensor random_tensor(int width, int height, int channels, vk::Storage storage,
-                                unsigned seed) {
-    HostTensor tensor(width, height, channels);
+inline FeatureMap random_map(int width, int height, int channels, vk::Storage storage,
+                             unsigned seed) {
+    FeatureMap map(width, height, channels);
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
-    for (float& value : tensor.values) value = stored(uniform(random), storage);
-    return tensor;
+    for (double& value : map.values) value = stored(uniform(random), storage);
+    return map;
 }
 
 // A ring on the device with its own buffer; rows that were not put there are NaN.
@@ -79,11 +65,11 @@ class TestRing {
     const std::vector<float>& values() const { return host_; }
 
     void clear(const std::vector<float>& values) { host_ = values; }
-    void put(const HostTensor& tensor, realesrgan::RowRange rows) {
+    void put(const FeatureMap& map, realesrgan::RowRange rows) {
         for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
             for (int x = 0; x < ring_.width; x++) {
-                for (int c = 0; c < tensor.channels; c++)
-                    host_[index(x, y, c)] = tensor.at(x, y, c);
+                for (int c = 0; c < map.channels; c++)
+                    host_[index(x, y, c)] = static_cast<float>(map.pixel(x, y)[c]);
             }
         }
     }

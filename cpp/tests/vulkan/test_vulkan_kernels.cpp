@@ -1,4 +1,4 @@
-// Which kernels a device gets: tested against the CPU, timed, remembered, dropped when wrong.
+// Which kernels a device gets: tested against the reference, timed, remembered, dropped when wrong.
 
 #include <algorithm>
 #include <fstream>
@@ -38,7 +38,7 @@ void forget() {
 
 }  // namespace
 
-TEST_CASE("every kernel passes the test against the CPU, with room to the limit") {
+TEST_CASE("every kernel passes the test against the reference, with room to the limit") {
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
         for (const auto& choice : vk::convolution_choices(*context, storage)) {

@@ -1,4 +1,4 @@
-// Every operation's shader against double precision: odd sizes, borders, wrapping rings, channel
+// Every operation's shader against the reference: odd sizes, borders, wrapping rings, channel
 // offsets. Rows of a ring that an operation must not read hold NaN.
 
 #include <algorithm>
@@ -6,16 +6,15 @@
 #include <map>
 
 #include "base/integers.hpp"
+#include "program/reference.hpp"
+#include "program/row_dependency.hpp"
 #include "support/vulkan_cases.hpp"
 #include "support/vulkan_fixture.hpp"
-#include "support/vulkan_reference.hpp"
 #include "vulkan/operations/operation.hpp"
 
 using namespace realesrgan;
 using fixture::Case;
-using fixture::HostTensor;
 using fixture::TestRing;
-using fixture::Value;
 namespace vk = realesrgan::vulkan;
 
 namespace {
@@ -29,6 +28,8 @@ class Runner {
           weights_(context_, storage) {
         make_tensors();
         layer_ = fixture::random_layer(test, storage);
+        expected_ = tensors_;
+        compute_reference(test.op, layer_, expected_);
         if (test.op.kind == OpKind::convolution) {
             placed_ = weights_.place(layer_.inputs, layer_.outputs);
             weights_.upload([&](std::size_t) { return vk::LayerNumbers{layer_, test.op.slope}; },
@@ -70,7 +71,10 @@ class Runner {
     }
 
     RowRange needed_rows(std::size_t ring, RowRange rows, int height) const {
-        if (ring == 0) return fixture::source_rows(test_, rows, height);
+        if (ring == 0) {
+            const Row first = std::max<Row>(first_input_row(test_.op, rows.first), 0);
+            return {first, std::min<Row>(input_rows_end(test_.op, rows.end()), height) - first};
+        }
         const int divisor = scale_divisor(ring);
         return {rows.first / divisor, (rows.end() - 1) / divisor - rows.first / divisor + 1};
     }
@@ -83,8 +87,8 @@ class Runner {
                 width = width * test_.op.resize.denominator / test_.op.resize.numerator;
             if (i == 0 && resized)
                 height = height * test_.op.resize.denominator / test_.op.resize.numerator;
-            tensors_.push_back(fixture::random_tensor(width, height, test_.channels[i], storage_,
-                                                      static_cast<unsigned>(i + 1)));
+            tensors_.push_back(fixture::random_map(width, height, test_.channels[i], storage_,
+                                                   static_cast<unsigned>(i + 1)));
             const int rows = std::min(height, most_rows(i, height));
             rings_.push_back(std::make_unique<TestRing>(context_, storage_, width, height,
                                                         test_.channels[i], rows));
@@ -114,37 +118,19 @@ class Runner {
         rings_[i]->upload();
     }
 
-    double expected(const Value& value, int x, int y, int c) const {
-        double v = value(x, y, c);
-        for (const Skip& skip : test_.op.skips) {
-            const HostTensor& from = tensors_[idx(skip.from.tensor)];
-            v = v * double{skip.value_scale} +
-                double{from.at(x / skip.upsample, y / skip.upsample, skip.from.channel + c)} *
-                    double{skip.skip_scale};
-        }
-        return v;
-    }
-
-    Value value() const {
-        if (test_.op.kind == OpKind::convolution)
-            return fixture::convolution(test_, tensors_[0], layer_);
-        if (test_.op.kind == OpKind::pixel_shuffle)
-            return fixture::pixel_shuffle(test_, tensors_[0]);
-        return fixture::resize(test_, tensors_[0]);
-    }
-
     void compare(RowRange rows, const ChannelSlice& slice) {
         TestRing& ring = *rings_[idx(slice.tensor)];
         std::vector<float> untouched = ring.values();
         ring.download();
-        const Value exact = value();
+        const FeatureMap& expected = expected_[idx(slice.tensor)];
         for (int y = static_cast<int>(rows.first); y < rows.end(); y++) {
             for (int x = 0; x < test_.width; x++) {
                 for (int c = 0; c < round_up(slice.channels, 4); c++) {
                     const float got = ring.value(x, y, slice.channel + c);
                     untouched[ring.index(x, y, slice.channel + c)] = got;
                     if (c >= slice.channels) continue;  // padding
-                    worst_ = std::max(worst_, error(double{got}, expected(exact, x, y, c)));
+                    const double exact = expected.pixel(x, y)[slice.channel + c];
+                    worst_ = std::max(worst_, error(double{got}, exact));
                     results_[{slice.tensor, y, x, c}] = got;
                 }
             }
@@ -166,7 +152,8 @@ class Runner {
     vk::Weights weights_;
     vk::LayerWeights placed_;
     ConvolutionWeights layer_;
-    std::vector<HostTensor> tensors_;
+    std::vector<FeatureMap> tensors_;
+    std::vector<FeatureMap> expected_;
     std::vector<std::unique_ptr<TestRing>> rings_;
     std::unique_ptr<vk::Operation> operation_;
     double worst_ = 0;
@@ -195,7 +182,7 @@ void run_case(const Case& test, vk::Storage storage, const vk::ConvolutionChoice
 
 }  // namespace
 
-TEST_CASE("convolutions agree with double precision and do not depend on the band") {
+TEST_CASE("convolutions agree with the reference and do not depend on the band") {
     std::size_t turn = 0;
     for (const Case& test : fixture::convolution_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
@@ -213,7 +200,7 @@ TEST_CASE("convolutions agree with double precision and do not depend on the ban
     }
 }
 
-TEST_CASE("pixel shuffle and resize agree with double precision and do not depend on the band") {
+TEST_CASE("pixel shuffle and resize agree with the reference and do not depend on the band") {
     for (const Case& test : fixture::pointwise_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
             run_case(test, storage, vk::ConvolutionKernel::plain);

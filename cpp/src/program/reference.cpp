@@ -1,0 +1,130 @@
+#include "program/reference.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/integers.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+// The functions below write the channels of one output pixel.
+
+void convolve(const Op& op, const ConvolutionWeights& weights, const FeatureMap& input, int x,
+              int y, double* output) {
+    const std::vector<double> zeros(static_cast<std::size_t>(weights.inputs), 0.0);
+    const double* taps[9];
+    for (int tap = 0; tap < 9; ++tap) {
+        const int from_x = x + tap % 3 - 1;
+        const int from_y = y + tap / 3 - 1;
+        const bool inside = from_x >= 0 && from_x < input.width * op.upsample && from_y >= 0 &&
+                            from_y < input.height * op.upsample;
+        const double* pixel = input.pixel(from_x / op.upsample, from_y / op.upsample);
+        taps[tap] = inside ? pixel + op.input.channel : zeros.data();
+    }
+    const float* kernel = weights.kernel.data();
+    for (std::size_t c = 0; c < weights.bias.size(); ++c) {
+        double sum = weights.bias[c];
+        for (int i = 0; i < weights.inputs; ++i) {
+            for (const double* tap : taps) sum += tap[i] * *kernel++;
+        }
+        const float slope = op.activation == Activation::prelu ? weights.slopes[c] : op.slope;
+        output[c] = op.activation == Activation::none || sum > 0 ? sum : sum * slope;
+    }
+}
+
+void shuffle(const Op& op, const FeatureMap& input, int x, int y, double* output) {
+    const int f = op.factor;
+    for (int c = 0; c < op.output.channels; ++c) {
+        const int from = op.input.channel + (c * f + y % f) * f + x % f;
+        output[c] = input.pixel(x / f, y / f)[from];
+    }
+}
+
+// The weight of a sample at this distance: a triangle, or the cubic of R. Keys (1981), a = -0.75.
+double resize_weight(ResizeFilter filter, double distance) {
+    constexpr double a = -0.75;
+    const double d = std::abs(distance);
+    if (filter == ResizeFilter::bilinear) return std::max(0.0, 1 - d);
+    if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+    return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+}
+
+void resample(const Op& op, const FeatureMap& input, int x, int y, double* output) {
+    const double step = static_cast<double>(op.resize.denominator) / op.resize.numerator;
+    const double centre_x = (x + 0.5) * step - 0.5;
+    const double centre_y = (y + 0.5) * step - 0.5;
+    std::fill_n(output, op.output.channels, 0.0);
+    for (int tap = 0; tap < 16; ++tap) {
+        const int at_x = static_cast<int>(std::floor(centre_x)) + tap % 4 - 1;
+        const int at_y = static_cast<int>(std::floor(centre_y)) + tap / 4 - 1;
+        const double weight = resize_weight(op.resize.filter, centre_x - at_x) *
+                              resize_weight(op.resize.filter, centre_y - at_y);
+        const double* pixel = input.pixel(std::clamp(at_x, 0, input.width - 1),
+                                          std::clamp(at_y, 0, input.height - 1));
+        for (int c = 0; c < op.output.channels; ++c) {
+            output[c] += weight * pixel[op.input.channel + c];
+        }
+    }
+}
+
+}  // namespace
+
+void compute_reference(const Op& op, const ConvolutionWeights& weights,
+                       std::vector<FeatureMap>& maps) {
+    const auto map = [&](const ChannelSlice& slice) -> FeatureMap& {
+        return maps[idx(slice.tensor)];
+    };
+    for (int y = 0; y < map(op.output).height; ++y) {
+        for (int x = 0; x < map(op.output).width; ++x) {
+            double* output = map(op.output).pixel(x, y) + op.output.channel;
+            if (op.kind == OpKind::convolution) convolve(op, weights, map(op.input), x, y, output);
+            if (op.kind == OpKind::pixel_shuffle) shuffle(op, map(op.input), x, y, output);
+            if (op.kind == OpKind::resize) resample(op, map(op.input), x, y, output);
+            for (const Skip& skip : op.skips) {
+                const double* from = map(skip.from).pixel(x / skip.upsample, y / skip.upsample);
+                for (int c = 0; c < op.output.channels; ++c) {
+                    const double added = from[skip.from.channel + c] * skip.skip_scale;
+                    output[c] = output[c] * skip.value_scale + added;
+                }
+            }
+            if (!op.duplicate_output) continue;
+            std::copy_n(output, op.output.channels,
+                        map(*op.duplicate_output).pixel(x, y) + op.duplicate_output->channel);
+        }
+    }
+}
+
+FeatureMap compute_reference(const FusedNetwork& network, const FeatureMap& picture) {
+    const Program& program = network.program;
+    const int r = program.unshuffle;
+    std::vector<FeatureMap> maps;
+    for (const Tensor& tensor : program.tensors) {
+        maps.emplace_back(picture.width / r * tensor.scale, picture.height / r * tensor.scale,
+                          tensor.channels);
+    }
+    for (int y = 0; y < picture.height; ++y) {
+        for (int x = 0; x < picture.width; ++x) {
+            for (int c = 0; c < picture.channels; ++c) {
+                maps[0].pixel(x / r, y / r)[(c * r + y % r) * r + x % r] = picture.pixel(x, y)[c];
+            }
+        }
+    }
+    for (const Op& op : program.ops) {
+        const bool convolution = op.kind == OpKind::convolution;
+        compute_reference(
+            op, convolution ? network.weights(op.convolution, false) : ConvolutionWeights(), maps);
+    }
+    const ChannelSlice& output = program.output;
+    const FeatureMap& last = maps[idx(output.tensor)];
+    FeatureMap result(last.width, last.height, output.channels);
+    for (int y = 0; y < last.height; ++y) {
+        for (int x = 0; x < last.width; ++x) {
+            std::copy_n(last.pixel(x, y) + output.channel, output.channels, result.pixel(x, y));
+        }
+    }
+    return result;
+}
+
+}  // namespace realesrgan
