@@ -32,7 +32,7 @@ Pixels = NDArray[np.uint8]
 RESULTS = Path(__file__).parent / "results"
 HEIGHT_LIMIT = 1.15  # peak memory of a high picture over a low one's, the pictures taken off
 PEAK_LIMIT = 900e6  # bytes of an x4plus run in all, at 512x256
-ENGINES = ("stream", "stream-ncnn", "ncnn", "openvino")
+ENGINES = ("stream", "ncnn", "openvino")
 THREADS = 2
 
 
@@ -45,10 +45,10 @@ def photograph(width: int, height: int) -> Pixels:
     return np.ascontiguousarray(np.pad(pixels, grow, mode="symmetric")[:height, :width])
 
 
-def run_stream(name: str, image: Pixels, backend: str) -> tuple[float, Pixels]:
+def run_stream(name: str, image: Pixels) -> tuple[float, Pixels]:
     """Seconds of the run alone, and the result."""
     model = find_model(name)
-    upscaler = _core.Upscaler(str(model.param), str(model.bin), threads=THREADS, backend=backend)
+    upscaler = _core.Upscaler(str(model.param), str(model.bin), threads=THREADS)
     scale = upscaler.network.scale
     output = np.zeros((image.shape[0] * scale, image.shape[1] * scale, 3), np.uint8)
     start = time.perf_counter()
@@ -95,8 +95,8 @@ def child(engine: str, name: str, width: int, height: int, keep: str) -> None:
     """Run once and print the figures as one line of JSON."""
     image = photograph(width, height)
     before = time.process_time()
-    if engine.startswith("stream"):
-        seconds, output = run_stream(name, image, "ncnn" if engine == "stream-ncnn" else "")
+    if engine == "stream":
+        seconds, output = run_stream(name, image)
     elif engine == "ncnn":
         seconds, output = run_ncnn(name, image)
     else:

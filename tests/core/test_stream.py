@@ -19,7 +19,7 @@ FAST = "realesr-animevideov3"
 OFFICIAL = [FAST, f"{FAST}-x2", f"{FAST}-x3", "realesrgan-x4plus-anime", "realesrgan-x4plus"]
 
 
-def load(name: str, *, memory_limit: int = 0, band: int = 0, backend: str = "") -> _core.Upscaler:
+def load(name: str, *, memory_limit: int = 0, band: int = 0) -> _core.Upscaler:
     model = find_model(name)
     return _core.Upscaler(
         str(model.param),
@@ -27,7 +27,6 @@ def load(name: str, *, memory_limit: int = 0, band: int = 0, backend: str = "") 
         threads=2,
         memory_limit=memory_limit,
         band=band,
-        backend=backend,
     )
 
 
@@ -61,14 +60,11 @@ def stock(param: Path, weights: Path, image: NDArray[np.uint8]) -> Picture:
     return picture
 
 
-@pytest.mark.parametrize("backend", ["", "ncnn"])
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_every_official_network_gives_the_whole_pictures_result(
-    photo: Photo, name: str, backend: str
-) -> None:
+def test_every_official_network_gives_the_whole_pictures_result(photo: Photo, name: str) -> None:
     size = (48, 32) if "x4plus" in name else (96, 80)
     image = photo(*size)
-    upscaler = load(name, backend=backend)
+    upscaler = load(name)
     model = find_model(name)
     expected = stock(Path(model.param), Path(model.bin), image)
     result = run(upscaler, image)

@@ -40,8 +40,8 @@ struct Options {
                       // always when a Vulkan device is used for the first time
     std::uint64_t memory_limit = 0;  // bytes a run may use; 0: a share of what is free
     int runs_at_once = 1;  // that the share is divided by, as far as a run is possible with less
-    // What computes the stream's convolutions on the CPU: empty for the fastest; "ncnn", or an
-    // instruction set of ours ("avx512", "avx2", "neon", "baseline"), for comparison.
+    // The instruction set of the stream's convolutions on the CPU ("avx512", "avx2", "neon",
+    // "baseline"), for comparison; empty: the fastest.
     std::string backend;
     int band = 0;  // rows the stream takes at a time, for tests and benchmarks; 0: what fits best
 };

@@ -42,13 +42,11 @@ std::uint64_t transformed_bytes(const Program& program, const winograd::Kernel& 
     return bytes;
 }
 
-std::unique_ptr<cpu::ConvolutionKernel> make_kernel(const Program& program,
-                                                    const winograd::Kernel& kernel,
-                                                    const CpuBackendOptions& options) {
-    if (options.ncnn) return cpu::make_ncnn_kernel(options.threads);
+winograd::Form form_of(const Program& program, const winograd::Kernel& kernel,
+                       const CpuBackendOptions& options) {
     const bool lean = options.memory_limit > 0 &&
                       transformed_bytes(program, kernel) > options.memory_limit / kWeightShare;
-    return cpu::make_winograd_kernel(options.threads, lean, kernel);
+    return lean ? winograd::Form::kLean : winograd::Form::kResident;
 }
 
 class CpuBackend final : public Backend {
@@ -58,16 +56,15 @@ class CpuBackend final : public Backend {
         const winograd::Kernel& kernel =
             winograd::select_kernel(options.instruction_set, tile_of(program, options));
         kernels_.threads = options.threads;
-        kernels_.kind = make_kernel(program, kernel, options);
-        storage_.narrow_multiple = kernels_.kind->group(1);
+        storage_.narrow_multiple = winograd::kGroup;
         storage_.padding_columns = 2;
         storage_.border_rows = true;
         const int bands = std::max(1, options.threads / kThreadsPerBand);
         storage_.band = kBandTiles * kernel.tile * bands;
         storage_.band_pixels = kBandPixels * bands;
-        if (!options.ncnn) storage_.band_step = kernel.tile;
+        storage_.band_step = kernel.tile;
         storage_.tail_band = kernel.tile / 2 * bands;  // at twice the size a row of tiles
-        make_convolutions(network, options.ncnn ? 1 : options.threads);  // ncnn has its own
+        make_convolutions(network, form_of(program, kernel, options), kernel);
         storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
             if (op.kind != OpKind::convolution) return std::uint64_t{0};
             const auto index = static_cast<std::size_t>(op.convolution);
@@ -85,12 +82,14 @@ class CpuBackend final : public Backend {
     }
 
   private:
-    void make_convolutions(const FusedNetwork& network, int threads) {
+    void make_convolutions(const FusedNetwork& network, winograd::Form form,
+                           const winograd::Kernel& kernel) {
         const std::vector<const Op*> ops = convolution_ops(network.program);
         kernels_.convolutions.resize(ops.size());
-        for_each_in_parallel(ops.size(), threads, [&](std::size_t i) {
-            kernels_.convolutions[i] = kernels_.kind->make(
-                network.program, *ops[i], network.weights(static_cast<int>(i), false));
+        for_each_in_parallel(ops.size(), kernels_.threads, [&](std::size_t i) {
+            kernels_.convolutions[i] = std::make_unique<cpu::FusedConvolution>(
+                *ops[i], network.weights(static_cast<int>(i), false), form, kernel,
+                kernels_.threads);
         });
         for (const auto& made : kernels_.convolutions) {
             storage_.weight_bytes += made->weight_bytes();

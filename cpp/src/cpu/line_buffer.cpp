@@ -52,7 +52,7 @@ void LineBuffer::acquire(Row first_live_row) {
 
 void LineBuffer::zero_row(Row y) {
     for (int g = 0; g < layout_.groups; ++g) {
-        float* start = row(g * layout_.group, y) - layout_.group;
+        float* start = row(g * kGroup, y) - kGroup;
         std::memset(start, 0, static_cast<std::size_t>(layout_.row_stride()) * sizeof(float));
     }
 }

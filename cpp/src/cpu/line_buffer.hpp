@@ -2,19 +2,21 @@
 
 #include <cstddef>
 
+#include "cpu/winograd/kernel.hpp"
 #include "program/program.hpp"
 
 namespace realesrgan::cpu {
 
-// How rows lie in memory: `group` channels side by side for each pixel, a zero pixel at both ends
+using winograd::kGroup;
+
+// How rows lie in memory: kGroup channels side by side for each pixel, a zero pixel at both ends
 // of a row, all rows of the first group, then all rows of the next.
 struct RowLayout {
-    int group = 1;
     int groups = 0;
     int width = 0;  // pixels, the two zero ones not counted
     int rows = 0;   // slots
 
-    std::ptrdiff_t row_stride() const { return static_cast<std::ptrdiff_t>(width + 2) * group; }
+    std::ptrdiff_t row_stride() const { return static_cast<std::ptrdiff_t>(width + 2) * kGroup; }
     std::ptrdiff_t group_stride() const { return row_stride() * rows; }
     std::size_t floats() const {
         return static_cast<std::size_t>(group_stride()) * static_cast<std::size_t>(groups);
@@ -33,16 +35,16 @@ class LineBuffer {
     const RowLayout& layout() const { return layout_; }
     Row height() const { return height_; }
 
-    // Pixel 0 of a row. `channel` is a multiple of the group, or anything for a group of 1.
+    // Pixel 0 of a row. `channel` is a multiple of kGroup.
     float* row(int channel, Row y) const {
         const Row slot = ring_ ? y % layout_.rows : y - base_;
-        return memory_ + (channel / layout_.group) * layout_.group_stride() +
-               slot * layout_.row_stride() + layout_.group;
+        return memory_ + (channel / kGroup) * layout_.group_stride() + slot * layout_.row_stride() +
+               kGroup;
     }
 
-    // Pixel 0 of one channel in a row; the next pixel is layout().group floats on.
+    // Pixel 0 of one channel in a row; the next pixel is kGroup floats on.
     float* channel_row(int channel, Row y) const {
-        return row(channel / layout_.group * layout_.group, y) + channel % layout_.group;
+        return row(channel / kGroup * kGroup, y) + channel % kGroup;
     }
 
     // Makes place for rows [first, end), which are written next; rows before `first_live_row` may

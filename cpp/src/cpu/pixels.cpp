@@ -33,7 +33,6 @@ void load(const Program& program, const std::byte* packed, const LineBuffer& rin
     const int r = program.unshuffle;
     const int channels = program.picture_channels;
     const int width = ring.layout().width;
-    const int step = ring.layout().group;
     const auto* samples = reinterpret_cast<const Sample*>(packed);
     const std::ptrdiff_t row_samples = static_cast<std::ptrdiff_t>(width) * r * channels;
     ThreadPool::shared().run(count, threads, [&](int i, int) {
@@ -43,7 +42,7 @@ void load(const Program& program, const std::byte* packed, const LineBuffer& rin
                                  static_cast<std::ptrdiff_t>(c % r) * channels + c / (r * r);
             float* to = ring.channel_row(program.input.channel + c, first + i);
             for (int x = 0; x < width; ++x) {
-                to[x * step] =
+                to[x * kGroup] =
                     static_cast<float>(from[static_cast<std::ptrdiff_t>(x) * r * channels]) /
                     kWhite<Sample>;
             }
@@ -53,10 +52,10 @@ void load(const Program& program, const std::byte* packed, const LineBuffer& rin
 
 // Channels of one group of a ring's row; how many of them are not finite.
 template <typename Sample>
-std::uint64_t store_group(const float* from, int step, int width, int count, bool clamp, Sample* to,
+std::uint64_t store_group(const float* from, int width, int count, bool clamp, Sample* to,
                           int channels) {
     std::uint64_t bad = 0;
-    for (int x = 0; x < width; ++x, from += step, to += channels) {
+    for (int x = 0; x < width; ++x, from += kGroup, to += channels) {
         for (int c = 0; c < count; ++c) {
             bad += std::abs(from[c]) <= std::numeric_limits<float>::max() ? 0 : 1;
             to[c] = to_sample<Sample>(from[c], clamp);
@@ -70,7 +69,6 @@ std::uint64_t store(const Program& program, bool clamp, const LineBuffer& ring, 
                     int count, std::byte* packed, int threads) {
     const int channels = program.output.channels;
     const int width = ring.layout().width;
-    const int step = ring.layout().group;
     auto* samples = reinterpret_cast<Sample*>(packed);
     std::atomic<std::uint64_t> bad{0};
     ThreadPool::shared().run(count, threads, [&](int i, int) {
@@ -78,8 +76,8 @@ std::uint64_t store(const Program& program, bool clamp, const LineBuffer& ring, 
         std::uint64_t row_bad = 0;
         for (int c = 0, part = 0; c < channels; c += part) {
             const int channel = program.output.channel + c;
-            part = std::min(channels - c, step - channel % step);
-            row_bad += store_group(ring.channel_row(channel, first + i), step, width, part, clamp,
+            part = std::min(channels - c, kGroup - channel % kGroup);
+            row_bad += store_group(ring.channel_row(channel, first + i), width, part, clamp,
                                    row + c, channels);
         }
         bad += row_bad;

@@ -13,17 +13,15 @@ namespace realesrgan::cpu {
 namespace {
 
 void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
-    const int step = band.output->layout().group;
     const int width = band.output->layout().width;
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         const Skip& skip = op.skips[s];
         const float* from =
             band.skips[s]->channel_row(skip.from.channel + channel, y / skip.upsample);
-        const int skip_step = band.skips[s]->layout().group;
         for (int x = 0; x < width; x += skip.upsample) {
-            const float add = from[x / skip.upsample * skip_step] * skip.skip_scale;
+            const float add = from[x / skip.upsample * kGroup] * skip.skip_scale;
             for (int i = 0; i < skip.upsample; ++i) {
-                float& value = to[(x + i) * step];
+                float& value = to[(x + i) * kGroup];
                 value = value * skip.value_scale + add;
             }
         }
@@ -33,21 +31,16 @@ void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
 void copy_row(const Op& op, const Band& band, int channel, int y, const float* from) {
     if (band.duplicate_output == nullptr) return;
     float* to = band.duplicate_output->channel_row(op.duplicate_output->channel + channel, y);
-    const int step = band.duplicate_output->layout().group;
-    for (int x = 0; x < band.output->layout().width; ++x) {
-        to[x * step] = from[x * band.output->layout().group];
-    }
+    for (int x = 0; x < band.output->layout().width; ++x) to[x * kGroup] = from[x * kGroup];
 }
 
 void shuffle_row(const Op& op, const Band& band, int channel, int y) {
     float* to = band.output->channel_row(op.output.channel + channel, y);
-    const int step = band.output->layout().group;
-    const int from_step = band.input->layout().group;
     const int width = band.input->layout().width;
     for (int dx = 0; dx < op.factor; ++dx) {
         const int source = (channel * op.factor + y % op.factor) * op.factor + dx;
         const float* from = band.input->channel_row(op.input.channel + source, y / op.factor);
-        for (int x = 0; x < width; ++x) to[(x * op.factor + dx) * step] = from[x * from_step];
+        for (int x = 0; x < width; ++x) to[(x * op.factor + dx) * kGroup] = from[x * kGroup];
     }
     add_skips(op, band, channel, y, to);
     copy_row(op, band, channel, y, to);
@@ -64,13 +57,12 @@ class ChannelResizer {
     void store(int y) {
         const ResizeTaps taps = resize_taps(op_.resize, band_.input->height(), y);
         float* to = band_.output->channel_row(op_.output.channel + channel_, y);
-        const int step = band_.output->layout().group;
         const float* rows[4] = {};
         for (int i = 0; i < taps.count; ++i) rows[i] = row(taps.first + i);
         for (std::size_t x = 0; x < columns_.size(); ++x) {
             float value = 0.0F;
             for (int i = 0; i < taps.count; ++i) value += rows[i][x] * taps.weight[idx(i)];
-            to[static_cast<std::ptrdiff_t>(x) * step] = value;
+            to[static_cast<std::ptrdiff_t>(x) * kGroup] = value;
         }
         add_skips(op_, band_, channel_, y, to);
         copy_row(op_, band_, channel_, y, to);
@@ -88,12 +80,11 @@ class ChannelResizer {
         kept.row = y;
         kept.values.resize(columns_.size());
         const float* from = band_.input->channel_row(op_.input.channel + channel_, y);
-        const int step = band_.input->layout().group;
         for (std::size_t x = 0; x < columns_.size(); ++x) {
             const ResizeTaps& taps = columns_[x];
             float value = 0.0F;
             for (int i = 0; i < taps.count; ++i) {
-                value += from[(taps.first + i) * step] * taps.weight[idx(i)];
+                value += from[(taps.first + i) * kGroup] * taps.weight[idx(i)];
             }
             kept.values[x] = value;
         }

@@ -19,7 +19,7 @@ namespace {
 
 // A slice with its padding, which a narrow ring does not have.
 int halo_groups(const HaloSlice& slice, const RowLayout& layout) {
-    return std::min(round_up(slice.channels, kChannelAlignment) / layout.group, layout.groups);
+    return std::min(round_up(slice.channels, kChannelAlignment) / kGroup, layout.groups);
 }
 
 // The count, where the memory planned for `most` rows holds it.
@@ -37,7 +37,7 @@ CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
                        const SessionFormat& format)
     : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
     make_buffers();
-    scratch_ = kernels.kind->make_scratch(meter_, plan.memory().scratch);
+    scratch_ = Buffer(meter_, static_cast<std::size_t>(plan.memory().scratch));
     const auto pixels = static_cast<std::size_t>(plan.config().width);
     const auto scale = static_cast<std::size_t>(program_.scale());
     input_ = Buffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
@@ -51,10 +51,9 @@ CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
 RowLayout CpuSession::layout_of(int tensor) const {
     const int channels = program_.tensors[idx(tensor)].channels;
     RowLayout layout;
-    layout.group = kernels_.kind->group(channels);
     const int stored =
         channels < kChannelAlignment ? channels : round_up(channels, kChannelAlignment);
-    layout.groups = round_up(stored, layout.group) / layout.group;
+    layout.groups = winograd::groups_of(stored);
     layout.width = plan_.tensor_width(tensor);
     layout.rows = plan_.rings()[idx(tensor)].rows;
     return layout;
@@ -157,7 +156,7 @@ void CpuSession::run_op(const Command& command) {
     const Band band = band_of(op, command);
     switch (op.kind) {
         case OpKind::convolution:
-            kernels_.convolutions[idx(op.convolution)]->run(band, *scratch_);
+            kernels_.convolutions[idx(op.convolution)]->run(band, scratch_);
             break;
         case OpKind::pixel_shuffle:
             pixel_shuffle(op, band, kernels_.threads);
@@ -205,8 +204,7 @@ void CpuSession::move_rows(const HaloCopy& rows, bool save) {
     float* saved = halo_rows_[index][part].floats();
     ThreadPool::shared().run(groups, kernels_.threads, [&](int g, int) {
         float* there = saved + g * count;
-        float* here =
-            buffers_[index].row(slice.channel + g * layout.group, rows.rows.first) - layout.group;
+        float* here = buffers_[index].row(slice.channel + g * kGroup, rows.rows.first) - kGroup;
         std::memcpy(save ? there : here, save ? here : there,
                     static_cast<std::size_t>(count) * sizeof(float));
     });

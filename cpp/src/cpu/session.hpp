@@ -13,8 +13,7 @@ namespace realesrgan::cpu {
 
 // What all sessions of a network share.
 struct Kernels {
-    std::unique_ptr<ConvolutionKernel> kind;
-    std::vector<std::unique_ptr<Convolution>> convolutions;  // by Op::convolution
+    std::vector<std::unique_ptr<FusedConvolution>> convolutions;  // by Op::convolution
     int threads = 1;
 };
 
@@ -54,7 +53,7 @@ class CpuSession final : public Session {
     std::vector<Buffer> memory_;  // of own rings and shared buffers
     std::vector<LineBuffer> buffers_;
     std::vector<std::vector<Buffer>> halo_rows_;  // by ring and HaloSlice
-    std::unique_ptr<KernelScratch> scratch_;
+    Buffer scratch_;
     Buffer input_;
     Buffer output_;
     int output_rows_ = 0;

@@ -70,11 +70,10 @@ class Backend {
 
 struct CpuBackendOptions {
     int threads = 1;
-    bool ncnn = false;  // ncnn's convolutions instead of our own: for comparison, and as a check
     std::uint64_t memory_limit =
         0;  // of a run, weights included; 0: none. A tight one makes the weights lean
-    std::string instruction_set;  // of our own convolutions; empty: the best that the processor has
-    int tile = 0;                 // of our own convolutions, 4 or 6; 0: what suits the network
+    std::string instruction_set;  // of the convolutions; empty: the best that the processor has
+    int tile = 0;                 // of the convolutions, 4 or 6; 0: what suits the network
 };
 
 // cpu/cpu_backend.cpp, vulkan/vulkan_backend.cpp. The network must outlive the backend; its weights

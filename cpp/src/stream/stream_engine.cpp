@@ -24,9 +24,8 @@ std::string megabytes(std::uint64_t bytes) {
 CpuBackendOptions cpu_options(const Options& options) {
     CpuBackendOptions cpu;
     cpu.threads = thread_count(options.threads);
-    cpu.ncnn = options.backend == "ncnn";
     cpu.memory_limit = options.memory_limit;
-    if (!cpu.ncnn) cpu.instruction_set = options.backend;
+    cpu.instruction_set = options.backend;
     return cpu;
 }
 

@@ -12,9 +12,9 @@ namespace {
 
 constexpr int kHeight = 100;
 
-// 8 rows of 3 pixels and 4 channels.
+// 8 rows of 3 pixels and 8 channels.
 struct Fixture {
-    RowLayout layout{4, 1, 3, 8};
+    RowLayout layout{1, 3, 8};
     std::vector<float> memory = std::vector<float>(layout.floats(), 0.0F);
     LineBuffer buffer(bool ring) { return LineBuffer(memory.data(), layout, kHeight, ring); }
 };

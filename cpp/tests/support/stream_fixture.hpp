@@ -55,9 +55,8 @@ inline float difference(const Picture& a, const Picture& b) {
     return most;
 }
 
-inline Options options(int band, int tile = kTileAuto, const std::string& backend = "") {
+inline Options options(int band, int tile = kTileAuto) {
     Options made;
-    made.backend = backend;
     made.band = band;
     made.tile = tile;
     made.threads = 2;
