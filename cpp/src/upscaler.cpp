@@ -114,7 +114,9 @@ void complete(NetworkInfo& info, const Network& network, const std::string& para
 
 NetworkInfo inspect_file(const Graph& graph, const std::string& param_path) {
     try {
-        return inspect(graph);
+        NetworkInfo info = inspect(graph);
+        info.row_local = is_row_local(graph);
+        return info;
     } catch (const ModelError& error) {
         throw ModelError(shown_path(param_path) + ": " + error.what());
     }
@@ -178,7 +180,6 @@ struct Upscaler::Impl {
             return false;
         }
         FuseResult fused = fuse(graph, bin_path);
-        network.row_local = fused.network.has_value();
         if (!fused.network) {
             why_tiles = "the network is not local in rows: " + fused.reason;
             return false;

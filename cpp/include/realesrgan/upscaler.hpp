@@ -19,7 +19,7 @@ struct NetworkInfo {
     int input_channels = 0;
     int output_channels = 0;
     int receptive_field = 0;  // input pixels on each side that an output pixel depends on
-    bool row_local = false;   // every layer is local in rows, so the row stream can run it
+    bool row_local = false;   // the row stream can run it
 };
 
 // What the .param file alone tells; a scale of 0 when it needs the weights, too. Throws ModelError.

@@ -11,7 +11,6 @@
 #include "cpu/pixels.hpp"
 #include "cpu/pointwise.hpp"
 #include "image/image_view.hpp"
-#include "program/row_dependency.hpp"
 
 namespace realesrgan::cpu {
 
@@ -139,10 +138,11 @@ Band CpuSession::band_of(const Op& op, const Command& command) const {
 
 // That everything the op reads for these rows is in its rings.
 void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
-    buffer(op.input).expect(first_input_row(op, rows.first), input_rows_end(op, rows.end()));
-    for (const Skip& skip : op.skips) {
-        buffer(skip.from).expect(first_skip_row(skip, rows.first), skip_rows_end(skip, rows.end()));
-    }
+    const auto expect = [&](const ChannelSlice& slice, const RowDependency& reads) {
+        buffer(slice).expect(reads.first_row(rows.first), reads.rows_end(rows.end()));
+    };
+    expect(op.input, row_dependency(op));
+    for (const Skip& skip : op.skips) expect(skip.from, row_dependency(skip));
 }
 
 void CpuSession::run_op(const Command& command) {

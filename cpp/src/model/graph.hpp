@@ -46,9 +46,10 @@ struct Graph {
 // Throws ModelError naming the file and the line for anything that is not an image-to-image graph.
 Graph read_graph(const std::string& param_path);
 
-// Scale, channels, receptive field and row-locality, by following sizes through the layers of
+// Scale, channels and receptive field, by following sizes through the layers of
 // either converter (onnx2ncnn: Eltwise, blobs data/output; pnnx: BinaryOp with scalar, in0/out0).
-// Layers it does not know leave `row_local` false and the receptive field at the 64-pixel cap.
+// Layers it does not know leave the receptive field at the 64-pixel cap. `row_local` is left false:
+// is_row_local() of program/fuse.hpp tells.
 NetworkInfo inspect(const Graph& graph);
 
 }  // namespace realesrgan

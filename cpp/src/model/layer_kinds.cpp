@@ -556,6 +556,18 @@ std::string layer_title(const Layer& layer) {
            (known ? layer.type : shown_name(layer.type)) + ")";
 }
 
+KernelAxis kernel_columns(const Layer& layer) {
+    const int left = layer.integer(4, 0);
+    return {layer.integer(1, 1), layer.integer(2, 1), layer.integer(3, 1), left,
+            layer.integer(15, left)};
+}
+
+KernelAxis kernel_rows(const Layer& layer) {
+    const int top = layer.integer(14, layer.integer(4, 0));
+    return {layer.integer(11, layer.integer(1, 1)), layer.integer(12, layer.integer(2, 1)),
+            layer.integer(13, layer.integer(3, 1)), top, layer.integer(16, top)};
+}
+
 void check_kinds(const Graph& graph) {
     for (const Layer& layer : graph.layers) {
         if (layer_kind(layer.type) == nullptr) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,24 @@ inline constexpr int kRest = -233;  // "the rest" or "as it is" in ncnn's sizes,
 
 // Null for a kind that is not run: nothing is known of such a layer.
 const LayerKind* layer_kind(const std::string& type);
+
+// Columns or rows of a convolution, deconvolution, fold or unfold, as the parameters give them.
+struct KernelAxis {
+    std::int64_t kernel = 1;
+    std::int64_t dilation = 1;
+    std::int64_t stride = 1;
+    std::int64_t pad_before = 0;  // below zero: as many samples as strides (TensorFlow's SAME)
+    std::int64_t pad_after = 0;
+
+    std::int64_t reach() const { return (kernel - 1) * dilation; }
+    bool operator==(const KernelAxis& other) const {
+        return kernel == other.kernel && dilation == other.dilation && stride == other.stride &&
+               pad_before == other.pad_before && pad_after == other.pad_after;
+    }
+};
+
+KernelAxis kernel_columns(const Layer& layer);
+KernelAxis kernel_rows(const Layer& layer);
 
 // What is wrong with a layer's numbers of inputs and outputs and its parameters, as the end of a
 // sentence that begins with its name; empty where nothing is, or the kind is not run.

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "model/layer_kinds.hpp"
 #include "model/shape_inference.hpp"
 
 namespace realesrgan {
@@ -20,67 +21,35 @@ constexpr std::array kPointwise = {
     std::string_view("Scale"),    std::string_view("Sigmoid"),     std::string_view("Split"),
     std::string_view("Swish"),    std::string_view("TanH"),        std::string_view("UnaryOp")};
 
-// The two axes of ncnn's window layers, as their parameters name them.
-struct Window {
-    std::int64_t kernel;
-    std::int64_t dilation;
-    std::int64_t stride;
-    std::int64_t pad_before;
-    std::int64_t pad_after;
-
-    std::int64_t reach() const { return (kernel - 1) * dilation; }
-    bool operator==(const Window& other) const {
-        return kernel == other.kernel && dilation == other.dilation && stride == other.stride &&
-               pad_before == other.pad_before && pad_after == other.pad_after;
-    }
-};
-
-Window columns(const Layer& layer) {
-    const int pad = layer.integer(4, 0);
-    return {layer.integer(1, 0), layer.integer(2, 1), layer.integer(3, 1), pad,
-            layer.integer(15, pad)};
-}
-
-Window rows(const Layer& layer) {
-    const int left = layer.integer(4, 0);
-    const int pad = layer.integer(14, left);
-    return {layer.integer(11, layer.integer(1, 0)), layer.integer(12, layer.integer(2, 1)),
-            layer.integer(13, layer.integer(3, 1)), pad, layer.integer(16, pad)};
-}
-
 LayerRule convolution(const Layer& layer) {
-    const Window window = rows(layer);
+    const KernelAxis window = kernel_rows(layer);
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
     const std::int64_t slack = window.pad_before + window.pad_after - window.reach() - 1;
-    const bool keeps_size = window.kernel > 0 && window.stride > 0 && window.pad_before >= 0 &&
-                            slack >= -window.stride && slack < 0;
-    if (!(window == columns(layer)) || !keeps_size || layer.integer(19, 0) != 0) {
-        return rule;  // it crops, pads, or brings its weights as a blob
+    const bool keeps_size = window.pad_before >= 0 && slack >= -window.stride && slack < 0;
+    if (!(window == kernel_columns(layer)) || !keeps_size) {
+        return rule;  // it crops or pads
     }
     rule.known = true;
-    rule.row_local = layer.number(18, 0.0F) == 0.0F && layer.type == "Convolution";
-    rule.footprint.step = {window.stride, 1};
-    rule.footprint.low = -window.pad_before;
-    rule.footprint.high = window.reach() - window.pad_before;
+    rule.rows = {1, window.stride, -2 * window.pad_before,
+                 2 * (window.reach() - window.pad_before)};
     return rule;
 }
 
 LayerRule deconvolution(const Layer& layer) {
-    const Window window = rows(layer);
+    const KernelAxis window = kernel_rows(layer);
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
     const std::int64_t surplus = window.reach() + 1 - window.stride - window.pad_before -
                                  window.pad_after + layer.integer(19, layer.integer(18, 0));
-    if (!(window == columns(layer)) || window.stride < 1 || window.kernel < 1 || surplus != 0) {
+    if (!(window == kernel_columns(layer)) || surplus != 0) {
         return rule;
     }
     rule.known = true;
-    rule.footprint.step = {1, window.stride};
-    rule.footprint.offset = static_cast<double>(window.pad_before) / window.stride;
-    rule.footprint.low = -(window.reach() / window.stride);
+    const std::int64_t reach = window.reach() / window.stride * window.stride;
+    rule.rows = {window.stride, 1, 2 * (window.pad_before - reach), 2 * window.pad_before};
     return rule;
 }
 
@@ -111,13 +80,10 @@ LayerRule interpolation(const Layer& layer) {
         return rule;
     }
     rule.known = true;
-    rule.row_local = true;
-    rule.footprint.step = {zoom.denominator, zoom.numerator};
-    if (kind != kNearest) {
-        rule.footprint.offset = 0.5 / zoom.value() - 0.5;
-        rule.footprint.low = kind == kBicubic ? -1 : 0;
-        rule.footprint.high = kind == kBicubic ? 2 : 1;
-    }
+    const bool bicubic = kind == kBicubic;
+    rule.rows = kind == kNearest ? RowDependency{zoom.numerator, zoom.denominator}
+                                 : RowDependency::resampling(zoom.numerator, zoom.denominator,
+                                                             bicubic ? 1 : 0, bicubic ? 2 : 1);
     return rule;
 }
 
@@ -128,11 +94,9 @@ LayerRule shuffle(const Layer& layer, bool to_channels) {
         return rule;
     }
     rule.known = true;
-    rule.row_local = true;
     rule.factor = factor * factor;
     rule.channels = to_channels ? LayerRule::Channels::times : LayerRule::Channels::divided;
-    rule.footprint.step = to_channels ? Ratio{factor, 1} : Ratio{1, factor};
-    rule.footprint.high = to_channels ? factor - 1 : 0;
+    rule.rows = to_channels ? RowDependency{1, factor, 0, 2 * (factor - 1)} : RowDependency{factor};
     return rule;
 }
 
@@ -141,7 +105,6 @@ LayerRule constant(const Layer& layer) {
     const int height = layer.integer(1, 0);
     const int channels = layer.integer(2, 0);
     rule.known = height <= 1;  // a constant picture would fix the size of the input
-    rule.row_local = rule.known;
     rule.constant = true;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = channels > 0 ? channels : layer.integer(0, 0);
@@ -151,7 +114,6 @@ LayerRule constant(const Layer& layer) {
 LayerRule along_channels(const Layer& layer, int axis_id, LayerRule::Channels channels) {
     LayerRule rule;
     rule.known = layer.integer(axis_id, 0) == 0;
-    rule.row_local = rule.known;
     rule.channels = channels;
     return rule;
 }
@@ -177,14 +139,12 @@ LayerRule layer_rule(const Layer& layer) {
         if (layer.type == type) {
             LayerRule rule;
             rule.known = true;
-            rule.row_local = true;
             return rule;
         }
     }
     if (layer.type == "Input") {
         LayerRule rule;
         rule.known = true;
-        rule.row_local = true;
         rule.constant = true;
         return rule;
     }

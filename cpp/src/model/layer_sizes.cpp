@@ -70,39 +70,18 @@ std::string want_axis(int axis, const Shape& shape) {
                      " dimensions";
 }
 
-// Kernel, stride and padding along one axis.
-struct Window {
-    std::int64_t extent = 1;
-    std::int64_t stride = 1;
-    std::int64_t before = 0;
-    std::int64_t after = 0;
-};
-
-Window columns(const Layer& layer) {
-    const int left = layer.integer(4, 0);
-    return {std::int64_t{layer.integer(2, 1)} * (layer.integer(1, 1) - 1) + 1, layer.integer(3, 1),
-            left, layer.integer(15, left)};
-}
-
-Window rows(const Layer& layer) {
-    const int top = layer.integer(14, layer.integer(4, 0));
-    const std::int64_t kernel = layer.integer(11, layer.integer(1, 1));
-    return {std::int64_t{layer.integer(12, layer.integer(2, 1))} * (kernel - 1) + 1,
-            layer.integer(13, layer.integer(3, 1)), top, layer.integer(16, top)};
-}
-
 // Samples that a window gives along an axis; 0 where it does not fit in.
-std::int64_t steps(const Window& window, std::int64_t size) {
-    if (window.before < 0) {  // as many as strides, by padding what the kernel needs
-        return window.stride > window.extent ? 0 : (size + window.stride - 1) / window.stride;
+std::int64_t steps(const KernelAxis& window, std::int64_t size) {
+    if (window.pad_before < 0) {  // as many as strides, by padding what the kernel needs
+        return window.stride > window.reach() + 1 ? 0 : (size + window.stride - 1) / window.stride;
     }
-    const std::int64_t room = size + window.before + window.after - window.extent;
+    const std::int64_t room = size + window.pad_before + window.pad_after - window.reach() - 1;
     return room < 0 ? 0 : room / window.stride + 1;
 }
 
 std::string window_fault(const Layer& layer, const Shape& in, std::int64_t channels) {
-    const std::int64_t w = steps(columns(layer), in.w);
-    const std::int64_t h = steps(rows(layer), in.h);
+    const std::int64_t w = steps(kernel_columns(layer), in.w);
+    const std::int64_t h = steps(kernel_rows(layer), in.h);
     if (w < 1 || h < 1) return "has a kernel larger than its input of " + text(in);
     return result_fault(w, h, 1, channels);
 }
@@ -139,12 +118,13 @@ std::string deconvolution(const Layer& layer, const Shapes& in) {
     std::string fault = want_dims(in[0], 3);
     if (fault.empty()) fault = weights_fault(layer, in[0]);
     if (!fault.empty()) return fault;
-    const auto made = [](const Window& window, std::int64_t size, std::int64_t more) {
-        return (size - 1) * window.stride + window.extent + more - window.before - window.after;
+    const auto made = [](const KernelAxis& window, std::int64_t size, std::int64_t more) {
+        return (size - 1) * window.stride + window.reach() + 1 + more - window.pad_before -
+               window.pad_after;
     };
     const int more = layer.integer(18, 0);
-    return result_fault(made(columns(layer), in[0].w, more),
-                        made(rows(layer), in[0].h, layer.integer(19, more)), 1,
+    return result_fault(made(kernel_columns(layer), in[0].w, more),
+                        made(kernel_rows(layer), in[0].h, layer.integer(19, more)), 1,
                         layer.integer(0, 1));
 }
 
@@ -504,8 +484,8 @@ std::string fold(const Layer& layer, const Shapes& in) {
     std::string fault = want_dims(in[0], 2);
     if (!fault.empty()) return fault;
     const int width = layer.integer(20, 1);
-    const std::int64_t w = steps(columns(layer), width);
-    const std::int64_t h = steps(rows(layer), layer.integer(21, width));
+    const std::int64_t w = steps(kernel_columns(layer), width);
+    const std::int64_t h = steps(kernel_rows(layer), layer.integer(21, width));
     const std::int64_t kernel = layer.integer(1, 1);
     const std::int64_t taps = kernel * layer.integer(11, static_cast<int>(kernel));
     return w * h == in[0].w && in[0].h % taps == 0 ? ""
@@ -607,11 +587,11 @@ std::string pooling(const Layer& layer, const Shapes& in) {
     const std::int64_t stride = layer.integer(2, 1);
     const int left = layer.integer(3, 0);
     const int top = layer.integer(13, left);
-    Window across{kernel, stride, left, layer.integer(14, left)};
-    Window down{layer.integer(11, layer.integer(1, 1)), layer.integer(12, layer.integer(2, 1)), top,
-                layer.integer(15, top)};
+    KernelAxis across{kernel, 1, stride, left, layer.integer(14, left)};
+    KernelAxis down{layer.integer(11, layer.integer(1, 1)), 1,
+                    layer.integer(12, layer.integer(2, 1)), top, layer.integer(15, top)};
     constexpr int kFirstSame = 2;
-    if (layer.integer(5, 0) >= kFirstSame) across.before = down.before = kRest;
+    if (layer.integer(5, 0) >= kFirstSame) across.pad_before = down.pad_before = kRest;
     return steps(across, in[0].w) < 1 || steps(down, in[0].h) < 1
                ? "has a kernel larger than its input of " + text(in[0])
                : "";
@@ -669,8 +649,8 @@ std::string tile(const Layer& layer, const Shapes& in) {
 std::string unfold(const Layer& layer, const Shapes& in) {
     const std::string fault = want_dims(in[0], 3);
     if (!fault.empty()) return fault;
-    const std::int64_t w = steps(columns(layer), in[0].w);
-    const std::int64_t h = steps(rows(layer), in[0].h);
+    const std::int64_t w = steps(kernel_columns(layer), in[0].w);
+    const std::int64_t h = steps(kernel_rows(layer), in[0].h);
     if (w < 1 || h < 1) return "has a kernel larger than its input of " + text(in[0]);
     const std::int64_t kernel = layer.integer(1, 1);
     const std::int64_t taps = kernel * layer.integer(11, static_cast<int>(kernel));

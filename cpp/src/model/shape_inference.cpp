@@ -1,12 +1,12 @@
 #include "model/shape_inference.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "base/escape.hpp"
 #include "base/integers.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/layer_sizes.hpp"
@@ -116,9 +116,8 @@ Trace trace_with(const Graph& graph, const std::vector<LayerRule>& rules, int in
         const LayerRule& rule = rules[i];
         result.known = result.known && rule.known;
         result.consistent = result.consistent && weights_fit(layer, result.blobs);
-        const Ratio step = rule.footprint.step;
         const Ratio zoom =
-            rule.known ? picture_zoom(layer, result.blobs) * Ratio{step.denominator, step.numerator}
+            rule.known ? picture_zoom(layer, result.blobs) * Ratio{rule.rows.up, rule.rows.down}
                        : Ratio{};
         const std::vector<int> channels = out_channels(layer, rule, result.blobs);
         for (std::size_t o = 0; o < layer.outputs.size(); ++o) {
@@ -162,15 +161,6 @@ struct Interval {
     std::int64_t high;
 };
 
-Interval needed(const Footprint& footprint, const Interval& out) {
-    const double step = footprint.step.value();
-    const auto source = [&](std::int64_t row) {
-        return static_cast<std::int64_t>(
-            std::floor(static_cast<double>(row) * step + footprint.offset));
-    };
-    return {source(out.low) + footprint.low, source(out.high) + footprint.high};
-}
-
 // The input rows that output row `row` of the network needs.
 Interval needed_input(const Graph& graph, const Trace& sizes, std::int64_t row) {
     std::vector<std::optional<Interval>> blobs(graph.blobs.size());
@@ -180,7 +170,9 @@ Interval needed_input(const Graph& graph, const Trace& sizes, std::int64_t row) 
             if (!blobs[at(output)]) {
                 continue;
             }
-            const Interval rows = needed(sizes.rules[i].footprint, *blobs[at(output)]);
+            const RowDependency& reads = sizes.rules[i].rows;
+            const Interval rows{reads.first_row(blobs[at(output)]->low),
+                                reads.rows_end(blobs[at(output)]->high + 1) - 1};
             for (const int input : graph.layers[i].inputs) {
                 std::optional<Interval>& known = blobs[at(input)];
                 known = known ? Interval{std::min(known->low, rows.low),
@@ -245,6 +237,34 @@ int receptive_field(const Graph& graph, const Trace& sizes) {
         field = std::max({field, input - rows.low, rows.high - input});
     }
     return static_cast<int>(std::min<std::int64_t>(field, 1 << 20));
+}
+
+NetworkInfo inspect(const Graph& graph) {
+    const Trace sizes = trace(graph);
+    if (!sizes.consistent) {
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": no number of input channels fits the sizes of the convolutions' "
+                         "weights; the .param file is damaged");
+    }
+    check_sizes(graph, sizes);
+    const BlobSize& output = sizes.blobs[idx(graph.output)];
+    if (output.zoom.known() && output.zoom.denominator != 1) {
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": the network's result is " + std::to_string(output.zoom.value()) +
+                         " times its input; only whole scales from 1 are supported");
+    }
+    if (output.zoom.numerator > kMostScale) {
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": the network's result is " + std::to_string(output.zoom.numerator) +
+                         " times its input; scales to 64 are supported");
+    }
+    NetworkInfo info;
+    info.scale = static_cast<int>(output.zoom.numerator);
+    info.input_channels = sizes.input_channels;
+    info.output_channels = output.channels;
+    info.receptive_field =
+        sizes.known && output.zoom.known() ? receptive_field(graph, sizes) : kFieldUnknown;
+    return info;
 }
 
 }  // namespace realesrgan

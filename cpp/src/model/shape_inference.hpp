@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/graph.hpp"
+#include "model/row_dependency.hpp"
 
 namespace realesrgan {
 
@@ -22,25 +23,15 @@ inline constexpr std::int64_t kMostRatio = 1 << 20;
 Ratio operator*(const Ratio& a, const Ratio& b);
 bool operator==(const Ratio& a, const Ratio& b);
 
-// The rows of a layer's input that its output row y needs:
-// floor(y * step + offset) + low to floor(y * step + offset) + high. The same for columns.
-struct Footprint {
-    Ratio step{1, 1};
-    double offset = 0;
-    std::int64_t low = 0;
-    std::int64_t high = 0;
-};
-
 // What one layer does to sizes.
 struct LayerRule {
     enum class Channels { same, fixed, sum, times, divided, slices };
 
-    bool known = false;      // the size of the output and the footprint follow from the input's
-    bool row_local = false;  // and the row stream has it
-    bool constant = false;   // weights kept as a blob: no picture goes in
+    bool known = false;     // the size of the output and the rows read follow from the parameters
+    bool constant = false;  // weights kept as a blob: no picture goes in
     Channels channels = Channels::same;
     std::int64_t factor = 0;  // fixed: the channels; times, divided: by how much
-    Footprint footprint;
+    RowDependency rows;
 };
 
 LayerRule layer_rule(const Layer& layer);
@@ -73,7 +64,7 @@ Trace trace(const Graph& graph);
 void check_sizes(const Graph& graph, const Trace& sizes);
 
 // Input rows that one output row depends on, beyond the row it lies in, at most; by going backwards
-// through the footprints. Only for a known trace with a known zoom at the output.
+// through the layers. Only for a known trace with a known zoom at the output.
 int receptive_field(const Graph& graph, const Trace& sizes);
 
 }  // namespace realesrgan

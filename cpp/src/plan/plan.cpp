@@ -8,7 +8,6 @@
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
 #include "plan/schedule.hpp"
-#include "program/row_dependency.hpp"
 #include "realesrgan/errors.hpp"
 
 namespace realesrgan {
@@ -294,7 +293,9 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     const Op& op = program_->ops[idx(command.index)];
     const Row rows = command.rows.count;
     const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
-    moved += bytes(op.input, std::min(rows_read(op, rows), height)) + bytes(op.output, rows);
+    const RowDependency reads = row_dependency(op);
+    const Row rows_read = reads.rows_end(command.rows.end()) - reads.first_row(command.rows.first);
+    moved += bytes(op.input, std::min(rows_read, height)) + bytes(op.output, rows);
     if (op.duplicate_output) moved += bytes(*op.duplicate_output, rows);
     for (const Skip& skip : op.skips) {
         moved += bytes(skip.from, (rows + skip.upsample - 1) / skip.upsample);

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/integers.hpp"
-#include "program/row_dependency.hpp"
 
 namespace realesrgan {
 
@@ -45,9 +44,9 @@ std::vector<Row> Schedule::rows_ready(Row rows_fed) const {
         return end;
     };
     for (const Op& op : program_.ops) {
-        Row end = rows_possible(op, end_of(op.input));
+        Row end = row_dependency(op).rows_possible(end_of(op.input));
         for (const Skip& skip : op.skips)
-            end = std::min(end, rows_possible(skip, end_of(skip.from)));
+            end = std::min(end, row_dependency(skip).rows_possible(end_of(skip.from)));
         rows_ready.push_back(end);
     }
     return rows_ready;
@@ -88,12 +87,13 @@ Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
-        row = std::min(row, first_input_row(program_.ops[i], done[i + 1]));
+        row = std::min(row, row_dependency(program_.ops[i]).first_row(done[i + 1]));
     }
     for (const int reader : use.skip_readers) {
         const auto i = static_cast<std::size_t>(reader);
         for (const Skip& skip : program_.ops[i].skips) {
-            if (skip.from.tensor == tensor) row = std::min(row, first_skip_row(skip, done[i + 1]));
+            if (skip.from.tensor == tensor)
+                row = std::min(row, row_dependency(skip).first_row(done[i + 1]));
         }
     }
     for (const TensorUse::Written& written : use.written) {
@@ -112,13 +112,14 @@ RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
     for (const int reader : use.readers) {
         const auto i = static_cast<std::size_t>(reader);
         const Op& op = program_.ops[i];
-        if (overlap(op.input, written.slice)) row = std::min(row, first_input_row(op, done[i + 1]));
+        if (overlap(op.input, written.slice))
+            row = std::min(row, row_dependency(op).first_row(done[i + 1]));
     }
     for (const int reader : use.skip_readers) {
         const auto i = static_cast<std::size_t>(reader);
         for (const Skip& skip : program_.ops[i].skips) {
             if (overlap(skip.from, written.slice))
-                row = std::min(row, first_skip_row(skip, done[i + 1]));
+                row = std::min(row, row_dependency(skip).first_row(done[i + 1]));
         }
     }
     row = std::max<Row>(row, 0);

@@ -249,6 +249,17 @@ ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSou
 
 }  // namespace
 
+bool is_row_local(const Graph& graph) {
+    std::vector<ConvolutionSource> sources;
+    try {
+        const LoweredGraph lowered = lower_graph(graph);
+        BufferAssigner(lowered).place(sources);
+        return true;
+    } catch (const NotStreamable&) {
+        return false;
+    }
+}
+
 FuseResult fuse(const Graph& graph, const std::string& bin_path) {
     FusedNetwork network;
     std::vector<ConvolutionSource> sources;

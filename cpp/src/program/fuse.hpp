@@ -30,4 +30,7 @@ struct FuseResult {
 // file does not.
 FuseResult fuse(const Graph& graph, const std::string& bin_path);
 
+// Whether the graph is one that fuse() makes a program of.
+bool is_row_local(const Graph& graph);
+
 }  // namespace realesrgan

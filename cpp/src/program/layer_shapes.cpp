@@ -11,17 +11,6 @@ namespace realesrgan {
 
 namespace {
 
-constexpr int kMostKernel = 3 * kMostFactor;
-constexpr int kMostChannels = 1 << 16;
-
-// One number for rows and columns alike, and the same on all sides.
-bool square(const Layer& layer, const ConvolutionLayer& shape) {
-    return layer.integer(11, shape.kernel) == shape.kernel &&
-           layer.integer(13, shape.stride) == shape.stride &&
-           layer.integer(14, shape.pad) == shape.pad && layer.integer(15, shape.pad) == shape.pad &&
-           layer.integer(16, layer.integer(14, shape.pad)) == shape.pad;
-}
-
 void read_activation(const Layer& layer, ConvolutionLayer& shape) {
     const int type = layer.integer(9, 0);
     if (type == 0) return;
@@ -45,23 +34,19 @@ int whole(float value) {
 }
 
 ConvolutionLayer read_convolution(const Layer& layer) {
+    const KernelAxis axis = kernel_rows(layer);
+    if (!(axis == kernel_columns(layer)) || axis.dilation != 1 ||
+        axis.pad_before != axis.pad_after || layer.number(18, 0.0F) != 0.0F) {
+        refuse(layer, "is dilated or padded unevenly");
+    }
     ConvolutionLayer shape;
-    shape.outputs = layer.integer(0, 0);
-    shape.kernel = layer.integer(1, 0);
-    shape.stride = layer.integer(3, 1);
-    shape.pad = layer.integer(4, 0);
-    if (!square(layer, shape) || layer.integer(2, 1) != 1 || layer.integer(12, 1) != 1 ||
-        layer.integer(8, 0) != 0 || layer.integer(19, 0) != 0 || layer.number(18, 0.0F) != 0.0F) {
-        refuse(layer, "is dilated, quantized, dynamic or padded unevenly");
-    }
-    const int count = layer.integer(6, 0);
-    const bool sane = shape.outputs > 0 && shape.outputs <= kMostChannels && shape.kernel > 0 &&
-                      shape.kernel <= kMostKernel && count > 0;
-    const std::int64_t taps = sane ? std::int64_t{shape.outputs} * shape.kernel * shape.kernel : 0;
-    if (!sane || count % taps != 0) {
-        refuse(layer, "has a count of weights that does not fit its shape");
-    }
-    shape.inputs = static_cast<int>(count / taps);
+    shape.outputs = layer.integer(0, 1);
+    shape.kernel = static_cast<int>(axis.kernel);
+    shape.stride = static_cast<int>(axis.stride);
+    shape.pad = static_cast<int>(axis.pad_before);
+    // a whole number: layer_kinds.hpp
+    shape.inputs =
+        static_cast<int>(layer.integer(6, 0) / (axis.kernel * axis.kernel * shape.outputs));
     read_activation(layer, shape);
     return shape;
 }

@@ -127,8 +127,9 @@ class GraphLowering {
         const bool of_input = node.input.parts.size() == 1 && node.input.parts[0] == 0;
         if (!same) {
             const bool folded = of_input && node.input.upsample == 1 && stride > 1 &&
-                                node.kernel == 3 * stride && shape.pad == stride &&
-                                uses_[layer.inputs[0]] == 1 && lowered_.unshuffle == 1;
+                                stride <= kMostFactor && node.kernel == 3 * stride &&
+                                shape.pad == stride && uses_[layer.inputs[0]] == 1 &&
+                                lowered_.unshuffle == 1;
             if (!folded) {
                 refuse(layer,
                        "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "

@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "base/integers.hpp"
 #include "model/graph.hpp"
+#include "model/row_dependency.hpp"
 #include "realesrgan/image.hpp"
 
 namespace realesrgan {
@@ -14,9 +16,6 @@ namespace realesrgan {
 // Channel offsets inside a tensor are multiples of this, so that every backend can move whole
 // vectors.
 inline constexpr int kChannelAlignment = 16;
-
-// A row of a tensor's picture. Products of rows and scales are larger than 32 bits hold.
-using Row = std::int64_t;
 
 // A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
 // as wide and high as the input tensor's. Channels that belong to no slice are padding and hold
@@ -78,6 +77,32 @@ struct Op {
     int factor = 1;           // of pixel_shuffle
     Resize resize;
 };
+
+// Rows of the endless picture that plans are made for: so many that no step near its middle reads
+// beyond an end. The largest product of a dependency is twice a row of the largest tensor times a
+// scale.
+inline constexpr Row kEndlessRows = Row{1} << 40;
+static_assert(kEndlessRows <= std::numeric_limits<Row>::max() / (4 * kMostScale * kMostScale));
+
+// The rows that an operation's input slice is read at.
+inline RowDependency row_dependency(const Op& op) {
+    switch (op.kind) {
+        case OpKind::convolution:  // a row of the enlarged input to either side
+            return {op.upsample, 1, -2, 2};
+        case OpKind::pixel_shuffle:
+            return {op.factor};
+        case OpKind::resize: {
+            const bool bicubic = op.resize.filter == ResizeFilter::bicubic;
+            return RowDependency::resampling(op.resize.numerator, op.resize.denominator,
+                                             bicubic ? 1 : 0, bicubic ? 2 : 1);
+        }
+    }
+    return {};
+}
+
+inline RowDependency row_dependency(const Skip& skip) {
+    return {skip.upsample};
+}
 
 struct ConvolutionShape {
     int inputs = 0;   // channels of the op's input slice, alignment gaps inside it included

@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #include "base/integers.hpp"
-#include "program/row_dependency.hpp"
 
 namespace realesrgan {
 

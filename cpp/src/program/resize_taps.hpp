@@ -7,7 +7,7 @@
 namespace realesrgan {
 
 // One result position of a resize: value = sum of weight[i] * input[first + i] over `count` taps,
-// all inside the axis and inside the rows that row_dependency.hpp names.
+// all inside the axis and inside the rows that the operation's RowDependency names.
 struct ResizeTaps {
     int first = 0;
     int count = 0;

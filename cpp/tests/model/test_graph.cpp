@@ -1,10 +1,12 @@
 #include "model/graph.hpp"
+#include "program/fuse.hpp"
 #include "realesrgan/errors.hpp"
 #include "support/check.hpp"
 #include "support/tiny_network.hpp"
 
 using realesrgan::Graph;
 using realesrgan::inspect;
+using realesrgan::is_row_local;
 using realesrgan::ModelError;
 using realesrgan::NetworkInfo;
 using realesrgan::read_graph;
@@ -37,7 +39,7 @@ TEST_CASE("onnx2ncnn's dialect") {
     CHECK_EQUAL(info.input_channels, 3);
     CHECK_EQUAL(info.output_channels, 3);
     CHECK_EQUAL(info.receptive_field, 2);
-    CHECK(info.row_local);
+    CHECK(is_row_local(graph));
 }
 
 TEST_CASE("pnnx's dialect, with scalars, lists of both kinds and a shuffle to channels") {
@@ -68,24 +70,25 @@ TEST_CASE("scale follows a resize behind the network") {
         "Interp r 1 1 b output 0=3 1=";
     CHECK_EQUAL(inspect(read(zoomed + "5.0e-01 2=5.0e-01\n")).scale, 2);
     CHECK_EQUAL(inspect(read(zoomed + "0.75 2=0.75\n")).scale, 3);
-    CHECK(inspect(read(zoomed + "0.5 2=0.5\n")).row_local);
+    CHECK(is_row_local(read(zoomed + "0.5 2=0.5\n")));
     CHECK_EQUAL(inspect(read(zoomed + "0.5 2=0.75\n")).scale, 0);
 }
 
 TEST_CASE("layers that look beyond rows, or are unknown, go to the tile path") {
-    const NetworkInfo pooled =
-        inspect(read("7767517\n5 6\nInput in 0 1 data\nSplit s 1 2 data a b\n"
-                     "Pooling p 1 1 a g 0=1 4=1\nSigmoid q 1 1 g h\nBinaryOp m 2 1 b h out 0=2\n"));
-    CHECK(!pooled.row_local);
+    const Graph pooling = read(
+        "7767517\n5 6\nInput in 0 1 data\nSplit s 1 2 data a b\n"
+        "Pooling p 1 1 a g 0=1 4=1\nSigmoid q 1 1 g h\nBinaryOp m 2 1 b h out 0=2\n");
+    const NetworkInfo pooled = inspect(pooling);
+    CHECK(!is_row_local(pooling));
     CHECK_EQUAL(pooled.scale, 1);
     CHECK_EQUAL(pooled.receptive_field, 64);
-    const NetworkInfo unknown =
-        inspect(read("7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n"));
-    CHECK(!unknown.row_local);
-    CHECK_EQUAL(unknown.scale, 0);
-    const NetworkInfo transposed = inspect(read(
-        "7767517\n2 2\nInput in 0 1 data\nDeconvolution d 1 1 data out 0=3 1=4 3=2 4=1 6=144\n"));
-    CHECK(!transposed.row_local);
+    const Graph mystery = read("7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n");
+    CHECK(!is_row_local(mystery));
+    CHECK_EQUAL(inspect(mystery).scale, 0);
+    const Graph deconvolution = read(
+        "7767517\n2 2\nInput in 0 1 data\nDeconvolution d 1 1 data out 0=3 1=4 3=2 4=1 6=144\n");
+    const NetworkInfo transposed = inspect(deconvolution);
+    CHECK(!is_row_local(deconvolution));
     CHECK_EQUAL(transposed.scale, 2);
     CHECK_EQUAL(transposed.receptive_field, 1);
 }

@@ -8,7 +8,6 @@
 #include "plan/plan.hpp"
 #include "program/fuse.hpp"
 #include "program/residual_precision.hpp"
-#include "program/row_dependency.hpp"
 #include "realesrgan/errors.hpp"
 #include "support/check.hpp"
 #include "support/random_network.hpp"
@@ -316,11 +315,14 @@ TEST_CASE("the rows an operation reads agree with each other far down a picture,
                 op.kind = OpKind::resize;
                 op.resize = {ResizeFilter::bicubic, numerator, denominator};
                 for (Row row = from; row < from + 5; ++row) {
-                    CHECK_EQUAL(first_input_row(op, row), at(row, numerator, denominator) - 1);
-                    const Row end = input_rows_end(op, row + 1);
+                    CHECK_EQUAL(row_dependency(op).first_row(row),
+                                at(row, numerator, denominator) - 1);
+                    const Row end = row_dependency(op).rows_end(row + 1);
                     CHECK_EQUAL(end, at(row, numerator, denominator) + 3);
-                    CHECK(rows_possible(op, end) <= row + 1 + numerator);
-                    CHECK(input_rows_end(op, rows_possible(op, end)) <= end);
+                    const Row possible = row_dependency(op).rows_possible(end);
+                    CHECK(possible <= row + 1 + numerator);
+                    CHECK(row_dependency(op).rows_end(possible) <= end);
+                    CHECK(row_dependency(op).rows_end(possible + 1) > end);
                 }
             }
         }

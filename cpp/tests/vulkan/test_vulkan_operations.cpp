@@ -7,7 +7,6 @@
 
 #include "base/integers.hpp"
 #include "program/reference.hpp"
-#include "program/row_dependency.hpp"
 #include "support/vulkan_cases.hpp"
 #include "support/vulkan_fixture.hpp"
 #include "vulkan/operations/operation.hpp"
@@ -72,8 +71,9 @@ class Runner {
 
     RowRange needed_rows(std::size_t ring, RowRange rows, int height) const {
         if (ring == 0) {
-            const Row first = std::max<Row>(first_input_row(test_.op, rows.first), 0);
-            return {first, std::min<Row>(input_rows_end(test_.op, rows.end()), height) - first};
+            const RowDependency reads = row_dependency(test_.op);
+            const Row first = std::max<Row>(reads.first_row(rows.first), 0);
+            return {first, std::min<Row>(reads.rows_end(rows.end()), height) - first};
         }
         const int divisor = scale_divisor(ring);
         return {rows.first / divisor, (rows.end() - 1) / divisor - rows.first / divisor + 1};
