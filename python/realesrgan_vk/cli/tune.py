@@ -59,13 +59,13 @@ def tune(device: str, precision: str, seconds: float, forget: bool, as_json: boo
 
 
 def _report(found: "TunedKernels", precision: str) -> list[str]:
-    lines = [f"{'ns a pixel':>10}{'':>10}  {precision}", f"{'to 32':>10}{'to 64':>10}  kernel"]
+    lines = [f"{'ns a pixel':>14}{'':>14}  {precision}", f"{'to 32':>14}{'to 64':>14}  kernel"]
     lines += [
         f"{_nanoseconds(one['narrow_seconds'])}{_nanoseconds(one['wide_seconds'])}  {one['kernel']}"
         for one in found["kernels"]
     ]
     lines += [
-        f"{_nanoseconds(one['seconds'])}{'':>10}  a dense block in bands of {one['pixels']} pixels"
+        f"{_nanoseconds(one['seconds'])}{'':>14}  a dense block in bands of {one['pixels']} pixels"
         for one in found["bands"]
     ]
     lines += [
@@ -77,4 +77,4 @@ def _report(found: "TunedKernels", precision: str) -> list[str]:
 
 
 def _nanoseconds(seconds: float | None) -> str:
-    return f"{'-':>10}" if seconds is None else f"{seconds * 1e9:10.3f}"
+    return f"{'-':>14}" if seconds is None else f"{seconds * 1e9:14.3f}"

@@ -86,7 +86,8 @@ def _suffixes() -> list[str]:
            help="File type, such as png, jpg, webp or tif. Default: as the source; to stdout "
            "png."),
     option("--name", "template", metavar="TEMPLATE", group=_OUTPUT,
-           help="Names of results in a folder: {stem} {suffix} {model} {scale} {index}."),
+           help="Names of results in a folder, without the suffix: {stem}, {suffix} (the source's, "
+           "without its dot), {model}, {scale}, {index}."),
     option("--skip-existing", is_flag=True, group=_OUTPUT,
            help="Skip pictures whose result exists."),
     option("-q", "--quality", type=click.IntRange(1, 100), default=95, metavar="1..100",
