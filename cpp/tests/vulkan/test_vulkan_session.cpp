@@ -13,10 +13,13 @@
 #include "base/fault_injection.hpp"
 #include "model/graph.hpp"
 #include "program/reference.hpp"
+#include "program/residual_precision.hpp"
 #include "realesrgan/errors.hpp"
 #include "realesrgan/upscaler.hpp"
+#include "stream/backend.hpp"
 #include "support/check.hpp"
 #include "support/random_network.hpp"
+#include "support/random_program.hpp"
 #include "support/sample_picture.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/vulkan_runs.hpp"
@@ -111,6 +114,35 @@ TEST_CASE("random networks give the reference's picture, and the same bits for e
         const auto half = run<float>(open(files, on_gpu(true)), picture);
         CHECK(difference(half, right) < 4e-3);
         CHECK(run<float>(open(files, on_gpu(true, 3)), picture).samples == half.samples);
+    }
+    std::cout << "    fp32 against the reference: " << worst << '\n';
+}
+
+TEST_CASE("random programs give the reference's result, and the same bits for every band") {
+    static_cast<void>(on_gpu());
+    double worst = 0.0;
+    for (unsigned seed = 0; seed < 12; ++seed) {
+        FusedNetwork network = random_program::random_program(seed);
+        keep_skips_apart(network.program);
+        const FeatureMap picture = random_program::random_picture(network.program, seed, 12);
+        const FeatureMap expected = compute_reference(network, picture);
+        for (const bool fp16 : {false, true}) {
+            const auto backend = make_vulkan_backend(network, 0, fp16, 2);
+            const auto result = [&](int band) {
+                return random_program::run_stream(*backend, network.program, picture,
+                                                  backend->storage(), band);
+            };
+            const auto whole = result(16);
+            CHECK_EQUAL(whole.record.not_finite, 0U);
+            const double error = random_program::difference(whole.samples, expected);
+            if (!(error <= (fp16 ? 4e-3 : 5e-5))) {
+                check::fail(__FILE__, __LINE__,
+                            "seed " + std::to_string(seed) + (fp16 ? " in fp16" : "") +
+                                " is off by " + std::to_string(error));
+            }
+            if (!fp16) worst = std::max(worst, error);
+            for (const int band : {1, 7}) CHECK(result(band).samples == whole.samples);
+        }
     }
     std::cout << "    fp32 against the reference: " << worst << '\n';
 }
