@@ -47,7 +47,7 @@ def main() -> None:
                 Path("/proc/self/clear_refs").write_text("5", "ascii")  # VmHWM begins anew
                 upscaler.upscale(image)
                 report = {
-                    "strips": plan.strips,
+                    "column_tiles": plan.column_tiles,
                     "run": f"{mode} {np.dtype(samples)} {width}x{height} {memory}",
                     "planned": memory["total"] - memory.get("weights", 0) + plan.picture_bytes,
                     "taken": status("VmHWM") - before + image.nbytes,  # the array was there before

@@ -26,7 +26,7 @@ PLAN_KEYS = {
     "path",
     "reason",
     "band_rows",
-    "strips",
+    "column_tiles",
     "halo",
     "tile",
     "memory_bytes",
@@ -71,7 +71,7 @@ def test_a_plan_says_path_band_and_memory(photo: Photo, fast: Upscaler, tmp_path
     plan = plans[0]
     assert isinstance(plan, RunPlan)
     assert plan.path == "stream"
-    assert plan.strips == 1
+    assert plan.column_tiles == 1
     assert 1 <= plan.band_rows <= 80
     kinds = {kind: count for kind, count in plan.memory_bytes.items() if kind != "total"}
     assert sum(kinds.values()) == plan.memory_bytes["total"]

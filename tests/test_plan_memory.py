@@ -21,7 +21,7 @@ Sizes = tuple[tuple[int, int], ...]
 SIZES = ((2048, 400), (800, 600), (400, 1800))
 WAYS: dict[str, dict[str, Any]] = {
     "stream": {},
-    "stream in strips": {"memory_limit": 1_500_000},
+    "stream in column tiles": {"memory_limit": 1_500_000},
     "all orientations": {"tta": True},
 }
 TOLERANCE = 0.1
@@ -69,7 +69,9 @@ def test_a_run_on_the_cpu_takes_what_is_planned(way: str, tmp_path: Path) -> Non
     sizes = SIZES if way == "stream" else SIZES[:1]
     reports = measured(model, "cpu", {"threads": 1, **WAYS[way]}, sizes, tmp_path)
     assert len(reports) == (18 if way == "stream" else 6)
-    assert any(report["strips"] > 1 for report in reports) == (way == "stream in strips")
+    assert any(report["column_tiles"] > 1 for report in reports) == (
+        way == "stream in column tiles"
+    )
     check_plans(reports)
 
 

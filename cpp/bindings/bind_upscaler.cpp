@@ -108,7 +108,7 @@ py::dict plan(const Upscaler& upscaler, int width, int height, const py::object&
     result["path"] = report.path;
     result["reason"] = report.reason;
     result["band_rows"] = report.band_rows;
-    result["strips"] = report.strips;
+    result["column_tiles"] = report.column_tiles;
     result["halo"] = report.halo;
     result["tile"] = report.tile;
     result["memory_bytes"] = memory;
@@ -146,12 +146,13 @@ void bind_upscaler(py::module_& module) {
              "Run a picture whose rows come from `read(first, count)`, as count x width x C "
              "samples, and whose result's rows go to `write(first, rows)`. Each row is asked for "
              "and given once, in order; both pictures have samples of the type `dtype`. Tiles, "
-             "strips and "
+             "column tiles and "
              "all orientations read the picture whole first.")
         .def("plan", &plan, py::arg("width"), py::arg("height"), py::kw_only(),
              py::arg("dtype") = "uint8",
              "How a picture of this size in pixels, with samples of the type `dtype`, would be "
-             "run: a dict with path ('stream' or 'tiles'), reason, band_rows, strips, halo, tile, "
+             "run: a dict with path ('stream' or 'tiles'), reason, band_rows, column_tiles, halo, "
+             "tile, "
              "memory_bytes (by kind, and total), dispatches_per_band and "
              "bytes_moved_per_input_pixel.");
 }

@@ -88,7 +88,7 @@ class PlanReport(TypedDict):
     path: Literal["stream", "tiles"]
     reason: str
     band_rows: int
-    strips: int
+    column_tiles: int
     halo: int
     tile: int
     memory_bytes: dict[str, int]

@@ -14,14 +14,12 @@ class RunPlan:
         path: "stream" (rows flow through the whole network: no seams) or "tiles".
         reason: Why this path, in words.
         band_rows: Picture rows the stream takes at a time; 0 for tiles.
-        strips: Vertical strips the stream cuts the picture into, 1 unless memory is short; 0 for
-            tiles.
-        halo: Pixels computed again on each side of a strip or tile; 0 for a picture in one.
+        column_tiles: Column tiles of the row stream, 1 unless memory is short; 0 on the tile path.
+        halo: Pixels computed again on each side of a tile; 0 for a picture in one.
         tile: The longest side of a tile without its halo; 0 for the stream.
         memory_bytes: Bytes by kind, and their sum as "total". "host" is the machine's memory for
-            sums of floats (strips, `tta`, tiles), which the limit of a device with memory of its
-            own does not count. Of tiles the
-            weights are left out.
+            sums of floats (column tiles, `tta`, tiles), which the limit of a device with its own
+            memory does not count. The tile path leaves out the weights.
         dispatches_per_band: Operations a band costs in the steady state; 0 for tiles.
         bytes_moved_per_input_pixel: Bytes that operations read and write, weights left out.
         picture_bytes: Of the machine's memory, for the decoded picture and what of its result is
@@ -33,7 +31,7 @@ class RunPlan:
     path: Literal["stream", "tiles"]
     reason: str
     band_rows: int
-    strips: int
+    column_tiles: int
     halo: int
     tile: int
     memory_bytes: dict[str, int]

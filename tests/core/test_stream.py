@@ -75,7 +75,7 @@ def test_every_official_network_gives_the_whole_pictures_result(photo: Photo, na
     assert steps.max() <= 1
     assert (steps == 0).mean() >= 0.999
     plan = upscaler.plan(*size)
-    assert (plan["path"], plan["strips"]) == ("stream", 1)
+    assert (plan["path"], plan["column_tiles"]) == ("stream", 1)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (500, 1), (1, 500), (3, 7), (300, 2000)])
@@ -121,7 +121,7 @@ def test_strips_of_a_tiny_budget_are_at_most_three_steps_off(
     image = photo(width, height)
     upscaler, limit = in_strips(name, width, height)
     plan = upscaler.plan(width, height)
-    assert plan["strips"] > 1
+    assert plan["column_tiles"] > 1
     assert plan["halo"] == halo <= upscaler.network.receptive_field
     assert "memory" in plan["reason"]
     assert plan["memory_bytes"]["total"] <= limit

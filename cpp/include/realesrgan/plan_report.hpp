@@ -19,12 +19,12 @@ struct RunShape {
 
 // How a picture of a given size would be run.
 struct PlanReport {
-    std::string path;    // "stream" or "tiles"
-    std::string reason;  // why this path, in words
-    int band_rows = 0;   // picture rows the stream takes at a time; 0 on the tile path
-    int strips = 0;      // the stream's, each of the full height; 0 on the tile path
-    int halo = 0;        // picture columns that a strip, or pixels that a tile, computes again
-    int tile = 0;        // the tile path's longest side without the halo; 0 on the stream's
+    std::string path;      // "stream" or "tiles"
+    std::string reason;    // why this path, in words
+    int band_rows = 0;     // picture rows the stream takes at a time; 0 on the tile path
+    int column_tiles = 0;  // the stream's, each of the full height; 0 on the tile path
+    int halo = 0;  // picture columns that a column tile, or pixels that a tile, computes again
+    int tile = 0;  // the tile path's longest side without the halo; 0 on the stream's
     // Bytes by kind, the kinds' sum last ("total"). "host" is the machine's memory for sums of
     // floats, which counts to a memory limit only where the device has no memory of its own.
     std::vector<std::pair<std::string, std::uint64_t>> memory_bytes;

@@ -76,7 +76,7 @@ class Upscaler {
     std::uint64_t prepare(int width, int height) const;
 
     // The same from rows to rows, so that neither picture need be in memory whole; each is passed
-    // once, from its first row to its last. What cannot be run like that (tiles, strips, all
+    // once, from its first row to its last. What cannot be run like that (tiles, column tiles, all
     // orientations) is read whole first.
     void run(RowSource& source, RowSink& sink, SampleType output,
              const Progress& progress = nullptr) const;

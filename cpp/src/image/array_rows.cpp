@@ -101,7 +101,7 @@ void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
     }
 }
 
-void FeatherSink::begin_strip(StripShare share, std::int64_t next_begin) {
+void FeatherSink::begin_tile(ColumnWeights share, std::int64_t next_begin) {
     share_ = std::move(share);
     next_begin_ = next_begin;
     before_ = std::move(after_);

@@ -52,42 +52,43 @@ class ArraySink final : public RowSink {
     MutableImageView picture_;
 };
 
-// A strip's share of the result, at every column of its `columns` (the first is `begin`).
-struct StripShare {
+// A column tile's share of the result, at every column of its `columns` (the first is `begin`).
+struct ColumnWeights {
     std::int64_t begin = 0;
     std::vector<float> columns;
 };
 
-// Float rows of one strip after the other, left to right, blended where neighbours overlap. What a
-// strip leaves for the next one to complete is kept: the overlap's columns, of all rows.
+// Float rows of one column tile after the other, left to right, blended where neighbours overlap.
+// What a column tile leaves for the next one to complete is kept: the overlap's columns, of all
+// rows.
 class FeatherSink final : public RowSink {
   public:
     explicit FeatherSink(const MutableImageView& picture) : picture_(picture) {}
 
-    void begin_strip(StripShare share, std::int64_t next_begin);
+    void begin_tile(ColumnWeights share, std::int64_t next_begin);
     void write(int first_row, int first_column, const ImageView& rows) override;
     std::uint64_t bytes() const { return (before_.size() + after_.size()) * sizeof(float); }
 
   private:
     MutableImageView picture_;
-    StripShare share_;
-    std::int64_t next_begin_ = 0;  // where the next strip's share begins
-    std::vector<float> before_;    // [row][column][channel] left by the strip before
+    ColumnWeights share_;
+    std::int64_t next_begin_ = 0;  // where the next column tile's share begins
+    std::vector<float> before_;    // [row][column][channel] left by the column tile before
     std::vector<float> after_;
 };
 
-// Float rows added up, each with the strip's share and a factor of their own.
+// Float rows added up, each with the column tile's share and a factor of their own.
 class SumSink final : public RowSink {
   public:
     explicit SumSink(const MutableImageView& sum, float factor) : sum_(sum), factor_(factor) {}
 
-    void begin_strip(StripShare share) { share_ = std::move(share); }
+    void begin_tile(ColumnWeights share) { share_ = std::move(share); }
     void write(int first_row, int first_column, const ImageView& rows) override;
 
   private:
     MutableImageView sum_;  // f32
     float factor_;
-    StripShare share_;
+    ColumnWeights share_;
 };
 
 // The sum of the positive samples; of f32 as they are, otherwise in 0..1.

@@ -13,7 +13,7 @@ namespace realesrgan {
 namespace {
 
 constexpr int kSmallestHalo = 64;
-constexpr int kSmallestStrip = 32;
+constexpr int kSmallestColumnTile = 32;
 constexpr int kFeather = 16;  // where the halo cuts the receptive field off, neighbours are blended
 
 // The first number of [low, high] for which `holds`, which holds for `high` and all above the
@@ -36,7 +36,7 @@ class Planner {
         : program_(program), storage_(storage), constraints_(constraints) {}
 
     std::optional<RunStrategy> choose() const {
-        const AxisTiling whole = strips(constraints_.width, 0);
+        const AxisTiling whole = column_tiles(constraints_.width, 0);
         if (const int band = largest_band(whole); band > 0) {
             return plan(whole, band, Shortage::none, 0);
         }
@@ -44,7 +44,7 @@ class Planner {
             binding_too_small(smallest_band_of(whole)) ? Shortage::binding : Shortage::memory;
         for (const int halo :
              {std::max(constraints_.receptive_field, kSmallestHalo), kSmallestHalo}) {
-            const AxisTiling cut = widest_strips(halo);
+            const AxisTiling cut = widest_tiles(halo);
             if (cut.tiles.empty()) continue;
             return plan(cut, largest_band(cut), shortage, halo);
         }
@@ -53,15 +53,17 @@ class Planner {
 
     std::uint64_t smallest() const {
         std::uint64_t least = UINT64_MAX;
-        for (const int strip : {std::min(kSmallestStrip, constraints_.width), constraints_.width}) {
-            const AxisTiling cut = strips(strip, strip < constraints_.width ? kSmallestHalo : 0);
+        for (const int tile :
+             {std::min(kSmallestColumnTile, constraints_.width), constraints_.width}) {
+            const AxisTiling cut =
+                column_tiles(tile, tile < constraints_.width ? kSmallestHalo : 0);
             least = std::min(least, least_bytes(cut));
         }
         return least;
     }
 
   private:
-    AxisTiling strips(std::int64_t core, int halo) const {
+    AxisTiling column_tiles(std::int64_t core, int halo) const {
         const int feather = halo < constraints_.receptive_field ? kFeather : 0;
         const bool whole = core >= constraints_.width;
         const std::int64_t tile = whole ? round_up(constraints_.width, program_.unshuffle) : core;
@@ -92,7 +94,7 @@ class Planner {
                plan.largest_binding() > storage_.max_binding_bytes;
     }
 
-    // Blending keeps floats of the overlaps of two strips, sums floats of the whole result.
+    // Blending keeps floats of the overlaps of two column tiles, sums floats of the whole result.
     std::uint64_t host_bytes(const AxisTiling& cut) const {
         // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
         const double scale = program_.scale();
@@ -165,15 +167,15 @@ class Planner {
         return 0;
     }
 
-    AxisTiling widest_strips(int halo) const {
-        std::int64_t low = kSmallestStrip;
-        if (low >= constraints_.width || !fits(strips(low, halo))) return {};
+    AxisTiling widest_tiles(int halo) const {
+        std::int64_t low = kSmallestColumnTile;
+        if (low >= constraints_.width || !fits(column_tiles(low, halo))) return {};
         std::int64_t high = constraints_.width;  // does not fit
         while (high - low > 1) {
             const std::int64_t middle = low + (high - low) / 2;
-            (fits(strips(middle, halo)) ? low : high) = middle;
+            (fits(column_tiles(middle, halo)) ? low : high) = middle;
         }
-        return strips(low, halo);
+        return column_tiles(low, halo);
     }
 
     RunStrategy plan(const AxisTiling& cut, int band, Shortage shortage, int halo) const {

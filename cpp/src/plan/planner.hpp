@@ -35,20 +35,20 @@ enum class Shortage {
     binding,  // StorageModel::max_binding_bytes, whatever memory there is
 };
 
-// How a picture is run: in strips of its columns (usually one), each in bands.
+// How a picture is run: in column tiles (usually one), each in bands.
 struct RunStrategy {
-    AxisTiling strips;
-    BandConfig config;  // of the widest strip; the others differ in width
+    AxisTiling column_tiles;
+    BandConfig config;  // of the widest column tile; the others differ in width
     std::uint64_t bytes = 0;
     std::uint64_t host_bytes = 0;  // of the machine's memory, for sums of floats
     Shortage shortage = Shortage::none;
-    int halo = 0;          // picture columns computed again on each side of a strip
+    int halo = 0;          // picture columns computed again on each side of a column tile
     bool largest = false;  // more memory would not make the band higher
 };
 
-// The largest band of the whole width that fits the budget. Where not even one row does: strips
-// with the halo of the receptive field, or of 64 pixels where that does not fit either, and then
-// the largest band. Nothing when the smallest plan is too large. What the host adds up counts
+// The largest band of the whole width that fits the budget. Where not even one row does: column
+// tiles with the halo of the receptive field, or of 64 pixels where that does not fit either, and
+// then the largest band. Nothing when the smallest plan is too large. What the host adds up counts
 // unless the device has memory of its own.
 std::optional<RunStrategy> choose_plan(const Program& program, const StorageModel& storage,
                                        const PlanConstraints& constraints);

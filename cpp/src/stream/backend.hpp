@@ -13,7 +13,7 @@ namespace realesrgan {
 
 // How the picture arrives and leaves. Input f32 samples are 0..1 and kept as they are; output is
 // clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
-// the network's own values, for sums over orientations or strips.
+// the network's own values, for sums over orientations or column tiles.
 struct SessionFormat {
     SampleType input = SampleType::u8;
     SampleType output = SampleType::u8;

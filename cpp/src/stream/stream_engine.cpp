@@ -62,11 +62,12 @@ class UntouchedSource final : public RowSource {
     bool untouched_ = true;
 };
 
-const char* strips_reason(Shortage shortage) {
+const char* column_tiles_reason(Shortage shortage) {
     return shortage == Shortage::binding
                ? "; at the whole width a buffer would be larger than the device can bind, so the "
-                 "picture is cut into strips that overlap by a halo"
-               : "; the whole width does not fit the memory, so the picture is cut into strips "
+                 "picture is cut into column tiles that overlap by a halo"
+               : "; the whole width does not fit the memory, so the picture is cut into column "
+                 "tiles "
                  "that overlap by a halo";
 }
 
@@ -195,7 +196,7 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     attempt(
         wanted,
         [&](const std::vector<RunStrategy>& plans) {
-            whole = plans[0].strips.tiles.size() > 1;
+            whole = plans[0].column_tiles.tiles.size() > 1;
             if (whole) return;
             Attempt(*backend_, program(), plans, false).run_rows(padded, clipped, told);
         },
@@ -222,7 +223,7 @@ std::uint64_t StreamEngine::prepare(int width, int height) const {
     std::uint64_t most = 0;
     for (const RunStrategy& chosen : choose(constraints({width, height}))) {
         const ExecutionPlan plan(program(), chosen.config, backend_->storage());
-        const bool whole = chosen.strips.tiles.size() == 1 && !options_.tta;
+        const bool whole = chosen.column_tiles.tiles.size() == 1 && !options_.tta;
         const SessionFormat format{SampleType::u8, chosen.config.output_type, whole};
         most = std::max(most, backend_->start(plan, format)->allocated_bytes());
     }
@@ -238,10 +239,10 @@ PlanReport StreamEngine::plan(const RunShape& size) const {
     const MemoryBytes& memory = plan.memory();
     PlanReport report;
     report.path = "stream";
-    report.strips = static_cast<int>(chosen.strips.tiles.size());
+    report.column_tiles = static_cast<int>(chosen.column_tiles.tiles.size());
     report.halo = chosen.halo;
     report.reason = "every layer is local in rows";
-    if (report.strips > 1) report.reason += strips_reason(chosen.shortage);
+    if (report.column_tiles > 1) report.reason += column_tiles_reason(chosen.shortage);
     report.band_rows = chosen.config.band * program().unshuffle;
     report.memory_bytes = {{"weights", memory.weights},
                            {"rings", memory.rings},

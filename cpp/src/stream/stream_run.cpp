@@ -35,11 +35,11 @@ void Attempt::run(const ImageView& input, const MutableImageView& output,
     StreamRecord record;
     if (ways_.size() > 1) {
         run_sum(input, output, progress, record);
-    } else if (plans_[0].strips.tiles.size() > 1) {
+    } else if (plans_[0].column_tiles.tiles.size() > 1) {
         run_feathered(input, output, progress, record);
     } else {
         ArraySink sink(output);
-        run_strips(input, progress, record, 0, [&](std::size_t) -> RowSink& { return sink; });
+        run_column_tiles(input, progress, record, 0, [&](std::size_t) -> RowSink& { return sink; });
     }
     check_record(record, ways_.size() > 1 ? 0 : program_.scale());
 }
@@ -58,19 +58,20 @@ const RunStrategy& Attempt::plan_of(std::size_t way) const {
     return ways_[way].transpose ? plans_.back() : plans_.front();
 }
 
-StripShare Attempt::share(const AxisTiling& strips, std::size_t strip) const {
+ColumnWeights Attempt::share(const AxisTiling& column_tiles, std::size_t tile) const {
     const int scale = program_.scale();
-    return StripShare{strips.tiles[strip].write.begin * scale, strips.weights(strip, scale)};
+    return ColumnWeights{column_tiles.tiles[tile].write.begin * scale,
+                         column_tiles.weights(tile, scale)};
 }
 
 void Attempt::run_feathered(const ImageView& input, const MutableImageView& output,
                             const std::function<void(double)>& progress, StreamRecord& record) {
-    const AxisTiling& strips = plans_[0].strips;
+    const AxisTiling& column_tiles = plans_[0].column_tiles;
     FeatherSink sink(output);
-    run_strips(input, progress, record, 0, [&](std::size_t strip) -> RowSink& {
-        const bool last = strip + 1 == strips.tiles.size();
-        sink.begin_strip(share(strips, strip), last ? std::numeric_limits<std::int64_t>::max()
-                                                    : share(strips, strip + 1).begin);
+    run_column_tiles(input, progress, record, 0, [&](std::size_t tile) -> RowSink& {
+        const bool last = tile + 1 == column_tiles.tiles.size();
+        sink.begin_tile(share(column_tiles, tile), last ? std::numeric_limits<std::int64_t>::max()
+                                                        : share(column_tiles, tile + 1).begin);
         return sink;
     });
 }
@@ -92,33 +93,34 @@ void Attempt::run_sum(const ImageView& input, const MutableImageView& output,
                                kFloat};
     for (std::size_t way = 0; way < ways_.size(); ++way) {
         SumSink sink(laid(sum, ways_[way]), 1.0F / static_cast<float>(ways_.size()));
-        run_strips(laid(input, ways_[way]), progress, record, way,
-                   [&](std::size_t strip) -> RowSink& {
-                       sink.begin_strip(share(plan_of(way).strips, strip));
-                       return sink;
-                   });
+        run_column_tiles(laid(input, ways_[way]), progress, record, way,
+                         [&](std::size_t tile) -> RowSink& {
+                             sink.begin_tile(share(plan_of(way).column_tiles, tile));
+                             return sink;
+                         });
     }
     store_picture(as_const(sum), output);
 }
 
-void Attempt::run_strips(const ImageView& picture, const std::function<void(double)>& progress,
-                         StreamRecord& record, std::size_t way,
-                         const std::function<RowSink&(std::size_t strip)>& sink_of) {
+void Attempt::run_column_tiles(const ImageView& picture,
+                               const std::function<void(double)>& progress, StreamRecord& record,
+                               std::size_t way,
+                               const std::function<RowSink&(std::size_t tile)>& sink_of) {
     ArraySource source(picture);
     const RunStrategy& chosen = plan_of(way);
-    const std::size_t strips = chosen.strips.tiles.size();
-    for (std::size_t strip = 0; strip < strips; ++strip) {
-        const Span read = chosen.strips.tiles[strip].read;
+    const std::size_t column_tiles = chosen.column_tiles.tiles.size();
+    for (std::size_t tile = 0; tile < column_tiles; ++tile) {
+        const Span read = chosen.column_tiles.tiles[tile].read;
         BandConfig config = chosen.config;
         config.width = static_cast<int>(read.size());
         const ExecutionPlan plan(program_, config, backend_.storage());
         const SessionFormat format{picture.type, config.output_type,
-                                   strips == 1 && ways_.size() == 1};
+                                   column_tiles == 1 && ways_.size() == 1};
         const auto part = [&](double share) {
-            const auto done = static_cast<double>(way * strips + strip);
-            progress((done + share) / static_cast<double>(ways_.size() * strips));
+            const auto done = static_cast<double>(way * column_tiles + tile);
+            progress((done + share) / static_cast<double>(ways_.size() * column_tiles));
         };
-        run_plan(backend_, plan, format, source, static_cast<int>(read.begin), sink_of(strip),
+        run_plan(backend_, plan, format, source, static_cast<int>(read.begin), sink_of(tile),
                  static_cast<int>(read.begin) * program_.scale(), part, record);
     }
 }

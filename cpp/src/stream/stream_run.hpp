@@ -23,19 +23,19 @@ class Attempt {
     void run(const ImageView& input, const MutableImageView& output,
              const std::function<void(double)>& progress);
 
-    // Of a plan without strips: each row is read and written once.
+    // Of a plan without column tiles: each row is read and written once.
     void run_rows(RowSource& source, RowSink& sink, const std::function<void(double)>& progress);
 
   private:
     const RunStrategy& plan_of(std::size_t way) const;
-    StripShare share(const AxisTiling& strips, std::size_t strip) const;
+    ColumnWeights share(const AxisTiling& column_tiles, std::size_t tile) const;
     void run_feathered(const ImageView& input, const MutableImageView& output,
                        const std::function<void(double)>& progress, StreamRecord& record);
     void run_sum(const ImageView& input, const MutableImageView& output,
                  const std::function<void(double)>& progress, StreamRecord& record);
-    void run_strips(const ImageView& picture, const std::function<void(double)>& progress,
-                    StreamRecord& record, std::size_t way,
-                    const std::function<RowSink&(std::size_t strip)>& sink_of);
+    void run_column_tiles(const ImageView& picture, const std::function<void(double)>& progress,
+                          StreamRecord& record, std::size_t way,
+                          const std::function<RowSink&(std::size_t tile)>& sink_of);
 
     const Backend& backend_;
     const Program& program_;

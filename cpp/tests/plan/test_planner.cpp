@@ -66,7 +66,7 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest full-precision tensor
     const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
     CHECK(plan.has_value());
-    CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+    CHECK_EQUAL(plan->column_tiles.tiles.size(), std::size_t{1});
     const ExecutionPlan made(program, plan->config, storage);
     CHECK(made.largest_binding() <= storage.max_binding_bytes);
     int parts = 0;
@@ -75,12 +75,12 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     }
     CHECK(parts > 0);
     storage.max_binding_bytes = 250'000;  // less than a few rows of a dense block
-    const std::optional<RunStrategy> strips = choose_plan(program, storage, wanted);
-    CHECK(strips.has_value());
-    CHECK(strips->strips.tiles.size() > 1);
-    CHECK(strips->shortage == Shortage::binding);
+    const std::optional<RunStrategy> column_tiles = choose_plan(program, storage, wanted);
+    CHECK(column_tiles.has_value());
+    CHECK(column_tiles->column_tiles.tiles.size() > 1);
+    CHECK(column_tiles->shortage == Shortage::binding);
     storage.max_binding_bytes = 0;
-    wanted.budget = strips->bytes;
+    wanted.budget = column_tiles->bytes;
     CHECK(choose_plan(program, storage, wanted)->shortage == Shortage::memory);
 }
 
@@ -160,7 +160,7 @@ TEST_CASE(
             }
             const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
             CHECK(plan.has_value());
-            CHECK_EQUAL(plan->strips.tiles.size(), std::size_t{1});
+            CHECK_EQUAL(plan->column_tiles.tiles.size(), std::size_t{1});
             CHECK_EQUAL(plan->config.band, highest);
         }
     }

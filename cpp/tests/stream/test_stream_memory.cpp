@@ -17,7 +17,7 @@ using namespace stream_fixture;
 
 namespace {
 
-// Small, and of a receptive field that strips can have.
+// Small, and of a receptive field that column tiles can have.
 Files narrow(const TemporaryFolder& folder) {
     NetworkBuilder builder(3);
     CompactConfig config;
@@ -33,14 +33,14 @@ std::uint64_t total_bytes(const PlanReport& plan) {
 }
 
 // With a limit just too small for a row of the whole width.
-Upscaler in_strips(const Files& files, const Picture& picture) {
+Upscaler in_column_tiles(const Files& files, const Picture& picture) {
     const RunShape size{picture.width, picture.height, SampleType::f32, SampleType::f32};
     Options small = options(1);
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size));
     // a limit this tight makes the weights lean first
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size)) - 1;
     Upscaler upscaler(files.first, files.second, small);
-    CHECK(upscaler.plan(size).strips > 1);
+    CHECK(upscaler.plan(size).column_tiles > 1);
     CHECK(upscaler.plan(size).halo >= 64);
     return upscaler;
 }
@@ -51,7 +51,7 @@ struct DisarmAtEnd {
 
 }  // namespace
 
-TEST_CASE("strips agree with the whole width where the halo is the receptive field") {
+TEST_CASE("column tiles agree with the whole width where the halo is the receptive field") {
     const TemporaryFolder folder;
     const Files files = compact(folder);
     Picture picture = noise(700, 40, 5);
@@ -62,11 +62,11 @@ TEST_CASE("strips agree with the whole width where the halo is the receptive fie
     };
     small.memory_limit = bytes(whole);  // a limit this tight makes the weights lean first
     small.memory_limit = bytes(Upscaler(files.first, files.second, small)) - 1;
-    const Upscaler strips(files.first, files.second, small);
-    const PlanReport cut = strips.plan(picture.width, picture.height);
-    CHECK(cut.strips > 1);
+    const Upscaler column_tiles(files.first, files.second, small);
+    const PlanReport cut = column_tiles.plan(picture.width, picture.height);
+    CHECK(cut.column_tiles > 1);
     CHECK(cut.memory_bytes.back().second <= small.memory_limit);
-    CHECK(difference(run(strips, picture), run(whole, picture)) < 5e-5F);
+    CHECK(difference(run(column_tiles, picture), run(whole, picture)) < 5e-5F);
 }
 
 TEST_CASE("an impossible limit says how much is needed") {
@@ -144,12 +144,13 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     CHECK(errors > 10);
 }
 
-TEST_CASE("a failed allocation in strips gives the picture or one error, and the next call works") {
+TEST_CASE(
+    "a failed allocation in column tiles gives the picture or one error, and the next call works") {
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
     const Files files = narrow(folder);
     Picture picture = noise(400, 12, 9);
-    const Upscaler upscaler = in_strips(files, picture);
+    const Upscaler upscaler = in_column_tiles(files, picture);
     const Picture right = run(upscaler, picture);
     int struck = 0;
     for (int n = 1;; n += 2) {

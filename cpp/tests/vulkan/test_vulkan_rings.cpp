@@ -1,6 +1,6 @@
 // Rings on the device in every form a plan can give them: of their own, taking turns in
-// shared buffers, larger than a binding, and in strips of the picture; and what all of that takes
-// against what the plan says.
+// shared buffers, larger than a binding, and in column tiles of the picture; and what all of that
+// takes against what the plan says.
 
 #include <algorithm>
 #include <cstdlib>
@@ -179,7 +179,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("what is allocated is what is planned, for all storages, samples and strips") {
+TEST_CASE("what is allocated is what is planned, for all storages, samples and column tiles") {
     const TemporaryFolder folder;
     for (const Files& files : {rrdbnet(folder, slender()), compact(folder)}) {
         for (const bool fp16 : {false, true}) {
@@ -195,7 +195,7 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and s
                     PlanConstraints request = wanted;
                     request.budget = sums ? kNever : budget;
                     const auto chosen = choose_plan(prepared.network.program, storage, request);
-                    CHECK((chosen->strips.tiles.size() > 1) == (request.budget != kNever));
+                    CHECK((chosen->column_tiles.tiles.size() > 1) == (request.budget != kNever));
                     const ExecutionPlan plan(prepared.network.program, chosen->config, storage);
                     const SessionFormat format{plan.config().input_type, plan.config().output_type,
                                                !sums};
@@ -206,7 +206,7 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and s
     }
 }
 
-TEST_CASE("strips give the whole picture's bits where the halo is the receptive field") {
+TEST_CASE("column tiles give the whole picture's bits where the halo is the receptive field") {
     const TemporaryFolder folder;
     const Files files = compact(folder);
     if (gpu_count() == 0) throw check::Skip("no Vulkan device on this machine");
@@ -219,19 +219,19 @@ TEST_CASE("strips give the whole picture's bits where the halo is the receptive 
         options.band = 2;
         const Upscaler whole(files.first, files.second, options);
         options.memory_limit = total_bytes(whole.plan(size)) - 1;
-        const Upscaler strips(files.first, files.second, options);
-        const PlanReport cut = strips.plan(size);
-        CHECK(cut.strips > 1);
+        const Upscaler column_tiles(files.first, files.second, options);
+        const PlanReport cut = column_tiles.plan(size);
+        CHECK(cut.column_tiles > 1);
         CHECK_EQUAL(cut.halo, 64);
         CHECK(cut.reason.find("memory") != std::string::npos);
-        const double most = difference(run(strips, picture), run(whole, picture));
+        const double most = difference(run(column_tiles, picture), run(whole, picture));
         CHECK(most < 1e-6);
         const auto bytes = noise<std::uint8_t>(260, 20, 6);
-        CHECK(difference(run(strips, bytes), run(whole, bytes)) <= 1);
+        CHECK(difference(run(column_tiles, bytes), run(whole, bytes)) <= 1);
     }
 }
 
-TEST_CASE("strips of 64 pixels of halo are at most three steps off where more is seen") {
+TEST_CASE("column tiles of 64 pixels of halo are at most three steps off where more is seen") {
     const TemporaryFolder folder;
     RrdbConfig deep = slender();
     deep.blocks = 5;
@@ -251,9 +251,9 @@ TEST_CASE("strips of 64 pixels of halo are at most three steps off where more is
         options.memory_limit = total_bytes(whole.plan(230, 10)) * part / 100;
         cut = Upscaler(files.first, files.second, options).plan(230, 10);
     }
-    CHECK(cut.strips > 1);
-    const Upscaler strips(files.first, files.second, options);
-    CHECK(difference(run(strips, picture), run(whole, picture)) <= 3);
+    CHECK(cut.column_tiles > 1);
+    const Upscaler column_tiles(files.first, files.second, options);
+    CHECK(difference(run(column_tiles, picture), run(whole, picture)) <= 3);
 }
 
 int main() {

@@ -160,7 +160,7 @@ TEST_CASE("integer pictures come and go") {
     CHECK(difference(run<std::uint16_t>(gpu, bytes), run<std::uint16_t>(processor, bytes)) <= 4);
 }
 
-TEST_CASE("all orientations and strips agree with the CPU") {
+TEST_CASE("all orientations and column tiles agree with the CPU") {
     const TemporaryFolder folder;
     const Files files = random_network(3).save(folder.file("net"));
     const auto picture = noise<float>(21, 34, 3);
@@ -200,7 +200,8 @@ TEST_CASE("a failed allocation gives a smaller plan or one error, and the next c
     }
 }
 
-TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orientations and strips") {
+TEST_CASE(
+    "no memory for a buffer, a pool or a fence is survived, in all orientations and column tiles") {
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
     const Files files = random_network(1).save(folder.file("net"));
@@ -226,7 +227,7 @@ TEST_CASE("no memory for a buffer, a pool or a fence is survived, in all orienta
     options.band = 1;
     const RunShape size{220, 3, SampleType::f32, SampleType::f32};
     options.memory_limit = open(files, options).plan(size).memory_bytes.back().second - 1;
-    CHECK(open(files, options).plan(size).strips > 1);
+    CHECK(open(files, options).plan(size).column_tiles > 1);
     survive(open(files, options), noise<float>(220, 3, 9), all.creation, 9, 3);
     survive(open(files, options), noise<float>(220, 3, 9), all.allocation, 4, 3);
 }

@@ -72,8 +72,8 @@ def _rows(found: RunPlan) -> list[tuple[str, str]]:
     memory.append(("memory, pictures beside it", format_bytes(found.picture_bytes)))
     if found.path == "tiles":
         return [*rows, ("tile", f"{found.tile} pixels"), ("halo", f"{found.halo} pixels"), *memory]
-    rows += [("band", f"{found.band_rows} rows"), ("strips", str(found.strips))]
-    if found.strips > 1:
+    rows += [("band", f"{found.band_rows} rows"), ("column tiles", str(found.column_tiles))]
+    if found.column_tiles > 1:
         rows.append(("halo", f"{found.halo} pixels"))
     rows += memory
     return [

@@ -71,7 +71,7 @@ class PlannedPass:
         one_tile = report["path"] == "tiles" and report["halo"] == 0
         summed = one_tile or (tta and report["path"] == "stream")
         held, result = self.held_bytes, self.result_bytes
-        if self.by_rows and (tta or report["path"] == "tiles" or report["strips"] > 1):
+        if self.by_rows and (tta or report["path"] == "tiles" or report["column_tiles"] > 1):
             held += self.whole_bytes
             return held + result + max(0, self.taking_bytes - run)
         if self.by_rows:
