@@ -7,14 +7,14 @@
 
 namespace realesrgan::vulkan {
 
-std::unique_ptr<VulkanSession> KeptSessions::take(const Network& network, const ExecutionPlan& plan,
-                                                  const SessionFormat& format) {
+std::unique_ptr<VulkanSession> SessionPool::take(const Network& network, const ExecutionPlan& plan,
+                                                 const SessionFormat& format) {
     Sessions others;  // destroyed after the lock is gone
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& kept) {
-            return kept->serves(network, plan, format);
-        });
+        const auto found = std::find_if(
+            sessions_.begin(), sessions_.end(),
+            [&](const auto& session) { return session->serves(network, plan, format); });
         if (found != sessions_.end()) {
             std::unique_ptr<VulkanSession> session = std::move(*found);
             sessions_.erase(found);
@@ -25,49 +25,49 @@ std::unique_ptr<VulkanSession> KeptSessions::take(const Network& network, const 
     return nullptr;
 }
 
-void KeptSessions::keep(std::unique_ptr<VulkanSession> session) {
+void SessionPool::keep(std::unique_ptr<VulkanSession> session) {
     const std::lock_guard<std::mutex> lock(mutex_);
     sessions_.push_back(std::move(session));
 }
 
-void KeptSessions::drop(const Network& network) {
+void SessionPool::drop(const Network& network) {
     Sessions gone;
     const std::lock_guard<std::mutex> lock(mutex_);
     gone = remove(network);
 }
 
-KeptSessions::Sessions KeptSessions::remove(const Network& network) {
+SessionPool::Sessions SessionPool::remove(const Network& network) {
     const auto first =
         std::stable_partition(sessions_.begin(), sessions_.end(),
-                              [&](const auto& kept) { return !kept->serves(network); });
+                              [&](const auto& session) { return !session->serves(network); });
     Sessions removed(std::make_move_iterator(first), std::make_move_iterator(sessions_.end()));
     sessions_.erase(first, sessions_.end());
     return removed;
 }
 
-void KeptSessions::make_room(const Context& context, std::uint64_t bytes) {
+void SessionPool::make_room(const Context& context, std::uint64_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
     while (!sessions_.empty() && context.free_bytes() < bytes) sessions_.erase(sessions_.begin());
 }
 
-std::uint64_t KeptSessions::bytes() const {
+std::uint64_t SessionPool::bytes() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::uint64_t total = 0;
     for (const auto& session : sessions_) total += session->allocated_bytes();
     return total;
 }
 
-LentSession::LentSession(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session)
+SessionLease::SessionLease(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session)
     : context_(std::move(context)),
       session_(std::move(session)),
       exceptions_(std::uncaught_exceptions()) {
     session_->begin_run();
 }
 
-LentSession::~LentSession() {
+SessionLease::~SessionLease() {
     if (std::uncaught_exceptions() != exceptions_ || !session_->idle()) return;
     try {
-        context_->shared<KeptSessions>().keep(std::move(session_));
+        context_->shared<SessionPool>().keep(std::move(session_));
     } catch (const std::exception&) {
         // Then the next run makes one anew.
     }

@@ -11,7 +11,7 @@ namespace realesrgan::vulkan {
 
 // Sessions whose run is over, kept for the next run of the same network, plan and format: to
 // allocate one's memory takes longer than the run of a small picture.
-class KeptSessions {
+class SessionPool {
   public:
     // Nothing where there is none; then the network's other ones are destroyed, to make room.
     std::unique_ptr<VulkanSession> take(const Network& network, const ExecutionPlan& plan,
@@ -33,12 +33,12 @@ class KeptSessions {
 };
 
 // A session for one run, kept afterwards if the run went to its end.
-class LentSession final : public Session {
+class SessionLease final : public Session {
   public:
-    LentSession(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session);
-    LentSession(const LentSession&) = delete;
-    LentSession& operator=(const LentSession&) = delete;
-    ~LentSession() override;
+    SessionLease(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session);
+    SessionLease(const SessionLease&) = delete;
+    SessionLease& operator=(const SessionLease&) = delete;
+    ~SessionLease() override;
 
     VulkanSession& session() { return *session_; }
     MutableImageView input_rows(int count) override { return session_->input_rows(count); }

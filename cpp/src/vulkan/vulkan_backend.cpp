@@ -96,16 +96,16 @@ class VulkanBackend : public Backend {
     ~VulkanBackend() override {
         if (gpu_of_parent()) return;
         const GpuUse use;
-        network_.context->shared<KeptSessions>().drop(network_);
+        network_.context->shared<SessionPool>().drop(network_);
     }
 
     const StorageModel& storage() const override { return model_; }
 
     std::uint64_t default_budget() const override {
         const GpuUse use;
-        // What is kept for a next run makes room for this one.
+        // What the pool holds for a next run makes room for this one.
         const std::uint64_t free =
-            network_.context->free_bytes() + network_.context->shared<KeptSessions>().bytes();
+            network_.context->free_bytes() + network_.context->shared<SessionPool>().bytes();
         return device_budget(network_.context->ncnn_device(), free);
     }
 
@@ -118,13 +118,13 @@ class VulkanBackend : public Backend {
     std::unique_ptr<Session> start(const ExecutionPlan& plan,
                                    const SessionFormat& format) const override {
         const GpuUse use;
-        KeptSessions& kept = network_.context->shared<KeptSessions>();
-        auto session = kept.take(network_, plan, format);
+        SessionPool& pool = network_.context->shared<SessionPool>();
+        auto session = pool.take(network_, plan, format);
         if (!session) {
-            kept.make_room(*network_.context, plan.memory().total());
+            pool.make_room(*network_.context, plan.memory().total());
             session = std::make_unique<VulkanSession>(network_, plan, format);
         }
-        return std::make_unique<LentSession>(network_.context, std::move(session));
+        return std::make_unique<SessionLease>(network_.context, std::move(session));
     }
 
   private:

@@ -36,7 +36,7 @@ bool allocates(const Upscaler& upscaler, const Picture<float>& picture) {
 }
 
 std::uint64_t kept_bytes() {
-    return vulkan::Context::open(0)->shared<vulkan::KeptSessions>().bytes();
+    return vulkan::Context::open(0)->shared<vulkan::SessionPool>().bytes();
 }
 
 }  // namespace
@@ -93,12 +93,12 @@ TEST_CASE("kept sessions make room for a run that needs it") {
     const Upscaler upscaler(files.first, files.second, on_gpu());
     run<float>(upscaler, noise<float>(19, 23, 1));
     const auto context = vulkan::Context::open(0);
-    CHECK(context->shared<vulkan::KeptSessions>().bytes() > 0);
-    context->shared<vulkan::KeptSessions>().make_room(*context, 1);
-    CHECK(context->shared<vulkan::KeptSessions>().bytes() > 0);
-    context->shared<vulkan::KeptSessions>().make_room(*context,
-                                                      std::numeric_limits<std::uint64_t>::max());
-    CHECK_EQUAL(context->shared<vulkan::KeptSessions>().bytes(), std::uint64_t{0});
+    CHECK(context->shared<vulkan::SessionPool>().bytes() > 0);
+    context->shared<vulkan::SessionPool>().make_room(*context, 1);
+    CHECK(context->shared<vulkan::SessionPool>().bytes() > 0);
+    context->shared<vulkan::SessionPool>().make_room(*context,
+                                                     std::numeric_limits<std::uint64_t>::max());
+    CHECK_EQUAL(context->shared<vulkan::SessionPool>().bytes(), std::uint64_t{0});
     CHECK(allocates(upscaler, noise<float>(19, 23, 1)));
 }
 

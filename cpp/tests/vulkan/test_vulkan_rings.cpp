@@ -152,7 +152,7 @@ TEST_CASE(
             BandConfig request{16, 2000, band};
             const ExecutionPlan plan(program, request, storage);
             const auto session = prepared.backend->start(plan, SessionFormat{});
-            auto& real = dynamic_cast<realesrgan::vulkan::LentSession&>(*session).session();
+            auto& real = dynamic_cast<realesrgan::vulkan::SessionLease&>(*session).session();
             const Step step = plan.step(plan.steps() / 2);
             realesrgan::vulkan::Recorded counted;
             double recording = std::numeric_limits<double>::infinity();
