@@ -49,7 +49,7 @@ VulkanSession::VulkanSession(const Network& network, const ExecutionPlan& plan,
     make_operations();
     make_flights();
     // Channels that nobody writes are read with zero weights, and zero times garbage could be NaN.
-    Commands commands(network.context);
+    CommandBuffer commands(network.context);
     commands.begin();
     for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
     commands.submit(QueueLease(*network.context));
@@ -118,19 +118,21 @@ void VulkanSession::make_operations() {
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
                                  plan_.max_run_rows(static_cast<int>(i)));
     }
-    Pipelines& pipelines = network_->context->pipelines();
+    PipelineRegistry& pipelines = network_->context->pipelines();
     Constants gather;
     gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
            << rings_[0].channels << int{rings_[0].full_precision};
-    gather_ = &pipelines.want({"load_input", network_->storage, gather, {kInvocations}, {}});
+    gather_ =
+        &pipelines.get_or_create({"load_input", network_->storage, gather, {kInvocations}, {}});
     Constants compose;
     const RingBuffer& result = rings_[idx(program.output.tensor)];
     compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
             << result.channels << int{format_.clamp} << int{result.full_precision};
-    compose_ = &pipelines.want({"store_output", network_->storage, compose, {kInvocations}, {}});
+    compose_ =
+        &pipelines.get_or_create({"store_output", network_->storage, compose, {kInvocations}, {}});
     std::vector<Pipeline*> wanted = {gather_, compose_};
     for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
-    pipelines.make(wanted, network_->threads);
+    pipelines.compile(wanted, network_->threads);
     pipelines.save();
 }
 

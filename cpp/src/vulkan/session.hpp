@@ -56,7 +56,7 @@ class VulkanSession : public Session {
     struct Flight {
         explicit Flight(std::shared_ptr<Context> context) : commands(std::move(context)) {}
         std::unique_ptr<Buffer> upload, download;
-        Commands commands;
+        CommandBuffer commands;
         int output_rows = 0;
     };
 

@@ -97,7 +97,7 @@ class TestRing {
 
   private:
     void transfer(const vk::Buffer& from, const vk::Buffer& to) {
-        vk::Commands commands(context_);
+        vk::CommandBuffer commands(context_);
         commands.begin();
         commands.copy(from, to, {{0, 0, buffer_->bytes()}});
         commands.submit(vk::QueueLease(*context_));

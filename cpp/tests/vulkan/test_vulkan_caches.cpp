@@ -48,7 +48,7 @@ std::vector<float> run_in_new_device(const Files& files, const Picture& picture)
 
 std::size_t pipelines_made() {
     const GpuUse use;
-    return Context::open(0)->pipelines().made();
+    return Context::open(0)->pipelines().compiled();
 }
 
 }  // namespace
@@ -144,13 +144,13 @@ TEST_CASE("of many pipelines at once, one that cannot be made does not keep the 
         for (const char* defines : {"", "#error\n"}) {
             PipelineSpec spec{"roofline_fma", Storage::fp32, {}, {threads}, {}};
             spec.variant.defines = defines;
-            wanted.push_back(&context->pipelines().want(spec));
-            CHECK(&context->pipelines().want(spec) == wanted.back());
+            wanted.push_back(&context->pipelines().get_or_create(spec));
+            CHECK(&context->pipelines().get_or_create(spec) == wanted.back());
         }
     }
     const std::vector<std::string> said = {"roofline_fma", "does not compile"};
-    CHECK_THROWS(DeviceError, said, context->pipelines().make(wanted, 3));
-    for (std::size_t i = 0; i < wanted.size(); i++) CHECK_EQUAL(wanted[i]->made(), i % 2 == 0);
+    CHECK_THROWS(DeviceError, said, context->pipelines().compile(wanted, 3));
+    for (std::size_t i = 0; i < wanted.size(); i++) CHECK_EQUAL(wanted[i]->compiled(), i % 2 == 0);
 }
 
 TEST_CASE("what is no file of ours is not read") {

@@ -38,7 +38,7 @@ class Runner {
         for (const auto& ring : rings_) rings.push_back(ring->ring());
         operation_ = std::make_unique<vk::Operation>(*context_, storage, choice, test.op, rings,
                                                      &placed_, test.band);
-        context_->pipelines().make({&operation_->pipeline()}, 1);
+        context_->pipelines().compile({&operation_->pipeline()}, 1);
     }
 
     // Largest error over |value| + 1, all bands.
@@ -102,7 +102,7 @@ class Runner {
                            test_.channels[i], rings_[i]->ring().rows);
             refill(i, fresh, needed);
         }
-        vk::Commands commands(context_);
+        vk::CommandBuffer commands(context_);
         commands.begin();
         operation_->record(commands, weights_, rows);
         commands.submit(vk::QueueLease(*context_));

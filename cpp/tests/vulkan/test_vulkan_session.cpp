@@ -311,7 +311,7 @@ TEST_CASE("what is in flight stays so when waiting for it fails") {
     const DisarmAtEnd disarm;
     const auto context = vulkan::Context::open((on_gpu(), 0));
     const vulkan::Buffer buffer(context, vulkan::BufferKind::device, 1 << 20);
-    vulkan::Commands commands(context);
+    vulkan::CommandBuffer commands(context);
     commands.begin();
     commands.fill_zero(buffer);
     commands.submit(vulkan::QueueLease(*context));

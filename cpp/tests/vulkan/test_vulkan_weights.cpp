@@ -39,7 +39,7 @@ class Fetched {
   public:
     Fetched(const vk::Weights& weights, const vk::WeightRange& range)
         : buffer_(fixture::context(), vk::BufferKind::download, range.bytes) {
-        vk::Commands commands(fixture::context());
+        vk::CommandBuffer commands(fixture::context());
         commands.begin();
         commands.copy(weights.buffer(range), buffer_, {{range.offset, 0, range.bytes}});
         commands.submit(vk::QueueLease(*fixture::context()));

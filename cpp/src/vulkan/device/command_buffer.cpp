@@ -41,7 +41,7 @@ bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
 
 }  // namespace
 
-Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(context)) {
+CommandBuffer::CommandBuffer(std::shared_ptr<Context> context) : context_(std::move(context)) {
     try {
         make();
         enter();
@@ -51,7 +51,7 @@ Commands::Commands(std::shared_ptr<Context> context) : context_(std::move(contex
     }
 }
 
-void Commands::make() {
+void CommandBuffer::make() {
     VkCommandPoolCreateInfo pool = {};
     pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     pool.queueFamilyIndex = context_->ncnn_device().info.compute_queue_family_index();
@@ -75,11 +75,11 @@ void Commands::make() {
         "making a fence");
 }
 
-Commands::~Commands() {
+CommandBuffer::~CommandBuffer() {
     leave();
 }
 
-void Commands::let_go() noexcept {
+void CommandBuffer::let_go() noexcept {
     // An exception can leave a submission running; its buffers must outlive it.
     if (in_flight_ && !is_over()) context_->abandon();
     if (context_->abandoned()) return;
@@ -90,7 +90,7 @@ void Commands::let_go() noexcept {
     pool_ = 0;
 }
 
-void Commands::begin() {
+void CommandBuffer::begin() {
     wait();
     context_->check(ncnn::vkResetCommandPool(context_->handle(), pool_, 0), "resetting commands");
     VkCommandBufferBeginInfo info = {};
@@ -101,7 +101,7 @@ void Commands::begin() {
     barrier();  // after the submissions before this one
 }
 
-void Commands::barrier() {
+void CommandBuffer::barrier() {
     memory_barrier(commands_, kStages, kReads | kWrites);
     recorded_.barriers++;
     read_.clear();
@@ -109,7 +109,7 @@ void Commands::barrier() {
 }
 
 // Waits for earlier commands only where one of these buffers is really at stake.
-void Commands::order(const std::vector<Binding>& bindings) {
+void CommandBuffer::order(const std::vector<Binding>& bindings) {
     const bool hazard = std::any_of(bindings.begin(), bindings.end(), [&](const Binding& binding) {
         return contains(written_, binding.buffer) ||
                (binding.written && contains(read_, binding.buffer));
@@ -120,7 +120,7 @@ void Commands::order(const std::vector<Binding>& bindings) {
     }
 }
 
-void Commands::bind(const Pipeline& pipeline, const std::vector<Binding>& bindings) {
+void CommandBuffer::bind(const Pipeline& pipeline, const std::vector<Binding>& bindings) {
     std::vector<VkDescriptorBufferInfo> infos;
     infos.reserve(bindings.size());
     for (const Binding& binding : bindings) {
@@ -132,9 +132,9 @@ void Commands::bind(const Pipeline& pipeline, const std::vector<Binding>& bindin
         commands_, pipeline.descriptors(), pipeline.layout(), 0, infos.data());
 }
 
-void Commands::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
-                        const void* constants, std::size_t constant_bytes, Groups groups,
-                        std::uint64_t ring_bytes) {
+void CommandBuffer::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
+                             const void* constants, std::size_t constant_bytes, Groups groups,
+                             std::uint64_t ring_bytes) {
     const auto& most = context_->limits().maxComputeWorkGroupCount;
     const std::uint32_t counts[] = {static_cast<std::uint32_t>(groups.x),
                                     static_cast<std::uint32_t>(groups.y),
@@ -151,8 +151,8 @@ void Commands::dispatch(const Pipeline& pipeline, const std::vector<Binding>& bi
     recorded_.ring_bytes += ring_bytes;
 }
 
-void Commands::copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
-                    std::uint64_t ring_bytes) {
+void CommandBuffer::copy(const Buffer& from, const Buffer& to,
+                         const std::vector<VkBufferCopy>& regions, std::uint64_t ring_bytes) {
     order({{&from, 0, 0, false}, {&to, 0, 0, true}});
     ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(),
                           static_cast<std::uint32_t>(regions.size()), regions.data());
@@ -160,12 +160,12 @@ void Commands::copy(const Buffer& from, const Buffer& to, const std::vector<VkBu
     recorded_.ring_bytes += ring_bytes;
 }
 
-void Commands::fill_zero(const Buffer& buffer) {
+void CommandBuffer::fill_zero(const Buffer& buffer) {
     order({{&buffer, 0, 0, true}});
     ncnn::vkCmdFillBuffer(commands_, buffer.handle(), 0, VK_WHOLE_SIZE, 0);
 }
 
-void Commands::submit(const QueueLease& queue) {
+void CommandBuffer::submit(const QueueLease& queue) {
     memory_barrier(commands_, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     context_->check(ncnn::vkEndCommandBuffer(commands_), "recording commands");
     VkSubmitInfo info = {};
@@ -180,13 +180,13 @@ void Commands::submit(const QueueLease& queue) {
 }
 
 // VK_TIMEOUT when the submission is still running after a while.
-VkResult Commands::wait_a_while() const {
+VkResult CommandBuffer::wait_a_while() const {
     if (faults().hang.due()) return VK_TIMEOUT;
     return ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, kWaitNanoseconds);
 }
 
 // Whether the submission has ended, with its device where that is lost; false when it does not.
-bool Commands::is_over() const noexcept {
+bool CommandBuffer::is_over() const noexcept {
     for (int i = 0; i < kMostWaits; i++) {
         const VkResult result = wait_a_while();
         if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST) return true;
@@ -194,7 +194,7 @@ bool Commands::is_over() const noexcept {
     return false;
 }
 
-void Commands::wait() {
+void CommandBuffer::wait() {
     if (!in_flight_) return;
     VkResult result = wait_a_while();
     while (result == VK_TIMEOUT) {

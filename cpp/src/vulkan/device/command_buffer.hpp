@@ -43,10 +43,10 @@ inline int most_items(int most_groups, int each) {
 // the band before it runs, that costs nothing, and push constants can hold the rows of this very
 // band. Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches,
 // waits after every submission, and cannot have two in flight.
-class Commands final : public GpuOwned {
+class CommandBuffer final : public GpuOwned {
   public:
-    explicit Commands(std::shared_ptr<Context> context);
-    ~Commands();
+    explicit CommandBuffer(std::shared_ptr<Context> context);
+    ~CommandBuffer();
     void let_go() noexcept override;
 
     void begin();

@@ -31,7 +31,7 @@ std::shared_ptr<Context> Context::open(int device_index) {
     // What stays of a device when no Upscaler is left.
     struct Known {
         std::weak_ptr<Context> context;
-        std::shared_ptr<Pipelines> pipelines;
+        std::shared_ptr<PipelineRegistry> pipelines;
     };
     struct Registry {
         std::mutex mutex;
@@ -43,13 +43,13 @@ std::shared_ptr<Context> Context::open(int device_index) {
     const std::lock_guard<std::mutex> lock(all->mutex);
     Known& known = all->known[&device];
     if (auto context = known.context.lock()) return context;
-    if (!known.pipelines) known.pipelines = std::make_shared<Pipelines>(device);
+    if (!known.pipelines) known.pipelines = std::make_shared<PipelineRegistry>(device);
     auto context = std::make_shared<Context>(device, known.pipelines);
     known.context = context;
     return context;
 }
 
-Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines)
+Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<PipelineRegistry> pipelines)
     : device_(&device), pipelines_(std::move(pipelines)) {
     if (!has_what_we_need(device_->info)) {
         throw DeviceError("Vulkan device " + name() +

@@ -14,7 +14,7 @@
 
 namespace realesrgan::vulkan {
 
-class Pipelines;
+class PipelineRegistry;
 
 // A Vulkan device as the stream uses it, one for all Upscalers on it.
 class Context {
@@ -25,7 +25,7 @@ class Context {
     static std::shared_ptr<Context> open(int device_index);
 
     // `pipelines`: the device's.
-    Context(const ncnn::VulkanDevice& device, std::shared_ptr<Pipelines> pipelines);
+    Context(const ncnn::VulkanDevice& device, std::shared_ptr<PipelineRegistry> pipelines);
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     ~Context();
@@ -37,7 +37,7 @@ class Context {
     std::string name() const;
     // A driver that computes on the processor.
     bool is_software() const;
-    Pipelines& pipelines() { return *pipelines_; }
+    PipelineRegistry& pipelines() { return *pipelines_; }
 
     // The device's one object of type T, made on first use: for parts above this folder whose state
     // belongs to a device.
@@ -69,7 +69,7 @@ class Context {
 
   private:
     const ncnn::VulkanDevice* device_;
-    std::shared_ptr<Pipelines> pipelines_;
+    std::shared_ptr<PipelineRegistry> pipelines_;
     std::atomic<bool> abandoned_{false};
     std::mutex shared_mutex_;
     std::map<std::type_index, std::shared_ptr<void>> shared_;  // destroyed before the pipelines

@@ -35,17 +35,17 @@ std::uint32_t Pipeline::subgroup_size() const {
                       info.min_subgroup_size(), info.max_subgroup_size());
 }
 
-void Pipeline::make(const SpirvCode& code, VkPipelineCache cache) {
-    if (made_) return;
+void Pipeline::compile(const SpirvCode& code, VkPipelineCache cache) {
+    if (compiled_) return;
     const std::lock_guard<std::mutex> lock(making_);
-    if (made_) return;
+    if (compiled_) return;
     try {
         build(code, cache);
     } catch (...) {
         let_go();
         throw;
     }
-    made_ = true;
+    compiled_ = true;
 }
 
 void Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
@@ -96,7 +96,7 @@ void Pipeline::let_go() noexcept {
     layout_ = 0;
     bindings_ = 0;
     module_ = 0;
-    made_ = false;
+    compiled_ = false;
 }
 
 }  // namespace realesrgan::vulkan

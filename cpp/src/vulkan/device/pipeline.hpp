@@ -82,8 +82,8 @@ class Pipeline {
 
     // Unless it is made already. Throws ShaderError when the driver cannot, and is then as before.
     // Thread-safe.
-    void make(const SpirvCode& code, VkPipelineCache cache);
-    bool made() const { return made_; }
+    void compile(const SpirvCode& code, VkPipelineCache cache);
+    bool compiled() const { return compiled_; }
     void let_go() noexcept;
 
     VkPipeline handle() const { return pipeline_; }
@@ -98,7 +98,7 @@ class Pipeline {
     PipelineSpec spec_;
     LocalSize local_;
     std::mutex making_;
-    std::atomic<bool> made_{false};
+    std::atomic<bool> compiled_{false};
     VkShaderModule module_ = 0;
     VkDescriptorSetLayout bindings_ = 0;
     VkPipelineLayout layout_ = 0;

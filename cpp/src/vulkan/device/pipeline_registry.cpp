@@ -9,21 +9,21 @@
 
 namespace realesrgan::vulkan {
 
-Pipelines::Pipelines(const ncnn::VulkanDevice& device)
+PipelineRegistry::PipelineRegistry(const ncnn::VulkanDevice& device)
     : device_(&device), shaders_(device), file_(device) {
     enter();
 }
 
-Pipelines::~Pipelines() {
+PipelineRegistry::~PipelineRegistry() {
     leave();
 }
 
-void Pipelines::let_go() noexcept {
+void PipelineRegistry::let_go() noexcept {
     for (const auto& [key, pipeline] : pipelines_) pipeline->let_go();
     file_.let_go();
 }
 
-Pipeline& Pipelines::want(PipelineSpec spec) {
+Pipeline& PipelineRegistry::get_or_create(PipelineSpec spec) {
     const std::string key = spec.key();
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto known = pipelines_.find(key);
@@ -32,17 +32,17 @@ Pipeline& Pipelines::want(PipelineSpec spec) {
     return *pipelines_.emplace(key, std::move(pipeline)).first->second;
 }
 
-void Pipelines::make(const std::vector<Pipeline*>& wanted, int threads) {
+void PipelineRegistry::compile(const std::vector<Pipeline*>& wanted, int threads) {
     std::vector<Pipeline*> missing;
     for (Pipeline* pipeline : wanted) {
         const bool known = std::find(missing.begin(), missing.end(), pipeline) != missing.end();
-        if (!pipeline->made() && !known) missing.push_back(pipeline);
+        if (!pipeline->compiled() && !known) missing.push_back(pipeline);
     }
     std::exception_ptr failure;
     for_each_in_parallel(missing.size(), threads, [&](std::size_t i) {
         check_interruption();  // on the calling thread; the others end with their pipeline
         try {
-            missing[i]->make(shaders_.get(missing[i]->spec()), file_.handle());
+            missing[i]->compile(shaders_.get(missing[i]->spec()), file_.handle());
             const std::lock_guard<std::mutex> lock(mutex_);
             saved_ = false;
         } catch (const ShaderError&) {
@@ -53,23 +53,24 @@ void Pipelines::make(const std::vector<Pipeline*>& wanted, int threads) {
     if (failure) std::rethrow_exception(failure);
 }
 
-const Pipeline& Pipelines::get(PipelineSpec spec) {
-    Pipeline& pipeline = want(std::move(spec));
-    make({&pipeline}, 1);
+const Pipeline& PipelineRegistry::get_compiled(PipelineSpec spec) {
+    Pipeline& pipeline = get_or_create(std::move(spec));
+    compile({&pipeline}, 1);
     return pipeline;
 }
 
-void Pipelines::save() {
+void PipelineRegistry::save() {
     shaders_.save();
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!saved_) file_.save();
     saved_ = true;
 }
 
-std::size_t Pipelines::made() const {
+std::size_t PipelineRegistry::compiled() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return static_cast<std::size_t>(std::count_if(
-        pipelines_.begin(), pipelines_.end(), [](const auto& one) { return one.second->made(); }));
+    return static_cast<std::size_t>(
+        std::count_if(pipelines_.begin(), pipelines_.end(),
+                      [](const auto& one) { return one.second->compiled(); }));
 }
 
 }  // namespace realesrgan::vulkan

@@ -17,31 +17,31 @@ namespace realesrgan::vulkan {
 
 // The pipelines of one device, shared by every layer of the same shape and by every Upscaler, and
 // kept until the process exits. Thread-safe.
-class Pipelines final : public GpuOwned {
+class PipelineRegistry final : public GpuOwned {
   public:
-    explicit Pipelines(const ncnn::VulkanDevice& device);
-    ~Pipelines();
+    explicit PipelineRegistry(const ncnn::VulkanDevice& device);
+    ~PipelineRegistry();
     void let_go() noexcept override;
 
     // The one pipeline of this kind, made or still to be made.
-    Pipeline& want(PipelineSpec spec);
+    Pipeline& get_or_create(PipelineSpec spec);
 
     // Makes those that are not made yet, on up to `threads` threads, because drivers take long to
     // compile. Tries all, then throws ShaderError if one cannot be made; anything else comes first.
-    void make(const std::vector<Pipeline*>& wanted, int threads);
+    void compile(const std::vector<Pipeline*>& wanted, int threads);
 
     // Both, of one.
-    const Pipeline& get(PipelineSpec spec);
+    const Pipeline& get_compiled(PipelineSpec spec);
 
     // Writes the device's caches to disk if there is anything new in them.
     void save();
 
     // How many were made so far.
-    std::size_t made() const;
+    std::size_t compiled() const;
 
   private:
     const ncnn::VulkanDevice* device_;
-    ShaderCode shaders_;
+    ShaderCache shaders_;
     mutable std::mutex mutex_;  // guards what follows, the file's writing
     PipelineFile file_;
     bool saved_ = true;

@@ -46,10 +46,10 @@ std::uint64_t key_of(const std::string& text, const PipelineSpec& spec) {
 
 }  // namespace
 
-ShaderCode::ShaderCode(const ncnn::VulkanDevice& device)
+ShaderCache::ShaderCache(const ncnn::VulkanDevice& device)
     : device_(&device), codes_(read_spirv_file(device)) {}
 
-const SpirvCode& ShaderCode::get(const PipelineSpec& spec) {
+const SpirvCode& ShaderCache::get(const PipelineSpec& spec) {
     const std::string text = source_of(spec);
     const std::uint64_t key = key_of(text, spec);
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -63,7 +63,7 @@ const SpirvCode& ShaderCode::get(const PipelineSpec& spec) {
     return codes_.emplace(key, std::move(code)).first->second;
 }
 
-void ShaderCode::save() {
+void ShaderCache::save() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!saved_) write_spirv_file(*device_, codes_);
     saved_ = true;

@@ -9,9 +9,9 @@
 namespace realesrgan::vulkan {
 
 // The shaders of one device, compiled on first use or read from disk. Thread-safe.
-class ShaderCode {
+class ShaderCache {
   public:
-    explicit ShaderCode(const ncnn::VulkanDevice& device);
+    explicit ShaderCache(const ncnn::VulkanDevice& device);
 
     // SPIR-V of a pipeline's shader. Throws ShaderError. The reference stays valid.
     const SpirvCode& get(const PipelineSpec& spec);

@@ -33,13 +33,13 @@ HaloRows::HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector
     }
 }
 
-void HaloRows::record(Commands& commands, const Command& command) const {
+void HaloRows::record(CommandBuffer& commands, const Command& command) const {
     record(commands, command.saves, true);
     record(commands, command.loads, false);
 }
 
 // One copy for all slices of a ring.
-void HaloRows::record(Commands& commands, const std::vector<HaloCopy>& list, bool save) const {
+void HaloRows::record(CommandBuffer& commands, const std::vector<HaloCopy>& list, bool save) const {
     for (auto copy = list.begin(); copy != list.end();) {
         const int index = copy->tensor;
         std::vector<VkBufferCopy> regions;

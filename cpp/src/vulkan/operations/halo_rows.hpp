@@ -19,7 +19,7 @@ class HaloRows {
     HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
              const Allocate& allocate);
 
-    void record(Commands& commands, const Command& command) const;
+    void record(CommandBuffer& commands, const Command& command) const;
 
   private:
     // One slice's rows, one behind the other from `offset` of its ring's buffer on.
@@ -28,7 +28,7 @@ class HaloRows {
         std::uint64_t row_bytes = 0;
     };
 
-    void record(Commands& commands, const std::vector<HaloCopy>& list, bool save) const;
+    void record(CommandBuffer& commands, const std::vector<HaloCopy>& list, bool save) const;
     void add_regions(const HaloCopy& copy, bool save, std::vector<VkBufferCopy>& regions) const;
 
     const ExecutionPlan& plan_;

@@ -117,7 +117,8 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
     }
     const int channel_groups = std::min(8, out_channels_ / 4);
     const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
-    pipeline_ = &context.pipelines().want({"convolution_plain", storage_, constants, local, {}});
+    pipeline_ =
+        &context.pipelines().get_or_create({"convolution_plain", storage_, constants, local, {}});
     channels_first_ = true;
     // rounded up to whole subgroups
     tile_channels_ = pipeline_->local_size().x * 4;
@@ -133,7 +134,7 @@ void Operation::choose_blocked(Context& context, const ConvolutionChoice& choice
     tile_width_ = kInvocations / tile_height_;
     tile_channels_ = kBlockedChannels;
     constants << tile_width_ << tile_height_ << (storage_ == Storage::fp16 ? 16 : 8);
-    pipeline_ = &context.pipelines().want(
+    pipeline_ = &context.pipelines().get_or_create(
         {"convolution_blocked", storage_, constants, {kInvocations}, blocked_variant(choice)});
 }
 
@@ -156,7 +157,7 @@ void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
     tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;
     const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
-    pipeline_ = &context.pipelines().want(
+    pipeline_ = &context.pipelines().get_or_create(
         {"convolution_matrix", storage_, constants, {invocations}, matrix_variant(shape)});
 }
 
@@ -174,7 +175,8 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     if (op.activation != Activation::none) {
         throw std::logic_error("an activation without a convolution in the program");
     }
-    pipeline_ = &context.pipelines().want({shader, storage_, constants, {kInvocations}, {}});
+    pipeline_ =
+        &context.pipelines().get_or_create({shader, storage_, constants, {kInvocations}, {}});
     tile_width_ = pipeline_->local_size().x;
     tile_height_ = pipeline_->local_size().y;
     tile_channels_ = pipeline_->local_size().z * 4;
@@ -199,7 +201,7 @@ std::uint64_t Operation::ring_bytes(int rows) const {
     return total;
 }
 
-void Operation::record(Commands& commands, const Weights& weights, RowRange rows) const {
+void Operation::record(CommandBuffer& commands, const Weights& weights, RowRange rows) const {
     while (rows.count > 0) {
         const RowRange part{rows.first, rows_at_once(rows)};
         record_part(commands, weights, part);
@@ -231,7 +233,7 @@ RingWindow Operation::skip_window(std::size_t index, RowRange rows) const {
     return window(skips_.at(index), storage_, first, static_cast<int>(count), false);
 }
 
-void Operation::record_part(Commands& commands, const Weights& weights, RowRange rows) const {
+void Operation::record_part(CommandBuffer& commands, const Weights& weights, RowRange rows) const {
     const int first = static_cast<int>(rows.first);  // a plan's rows fit the shaders' 32 bits
     const int count = static_cast<int>(rows.count);
     const RingWindow dst = window(dst_, storage_, first, count, true);

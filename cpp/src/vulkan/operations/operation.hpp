@@ -20,10 +20,10 @@ class Operation {
     Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
               const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows);
 
-    // To be made (Pipelines::make) before anything is recorded.
+    // To be made (PipelineRegistry::compile) before anything is recorded.
     Pipeline& pipeline() const { return *pipeline_; }
 
-    void record(Commands& commands, const Weights& weights, RowRange rows) const;
+    void record(CommandBuffer& commands, const Weights& weights, RowRange rows) const;
 
   private:
     bool is_blocked(const ConvolutionChoice& choice, const Op& op) const;
@@ -36,7 +36,7 @@ class Operation {
     void find_limits(const Context& context);
     int rows_at_once(RowRange rows) const;
     RingWindow skip_window(std::size_t index, RowRange rows) const;
-    void record_part(Commands& commands, const Weights& weights, RowRange rows) const;
+    void record_part(CommandBuffer& commands, const Weights& weights, RowRange rows) const;
     std::uint64_t ring_bytes(int rows) const;
     void choose_pointwise(Context& context, Constants constants, const Op& op);
 

@@ -23,7 +23,7 @@ struct Staging {
         : buffer(context, BufferKind::upload, bytes), commands(context) {}
 
     Buffer buffer;
-    Commands commands;  // goes first, and waits for what it submitted
+    CommandBuffer commands;  // goes first, and waits for what it submitted
 };
 
 std::size_t index(int value) {

@@ -64,7 +64,7 @@ DenseBlock::DenseBlock(std::shared_ptr<Context> context, Storage storage, int wi
         layers_.push_back(weights_.place(inputs_of(i), outputs_of(i)));
     }
     weights_.upload([](std::size_t i) { return layer_numbers(static_cast<int>(i)); }, 1);
-    Commands commands(context_);
+    CommandBuffer commands(context_);
     commands.begin();
     for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
     commands.submit(QueueLease(*context_));
@@ -92,7 +92,7 @@ std::vector<Operation> DenseBlock::layers(const KernelSet& kernels, int first, i
 }
 
 double DenseBlock::time(const std::vector<Operation>& layers, int rows, double seconds) const {
-    Commands commands(context_);
+    CommandBuffer commands(context_);
     const double pixels = static_cast<double>(width_) * rows;
     const double rate = best_rate(seconds, pixels, [&](int rounds) {
         commands.begin();

@@ -33,7 +33,9 @@ struct Candidate {
     std::vector<Operation> narrow, wide;
 
     // Not so where the driver cannot build it.
-    bool made() const { return narrow[0].pipeline().made() && wide[0].pipeline().made(); }
+    bool compiled() const {
+        return narrow[0].pipeline().compiled() && wide[0].pipeline().compiled();
+    }
 };
 
 // As many pixels, a power of two, as memory and one binding have room for.
@@ -61,7 +63,7 @@ class Timer {
         const int rows = warm_up();
         for (std::size_t i = 0; i < candidates_.size(); i++) {
             const Candidate& candidate = candidates_[i];
-            if (!candidate.made() || (i > 0 && spent_ >= seconds_)) continue;
+            if (!candidate.compiled() || (i > 0 && spent_ >= seconds_)) continue;
             timings.kernels[i].narrow = time(candidate.narrow, rows);
             timings.kernels[i].wide = time(candidate.wide, rows);
         }
@@ -86,7 +88,7 @@ class Timer {
     void add(std::vector<Operation>& layers, const ConvolutionChoice& choice,
              std::vector<Operation> Candidate::* part) const {
         for (const Candidate& candidate : candidates_) {
-            if (candidate.choice.text() != choice.text() || !candidate.made()) continue;
+            if (candidate.choice.text() != choice.text() || !candidate.compiled()) continue;
             layers.insert(layers.end(), (candidate.*part).begin(), (candidate.*part).end());
         }
     }
@@ -125,7 +127,7 @@ class Timer {
             wanted.push_back(&candidates_.back().wide[0].pipeline());
         }
         try {
-            context_->pipelines().make(wanted, threads_);
+            context_->pipelines().compile(wanted, threads_);
         } catch (const ShaderError&) {
             return;  // of one of them: the others are made
         }
@@ -136,7 +138,7 @@ class Timer {
     int warm_up() {
         const int fewest = sizes_.fewest_pixels / sizes_.width;
         const auto first = std::find_if(candidates_.begin(), candidates_.end(),
-                                        [](const Candidate& one) { return one.made(); });
+                                        [](const Candidate& one) { return one.compiled(); });
         if (first == candidates_.end()) return fewest;
         const auto rows_for = [&](double pixel) {
             const double rows = kSubmission / pixel / sizes_.width;

@@ -33,7 +33,7 @@ struct Bench {
 
     double rate(const Pipeline& pipeline, double each, std::uint64_t result_bytes) const {
         const Buffer result(context, BufferKind::device, result_bytes);
-        Commands commands(context);
+        CommandBuffer commands(context);
         return best_rate(seconds, each, [&](int rounds) {
             commands.begin();
             commands.dispatch(pipeline, {{&result, 0, 0, true}}, &rounds, sizeof(rounds),
@@ -45,7 +45,7 @@ struct Bench {
 
     double fma_flops() const {
         const Pipeline& pipeline =
-            context->pipelines().get({"roofline_fma", Storage::fp32, {}, {kThreads}, {}});
+            context->pipelines().get_compiled({"roofline_fma", Storage::fp32, {}, {kThreads}, {}});
         // Rounded up to whole subgroups.
         const double invocations = static_cast<double>(pipeline.local_size().x) *
                                    static_cast<double>(workgroups(*context));
@@ -57,7 +57,7 @@ struct Bench {
         const int threads = std::max(kThreads, shape.subgroup_size);
         Constants constants;
         constants << shape.subgroup_size << threads;
-        const Pipeline& pipeline = context->pipelines().get(
+        const Pipeline& pipeline = context->pipelines().get_compiled(
             {"roofline_matrix", Storage::fp16, constants, {threads}, matrix_variant(shape)});
         const double subgroups = static_cast<double>(threads / shape.subgroup_size) *
                                  static_cast<double>(workgroups(*context));
@@ -87,10 +87,10 @@ struct Bench {
         const Buffer from(context, BufferKind::device, bytes);
         const Buffer to(context, BufferKind::device, bytes);
         const Pipeline& pipeline =
-            context->pipelines().get({"roofline_copy", Storage::fp32, {}, {kThreads}, {}});
+            context->pipelines().get_compiled({"roofline_copy", Storage::fp32, {}, {kThreads}, {}});
         const int stride = pipeline.local_size().x * workgroups(*context);
         const int push[] = {static_cast<int>(bytes / 16), stride};
-        Commands commands(context);
+        CommandBuffer commands(context);
         commands.begin();
         commands.fill_zero(from);
         commands.submit(QueueLease(*context));
