@@ -96,7 +96,7 @@ void bind_device(py::module_& module) {
         "user's cache folder; None where nothing says where that is.");
     // Daemon threads may be in the middle of a run when the interpreter ends.
     py::module_::import("atexit").attr("register")(
-        py::cpp_function(&drain_gpu, py::call_guard<GilReleased>()));
+        py::cpp_function(&quiesce_gpu, py::call_guard<GilReleased>()));
 }
 
 }  // namespace realesrgan::bindings

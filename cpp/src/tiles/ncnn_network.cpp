@@ -135,13 +135,13 @@ Network::~Network() {
     if (device_ == nullptr) {
         return;
     }
-    leave();
+    unregister_object();
     if (gpu_of_parent()) {
         static_cast<void>(net_.release());
     }
 }
 
-void Network::let_go() noexcept {
+void Network::release() noexcept {
     net_.reset();
 }
 
@@ -150,9 +150,9 @@ void Network::load(const Graph& graph, const std::string& bin_path) {
     const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
     const std::string text = param_text(graph);
     const WeightReader weights(bin_path);
-    std::unique_ptr<GpuUse> use;
+    std::unique_ptr<GpuActivityGuard> use;
     if (device_ != nullptr) {
-        use = std::make_unique<GpuUse>();
+        use = std::make_unique<GpuActivityGuard>();
         net_->set_vulkan_device(device_);
     } else {
         ask_for_weights(bin_path, net_->opt.num_threads);
@@ -178,7 +178,7 @@ void Network::load(const Graph& graph, const std::string& bin_path) {
     }
     net_->check_layers(graph);
     if (device_ != nullptr) {
-        enter();
+        register_object();
     }
 }
 
@@ -211,7 +211,7 @@ std::uint64_t Network::memory_budget() const {
     if (device_ == nullptr) {
         return host_budget();
     }
-    const GpuUse use;
+    const GpuActivityGuard use;
     return device_budget(*device_);
 }
 
@@ -257,7 +257,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
 }
 
 ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
-    const GpuUse use;
+    const GpuActivityGuard use;
     GpuBlobs blobs(device_, memory_->block(input.w, input.h));
     WatchedStaging staging(device_);
     ncnn::Mat result;

@@ -20,7 +20,7 @@ class Network final : public GpuOwned {
     Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
             const Options& options);
     ~Network();
-    void let_go() noexcept override;
+    void release() noexcept override;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
     // `progress` is told the finished share between layers, and may throw there.

@@ -157,7 +157,7 @@ MutableImageView VulkanSession::input_rows(int count) {
 }
 
 void VulkanSession::run(const Step& step) {
-    const GpuUse use;
+    const GpuActivityGuard use;
     if (running_.size() == flights_.size()) {
         throw std::logic_error("every flight is running: take output_rows() first");
     }
@@ -174,7 +174,7 @@ void VulkanSession::run(const Step& step) {
 }
 
 Recorded VulkanSession::count(const Step& step) {
-    const GpuUse use;
+    const GpuActivityGuard use;
     Flight& flight = *flights_[next_];
     flight.commands.begin();  // the next one begins anew, too
     record(flight, step);
@@ -270,7 +270,7 @@ ImageView VulkanSession::output_rows() {
     if (running_.empty())
         return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);
-    const GpuUse use;
+    const GpuActivityGuard use;
     Flight& flight = *flights_[running_.front()];
     running_.pop_front();
     flight.commands.wait();

@@ -33,7 +33,7 @@ TuningReport tune(int device, bool fp16, double seconds) {
         throw std::invalid_argument("seconds is " + std::to_string(seconds) +
                                     "; expected more than 0, and 60 at most");
     }
-    const GpuUse use;
+    const GpuActivityGuard use;
     const auto context = Context::open(device);
     Timings timings;
     TuningReport report;

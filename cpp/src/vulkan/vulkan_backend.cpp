@@ -68,7 +68,7 @@ class VulkanBackend : public Backend {
     // Without kernels: the device's own choice.
     VulkanBackend(const FusedNetwork& network, int device, Storage storage, int threads,
                   const KernelSet* kernels) {
-        const GpuUse use;
+        const GpuActivityGuard use;
         network_.context = Context::open(device);
         network_.storage = storage;
         network_.threads = threads;
@@ -95,14 +95,14 @@ class VulkanBackend : public Backend {
 
     ~VulkanBackend() override {
         if (gpu_of_parent()) return;
-        const GpuUse use;
+        const GpuActivityGuard use;
         network_.context->shared<SessionPool>().drop(network_);
     }
 
     const StorageModel& storage() const override { return model_; }
 
     std::uint64_t default_budget() const override {
-        const GpuUse use;
+        const GpuActivityGuard use;
         // What the pool holds for a next run makes room for this one.
         const std::uint64_t free =
             network_.context->free_bytes() + network_.context->shared<SessionPool>().bytes();
@@ -117,7 +117,7 @@ class VulkanBackend : public Backend {
 
     std::unique_ptr<Session> start(const ExecutionPlan& plan,
                                    const SessionFormat& format) const override {
-        const GpuUse use;
+        const GpuActivityGuard use;
         SessionPool& pool = network_.context->shared<SessionPool>();
         auto session = pool.take(network_, plan, format);
         if (!session) {

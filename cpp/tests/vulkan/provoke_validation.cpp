@@ -47,7 +47,7 @@ int main() {
         std::cout << "no Vulkan device on this machine\n";
         return 77;
     }
-    const realesrgan::GpuUse use;
+    const realesrgan::GpuActivityGuard use;
     const auto context = vk::Context::open(0);
     const vk::Buffer buffer(context, vk::BufferKind::device, 1024);
     const VkCommandPool pool = make_pool(*context);

@@ -47,7 +47,7 @@ std::vector<float> run_in_new_device(const Files& files, const Picture& picture)
 }
 
 std::size_t pipelines_made() {
-    const GpuUse use;
+    const GpuActivityGuard use;
     return Context::open(0)->pipelines().compiled();
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("pipelines stay when the last network goes") {
 }
 
 TEST_CASE("of many pipelines at once, one that cannot be made does not keep the others") {
-    const GpuUse use;
+    const GpuActivityGuard use;
     const auto context = Context::open((on_gpu(), 0));
     std::vector<Pipeline*> wanted;
     for (const int threads : {32, 64, 96, 128}) {

@@ -307,7 +307,7 @@ TEST_CASE("a result that is no picture is put down to the picture, the network o
 }
 
 TEST_CASE("what is in flight stays so when waiting for it fails") {
-    const GpuUse use;
+    const GpuActivityGuard use;
     const DisarmAtEnd disarm;
     const auto context = vulkan::Context::open((on_gpu(), 0));
     const vulkan::Buffer buffer(context, vulkan::BufferKind::device, 1 << 20);

@@ -68,7 +68,7 @@ void PipelineFile::save() {
     write_sealed_file(to, std::move(bytes));
 }
 
-void PipelineFile::let_go() noexcept {
+void PipelineFile::release() noexcept {
     if (cache_ && !gpu_of_parent())
         ncnn::vkDestroyPipelineCache(device_->vkdevice(), cache_, nullptr);
     cache_ = 0;

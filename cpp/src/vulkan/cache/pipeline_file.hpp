@@ -19,7 +19,7 @@ class PipelineFile {
     explicit PipelineFile(const ncnn::VulkanDevice& device);
     PipelineFile(const PipelineFile&) = delete;
     PipelineFile& operator=(const PipelineFile&) = delete;
-    ~PipelineFile() { let_go(); }
+    ~PipelineFile() { release(); }
 
     static std::string path(const ncnn::VulkanDevice& device);
 
@@ -28,7 +28,7 @@ class PipelineFile {
     VkPipelineCache handle() const { return cache_; }
     // Writes the file if the cache holds something else. Some drivers' never hold anything.
     void save();
-    void let_go() noexcept;
+    void release() noexcept;
 
   private:
     void make(const Bytes& bytes);

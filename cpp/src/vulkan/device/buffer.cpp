@@ -65,9 +65,9 @@ Buffer::Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t 
     buffer_ = create_buffer(*context_, bytes);
     try {
         allocate(kind);
-        enter();
+        register_object();
     } catch (...) {
-        let_go();
+        release();
         throw;
     }
 }
@@ -94,10 +94,10 @@ void Buffer::allocate(BufferKind kind) {
 }
 
 Buffer::~Buffer() {
-    leave();
+    unregister_object();
 }
 
-void Buffer::let_go() noexcept {
+void Buffer::release() noexcept {
     if (context_->abandoned()) return;
     if (buffer_) ncnn::vkDestroyBuffer(context_->handle(), buffer_, nullptr);
     if (memory_) ncnn::vkFreeMemory(context_->handle(), memory_, nullptr);  // unmaps, too

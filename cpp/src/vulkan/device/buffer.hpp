@@ -25,7 +25,7 @@ class Buffer final : public GpuOwned {
     // Throws OutOfMemoryError.
     Buffer(std::shared_ptr<Context> context, BufferKind kind, std::uint64_t bytes);
     ~Buffer();
-    void let_go() noexcept override;
+    void release() noexcept override;
 
     VkBuffer handle() const { return buffer_; }
     std::uint64_t bytes() const { return bytes_; }                // asked for

@@ -44,9 +44,9 @@ bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
 CommandBuffer::CommandBuffer(std::shared_ptr<Context> context) : context_(std::move(context)) {
     try {
         make();
-        enter();
+        register_object();
     } catch (...) {
-        let_go();
+        release();
         throw;
     }
 }
@@ -76,10 +76,10 @@ void CommandBuffer::make() {
 }
 
 CommandBuffer::~CommandBuffer() {
-    leave();
+    unregister_object();
 }
 
-void CommandBuffer::let_go() noexcept {
+void CommandBuffer::release() noexcept {
     // An exception can leave a submission running; its buffers must outlive it.
     if (in_flight_ && !is_over()) context_->abandon();
     if (context_->abandoned()) return;

@@ -47,7 +47,7 @@ class CommandBuffer final : public GpuOwned {
   public:
     explicit CommandBuffer(std::shared_ptr<Context> context);
     ~CommandBuffer();
-    void let_go() noexcept override;
+    void release() noexcept override;
 
     void begin();
     void dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,

@@ -42,7 +42,7 @@ void Pipeline::compile(const SpirvCode& code, VkPipelineCache cache) {
     try {
         build(code, cache);
     } catch (...) {
-        let_go();
+        release();
         throw;
     }
     compiled_ = true;
@@ -82,7 +82,7 @@ void Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
           &descriptors_);
 }
 
-void Pipeline::let_go() noexcept {
+void Pipeline::release() noexcept {
     // The module is made first; and after the process' exit began there is no device.
     if (!module_ || gpu_of_parent()) return;
     const VkDevice device = device_->vkdevice();

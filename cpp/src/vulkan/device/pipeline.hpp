@@ -74,7 +74,7 @@ class Pipeline {
     Pipeline(const ncnn::VulkanDevice& device, PipelineSpec spec);
     Pipeline(const Pipeline&) = delete;
     Pipeline& operator=(const Pipeline&) = delete;
-    ~Pipeline() { let_go(); }
+    ~Pipeline() { release(); }
 
     const PipelineSpec& spec() const { return spec_; }
     // Rounded up to whole subgroups.
@@ -84,7 +84,7 @@ class Pipeline {
     // Thread-safe.
     void compile(const SpirvCode& code, VkPipelineCache cache);
     bool compiled() const { return compiled_; }
-    void let_go() noexcept;
+    void release() noexcept;
 
     VkPipeline handle() const { return pipeline_; }
     VkPipelineLayout layout() const { return layout_; }

@@ -11,16 +11,16 @@ namespace realesrgan::vulkan {
 
 PipelineRegistry::PipelineRegistry(const ncnn::VulkanDevice& device)
     : device_(&device), shaders_(device), file_(device) {
-    enter();
+    register_object();
 }
 
 PipelineRegistry::~PipelineRegistry() {
-    leave();
+    unregister_object();
 }
 
-void PipelineRegistry::let_go() noexcept {
-    for (const auto& [key, pipeline] : pipelines_) pipeline->let_go();
-    file_.let_go();
+void PipelineRegistry::release() noexcept {
+    for (const auto& [key, pipeline] : pipelines_) pipeline->release();
+    file_.release();
 }
 
 Pipeline& PipelineRegistry::get_or_create(PipelineSpec spec) {

@@ -21,7 +21,7 @@ class PipelineRegistry final : public GpuOwned {
   public:
     explicit PipelineRegistry(const ncnn::VulkanDevice& device);
     ~PipelineRegistry();
-    void let_go() noexcept override;
+    void release() noexcept override;
 
     // The one pipeline of this kind, made or still to be made.
     Pipeline& get_or_create(PipelineSpec spec);

@@ -36,7 +36,7 @@ struct Registry {
     std::mutex mutex;
     std::condition_variable changed;
     int users = 0;
-    std::thread::id drainer;    // the thread that ends the process, once it has begun to
+    std::thread::id quiescer;   // the thread that ends the process, once it has begun to
     std::shared_mutex closing;  // held alone while the devices go; taken before the other one
     std::unordered_set<GpuOwned*> owned;
     std::once_flag created;
@@ -81,7 +81,7 @@ void close_at_exit() {
         ncnn::vkDestroyInstance = nullptr;  // for ncnn's own handler, which comes next
         return;
     }
-    drain_gpu();
+    quiesce_gpu();
     const std::unique_lock<std::shared_mutex> closing(all.closing);
     const std::lock_guard<std::mutex> lock(all.mutex);
     for (const auto* devices : {&all.devices, &all.retired}) {
@@ -89,7 +89,7 @@ void close_at_exit() {
             if (device) ncnn::vkDeviceWaitIdle(device->vkdevice());
         }
     }
-    for (GpuOwned* each : all.owned) each->let_go();
+    for (GpuOwned* each : all.owned) each->release();
     all.devices.clear();
     all.retired.clear();
 }
@@ -139,7 +139,7 @@ const ncnn::VulkanDevice& gpu_device(int index) {
     if (index < 0 || index >= gpu_count()) {
         throw DeviceError("no Vulkan device " + std::to_string(index) + ": " + device_list());
     }
-    const GpuUse use;
+    const GpuActivityGuard use;
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
     std::unique_ptr<ncnn::VulkanDevice>& slot = all.devices[idx(index)];
@@ -170,7 +170,7 @@ void abandon_gpu_device(const ncnn::VulkanDevice& device) noexcept {
     retire_gpu_device(device);
 }
 
-GpuUse::GpuUse() {
+GpuActivityGuard::GpuActivityGuard() {
     if (gpu_of_parent()) {
         throw of_parent();
     }
@@ -181,11 +181,11 @@ GpuUse::GpuUse() {
     std::unique_lock<std::mutex> lock(all.mutex);
     const std::thread::id nobody;
     const std::thread::id here = std::this_thread::get_id();
-    all.changed.wait(lock, [&] { return all.drainer == nobody || all.drainer == here; });
+    all.changed.wait(lock, [&] { return all.quiescer == nobody || all.quiescer == here; });
     ++all.users;
 }
 
-GpuUse::~GpuUse() {
+GpuActivityGuard::~GpuActivityGuard() {
     if (--use_depth > 0 || gpu_of_parent()) {
         return;
     }
@@ -195,23 +195,23 @@ GpuUse::~GpuUse() {
     all.changed.notify_all();
 }
 
-void drain_gpu() {
+void quiesce_gpu() {
     if (gpu_of_parent()) {
         return;
     }
     Registry& all = registry();
     std::unique_lock<std::mutex> lock(all.mutex);
-    all.drainer = std::this_thread::get_id();
+    all.quiescer = std::this_thread::get_id();
     all.changed.wait(lock, [&] { return all.users == 0; });
 }
 
-void GpuOwned::enter() {
+void GpuOwned::register_object() {
     Registry& all = registry();
     const std::lock_guard<std::mutex> lock(all.mutex);
     all.owned.insert(this);
 }
 
-void GpuOwned::leave() noexcept {
+void GpuOwned::unregister_object() noexcept {
     if (gpu_of_parent()) {
         return;
     }
@@ -221,7 +221,7 @@ void GpuOwned::leave() noexcept {
         const std::lock_guard<std::mutex> lock(all.mutex);
         all.owned.erase(this);
     }
-    let_go();
+    release();
 }
 
 }  // namespace realesrgan

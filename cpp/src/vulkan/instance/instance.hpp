@@ -29,41 +29,41 @@ void retire_gpu_device(const ncnn::VulkanDevice& device);
 void abandon_gpu_device(const ncnn::VulkanDevice& device) noexcept;
 
 // Held while a thread uses Vulkan. Throws DeviceError in a forked child. Once a thread has called
-// drain_gpu, all others stop here for good.
-class GpuUse {
+// quiesce_gpu, all others stop here for good.
+class GpuActivityGuard {
   public:
-    GpuUse();
-    ~GpuUse();
-    GpuUse(const GpuUse&) = delete;
-    GpuUse& operator=(const GpuUse&) = delete;
+    GpuActivityGuard();
+    ~GpuActivityGuard();
+    GpuActivityGuard(const GpuActivityGuard&) = delete;
+    GpuActivityGuard& operator=(const GpuActivityGuard&) = delete;
 };
 
 // Something that belongs to a device and must go before it does. What is left when the process
-// exits (threads that drain_gpu stopped never return from where they hold it) is told to let go.
-// The class that derives from this is final; its constructor ends with enter(), its destructor
-// calls leave().
+// exits (threads that quiesce_gpu stopped never return from where they hold it) is told to let go.
+// The class that derives from this is final; its constructor ends with register_object(), its
+// destructor calls unregister_object().
 class GpuOwned {
   public:
     GpuOwned(const GpuOwned&) = delete;
     GpuOwned& operator=(const GpuOwned&) = delete;
 
     // Destroys what belongs to the device; a second call finds nothing left.
-    virtual void let_go() noexcept = 0;
+    virtual void release() noexcept = 0;
 
   protected:
     GpuOwned() = default;
     ~GpuOwned() = default;
 
-    void enter();  // while a GpuUse is held
+    void register_object();  // while a GpuActivityGuard is held
     // Lets go, unless the exit already did; waits for it if it is about to. Nothing in a forked
     // child.
-    void leave() noexcept;
+    void unregister_object() noexcept;
 };
 
 // Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is
 // pulled away under their feet. Called at the process' exit; better earlier, because parts of
 // drivers (LLVM's) are gone when the exit handlers run: Python calls it when the interpreter begins
 // to end.
-void drain_gpu();
+void quiesce_gpu();
 
 }  // namespace realesrgan

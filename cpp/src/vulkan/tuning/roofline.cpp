@@ -114,7 +114,7 @@ Roofline measure_roofline(int device, double seconds) {
         throw std::invalid_argument("seconds is " + std::to_string(seconds) +
                                     "; expected more than 0, and 60 at most");
     }
-    const GpuUse use;
+    const GpuActivityGuard use;
     const Bench bench{Context::open(device), seconds};
     return {bench.best_matrix_flops(), bench.fma_flops(), bench.copy_rate()};
 }
