@@ -23,14 +23,14 @@ std::optional<std::string> fault_of(const Context& context, Storage storage,
     }
 }
 
-std::string note_on(const Context& context, const ConvolutionChoice& choice, Storage storage,
+std::string note_on(const Context& context, const KernelConfig& choice, Storage storage,
                     const std::string& fault) {
     return std::string("the convolution kernel '") + choice.text() + "' (" +
            (storage == Storage::fp16 ? "fp16" : "fp32") + ") is not used on " + context.name() +
            ": " + fault;
 }
 
-void drop(std::vector<ConvolutionChoice>& choices, const ConvolutionChoice& choice) {
+void drop(std::vector<KernelConfig>& choices, const KernelConfig& choice) {
     choices.erase(std::remove_if(choices.begin(), choices.end(),
                                  [&](const auto& one) { return one.text() == choice.text(); }),
                   choices.end());
@@ -39,14 +39,14 @@ void drop(std::vector<ConvolutionChoice>& choices, const ConvolutionChoice& choi
 // Drops what is at fault of a set that is: what is so by itself, or both where only the two
 // together are.
 void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
-                 const std::string& fault, std::vector<ConvolutionChoice>& choices,
+                 const std::string& fault, std::vector<KernelConfig>& choices,
                  std::vector<std::string>& notes) {
-    using Faulty = std::vector<std::pair<ConvolutionChoice, std::string>>;
+    using Faulty = std::vector<std::pair<KernelConfig, std::string>>;
     Faulty faulty;
     if (set.narrow.text() == set.wide.text()) {
         faulty = {{set.wide, fault}};
     } else {
-        for (const ConvolutionChoice& choice : {set.narrow, set.wide}) {
+        for (const KernelConfig& choice : {set.narrow, set.wide}) {
             if (auto own = fault_of(context, storage, alone(choice))) {
                 faulty.emplace_back(choice, *own);
             }
@@ -63,7 +63,7 @@ void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
 
 KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage storage,
                               double seconds, Timings& timings) {
-    std::vector<ConvolutionChoice> choices = convolution_choices(*context, storage);
+    std::vector<KernelConfig> choices = kernel_configs(*context, storage);
     if (seconds > 0.0) {
         timings = time_kernels(context, storage, choices, seconds);
     }
@@ -90,7 +90,7 @@ KernelSet KernelStore::get(const std::shared_ptr<Context>& context, Storage stor
     if (known != sets_.end()) return known->second;
     const ncnn::GpuInfo& info = context->ncnn_device().info;
     if (const auto record = read_kernel_record(info, storage)) {
-        if (const auto set = set_of(*record, convolution_choices(*context, storage))) {
+        if (const auto set = set_of(*record, kernel_configs(*context, storage))) {
             return sets_[storage] = *set;
         }
     }

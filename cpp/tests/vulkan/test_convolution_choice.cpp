@@ -12,7 +12,7 @@ namespace vk = realesrgan::vulkan;
 TEST_CASE("a matrix workgroup fits whatever shared memory there is") {
     for (const int edge : {8, 16}) {
         for (const auto& [fragments, subgroups] : {std::pair{8, 4}, {16, 8}, {4, 4}}) {
-            vk::ConvolutionChoice choice(vk::ConvolutionKernel::matrix);
+            vk::KernelConfig choice(vk::KernelKind::matrix);
             choice.shape = {edge, edge, 8, 32};
             choice.fragments = fragments;
             choice.subgroups = subgroups;

@@ -41,7 +41,7 @@ void forget() {
 TEST_CASE("every kernel passes the test against the reference, with room to the limit") {
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
-        for (const auto& choice : vk::convolution_choices(*context, storage)) {
+        for (const auto& choice : vk::kernel_configs(*context, storage)) {
             const double error = vk::self_test_error(0, storage, vk::alone(choice));
             std::cout << choice.text() << (storage == vk::Storage::fp16 ? " fp16: " : " fp32: ")
                       << error << "\n";
@@ -54,7 +54,7 @@ TEST_CASE("every kernel passes the test against the reference, with room to the 
 TEST_CASE("rolled code is one pipeline for layers that differ in their channels only") {
     const vk::DenseBlock block(fixture::context(), vk::Storage::fp16, 32, 4);
     for (const bool rolled : {true, false}) {
-        vk::ConvolutionChoice choice(vk::ConvolutionKernel::blocked);
+        vk::KernelConfig choice(vk::KernelKind::blocked);
         choice.rolled = rolled;
         std::set<const vk::Pipeline*> pipelines;
         for (const vk::Operation& layer : block.layers(vk::alone(choice), 0, 4)) {
@@ -79,7 +79,7 @@ TEST_CASE("a choice is remembered; a record that is cut, foreign or damaged is i
         CHECK_EQUAL(again->pixel_seconds, 1.25e-9);
         CHECK(again->tuned);
         CHECK(again->notes == record.notes);
-        const auto choices = vk::convolution_choices(*context, storage);
+        const auto choices = vk::kernel_configs(*context, storage);
         CHECK_EQUAL(vk::set_of(*again, choices)->wide.text(), "blocked");
         record.wide = "a kernel of another driver";
         CHECK(!vk::set_of(record, choices));
@@ -99,7 +99,7 @@ TEST_CASE("a kernel that computes something else is dropped, told once and recor
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
         forget();
-        const auto choices = vk::convolution_choices(*context, storage);
+        const auto choices = vk::kernel_configs(*context, storage);
         vk::KernelStore store;
         realesrgan::faults().self_test.arm(1);
         const vk::KernelSet set = store.get(context, storage);
@@ -134,8 +134,8 @@ TEST_CASE("a device on which no kernel is right is an error, and nothing is reco
 }
 
 TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the best") {
-    const vk::ConvolutionChoice plain(vk::ConvolutionKernel::plain);
-    const vk::ConvolutionChoice blocked(vk::ConvolutionKernel::blocked);
+    const vk::KernelConfig plain(vk::KernelKind::plain);
+    const vk::KernelConfig blocked(vk::KernelKind::blocked);
     vk::Timings timings;
     timings.kernels = {{blocked, 2.0, 5.0}, {plain, 3.0, 4.0}};
     timings.bands = {{16, 3.0}, {32, 2.05}, {64, 2.0}, {128, 2.5}};
@@ -154,7 +154,7 @@ TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the
 TEST_CASE("without any time the first kernel is timed, and a band") {
     const auto context = fixture::context();
     const vk::Storage storage = vk::Storage::fp16;
-    const auto choices = vk::convolution_choices(*context, storage);
+    const auto choices = vk::kernel_configs(*context, storage);
     const vk::Timings timings = vk::time_kernels(context, storage, choices, 1e-6);
     CHECK(timings.kernels[0].narrow < 1.0 && timings.kernels[0].wide < 1.0);
     CHECK(timings.kernels.back().wide == std::numeric_limits<double>::infinity());
@@ -168,7 +168,7 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
         vk::KernelStore store;
         vk::Timings timings;
         const vk::KernelSet set = store.tune(context, storage, 1.0, timings);
-        const auto choices = vk::convolution_choices(*context, storage);
+        const auto choices = vk::kernel_configs(*context, storage);
         CHECK_EQUAL(timings.kernels.size(), choices.size());
         CHECK(timings.kernels[0].narrow > 0.0 && timings.kernels[0].wide > 0.0);
         CHECK(timings.kernels[0].wide < 1.0);  // seconds a pixel

@@ -20,7 +20,7 @@ namespace {
 
 class Runner {
   public:
-    Runner(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice)
+    Runner(const Case& test, vk::Storage storage, const vk::KernelConfig& choice)
         : test_(test),
           storage_(storage),
           context_(fixture::context()),
@@ -165,7 +165,7 @@ double tolerance(vk::Storage storage) {
     return storage == vk::Storage::fp16 ? 5.2e-4 : 2e-6;
 }
 
-void run_case(const Case& test, vk::Storage storage, const vk::ConvolutionChoice& choice) {
+void run_case(const Case& test, vk::Storage storage, const vk::KernelConfig& choice) {
     const std::string name =
         test.name + (storage == vk::Storage::fp16 ? " fp16 " : " fp32 ") + choice.text();
     Runner runner(test, storage, choice);
@@ -186,9 +186,9 @@ TEST_CASE("convolutions agree with the reference and do not depend on the band")
     std::size_t turn = 0;
     for (const Case& test : fixture::convolution_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
-            std::vector<vk::ConvolutionChoice> matrices;
-            for (const auto& choice : vk::convolution_choices(*fixture::context(), storage)) {
-                if (choice.kernel != vk::ConvolutionKernel::matrix) {
+            std::vector<vk::KernelConfig> matrices;
+            for (const auto& choice : vk::kernel_configs(*fixture::context(), storage)) {
+                if (choice.kernel != vk::KernelKind::matrix) {
                     run_case(test, storage, choice);
                 } else {
                     matrices.push_back(choice);
@@ -203,7 +203,7 @@ TEST_CASE("convolutions agree with the reference and do not depend on the band")
 TEST_CASE("pixel shuffle and resize agree with the reference and do not depend on the band") {
     for (const Case& test : fixture::pointwise_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
-            run_case(test, storage, vk::ConvolutionKernel::plain);
+            run_case(test, storage, vk::KernelKind::plain);
         }
     }
 }

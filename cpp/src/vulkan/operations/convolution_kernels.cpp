@@ -58,9 +58,9 @@ int halved(int& value) {
 
 }  // namespace
 
-std::string ConvolutionChoice::text() const {
-    if (kernel == ConvolutionKernel::plain) return "plain";
-    if (kernel == ConvolutionKernel::blocked) return rolled ? "blocked, rolled" : "blocked";
+std::string KernelConfig::text() const {
+    if (kernel == KernelKind::plain) return "plain";
+    if (kernel == KernelKind::blocked) return rolled ? "blocked, rolled" : "blocked";
     return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
            std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
            std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
@@ -75,7 +75,7 @@ std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling)
     return static_cast<std::uint64_t>(units) * kUnitBytes;
 }
 
-MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int most_rows,
+MatrixTiling matrix_tiling(const KernelConfig& choice, int outputs, int most_rows,
                            std::uint64_t limit) {
     const MatrixShape& shape = choice.shape;
     MatrixTiling tiling;
@@ -102,7 +102,7 @@ MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int mos
         } else if (tiling.n_tiles > 1) {
             tiling.n_tiles--;
         } else {
-            break;  // convolution_choices() names no shape for which this is too much
+            break;  // kernel_configs() names no shape for which this is too much
         }
     }
     return tiling;
@@ -118,14 +118,14 @@ ShaderVariant matrix_variant(const MatrixShape& shape) {
     return variant;
 }
 
-ShaderVariant blocked_variant(const ConvolutionChoice& choice) {
+ShaderVariant blocked_variant(const KernelConfig& choice) {
     ShaderVariant variant;
     if (choice.rolled) variant.defines = "#define ROLLED 1\n";
     return variant;
 }
 
-std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage) {
-    std::vector<ConvolutionChoice> choices;
+std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage) {
+    std::vector<KernelConfig> choices;
     struct Size {
         int fragments, subgroups;
         bool ahead;
@@ -140,7 +140,7 @@ std::vector<ConvolutionChoice> convolution_choices(const Context& context, Stora
     if (storage == Storage::fp16) {
         for (const MatrixShape& shape : matrix_shapes(context)) {
             for (const Size& size : sizes) {
-                ConvolutionChoice choice(ConvolutionKernel::matrix);
+                KernelConfig choice(KernelKind::matrix);
                 choice.shape = shape;
                 choice.fragments = size.fragments;
                 choice.subgroups = size.subgroups;
@@ -154,13 +154,13 @@ std::vector<ConvolutionChoice> convolution_choices(const Context& context, Stora
     }
     // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
     if (context.ncnn_device().info.subgroup_size() <= 64) {
-        ConvolutionChoice blocked(ConvolutionKernel::blocked);
+        KernelConfig blocked(KernelKind::blocked);
         // Compiling the whole one for ten layers takes such a driver as long as a small picture.
         blocked.rolled = context.is_software();
         choices.push_back(blocked);
-        if (blocked.rolled) choices.emplace_back(ConvolutionKernel::blocked);
+        if (blocked.rolled) choices.emplace_back(KernelKind::blocked);
     }
-    choices.emplace_back(ConvolutionKernel::plain);
+    choices.emplace_back(KernelKind::plain);
     return choices;
 }
 

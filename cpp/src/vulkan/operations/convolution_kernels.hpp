@@ -11,7 +11,7 @@ namespace realesrgan::vulkan {
 
 // plain: the reference, any channel counts. blocked: eight pixels by four channels in registers.
 // matrix: cooperative matrices, fp16 storage only.
-enum class ConvolutionKernel { plain, blocked, matrix };
+enum class KernelKind { plain, blocked, matrix };
 
 // rows x inner times inner x columns, by the lanes of one subgroup together.
 struct MatrixShape {
@@ -20,10 +20,10 @@ struct MatrixShape {
 };
 
 // Which kernel makes a convolution, and how much of it at once.
-struct ConvolutionChoice {
-    ConvolutionChoice(ConvolutionKernel which = ConvolutionKernel::plain) : kernel(which) {}
+struct KernelConfig {
+    KernelConfig(KernelKind which = KernelKind::plain) : kernel(which) {}
 
-    ConvolutionKernel kernel;
+    KernelKind kernel;
     MatrixShape shape;    // of `matrix`
     int fragments = 8;    // of `matrix`: most accumulators of a subgroup
     int subgroups = 4;    // of `matrix`: subgroups of a workgroup
@@ -44,15 +44,15 @@ struct MatrixTiling {
 
 // For layers of so many output channels in bands of so many rows. Shrinks until shared memory holds
 // it.
-MatrixTiling matrix_tiling(const ConvolutionChoice& choice, int outputs, int most_rows,
+MatrixTiling matrix_tiling(const KernelConfig& choice, int outputs, int most_rows,
                            std::uint64_t shared_bytes);
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling);
 
 // What a shader that multiplies matrices of this shape is made of.
 ShaderVariant matrix_variant(const MatrixShape& shape);
-ShaderVariant blocked_variant(const ConvolutionChoice& choice);
+ShaderVariant blocked_variant(const KernelConfig& choice);
 
 // What the device can run, the fastest expected first; `plain` is always the last.
-std::vector<ConvolutionChoice> convolution_choices(const Context& context, Storage storage);
+std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage);
 
 }  // namespace realesrgan::vulkan

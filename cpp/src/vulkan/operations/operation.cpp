@@ -57,9 +57,8 @@ Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, b
 
 }  // namespace
 
-Operation::Operation(Context& context, Storage storage, const ConvolutionChoice& choice,
-                     const Op& op, const std::vector<RingBuffer>& rings, const LayerWeights* layer,
-                     int most_rows)
+Operation::Operation(Context& context, Storage storage, const KernelConfig& choice, const Op& op,
+                     const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows)
     : src_(ring_of(rings, op.input)),
       dst_(ring_of(rings, op.output)),
       duplicate_(ring_of(rings, op.duplicate_output.value_or(op.output))),
@@ -97,17 +96,17 @@ void Operation::find_limits(const Context& context) {
 
 // Like the matrix kernel it stages as stored; few output channels would leave most of a workgroup
 // idle.
-bool Operation::is_blocked(const ConvolutionChoice& choice, const Op& op) const {
-    return op.kind == OpKind::convolution && choice.kernel == ConvolutionKernel::blocked &&
+bool Operation::is_blocked(const KernelConfig& choice, const Op& op) const {
+    return op.kind == OpKind::convolution && choice.kernel == KernelKind::blocked &&
            out_channels_ > 8 && !src_.full_precision;
 }
 
-void Operation::choose_convolution(Context& context, const ConvolutionChoice& choice,
+void Operation::choose_convolution(Context& context, const KernelConfig& choice,
                                    Constants constants, const Op& op, int most_rows) {
     const bool blocked = is_blocked(choice, op);
     constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
               << (blocked && choice.rolled ? kPushed : layer_.weight_rows);
-    if (choice.kernel == ConvolutionKernel::matrix && !src_.full_precision) {
+    if (choice.kernel == KernelKind::matrix && !src_.full_precision) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
     }
@@ -126,8 +125,8 @@ void Operation::choose_convolution(Context& context, const ConvolutionChoice& ch
     tile_height_ = pipeline_->local_size().z;
 }
 
-void Operation::choose_blocked(Context& context, const ConvolutionChoice& choice,
-                               Constants constants, int most_rows) {
+void Operation::choose_blocked(Context& context, const KernelConfig& choice, Constants constants,
+                               int most_rows) {
     // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
     // them.
     tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
@@ -138,8 +137,8 @@ void Operation::choose_blocked(Context& context, const ConvolutionChoice& choice
         {"convolution_blocked", storage_, constants, {kInvocations}, blocked_variant(choice)});
 }
 
-void Operation::choose_matrix(Context& context, const ConvolutionChoice& choice,
-                              Constants constants, int most_rows, const Op& op) {
+void Operation::choose_matrix(Context& context, const KernelConfig& choice, Constants constants,
+                              int most_rows, const Op& op) {
     const MatrixShape& shape = choice.shape;
     const MatrixTiling tiling = matrix_tiling(choice, out_channels_, most_rows,
                                               context.limits().maxComputeSharedMemorySize);

@@ -17,7 +17,7 @@ namespace realesrgan::vulkan {
 class Operation {
   public:
     // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
-    Operation(Context& context, Storage storage, const ConvolutionChoice& choice, const Op& op,
+    Operation(Context& context, Storage storage, const KernelConfig& choice, const Op& op,
               const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows);
 
     // To be made (PipelineRegistry::compile) before anything is recorded.
@@ -26,12 +26,12 @@ class Operation {
     void record(CommandBuffer& commands, const Weights& weights, RowRange rows) const;
 
   private:
-    bool is_blocked(const ConvolutionChoice& choice, const Op& op) const;
-    void choose_convolution(Context& context, const ConvolutionChoice& choice, Constants constants,
+    bool is_blocked(const KernelConfig& choice, const Op& op) const;
+    void choose_convolution(Context& context, const KernelConfig& choice, Constants constants,
                             const Op& op, int most_rows);
-    void choose_matrix(Context& context, const ConvolutionChoice& choice, Constants constants,
+    void choose_matrix(Context& context, const KernelConfig& choice, Constants constants,
                        int most_rows, const Op& op);
-    void choose_blocked(Context& context, const ConvolutionChoice& choice, Constants constants,
+    void choose_blocked(Context& context, const KernelConfig& choice, Constants constants,
                         int most_rows);
     void find_limits(const Context& context);
     int rows_at_once(RowRange rows) const;

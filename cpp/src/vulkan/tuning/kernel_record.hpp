@@ -24,7 +24,7 @@ inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
 // The kernels of a device as they are kept beside the pipeline cache, for one driver and version of
 // this library.
 struct KernelRecord {
-    std::string narrow, wide;  // ConvolutionChoice::text()
+    std::string narrow, wide;  // KernelConfig::text()
     int band_pixels = kBandPixels;
     double pixel_seconds = 0.0;  // of a dense block's pixel in such bands; 0: not measured
     bool tuned = false;

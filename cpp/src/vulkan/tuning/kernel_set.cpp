@@ -30,8 +30,8 @@ std::optional<std::string> after(const std::string& line, const std::string& wor
     return line.substr(word.size() + 1);
 }
 
-std::optional<ConvolutionChoice> find(const std::string& text,
-                                      const std::vector<ConvolutionChoice>& choices) {
+std::optional<KernelConfig> find(const std::string& text,
+                                 const std::vector<KernelConfig>& choices) {
     const auto found = std::find_if(choices.begin(), choices.end(),
                                     [&](const auto& choice) { return choice.text() == text; });
     return found == choices.end() ? std::nullopt : std::optional(*found);
@@ -61,11 +61,11 @@ double seconds_of_text(const std::string& digits) {
 
 }  // namespace
 
-const ConvolutionChoice& KernelSet::of(int outputs) const {
+const KernelConfig& KernelSet::of(int outputs) const {
     return outputs <= kNarrowOutputs ? narrow : wide;
 }
 
-KernelSet alone(const ConvolutionChoice& choice) {
+KernelSet alone(const KernelConfig& choice) {
     KernelSet set;
     set.narrow = set.wide = choice;
     return set;
@@ -77,7 +77,7 @@ KernelRecord record_of(const KernelSet& set) {
 }
 
 std::optional<KernelSet> set_of(const KernelRecord& record,
-                                const std::vector<ConvolutionChoice>& choices) {
+                                const std::vector<KernelConfig>& choices) {
     const auto narrow = find(record.narrow, choices);
     const auto wide = find(record.wide, choices);
     if (!narrow || !wide) return std::nullopt;

@@ -11,25 +11,25 @@ namespace realesrgan::vulkan {
 
 // What a device's convolutions are made with.
 struct KernelSet {
-    ConvolutionChoice narrow;        // layers of up to kNarrowOutputs
-    ConvolutionChoice wide;          // all others
+    KernelConfig narrow;             // layers of up to kNarrowOutputs
+    KernelConfig wide;               // all others
     int band_pixels = kBandPixels;   // of the input ring: more at a time would gain nothing
     double pixel_seconds = 0.0;      // of a dense block's pixel in such bands; 0: not measured
     bool tuned = false;              // chosen by time, not by expectation
     std::vector<std::string> notes;  // kernels that were dropped, and why; a line each
 
-    const ConvolutionChoice& of(int outputs) const;
+    const KernelConfig& of(int outputs) const;
 };
 
 // One kernel for all layers.
-KernelSet alone(const ConvolutionChoice& choice);
+KernelSet alone(const KernelConfig& choice);
 
 inline constexpr int kNarrowOutputs = 32;
 
 KernelRecord record_of(const KernelSet& set);
 // Nothing where the record names a choice that is not among these.
 std::optional<KernelSet> set_of(const KernelRecord& record,
-                                const std::vector<ConvolutionChoice>& choices);
+                                const std::vector<KernelConfig>& choices);
 
 // Nothing without a record, and for one that is damaged or of another version.
 std::optional<KernelRecord> read_kernel_record(const ncnn::GpuInfo& info, Storage storage);

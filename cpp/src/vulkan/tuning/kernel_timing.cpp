@@ -29,7 +29,7 @@ constexpr int kNarrowLayer = 2, kWideLayer = DenseBlock::kLayers - 1, kNarrowLay
 
 // A choice and its layers.
 struct Candidate {
-    ConvolutionChoice choice;
+    KernelConfig choice;
     std::vector<Operation> narrow, wide;
 
     // Not so where the driver cannot build it.
@@ -58,7 +58,7 @@ class Timer {
           context_(context),
           seconds_(seconds) {}
 
-    void time_kernels(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
+    void time_kernels(const std::vector<KernelConfig>& choices, Timings& timings) {
         build_all(choices, timings);
         const int rows = warm_up();
         for (std::size_t i = 0; i < candidates_.size(); i++) {
@@ -85,7 +85,7 @@ class Timer {
     }
 
   private:
-    void add(std::vector<Operation>& layers, const ConvolutionChoice& choice,
+    void add(std::vector<Operation>& layers, const KernelConfig& choice,
              std::vector<Operation> Candidate::* part) const {
         for (const Candidate& candidate : candidates_) {
             if (candidate.choice.text() != choice.text() || !candidate.compiled()) continue;
@@ -101,8 +101,8 @@ class Timer {
 
     // The first choice, then as many at once as there are threads for their layers, and time if
     // each takes as long as one of the last ones did: some drivers compile one at a time.
-    void build_all(const std::vector<ConvolutionChoice>& choices, Timings& timings) {
-        for (const ConvolutionChoice& choice : choices) timings.kernels.push_back({choice});
+    void build_all(const std::vector<KernelConfig>& choices, Timings& timings) {
+        for (const KernelConfig& choice : choices) timings.kernels.push_back({choice});
         std::size_t count = std::min<std::size_t>(1, choices.size());
         while (count > 0) {
             const double taken = seconds_of([&] { build(choices, candidates_.size() + count); });
@@ -116,10 +116,10 @@ class Timer {
     }
 
     // The candidates up to `end`.
-    void build(const std::vector<ConvolutionChoice>& choices, std::size_t end) {
+    void build(const std::vector<KernelConfig>& choices, std::size_t end) {
         std::vector<Pipeline*> wanted;
         while (candidates_.size() < end) {
-            const ConvolutionChoice& choice = choices[candidates_.size()];
+            const KernelConfig& choice = choices[candidates_.size()];
             candidates_.push_back({choice,
                                    block_.layers(alone(choice), kNarrowLayer, kNarrowLayer + 1),
                                    block_.layers(alone(choice), kWideLayer, kWideLayer + 1)});
@@ -165,15 +165,15 @@ class Timer {
 
 using Seconds = double KernelTiming::*;
 
-double cost(const Timings& timings, const ConvolutionChoice& choice, Seconds part) {
+double cost(const Timings& timings, const KernelConfig& choice, Seconds part) {
     for (const KernelTiming& timing : timings.kernels) {
         if (timing.choice.text() == choice.text()) return timing.*part;
     }
     return std::numeric_limits<double>::infinity();
 }
 
-ConvolutionChoice best_choice(const Timings& timings, const std::vector<ConvolutionChoice>& choices,
-                              Seconds part) {
+KernelConfig best_choice(const Timings& timings, const std::vector<KernelConfig>& choices,
+                         Seconds part) {
     return *std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
         return cost(timings, a, part) < cost(timings, b, part);
     });
@@ -182,7 +182,7 @@ ConvolutionChoice best_choice(const Timings& timings, const std::vector<Convolut
 }  // namespace
 
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
-                     const std::vector<ConvolutionChoice>& choices, double seconds) {
+                     const std::vector<KernelConfig>& choices, double seconds) {
     Timings timings;
     Timer timer(context, storage, seconds);
     timer.time_kernels(choices, timings);
@@ -190,7 +190,7 @@ Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
     return timings;
 }
 
-KernelSet fastest(const Timings& timings, const std::vector<ConvolutionChoice>& choices) {
+KernelSet fastest(const Timings& timings, const std::vector<KernelConfig>& choices) {
     KernelSet set;
     set.narrow = best_choice(timings, choices, &KernelTiming::narrow);
     set.wide = best_choice(timings, choices, &KernelTiming::wide);

@@ -12,7 +12,7 @@ namespace realesrgan::vulkan {
 // Seconds of one output pixel of two of a dense block's layers: RRDBNet spends nine tenths of its
 // time on such. Infinite where the time was up before.
 struct KernelTiming {
-    ConvolutionChoice choice;
+    KernelConfig choice;
     double narrow = std::numeric_limits<double>::infinity();  // 128 to 32 channels
     double wide = std::numeric_limits<double>::infinity();    // 192 to 64 channels, and a skip
 };
@@ -26,10 +26,10 @@ struct Timings {
 // take longer. A choice that cannot be built is left infinite. Throws DeviceError,
 // OutOfMemoryError.
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
-                     const std::vector<ConvolutionChoice>& choices, double seconds);
+                     const std::vector<KernelConfig>& choices, double seconds);
 
 // The fastest of `choices` by these times, and the lowest band that is as good as the best; what
 // has not been timed comes last, in the order given.
-KernelSet fastest(const Timings& timings, const std::vector<ConvolutionChoice>& choices);
+KernelSet fastest(const Timings& timings, const std::vector<KernelConfig>& choices);
 
 }  // namespace realesrgan::vulkan

@@ -70,8 +70,8 @@ struct Bench {
     double best_matrix_flops() const {
         double best = 0.0;
         std::set<std::string> known;  // a shape comes once for each tiling of the convolution
-        for (const ConvolutionChoice& choice : convolution_choices(*context, Storage::fp16)) {
-            if (choice.kernel != ConvolutionKernel::matrix) continue;
+        for (const KernelConfig& choice : kernel_configs(*context, Storage::fp16)) {
+            if (choice.kernel != KernelKind::matrix) continue;
             if (!known.insert(matrix_variant(choice.shape).defines).second) continue;
             best = std::max(best, matrix_flops(choice.shape));
         }
