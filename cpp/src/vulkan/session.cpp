@@ -21,10 +21,10 @@ constexpr int kHeaderBytes =
 constexpr int kMostAcross = 32768;  // workgroups of one row of store_output.comp's dispatch
 
 // The push constants of load_input.comp and store_output.comp.
-struct GatherPush {
+struct LoadInputPush {
     int width, rows, dst_row, dst_rows, x0, y0;
 };
-struct ComposePush {
+struct StoreOutputPush {
     int width, rows, src_row, src_rows, stride, first;
 };
 
@@ -119,18 +119,19 @@ void VulkanSession::make_operations() {
                                  plan_.max_run_rows(static_cast<int>(i)));
     }
     PipelineRegistry& pipelines = network_->context->pipelines();
-    Constants gather;
-    gather << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
-           << rings_[0].channels << int{rings_[0].full_precision};
-    gather_ =
-        &pipelines.get_or_create({"load_input", network_->storage, gather, {kInvocations}, {}});
-    Constants compose;
+    Constants load_input;
+    load_input << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
+               << rings_[0].channels << int{rings_[0].full_precision};
+    load_input_ =
+        &pipelines.get_or_create({"load_input", network_->storage, load_input, {kInvocations}, {}});
+    Constants store_output;
     const RingBuffer& result = rings_[idx(program.output.tensor)];
-    compose << sample_bytes(format_.output) << program.output.channels << program.output.channel
-            << result.channels << int{format_.clamp} << int{result.full_precision};
-    compose_ =
-        &pipelines.get_or_create({"store_output", network_->storage, compose, {kInvocations}, {}});
-    std::vector<Pipeline*> wanted = {gather_, compose_};
+    store_output << sample_bytes(format_.output) << program.output.channels
+                 << program.output.channel << result.channels << int{format_.clamp}
+                 << int{result.full_precision};
+    store_output_ = &pipelines.get_or_create(
+        {"store_output", network_->storage, store_output, {kInvocations}, {}});
+    std::vector<Pipeline*> wanted = {load_input_, store_output_};
     for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
     pipelines.compile(wanted, network_->threads);
     pipelines.save();
@@ -217,16 +218,16 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const Program& program = plan_.program();
     const int count = static_cast<int>(rows.count);
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
-    const int local = gather_->local_size().x;
+    const int local = load_input_->local_size().x;
     const Context& context = *network_->context;
     const int columns = most_items(context.most_groups(0), local);
     std::uint64_t bytes = bytes_of(ring, count, channels);
-    GatherPush push = {ring.width, count, ring.slot(rows.first), ring.rows, 0, 0};
+    LoadInputPush push = {ring.width, count, ring.slot(rows.first), ring.rows, 0, 0};
     for (; push.y0 < count; push.y0 += context.most_groups(1)) {
         for (push.x0 = 0; push.x0 < ring.width; push.x0 += columns) {
             flight.commands.dispatch(
-                *gather_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}}, &push,
-                sizeof(push),
+                *load_input_, {{flight.upload.get(), 0, 0, false}, {ring.buffer, 0, 0, true}},
+                &push, sizeof(push),
                 {ceil_div(std::min(ring.width - push.x0, columns), local),
                  std::min(count - push.y0, context.most_groups(1)), ceil_div(channels, 4)},
                 std::exchange(bytes, 0));
@@ -249,17 +250,17 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const RingBuffer& ring = rings_[idx(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = ceil_div(count * ring.width * output.channels, each);
-    const int local = compose_->local_size().x;
+    const int local = store_output_->local_size().x;
     const Context& context = *network_->context;
     const int across = std::min({ceil_div(words, local), context.most_groups(0), kMostAcross});
     const int stride = across * local;
     const int most = most_items(context.most_groups(1), stride);
     std::uint64_t bytes = bytes_of(ring, count, output.channels);
-    ComposePush push = {ring.width, count, ring.slot(rows.first), ring.rows, stride, 0};
+    StoreOutputPush push = {ring.width, count, ring.slot(rows.first), ring.rows, stride, 0};
     for (; push.first < words; push.first += most) {
         flight.commands.dispatch(
-            *compose_, {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}}, &push,
-            sizeof(push), {across, ceil_div(std::min(words - push.first, most), stride), 1},
+            *store_output_, {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
+            &push, sizeof(push), {across, ceil_div(std::min(words - push.first, most), stride), 1},
             std::exchange(bytes, 0));
     }
 }

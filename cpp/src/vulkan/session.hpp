@@ -78,8 +78,8 @@ class VulkanSession : public Session {
     std::vector<RingBuffer> rings_;
     std::unique_ptr<HaloRows> halo_rows_;
     std::vector<Operation> operations_;
-    Pipeline* gather_ = nullptr;
-    Pipeline* compose_ = nullptr;
+    Pipeline* load_input_ = nullptr;
+    Pipeline* store_output_ = nullptr;
     std::vector<std::unique_ptr<Flight>> flights_;
     std::size_t next_ = 0;             // flight that takes the next step
     std::deque<std::size_t> running_;  // flights submitted and not taken, oldest first
