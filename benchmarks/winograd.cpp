@@ -77,13 +77,13 @@ struct Rows {
     std::vector<float*> rows;
 };
 
-void measure(const Settings& s, int in, int out, int skips, Form form) {
+void measure(const Settings& s, int in, int out, int skips, WeightForm form) {
     std::vector<float> taps(static_cast<std::size_t>(in * out * kTaps), 0.01f);
     std::vector<std::uint16_t> halves(taps.size(), 0x2000);
     Description d;
     d.in_channels = in;
     d.out_channels = out;
-    if (form == Form::kLean) {
+    if (form == WeightForm::packed) {
         d.fp16_taps = halves.data();
     } else {
         d.taps = taps.data();
@@ -104,7 +104,7 @@ void measure(const Settings& s, int in, int out, int skips, Form form) {
     const double pixels = static_cast<double>(s.width) * s.rows;
     const double useful =
         2.0 * in * out * pixels *
-        (form == Form::kLean && s.rows == 1
+        (form == WeightForm::packed && s.rows == 1
              ? kTaps
              : s.kernel->points / static_cast<double>(s.kernel->tile * s.kernel->tile));
     std::vector<double> walls, weights, inputs, multiplies, outputs, peaks, rates, ratios;
@@ -147,8 +147,8 @@ int main(int argc, char** argv) {
     s.rounds = argument(argc, argv, 5, 51);
     std::printf("%s, tiles of %dx%d, %d threads, %dx%d\n", s.kernel->name, s.kernel->tile,
                 s.kernel->tile, s.threads, s.width, s.rows);
-    for (const Form form : {Form::kResident, Form::kLean}) {
-        std::printf("%s weights\n", form == Form::kResident ? "resident" : "lean");
+    for (const WeightForm form : {WeightForm::transformed, WeightForm::packed}) {
+        std::printf("%s weights\n", form == WeightForm::transformed ? "transformed" : "packed");
         for (const int in : {64, 96, 128, 160}) measure(s, in, 32, 0, form);
         measure(s, 192, 64, 2, form);
         measure(s, 64, 64, 0, form);

@@ -102,7 +102,7 @@ std::vector<std::uint16_t> as_fp16(const std::vector<float>& values) {
 }
 
 winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& weights,
-                                       winograd::Form form, const winograd::Kernel& kernel) {
+                                       winograd::WeightForm form, const winograd::Kernel& kernel) {
     winograd::Description description;
     description.in_channels = weights.inputs;
     description.out_channels = weights.outputs;
@@ -110,7 +110,7 @@ winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& w
     if (op.activation == Activation::leaky_relu) description.slopes = {op.slope};
     if (op.activation == Activation::prelu) description.slopes = weights.slopes;
     std::vector<std::uint16_t> halves;
-    if (form == winograd::Form::kLean) halves = as_fp16(weights.kernel);
+    if (form == winograd::WeightForm::packed) halves = as_fp16(weights.kernel);
     if (halves.empty()) {
         description.taps = weights.kernel.data();
     } else {
@@ -122,7 +122,8 @@ winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& w
 }  // namespace
 
 FusedConvolution::FusedConvolution(const Op& op, const ConvolutionWeights& weights,
-                                   winograd::Form form, const winograd::Kernel& kernel, int threads)
+                                   winograd::WeightForm form, const winograd::Kernel& kernel,
+                                   int threads)
     : op_(op), convolution_(make_convolution(op, weights, form, kernel)), threads_(threads) {}
 
 void FusedConvolution::run(const Band& band, const Buffer& scratch) const {

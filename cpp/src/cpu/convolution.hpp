@@ -24,7 +24,7 @@ struct Band {
 class FusedConvolution {
   public:
     // `op` must outlive it.
-    FusedConvolution(const Op& op, const ConvolutionWeights& weights, winograd::Form form,
+    FusedConvolution(const Op& op, const ConvolutionWeights& weights, winograd::WeightForm form,
                      const winograd::Kernel& kernel, int threads);
 
     // `scratch`: at least scratch_bytes() for this band.

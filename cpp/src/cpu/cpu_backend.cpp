@@ -42,11 +42,11 @@ std::uint64_t transformed_bytes(const Program& program, const winograd::Kernel& 
     return bytes;
 }
 
-winograd::Form form_of(const Program& program, const winograd::Kernel& kernel,
-                       const CpuBackendOptions& options) {
-    const bool lean = options.memory_limit > 0 &&
-                      transformed_bytes(program, kernel) > options.memory_limit / kWeightShare;
-    return lean ? winograd::Form::kLean : winograd::Form::kResident;
+winograd::WeightForm form_of(const Program& program, const winograd::Kernel& kernel,
+                             const CpuBackendOptions& options) {
+    const bool packed = options.memory_limit > 0 &&
+                        transformed_bytes(program, kernel) > options.memory_limit / kWeightShare;
+    return packed ? winograd::WeightForm::packed : winograd::WeightForm::transformed;
 }
 
 class CpuBackend final : public Backend {
@@ -82,7 +82,7 @@ class CpuBackend final : public Backend {
     }
 
   private:
-    void make_convolutions(const FusedNetwork& network, winograd::Form form,
+    void make_convolutions(const FusedNetwork& network, winograd::WeightForm form,
                            const winograd::Kernel& kernel) {
         const std::vector<const Op*> ops = convolution_ops(network.program);
         kernels_.convolutions.resize(ops.size());

@@ -71,7 +71,7 @@ class Backend {
 struct CpuBackendOptions {
     int threads = 1;
     std::uint64_t memory_limit =
-        0;  // of a run, weights included; 0: none. A tight one makes the weights lean
+        0;  // of a run, weights included; 0: none. A tight one keeps the weights packed
     std::string instruction_set;  // of the convolutions; empty: the best that the processor has
     int tile = 0;                 // of the convolutions, 4 or 6; 0: what suits the network
 };

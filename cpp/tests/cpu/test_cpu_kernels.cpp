@@ -34,7 +34,7 @@ double check_against_reference(const FusedNetwork& network, unsigned seed, int m
     options.instruction_set = kernels[seed % kernels.size()]->name;
     double largest = 0.0;
     for (const int band : {1, 7, 16}) {
-        options.memory_limit = band == 1 ? 1 : 0;  // lean weights, directly convolved
+        options.memory_limit = band == 1 ? 1 : 0;  // packed weights, directly convolved
         const std::unique_ptr<Backend> backend = make_cpu_backend(network, options);
         const auto result = run_stream(*backend, network.program, picture, backend->storage(), band,
                                        static_cast<int>(seed % 5));

@@ -36,7 +36,7 @@ struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
     int in_offset = 0, out_offset = 0, skips = 0, slopes = 0, threads = 1;
     bool upsample = false, fp16 = false, bias = true;
-    Form form = Form::kResident;
+    WeightForm form = WeightForm::transformed;
 
     std::string text() const {
         std::string s;
@@ -76,7 +76,7 @@ Case random_case(std::mt19937& random) {
     c.threads = between(random, 1, 4);
     c.fp16 = random() % 3 == 0;
     c.bias = random() % 5 != 0;
-    c.form = pick(random, {Form::kResident, Form::kLean});
+    c.form = pick(random, {WeightForm::transformed, WeightForm::packed});
     return c;
 }
 
@@ -213,7 +213,7 @@ TEST_CASE("every kernel computes the convolution's definition, over random shape
 
 TEST_CASE("the shapes of the networks, with many blocks and threads") {
     for (const Kernel* kernel : supported_kernels()) {
-        for (const Form form : {Form::kResident, Form::kLean}) {
+        for (const WeightForm form : {WeightForm::transformed, WeightForm::packed}) {
             Case c;
             c.in = 192;
             c.out = 64;
@@ -233,7 +233,7 @@ TEST_CASE("bad arguments are named") {
     const std::vector<float> taps(9);
     Description d;
     d.in_channels = d.out_channels = 1;
-    const auto make = [&] { Convolution(d, Form::kResident, kernel); };
+    const auto make = [&] { Convolution(d, WeightForm::transformed, kernel); };
     CHECK_THROWS(std::invalid_argument, (Parts{"fp32 or as fp16"}), make());
     d.taps = taps.data();
     d.slopes = {0.1f, 0.2f};
@@ -243,7 +243,7 @@ TEST_CASE("bad arguments are named") {
     CHECK_THROWS(std::invalid_argument, (Parts{"at least one channel", "got 0 in and 1 out"}),
                  make());
     d.in_channels = 1;
-    const Convolution convolution(d, Form::kResident, kernel);
+    const Convolution convolution(d, WeightForm::transformed, kernel);
     Workspace workspace(1, 0);
     Band band;
     band.width = 3;

@@ -37,7 +37,7 @@ Upscaler in_column_tiles(const Files& files, const Picture& picture) {
     const RunShape size{picture.width, picture.height, SampleType::f32, SampleType::f32};
     Options small = options(1);
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size));
-    // a limit this tight makes the weights lean first
+    // a limit this tight keeps the weights packed first
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size)) - 1;
     Upscaler upscaler(files.first, files.second, small);
     CHECK(upscaler.plan(size).column_tiles > 1);
@@ -60,7 +60,7 @@ TEST_CASE("column tiles agree with the whole width where the halo is the recepti
     const auto bytes = [&](const Upscaler& upscaler) {
         return upscaler.plan(picture.width, picture.height).memory_bytes.back().second;
     };
-    small.memory_limit = bytes(whole);  // a limit this tight makes the weights lean first
+    small.memory_limit = bytes(whole);  // a limit this tight keeps the weights packed first
     small.memory_limit = bytes(Upscaler(files.first, files.second, small)) - 1;
     const Upscaler column_tiles(files.first, files.second, small);
     const PlanReport cut = column_tiles.plan(picture.width, picture.height);
@@ -87,7 +87,7 @@ TEST_CASE("what is allocated is what was planned") {
             const int width = run % 2 == 0 ? 37 : 300;
             CpuBackendOptions kernel;
             kernel.threads = 2;
-            kernel.memory_limit = run == 2 ? 1 : 0;  // lean weights
+            kernel.memory_limit = run == 2 ? 1 : 0;  // packed weights
             const auto backend = make_cpu_backend(*fused.network, kernel);
             Picture picture = noise(width, 70, 1);
             BandConfig config;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kMaxBlockRows = 4;
 constexpr int kDirectPixels = 4 * kBlockStep;
-constexpr int kWeightSlice = 16;  // input channels a thread transforms at a time (lean form)
+constexpr int kWeightSlice = 16;  // input channels a thread transforms at a time (packed form)
 
 void check(const Description& d) {
     if (d.in_channels < 1 || d.out_channels < 1) {
@@ -61,7 +61,7 @@ double seconds() {
 
 }  // namespace
 
-Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
+Convolution::Convolution(const Description& d, WeightForm form, const Kernel& kernel)
     : in_channels_(d.in_channels), out_channels_(d.out_channels), form_(form), kernel_(&kernel) {
     check(d);
     const std::size_t padded = static_cast<std::size_t>(groups_of(out_channels_)) * kGroup;
@@ -77,7 +77,7 @@ Convolution::Convolution(const Description& d, Form form, const Kernel& kernel)
     } else {
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }
-    if (form == Form::kLean) return;
+    if (form == WeightForm::packed) return;
     transformed_.reserve(planes(kernel_->points, in_channels_, groups_of(out_channels_) * kGroup));
     derive_weights(false, 0, in_channels_, transformed_.data());
     taps_ = {};
@@ -115,7 +115,7 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
     const int out = groups_of(out_channels_) * kGroup;
     const bool row = direct(height);
     const std::size_t weights =
-        form_ == Form::kLean ? planes(row ? kTaps : kernel_->points, in_channels_, out) : 0;
+        form_ == WeightForm::packed ? planes(row ? kTaps : kernel_->points, in_channels_, out) : 0;
     if (row) {
         const std::size_t products = planes(1, kDirectPixels, out);
         return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
@@ -141,7 +141,8 @@ std::size_t Convolution::workspace_bytes(int width, int height, int threads) con
     return sizeof(float) * layout(width, height, threads).total(threads);
 }
 
-const float* Convolution::lean_weights(bool direct, Workspace& workspace, float* result) const {
+const float* Convolution::weights_from_packed(bool direct, Workspace& workspace,
+                                              float* result) const {
     const auto slice = [&](int item, int slot) {
         const double start = seconds();
         const int begin = item * kWeightSlice;
@@ -176,7 +177,8 @@ void Convolution::run(const Band& band, Workspace& workspace) const {
     }
     const bool row = direct(band.height);
     Task task = task_of(band);
-    if (form_ == Form::kLean) task.weights = lean_weights(row, workspace, workspace.memory_);
+    if (form_ == WeightForm::packed)
+        task.weights = weights_from_packed(row, workspace, workspace.memory_);
 
     const auto begin = row ? kernel_->gather_input : kernel_->transform_input;
     const auto multiply = row ? kernel_->multiply_taps : kernel_->multiply;

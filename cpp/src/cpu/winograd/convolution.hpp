@@ -11,10 +11,10 @@
 namespace realesrgan::winograd {
 
 // How a convolution keeps its weights.
-enum class Form {
-    kResident,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
-    kLean,  // as given (2 bytes a weight from fp16 values), transformed in each run; bands of one
-            // row, of whose tiles Winograd would use one row each, are convolved directly
+enum class WeightForm {
+    transformed,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
+    packed,  // as given (2 bytes a weight from fp16 values), transformed in each run; bands of one
+             // row, of whose tiles Winograd would use one row each, are convolved directly
 };
 
 // A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the
@@ -49,7 +49,7 @@ class Convolution {
   public:
     // Throws std::invalid_argument for counts below one, slopes of another length, or not exactly
     // one of the taps.
-    Convolution(const Description& description, Form form, const Kernel& kernel);
+    Convolution(const Description& description, WeightForm form, const Kernel& kernel);
 
     // Computes the band on up to workspace.threads() threads of ThreadPool::shared().
     // Throws std::invalid_argument for a size below one, an odd width with `upsample`, too many
@@ -61,23 +61,23 @@ class Convolution {
 
     int in_channels() const { return in_channels_; }
     int out_channels() const { return out_channels_; }
-    Form form() const { return form_; }
+    WeightForm form() const { return form_; }
     std::size_t bytes() const;
 
   private:
     struct Layout;
-    bool direct(int height) const { return form_ == Form::kLean && height == 1; }
+    bool direct(int height) const { return form_ == WeightForm::packed && height == 1; }
     Layout layout(int width, int height, int threads) const;
     void derive_weights(bool direct, int begin, int end, float* result) const;
-    const float* lean_weights(bool direct, Workspace& workspace, float* result) const;
+    const float* weights_from_packed(bool direct, Workspace& workspace, float* result) const;
     Task task_of(const Band& band) const;
 
     int in_channels_;
     int out_channels_;
-    Form form_;
+    WeightForm form_;
     const Kernel* kernel_;
-    AlignedBuffer<float> transformed_;  // resident form
-    AlignedBuffer<float> taps_;         // lean form: exactly one of these two
+    AlignedBuffer<float> transformed_;  // transformed
+    AlignedBuffer<float> taps_;         // packed form: exactly one of these two
     AlignedBuffer<std::uint16_t> half_taps_;
     AlignedBuffer<float> bias_;
     AlignedBuffer<float> slopes_;

@@ -53,7 +53,7 @@ std::size_t weight_plane(const PackedTaps<Value>& taps) {
 
 template <class Value>
 void transform_weights(const PackedTaps<Value>& taps, int begin, int end, float* transformed) {
-    // The lean form writes all planes at once, again and again: without the skew into one cache
+    // The packed form writes all planes at once, again and again: without the skew into one cache
     // set.
     const std::size_t plane = weight_plane(taps) + kSkew;
     for_each_tap_vector(taps, begin, end, transformed,
