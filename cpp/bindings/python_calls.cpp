@@ -33,13 +33,13 @@ py::dtype dtype_of(SampleType type) {
 }
 
 Progress python_progress(const py::object& callback, GilReleased& released) {
-    return [&](double share) {
+    return [&](double fraction) {
         const GilReleased::Retaken gil(released);
         if (PyErr_CheckSignals() != 0) {
             throw py::error_already_set();
         }
         if (!callback.is_none()) {
-            callback(share);
+            callback(fraction);
         }
     };
 }

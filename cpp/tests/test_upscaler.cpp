@@ -213,9 +213,9 @@ TEST_CASE("progress rises to 1, and what it throws comes out") {
     Picture output(180, 120);
     double last = 0;
     int calls = 0;
-    upscaler.run(input.view(), output.writable(), [&](double share) {
-        CHECK(share >= last && share <= 1.0);
-        last = share;
+    upscaler.run(input.view(), output.writable(), [&](double fraction) {
+        CHECK(fraction >= last && fraction <= 1.0);
+        last = fraction;
         ++calls;
     });
     CHECK_EQUAL(last, 1.0);

@@ -101,11 +101,11 @@ void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
     }
 }
 
-void FeatherSink::begin_tile(ColumnWeights share, std::int64_t next_begin) {
-    share_ = std::move(share);
+void FeatherSink::begin_tile(ColumnWeights weights, std::int64_t next_begin) {
+    weights_ = std::move(weights);
     next_begin_ = next_begin;
     before_ = std::move(after_);
-    const std::int64_t end = share_.begin + static_cast<std::int64_t>(share_.columns.size());
+    const std::int64_t end = weights_.begin + static_cast<std::int64_t>(weights_.columns.size());
     const std::int64_t columns = std::max<std::int64_t>(0, end - next_begin);
     after_.assign(static_cast<std::size_t>(columns) * static_cast<std::size_t>(picture_.height) *
                       static_cast<std::size_t>(picture_.channels),
@@ -117,18 +117,18 @@ void FeatherSink::write(int first_row, int first_column, const ImageView& rows) 
     const auto picture_rows = static_cast<std::size_t>(picture_.height);
     const std::size_t left = before_.size() / (picture_rows * channels);  // columns to complete
     const std::size_t kept = after_.size() / (picture_rows * channels);   // columns to leave
-    const std::size_t done = share_.columns.size() - kept;
+    const std::size_t done = weights_.columns.size() - kept;
     std::vector<float> blended(done * channels);
     const int height = std::min(rows.height, picture_.height - first_row);
     for (int y = 0; y < height; ++y) {
         const auto row = static_cast<std::size_t>(first_row + y);
-        for (std::size_t i = 0; i < share_.columns.size(); ++i) {
-            const std::ptrdiff_t x = share_.begin + static_cast<std::ptrdiff_t>(i) - first_column;
+        for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
+            const std::ptrdiff_t x = weights_.begin + static_cast<std::ptrdiff_t>(i) - first_column;
             const std::byte* from = rows.data + y * rows.row_stride + x * rows.pixel_stride;
             for (std::size_t c = 0; c < channels; ++c) {
                 float value =
                     read_float(from + static_cast<std::ptrdiff_t>(c) * rows.channel_stride) *
-                    share_.columns[i];
+                    weights_.columns[i];
                 if (i < left) value += before_[(row * left + i) * channels + c];
                 (i < done ? blended[i * channels + c]
                           : after_[(row * kept + i - done) * channels + c]) = value;
@@ -142,7 +142,7 @@ void FeatherSink::write(int first_row, int first_column, const ImageView& rows) 
                            0,
                            1};
         MutableImageView target = picture_;
-        target.data += share_.begin * picture_.pixel_stride;
+        target.data += weights_.begin * picture_.pixel_stride;
         store_samples(planes, target, first_row + y);
     }
 }
@@ -150,8 +150,8 @@ void FeatherSink::write(int first_row, int first_column, const ImageView& rows) 
 void SumSink::write(int first_row, int first_column, const ImageView& rows) {
     const int height = std::min(rows.height, sum_.height - first_row);
     for (int y = 0; y < height; ++y) {
-        for (std::size_t i = 0; i < share_.columns.size(); ++i) {
-            const std::ptrdiff_t column = share_.begin + static_cast<std::ptrdiff_t>(i);
+        for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
+            const std::ptrdiff_t column = weights_.begin + static_cast<std::ptrdiff_t>(i);
             const std::byte* from =
                 rows.data + y * rows.row_stride + (column - first_column) * rows.pixel_stride;
             std::byte* to =
@@ -159,7 +159,7 @@ void SumSink::write(int first_row, int first_column, const ImageView& rows) {
             for (int c = 0; c < sum_.channels; ++c) {
                 std::byte* place = to + c * sum_.channel_stride;
                 const float value = read_float(place) + read_float(from + c * rows.channel_stride) *
-                                                            share_.columns[i] * factor_;
+                                                            weights_.columns[i] * factor_;
                 std::memcpy(place, &value, sizeof(value));
             }
         }

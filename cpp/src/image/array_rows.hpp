@@ -52,7 +52,7 @@ class ArraySink final : public RowSink {
     MutableImageView picture_;
 };
 
-// A column tile's share of the result, at every column of its `columns` (the first is `begin`).
+// Blending weights of a column tile, one for each of its `columns` (the first is `begin`).
 struct ColumnWeights {
     std::int64_t begin = 0;
     std::vector<float> columns;
@@ -65,13 +65,13 @@ class FeatherSink final : public RowSink {
   public:
     explicit FeatherSink(const MutableImageView& picture) : picture_(picture) {}
 
-    void begin_tile(ColumnWeights share, std::int64_t next_begin);
+    void begin_tile(ColumnWeights weights, std::int64_t next_begin);
     void write(int first_row, int first_column, const ImageView& rows) override;
     std::uint64_t bytes() const { return (before_.size() + after_.size()) * sizeof(float); }
 
   private:
     MutableImageView picture_;
-    ColumnWeights share_;
+    ColumnWeights weights_;
     std::int64_t next_begin_ = 0;  // where the next column tile's share begins
     std::vector<float> before_;    // [row][column][channel] left by the column tile before
     std::vector<float> after_;
@@ -82,13 +82,13 @@ class SumSink final : public RowSink {
   public:
     explicit SumSink(const MutableImageView& sum, float factor) : sum_(sum), factor_(factor) {}
 
-    void begin_tile(ColumnWeights share) { share_ = std::move(share); }
+    void begin_tile(ColumnWeights weights) { weights_ = std::move(weights); }
     void write(int first_row, int first_column, const ImageView& rows) override;
 
   private:
     MutableImageView sum_;  // f32
     float factor_;
-    ColumnWeights share_;
+    ColumnWeights weights_;
 };
 
 // The sum of the positive samples; of f32 as they are, otherwise in 0..1.

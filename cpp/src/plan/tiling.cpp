@@ -35,18 +35,18 @@ std::int64_t AxisTiling::longest_write() const {
 std::vector<float> AxisTiling::weights(std::size_t tile, int scale) const {
     const AxisTile& here = tiles[tile];
     const auto half = static_cast<double>(feather);
-    std::vector<float> shares(static_cast<std::size_t>(here.write.size() * scale), 1.0F);
-    for (std::size_t i = 0; i < shares.size() && half > 0; ++i) {
+    std::vector<float> weights(static_cast<std::size_t>(here.write.size() * scale), 1.0F);
+    for (std::size_t i = 0; i < weights.size() && half > 0; ++i) {
         const double position =
             static_cast<double>(here.write.begin) + (static_cast<double>(i) + 0.5) / scale;
         if (tile > 0) {
-            shares[i] *= rise(position, static_cast<double>(here.core.begin), half);
+            weights[i] *= rise(position, static_cast<double>(here.core.begin), half);
         }
         if (tile + 1 < tiles.size()) {
-            shares[i] *= 1.0F - rise(position, static_cast<double>(here.core.end), half);
+            weights[i] *= 1.0F - rise(position, static_cast<double>(here.core.end), half);
         }
     }
-    return shares;
+    return weights;
 }
 
 AxisTiling tile_axis(std::int64_t length, const TileRequest& request) {

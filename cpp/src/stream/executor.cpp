@@ -61,9 +61,9 @@ void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFo
               const std::function<void(double)>& progress, StreamRecord& record) {
     const std::unique_ptr<Session> session = backend.start(plan, format);
     Pass pass(*session, sink, sink_column, record);
-    double share = 0.0;
+    double fraction = 0.0;
     const Interruptible waiting([&] {
-        if (progress) progress(share);
+        if (progress) progress(fraction);
     });
     const auto depth = static_cast<std::size_t>(std::max(1, backend.storage().bands_in_flight));
     for (int i = 0; i < plan.steps(); ++i) {
@@ -80,8 +80,8 @@ void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFo
         }
         pass.submit(step);
         while (pass.in_flight() >= depth) pass.take();
-        share = (i + 1.0) / plan.steps();
-        if (progress) progress(share);
+        fraction = (i + 1.0) / plan.steps();
+        if (progress) progress(fraction);
     }
     while (pass.in_flight() > 0) pass.take();
     record.not_finite += session->not_finite();

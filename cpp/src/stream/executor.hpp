@@ -21,7 +21,8 @@ struct StreamRecord {
 
 // Feeds a plan's rows to a session and takes the result's, keeping as many steps in flight as the
 // backend asks for. `first_column` of the source and of the sink: where the plan's column tile
-// begins. `progress` is told the share of the steps done; what it throws ends the run.
+// begins. `progress` is called with the completed fraction of the steps; what it throws ends the
+// run.
 void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFormat& format,
               RowSource& source, int source_column, RowSink& sink, int sink_column,
               const std::function<void(double)>& progress, StreamRecord& record);

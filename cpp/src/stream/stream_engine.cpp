@@ -36,8 +36,8 @@ PlanConstraints on_side(PlanConstraints constraints) {
 
 // Never goes back, also when an attempt begins anew.
 std::function<void(double)> monotone(const Progress& progress) {
-    return [&progress, best = 0.0](double share) mutable {
-        best = std::max(best, std::min(share, 1.0));
+    return [&progress, best = 0.0](double fraction) mutable {
+        best = std::max(best, std::min(fraction, 1.0));
         if (progress) progress(best);
     };
 }

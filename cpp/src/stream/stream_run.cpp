@@ -58,7 +58,7 @@ const RunStrategy& Attempt::plan_of(std::size_t way) const {
     return ways_[way].transpose ? plans_.back() : plans_.front();
 }
 
-ColumnWeights Attempt::share(const AxisTiling& column_tiles, std::size_t tile) const {
+ColumnWeights Attempt::column_weights(const AxisTiling& column_tiles, std::size_t tile) const {
     const int scale = program_.scale();
     return ColumnWeights{column_tiles.tiles[tile].write.begin * scale,
                          column_tiles.weights(tile, scale)};
@@ -70,8 +70,9 @@ void Attempt::run_feathered(const ImageView& input, const MutableImageView& outp
     FeatherSink sink(output);
     run_column_tiles(input, progress, record, 0, [&](std::size_t tile) -> RowSink& {
         const bool last = tile + 1 == column_tiles.tiles.size();
-        sink.begin_tile(share(column_tiles, tile), last ? std::numeric_limits<std::int64_t>::max()
-                                                        : share(column_tiles, tile + 1).begin);
+        sink.begin_tile(column_weights(column_tiles, tile),
+                        last ? std::numeric_limits<std::int64_t>::max()
+                             : column_weights(column_tiles, tile + 1).begin);
         return sink;
     });
 }
@@ -95,7 +96,7 @@ void Attempt::run_sum(const ImageView& input, const MutableImageView& output,
         SumSink sink(laid(sum, ways_[way]), 1.0F / static_cast<float>(ways_.size()));
         run_column_tiles(laid(input, ways_[way]), progress, record, way,
                          [&](std::size_t tile) -> RowSink& {
-                             sink.begin_tile(share(plan_of(way).column_tiles, tile));
+                             sink.begin_tile(column_weights(plan_of(way).column_tiles, tile));
                              return sink;
                          });
     }
@@ -116,9 +117,9 @@ void Attempt::run_column_tiles(const ImageView& picture,
         const ExecutionPlan plan(program_, config, backend_.storage());
         const SessionFormat format{picture.type, config.output_type,
                                    column_tiles == 1 && ways_.size() == 1};
-        const auto part = [&](double share) {
+        const auto part = [&](double fraction) {
             const auto done = static_cast<double>(way * column_tiles + tile);
-            progress((done + share) / static_cast<double>(ways_.size() * column_tiles));
+            progress((done + fraction) / static_cast<double>(ways_.size() * column_tiles));
         };
         run_plan(backend_, plan, format, source, static_cast<int>(read.begin), sink_of(tile),
                  static_cast<int>(read.begin) * program_.scale(), part, record);

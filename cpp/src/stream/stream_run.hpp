@@ -28,7 +28,7 @@ class Attempt {
 
   private:
     const RunStrategy& plan_of(std::size_t way) const;
-    ColumnWeights share(const AxisTiling& column_tiles, std::size_t tile) const;
+    ColumnWeights column_weights(const AxisTiling& column_tiles, std::size_t tile) const;
     void run_feathered(const ImageView& input, const MutableImageView& output,
                        const std::function<void(double)>& progress, StreamRecord& record);
     void run_sum(const ImageView& input, const MutableImageView& output,

@@ -239,7 +239,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
                 passing;  // as it is (type 1): looked at by nobody, so neither unpacked nor kept
             code = extractor.extract(checkpoint.blob, passing, 1);
             passing.release();
-            progress(checkpoint.share);
+            progress(checkpoint.fraction);
         }
         if (code == 0) {
             code = extractor.extract(output_, result);
@@ -278,7 +278,7 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
             if (code != 0) {
                 fail(code, input, blobs.refused() || staging.refused());
             }
-            progress(checkpoint.share);
+            progress(checkpoint.fraction);
         }
     }
     if (code == 0) {

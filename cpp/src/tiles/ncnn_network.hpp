@@ -45,7 +45,7 @@ class Network final : public GpuOwned {
     // A blob to stop at on the way through the layers, and the share of the work done by then.
     struct Checkpoint {
         int blob;
-        double share;
+        double fraction;
     };
     static std::vector<Checkpoint> checkpoints(const Graph& graph);
 

@@ -20,12 +20,12 @@ std::size_t TileBlend::offset(std::int64_t y, int channel) const {
 void TileBlend::add(const ConstPlanes& tile, std::int64_t x, std::int64_t y,
                     const std::vector<float>& columns, const std::vector<float>& rows, float gain) {
     for (std::int64_t i = 0; i < tile.height; ++i) {
-        const float share = gain * rows[idx(i)];
+        const float fraction = gain * rows[idx(i)];
         for (int c = 0; c < tile.channels; ++c) {
             const float* source = tile.row(c, i);
             float* sum = sums_.data() + offset(y + i, c) + x;
             for (std::int64_t j = 0; j < tile.width; ++j) {
-                sum[j] += share * columns[idx(j)] * source[j * tile.x_stride];
+                sum[j] += fraction * columns[idx(j)] * source[j * tile.x_stride];
             }
         }
     }

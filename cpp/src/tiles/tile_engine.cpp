@@ -43,8 +43,8 @@ class MonotoneProgress {
         if (!progress_) {
             return nullptr;
         }
-        return [this](double share) {
-            best_ = std::max(best_, std::min(share, 1.0));
+        return [this](double fraction) {
+            best_ = std::max(best_, std::min(fraction, 1.0));
             progress_(best_);
         };
     }

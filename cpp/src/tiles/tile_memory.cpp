@@ -154,8 +154,8 @@ Parts winograd_parts(double outputs, double positions, double inputs, int thread
 #endif
     parts.outputs = part_of(outputs, most, lane.channels);
     if (threads > 1) {
-        const double share = std::max(1.0, std::floor(parts.outputs / threads));
-        parts.outputs = std::min(parts.outputs, rounded_up(share, lane.channels));
+        const double fraction = std::max(1.0, std::floor(parts.outputs / threads));
+        parts.outputs = std::min(parts.outputs, rounded_up(fraction, lane.channels));
     }
 #if defined(__aarch64__)
     most = cache - parts.outputs * parts.inputs;
@@ -209,10 +209,10 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
     std::vector<int> owner(graph.blobs.size());  // the blob whose memory it shares
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];
-        const bool shares = layer.type == "Split" || in_place(layer);
+        const bool fractions = layer.type == "Split" || in_place(layer);
         for (const int input : layer.inputs) last_use[index_of(owner[index_of(input)])] = i;
         for (const int output : layer.outputs) {
-            owner[index_of(output)] = shares ? owner[index_of(layer.inputs.front())] : output;
+            owner[index_of(output)] = fractions ? owner[index_of(layer.inputs.front())] : output;
         }
     }
     last_use[index_of(owner[index_of(graph.output)])] = graph.layers.size();

@@ -79,7 +79,7 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
     for (const Orientation& way : settings_.ways) {
         Progress within;
         if (progress) {
-            within = [&](double share) { progress((done_ + share) / passes); };
+            within = [&](double fraction) { progress((done_ + fraction) / passes); };
         }
         blend(pass(tile, {x, y}, way, within), way, column, row);
         done_ += 1;

@@ -184,14 +184,14 @@ TEST_CASE("what a callback throws comes out, and progress never goes back") {
     const Upscaler upscaler(files.first, files.second, options(4));
     Picture result(120, 360);
     double last = 0.0;
-    upscaler.run(picture.as_const(), result.view(), [&](double share) {
-        CHECK(share >= last && share <= 1.0);
-        last = share;
+    upscaler.run(picture.as_const(), result.view(), [&](double fraction) {
+        CHECK(fraction >= last && fraction <= 1.0);
+        last = fraction;
     });
     CHECK_EQUAL(last, 1.0);
     CHECK_THROWS(Cancelled, std::vector<std::string>{"enough"},
-                 upscaler.run(picture.as_const(), result.view(), [](double share) {
-                     if (share > 0.3) throw Cancelled("enough");
+                 upscaler.run(picture.as_const(), result.view(), [](double fraction) {
+                     if (fraction > 0.3) throw Cancelled("enough");
                  }));
 }
 

@@ -91,17 +91,18 @@ TEST_CASE("progress is told within one tile on Vulkan, changes nothing, and stop
         const Upscaler gpu = load(tiny::compact(), options);
         const Picture input = Picture::random(40, 30);
         Picture output(80, 60);
-        std::vector<double> shares;
-        gpu.run(input.view(), output.writable(), [&](double share) { shares.push_back(share); });
-        CHECK(std::is_sorted(shares.begin(), shares.end()));
-        CHECK_EQUAL(shares.front(), 0.0);
-        CHECK_EQUAL(shares.back(), 1.0);
-        CHECK(shares.size() >= 3);  // between the two convolutions, too
+        std::vector<double> fractions;
+        gpu.run(input.view(), output.writable(),
+                [&](double fraction) { fractions.push_back(fraction); });
+        CHECK(std::is_sorted(fractions.begin(), fractions.end()));
+        CHECK_EQUAL(fractions.front(), 0.0);
+        CHECK_EQUAL(fractions.back(), 1.0);
+        CHECK(fractions.size() >= 3);  // between the two convolutions, too
         CHECK(output.samples == run(gpu, input).samples);
         Picture untouched(80, 60);
         CHECK_THROWS(std::domain_error, std::vector<std::string>{"enough"},
-                     gpu.run(input.view(), untouched.writable(), [](double share) {
-                         if (share > 0 && share < 1) throw std::domain_error("enough");
+                     gpu.run(input.view(), untouched.writable(), [](double fraction) {
+                         if (fraction > 0 && fraction < 1) throw std::domain_error("enough");
                      }));
         CHECK(untouched.samples == Picture(80, 60).samples);
         CHECK(output.samples == run(gpu, input).samples);  // it still works

@@ -332,8 +332,8 @@ TEST_CASE("a run whose device hangs can be stopped, and a new Upscaler works") {
     const Upscaler upscaler = open(files, options);
     const ncnn::VulkanDevice* before = &gpu_device(0);
     int told = 0;
-    const auto stop_later = [&](double share) {
-        if (share == 0.0) return;
+    const auto stop_later = [&](double fraction) {
+        if (fraction == 0.0) return;
         faults().hang.arm(1, true);
         if (++told == 10) throw Cancelled("enough");
     };
