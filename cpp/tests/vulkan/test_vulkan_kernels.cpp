@@ -55,7 +55,7 @@ TEST_CASE("rolled code is one pipeline for layers that differ in their channels 
     const vk::DenseBlock block(fixture::context(), vk::Storage::fp16, 32, 4);
     for (const bool rolled : {true, false}) {
         vk::KernelConfig choice(vk::KernelKind::blocked);
-        choice.rolled = rolled;
+        choice.unroll = !rolled;
         std::set<const vk::Pipeline*> pipelines;
         for (const vk::Operation& layer : block.layers(vk::alone(choice), 0, 4)) {
             pipelines.insert(&layer.pipeline());

@@ -60,11 +60,11 @@ int halved(int& value) {
 
 std::string KernelConfig::text() const {
     if (kernel == KernelKind::plain) return "plain";
-    if (kernel == KernelKind::blocked) return rolled ? "blocked, rolled" : "blocked";
+    if (kernel == KernelKind::blocked) return unroll ? "blocked" : "blocked, rolled";
     return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
            std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
            std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
-           (ahead ? ", ahead" : "");
+           (prefetch ? ", ahead" : "");
 }
 
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling) {
@@ -120,7 +120,7 @@ ShaderVariant matrix_variant(const MatrixShape& shape) {
 
 ShaderVariant blocked_variant(const KernelConfig& choice) {
     ShaderVariant variant;
-    if (choice.rolled) variant.defines = "#define ROLLED 1\n";
+    if (!choice.unroll) variant.defines = "#define NO_UNROLL 1\n";
     return variant;
 }
 
@@ -128,7 +128,7 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
     std::vector<KernelConfig> choices;
     struct Size {
         int fragments, subgroups;
-        bool ahead;
+        bool prefetch;
     };
     // A driver that computes on the processor takes seconds to compile large tiles, and gains
     // nothing. What a GPU gains depends on how many registers and workgroups it has room for.
@@ -144,7 +144,7 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
                 choice.shape = shape;
                 choice.fragments = size.fragments;
                 choice.subgroups = size.subgroups;
-                choice.ahead = size.ahead;
+                choice.prefetch = size.prefetch;
                 if (static_cast<std::uint32_t>(size.subgroups * shape.subgroup_size) <=
                     context.limits().maxComputeWorkGroupInvocations) {
                     choices.push_back(choice);
@@ -156,9 +156,9 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
     if (context.ncnn_device().info.subgroup_size() <= 64) {
         KernelConfig blocked(KernelKind::blocked);
         // Compiling the whole one for ten layers takes such a driver as long as a small picture.
-        blocked.rolled = context.is_software();
+        blocked.unroll = !context.is_software();
         choices.push_back(blocked);
-        if (blocked.rolled) choices.emplace_back(KernelKind::blocked);
+        if (!blocked.unroll) choices.emplace_back(KernelKind::blocked);
     }
     choices.emplace_back(KernelKind::plain);
     return choices;

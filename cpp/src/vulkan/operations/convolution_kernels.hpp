@@ -24,13 +24,14 @@ struct KernelConfig {
     KernelConfig(KernelKind which = KernelKind::plain) : kernel(which) {}
 
     KernelKind kernel;
-    MatrixShape shape;    // of `matrix`
-    int fragments = 8;    // of `matrix`: most accumulators of a subgroup
-    int subgroups = 4;    // of `matrix`: subgroups of a workgroup
-    bool ahead = false;   // of `matrix`: fetches the next channels while it multiplies
-    bool rolled = false;  // of `blocked`: a third of the code, a tenth slower
+    MatrixShape shape;      // of `matrix`
+    int fragments = 8;      // of `matrix`: most accumulators of a subgroup
+    int subgroups = 4;      // of `matrix`: subgroups of a workgroup
+    bool prefetch = false;  // of `matrix`: fetches the next channels while it multiplies
+    bool unroll = true;     // of `blocked`; without, a third of the code, a tenth slower
 
-    std::string text() const;  // as "matrix 16x16x16 subgroup 32, 8 fragments, 4 subgroups"
+    std::string text()
+        const;  // stored in records, as "matrix 16x16x16 subgroup 32, 8 fragments, 4 subgroups"
 };
 
 // Of a workgroup of the matrix kernel.

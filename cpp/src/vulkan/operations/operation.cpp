@@ -74,7 +74,7 @@ Operation::Operation(Context& context, Storage storage, const KernelConfig& choi
         skips_.at(i) = ring_of(rings, op.skips[i].from);
         skip_upsample_.at(i) = op.skips[i].upsample;
     }
-    const bool pushed = is_blocked(choice, op) && choice.rolled;
+    const bool pushed = is_blocked(choice, op) && !choice.unroll;
     Constants constants = common_constants(op, rings, pushed);
     if (op.kind != OpKind::convolution) {
         choose_pointwise(context, std::move(constants), op);
@@ -105,7 +105,7 @@ void Operation::choose_convolution(Context& context, const KernelConfig& choice,
                                    Constants constants, const Op& op, int most_rows) {
     const bool blocked = is_blocked(choice, op);
     constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
-              << (blocked && choice.rolled ? kPushed : layer_.weight_rows);
+              << (blocked && !choice.unroll ? kPushed : layer_.weight_rows);
     if (choice.kernel == KernelKind::matrix && !src_.full_precision) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
@@ -151,7 +151,7 @@ void Operation::choose_matrix(Context& context, const KernelConfig& choice, Cons
                            return skip.upsample == 1 && fits(skip.from);
                        });
     constants << tiling.m_tiles << tiling.n_tiles << tiling.r_tiles << tiling.columns << tiling.rows
-              << shape.subgroup_size << int{whole} << int{choice.ahead};
+              << shape.subgroup_size << int{whole} << int{choice.prefetch};
     tile_width_ = tiling.columns * tiling.m_tiles * shape.m;
     tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;

@@ -1,8 +1,8 @@
 #extension GL_EXT_control_flow_attributes : require
 // A workgroup of 64 makes TILE_W x TILE_H = 64 pixels x 32 channels, an invocation 8 pixels of
 // a row x 4 channels in registers. CHUNK input channels at a time go through shared memory with their weights.
-// ROLLED keeps loops for drivers whose compiler takes longer than what it compiles.
-#ifdef ROLLED
+// NO_UNROLL keeps loops for drivers whose compiler takes longer than what it compiles.
+#ifdef NO_UNROLL
 #define OUTER [[dont_unroll]]
 #define INNER [[dont_unroll]]
 #else

@@ -15,7 +15,7 @@ layout(constant_id = 32) const int COLUMNS = 1;
 layout(constant_id = 33) const int ROWS = 4;
 layout(constant_id = 34) const int LANES = 32;  // gl_SubgroupSize is no constant
 layout(constant_id = 35) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
-layout(constant_id = 36) const int AHEAD = 0;   // 1: the next channels are fetched while these are multiplied
+layout(constant_id = 36) const int PREFETCH = 0;   // 1: the next channels are fetched while these are multiplied
 
 // The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
@@ -146,11 +146,11 @@ void main()
         coopMatLoad(sum[i], bias_floats, oc0 + i % N_TILES * MATRIX_N, 0, gl_CooperativeMatrixLayoutRowMajor);
 
     uvec4 next_tile[TILE_LOADS], next_taps[TAP_LOADS];
-    if (AHEAD != 0) FETCH(0)
+    if (PREFETCH != 0) FETCH(0)
     for (int c = 0; c < WEIGHT_ROWS; c += GROUP)
     {
         const int group = channel4(IN_OFFSET + c, source_width()) / 2;
-        if (AHEAD != 0)
+        if (PREFETCH != 0)
         {
             [[unroll]] for (int j = 0; j < TILE_LOADS; j++) put_tile(t + j * THREADS, next_tile[j]);
             [[unroll]] for (int j = 0; j < TAP_LOADS; j++) put_taps(t + j * THREADS, next_taps[j]);
@@ -163,7 +163,7 @@ void main()
                 put_taps(t + j * THREADS, tap_source(t + j * THREADS, oc0, c));
         }
         barrier();
-        if (AHEAD != 0 && c + GROUP < WEIGHT_ROWS) FETCH(c + GROUP)
+        if (PREFETCH != 0 && c + GROUP < WEIGHT_ROWS) FETCH(c + GROUP)
         // Not unrolled: a column of taps is work enough, and software drivers take seconds to compile three of them.
         for (int kx = 0; kx < 3; kx++)
         for (int k = 0; k < GROUP; k += MATRIX_K)
