@@ -11,16 +11,16 @@ namespace realesrgan {
 
 // The same samples seen laid down another way; nothing is copied.
 template <typename Byte>
-BasicImageView<Byte> laid(BasicImageView<Byte> view, const Orientation& way) {
-    if (way.flip_x) {
+BasicImageView<Byte> oriented_view(BasicImageView<Byte> view, const Orientation& orientation) {
+    if (orientation.flip_x) {
         view.data += (view.width - 1) * view.pixel_stride;
         view.pixel_stride = -view.pixel_stride;
     }
-    if (way.flip_y) {
+    if (orientation.flip_y) {
         view.data += (view.height - 1) * view.row_stride;
         view.row_stride = -view.row_stride;
     }
-    if (way.transpose) {
+    if (orientation.transpose) {
         std::swap(view.width, view.height);
         std::swap(view.row_stride, view.pixel_stride);
     }

@@ -3,12 +3,12 @@
 namespace realesrgan {
 
 std::vector<Orientation> orientations(bool all) {
-    std::vector<Orientation> ways;
-    constexpr int kWays = 8;
-    for (int i = 0; i < (all ? kWays : 1); ++i) {
-        ways.push_back({(i & 1) != 0, (i & 2) != 0, (i & 4) != 0});
+    std::vector<Orientation> result;
+    constexpr int kOrientations = 8;
+    for (int i = 0; i < (all ? kOrientations : 1); ++i) {
+        result.push_back({(i & 1) != 0, (i & 2) != 0, (i & 4) != 0});
     }
-    return ways;
+    return result;
 }
 
 void copy(const ConstPlanes& from, const Planes& to) {

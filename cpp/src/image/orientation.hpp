@@ -20,12 +20,12 @@ std::vector<Orientation> orientations(bool all);
 namespace detail {
 
 template <typename Sample>
-BasicPlanes<Sample> flipped(BasicPlanes<Sample> planes, const Orientation& way) {
-    if (way.flip_x) {
+BasicPlanes<Sample> flipped(BasicPlanes<Sample> planes, const Orientation& orientation) {
+    if (orientation.flip_x) {
         planes.data += (planes.width - 1) * planes.x_stride;
         planes.x_stride = -planes.x_stride;
     }
-    if (way.flip_y) {
+    if (orientation.flip_y) {
         planes.data += (planes.height - 1) * planes.y_stride;
         planes.y_stride = -planes.y_stride;
     }
@@ -33,8 +33,8 @@ BasicPlanes<Sample> flipped(BasicPlanes<Sample> planes, const Orientation& way) 
 }
 
 template <typename Sample>
-BasicPlanes<Sample> transposed(BasicPlanes<Sample> planes, const Orientation& way) {
-    if (way.transpose) {
+BasicPlanes<Sample> transposed(BasicPlanes<Sample> planes, const Orientation& orientation) {
+    if (orientation.transpose) {
         std::swap(planes.width, planes.height);
         std::swap(planes.x_stride, planes.y_stride);
     }
@@ -45,13 +45,15 @@ BasicPlanes<Sample> transposed(BasicPlanes<Sample> planes, const Orientation& wa
 
 // The same samples seen laid down that way, and back. Nothing is copied.
 template <typename Sample>
-BasicPlanes<Sample> laid(const BasicPlanes<Sample>& planes, const Orientation& way) {
-    return detail::transposed(detail::flipped(planes, way), way);
+BasicPlanes<Sample> oriented_view(const BasicPlanes<Sample>& planes,
+                                  const Orientation& orientation) {
+    return detail::transposed(detail::flipped(planes, orientation), orientation);
 }
 
 template <typename Sample>
-BasicPlanes<Sample> restored(const BasicPlanes<Sample>& planes, const Orientation& way) {
-    return detail::flipped(detail::transposed(planes, way), way);
+BasicPlanes<Sample> inverse_oriented_view(const BasicPlanes<Sample>& planes,
+                                          const Orientation& orientation) {
+    return detail::flipped(detail::transposed(planes, orientation), orientation);
 }
 
 // Copies sample by sample between planes of one size.

@@ -33,7 +33,7 @@ ImageView as_const(const MutableImageView& view) {
 void Attempt::run(const ImageView& input, const MutableImageView& output,
                   const std::function<void(double)>& progress) {
     StreamRecord record;
-    if (ways_.size() > 1) {
+    if (orientations_.size() > 1) {
         run_sum(input, output, progress, record);
     } else if (plans_[0].column_tiles.tiles.size() > 1) {
         run_feathered(input, output, progress, record);
@@ -41,7 +41,7 @@ void Attempt::run(const ImageView& input, const MutableImageView& output,
         ArraySink sink(output);
         run_column_tiles(input, progress, record, 0, [&](std::size_t) -> RowSink& { return sink; });
     }
-    check_record(record, ways_.size() > 1 ? 0 : program_.scale());
+    check_record(record, orientations_.size() > 1 ? 0 : program_.scale());
 }
 
 void Attempt::run_rows(RowSource& source, RowSink& sink,
@@ -54,8 +54,8 @@ void Attempt::run_rows(RowSource& source, RowSink& sink,
     check_record(record, program_.scale());
 }
 
-const RunStrategy& Attempt::plan_of(std::size_t way) const {
-    return ways_[way].transpose ? plans_.back() : plans_.front();
+const RunStrategy& Attempt::plan_of(std::size_t orientation) const {
+    return orientations_[orientation].transpose ? plans_.back() : plans_.front();
 }
 
 ColumnWeights Attempt::column_weights(const AxisTiling& column_tiles, std::size_t tile) const {
@@ -92,23 +92,25 @@ void Attempt::run_sum(const ImageView& input, const MutableImageView& output,
                                kFloat * output.channels * output.width,
                                kFloat * output.channels,
                                kFloat};
-    for (std::size_t way = 0; way < ways_.size(); ++way) {
-        SumSink sink(laid(sum, ways_[way]), 1.0F / static_cast<float>(ways_.size()));
-        run_column_tiles(laid(input, ways_[way]), progress, record, way,
-                         [&](std::size_t tile) -> RowSink& {
-                             sink.begin_tile(column_weights(plan_of(way).column_tiles, tile));
-                             return sink;
-                         });
+    for (std::size_t orientation = 0; orientation < orientations_.size(); ++orientation) {
+        SumSink sink(oriented_view(sum, orientations_[orientation]),
+                     1.0F / static_cast<float>(orientations_.size()));
+        run_column_tiles(
+            oriented_view(input, orientations_[orientation]), progress, record, orientation,
+            [&](std::size_t tile) -> RowSink& {
+                sink.begin_tile(column_weights(plan_of(orientation).column_tiles, tile));
+                return sink;
+            });
     }
     store_picture(as_const(sum), output);
 }
 
 void Attempt::run_column_tiles(const ImageView& picture,
                                const std::function<void(double)>& progress, StreamRecord& record,
-                               std::size_t way,
+                               std::size_t orientation,
                                const std::function<RowSink&(std::size_t tile)>& sink_of) {
     ArraySource source(picture);
-    const RunStrategy& chosen = plan_of(way);
+    const RunStrategy& chosen = plan_of(orientation);
     const std::size_t column_tiles = chosen.column_tiles.tiles.size();
     for (std::size_t tile = 0; tile < column_tiles; ++tile) {
         const Span read = chosen.column_tiles.tiles[tile].read;
@@ -116,10 +118,10 @@ void Attempt::run_column_tiles(const ImageView& picture,
         config.width = static_cast<int>(read.size());
         const ExecutionPlan plan(program_, config, backend_.storage());
         const SessionFormat format{picture.type, config.output_type,
-                                   column_tiles == 1 && ways_.size() == 1};
+                                   column_tiles == 1 && orientations_.size() == 1};
         const auto part = [&](double fraction) {
-            const auto done = static_cast<double>(way * column_tiles + tile);
-            progress((done + fraction) / static_cast<double>(ways_.size() * column_tiles));
+            const auto done = static_cast<double>(orientation * column_tiles + tile);
+            progress((done + fraction) / static_cast<double>(orientations_.size() * column_tiles));
         };
         run_plan(backend_, plan, format, source, static_cast<int>(read.begin), sink_of(tile),
                  static_cast<int>(read.begin) * program_.scale(), part, record);

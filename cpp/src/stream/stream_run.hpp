@@ -17,7 +17,7 @@ class Attempt {
     // `plans`: one, or a second one for the picture laid on its side.
     Attempt(const Backend& backend, const Program& program, const std::vector<RunStrategy>& plans,
             bool tta)
-        : backend_(backend), program_(program), plans_(plans), ways_(orientations(tta)) {}
+        : backend_(backend), program_(program), plans_(plans), orientations_(orientations(tta)) {}
 
     // Throws BadResult for a result that is no picture.
     void run(const ImageView& input, const MutableImageView& output,
@@ -27,20 +27,20 @@ class Attempt {
     void run_rows(RowSource& source, RowSink& sink, const std::function<void(double)>& progress);
 
   private:
-    const RunStrategy& plan_of(std::size_t way) const;
+    const RunStrategy& plan_of(std::size_t orientation) const;
     ColumnWeights column_weights(const AxisTiling& column_tiles, std::size_t tile) const;
     void run_feathered(const ImageView& input, const MutableImageView& output,
                        const std::function<void(double)>& progress, StreamRecord& record);
     void run_sum(const ImageView& input, const MutableImageView& output,
                  const std::function<void(double)>& progress, StreamRecord& record);
     void run_column_tiles(const ImageView& picture, const std::function<void(double)>& progress,
-                          StreamRecord& record, std::size_t way,
+                          StreamRecord& record, std::size_t orientation,
                           const std::function<RowSink&(std::size_t tile)>& sink_of);
 
     const Backend& backend_;
     const Program& program_;
     const std::vector<RunStrategy>& plans_;
-    std::vector<Orientation> ways_;
+    std::vector<Orientation> orientations_;
 };
 
 }  // namespace realesrgan

@@ -147,8 +147,9 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
         const AxisTiling rows = tile_axis(from.height, tiling(tile));
         TileRun::Settings settings{*network_, info_.scale, info_.output_channels,
                                    orientations(options_.tta)};
-        for (Orientation& way : settings.ways) {
-            way.transpose = way.transpose != turn;  // the network sees the picture upright
+        for (Orientation& orientation : settings.orientations) {
+            orientation.transpose =
+                orientation.transpose != turn;  // the network sees the picture upright
         }
         const bool smallest = options_.tile == kTileWhole || tile <= kSmallestTile ||
                               (columns.tiles.size() == 1 && rows.tiles.size() == 1 &&

@@ -75,13 +75,13 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
     check_.saw_input(load_samples(input_, x.begin, y.begin, tile), tile_.size());
     const double passes = static_cast<double>(columns_.tiles.size()) *
                           static_cast<double>(rows_.tiles.size()) *
-                          static_cast<double>(settings_.ways.size());
-    for (const Orientation& way : settings_.ways) {
+                          static_cast<double>(settings_.orientations.size());
+    for (const Orientation& orientation : settings_.orientations) {
         Progress within;
         if (progress) {
             within = [&](double fraction) { progress((done_ + fraction) / passes); };
         }
-        blend(pass(tile, {x, y}, way, within), way, column, row);
+        blend(pass(tile, {x, y}, orientation, within), orientation, column, row);
         done_ += 1;
         if (progress) {
             progress(done_ / passes);
@@ -89,9 +89,9 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
     }
 }
 
-ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientation& way,
+ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientation& orientation,
                         const Progress& progress) {
-    const ConstPlanes source = laid(as_const(tile), way);
+    const ConstPlanes source = oriented_view(as_const(tile), orientation);
     const ncnn::Mat input(static_cast<int>(source.width), static_cast<int>(source.height),
                           source.channels);
     if (input.empty()) {
@@ -110,15 +110,15 @@ ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientat
     return result;
 }
 
-void TileRun::blend(const ncnn::Mat& result, const Orientation& way, std::size_t column,
+void TileRun::blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
                     std::size_t row) {
     const int scale = settings_.scale;
     const AxisTile& x = columns_.tiles[column];
     const AxisTile& y = rows_.tiles[row];
-    const ConstPlanes upright = restored(as_const(planes_of(result)), way);
+    const ConstPlanes upright = inverse_oriented_view(as_const(planes_of(result)), orientation);
     sums_.add(cut(upright, used(x, scale), used(y, scale)), x.write.begin * scale,
               y.write.begin * scale, columns_.weights(column, scale), rows_.weights(row, scale),
-              1.0F / static_cast<float>(settings_.ways.size()));
+              1.0F / static_cast<float>(settings_.orientations.size()));
 }
 
 }  // namespace realesrgan

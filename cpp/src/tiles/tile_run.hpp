@@ -18,7 +18,7 @@ class TileRun {
         const Network& network;
         int scale;
         int output_channels;
-        std::vector<Orientation> ways;  // their mean is the result
+        std::vector<Orientation> orientations;  // their mean is the result
     };
 
     TileRun(const Settings& settings, const AxisTiling& columns, const AxisTiling& rows,
@@ -30,9 +30,9 @@ class TileRun {
 
   private:
     void run_tile(std::size_t column, std::size_t row, const Progress& progress);
-    ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& way,
+    ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& orientation,
                    const Progress& progress);
-    void blend(const ncnn::Mat& result, const Orientation& way, std::size_t column,
+    void blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
                std::size_t row);
 
     const Settings& settings_;

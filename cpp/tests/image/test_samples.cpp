@@ -95,8 +95,8 @@ TEST_CASE("the eight orientations differ and are undone exactly") {
     std::iota(samples.begin(), samples.end(), 0.0F);
     const Planes picture{samples.data(), 5, 3, 2, 1, 5, 15};
     std::vector<std::vector<float>> seen;
-    for (const realesrgan::Orientation& way : realesrgan::orientations(true)) {
-        const Planes view = laid(picture, way);
+    for (const realesrgan::Orientation& orientation : realesrgan::orientations(true)) {
+        const Planes view = oriented_view(picture, orientation);
         std::vector<float> copied(samples.size());
         const Planes dense{copied.data(),           view.width, view.height, 2, 1, view.width,
                            view.width * view.height};
@@ -106,7 +106,7 @@ TEST_CASE("the eight orientations differ and are undone exactly") {
         }
         seen.push_back(copied);
         std::vector<float> back(samples.size());
-        const Planes upright = restored(dense, way);
+        const Planes upright = inverse_oriented_view(dense, orientation);
         CHECK_EQUAL(upright.width, 5);
         copy(as_const(upright), {back.data(), 5, 3, 2, 1, 5, 15});
         CHECK(back == samples);
