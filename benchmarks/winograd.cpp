@@ -93,7 +93,7 @@ void measure(const Settings& s, int in, int out, int skips, WeightForm form) {
     Rows input(in, s.width, s.rows + 2);
     Rows output(out, s.width, s.rows);
     Rows skip(out, s.width, s.rows);
-    Band band;
+    OutputRows band;
     band.width = s.width;
     band.height = s.rows;
     band.input = {input.rows.data(), input.stride};

@@ -98,7 +98,7 @@ void check_views(const NetworkInfo& network, const ImageView& input,
 }
 
 // Runs a small grey picture through a network whose layers do not tell its scale and channels.
-void complete(NetworkInfo& info, const Network& network, const std::string& param_path) {
+void complete(NetworkInfo& info, const NcnnNetwork& network, const std::string& param_path) {
     constexpr int kSide = 64;
     ncnn::Mat grey(kSide, kSide, info.input_channels);
     grey.fill(0.5F);
@@ -166,7 +166,7 @@ struct Upscaler::Impl {
         if (make_stream(graph)) {
             return;
         }
-        auto layers = std::make_unique<const Network>(graph, param_path, bin_path, options);
+        auto layers = std::make_unique<const NcnnNetwork>(graph, param_path, bin_path, options);
         if (network.scale == 0 || network.output_channels == 0) {
             complete(network, *layers, param_path);
         }

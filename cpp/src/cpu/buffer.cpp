@@ -15,7 +15,7 @@ constexpr std::size_t kOverread = 64;  // vector loads may touch this much behin
 }  // namespace
 
 // calloc's large blocks are fresh pages of the system: zero, and not resident before they are used.
-Buffer::Buffer(Meter& meter, std::size_t bytes) : meter_(&meter), size_(bytes) {
+HostBuffer::HostBuffer(Meter& meter, std::size_t bytes) : meter_(&meter), size_(bytes) {
     block_ =
         faults().host_allocation.due() ? nullptr : std::calloc(1, bytes + kAlignment + kOverread);
     if (block_ == nullptr) {
@@ -27,11 +27,11 @@ Buffer::Buffer(Meter& meter, std::size_t bytes) : meter_(&meter), size_(bytes) {
     meter.add(bytes);
 }
 
-Buffer::Buffer(Buffer&& other) noexcept {
+HostBuffer::HostBuffer(HostBuffer&& other) noexcept {
     *this = std::move(other);
 }
 
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
+HostBuffer& HostBuffer::operator=(HostBuffer&& other) noexcept {
     if (this != &other) {
         release();
         meter_ = std::exchange(other.meter_, nullptr);
@@ -42,11 +42,11 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
     return *this;
 }
 
-Buffer::~Buffer() {
+HostBuffer::~HostBuffer() {
     release();
 }
 
-void Buffer::release() {
+void HostBuffer::release() {
     if (block_ == nullptr) return;
     std::free(block_);
     meter_->remove(size_);

@@ -23,13 +23,13 @@ class Meter {
 
 // Zeroed memory on a 64-byte boundary, counted by a meter that outlives it. Throws
 // OutOfMemoryError.
-class Buffer {
+class HostBuffer {
   public:
-    Buffer() = default;
-    Buffer(Meter& meter, std::size_t bytes);
-    Buffer(Buffer&& other) noexcept;
-    Buffer& operator=(Buffer&& other) noexcept;
-    ~Buffer();
+    HostBuffer() = default;
+    HostBuffer(Meter& meter, std::size_t bytes);
+    HostBuffer(HostBuffer&& other) noexcept;
+    HostBuffer& operator=(HostBuffer&& other) noexcept;
+    ~HostBuffer();
 
     float* floats() const { return reinterpret_cast<float*>(data_); }
     std::byte* bytes() const { return data_; }

@@ -58,7 +58,7 @@ Rows widen(const Rows& source, int channels, int width, int enlarge, float* memo
 }
 
 // The program scales and adds one skip after the other; the kernel takes one weight for each.
-winograd::Epilogue epilogue_of(const Op& op, const Band& band, int threads, float* spare,
+winograd::Epilogue epilogue_of(const Op& op, const RowBand& band, int threads, float* spare,
                                Rows (&rows)[kMaxSkips]) {
     winograd::Epilogue epilogue;
     epilogue.skip_count = static_cast<int>(op.skips.size());
@@ -79,7 +79,7 @@ winograd::Epilogue epilogue_of(const Op& op, const Band& band, int threads, floa
     return epilogue;
 }
 
-void copy_output(const Op& op, const Band& band, int threads) {
+void copy_output(const Op& op, const RowBand& band, int threads) {
     const int groups = round_up(op.output.channels, kGroup) / kGroup;
     const std::size_t bytes = row_floats(kGroup, band.output->layout().width) * sizeof(float);
     ThreadPool::shared().run(groups * band.count, threads, [&](int item, int) {
@@ -126,12 +126,12 @@ FusedConvolution::FusedConvolution(const Op& op, const ConvolutionWeights& weigh
                                    int threads)
     : op_(op), convolution_(make_convolution(op, weights, form, kernel)), threads_(threads) {}
 
-void FusedConvolution::run(const Band& band, const Buffer& scratch) const {
+void FusedConvolution::run(const RowBand& band, const HostBuffer& scratch) const {
     const int width = band.output->layout().width;
     const std::size_t own = convolution_.workspace_bytes(width, band.count, threads_);
     float* spare = scratch.floats() + own / sizeof(float);
 
-    winograd::Band job;
+    winograd::OutputRows job;
     job.width = width;
     job.height = band.count;
     Rows input =

@@ -11,7 +11,7 @@
 namespace realesrgan::cpu {
 
 // What one run of a convolution reads and writes: output rows [first, first + count).
-struct Band {
+struct RowBand {
     const LineBuffer* input = nullptr;
     const LineBuffer* output = nullptr;
     const LineBuffer* duplicate_output = nullptr;  // or null
@@ -28,7 +28,7 @@ class FusedConvolution {
                      const winograd::Kernel& kernel, int threads);
 
     // `scratch`: at least scratch_bytes() for this band.
-    void run(const Band& band, const Buffer& scratch) const;
+    void run(const RowBand& band, const HostBuffer& scratch) const;
     std::uint64_t scratch_bytes(int width, int rows) const;  // of the output
     std::uint64_t weight_bytes() const { return convolution_.bytes(); }
 

@@ -12,7 +12,7 @@ namespace realesrgan::cpu {
 
 namespace {
 
-void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
+void add_skips(const Op& op, const RowBand& band, int channel, int y, float* to) {
     const int width = band.output->layout().width;
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         const Skip& skip = op.skips[s];
@@ -28,13 +28,13 @@ void add_skips(const Op& op, const Band& band, int channel, int y, float* to) {
     }
 }
 
-void copy_row(const Op& op, const Band& band, int channel, int y, const float* from) {
+void copy_row(const Op& op, const RowBand& band, int channel, int y, const float* from) {
     if (band.duplicate_output == nullptr) return;
     float* to = band.duplicate_output->channel_row(op.duplicate_output->channel + channel, y);
     for (int x = 0; x < band.output->layout().width; ++x) to[x * kGroup] = from[x * kGroup];
 }
 
-void shuffle_row(const Op& op, const Band& band, int channel, int y) {
+void shuffle_row(const Op& op, const RowBand& band, int channel, int y) {
     float* to = band.output->channel_row(op.output.channel + channel, y);
     const int width = band.input->layout().width;
     for (int dx = 0; dx < op.factor; ++dx) {
@@ -50,7 +50,7 @@ void shuffle_row(const Op& op, const Band& band, int channel, int y) {
 // next.
 class ChannelResizer {
   public:
-    ChannelResizer(const Op& op, const Band& band, const std::vector<ResizeTaps>& columns,
+    ChannelResizer(const Op& op, const RowBand& band, const std::vector<ResizeTaps>& columns,
                    int channel)
         : op_(op), band_(band), columns_(columns), channel_(channel) {}
 
@@ -92,7 +92,7 @@ class ChannelResizer {
     }
 
     const Op& op_;
-    const Band& band_;
+    const RowBand& band_;
     const std::vector<ResizeTaps>& columns_;
     int channel_;
     Kept kept_[4];  // filtered along the columns; a filter reads four rows at most
@@ -100,14 +100,14 @@ class ChannelResizer {
 
 }  // namespace
 
-void pixel_shuffle(const Op& op, const Band& band, int threads) {
+void pixel_shuffle(const Op& op, const RowBand& band, int threads) {
     const int tasks = op.output.channels * band.count;
     ThreadPool::shared().run(tasks, threads, [&](int i, int) {
         shuffle_row(op, band, i % op.output.channels, band.first + i / op.output.channels);
     });
 }
 
-void resize(const Op& op, const Band& band, int threads) {
+void resize(const Op& op, const RowBand& band, int threads) {
     std::vector<ResizeTaps> columns;
     for (int x = 0; x < band.output->layout().width; ++x) {
         columns.push_back(resize_taps(op.resize, band.input->layout().width, x));

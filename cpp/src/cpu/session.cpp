@@ -36,15 +36,15 @@ CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
                        const SessionFormat& format)
     : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
     make_buffers();
-    scratch_ = Buffer(meter_, static_cast<std::size_t>(plan.memory().scratch));
+    scratch_ = HostBuffer(meter_, static_cast<std::size_t>(plan.memory().scratch));
     const auto pixels = static_cast<std::size_t>(plan.config().width);
     const auto scale = static_cast<std::size_t>(program_.scale());
-    input_ = Buffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
-                                static_cast<std::size_t>(program_.picture_channels) *
-                                sample_size(format.input));
-    output_ = Buffer(meter_, pixels * scale * static_cast<std::size_t>(plan.max_output_rows()) *
-                                 static_cast<std::size_t>(program_.output.channels) *
-                                 sample_size(format.output));
+    input_ = HostBuffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
+                                    static_cast<std::size_t>(program_.picture_channels) *
+                                    sample_size(format.input));
+    output_ = HostBuffer(meter_, pixels * scale * static_cast<std::size_t>(plan.max_output_rows()) *
+                                     static_cast<std::size_t>(program_.output.channels) *
+                                     sample_size(format.output));
 }
 
 RowLayout CpuSession::layout_of(int tensor) const {
@@ -125,8 +125,8 @@ void CpuSession::run(const Step& step) {
     }
 }
 
-Band CpuSession::band_of(const Op& op, const Command& command) const {
-    Band band;
+RowBand CpuSession::band_of(const Op& op, const Command& command) const {
+    RowBand band;
     band.input = &buffer(op.input);
     band.output = &buffer(op.output);
     band.duplicate_output = op.duplicate_output ? &buffer(*op.duplicate_output) : nullptr;
@@ -153,7 +153,7 @@ void CpuSession::run_op(const Command& command) {
         buffer(*op.duplicate_output)
             .reach(rows.first, rows.end(), command.duplicate_first_live_row);
     expect_inputs(op, rows);
-    const Band band = band_of(op, command);
+    const RowBand band = band_of(op, command);
     switch (op.kind) {
         case OpKind::convolution:
             kernels_.convolutions[idx(op.convolution)]->run(band, scratch_);

@@ -33,7 +33,7 @@ class CpuSession final : public Session {
     void make_buffers();
     void make_halo_rows(int tensor);
     RowLayout layout_of(int tensor) const;
-    Band band_of(const Op& op, const Command& command) const;
+    RowBand band_of(const Op& op, const Command& command) const;
     void run_op(const Command& command);
     void expect_inputs(const Op& op, const RowRange& rows) const;
     void copy_halo_rows(const Command& command);
@@ -50,12 +50,12 @@ class CpuSession final : public Session {
     const ExecutionPlan& plan_;
     const Program& program_;
     SessionFormat format_;
-    std::vector<Buffer> memory_;  // of own rings and shared buffers
+    std::vector<HostBuffer> memory_;  // of own rings and shared buffers
     std::vector<LineBuffer> buffers_;
-    std::vector<std::vector<Buffer>> halo_rows_;  // by ring and HaloSlice
-    Buffer scratch_;
-    Buffer input_;
-    Buffer output_;
+    std::vector<std::vector<HostBuffer>> halo_rows_;  // by ring and HaloSlice
+    HostBuffer scratch_;
+    HostBuffer input_;
+    HostBuffer output_;
     int output_rows_ = 0;
     std::uint64_t not_finite_ = 0;
     std::uint64_t dispatches_ = 0;

@@ -102,8 +102,8 @@ std::int64_t largest_run(const Graph& graph, const ncnn::VulkanDevice* device) {
 
 }  // namespace
 
-Network::Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
-                 const Options& options)
+NcnnNetwork::NcnnNetwork(const Graph& graph, const std::string& param_path,
+                         const std::string& bin_path, const Options& options)
     : name_(shown_path(param_path)),
       input_(graph.input),
       output_(graph.output),
@@ -131,7 +131,7 @@ Network::Network(const Graph& graph, const std::string& param_path, const std::s
     }
 }
 
-Network::~Network() {
+NcnnNetwork::~NcnnNetwork() {
     if (device_ == nullptr) {
         return;
     }
@@ -141,11 +141,11 @@ Network::~Network() {
     }
 }
 
-void Network::release() noexcept {
+void NcnnNetwork::release() noexcept {
     net_.reset();
 }
 
-void Network::load(const Graph& graph, const std::string& bin_path) {
+void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
     end_openmp_team_at_fork();
     const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
     const std::string text = param_text(graph);
@@ -182,7 +182,7 @@ void Network::load(const Graph& graph, const std::string& bin_path) {
     }
 }
 
-std::vector<Network::Checkpoint> Network::checkpoints(const Graph& graph) {
+std::vector<NcnnNetwork::Checkpoint> NcnnNetwork::checkpoints(const Graph& graph) {
     constexpr int kParts = 24;
     const Trace sizes = trace(graph);
     std::vector<Checkpoint> all;
@@ -207,7 +207,7 @@ std::vector<Network::Checkpoint> Network::checkpoints(const Graph& graph) {
     return all;
 }
 
-std::uint64_t Network::memory_budget() const {
+std::uint64_t NcnnNetwork::memory_budget() const {
     if (device_ == nullptr) {
         return host_budget();
     }
@@ -215,15 +215,15 @@ std::uint64_t Network::memory_budget() const {
     return device_budget(*device_);
 }
 
-bool Network::own_memory() const {
+bool NcnnNetwork::own_memory() const {
     return device_ != nullptr && !shares_host_memory(*device_);
 }
 
-ncnn::Mat Network::infer(const ncnn::Mat& input, const Progress& progress) const {
+ncnn::Mat NcnnNetwork::infer(const ncnn::Mat& input, const Progress& progress) const {
     return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input, progress);
 }
 
-ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
+ncnn::Mat NcnnNetwork::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
     TilePool pool(memory_->used(input.w, input.h));
     ncnn::Mat result;
     {
@@ -256,7 +256,7 @@ ncnn::Mat Network::infer_cpu(const ncnn::Mat& input, const Progress& progress) c
     return result;
 }
 
-ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
+ncnn::Mat NcnnNetwork::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
     const GpuActivityGuard use;
     GpuBlobs blobs(device_, memory_->block(input.w, input.h));
     WatchedStaging staging(device_);
@@ -290,7 +290,7 @@ ncnn::Mat Network::infer_gpu(const ncnn::Mat& input, const Progress& progress) c
     return result;
 }
 
-void Network::fail(int code, const ncnn::Mat& input, bool memory_refused) const {
+void NcnnNetwork::fail(int code, const ncnn::Mat& input, bool memory_refused) const {
     const std::string size = std::to_string(input.w) + "x" + std::to_string(input.h);
     if (code == CheckedNet::kFault) {
         throw ModelError(name_ + ": " + CheckedNet::last_fault() + " (of " + size + " pixels)");

@@ -14,12 +14,12 @@
 namespace realesrgan {
 
 // An ncnn::Net loaded with every step checked, on the CPU or on a Vulkan device. Threads share it.
-class Network final : public GpuOwned {
+class NcnnNetwork final : public GpuOwned {
   public:
     // Throws ModelError for a damaged or foreign file, DeviceError, OutOfMemoryError.
-    Network(const Graph& graph, const std::string& param_path, const std::string& bin_path,
-            const Options& options);
-    ~Network();
+    NcnnNetwork(const Graph& graph, const std::string& param_path, const std::string& bin_path,
+                const Options& options);
+    ~NcnnNetwork();
     void release() noexcept override;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.

@@ -56,7 +56,7 @@ class MonotoneProgress {
 
 }  // namespace
 
-TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const Network> network,
+TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> network,
                        const NetworkInfo& info, const Options& options)
     : network_(std::move(network)),
       info_(info),

@@ -15,8 +15,8 @@ namespace realesrgan {
 // whole picture is exact.
 class TileEngine : public Engine {
   public:
-    TileEngine(const Graph& graph, std::unique_ptr<const Network> network, const NetworkInfo& info,
-               const Options& options);
+    TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> network,
+               const NetworkInfo& info, const Options& options);
 
     void run(const ImageView& input, const MutableImageView& output,
              const Progress& progress) const override;
@@ -37,7 +37,7 @@ class TileEngine : public Engine {
     [[noreturn]] void refuse(int width, int height, std::int64_t tile, std::uint64_t limit) const;
     TileRequest tiling(std::int64_t tile) const { return {tile, halo_, alignment_, feather_}; }
 
-    std::unique_ptr<const Network> network_;
+    std::unique_ptr<const NcnnNetwork> network_;
     NetworkInfo info_;
     Options options_;
     std::int64_t halo_;

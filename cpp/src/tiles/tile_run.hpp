@@ -15,7 +15,7 @@ namespace realesrgan {
 class TileRun {
   public:
     struct Settings {
-        const Network& network;
+        const NcnnNetwork& network;
         int scale;
         int output_channels;
         std::vector<Orientation> orientations;  // their mean is the result

@@ -42,7 +42,7 @@ std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) 
 
 }  // namespace
 
-VulkanSession::VulkanSession(const Network& network, const ExecutionPlan& plan,
+VulkanSession::VulkanSession(const DeviceNetwork& network, const ExecutionPlan& plan,
                              const SessionFormat& format)
     : network_(&network), plan_(plan), format_(format) {
     make_rings();
@@ -58,7 +58,7 @@ VulkanSession::VulkanSession(const Network& network, const ExecutionPlan& plan,
 
 VulkanSession::~VulkanSession() = default;  // the flights first: they wait for what still runs
 
-bool VulkanSession::serves(const Network& network, const ExecutionPlan& plan,
+bool VulkanSession::serves(const DeviceNetwork& network, const ExecutionPlan& plan,
                            const SessionFormat& format) const {
     return serves(network) && plan_.same_as(plan) && format == format_;
 }

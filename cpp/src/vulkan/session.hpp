@@ -18,7 +18,7 @@ namespace realesrgan::vulkan {
 inline constexpr int kBandsInFlight = 3;
 
 // What every session of one backend shares.
-struct Network {
+struct DeviceNetwork {
     std::shared_ptr<Context> context;
     std::unique_ptr<Weights> weights;
     std::vector<LayerWeights> layers;  // as Program::convolutions
@@ -31,7 +31,8 @@ struct Network {
 // once.
 class VulkanSession : public Session {
   public:
-    VulkanSession(const Network& network, const ExecutionPlan& plan, const SessionFormat& format);
+    VulkanSession(const DeviceNetwork& network, const ExecutionPlan& plan,
+                  const SessionFormat& format);
     ~VulkanSession() override;
 
     MutableImageView input_rows(int count) override;
@@ -42,8 +43,8 @@ class VulkanSession : public Session {
     std::uint64_t dispatches() const override { return dispatches_; }
 
     // Whether this session can make another run.
-    bool serves(const Network& network) const { return network_ == &network; }
-    bool serves(const Network& network, const ExecutionPlan& plan,
+    bool serves(const DeviceNetwork& network) const { return network_ == &network; }
+    bool serves(const DeviceNetwork& network, const ExecutionPlan& plan,
                 const SessionFormat& format) const;
     bool idle() const { return running_.empty(); }
     void begin_run();
@@ -71,7 +72,7 @@ class VulkanSession : public Session {
     void record_output(Flight& flight, RowRange rows);
     std::uint64_t bytes_of(RingBuffer ring, int rows, int channels) const;
 
-    const Network* network_;
+    const DeviceNetwork* network_;
     ExecutionPlan plan_;  // a copy, because the session may outlive the run
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;

@@ -7,7 +7,8 @@
 
 namespace realesrgan::vulkan {
 
-std::unique_ptr<VulkanSession> SessionPool::take(const Network& network, const ExecutionPlan& plan,
+std::unique_ptr<VulkanSession> SessionPool::take(const DeviceNetwork& network,
+                                                 const ExecutionPlan& plan,
                                                  const SessionFormat& format) {
     Sessions others;  // destroyed after the lock is gone
     {
@@ -30,13 +31,13 @@ void SessionPool::keep(std::unique_ptr<VulkanSession> session) {
     sessions_.push_back(std::move(session));
 }
 
-void SessionPool::drop(const Network& network) {
+void SessionPool::drop(const DeviceNetwork& network) {
     Sessions gone;
     const std::lock_guard<std::mutex> lock(mutex_);
     gone = remove(network);
 }
 
-SessionPool::Sessions SessionPool::remove(const Network& network) {
+SessionPool::Sessions SessionPool::remove(const DeviceNetwork& network) {
     const auto first =
         std::stable_partition(sessions_.begin(), sessions_.end(),
                               [&](const auto& session) { return !session->serves(network); });

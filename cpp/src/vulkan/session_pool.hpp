@@ -14,11 +14,11 @@ namespace realesrgan::vulkan {
 class SessionPool {
   public:
     // Nothing where there is none; then the network's other ones are destroyed, to make room.
-    std::unique_ptr<VulkanSession> take(const Network& network, const ExecutionPlan& plan,
+    std::unique_ptr<VulkanSession> take(const DeviceNetwork& network, const ExecutionPlan& plan,
                                         const SessionFormat& format);
     void keep(std::unique_ptr<VulkanSession> session);
     // Before the network itself goes.
-    void drop(const Network& network);
+    void drop(const DeviceNetwork& network);
     // Destroys the oldest ones until the device has so many bytes free, or none is left.
     void make_room(const Context& context, std::uint64_t bytes);
     std::uint64_t bytes() const;
@@ -26,7 +26,7 @@ class SessionPool {
   private:
     using Sessions = std::vector<std::unique_ptr<VulkanSession>>;
 
-    Sessions remove(const Network& network);
+    Sessions remove(const DeviceNetwork& network);
 
     mutable std::mutex mutex_;
     Sessions sessions_;  // oldest first

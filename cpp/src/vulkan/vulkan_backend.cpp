@@ -143,7 +143,7 @@ class VulkanBackend : public Backend {
             network_.threads);
     }
 
-    Network network_;
+    DeviceNetwork network_;
     StorageModel model_;
 };
 

@@ -169,7 +169,7 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     const std::vector<float*> destination = output.mutable_rows();
     std::vector<std::vector<const float*>> skip_rows;
     for (const RowTensor& skip : skips) skip_rows.push_back(skip.rows());
-    Band band;
+    OutputRows band;
     band.width = output.width();
     band.height = c.count;
     band.upsample = c.upsample;
@@ -245,7 +245,7 @@ TEST_CASE("bad arguments are named") {
     d.in_channels = 1;
     const Convolution convolution(d, WeightForm::transformed, kernel);
     Workspace workspace(1, 0);
-    Band band;
+    OutputRows band;
     band.width = 3;
     band.height = 1;
     band.upsample = true;

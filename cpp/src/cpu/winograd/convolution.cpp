@@ -35,16 +35,17 @@ void check(const Description& d) {
     }
 }
 
-void check(const Band& band) {
+void check(const OutputRows& band) {
     if (band.width < 1 || band.height < 1 || (band.upsample && band.width % 2 != 0)) {
         throw std::invalid_argument("a band of " + std::to_string(band.width) + "x" +
                                     std::to_string(band.height) +
                                     " cannot be convolved: sizes are at least 1, and even in width "
                                     "for an upsampled one");
     }
-    if (band.epilogue.skip_count < 0 || band.epilogue.skip_count > kMaxSkips) {
-        throw std::invalid_argument("a convolution adds at most " + std::to_string(kMaxSkips) +
-                                    " skips, got " + std::to_string(band.epilogue.skip_count));
+    if (band.epilogue.skip_count < 0 || band.epilogue.skip_count > kMostKernelSkips) {
+        throw std::invalid_argument("a convolution adds at most " +
+                                    std::to_string(kMostKernelSkips) + " skips, got " +
+                                    std::to_string(band.epilogue.skip_count));
     }
 }
 
@@ -153,7 +154,7 @@ const float* Convolution::weights_from_packed(bool direct, Workspace& workspace,
     return result;
 }
 
-Task Convolution::task_of(const Band& band) const {
+Task Convolution::task_of(const OutputRows& band) const {
     Task task;
     task.in_channels = in_channels_;
     task.out_groups = groups_of(out_channels_);
@@ -169,7 +170,7 @@ Task Convolution::task_of(const Band& band) const {
     return task;
 }
 
-void Convolution::run(const Band& band, Workspace& workspace) const {
+void Convolution::run(const OutputRows& band, Workspace& workspace) const {
     check(band);
     const Layout need = layout(band.width, band.height, workspace.threads());
     if (need.total(workspace.threads()) > workspace.size_) {

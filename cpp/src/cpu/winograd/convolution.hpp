@@ -32,7 +32,7 @@ struct Description {
 
 // What one run reads and writes: rows of channel groups (kernel.hpp). `output` may share memory
 // with `input` as long as no element is both, and with a skip element by element.
-struct Band {
+struct OutputRows {
     int width = 0;   // output pixels
     int height = 0;  // output rows
     bool upsample =
@@ -54,7 +54,7 @@ class Convolution {
     // Computes the band on up to workspace.threads() threads of ThreadPool::shared().
     // Throws std::invalid_argument for a size below one, an odd width with `upsample`, too many
     // skips or too small a workspace.
-    void run(const Band& band, Workspace& workspace) const;
+    void run(const OutputRows& band, Workspace& workspace) const;
 
     // What a workspace grows to for a band of this size.
     std::size_t workspace_bytes(int width, int height, int threads) const;
@@ -70,7 +70,7 @@ class Convolution {
     Layout layout(int width, int height, int threads) const;
     void derive_weights(bool direct, int begin, int end, float* result) const;
     const float* weights_from_packed(bool direct, Workspace& workspace, float* result) const;
-    Task task_of(const Band& band) const;
+    Task task_of(const OutputRows& band) const;
 
     int in_channels_;
     int out_channels_;

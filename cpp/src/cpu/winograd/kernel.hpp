@@ -31,7 +31,7 @@ struct MutableRowsView {
     std::size_t group_stride = 0;
 };
 
-inline constexpr int kMaxSkips = 2;
+inline constexpr int kMostKernelSkips = 2;
 
 // What is stored: scale * act(convolution + bias) + sum of weight * skip, act(v) = max(v, 0) +
 // slope * min(v, 0).
@@ -42,7 +42,7 @@ struct Epilogue {
     };
     float scale = 1.0f;
     int skip_count = 0;
-    Skip skips[kMaxSkips];
+    Skip skips[kMostKernelSkips];
 };
 
 // Everything a kernel must know of one convolution over one band of rows.
