@@ -8,7 +8,7 @@
 
 namespace realesrgan {
 
-void EdgeSource::read(int first_row, int first_column, const MutableImageView& rows) {
+void PaddedSource::read(int first_row, int first_column, const MutableImageView& rows) {
     const int own_rows = std::clamp(height() - first_row, 0, rows.height);
     if (own_rows > 0) {
         MutableImageView own = rows;
@@ -32,7 +32,7 @@ void EdgeSource::read(int first_row, int first_column, const MutableImageView& r
     }
 }
 
-void EdgeSource::keep(int first_row, int count, const MutableImageView& rows) {
+void PaddedSource::keep(int first_row, int count, const MutableImageView& rows) {
     if (alignment_ == 1) return;
     kept_.resize(static_cast<std::size_t>(alignment_));
     for (int y = std::max(0, count - alignment_); y < count; ++y) {
@@ -41,7 +41,7 @@ void EdgeSource::keep(int first_row, int count, const MutableImageView& rows) {
     }
 }
 
-void EdgeSink::write(int first_row, int first_column, const ImageView& rows) {
+void CroppedSink::write(int first_row, int first_column, const ImageView& rows) {
     ImageView own = rows;
     own.width = std::min(rows.width, width_ - first_column);
     own.height = std::min(rows.height, height_ - first_row);

@@ -9,10 +9,10 @@ namespace realesrgan {
 
 // A source that is passed once and has its own rows and columns only, continued beyond its right
 // and lower end by mirroring without repeating the edge.
-class EdgeSource final : public RowSource {
+class PaddedSource final : public RowSource {
   public:
     // `alignment`: more than is asked for beyond either end.
-    EdgeSource(RowSource& source, int alignment) : source_(source), alignment_(alignment) {}
+    PaddedSource(RowSource& source, int alignment) : source_(source), alignment_(alignment) {}
 
     int width() const override { return source_.width(); }
     int height() const override { return source_.height(); }
@@ -29,9 +29,10 @@ class EdgeSource final : public RowSource {
 };
 
 // A sink that takes its own rows and columns only.
-class EdgeSink final : public RowSink {
+class CroppedSink final : public RowSink {
   public:
-    EdgeSink(RowSink& sink, int width, int height) : sink_(sink), width_(width), height_(height) {}
+    CroppedSink(RowSink& sink, int width, int height)
+        : sink_(sink), width_(width), height_(height) {}
 
     void write(int first_row, int first_column, const ImageView& rows) override;
 

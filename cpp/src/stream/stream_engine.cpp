@@ -190,8 +190,9 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     const auto told = monotone(progress);
     PlanConstraints wanted = constraints({source.width(), source.height(), source.type(), output});
     UntouchedSource counted(source);
-    EdgeSource padded(counted, program().unshuffle);
-    EdgeSink clipped(sink, source.width() * program().scale(), source.height() * program().scale());
+    PaddedSource padded(counted, program().unshuffle);
+    CroppedSink clipped(sink, source.width() * program().scale(),
+                        source.height() * program().scale());
     bool whole = false;  // the picture has to be
     attempt(
         wanted,
