@@ -8,6 +8,7 @@
 
 #include "base/escape.hpp"
 #include "engine.hpp"
+#include "image/image_view.hpp"
 #include "image/result_diagnosis.hpp"
 #include "image/whole_rows.hpp"
 #include "model/graph.hpp"
@@ -133,9 +134,7 @@ class WatchedSource final : public RowSource {
     SampleType type() const override { return source_.type(); }
     void read(int first_row, int first_column, const MutableImageView& rows) override {
         source_.read(first_row, first_column, rows);
-        extreme_ = std::max(
-            extreme_, extreme_sample({rows.data, rows.type, rows.width, rows.height, rows.channels,
-                                      rows.row_stride, rows.pixel_stride, rows.channel_stride}));
+        extreme_ = std::max(extreme_, extreme_sample(as_const(rows)));
     }
     float extreme() const { return extreme_; }
 

@@ -4,28 +4,13 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "base/thread_pool.hpp"
+#include "image/sample_conversion.hpp"
 
 namespace realesrgan::cpu {
 
 namespace {
-
-template <typename Sample>
-constexpr float kWhite = static_cast<float>(std::numeric_limits<Sample>::max());
-template <>
-constexpr float kWhite<float> = 1.0F;
-
-template <typename Sample>
-Sample to_sample(float value, [[maybe_unused]] bool clamp) {
-    if constexpr (std::is_same_v<Sample, float>) {
-        return clamp ? std::clamp(value, 0.0F, 1.0F) : value;
-    } else {
-        const float scaled = std::clamp(value, 0.0F, 1.0F) * kWhite<Sample> + 0.5F;
-        return static_cast<Sample>(std::isnan(scaled) ? 0.0F : scaled);
-    }
-}
 
 template <typename Sample>
 void load(const Program& program, const std::byte* packed, const LineBuffer& ring, int first,

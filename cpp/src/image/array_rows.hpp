@@ -4,28 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "image/orientation.hpp"
 #include "realesrgan/rows.hpp"
 
 namespace realesrgan {
-
-// The same samples seen laid down another way; nothing is copied.
-template <typename Byte>
-BasicImageView<Byte> oriented_view(BasicImageView<Byte> view, const Orientation& orientation) {
-    if (orientation.flip_x) {
-        view.data += (view.width - 1) * view.pixel_stride;
-        view.pixel_stride = -view.pixel_stride;
-    }
-    if (orientation.flip_y) {
-        view.data += (view.height - 1) * view.row_stride;
-        view.row_stride = -view.row_stride;
-    }
-    if (orientation.transpose) {
-        std::swap(view.width, view.height);
-        std::swap(view.row_stride, view.pixel_stride);
-    }
-    return view;
-}
 
 // A picture in memory, as a source of rows.
 class ArraySource final : public RowSource {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "image/image_view.hpp"
 #include "image/planes.hpp"
 
 namespace realesrgan {
@@ -54,6 +55,20 @@ template <typename Sample>
 BasicPlanes<Sample> inverse_oriented_view(const BasicPlanes<Sample>& planes,
                                           const Orientation& orientation) {
     return detail::flipped(detail::transposed(planes, orientation), orientation);
+}
+
+// The same of a view.
+template <typename Byte>
+BasicImageView<Byte> oriented_view(BasicImageView<Byte> view, const Orientation& orientation) {
+    if (orientation.flip_x) {
+        view.data += (view.width - 1) * view.pixel_stride;
+        view.pixel_stride = -view.pixel_stride;
+    }
+    if (orientation.flip_y) {
+        view.data += (view.height - 1) * view.row_stride;
+        view.row_stride = -view.row_stride;
+    }
+    return orientation.transpose ? transposed(view) : view;
 }
 
 // Copies sample by sample between planes of one size.

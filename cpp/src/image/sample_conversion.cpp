@@ -4,26 +4,10 @@
 #include <cstring>
 #include <vector>
 
+#include "image/mirror.hpp"
+
 namespace realesrgan {
 namespace {
-
-// The largest value of a sample type as a float; floats are their own unit.
-template <typename Sample>
-constexpr float kWhite = 1.0F;
-template <>
-constexpr float kWhite<std::uint8_t> = 255.0F;
-template <>
-constexpr float kWhite<std::uint16_t> = 65535.0F;
-
-// Position `i` of an axis of `length` continued by mirroring without repeating the edge.
-std::int64_t mirrored(std::int64_t i, std::int64_t length) {
-    if (length == 1) {
-        return 0;
-    }
-    const std::int64_t period = 2 * (length - 1);
-    const std::int64_t phase = i % period;
-    return phase < length ? phase : period - phase;
-}
 
 template <typename Sample>
 double load_as(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
@@ -47,17 +31,6 @@ double load_as(const ImageView& from, std::int64_t x, std::int64_t y, const Plan
         }
     }
     return sum;
-}
-
-template <typename Sample>
-Sample to_sample(float value) {
-    const float clamped = std::clamp(value, 0.0F, 1.0F);
-    return static_cast<Sample>(clamped * kWhite<Sample> + 0.5F);
-}
-
-template <>
-float to_sample<float>(float value) {
-    return std::clamp(value, 0.0F, 1.0F);
 }
 
 template <typename Sample>

@@ -1,11 +1,32 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include "image/planes.hpp"
 #include "realesrgan/image.hpp"
 
 namespace realesrgan {
+
+// The value of white: 255, 65535, or 1 for floats.
+template <typename Sample>
+inline constexpr float kWhite =
+    std::is_same_v<Sample, float> ? 1.0F : static_cast<float>(std::numeric_limits<Sample>::max());
+
+// A value clamped to 0..1 (floats only where `clamp`), scaled, and rounded half up; NaN becomes 0
+// in whole numbers.
+template <typename Sample>
+Sample to_sample(float value, [[maybe_unused]] bool clamp = true) {
+    if constexpr (std::is_same_v<Sample, float>) {
+        return clamp ? std::clamp(value, 0.0F, 1.0F) : value;
+    } else {
+        const float scaled = std::clamp(value, 0.0F, 1.0F) * kWhite<Sample> + 0.5F;
+        return static_cast<Sample>(std::isnan(scaled) ? 0.0F : scaled);
+    }
+}
 
 // Reads the rectangle of to.width x to.height pixels whose corner is (x, y) as floats, 0..1 for
 // whole numbers. Positions past the picture's end mirror it, as networks that need even sides are

@@ -3,27 +3,23 @@
 #include <cstddef>
 #include <vector>
 
+#include "image/image_view.hpp"
+
 namespace realesrgan {
 
 namespace {
 
-// A packed picture of its own.
+// A packed picture with memory of its own.
 class Whole {
   public:
-    Whole(int width, int height, int channels, SampleType type) {
-        const std::ptrdiff_t sample = type == SampleType::u8 ? 1 : type == SampleType::u16 ? 2 : 4;
-        view_ = {nullptr,           type,  width, height, channels, sample * channels * width,
-                 sample * channels, sample};
+    Whole(int width, int height, int channels, SampleType type)
+        : view_(packed_view<std::byte>(nullptr, type, width, height, channels)) {
         samples_.resize(static_cast<std::size_t>(view_.row_stride) *
                         static_cast<std::size_t>(height));
         view_.data = samples_.data();
     }
 
     const MutableImageView& view() const { return view_; }
-    ImageView as_const() const {
-        return {view_.data,     view_.type,       view_.width,        view_.height,
-                view_.channels, view_.row_stride, view_.pixel_stride, view_.channel_stride};
-    }
 
   private:
     std::vector<std::byte> samples_;
@@ -38,8 +34,8 @@ void run_whole(const Engine& engine, const NetworkInfo& network, RowSource& sour
     source.read(0, 0, picture.view());
     const Whole result(source.width() * network.scale, source.height() * network.scale,
                        network.output_channels, output);
-    engine.run(picture.as_const(), result.view(), progress);
-    sink.write(0, 0, result.as_const());
+    engine.run(as_const(picture.view()), result.view(), progress);
+    sink.write(0, 0, as_const(result.view()));
 }
 
 }  // namespace realesrgan

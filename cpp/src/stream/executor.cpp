@@ -6,6 +6,7 @@
 
 #include "base/interruption.hpp"
 #include "image/array_rows.hpp"
+#include "image/image_view.hpp"
 #include "image/result_check.hpp"
 
 namespace realesrgan {
@@ -71,9 +72,7 @@ void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFo
         if (step.input.count > 0) {
             const MutableImageView rows = session->input_rows(static_cast<int>(step.input.count));
             source.read(static_cast<int>(step.input.first), source_column, rows);
-            record.input_sum += sum_of_samples(
-                ImageView{rows.data, rows.type, rows.width, rows.height, rows.channels,
-                          rows.row_stride, rows.pixel_stride, rows.channel_stride});
+            record.input_sum += sum_of_samples(as_const(rows));
             record.input_samples += static_cast<std::uint64_t>(rows.width) *
                                     static_cast<std::uint64_t>(rows.height) *
                                     static_cast<std::uint64_t>(rows.channels);

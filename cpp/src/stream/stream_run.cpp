@@ -23,11 +23,6 @@ void check_record(const StreamRecord& record, int scale) {
     check.finish();
 }
 
-ImageView as_const(const MutableImageView& view) {
-    return {view.data,     view.type,       view.width,        view.height,
-            view.channels, view.row_stride, view.pixel_stride, view.channel_stride};
-}
-
 }  // namespace
 
 void Attempt::run(const ImageView& input, const MutableImageView& output,

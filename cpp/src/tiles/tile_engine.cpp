@@ -7,6 +7,7 @@
 
 #include "base/interruption.hpp"
 #include "base/memory_budget.hpp"
+#include "image/image_view.hpp"
 #include "model/shape_inference.hpp"
 #include "realesrgan/errors.hpp"
 #include "tiles/tile_run.hpp"
@@ -21,13 +22,6 @@ constexpr std::int64_t kMostHalo = 64;
 // error 1.18 without blending, 1.09 with 8 pixels, 0.91 with 16, 0.99 with 24 (there the fading
 // part comes too close to the end of what the tile has seen).
 constexpr std::int64_t kFeather = 16;
-
-template <typename View>
-View transposed(View view) {
-    std::swap(view.width, view.height);
-    std::swap(view.row_stride, view.pixel_stride);
-    return view;
-}
 
 // Bands lie across the shorter side: their sums are what memory is needed for beside a tile.
 bool lies(int width, int height, std::int64_t tile) {
