@@ -46,8 +46,8 @@ struct Options {
     int band = 0;  // rows the stream takes at a time, for tests and benchmarks; 0: what fits best
 };
 
-// Told the finished share, 0..1, never decreasing, from the thread that called `run`. What it
-// throws stops the run and comes out of `run`.
+// Called with the completed fraction in [0, 1], never decreasing, from the thread that called
+// `run`. An exception from it stops the run and is thrown by `run`.
 using Progress = std::function<void(double)>;
 
 // One network on one device. Any number of threads may call `run` on one object at once.

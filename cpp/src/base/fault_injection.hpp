@@ -4,7 +4,7 @@
 
 namespace realesrgan {
 
-// For tests: makes the n-th of some kind of calls fail, or all from there on.
+// For tests: makes the n-th call of a kind fail, or all from there on.
 class Fault {
   public:
     void arm(int nth_call, bool forever = false) {

@@ -5,8 +5,7 @@
 
 namespace realesrgan {
 
-// One of two. Like what follows without branches, so that compilers make vector instructions of
-// loops over weights.
+// Selects without a branch, as does the code below, so that compilers vectorize loops over weights.
 inline std::uint32_t choose(bool condition, std::uint32_t yes, std::uint32_t no) {
     const std::uint32_t mask = 0U - static_cast<std::uint32_t>(condition);
     return (yes & mask) | (no & ~mask);

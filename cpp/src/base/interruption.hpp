@@ -5,8 +5,8 @@
 
 namespace realesrgan {
 
-// While one lives, long loops and waits of its thread call `poll` now and then. What it throws ends
-// them. Of several the innermost counts.
+// While an object exists, long loops and waits of its thread call `poll` from time to time. An
+// exception from it ends them. Of nested objects the innermost is used.
 class Interruptible {
   public:
     explicit Interruptible(std::function<void()> poll);

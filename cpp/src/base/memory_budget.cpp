@@ -10,7 +10,7 @@ namespace realesrgan {
 
 namespace {
 
-// Without VK_EXT_memory_budget nobody says what others use: part of the heap.
+// Without VK_EXT_memory_budget other processes' use is unknown: assume part of the heap.
 std::uint64_t assumed_budget(std::uint64_t heap_bytes) {
     return heap_bytes >= (std::uint64_t{4000} << 20) ? heap_bytes / 10 * 7 : heap_bytes / 2;
 }

@@ -8,12 +8,12 @@ class VulkanDevice;
 
 namespace realesrgan {
 
-// The most that is counted of one kind: sums of a few kinds stay within 64 bits.
+// The cap of each kind of memory, so that sums of a few kinds fit into 64 bits.
 inline constexpr double kMostBytes = 1e18;
 
-// Bytes that a run may use when the user named no limit, for stream and tiles alike: half of what
-// the machine has free, so that it stays usable; of a device's own memory, four fifths of what is
-// free. A device that shares the machine's memory gets no more than the processor does.
+// Bytes that a run may use without a user's limit, by rows or by tiles: half of the free memory of
+// the machine, so that it stays usable; four fifths of the free memory of a device with its own
+// memory. A device that shares the machine's memory gets no more than the CPU does.
 std::uint64_t host_budget();
 std::uint64_t device_budget(const ncnn::VulkanDevice& device, std::uint64_t free);
 std::uint64_t device_budget(const ncnn::VulkanDevice& device);  // of its largest own heap
@@ -21,7 +21,7 @@ std::uint64_t device_budget(const ncnn::VulkanDevice& device);  // of its larges
 // Bytes that this process can still take from one of the device's heaps.
 std::uint64_t free_device_memory(const ncnn::VulkanDevice& device, std::uint32_t heap);
 
-// Whether what a run takes on the device is the machine's memory.
+// Whether the device's memory is the machine's memory.
 bool shares_host_memory(const ncnn::VulkanDevice& device);
 
 }  // namespace realesrgan

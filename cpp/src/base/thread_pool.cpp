@@ -77,12 +77,12 @@ namespace {
 std::atomic<ThreadPool*> shared_pool{nullptr};
 
 #if !defined(_WIN32)
-// The pool's memory stays: its state is of threads that the child does not have.
+// The parent's pool is not freed: its state refers to threads that the child does not have.
 [[maybe_unused]] const int at_fork =
     pthread_atfork(nullptr, nullptr, [] { shared_pool = nullptr; });
 #endif
 
-// Counts a thread that computes for as long as this lives.
+// Counts a computing thread during its lifetime.
 class Computing {
   public:
     explicit Computing(std::atomic<int>& threads) : threads_(threads) { ++threads_; }
@@ -128,7 +128,7 @@ void ThreadPool::run(int items, int threads, const Task& task) {
     if (failure) std::rethrow_exception(failure);
 }
 
-// Does the items with up to so many threads; the first exception of a task, or none.
+// Runs the items on up to `threads` threads; returns the first exception of a task, or null.
 std::exception_ptr ThreadPool::share(int items, int threads, const Task& task) {
     const Computing computing(busy_);
     Job job(task, items, threads);
@@ -161,7 +161,7 @@ void ThreadPool::wake_for_others() {
     if (asleep_ > 0) wake_.notify_all();
 }
 
-// As many as the system lets us: the caller of a job does what no worker does.
+// If the system refuses, fewer threads: the caller of a job runs the remaining items.
 void ThreadPool::start_workers(int count) noexcept {
     try {
         while (static_cast<int>(workers_.size()) < count) workers_.emplace_back([this] { work(); });

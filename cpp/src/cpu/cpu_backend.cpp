@@ -10,8 +10,8 @@ namespace realesrgan {
 
 namespace {
 
-// Rows of tiles; taller bands gain nothing, lower ones lose to the edges. With more threads a band
-// must have work for all of them.
+// The height of a row band in rows of tiles; taller bands gain nothing, lower ones waste work at
+// their edges. With more threads a band must have work for all of them.
 constexpr int kBandTiles = 4;
 constexpr int kThreadsPerBand = 4;
 // Each layer's first and last band waste parts of tiles: narrow pictures are faster in fewer and
@@ -24,7 +24,7 @@ constexpr int kBandPixels = 4096;
 constexpr std::size_t kShallow = 20;
 
 // Weights that are transformed once may take this share of the memory limit; otherwise they are
-// kept as they came and transformed band after band, which costs a few percent of the time.
+// kept untransformed and transformed for each row band, which costs a few percent of the time.
 constexpr std::uint64_t kWeightShare = 3;
 
 int tile_of(const Program& program, const CpuBackendOptions& options) {

@@ -47,14 +47,14 @@ class LineBuffer {
         return row(channel / kGroup * kGroup, y) + channel % kGroup;
     }
 
-    // Makes place for rows [first, end), which are written next; rows before `first_live_row` may
-    // go. The zero row below the picture comes with the last one.
+    // Makes room for rows [first, end), which are written next; rows before `first_live_row` are
+    // discarded. With the last row the zero row below the picture is written.
     void reach(Row first, Row end, Row first_live_row);
 
-    // That rows [first, end), as far as they lie inside the picture, can be read or restored.
+    // Checks that rows [first, end), clamped to the picture, can be read or saved.
     void expect(Row first, Row end) const;
 
-    // A new user of a shared memory: nothing is in it yet, and `first_live_row` is its first row.
+    // Takes over shared memory: the buffer is empty and starts at `first_live_row`.
     void acquire(Row first_live_row);
 
   private:

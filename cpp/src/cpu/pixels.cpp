@@ -35,7 +35,7 @@ void load(const Program& program, const std::byte* packed, const LineBuffer& rin
     });
 }
 
-// Channels of one group of a ring's row; how many of them are not finite.
+// Stores the channels of one group of a row; returns how many samples are not finite.
 template <typename Sample>
 std::uint64_t store_group(const float* from, int width, int count, bool clamp, Sample* to,
                           int channels) {

@@ -7,11 +7,13 @@
 
 namespace realesrgan::cpu {
 
-// Packed picture rows into rows [first, first + count) of the input ring, unshuffled.
+// Loads packed picture rows into rows [first, first + count) of the input tensor, with pixel
+// unshuffle.
 void load_rows(const Program& program, SampleType type, const std::byte* packed,
                const LineBuffer& ring, int first, int count, int threads);
 
-// Rows [first, first + count) of the result as packed samples. Returns how many were not finite.
+// Stores rows [first, first + count) of the result as packed samples. Returns how many were not
+// finite.
 std::uint64_t store_rows(const Program& program, const SessionFormat& format,
                          const LineBuffer& ring, int first, int count, std::byte* packed,
                          int threads);

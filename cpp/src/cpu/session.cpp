@@ -16,12 +16,12 @@ namespace realesrgan::cpu {
 
 namespace {
 
-// A slice with its padding, which a narrow ring does not have.
+// Channel groups of a slice with its padding; narrow tensors have no padding.
 int halo_groups(const HaloSlice& slice, const RowLayout& layout) {
     return std::min(round_up(slice.channels, kChannelAlignment) / kGroup, layout.groups);
 }
 
-// The count, where the memory planned for `most` rows holds it.
+// Checks a row count against the planned maximum.
 int planned(Row count, int most) {
     if (count > most) {
         throw std::logic_error("a step has " + std::to_string(count) + " rows where " +
@@ -136,7 +136,7 @@ RowBand CpuSession::band_of(const Op& op, const Command& command) const {
     return band;
 }
 
-// That everything the op reads for these rows is in its rings.
+// Checks that all rows that the op reads are in its line buffers.
 void CpuSession::expect_inputs(const Op& op, const RowRange& rows) const {
     const auto expect = [&](const ChannelSlice& slice, const RowDependency& reads) {
         buffer(slice).expect(reads.first_row(rows.first), reads.rows_end(rows.end()));

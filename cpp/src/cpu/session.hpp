@@ -11,13 +11,13 @@
 
 namespace realesrgan::cpu {
 
-// What all sessions of a network share.
+// Shared by all sessions of a network.
 struct Kernels {
     std::vector<std::unique_ptr<FusedConvolution>> convolutions;  // by Op::convolution
     int threads = 1;
 };
 
-// One run on the processor: a step is finished when run() comes back.
+// One run on the CPU: a step is finished when run() returns.
 class CpuSession final : public Session {
   public:
     CpuSession(const Kernels& kernels, const ExecutionPlan& plan, const SessionFormat& format);

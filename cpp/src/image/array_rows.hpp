@@ -39,9 +39,8 @@ struct ColumnWeights {
     std::vector<float> columns;
 };
 
-// Float rows of one column tile after the other, left to right, blended where neighbours overlap.
-// What a column tile leaves for the next one to complete is kept: the overlap's columns, of all
-// rows.
+// Blends the float rows of column tiles, from left to right, where neighbours overlap. Partial sums
+// of the columns that overlap the next tile are kept for all rows.
 class FeatherSink final : public RowSink {
   public:
     explicit FeatherSink(const MutableImageView& picture) : picture_(picture) {}

@@ -8,14 +8,14 @@
 
 namespace realesrgan {
 
-// One of the eight ways to lay a picture down: mirrored along x, along y, then transposed.
+// One of the eight orientations of a picture: mirrored along x, along y, then transposed.
 struct Orientation {
     bool flip_x = false;
     bool flip_y = false;
     bool transpose = false;
 };
 
-// What a run loops over: the picture as it is, or all eight ways.
+// The identity, or all eight orientations.
 std::vector<Orientation> orientations(bool all);
 
 namespace detail {
@@ -44,7 +44,7 @@ BasicPlanes<Sample> transposed(BasicPlanes<Sample> planes, const Orientation& or
 
 }  // namespace detail
 
-// The same samples seen laid down that way, and back. Nothing is copied.
+// Views of the same samples in an orientation, and its inverse. Nothing is copied.
 template <typename Sample>
 BasicPlanes<Sample> oriented_view(const BasicPlanes<Sample>& planes,
                                   const Orientation& orientation) {

@@ -7,11 +7,11 @@
 
 namespace realesrgan {
 
-// A source that is passed once and has its own rows and columns only, continued beyond its right
-// and lower end by mirroring without repeating the edge.
+// Mirror padding (without repeating the edge) beyond the right and lower end of a source whose rows
+// are read once.
 class PaddedSource final : public RowSource {
   public:
-    // `alignment`: more than is asked for beyond either end.
+    // `alignment`: more than the padding rows and columns.
     PaddedSource(RowSource& source, int alignment) : source_(source), alignment_(alignment) {}
 
     int width() const override { return source_.width(); }
@@ -28,7 +28,7 @@ class PaddedSource final : public RowSource {
     std::vector<std::vector<std::byte>> kept_;  // row y at y % alignment: the last ones
 };
 
-// A sink that takes its own rows and columns only.
+// Drops the padding rows and columns.
 class CroppedSink final : public RowSink {
   public:
     CroppedSink(RowSink& sink, int width, int height)

@@ -11,15 +11,15 @@
 
 namespace realesrgan {
 
-// Below it a result's sample is 0 in 8 bits.
+// Smaller values become 0 in 8 bits.
 inline constexpr float kBlack = 0.5F / 255.0F;
 
-// A result that is no picture: the device's fault unless blame() finds another's.
+// An invalid result: a fault of the device unless the diagnosis finds another cause.
 class BadResult : public DeviceError {
   public:
     enum class Kind { not_finite, black };
 
-    // `region`: what of the input picture it is a result of; may reach beyond its ends.
+    // `region`: the part of the input picture that it was computed from; may extend beyond it.
     BadResult(Kind kind, const Region& region)
         : DeviceError(kind == Kind::black
                           ? "the result is all black, but the picture is not: the device or its "
@@ -32,7 +32,7 @@ class BadResult : public DeviceError {
 
     Kind kind() const { return kind_; }
     const Region& region() const { return region_; }
-    // Seen from the picture that was laid on its side.
+    // The same for the transposed picture.
     BadResult turned() const { return {kind_, {region_.y, region_.x}}; }
 
     static Region everything() {
@@ -45,7 +45,7 @@ class BadResult : public DeviceError {
     Region region_;
 };
 
-// Tells a picture from what a failing device or damaged weights give. One object for a run.
+// Detects invalid results of failing devices and damaged weights. One object for each run.
 class ResultCheck {
   public:
     // `sum`: of the positive ones of these samples, 0..1 each.
@@ -74,7 +74,7 @@ class ResultCheck {
     }
 
     // Throws BadResult for a result whose every sample is 0 in 8 bits, of a picture that is not
-    // black. Networks make the dark darker and take single bright pixels for noise: x4plus-anime
+    // black. Networks darken dark pictures and remove single bright pixels as noise: x4plus-anime
     // gives a flat 4/255 a mean of 0.00 and a largest sample of 4/255, and a white pixel in 400 the
     // same. So the mean decides, not the brightest pixel.
     void finish() const {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t kCell = 192;     // side of the part that is looked for
 constexpr std::int64_t kMostHalo = 64;  // around it, of the network's receptive field
-constexpr int kSampleSide = 64;         // of the picture that stands for rows gone by
+constexpr int kSampleSide = 64;         // of the synthetic picture that replaces rows that are gone
 
 // A packed picture of floats.
 struct Part {
@@ -48,7 +48,7 @@ struct Part {
                 kFloat};
     }
 
-    // Whether the run gives a picture of it.
+    // Whether the run has a valid result.
     bool passes(const CheckedRun& run, const NetworkInfo& network) const {
         Part result(std::int64_t{width} * network.scale, std::int64_t{height} * network.scale,
                     network.output_channels);
@@ -90,8 +90,8 @@ Span within(const Span& span, std::int64_t length) {
     return {begin, std::clamp<std::int64_t>(span.end, begin + 1, length)};
 }
 
-// The cell of the bad region that tells most, with what the network sees around it: the brightest
-// of a result that is black, else the one with the largest sample.
+// The most significant cell of the bad region, with the context that the network needs: the
+// brightest for a black result, otherwise the one with the largest sample.
 Part telling_part(const BadResult& bad, const ImageView& picture, std::int64_t field) {
     const Region all{within(bad.region().x, picture.width), within(bad.region().y, picture.height)};
     Region best = all;
@@ -114,7 +114,7 @@ Part telling_part(const BadResult& bad, const ImageView& picture, std::int64_t f
                          within({best.y.begin - halo, best.y.end + halo}, picture.height)});
 }
 
-// A picture of 0..1 that is not dark, for rows that have gone by.
+// A picture of 0..1 that is not dark, to replace rows that are gone.
 Part sample_part(int channels) {
     Part part(kSampleSide, kSampleSide, channels);
     std::uint32_t state = 1;
@@ -157,7 +157,7 @@ std::string values_text(float extreme) {
                      "pictures of 0..1");
 }
 
-// Nothing where the CPU cannot be asked.
+// Nothing if the CPU cannot run it.
 enum class Verdict { passes, fails, unknown };
 
 Verdict reference_says(const Part& part, const Suspects& suspects) {
@@ -199,7 +199,7 @@ void blame(const BadResult& bad, const Suspects& suspects, const ImageView* pict
         if (reference_says(inside, suspects) == Verdict::fails) blame_network(bad);
         throw DeviceError(bad.what());
     }
-    // Rows that have gone by cannot be run again, but the device is right about others.
+    // The rows cannot be run again, but the device computes others correctly.
     const Verdict verdict = picture == nullptr ? Verdict::unknown : reference_says(part, suspects);
     if (verdict != Verdict::passes) blame_picture(extreme, false);
     if (suspects.fp16) blame_picture(extreme, true);

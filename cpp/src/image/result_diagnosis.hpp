@@ -7,23 +7,23 @@
 
 namespace realesrgan {
 
-// Runs a picture of floats, throws BadResult for a result that is none.
+// Runs a picture of floats; throws BadResult for an invalid result.
 using CheckedRun = std::function<void(const ImageView&, const MutableImageView&)>;
 
-// Who may be at fault for a result that is no picture.
+// The possible causes of an invalid result.
 struct Suspects {
     const NetworkInfo& network;
     bool on_cpu = false;  // the run was
     bool fp16 = false;    // 16-bit storage was used
     CheckedRun again;     // as the run was done
-    // On the CPU, to compare with. Throws another error than BadResult where that cannot be done.
+    // On the CPU, for comparison. Throws another error than BadResult if that is impossible.
     CheckedRun reference;
 };
 
-// Throws what a bad result comes from, after running a part of the picture again: ImageError where
-// its values are outside 0..1 and the same values cut to 0..1 give a result, ModelError where the
-// CPU gives no result of them, either, and otherwise DeviceError. `picture`: null when its rows
-// have gone by, of which `extreme` is the largest absolute sample.
+// Runs a part of the picture again and throws the error that names the cause: ImageError if its
+// values are outside 0..1 and clamped values have a valid result, ModelError if the result on the
+// CPU is invalid, too, otherwise DeviceError. `picture`: null if its rows are gone; `extreme` is
+// then their largest absolute sample.
 [[noreturn]] void blame(const BadResult& bad, const Suspects& suspects, const ImageView* picture,
                         float extreme);
 

@@ -5,7 +5,8 @@
 
 namespace realesrgan {
 
-// Reads the picture whole, runs it, and writes the result whole: for what cannot run row by row.
+// Reads the whole picture, runs it, and writes the whole result, for engines that cannot run by
+// rows.
 void run_whole(const Engine& engine, const NetworkInfo& network, RowSource& source, RowSink& sink,
                SampleType output, const Progress& progress);
 

@@ -16,8 +16,8 @@ namespace realesrgan {
 // (layer_weights.hpp). A tag in front of a kernel says how it is stored: as fp32 (tags 0 and
 // 0x0002C056), as fp16 (0x01306B47) or bfloat16 (0x01348B83) padded to 4 bytes, or, for any other
 // tag, as a table of 256 fp32 numbers and a byte for each weight, padded to 4 bytes. Biases and
-// slopes are bare fp32. The numbers stay in the file until they are asked for, by any number of
-// threads: what is in no memory need not be found, filled and given back.
+// slopes are bare fp32. Weights stay on disk until requested, by any number of threads, which
+// avoids allocating and zero-filling a buffer for the whole file.
 class WeightFile {
   public:
     // Throws ModelError for a file that cannot be read, ends early, goes on after the last weight,

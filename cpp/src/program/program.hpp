@@ -17,9 +17,8 @@ namespace realesrgan {
 // vectors.
 inline constexpr int kChannelAlignment = 16;
 
-// A tensor, or several side by side in the channels (a dense block). Its picture is `scale` times
-// as wide and high as the input tensor's. Channels that belong to no slice are padding and hold
-// zero.
+// A feature map, or several concatenated along the channels (a dense block), `scale` times as wide
+// and high as the input tensor. Channels that belong to no slice are padding and hold zero.
 struct Tensor {
     int channels = 0;
     int scale = 1;
@@ -129,7 +128,7 @@ struct Program {
     ChannelSlice input;  // of tensor 0: all its channels
     int unshuffle = 1;
     int picture_channels = 0;
-    ChannelSlice output;  // what the network gives; its picture is the whole result
+    ChannelSlice output;  // the result
 
     const Tensor& tensor(const ChannelSlice& slice) const { return tensors[idx(slice.tensor)]; }
     // The result's size over the picture's.

@@ -8,8 +8,8 @@ namespace realesrgan {
 
 namespace {
 
-// A tensor whose rounding arrives at less than this share of itself stays as all others are: what a
-// convolution reads is rounded anyway.
+// Tensors whose rounding error reaches the output with a smaller factor stay in fp16: what
+// convolutions read is rounded anyway.
 constexpr float kFullShare = 0.5F;
 
 bool same(const ChannelSlice& a, const ChannelSlice& b) {
@@ -37,7 +37,7 @@ ChannelSlice copy_of(Program& program, Op& writer) {
     return *writer.duplicate_output;
 }
 
-// What share of each of an op's skips arrives where `share` of the op's output does.
+// The factors with which an op's skips reach the output, given the factor of the op's output.
 std::vector<float> arriving(const Op& op, float share) {
     std::vector<float> arrives(op.skips.size());
     for (std::size_t s = op.skips.size(); s-- > 0;) {
@@ -47,8 +47,8 @@ std::vector<float> arriving(const Op& op, float share) {
     return arrives;
 }
 
-// For every op and skip, the largest share of what it adds that additions alone bring to an output
-// which no later op adds to anything: 1 along a trunk, less where the way is scaled down.
+// For every op and skip, the largest factor with which the skip reaches an output through additions
+// alone: 1 along the trunk, less where it is scaled down.
 std::vector<std::vector<float>> shares(const Program& program) {
     std::vector<std::vector<float>> shares(program.ops.size());
     for (std::size_t i = program.ops.size(); i-- > 0;) {

@@ -11,7 +11,7 @@
 
 namespace realesrgan {
 
-// How the picture arrives and leaves. Input f32 samples are 0..1 and kept as they are; output is
+// Sample types of input and output rows. Input f32 samples are 0..1 and kept as they are; output is
 // clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
 // the network's own values, for sums over orientations or column tiles.
 struct SessionFormat {
@@ -24,7 +24,7 @@ struct SessionFormat {
     }
 };
 
-// One run of one plan: its rings and whatever is in flight. Used by one thread at a time.
+// One run of one plan: its buffers and the steps in flight. Used by one thread at a time.
 //
 //     for each step:  fill input_rows(step.input.count)   (not called for a step without input)
 //                     run(step)                           (may return before the device has
@@ -37,11 +37,11 @@ class Session {
   public:
     virtual ~Session() = default;
 
-    // Where to put the picture rows of the next step; valid until run().
+    // The buffer for the picture rows of the next step; valid until run().
     virtual MutableImageView input_rows(int count) = 0;
     virtual void run(const Step& step) = 0;
-    // Result rows of the oldest step not taken yet, perhaps none; waits for it. Valid until the
-    // next call of run() or output_rows().
+    // Waits for the oldest step whose rows were not taken, and returns its result rows, which may
+    // be none. Valid until the next call of run() or output_rows().
     virtual ImageView output_rows() = 0;
 
     virtual std::uint64_t not_finite()

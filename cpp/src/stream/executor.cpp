@@ -13,7 +13,7 @@ namespace realesrgan {
 
 namespace {
 
-// One pass: steps go in at one end, their rows come out at the other some steps later.
+// Keeps track of the steps in flight; the rows of a step are taken some steps later.
 class Pass {
   public:
     Pass(Session& session, RowSink& sink, int column, StreamRecord& record)
@@ -38,7 +38,7 @@ class Pass {
     }
 
   private:
-    // One sample that is not black is all that the check at the end asks for.
+    // The final check needs only to know whether there is a sample that is not black.
     void see(const ImageView& rows) {
         ImageView row = rows;
         row.height = 1;

@@ -8,7 +8,7 @@
 
 namespace realesrgan {
 
-// What a run saw on its way, for the checks at its end.
+// Statistics of a run, for the checks at its end.
 struct StreamRecord {
     double input_sum = 0.0;  // of positive samples, 0..1 each
     std::uint64_t input_samples = 0;
@@ -19,10 +19,9 @@ struct StreamRecord {
     std::uint64_t dispatches = 0;
 };
 
-// Feeds a plan's rows to a session and takes the result's, keeping as many steps in flight as the
-// backend asks for. `first_column` of the source and of the sink: where the plan's column tile
-// begins. `progress` is called with the completed fraction of the steps; what it throws ends the
-// run.
+// Runs all steps of a plan in a session and keeps as many in flight as the backend allows.
+// `first_column` of the source and of the sink: where the plan's column tile begins. `progress` is
+// called with the completed fraction of the steps; what it throws ends the run.
 void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFormat& format,
               RowSource& source, int source_column, RowSink& sink, int sink_column,
               const std::function<void(double)>& progress, StreamRecord& record);

@@ -34,7 +34,7 @@ PlanConstraints on_side(PlanConstraints constraints) {
     return constraints;
 }
 
-// Never goes back, also when an attempt begins anew.
+// Monotonically non-decreasing across retries.
 std::function<void(double)> monotone(const Progress& progress) {
     return [&progress, best = 0.0](double fraction) mutable {
         best = std::max(best, std::min(fraction, 1.0));
@@ -42,7 +42,7 @@ std::function<void(double)> monotone(const Progress& progress) {
     };
 }
 
-// Whether an attempt can still begin anew.
+// Tracks whether a row was read; until then a run can be retried.
 class UntouchedSource final : public RowSource {
   public:
     explicit UntouchedSource(RowSource& source) : source_(source) {}
@@ -103,7 +103,7 @@ PlanConstraints StreamEngine::constraints(const RunShape& size) const {
     return constraints;
 }
 
-// One plan, or one more for the picture laid on its side.
+// One strategy, and with all orientations a second one for the transposed picture.
 std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints) const {
     std::vector<RunStrategy> plans{choose_one(constraints)};
     if (options_.tta) plans.push_back(choose_one(on_side(constraints)));
@@ -113,7 +113,7 @@ std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints
 RunStrategy StreamEngine::choose_one(const PlanConstraints& constraints) const {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        // The largest useful plan stays so, whatever the budget, as long as it fits.
+        // A plan with the largest useful row band stays optimal for every budget that it fits.
         const bool same = last_ && last_->first.same_but_budget(constraints);
         if (same && (last_->first.budget == constraints.budget ||
                      (last_->second.largest && last_->second.bytes <= constraints.budget))) {
@@ -205,8 +205,8 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     return !whole;
 }
 
-// Memory that was promised was not there: the next attempt asks for three quarters of it, or for
-// the smallest plan where that is less than what failed.
+// An allocation within the budget failed: the next attempt uses three quarters of it, or the
+// smallest plan if that is less than what failed.
 void StreamEngine::shrink(PlanConstraints& wanted, std::uint64_t used,
                           const std::string& failure) const {
     const std::uint64_t weights = backend_->storage().weight_bytes;
@@ -231,7 +231,7 @@ std::uint64_t StreamEngine::prepare(int width, int height) const {
     return backend_->storage().weight_bytes + most;
 }
 
-// Of the two plans that all orientations take, the larger.
+// Reports the larger of the two plans of all orientations.
 PlanReport StreamEngine::plan(const RunShape& size) const {
     const std::vector<RunStrategy> plans = choose(constraints(size));
     const RunStrategy& chosen =

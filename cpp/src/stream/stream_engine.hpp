@@ -18,7 +18,7 @@
 
 namespace realesrgan {
 
-// The path for row-local networks: the whole picture's result, in bands.
+// Runs row-local networks in row bands; the result is that of the whole picture.
 class StreamEngine final : public Engine {
   public:
     // Makes the backend for the options' device. The weights are read here.
@@ -41,7 +41,7 @@ class StreamEngine final : public Engine {
     std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;
     RunStrategy choose_one(const PlanConstraints& constraints) const;
     std::uint64_t smallest(const PlanConstraints& constraints) const;
-    // Runs plans of ever less memory until one gets through.
+    // Retries with less memory until a run succeeds.
     void attempt(PlanConstraints& wanted,
                  const std::function<void(const std::vector<RunStrategy>&)>& run,
                  const std::function<bool()>& can_begin_anew) const;
@@ -51,7 +51,7 @@ class StreamEngine final : public Engine {
     NetworkInfo info_;
     Options options_;
     std::unique_ptr<Backend> backend_;
-    // Pictures often come in one size, and a deep network's plan takes milliseconds.
+    // Pictures often have one size, and planning a deep network takes milliseconds.
     mutable std::mutex mutex_;
     mutable std::optional<std::pair<PlanConstraints, RunStrategy>> last_;
 };

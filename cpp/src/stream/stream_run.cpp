@@ -8,7 +8,7 @@ namespace realesrgan {
 
 namespace {
 
-// `scale`: of a picture that is run upright; 0: the result's rows are not the picture's.
+// `scale`: 0 if rows of the result do not correspond to rows of the picture.
 void check_record(const StreamRecord& record, int scale) {
     Region region = BadResult::everything();
     if (scale > 0 && record.first_not_finite.count > 0) {
@@ -72,7 +72,7 @@ void Attempt::run_feathered(const ImageView& input, const MutableImageView& outp
     });
 }
 
-// The mean over the orientations, summed up in floats.
+// Averages over the orientations, in floats.
 void Attempt::run_sum(const ImageView& input, const MutableImageView& output,
                       const std::function<void(double)>& progress, StreamRecord& record) {
     std::vector<float> sums(static_cast<std::size_t>(output.width) *

@@ -11,19 +11,19 @@
 
 namespace realesrgan {
 
-// Everything one attempt at one call does; an attempt with less memory starts from the beginning.
+// One attempt of a run; a retry with less memory starts from the beginning.
 class Attempt {
   public:
-    // `plans`: one, or a second one for the picture laid on its side.
+    // `plans`: one, or two, the second for the transposed picture.
     Attempt(const Backend& backend, const Program& program, const std::vector<RunStrategy>& plans,
             bool tta)
         : backend_(backend), program_(program), plans_(plans), orientations_(orientations(tta)) {}
 
-    // Throws BadResult for a result that is no picture.
+    // Throws BadResult for an invalid result.
     void run(const ImageView& input, const MutableImageView& output,
              const std::function<void(double)>& progress);
 
-    // Of a plan without column tiles: each row is read and written once.
+    // For a strategy with one column tile: each row is read and written once.
     void run_rows(RowSource& source, RowSink& sink, const std::function<void(double)>& progress);
 
   private:

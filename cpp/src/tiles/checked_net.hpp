@@ -8,9 +8,9 @@
 
 namespace realesrgan {
 
-// An ncnn::Net whose layers are asked, each time before one computes, whether it may compute inputs
-// of their sizes (layer_sizes.hpp), and whose results are checked to lie in their memory. A layer
-// that may not fails with kFault, and its reason is kept for the thread that ran it.
+// An ncnn::Net that checks the input sizes of each layer before it computes (layer_sizes.hpp), and
+// that its outputs are within their memory. A layer with wrong sizes fails with kFault, and the
+// reason is kept for the thread that ran it.
 class CheckedNet : public ncnn::Net {
   public:
     static constexpr int kNoMemory = -100;  // ncnn's code for a failed allocation
@@ -19,7 +19,7 @@ class CheckedNet : public ncnn::Net {
     // Once the weights are loaded. `graph` is what was loaded.
     void check_layers(const Graph& graph);
 
-    // What the layer that failed last on this thread had to say: its name and the reason.
+    // The name and the reason of the layer that failed last on this thread.
     static std::string last_fault();
 };
 

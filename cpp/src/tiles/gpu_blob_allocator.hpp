@@ -6,9 +6,9 @@
 
 namespace realesrgan {
 
-// ncnn takes what this pool hands out for memory that nothing has used: its barrier before the
-// first write waits for nothing, though the kernel before may still be reading what was there.
-// Marked as used by kernels, memory handed out again is waited for.
+// ncnn assumes that memory from its pool is unused and omits the barrier before the first write,
+// although an earlier kernel may still be reading it. This allocator marks memory as used by
+// compute shaders, so that ncnn adds the barrier.
 class GpuBlobs final : public ncnn::VkBlobAllocator {
   public:
     using ncnn::VkBlobAllocator::fastMalloc;

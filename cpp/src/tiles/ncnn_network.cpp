@@ -49,10 +49,9 @@ ncnn::Option make_option(const Options& options) {
     return option;
 }
 
-// ncnn writes into the weights that it arranges for Winograd without looking whether it got memory
-// for them: up to 36 floats for 9 halves of the file, beside the convolution's own as floats. So
-// they are asked for first, all at once, with what its threads take (a stack of 8 MB each,
-// usually), and given back.
+// ncnn does not check the allocation of the weights that it transforms for Winograd: up to 36
+// floats for 9 fp16 values of the file, besides the convolution's own floats. So all of it, with
+// the stacks of its threads (usually 8 MB each), is allocated and freed first.
 void ask_for_weights(const std::string& bin_path, int threads) {
     constexpr std::uintmax_t kMostGrowth = 10;
     constexpr std::uintmax_t kThreadBytes = std::uintmax_t{10} << 20;

@@ -8,8 +8,8 @@
 
 namespace realesrgan {
 
-// Sums tiles of the result in 32-bit floats, for a band of rows at a time: as high as the highest
-// tile, however high the picture is. Rows that no further tile touches are stored and forgotten.
+// Sums tiles of the result in fp32, in a row band as high as the highest tile. Rows that no further
+// tile touches are stored and dropped.
 class TileBlend {
   public:
     // A band of at most `rows` rows of `output`.

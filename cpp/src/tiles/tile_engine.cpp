@@ -28,7 +28,7 @@ bool lies(int width, int height, std::int64_t tile) {
     return width > height && tile < width;
 }
 
-// Never goes back, also when a pass begins anew with smaller tiles.
+// Monotonically non-decreasing across retries with smaller tiles.
 class MonotoneProgress {
   public:
     explicit MonotoneProgress(const Progress& progress) : progress_(progress) {}

@@ -10,9 +10,9 @@
 
 namespace realesrgan {
 
-// ncnn's memory of one run of a tile on the processor. What is freed is kept for the next blob of
-// about its size, because fresh pages cost as much time as a layer, but only as far as all of it
-// together stays within `most` bytes: ncnn's own pools keep whatever they had.
+// ncnn's memory for one tile on the CPU. Freed blocks are kept for the next blob of similar size,
+// because fresh pages cost as much time as a layer, while the total stays within `most` bytes;
+// ncnn's own pools never shrink.
 class TilePool final : public ncnn::Allocator {
   public:
     explicit TilePool(std::size_t most) : most_(most) {}
@@ -23,7 +23,7 @@ class TilePool final : public ncnn::Allocator {
     void* fastMalloc(std::size_t size) override;  // null when there is no memory left
     void fastFree(void* pointer) override;
 
-    // Gives back what is kept.
+    // Frees the blocks that are not in use.
     void trim();
 
     // Whether the system had no memory for a blob: ncnn has one code for that and for a layer that

@@ -11,7 +11,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// Why these kernels cannot be used; nothing when they can.
+// Why these kernels cannot be used; nothing if they can.
 std::optional<std::string> fault_of(const Context& context, Storage storage,
                                     const KernelSet& kernels) {
     try {
@@ -36,8 +36,8 @@ void drop(std::vector<KernelConfig>& choices, const KernelConfig& choice) {
                   choices.end());
 }
 
-// Drops what is at fault of a set that is: what is so by itself, or both where only the two
-// together are.
+// Removes the faulty kernels of a set that failed its test: each that also fails alone, or both if
+// only their combination fails.
 void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
                  const std::string& fault, std::vector<KernelConfig>& choices,
                  std::vector<std::string>& notes) {

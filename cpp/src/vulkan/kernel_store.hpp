@@ -20,11 +20,11 @@ class KernelStore {
     // OutOfMemoryError.
     KernelSet get(const std::shared_ptr<Context>& context, Storage storage);
 
-    // The same with the times, whatever the record says, in about `seconds`.
+    // Measures again, whatever the record says, in about `seconds`, and returns the times.
     KernelSet tune(const std::shared_ptr<Context>& context, Storage storage, double seconds,
                    Timings& timings);
 
-    // Notes on kernels dropped in this process and not told yet.
+    // Notes on kernels rejected in this process that were not returned before.
     std::vector<std::string> take_notices();
 
   private:

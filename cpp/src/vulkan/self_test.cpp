@@ -19,10 +19,11 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// Odd, wider than one tile and no multiple of it; bands that wrap rings and leave a rest.
+// Odd sizes, wider than one tile and no multiple of it; the row band makes ring buffers wrap and
+// leaves a partial last band.
 constexpr int kWidth = 37, kHeight = 21, kBand = 8, kScale = 2;
 
-// Numbers in -1..1, the same everywhere: https://en.wikipedia.org/wiki/Xorshift
+// Deterministic numbers in -1..1: https://en.wikipedia.org/wiki/Xorshift
 class Noise {
   public:
     explicit Noise(std::uint32_t seed) : state_(seed * 2654435761U + 1U) {}
@@ -48,8 +49,8 @@ Op convolution(Program& program, ChannelSlice input, ChannelSlice output, Activa
     return op;
 }
 
-// The layers of a residual dense network: from the picture, growth, with a skip, enlarged, to the
-// picture.
+// The kinds of layers of a residual dense network: first layer, growth layer, layer with a skip,
+// upsampling layer, last layer.
 Program test_program() {
     Program program;
     program.tensors = {{3, 1}, {96, 1}, {64, 1}, {64, 1}, {64, kScale}, {3, kScale}};
@@ -79,7 +80,7 @@ FusedNetwork test_network() {
         weights.inputs = shape.inputs;
         weights.outputs = shape.outputs;
         Noise noise(static_cast<std::uint32_t>(index) + 1);
-        // Keeps the variance of what comes in: that of the noise is a third.
+        // Preserves the variance; the noise has a variance of 1/3.
         const float spread = std::sqrt(3.0F / (9.0F * static_cast<float>(shape.inputs)));
         weights.kernel.resize(static_cast<std::size_t>(9 * shape.inputs * shape.outputs));
         for (float& w : weights.kernel) w = spread * noise.next();
@@ -97,7 +98,7 @@ FeatureMap test_picture() {
     return picture;
 }
 
-// The bytes of RGB floats.
+// A view of packed RGB floats.
 template <typename Byte, typename Floats>
 BasicImageView<Byte> view_of(Floats& samples, int width, int height) {
     return packed_view(reinterpret_cast<Byte*>(samples.data()), SampleType::f32, width, height, 3);

@@ -9,7 +9,7 @@ namespace realesrgan::vulkan {
 // |value|); NaN and infinities count as infinite. Throws DeviceError, OutOfMemoryError.
 double self_test_error(int device, Storage storage, const KernelSet& kernels);
 
-// The most that rounding explains.
+// The largest error that rounding can explain.
 double self_test_limit(Storage storage);
 
 }  // namespace realesrgan::vulkan

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kInvocations = 64;
 constexpr int kHeaderBytes =
-    16;  // of a download buffer: store_output.comp counts in its first word
+    16;  // of a download buffer; store_output.comp counts non-finite samples in the first word
 
 constexpr int kMostAcross = 32768;  // workgroups of one row of store_output.comp's dispatch
 
@@ -32,7 +32,7 @@ int sample_bytes(SampleType type) {
     return static_cast<int>(sample_size(type));
 }
 
-// Whole words, so that a shader may touch every word that holds a sample.
+// Rounded up to whole words, because shaders write whole words.
 std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) {
     const std::uint64_t bytes = static_cast<std::uint64_t>(width) *
                                 static_cast<std::uint64_t>(rows) *
@@ -48,7 +48,8 @@ VulkanSession::VulkanSession(const DeviceNetwork& network, const ExecutionPlan& 
     make_rings();
     make_operations();
     make_flights();
-    // Channels that nobody writes are read with zero weights, and zero times garbage could be NaN.
+    // Padding channels are never written but are read with zero weights: uninitialized memory could
+    // hold NaN, and 0 * NaN is NaN.
     CommandBuffer commands(network.context);
     commands.begin();
     for (const auto& buffer : buffers_) commands.fill_zero(*buffer);
@@ -63,7 +64,7 @@ bool VulkanSession::serves(const DeviceNetwork& network, const ExecutionPlan& pl
     return serves(network) && plan_.same_as(plan) && format == format_;
 }
 
-// Rings hold the rows of the run before: finite values that nobody reads before they are written.
+// Buffers still hold finite rows of the previous run, which are overwritten before they are read.
 void VulkanSession::begin_run() {
     not_finite_ = 0;
     dispatches_ = 0;
@@ -185,7 +186,8 @@ Recorded VulkanSession::count(const Step& step) {
 void VulkanSession::submit(Flight& flight) {
     const QueueLease queue(*network_->context);
     if (queue.handle() != queue_) {
-        // Another queue than last time does not wait for the bands before this one: we do.
+        // A different queue than last time is not ordered after the previous submissions: wait for
+        // them on the host.
         for (const std::size_t running : running_) flights_[running]->commands.wait();
         queue_ = queue.handle();
     }
@@ -235,7 +237,7 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
     }
 }
 
-// Whole groups of four channels, as the kernels move them.
+// Kernels read and write whole groups of four channels.
 std::uint64_t VulkanSession::bytes_of(RingBuffer ring, int rows, int channels) const {
     ring.rows = rows;
     ring.channels = round_up(channels, 4);

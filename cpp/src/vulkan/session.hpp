@@ -17,7 +17,7 @@ namespace realesrgan::vulkan {
 
 inline constexpr int kBandsInFlight = 3;
 
-// What every session of one backend shares.
+// Shared by all sessions of one backend.
 struct DeviceNetwork {
     std::shared_ptr<Context> context;
     std::unique_ptr<Weights> weights;
@@ -49,7 +49,7 @@ class VulkanSession : public Session {
     bool idle() const { return running_.empty(); }
     void begin_run();
 
-    // What the commands of a step really hold, recorded but not run.
+    // Records the commands of a step without submitting them and returns what they contain.
     Recorded count(const Step& step);
 
   private:

@@ -70,7 +70,7 @@ SessionLease::~SessionLease() {
     try {
         context_->shared<SessionPool>().keep(std::move(session_));
     } catch (const std::exception&) {
-        // Then the next run makes one anew.
+        // The next run creates a new session.
     }
 }
 

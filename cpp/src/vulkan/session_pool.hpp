@@ -9,17 +9,18 @@
 
 namespace realesrgan::vulkan {
 
-// Sessions whose run is over, kept for the next run of the same network, plan and format: to
-// allocate one's memory takes longer than the run of a small picture.
+// Sessions of finished runs, reused by the next run of the same network, plan and format:
+// allocating their memory takes longer than the run of a small picture.
 class SessionPool {
   public:
-    // Nothing where there is none; then the network's other ones are destroyed, to make room.
+    // Null if there is no match; the other sessions of the network are then destroyed, to free
+    // their memory.
     std::unique_ptr<VulkanSession> take(const DeviceNetwork& network, const ExecutionPlan& plan,
                                         const SessionFormat& format);
     void keep(std::unique_ptr<VulkanSession> session);
-    // Before the network itself goes.
+    // To be called before the network is destroyed.
     void drop(const DeviceNetwork& network);
-    // Destroys the oldest ones until the device has so many bytes free, or none is left.
+    // Destroys the oldest sessions until the device has `bytes` free or the pool is empty.
     void make_room(const Context& context, std::uint64_t bytes);
     std::uint64_t bytes() const;
 
@@ -32,7 +33,7 @@ class SessionPool {
     Sessions sessions_;  // oldest first
 };
 
-// A session for one run, kept afterwards if the run went to its end.
+// A session for one run, returned to the pool if the run succeeded.
 class SessionLease final : public Session {
   public:
     SessionLease(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session);

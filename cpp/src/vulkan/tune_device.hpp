@@ -8,8 +8,8 @@
 
 namespace realesrgan::vulkan {
 
-// Seconds an output pixel of a dense block's layers; nothing where the time was up, or the driver
-// cannot build the kernel.
+// Seconds for each output pixel of a dense block's layers; nothing if there was no time left, or
+// the driver cannot compile the kernel.
 struct KernelTime {
     std::string kernel;
     std::optional<double> narrow, wide;  // to up to 32 output channels, and to more
@@ -26,7 +26,7 @@ struct TuningReport {
 // OutOfMemoryError.
 TuningReport tune(int device, bool fp16, double seconds);
 
-// What is stored; the device is not opened. Throws DeviceError where there is none.
+// The stored record; the device is not opened. Throws DeviceError if there is no such device.
 std::optional<KernelRecord> stored_kernels(int device, bool fp16);
 void forget_kernels(int device);
 

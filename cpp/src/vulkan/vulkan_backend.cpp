@@ -24,13 +24,13 @@ namespace {
 // 148 and 158 KB in bands of 80.
 constexpr int kShareFromBand = 16;
 
-// Rings smaller than this in all keep their buffers: the copies that sharing takes would cost a
-// small network more than the memory is worth.
+// Alias groups smaller than this keep a buffer for each tensor: for small networks the copies would
+// cost more than the saved memory is worth.
 constexpr std::uint64_t kShareAbove = std::uint64_t{128} << 20;
 
-// Bytes a second in which a result leaves the device and is copied to its place, about. Where a
-// network computes for less than twice that time, several bands, so that the copies of one go on
-// while the next one is computed, are worth more than few that fill the device.
+// Approximate bytes a second at which results are downloaded and copied. Networks that compute for
+// less than twice that time gain more from several row bands, whose copies overlap with computing
+// the next one, than from few bands that fill the device.
 constexpr double kLeavingRate = 5e9;
 constexpr int kBandsForCopies = 8;
 
@@ -46,8 +46,8 @@ double flops_per_pixel(const Program& program) {
     return flops;
 }
 
-// So long a band may take: a run can be stopped between two, and tells its progress; a system that
-// draws its screen with the device ends what occupies it for seconds.
+// The longest duration of a row band: between bands a run can be cancelled and reports progress,
+// and operating systems reset a GPU that is busy for seconds.
 constexpr double kMostBandSeconds = 0.5;
 constexpr int kBandOnProcessor = 1024;
 
@@ -65,7 +65,7 @@ int useful_pixels(const Program& program, const KernelSet& kernels, bool on_proc
 
 class VulkanBackend : public Backend {
   public:
-    // Without kernels: the device's own choice.
+    // Without `kernels`: those of the kernel store.
     VulkanBackend(const FusedNetwork& network, int device, Storage storage, int threads,
                   const KernelSet* kernels) {
         const GpuActivityGuard use;

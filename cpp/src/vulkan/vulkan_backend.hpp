@@ -7,7 +7,7 @@
 
 namespace realesrgan::vulkan {
 
-// With these kernels, whatever the device's own choice is. The network must outlive the backend.
+// Uses these kernels instead of those of the kernel store. The network must outlive the backend.
 std::unique_ptr<Backend> make_vulkan_backend(const FusedNetwork& network, int device,
                                              Storage storage, const KernelSet& kernels);
 

@@ -10,9 +10,10 @@
 
 namespace realesrgan::winograd {
 
-// How a convolution keeps its weights.
+// How a convolution stores its weights.
 enum class WeightForm {
-    transformed,  // transformed once: 16 bytes a weight (28 for the large tile), the fastest
+    transformed,  // once, in the constructor: 16 bytes a weight (28 for the large tile), the
+                  // fastest
     packed,  // as given (2 bytes a weight from fp16 values), transformed in each run; bands of one
              // row, of whose tiles Winograd would use one row each, are convolved directly
 };

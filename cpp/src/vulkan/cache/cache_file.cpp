@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;  // above it the file is not ours
+constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;  // larger files are not read
 
 fs::path variable(const char* name) {
     const char* value = std::getenv(name);
@@ -80,7 +80,7 @@ void make_folder(const fs::path& folder) {
     fs::create_directories(folder, error);
 }
 #else
-// Whether nobody but this user and the system's could have written it.
+// Whether only this user and system users can have written it.
 bool is_private(const struct stat& status) {
     return (status.st_uid == geteuid() || status.st_uid == 0) &&
            (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
@@ -147,7 +147,7 @@ void make_folder(const fs::path& folder) {
 }
 #endif
 
-// A file beside `path`, whole, with a name of its own; empty where it cannot be written.
+// Writes a temporary file beside `path` and returns its name; empty if it cannot be written.
 fs::path write_partial(const fs::path& path, const Bytes& bytes) {
     make_folder(path.parent_path());
     fs::path partial = path.string() + "." + hexadecimal(std::random_device{}()) + ".partial";

@@ -9,7 +9,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// VkPipelineCacheHeaderVersionOne: what every cache begins with.
+// VkPipelineCacheHeaderVersionOne, at the start of every pipeline cache.
 struct Header {
     std::uint32_t length = 0, version = 0, vendor = 0, device = 0;
     unsigned char uuid[VK_UUID_SIZE] = {};
@@ -30,7 +30,7 @@ bool is_pipeline_cache_of(const ncnn::GpuInfo& info, const Bytes& bytes) {
 PipelineFile::PipelineFile(const ncnn::VulkanDevice& device)
     : device_(&device), stored_(checksum(nullptr, 0)) {
     if (device.info.bug_corrupted_online_pipeline_cache()) return;
-    // Sealed, and looked at besides, because a driver given other data may crash.
+    // Authenticated, and the header is checked as well, because a driver may crash on foreign data.
     const Bytes bytes = read_sealed_file(path(device));
     stored_ = checksum(bytes.data(), bytes.size());
     if (is_pipeline_cache_of(device.info, bytes)) make(bytes);
@@ -59,7 +59,7 @@ void PipelineFile::save() {
     };
     if (get(nullptr) != VK_SUCCESS) return;
     Bytes bytes(size);
-    // Otherwise another thread made one meanwhile, and will save it.
+    // VK_INCOMPLETE: another thread has added a pipeline meanwhile and will save it.
     if (get(bytes.data()) != VK_SUCCESS) return;
     bytes.resize(size);
     if (!is_pipeline_cache_of(device_->info, bytes)) return;

@@ -9,7 +9,7 @@
 
 namespace realesrgan::vulkan {
 
-// Whether bytes begin as this device's and driver's pipeline caches do.
+// Whether the header is that of this device's and driver's pipeline caches.
 bool is_pipeline_cache_of(const ncnn::GpuInfo& info, const Bytes& bytes);
 
 // A driver's cache of compiled pipelines, kept on disk, one file for each device and driver.
@@ -23,10 +23,10 @@ class PipelineFile {
 
     static std::string path(const ncnn::VulkanDevice& device);
 
-    // Null where the driver's caches are known to be wrong, or it makes none: pipelines are built
-    // without one, too.
+    // Null if the driver's caches are known to be corrupt, or it creates none: pipelines can be
+    // created without.
     VkPipelineCache handle() const { return cache_; }
-    // Writes the file if the cache holds something else. Some drivers' never hold anything.
+    // Writes the file if the content has changed. The caches of some drivers are always empty.
     void save();
     void release() noexcept;
 

@@ -11,7 +11,7 @@ namespace realesrgan::vulkan {
 
 using SpirvCode = std::vector<std::uint32_t>;
 
-// SPIR-V by the checksum of what it was compiled from.
+// SPIR-V by the checksum of its source and options.
 using SpirvByKey = std::map<std::uint64_t, SpirvCode>;
 
 // Compiled shaders on disk, one cache file for each device and driver: starting the GLSL compiler

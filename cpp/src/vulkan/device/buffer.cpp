@@ -9,7 +9,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// How well a memory type suits a kind of buffer; negative: not at all.
+// Ranks a memory type for a kind of buffer; negative: unsuitable.
 int suitability(BufferKind kind, VkMemoryPropertyFlags flags) {
     const bool local = (flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
     const bool visible = (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
@@ -17,7 +17,7 @@ int suitability(BufferKind kind, VkMemoryPropertyFlags flags) {
     const bool cached = (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
     if (kind == BufferKind::device) return local ? (visible ? 2 : 3) : 0;
     if (!visible) return -1;
-    // Staging stays out of device-local memory: there is little of it that the host sees.
+    // Staging buffers do not use device-local memory, of which little is host-visible.
     if (kind == BufferKind::upload) return (coherent ? 2 : 0) + (local ? 0 : 1);
     return (cached ? 4 : 0) + (coherent ? 2 : 0) + (local ? 0 : 1);
 }

@@ -17,7 +17,7 @@ enum class BufferKind { device, upload, download };
 // types are compared by the size of their heap: some integrated GPUs list a 256 MB one first.
 std::uint32_t memory_type(const Context& context, BufferKind kind, std::uint32_t allowed);
 
-// A storage buffer with memory of its own, so that the bytes planned are the bytes taken. Plain
+// A storage buffer with memory of its own, so that the planned bytes are the allocated bytes. Plain
 // Vulkan rather than ncnn's allocators: those round up to 16 MB blocks and report a failure on
 // stderr only.
 class Buffer final : public GpuOwned {

@@ -24,12 +24,12 @@ void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessF
     ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
 }
 
-// A submission is looked at again after a tenth of a second, and given up after half a minute when
-// its run has ended with an error: a band takes half a second, unless a processor computes it.
+// A submission is polled every tenth of a second. After an error it is abandoned after half a
+// minute: a row band takes half a second, except on software drivers.
 constexpr std::uint64_t kWaitNanoseconds = 100'000'000;
 constexpr int kMostWaits = 300;
 
-// The result of a call that makes something, or of the fault that a test asked for.
+// The result of a creating call, or the injected fault.
 template <typename Create>
 VkResult created(const Create& create) {
     return faults().creation.due() ? VK_ERROR_OUT_OF_HOST_MEMORY : create();
@@ -108,7 +108,7 @@ void CommandBuffer::barrier() {
     written_.clear();
 }
 
-// Waits for earlier commands only where one of these buffers is really at stake.
+// Adds a barrier only if one of these buffers has a hazard.
 void CommandBuffer::order(const std::vector<Binding>& bindings) {
     const bool hazard = std::any_of(bindings.begin(), bindings.end(), [&](const Binding& binding) {
         return contains(written_, binding.buffer) ||
@@ -179,13 +179,13 @@ void CommandBuffer::submit(const QueueLease& queue) {
     in_flight_ = true;
 }
 
-// VK_TIMEOUT when the submission is still running after a while.
+// VK_TIMEOUT if the submission has not finished in time.
 VkResult CommandBuffer::wait_a_while() const {
     if (faults().hang.due()) return VK_TIMEOUT;
     return ncnn::vkWaitForFences(context_->handle(), 1, &fence_, VK_TRUE, kWaitNanoseconds);
 }
 
-// Whether the submission has ended, with its device where that is lost; false when it does not.
+// Whether the submission has finished, or its device is lost; false after a timeout.
 bool CommandBuffer::is_over() const noexcept {
     for (int i = 0; i < kMostWaits; i++) {
         const VkResult result = wait_a_while();

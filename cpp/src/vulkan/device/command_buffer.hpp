@@ -12,7 +12,7 @@
 
 namespace realesrgan::vulkan {
 
-// What one recording really holds, to be compared with what a plan promised.
+// What was recorded, for comparison with the plan.
 struct Recorded {
     int dispatches = 0;
     int barriers = 0;
@@ -31,18 +31,18 @@ struct Groups {
     int x = 1, y = 1, z = 1;
 };
 
-// Items that one dispatch can do along an axis of at most so many workgroups of `each` of them: a
-// whole number of workgroups, and so few that a position after them is an int, too.
+// The most items of one dispatch along an axis of at most `groups` workgroups with `each` items:
+// whole workgroups, and few enough that positions past the end fit into an int.
 inline int most_items(int most_groups, int each) {
     constexpr std::int64_t kMost = std::int64_t{1} << 30;
     return static_cast<int>(
         std::min<std::int64_t>(most_groups, std::max<std::int64_t>(1, kMost / each)) * each);
 }
 
-// One command buffer, recorded anew for every band: at half a microsecond to one a dispatch, while
-// the band before it runs, that costs nothing, and push constants can hold the rows of this very
-// band. Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches,
-// waits after every submission, and cannot have two in flight.
+// One command buffer, recorded again for every row band: recording takes 0.5 to 1 microseconds a
+// dispatch, overlaps with the previous band, and lets push constants hold the rows of the band.
+// Plain Vulkan rather than ncnn's VkCompute, which puts a barrier between any two dispatches, waits
+// after every submission, and cannot have two in flight.
 class CommandBuffer final : public GpuOwned {
   public:
     explicit CommandBuffer(std::shared_ptr<Context> context);
@@ -53,12 +53,12 @@ class CommandBuffer final : public GpuOwned {
     void dispatch(const Pipeline& pipeline, const std::vector<Binding>& bindings,
                   const void* constants, std::size_t constant_bytes, Groups groups,
                   std::uint64_t ring_bytes = 0);
-    // `ring_bytes`: those of the copied ones that are rings', read and written.
+    // `ring_bytes`: bytes of ring buffers among those read and written.
     void copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
               std::uint64_t ring_bytes = 0);
     void fill_zero(const Buffer& buffer);
 
-    // Ends the recording and submits it; what it wrote is there for the host after `wait`.
+    // Ends the recording and submits it; its results are visible to the host after `wait`.
     void submit(const QueueLease& queue);
     // Can be interrupted (interruption.hpp); still in flight after it has thrown.
     void wait();

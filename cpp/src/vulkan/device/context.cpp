@@ -28,7 +28,7 @@ bool has_what_we_need(const ncnn::GpuInfo& info) {
 }  // namespace
 
 std::shared_ptr<Context> Context::open(int device_index) {
-    // What stays of a device when no Upscaler is left.
+    // The pipelines outlive the contexts.
     struct Known {
         std::weak_ptr<Context> context;
         std::shared_ptr<PipelineRegistry> pipelines;
@@ -37,7 +37,7 @@ std::shared_ptr<Context> Context::open(int device_index) {
         std::mutex mutex;
         std::map<const ncnn::VulkanDevice*, Known> known;
     };
-    // Never destroyed: the exit may have let go of the devices before it comes here.
+    // Never destroyed: the exit handler may destroy the devices before static objects.
     static auto* const all = new Registry;
     const ncnn::VulkanDevice& device = gpu_device(device_index);
     const std::lock_guard<std::mutex> lock(all->mutex);

@@ -16,11 +16,11 @@ namespace realesrgan::vulkan {
 
 class PipelineRegistry;
 
-// A Vulkan device as the stream uses it, one for all Upscalers on it.
+// A Vulkan device of the row stream, shared by all Upscalers on it.
 class Context {
   public:
     // Throws DeviceError when there is no such device, or it cannot be opened or lacks what we
-    // need. After a loss the next call opens the device anew; Upscalers made before keep the lost
+    // need. After a loss the next call opens the device again; existing Upscalers keep the lost
     // one.
     static std::shared_ptr<Context> open(int device_index);
 
@@ -35,7 +35,7 @@ class Context {
     const VkPhysicalDeviceLimits& limits() const;
     int index() const { return device_->info.device_index(); }
     std::string name() const;
-    // A driver that computes on the processor.
+    // Whether the driver computes on the CPU.
     bool is_software() const;
     PipelineRegistry& pipelines() { return *pipelines_; }
 
@@ -62,8 +62,8 @@ class Context {
     // ...".
     void check(VkResult result, const char* doing) const;
 
-    // For a device on which a submission does not end: what it may be using is not destroyed any
-    // more, not even by the exit, and the next open() opens it anew.
+    // Called if a submission does not finish: objects that it may use are never destroyed, not even
+    // at exit, and the next open() opens the device again.
     void abandon() noexcept;
     bool abandoned() const { return abandoned_; }
 
@@ -75,8 +75,8 @@ class Context {
     std::map<std::type_index, std::shared_ptr<void>> shared_;  // destroyed before the pipelines
 };
 
-// A compute queue, ours as long as this lives. ncnn hands out any free one, so two leases in turn
-// may be different queues, which do not wait for each other.
+// Exclusive use of a compute queue. ncnn returns any free one, so consecutive leases may get
+// different queues, which are not ordered with each other.
 class QueueLease {
   public:
     explicit QueueLease(const Context& context);

@@ -51,7 +51,7 @@ void Pipeline::compile(const SpirvCode& code, VkPipelineCache cache) {
 void Pipeline::build(const SpirvCode& code, VkPipelineCache cache) {
     const std::size_t bytes = code.size() * sizeof(code[0]);
     const auto& constants = spec_.constants.values();
-    // A handle that a failed call leaves may be anything.
+    // The handle is undefined after a failed call.
     const auto check = [&](int status, auto* handle) {
         if (status == 0) return;
         *handle = 0;

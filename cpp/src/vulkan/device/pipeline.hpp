@@ -20,8 +20,8 @@ class ShaderError : public DeviceError {
     using DeviceError::DeviceError;
 };
 
-// How activations and weights lie in memory. fp16 is packed in pairs of 32 bits, which every device
-// can do and which costs nothing against native 16-bit storage; sums are fp32 either way.
+// The type of stored activations and weights. fp16 values are packed in pairs into 32 bits, which
+// every device supports and which is as fast as native 16-bit storage; sums are fp32 either way.
 enum class Storage { fp32, fp16 };
 
 inline int bytes_per_value(Storage storage) {
@@ -49,7 +49,7 @@ struct LocalSize {
     int x = 64, y = 1, z = 1;
 };
 
-// What one shader source is made of beyond its constants.
+// Compile-time variant of a shader, besides its specialization constants.
 struct ShaderVariant {
     std::string defines;    // lines before the source
     int subgroup_size = 0;  // 0: the device's own choice
@@ -63,12 +63,13 @@ struct PipelineSpec {
     LocalSize local;
     ShaderVariant variant;
 
-    // The same for equal ones only.
+    // Unique for each specification.
     std::string key() const;
 };
 
-// A compute pipeline: its workgroups' size is known from the beginning, its handles once it is
-// made. Plain Vulkan rather than ncnn's Pipeline, which lets a device build one at a time.
+// A compute pipeline. The workgroup size is known from the start, the handles exist once it is
+// compiled. Plain Vulkan rather than ncnn's Pipeline, which allows a device to compile only one at
+// a time.
 class Pipeline {
   public:
     Pipeline(const ncnn::VulkanDevice& device, PipelineSpec spec);
@@ -80,8 +81,8 @@ class Pipeline {
     // Rounded up to whole subgroups.
     const LocalSize& local_size() const { return local_; }
 
-    // Unless it is made already. Throws ShaderError when the driver cannot, and is then as before.
-    // Thread-safe.
+    // Does nothing if it is compiled already. Throws ShaderError if the driver fails, and is then
+    // unchanged. Thread-safe.
     void compile(const SpirvCode& code, VkPipelineCache cache);
     bool compiled() const { return compiled_; }
     void release() noexcept;

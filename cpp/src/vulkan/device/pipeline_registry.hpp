@@ -23,20 +23,21 @@ class PipelineRegistry final : public GpuOwned {
     ~PipelineRegistry();
     void release() noexcept override;
 
-    // The one pipeline of this kind, made or still to be made.
+    // The pipeline of this specification, compiled or not.
     Pipeline& get_or_create(PipelineSpec spec);
 
-    // Makes those that are not made yet, on up to `threads` threads, because drivers take long to
-    // compile. Tries all, then throws ShaderError if one cannot be made; anything else comes first.
+    // Compiles those that are not compiled yet, on up to `threads` threads, because drivers compile
+    // slowly. Tries all, then throws ShaderError if one failed; other exceptions are thrown at
+    // once.
     void compile(const std::vector<Pipeline*>& wanted, int threads);
 
-    // Both, of one.
+    // Both for one pipeline.
     const Pipeline& get_compiled(PipelineSpec spec);
 
-    // Writes the device's caches to disk if there is anything new in them.
+    // Writes the device's caches to disk if they have changed.
     void save();
 
-    // How many were made so far.
+    // The number of compiled pipelines.
     std::size_t compiled() const;
 
   private:

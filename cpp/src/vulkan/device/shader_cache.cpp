@@ -9,7 +9,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// ncnn's precision flags are on by default and each changes a macro, so every one is said.
+// ncnn's precision flags are on by default and each defines macros, so all are set explicitly.
 ncnn::Option shader_options(const ncnn::VulkanDevice& device, const PipelineSpec& spec) {
     ncnn::Option options;
     options.vulkan_device_index = device.info.device_index();
@@ -22,7 +22,7 @@ ncnn::Option shader_options(const ncnn::VulkanDevice& device, const PipelineSpec
     return options;
 }
 
-// Pieces a shader is made of besides its own file.
+// A shader's source with the files that it is composed of.
 std::string source_of(const PipelineSpec& spec) {
     const std::string& shader = spec.shader;
     const auto begins = [&](const char* with) { return shader.rfind(with, 0) == 0; };
@@ -36,8 +36,8 @@ std::string source_of(const PipelineSpec& spec) {
     return text;
 }
 
-// Of all that the compiler is given and that differs between shaders: when another of the options
-// above changes, so must the file's format (spirv_file.cpp).
+// Covers all compiler input that differs between shaders. If another of the options above changes,
+// so must the format version of the file (spirv_file.cpp).
 std::uint64_t key_of(const std::string& text, const PipelineSpec& spec) {
     const std::string whole = std::to_string(static_cast<int>(spec.storage)) +
                               (spec.variant.cooperative_matrix ? " matrices\n" : "\n") + text;

@@ -28,7 +28,7 @@ namespace {
 
 constexpr int kNobody = -1;
 
-// Never destroyed: threads may be inside when static objects go.
+// Never destroyed: threads may use it while static objects are destroyed.
 struct Registry {
     std::atomic<int> owner{kNobody};  // the fork generation that has set Vulkan up
     std::atomic<bool> set_up{false};

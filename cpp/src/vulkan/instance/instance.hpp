@@ -11,25 +11,25 @@ namespace realesrgan {
 // process that has called this is told the number found there.
 int gpu_count();
 
-// Whether Vulkan was set up by a process that this one was forked from. Then every use of a device
-// throws DeviceError, and what belongs to one is left alone: drivers have threads and state that a
-// fork does not copy.
+// Whether Vulkan was initialized by a process that this one was forked from. Then every use of a
+// device throws DeviceError, and device objects are not touched: a fork does not copy the threads
+// of drivers.
 bool gpu_of_parent();
 
 // The process's one object for a device, shared by all networks on it. Throws DeviceError for an
 // index that does not exist and for a device that cannot be opened.
 const ncnn::VulkanDevice& gpu_device(int index);
 
-// After a device was lost: the next gpu_device(index) opens it anew. The lost object stays until
-// the process exits, because networks still hold it.
+// Called after a device was lost: the next gpu_device(index) opens it again. The lost object exists
+// until the process exits, because networks still refer to it.
 void retire_gpu_device(const ncnn::VulkanDevice& device);
 
-// After a device did not end what it was told to do: as after a loss, and nothing of any device is
-// destroyed when the process exits, because that would wait for it.
+// Called after a submission did not finish: as after a loss, and no device object is destroyed when
+// the process exits, because that would block.
 void abandon_gpu_device(const ncnn::VulkanDevice& device) noexcept;
 
-// Held while a thread uses Vulkan. Throws DeviceError in a forked child. Once a thread has called
-// quiesce_gpu, all others stop here for good.
+// Held while a thread uses Vulkan. Throws DeviceError in a forked child. After a thread has called
+// quiesce_gpu, other threads block here for ever.
 class GpuActivityGuard {
   public:
     GpuActivityGuard();
@@ -38,16 +38,15 @@ class GpuActivityGuard {
     GpuActivityGuard& operator=(const GpuActivityGuard&) = delete;
 };
 
-// Something that belongs to a device and must go before it does. What is left when the process
-// exits (threads that quiesce_gpu stopped never return from where they hold it) is told to let go.
-// The class that derives from this is final; its constructor ends with register_object(), its
-// destructor calls unregister_object().
+// An object that must be destroyed before its device. Objects that still exist when the process
+// exits (those of threads that quiesce_gpu has blocked) are released then. A derived class is
+// final; its constructor ends with register_object(), its destructor calls unregister_object().
 class GpuOwned {
   public:
     GpuOwned(const GpuOwned&) = delete;
     GpuOwned& operator=(const GpuOwned&) = delete;
 
-    // Destroys what belongs to the device; a second call finds nothing left.
+    // Destroys the device's handles; idempotent.
     virtual void release() noexcept = 0;
 
   protected:
@@ -55,15 +54,14 @@ class GpuOwned {
     ~GpuOwned() = default;
 
     void register_object();  // while a GpuActivityGuard is held
-    // Lets go, unless the exit already did; waits for it if it is about to. Nothing in a forked
-    // child.
+    // Releases the object, unless the exit handler has or is about to, for which it waits. Does
+    // nothing in a forked child.
     void unregister_object() noexcept;
 };
 
-// Waits until no other thread uses Vulkan and keeps them from beginning again, so that no driver is
-// pulled away under their feet. Called at the process' exit; better earlier, because parts of
-// drivers (LLVM's) are gone when the exit handlers run: Python calls it when the interpreter begins
-// to end.
+// Waits until no other thread uses Vulkan and blocks those that try to, so that drivers are not
+// unloaded while in use. Called at exit; Python calls it earlier, when the interpreter finalizes,
+// because parts of drivers (LLVM) are already destroyed when exit handlers run.
 void quiesce_gpu();
 
 }  // namespace realesrgan

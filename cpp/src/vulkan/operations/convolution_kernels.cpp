@@ -7,11 +7,12 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// As in convolution_matrix.comp.
+// Must match convolution_matrix.comp.
 constexpr int kChunk = 16;
 constexpr int kPixelUnits = kChunk / 8 + 1;
 constexpr int kUnitBytes = 16;
-// A subgroup that makes r rows loads r + 2 for 3 r products: more than four gain little.
+// A subgroup that computes r rows loads r + 2 rows for 3 r products: more than four rows gain
+// little.
 constexpr int kMostTileRows = 4;
 constexpr int kMostRows = 16;  // of a workgroup
 
@@ -24,7 +25,7 @@ bool fits(const MatrixShape& shape) {
 std::vector<MatrixShape> matrix_shapes(const Context& context) {
     const ncnn::GpuInfo& info = context.ncnn_device().info;
     std::vector<MatrixShape> shapes;
-    // The Vulkan memory model and fp16 arithmetic are what the extension's shaders are built on.
+    // The shaders of the extension require the Vulkan memory model and fp16 arithmetic.
     if (info.support_VK_KHR_cooperative_matrix() == 0 ||
         info.queryVulkanMemoryModelFeatures().vulkanMemoryModel == VK_FALSE ||
         !info.support_fp16_arithmetic()) {
@@ -44,7 +45,7 @@ std::vector<MatrixShape> matrix_shapes(const Context& context) {
             shapes.push_back(shape);
         }
     }
-    // Large ones load each operand for more products.
+    // Larger shapes use each loaded operand for more products.
     std::stable_sort(shapes.begin(), shapes.end(), [](const MatrixShape& a, const MatrixShape& b) {
         return a.m * a.n * a.k > b.m * b.n * b.k;
     });
@@ -130,8 +131,8 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
         int fragments, subgroups;
         bool prefetch;
     };
-    // A driver that computes on the processor takes seconds to compile large tiles, and gains
-    // nothing. What a GPU gains depends on how many registers and workgroups it has room for.
+    // A software driver takes seconds to compile large tiles, without gain. On a GPU the gain
+    // depends on its registers and on the workgroups that it can run at once.
     const std::vector<Size> sizes =
         context.is_software()
             ? std::vector<Size>{{2, 4, false}, {8, 2, true}}
@@ -155,7 +156,8 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
     // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
     if (context.ncnn_device().info.subgroup_size() <= 64) {
         KernelConfig blocked(KernelKind::blocked);
-        // Compiling the whole one for ten layers takes such a driver as long as a small picture.
+        // Compiling the unrolled variant for ten layers takes such a driver as long as a small
+        // picture.
         blocked.unroll = !context.is_software();
         choices.push_back(blocked);
         if (!blocked.unroll) choices.emplace_back(KernelKind::blocked);

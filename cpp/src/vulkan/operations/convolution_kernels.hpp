@@ -13,13 +13,13 @@ namespace realesrgan::vulkan {
 // matrix: cooperative matrices, fp16 storage only.
 enum class KernelKind { plain, blocked, matrix };
 
-// rows x inner times inner x columns, by the lanes of one subgroup together.
+// A cooperative matrix product of m x k and k x n matrices.
 struct MatrixShape {
     int m = 0, n = 0, k = 0;
     int subgroup_size = 0;
 };
 
-// Which kernel makes a convolution, and how much of it at once.
+// Which kernel computes a convolution, and its tile parameters.
 struct KernelConfig {
     KernelConfig(KernelKind which = KernelKind::plain) : kernel(which) {}
 
@@ -34,26 +34,27 @@ struct KernelConfig {
         const;  // stored in records, as "matrix 16x16x16 subgroup 32, 8 fragments, 4 subgroups"
 };
 
-// Of a workgroup of the matrix kernel.
+// The most output channels of a workgroup of the matrix kernel.
 inline constexpr int kMostMatrixChannels = 64;
 
-// How a workgroup of the matrix kernel cuts its output.
+// How a workgroup of the matrix kernel partitions its output.
 struct MatrixTiling {
     int m_tiles = 1, n_tiles = 1, r_tiles = 1;  // matrices of a subgroup; r_tiles: rows of pixels
     int columns = 1, rows = 1;                  // subgroups of a workgroup
 };
 
-// For layers of so many output channels in bands of so many rows. Shrinks until shared memory holds
-// it.
+// For layers with `outputs` channels in row bands of up to `most_rows` rows. Shrinks until it fits
+// into shared memory.
 MatrixTiling matrix_tiling(const KernelConfig& choice, int outputs, int most_rows,
                            std::uint64_t shared_bytes);
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling);
 
-// What a shader that multiplies matrices of this shape is made of.
+// The shader variant for matrices of this shape.
 ShaderVariant matrix_variant(const MatrixShape& shape);
 ShaderVariant blocked_variant(const KernelConfig& choice);
 
-// What the device can run, the fastest expected first; `plain` is always the last.
+// The configurations that the device supports, in order of expected speed; `plain` is always the
+// last.
 std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage);
 
 }  // namespace realesrgan::vulkan

@@ -38,7 +38,7 @@ void HaloRows::record(CommandBuffer& commands, const Command& command) const {
     record(commands, command.loads, false);
 }
 
-// One copy for all slices of a ring.
+// Records one copy for all slices of a tensor.
 void HaloRows::record(CommandBuffer& commands, const std::vector<HaloCopy>& list, bool save) const {
     for (auto copy = list.begin(); copy != list.end();) {
         const int index = copy->tensor;
@@ -54,7 +54,7 @@ void HaloRows::record(CommandBuffer& commands, const std::vector<HaloCopy>& list
     }
 }
 
-// A slice's channels of one row lie together in a ring: whole chunks of 16.
+// A slice's channels of one row are contiguous in a ring buffer: whole groups of 16.
 void HaloRows::add_regions(const HaloCopy& copy, bool save,
                            std::vector<VkBufferCopy>& regions) const {
     const auto index = static_cast<std::size_t>(copy.tensor);

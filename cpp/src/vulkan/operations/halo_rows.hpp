@@ -10,19 +10,19 @@
 
 namespace realesrgan::vulkan {
 
-// What rings that share a shared buffer keep from one step to the next: copies of their last rows.
+// Copies of the last rows of tensors in shared buffers, which the next step reads.
 class HaloRows {
   public:
     using Allocate = std::function<std::unique_ptr<Buffer>(std::uint64_t bytes)>;
 
-    // `rings` is indexed as Program::rings. Both must outlive this.
+    // `rings` is indexed as Program::tensors. Both must outlive this.
     HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
              const Allocate& allocate);
 
     void record(CommandBuffer& commands, const Command& command) const;
 
   private:
-    // One slice's rows, one behind the other from `offset` of its ring's buffer on.
+    // Rows of one slice, contiguous from `offset` of its tensor's halo buffer.
     struct Place {
         std::uint64_t offset = 0;
         std::uint64_t row_bytes = 0;

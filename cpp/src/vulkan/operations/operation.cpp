@@ -22,18 +22,18 @@ struct Push {
     int in_channels, out_offset, x0;
 };
 
-// Instead of a constant: the shader takes the push constant.
+// A specialization constant of this value makes the shader use its push constant.
 constexpr int kPushed = -1;
 
 const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSlice& slice) {
     return rings.at(idx(slice.tensor));
 }
 
-// Constants 0 to 24 of operation.glsl. `pushed`: without those that may be push constants.
+// Constants 0 to 24 of operation.glsl. `pushed`: those that may be push constants are kPushed.
 Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, bool pushed) {
     const ChannelSlice duplicate = op.duplicate_output.value_or(op.output);
     Constants constants;
-    // Padding after the real channels is zero in rings and weights alike, so whole groups are read.
+    // Padding channels are zero in ring buffers and weights, so whole groups are read.
     constants << (pushed ? kPushed : round_up(op.input.channels, 4)) << op.input.channel
               << ring_of(rings, op.input).channels;
     constants << round_up(op.output.channels, 4) << (pushed ? kPushed : op.output.channel)
@@ -94,8 +94,8 @@ void Operation::find_limits(const Context& context) {
     most_rows_ = most_items(context.most_groups(axis + 1), tile_height_);
 }
 
-// Like the matrix kernel it stages as stored; few output channels would leave most of a workgroup
-// idle.
+// It stages values as they are stored, as the matrix kernel does; few output channels would leave
+// most of a workgroup idle.
 bool Operation::is_blocked(const KernelConfig& choice, const Op& op) const {
     return op.kind == OpKind::convolution && choice.kernel == KernelKind::blocked &&
            out_channels_ > 8 && !src_.full_precision;
@@ -127,8 +127,8 @@ void Operation::choose_convolution(Context& context, const KernelConfig& choice,
 
 void Operation::choose_blocked(Context& context, const KernelConfig& choice, Constants constants,
                                int most_rows) {
-    // Flat tiles for flat bands. The order of the sums, and so every bit, is the same in all of
-    // them.
+    // Tiles have as few rows as the row band. The order of summation, and so every bit, is
+    // independent of the tile shape.
     tile_height_ = most_rows >= 4 ? 4 : most_rows >= 2 ? 2 : 1;
     tile_width_ = kInvocations / tile_height_;
     tile_channels_ = kBlockedChannels;
@@ -145,7 +145,7 @@ void Operation::choose_matrix(Context& context, const KernelConfig& choice, Cons
     const auto fits = [&](const ChannelSlice& slice) {
         return kChannelAlignment % shape.n == 0 && slice.channel % shape.n == 0;
     };
-    // A matrix must not reach into the next group of 16 channels, which lies elsewhere.
+    // A matrix must not extend into the next group of 16 channels, which is not contiguous.
     const bool whole = fits(op.output) && (!op.duplicate_output || fits(*op.duplicate_output)) &&
                        std::all_of(op.skips.begin(), op.skips.end(), [&](const Skip& skip) {
                            return skip.upsample == 1 && fits(skip.from);
@@ -181,7 +181,7 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     tile_channels_ = pipeline_->local_size().z * 4;
 }
 
-// What a dispatch of so many output rows reads and writes of rings, each byte once.
+// Bytes of ring buffers that a dispatch of `rows` output rows reads and writes, each counted once.
 std::uint64_t Operation::ring_bytes(int rows) const {
     const auto bytes = [&](const RingBuffer& ring, int ring_rows, int channels) {
         RingBuffer part = ring;
@@ -208,8 +208,8 @@ void Operation::record(CommandBuffer& commands, const Weights& weights, RowRange
     }
 }
 
-// Rows from rows.first on that one dispatch can make: all, but for rings that it sees in parts, and
-// for the device's limit on workgroups.
+// Rows from rows.first on that one dispatch can compute: all, unless a ring buffer is bound in
+// parts or the device's workgroup limit is reached.
 int Operation::rows_at_once(RowRange rows) const {
     int count = static_cast<int>(std::min<Row>(rows.count, most_rows_));
     for (const RingBuffer* ring : {&dst_, &duplicate_}) {

@@ -12,15 +12,16 @@
 
 namespace realesrgan::vulkan {
 
-// One op of a program on given rings, ready to be recorded for any band of up to `most_rows` rows.
-// Ops of the same shape share their pipeline.
+// One op of a program on given ring buffers, which can be recorded for any row band of up to
+// `most_rows` rows. Ops of the same shape share their pipeline.
 class Operation {
   public:
-    // `rings` is indexed as Program::rings; `layer` belongs to a convolution and is null otherwise.
+    // `rings` is indexed as Program::tensors; `layer` belongs to a convolution and is null
+    // otherwise.
     Operation(Context& context, Storage storage, const KernelConfig& choice, const Op& op,
               const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows);
 
-    // To be made (PipelineRegistry::compile) before anything is recorded.
+    // To be compiled (PipelineRegistry::compile) before recording.
     Pipeline& pipeline() const { return *pipeline_; }
 
     void record(CommandBuffer& commands, const Weights& weights, RowRange rows) const;

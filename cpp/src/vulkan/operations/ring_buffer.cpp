@@ -12,7 +12,7 @@ std::uint64_t row_bytes(const RingBuffer& ring, Storage storage) {
     return ring_bytes(row, storage);
 }
 
-// The last slot up to `slot` whose offset a binding can begin at.
+// The last slot up to `slot` at whose offset a binding can start.
 int aligned_slot(const RingBuffer& ring, std::uint64_t row, int slot) {
     while (static_cast<std::uint64_t>(slot) * row % ring.alignment != 0) slot--;
     return slot;

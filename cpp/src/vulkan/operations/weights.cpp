@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kBlockBytes = std::uint64_t{32} << 20;
 constexpr std::uint64_t kPartBytes = std::uint64_t{2} << 20;
 
-// While the device copies one, the host fills the other.
+// Double buffering: the host fills one while the device copies the other.
 struct Staging {
     Staging(const std::shared_ptr<Context>& context, std::uint64_t bytes)
         : buffer(context, BufferKind::upload, bytes), commands(context) {}
@@ -40,8 +40,9 @@ void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
         std::fill_n(arranged, index(kTaps * place.weight_rows) * index(place.weight_pitch),
                     Value{0});
     }
-    // An input's nine taps share a cache line, which stays: the inner loop reads with a stride and
-    // writes in a row. Rows of taps are often a power of two apart and would evict each other.
+    // The nine taps of an input channel are in one cache line: the inner loop reads with a stride
+    // and writes contiguously. Rows of taps are often a power of two apart and would evict each
+    // other.
     for (int i = 0; i < layer.inputs; i++) {
         for (int t = 0; t < kTaps; t++) {
             const Value* from = kernel.data() + index(i * kTaps + t);
@@ -77,7 +78,7 @@ LayerWeights Weights::place(int inputs, int outputs) {
     const auto pitch = static_cast<std::uint64_t>(place.weight_pitch);
     const auto rows = static_cast<std::uint64_t>(place.weight_rows);
     const std::uint64_t taps = 9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_));
-    // The matrix kernel reads whole matrices of them, perhaps past the last channel.
+    // The matrix kernel reads whole matrices, possibly past the last channel.
     const std::uint64_t epilogue = (pitch * 2 + kMostMatrixChannels) * sizeof(float);
     // Both in one block, a larger one where it must be: a layer is put there as a whole.
     if (used_.empty() || used_.back() + padded(taps) + padded(epilogue) > kBlockBytes) {

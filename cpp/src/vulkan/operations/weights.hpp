@@ -11,7 +11,7 @@
 
 namespace realesrgan::vulkan {
 
-// Where a layer's weights are: whole, inside one buffer.
+// A range of one buffer that holds a layer's weights.
 struct WeightRange {
     std::size_t block = 0;
     std::uint64_t offset = 0;
@@ -26,23 +26,23 @@ struct LayerWeights {
     int weight_rows = 16;   // input channels, padded
 };
 
-// What a layer's place is filled with.
+// The values of one layer.
 struct LayerNumbers {
     ConvolutionWeights weights;  // in either type
     float slope = 0.0F;          // every channel's where the layer has no slopes of its own
 };
 
-// The weights of one network on one device, in a few buffers. First each layer gets its place, then
-// all are put there.
+// The weights of one network on one device, in a few buffers. First every layer is placed, then all
+// are uploaded.
 class Weights {
   public:
     Weights(std::shared_ptr<Context> context, Storage storage);
 
     LayerWeights place(int inputs, int outputs);
 
-    // Asks for the numbers of each layer, in the order in which they were placed, from so many
-    // threads, while the device takes those before it. Throws OutOfMemoryError, DeviceError, and
-    // what `numbers` throws.
+    // Calls `numbers` for each layer, in the order in which they were placed, on `threads` threads,
+    // while the device copies the layers before. Throws OutOfMemoryError, DeviceError, and what
+    // `numbers` throws.
     void upload(const std::function<LayerNumbers(std::size_t index)>& numbers, int threads);
 
     const Buffer& buffer(const WeightRange& range) const { return *blocks_[range.block]; }

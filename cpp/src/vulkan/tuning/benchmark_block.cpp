@@ -41,7 +41,7 @@ LayerNumbers layer_numbers(int index) {
     ConvolutionWeights layer;
     layer.inputs = inputs_of(index);
     layer.outputs = outputs_of(index);
-    // Zeros would do for the time but not for the power a GPU takes, and so its clock.
+    // Not zeros: the values affect the power consumption of a GPU, and so its clock.
     layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
     for (std::size_t w = 0; w < layer.kernel.size(); w++) {
         layer.kernel[w] = 0.02F * std::sin(static_cast<float>(w));

@@ -10,21 +10,22 @@
 
 namespace realesrgan::vulkan {
 
-// One dense block of RRDBNet on rings of its own, for measurements: layer i of five reads what the
-// ones before it have written; all but the last make 32 channels, the last 64, and adds the input.
+// One dense block of RRDBNet with its own buffers, for measurements: layer i of five reads the
+// outputs of those before it; the first four have 32 output channels, the last has 64 and adds the
+// input.
 class DenseBlock {
   public:
     static constexpr int kLayers = 5;
 
-    // `rows`: the most that will be timed. Throws OutOfMemoryError, DeviceError.
+    // `rows`: the largest row band that will be timed. Throws OutOfMemoryError, DeviceError.
     DenseBlock(std::shared_ptr<Context> context, Storage storage, int width, int rows);
 
-    // Layers [first, end), their pipelines still to be made.
+    // Layers [first, end), with pipelines that are not compiled yet.
     std::vector<Operation> layers(const KernelSet& kernels, int first, int end) const;
     // Seconds of an output pixel of these layers in bands of so many rows.
     double time(const std::vector<Operation>& layers, int rows, double seconds) const;
 
-    // Of the rings, for a pixel.
+    // Bytes of its buffers for each pixel.
     static std::uint64_t bytes_per_pixel(Storage storage);
 
     int width() const { return width_; }

@@ -5,8 +5,8 @@
 
 namespace realesrgan::vulkan {
 
-// Rows of a band, however wide the picture; and pixels, where nobody has measured how many keep the
-// device busy: 80 rows of 512.
+// The fewest rows of a row band, and the pixels of a band on devices that were not measured: 80
+// rows of 512.
 inline constexpr int kBandRows = 16;
 inline constexpr int kBandPixels = 80 * 512;
 
@@ -17,11 +17,11 @@ struct BandTime {
     double seconds = 0.0;  // an output pixel of layers that stand for a dense block
 };
 
-// Of a pixel of BandTime, a multiplication and an addition being two: four layers of 128 to 32
-// channels and one of 192 to 64, which stand for a dense block.
+// Floating-point operations for each pixel of BandTime: four layers of 128 to 32 channels and one
+// of 192 to 64, which approximate a dense block.
 inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
 
-// The kernels of a device as they are kept beside the pipeline cache, for one driver and version of
+// The chosen kernels of a device, stored beside the pipeline cache for one driver and version of
 // this library.
 struct KernelRecord {
     std::string narrow, wide;  // KernelConfig::text()

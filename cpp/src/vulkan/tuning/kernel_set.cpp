@@ -11,7 +11,7 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// Another version may compute otherwise; so may other shaders while they are being written.
+// Other versions, and other shaders during development, may compute differently.
 std::string version_line() {
     std::string text;
     for (const char* shader : {"ring", "operation", "convolution", "convolution_plain",

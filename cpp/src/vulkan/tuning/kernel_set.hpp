@@ -9,7 +9,7 @@
 
 namespace realesrgan::vulkan {
 
-// What a device's convolutions are made with.
+// The kernels of a device's convolutions.
 struct KernelSet {
     KernelConfig narrow;             // layers of up to kNarrowOutputs
     KernelConfig wide;               // all others
@@ -27,11 +27,11 @@ KernelSet alone(const KernelConfig& choice);
 inline constexpr int kNarrowOutputs = 32;
 
 KernelRecord record_of(const KernelSet& set);
-// Nothing where the record names a choice that is not among these.
+// Nothing if the record names a configuration that is not among these.
 std::optional<KernelSet> set_of(const KernelRecord& record,
                                 const std::vector<KernelConfig>& choices);
 
-// Nothing without a record, and for one that is damaged or of another version.
+// Nothing without a record, or if it is damaged or of another version.
 std::optional<KernelRecord> read_kernel_record(const ncnn::GpuInfo& info, Storage storage);
 void write_kernel_record(const ncnn::GpuInfo& info, Storage storage, const KernelRecord& record);
 void remove_kernel_record(const ncnn::GpuInfo& info, Storage storage);

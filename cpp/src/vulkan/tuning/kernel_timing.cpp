@@ -23,22 +23,22 @@ constexpr double kTimingShare = 0.012;   // each kernel and layer, and each band
 constexpr double kAsGood = 1.04;         // of the best band's time: less memory is worth that
 constexpr double kSteady = 0.97;
 
-// The layers that stand for all of up to 32 channels, and for all others; a block has four of the
-// one.
+// The layers that represent those of up to 32 output channels, and all others; a block has four of
+// the former.
 constexpr int kNarrowLayer = 2, kWideLayer = DenseBlock::kLayers - 1, kNarrowLayers = 4;
 
-// A choice and its layers.
+// A configuration and its layers.
 struct Candidate {
     KernelConfig choice;
     std::vector<Operation> narrow, wide;
 
-    // Not so where the driver cannot build it.
+    // False if the driver cannot compile it.
     bool compiled() const {
         return narrow[0].pipeline().compiled() && wide[0].pipeline().compiled();
     }
 };
 
-// As many pixels, a power of two, as memory and one binding have room for.
+// The largest power of two of pixels for which memory and one binding are large enough.
 Sizes sizes_for(const Context& context, Storage storage) {
     Sizes sizes = context.is_software() ? kOnProcessor : kOnGpu;
     const std::uint64_t room = std::min(context.max_buffer_bytes(), context.free_bytes() / 4) /
@@ -69,7 +69,7 @@ class Timer {
         }
     }
 
-    // Upwards, and on past the time as long as a submission takes next to none of it.
+    // In ascending order; continues past the time limit while submissions are short.
     void time_bands(const KernelSet& best, Timings& timings) {
         std::vector<Operation> layers;
         for (int i = 0; i < kNarrowLayers; i++) add(layers, best.narrow, &Candidate::narrow);
@@ -99,8 +99,8 @@ class Timer {
         return pixel;
     }
 
-    // The first choice, then as many at once as there are threads for their layers, and time if
-    // each takes as long as one of the last ones did: some drivers compile one at a time.
+    // Compiles the first configuration, then as many at once as there are threads, while the time
+    // suffices for compile times like those so far: some drivers compile one pipeline at a time.
     void build_all(const std::vector<KernelConfig>& choices, Timings& timings) {
         for (const KernelConfig& choice : choices) timings.kernels.push_back({choice});
         std::size_t count = std::min<std::size_t>(1, choices.size());
@@ -129,12 +129,12 @@ class Timer {
         try {
             context_->pipelines().compile(wanted, threads_);
         } catch (const ShaderError&) {
-            return;  // of one of them: the others are made
+            return;  // one failed; the others are compiled
         }
     }
 
-    // Runs the first candidate until it gets no faster: an idle GPU takes a while to its full
-    // clock. Gives how many rows keep the device busy for a while.
+    // Runs the first candidate until it gets no faster, because an idle GPU takes time to reach its
+    // full clock. Returns how many rows make a submission long enough to time.
     int warm_up() {
         const int fewest = sizes_.fewest_pixels / sizes_.width;
         const auto first = std::find_if(candidates_.begin(), candidates_.end(),
@@ -199,7 +199,7 @@ KernelSet fastest(const Timings& timings, const std::vector<KernelConfig>& choic
     const auto good = std::find_if(timings.bands.begin(), timings.bands.end(),
                                    [&](const auto& b) { return b.seconds <= best * kAsGood; });
     if (!timings.bands.empty()) set.pixel_seconds = good->seconds;
-    // The smallest alone says nothing.
+    // A single band size is no comparison.
     if (timings.bands.size() > 1) set.band_pixels = good->pixels;
     set.tuned = true;
     return set;

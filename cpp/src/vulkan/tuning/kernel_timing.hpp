@@ -9,8 +9,8 @@
 
 namespace realesrgan::vulkan {
 
-// Seconds of one output pixel of two of a dense block's layers: RRDBNet spends nine tenths of its
-// time on such. Infinite where the time was up before.
+// Seconds for each output pixel of two layers of a dense block; RRDBNet spends nine tenths of its
+// time in dense blocks. Infinite if there was no time left to measure.
 struct KernelTiming {
     KernelConfig choice;
     double narrow = std::numeric_limits<double>::infinity();  // 128 to 32 channels
@@ -22,14 +22,13 @@ struct Timings {
     std::vector<BandTime> bands;
 };
 
-// Times the choices, the first ones first, until the time is up; the first is always timed, and may
-// take longer. A choice that cannot be built is left infinite. Throws DeviceError,
-// OutOfMemoryError.
+// Times the configurations in order until the time is used up; the first is always timed, and may
+// take longer. One that cannot be compiled stays infinite. Throws DeviceError, OutOfMemoryError.
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
                      const std::vector<KernelConfig>& choices, double seconds);
 
-// The fastest of `choices` by these times, and the lowest band that is as good as the best; what
-// has not been timed comes last, in the order given.
+// The fastest of `choices`, and the smallest row band that is about as fast as the best.
+// Configurations that were not timed come last, in their order.
 KernelSet fastest(const Timings& timings, const std::vector<KernelConfig>& choices);
 
 }  // namespace realesrgan::vulkan

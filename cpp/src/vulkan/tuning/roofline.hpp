@@ -2,7 +2,7 @@
 
 namespace realesrgan::vulkan {
 
-// The rates that bound any kernel on a device, as measured.
+// Measured rates that bound every kernel on a device.
 struct Roofline {
     double matrix_flops = 0;           // a second, cooperative matrices, fp16 in and fp32 sums; 0:
                                        // the device has none that fit our kernels

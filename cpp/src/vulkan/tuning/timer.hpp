@@ -14,8 +14,9 @@ inline double seconds_of(const std::function<void()>& work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Work a second: `submit(rounds)` does `each` of it a round. The rounds grow until a submission
-// takes its share of the time; then the fastest counts, because what else runs only slows.
+// Work a second, where `submit(rounds)` does `each` units of work in a round. The number of rounds
+// grows until a submission takes its part of the time; then the fastest submission counts, because
+// other load only slows down.
 inline double best_rate(double seconds, double each, const std::function<void(int)>& submit) {
     constexpr int kSubmissions = 8;  // of about the same length, in the time given
     constexpr int kMostRounds = 1 << 24;
