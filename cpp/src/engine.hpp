@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +11,16 @@
 #include "realesrgan/upscaler.hpp"
 
 namespace realesrgan {
+
+// Calls `progress` with fractions up to 1 that never decrease, also when a run starts again with
+// less memory. Null where `progress` is, which must outlive it.
+inline Progress monotone(const Progress& progress) {
+    if (!progress) return nullptr;
+    return [&progress, best = 0.0](double fraction) mutable {
+        best = std::max(best, std::min(fraction, 1.0));
+        progress(best);
+    };
+}
 
 // One way to run one network on one device: the row stream, or tiles. The views are checked and fit
 // the network; any number of threads call `run` at once. Errors as Upscaler::run gives them.

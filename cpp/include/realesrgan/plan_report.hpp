@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,11 @@ struct RunShape {
     int height = 0;
     SampleType input = SampleType::u8;
     SampleType output = SampleType::u8;
+
+    bool operator==(const RunShape& other) const {
+        return std::tie(width, height, input, output) ==
+               std::tie(other.width, other.height, other.input, other.output);
+    }
 };
 
 // How a picture of a given size would be run.

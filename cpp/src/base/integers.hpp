@@ -12,6 +12,18 @@ constexpr std::size_t idx(Integer index) {
     return static_cast<std::size_t>(index);
 }
 
+// std::ssize of C++20, as the int that tensors and operations are counted in.
+template <typename Container>
+constexpr int ssize(const Container& container) {
+    return static_cast<int>(container.size());
+}
+
+// A product of counts, none of which is negative.
+template <typename... Counts>
+constexpr std::uint64_t product(Counts... counts) {
+    return (static_cast<std::uint64_t>(counts) * ...);
+}
+
 // Quotient rounded up. Neither number is negative.
 template <typename A, typename B>
 constexpr std::common_type_t<A, B> ceil_div(A value, B divisor) {

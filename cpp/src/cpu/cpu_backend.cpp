@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "base/memory_budget.hpp"
 #include "base/parallel.hpp"
@@ -76,9 +78,8 @@ class CpuBackend final : public Backend {
 
     std::uint64_t default_budget() const override { return host_budget(); }
 
-    std::unique_ptr<Session> start(const ExecutionPlan& plan,
-                                   const SessionFormat& format) const override {
-        return std::make_unique<cpu::CpuSession>(kernels_, plan, format);
+    std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
+        return std::make_unique<cpu::CpuSession>(kernels_, std::move(plan));
     }
 
   private:

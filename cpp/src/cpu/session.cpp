@@ -32,19 +32,18 @@ int planned(Row count, int most) {
 
 }  // namespace
 
-CpuSession::CpuSession(const Kernels& kernels, const ExecutionPlan& plan,
-                       const SessionFormat& format)
-    : kernels_(kernels), plan_(plan), program_(plan.program()), format_(format) {
+CpuSession::CpuSession(const Kernels& kernels, std::shared_ptr<const ExecutionPlan> plan)
+    : kernels_(kernels),
+      plan_(std::move(plan)),
+      program_(plan_->program()),
+      format_(plan_->config().format) {
     make_buffers();
-    scratch_ = HostBuffer(meter_, static_cast<std::size_t>(plan.memory().scratch));
-    const auto pixels = static_cast<std::size_t>(plan.config().width);
-    const auto scale = static_cast<std::size_t>(program_.scale());
-    input_ = HostBuffer(meter_, pixels * static_cast<std::size_t>(plan.max_input_rows()) *
-                                    static_cast<std::size_t>(program_.picture_channels) *
-                                    sample_size(format.input));
-    output_ = HostBuffer(meter_, pixels * scale * static_cast<std::size_t>(plan.max_output_rows()) *
-                                     static_cast<std::size_t>(program_.output.channels) *
-                                     sample_size(format.output));
+    scratch_ = HostBuffer(meter_, idx(plan_->memory().scratch));
+    input_ = HostBuffer(meter_, product(plan_->config().width, plan_->max_input_rows(),
+                                        program_.picture_channels, sample_size(format_.input)));
+    output_ = HostBuffer(meter_,
+                         product(plan_->config().width, program_.scale(), plan_->max_output_rows(),
+                                 program_.output.channels, sample_size(format_.output)));
 }
 
 RowLayout CpuSession::layout_of(int tensor) const {
@@ -53,16 +52,16 @@ RowLayout CpuSession::layout_of(int tensor) const {
     const int stored =
         channels < kChannelAlignment ? channels : round_up(channels, kChannelAlignment);
     layout.groups = winograd::groups_of(stored);
-    layout.width = plan_.tensor_width(tensor);
-    layout.rows = plan_.rings()[idx(tensor)].rows;
+    layout.width = plan_->tensor_width(tensor);
+    layout.rows = plan_->rings()[idx(tensor)].rows;
     return layout;
 }
 
 void CpuSession::make_buffers() {
-    std::vector<float*> shared_buffers(plan_.shared_buffers().size(), nullptr);
+    std::vector<float*> shared_buffers(plan_->shared_buffers().size(), nullptr);
     for (std::size_t i = 0; i < program_.tensors.size(); ++i) {
         const int index = static_cast<int>(i);
-        const RingStorage& storage = plan_.rings()[i];
+        const RingStorage& storage = plan_->rings()[i];
         const RowLayout layout = layout_of(index);
         float* own = nullptr;
         float*& memory =
@@ -71,7 +70,7 @@ void CpuSession::make_buffers() {
             memory_.emplace_back(meter_, layout.floats() * sizeof(float));
             memory = memory_.back().floats();
         }
-        buffers_.emplace_back(memory, layout, plan_.tensor_height(index), storage.skip_only);
+        buffers_.emplace_back(memory, layout, plan_->tensor_height(index), storage.skip_only);
         make_halo_rows(index);
     }
 }
@@ -79,7 +78,7 @@ void CpuSession::make_buffers() {
 void CpuSession::make_halo_rows(int tensor) {
     halo_rows_.emplace_back();
     const RowLayout& layout = buffers_.back().layout();
-    for (const HaloSlice& slice : plan_.rings()[idx(tensor)].halo) {
+    for (const HaloSlice& slice : plan_->rings()[idx(tensor)].halo) {
         const int groups = halo_groups(slice, layout);
         const auto floats = static_cast<std::size_t>(groups) *
                             static_cast<std::size_t>(slice.rows) *
@@ -89,13 +88,13 @@ void CpuSession::make_halo_rows(int tensor) {
 }
 
 MutableImageView CpuSession::input_rows(int count) {
-    return packed_view(input_.bytes(), format_.input, plan_.config().width, count,
+    return packed_view(input_.bytes(), format_.input, plan_->config().width, count,
                        program_.picture_channels);
 }
 
 ImageView CpuSession::output_rows() {
     return packed_view<const std::byte>(output_.bytes(), format_.output,
-                                        plan_.config().width * program_.scale(),
+                                        plan_->config().width * program_.scale(),
                                         std::exchange(output_rows_, 0), program_.output.channels);
 }
 
@@ -106,11 +105,12 @@ void CpuSession::run(const Step& step) {
             case CommandKind::input:
                 buffer(program_.input)
                     .reach(command.rows.first, command.rows.end(), command.first_live_row);
-                load_rows(program_, format_.input, input_.bytes(), buffer(program_.input),
-                          static_cast<int>(command.rows.first),
-                          planned(command.rows.count * program_.unshuffle, plan_.max_input_rows()) /
-                              program_.unshuffle,
-                          kernels_.threads);
+                load_rows(
+                    program_, format_.input, input_.bytes(), buffer(program_.input),
+                    static_cast<int>(command.rows.first),
+                    planned(command.rows.count * program_.unshuffle, plan_->max_input_rows()) /
+                        program_.unshuffle,
+                    kernels_.threads);
                 break;
             case CommandKind::run:
                 run_op(command);
@@ -132,7 +132,7 @@ RowBand CpuSession::band_of(const Op& op, const Command& command) const {
     band.duplicate_output = op.duplicate_output ? &buffer(*op.duplicate_output) : nullptr;
     for (const Skip& skip : op.skips) band.skips.push_back(&buffer(skip.from));
     band.first = static_cast<int>(command.rows.first);
-    band.count = planned(command.rows.count, plan_.max_run_rows(command.index));
+    band.count = planned(command.rows.count, plan_->max_run_rows(command.index));
     return band;
 }
 
@@ -174,7 +174,7 @@ void CpuSession::store(const Command& command, const Step& step) {
                             sample_size(format_.output);
     std::byte* to =
         output_.bytes() + row * static_cast<std::size_t>(command.rows.first - step.output.first);
-    output_rows_ = planned(command.rows.end() - step.output.first, plan_.max_output_rows());
+    output_rows_ = planned(command.rows.end() - step.output.first, plan_->max_output_rows());
     result.expect(command.rows.first, command.rows.end());
     not_finite_ += store_rows(program_, format_, result, static_cast<int>(command.rows.first),
                               static_cast<int>(command.rows.count), to, kernels_.threads);
@@ -192,7 +192,7 @@ void CpuSession::copy_halo_rows(const Command& command) {
 void CpuSession::move_rows(const HaloCopy& rows, bool save) {
     const auto index = static_cast<std::size_t>(rows.tensor);
     const auto part = static_cast<std::size_t>(rows.slice);
-    const HaloSlice& slice = plan_.rings()[index].halo[part];
+    const HaloSlice& slice = plan_->rings()[index].halo[part];
     const RowLayout& layout = buffers_[index].layout();
     const int groups = halo_groups(slice, layout);
     const std::ptrdiff_t count = planned(rows.rows.count, slice.rows) * layout.row_stride();

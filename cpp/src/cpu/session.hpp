@@ -20,7 +20,7 @@ struct Kernels {
 // One run on the CPU: a step is finished when run() returns.
 class CpuSession final : public Session {
   public:
-    CpuSession(const Kernels& kernels, const ExecutionPlan& plan, const SessionFormat& format);
+    CpuSession(const Kernels& kernels, std::shared_ptr<const ExecutionPlan> plan);
 
     MutableImageView input_rows(int count) override;
     void run(const Step& step) override;
@@ -47,9 +47,9 @@ class CpuSession final : public Session {
 
     Meter meter_;  // before everything that counts in it
     const Kernels& kernels_;
-    const ExecutionPlan& plan_;
+    std::shared_ptr<const ExecutionPlan> plan_;
     const Program& program_;
-    SessionFormat format_;
+    const SessionFormat& format_;
     std::vector<HostBuffer> memory_;  // of own rings and shared buffers
     std::vector<LineBuffer> buffers_;
     std::vector<std::vector<HostBuffer>> halo_rows_;  // by ring and HaloSlice

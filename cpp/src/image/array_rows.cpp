@@ -42,12 +42,6 @@ void copy_row(const std::byte* from, const ImageView& like, std::byte* to,
          to_like.channel_stride, width, like.channels);
 }
 
-float read_float(const std::byte* from) {
-    float value = 0.0F;
-    std::memcpy(&value, from, sizeof(value));
-    return value;
-}
-
 template <typename Sample, typename Sum>
 double sum(const ImageView& rows) {
     const auto count = static_cast<std::size_t>(rows.width) *
@@ -101,71 +95,6 @@ void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
     }
 }
 
-void FeatherSink::begin_tile(ColumnWeights weights, std::int64_t next_begin) {
-    weights_ = std::move(weights);
-    next_begin_ = next_begin;
-    before_ = std::move(after_);
-    const std::int64_t end = weights_.begin + static_cast<std::int64_t>(weights_.columns.size());
-    const std::int64_t columns = std::max<std::int64_t>(0, end - next_begin);
-    after_.assign(static_cast<std::size_t>(columns) * static_cast<std::size_t>(picture_.height) *
-                      static_cast<std::size_t>(picture_.channels),
-                  0.0F);
-}
-
-void FeatherSink::write(int first_row, int first_column, const ImageView& rows) {
-    const auto channels = static_cast<std::size_t>(picture_.channels);
-    const auto picture_rows = static_cast<std::size_t>(picture_.height);
-    const std::size_t left = before_.size() / (picture_rows * channels);  // columns to complete
-    const std::size_t kept = after_.size() / (picture_rows * channels);   // columns to leave
-    const std::size_t done = weights_.columns.size() - kept;
-    std::vector<float> blended(done * channels);
-    const int height = std::min(rows.height, picture_.height - first_row);
-    for (int y = 0; y < height; ++y) {
-        const auto row = static_cast<std::size_t>(first_row + y);
-        for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
-            const std::ptrdiff_t x = weights_.begin + static_cast<std::ptrdiff_t>(i) - first_column;
-            const std::byte* from = rows.data + y * rows.row_stride + x * rows.pixel_stride;
-            for (std::size_t c = 0; c < channels; ++c) {
-                float value =
-                    read_float(from + static_cast<std::ptrdiff_t>(c) * rows.channel_stride) *
-                    weights_.columns[i];
-                if (i < left) value += before_[(row * left + i) * channels + c];
-                (i < done ? blended[i * channels + c]
-                          : after_[(row * kept + i - done) * channels + c]) = value;
-            }
-        }
-        ConstPlanes planes{blended.data(),
-                           static_cast<std::int64_t>(done),
-                           1,
-                           picture_.channels,
-                           picture_.channels,
-                           0,
-                           1};
-        MutableImageView target = picture_;
-        target.data += weights_.begin * picture_.pixel_stride;
-        store_samples(planes, target, first_row + y);
-    }
-}
-
-void SumSink::write(int first_row, int first_column, const ImageView& rows) {
-    const int height = std::min(rows.height, sum_.height - first_row);
-    for (int y = 0; y < height; ++y) {
-        for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
-            const std::ptrdiff_t column = weights_.begin + static_cast<std::ptrdiff_t>(i);
-            const std::byte* from =
-                rows.data + y * rows.row_stride + (column - first_column) * rows.pixel_stride;
-            std::byte* to =
-                sum_.data + (first_row + y) * sum_.row_stride + column * sum_.pixel_stride;
-            for (int c = 0; c < sum_.channels; ++c) {
-                std::byte* place = to + c * sum_.channel_stride;
-                const float value = read_float(place) + read_float(from + c * rows.channel_stride) *
-                                                            weights_.columns[i] * factor_;
-                std::memcpy(place, &value, sizeof(value));
-            }
-        }
-    }
-}
-
 double sum_of_samples(const ImageView& packed_rows) {
     switch (packed_rows.type) {
         case SampleType::u8:
@@ -188,18 +117,6 @@ float largest_sample(const ImageView& packed_rows) {
             break;
     }
     return largest<float>(packed_rows);
-}
-
-void store_picture(const ImageView& floats, const MutableImageView& picture) {
-    constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
-    const ConstPlanes planes{reinterpret_cast<const float*>(floats.data),
-                             floats.width,
-                             floats.height,
-                             floats.channels,
-                             floats.pixel_stride / kFloat,
-                             floats.row_stride / kFloat,
-                             floats.channel_stride / kFloat};
-    store_samples(planes, picture, 0);
 }
 
 }  // namespace realesrgan

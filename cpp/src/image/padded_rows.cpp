@@ -9,6 +9,7 @@
 namespace realesrgan {
 
 void PaddedSource::read(int first_row, int first_column, const MutableImageView& rows) {
+    started_ = true;
     const int own_rows = std::clamp(height() - first_row, 0, rows.height);
     if (own_rows > 0) {
         MutableImageView own = rows;

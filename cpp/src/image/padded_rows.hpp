@@ -20,11 +20,15 @@ class PaddedSource final : public RowSource {
     SampleType type() const override { return source_.type(); }
     void read(int first_row, int first_column, const MutableImageView& rows) override;
 
+    // Whether rows were read. They cannot be read again.
+    bool started() const { return started_; }
+
   private:
     void keep(int first_row, int count, const MutableImageView& rows);
 
     RowSource& source_;
     int alignment_;
+    bool started_ = false;
     std::vector<std::vector<std::byte>> kept_;  // row y at y % alignment: the last ones
 };
 

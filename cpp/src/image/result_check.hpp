@@ -54,8 +54,13 @@ class ResultCheck {
         samples_ += samples;
     }
 
-    // Throws BadResult at the first sample that is not a number, or infinite. `region`: of the
-    // input, that this is a result of.
+    // `largest`: the largest sample of a part of the result. Throws BadResult where the part has
+    // samples that are NaN or infinite. `region`: of the input, that this is a result of.
+    void saw_result(float largest, bool finite, const Region& region) {
+        if (!finite) throw BadResult(BadResult::Kind::not_finite, region);
+        output_ = std::fmax(output_, largest);
+    }
+
     void saw_result(const ConstPlanes& result, const Region& region) {
         float largest = 0.0F;
         bool finite = true;
@@ -69,8 +74,7 @@ class ResultCheck {
                 }
             }
         }
-        if (!finite) throw BadResult(BadResult::Kind::not_finite, region);
-        output_ = std::fmax(output_, largest);
+        saw_result(largest, finite, region);
     }
 
     // Throws BadResult for a result whose every sample is 0 in 8 bits, of a picture that is not

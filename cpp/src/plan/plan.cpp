@@ -14,42 +14,117 @@ namespace realesrgan {
 
 namespace {
 
-std::uint64_t product(int a, int b) {
-    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
-}
-
 int stored_channels(int channels, const StorageModel& storage) {
     const bool narrow = channels < kChannelAlignment;
     return round_up(channels, narrow ? storage.narrow_multiple : kChannelAlignment);
 }
 
+int at_most(Row rows, Row limit) {
+    return static_cast<int>(std::min({rows, limit, kMostTensorSide}));
+}
+
+// A step far enough from both ends that no command is clamped.
+Row middle_step(Row rows_fed) {
+    return kEndlessRows / 2 / rows_fed;
+}
+
 }  // namespace
+
+RowCounts::RowCounts(const Program& program, const BandConfig& config, const StorageModel& storage)
+    : alias_groups(find_alias_groups(program, storage.tensors_per_turn, storage.share_skips)),
+      rows_fed(config.band) {
+    const auto schedule = [&](Row height) {
+        return Schedule(program, alias_groups, height, rows_fed, config.tail_band,
+                        storage.border_rows);
+    };
+    const Row height = config.height / program.unshuffle;
+    // A picture that one band holds is one step: the rows that operations lag behind are fed with
+    // it.
+    if (config.band >= height) rows_fed = schedule(height).rows_to_finish();
+    const Schedule endless = schedule(kEndlessRows);
+    count_runs(program, config, storage, endless);
+    count_halos(program, height, endless);
+}
+
+// Measures the largest distance of rows of a tensor that are in use at one time.
+void RowCounts::count_runs(const Program& program, const BandConfig& config,
+                           const StorageModel& storage, const Schedule& endless) {
+    const Row height = config.height / program.unshuffle;
+    std::vector<Row> acquired(program.tensors.size(), std::numeric_limits<Row>::max());
+    std::vector<Row> most(program.tensors.size(), 0);
+    const auto reach = [&](const ChannelSlice& slice, Row end, Row first_live_row) {
+        const Row first = std::min(first_live_row, acquired[idx(slice.tensor)]);
+        Row& rows = most[idx(slice.tensor)];
+        rows = std::max(rows, end - first + (storage.border_rows ? 1 : 0));
+    };
+    std::vector<Row> run_rows(program.ops.size(), 0);
+    const Step step = endless.step(middle_step(rows_fed));
+    for (const Command& command : step.commands) {
+        for (const AcquiredBuffer& tensor : command.acquired) {
+            acquired[idx(tensor.tensor)] = tensor.first_live_row;
+        }
+        if (command.kind == CommandKind::input)
+            reach(program.input, command.rows.end(), command.first_live_row);
+        if (command.kind != CommandKind::run) continue;
+        const Op& op = program.ops[idx(command.index)];
+        reach(op.output, command.rows.end(), command.first_live_row);
+        if (op.duplicate_output)
+            reach(*op.duplicate_output, command.rows.end(), command.duplicate_first_live_row);
+        Row& rows = run_rows[idx(command.index)];
+        rows = std::max(rows, command.rows.count);
+    }
+    input = at_most(step.input.count, config.height);
+    output = at_most(step.output.count, Row{config.height} * program.scale());
+    const int borders = storage.border_rows ? 2 : 0;
+    for (std::size_t i = 0; i < most.size(); ++i) {
+        RingStorage ring;
+        ring.rows = at_most(most[i], height * program.tensors[i].scale + borders);
+        ring.skip_only = endless.uses()[i].readers.empty();
+        rings.push_back(ring);
+    }
+    for (std::size_t i = 0; i < run_rows.size(); ++i) {
+        runs.push_back(at_most(run_rows[i], height * program.tensor(program.ops[i].output).scale));
+    }
+}
+
+void RowCounts::count_halos(const Program& program, Row height, const Schedule& endless) {
+    halos.resize(program.tensors.size());
+    const std::vector<Row> rows_ready = endless.rows_ready(middle_step(rows_fed) * rows_fed);
+    for (const AliasGroup& group : alias_groups) {
+        for (const std::vector<int>& turn : group.turns) {
+            for (const int tensor : turn) {
+                const Row most = height * program.tensors[idx(tensor)].scale;
+                for (const TensorUse::Written& written : endless.uses()[idx(tensor)].written) {
+                    const Row rows = endless.live_rows(tensor, written, rows_ready).count;
+                    halos[idx(tensor)].push_back(
+                        {written.slice.channel, written.slice.channels, at_most(rows, most)});
+                }
+            }
+        }
+    }
+}
 
 ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
                              const StorageModel& storage)
-    : program_(&program), config_(config), storage_(storage) {
+    : ExecutionPlan(program, config, storage,
+                    std::make_shared<const RowCounts>(program, config, storage)) {}
+
+ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
+                             const StorageModel& storage, std::shared_ptr<const RowCounts> rows)
+    : program_(&program),
+      config_(config),
+      storage_(storage),
+      rows_(std::move(rows)),
+      rings_(rows_->rings) {
     check_sides();
-    rings_.resize(program.tensors.size());
-    alias_groups_ = find_alias_groups(program, storage.tensors_per_turn, storage.share_skips);
-    const int height = config.height / program.unshuffle;
-    const auto schedule = [&](Row rows) {
-        return Schedule(program, alias_groups_, rows, rows_fed_, config.tail_band,
-                        storage.border_rows);
-    };
-    rows_fed_ = config.band;
-    // A picture that one band holds is one step: the rows that operations lag behind are fed with
-    // it.
-    if (config.band >= height) rows_fed_ = schedule(height).rows_to_finish();
-    const Schedule endless = schedule(kEndlessRows);
-    // A step far enough from both ends that no command is clamped.
-    const Row middle = kEndlessRows / 2 / rows_fed_;
-    measure_rings(endless, middle);
     place_rings();
-    measure_halo_rows(endless, middle);
-    count_traffic(schedule(kEndlessRows).step(middle));
-    schedule_ = std::make_shared<Schedule>(schedule(height));
-    steps_ = static_cast<int>(schedule_->steps());
+    schedule_ = std::make_shared<const Schedule>(schedule(config.height / program.unshuffle));
     count_bytes();
+}
+
+Schedule ExecutionPlan::schedule(Row height) const {
+    return {*program_,       alias_groups_,     height,
+            rows_->rows_fed, config_.tail_band, storage_.border_rows};
 }
 
 bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
@@ -68,7 +143,7 @@ int ExecutionPlan::tensor_width(int tensor) const {
 }
 
 int ExecutionPlan::tensor_height(int tensor) const {
-    return static_cast<int>(schedule_->tensor_height(tensor));
+    return config_.height / program_->unshuffle * program_->tensors[idx(tensor)].scale;
 }
 
 void ExecutionPlan::check_sides() const {
@@ -83,51 +158,12 @@ void ExecutionPlan::check_sides() const {
                      "smaller picture");
 }
 
-Step ExecutionPlan::step(int index) const {
-    return schedule_->step(index);
+int ExecutionPlan::steps() const {
+    return static_cast<int>(schedule_->steps());
 }
 
-// Measures the largest distance of rows of a tensor that are in use at one time.
-void ExecutionPlan::measure_rings(const Schedule& endless, Row step) {
-    const Row height = config_.height / program_->unshuffle;
-    std::vector<Row> acquired(rings_.size(), std::numeric_limits<Row>::max());
-    std::vector<Row> most(rings_.size(), 0);
-    const auto reach = [&](const ChannelSlice& slice, Row end, Row first_live_row) {
-        const auto i = static_cast<std::size_t>(slice.tensor);
-        const Row first = std::min(first_live_row, acquired[i]);
-        most[i] = std::max(most[i], end - first + (storage_.border_rows ? 1 : 0));
-    };
-    std::vector<Row> run_rows(program_->ops.size(), 0);
-    const Step middle = endless.step(step);
-    for (const Command& command : middle.commands) {
-        for (const AcquiredBuffer& tensor : command.acquired) {
-            acquired[idx(tensor.tensor)] = tensor.first_live_row;
-        }
-        if (command.kind == CommandKind::input)
-            reach(program_->input, command.rows.end(), command.first_live_row);
-        if (command.kind != CommandKind::run) continue;
-        const auto i = static_cast<std::size_t>(command.index);
-        const Op& op = program_->ops[i];
-        reach(op.output, command.rows.end(), command.first_live_row);
-        if (op.duplicate_output)
-            reach(*op.duplicate_output, command.rows.end(), command.duplicate_first_live_row);
-        run_rows[i] = std::max(run_rows[i], command.rows.count);
-    }
-    const auto at_most = [](Row rows, Row limit) {
-        return static_cast<int>(std::min({rows, limit, kMostTensorSide}));
-    };
-    input_rows_ = at_most(middle.input.count, config_.height);
-    output_rows_ = at_most(middle.output.count, Row{config_.height} * program_->scale());
-    const std::vector<TensorUse>& uses = endless.uses();
-    for (std::size_t i = 0; i < rings_.size(); ++i) {
-        const int borders = storage_.border_rows ? 2 : 0;
-        rings_[i].rows = at_most(most[i], height * program_->tensors[i].scale + borders);
-        rings_[i].skip_only = uses[i].readers.empty();
-    }
-    for (std::size_t i = 0; i < run_rows.size(); ++i) {
-        run_rows_.push_back(
-            at_most(run_rows[i], height * program_->tensor(program_->ops[i].output).scale));
-    }
+Step ExecutionPlan::step(int index) const {
+    return schedule_->step(index);
 }
 
 bool ExecutionPlan::full_precision(int tensor) const {
@@ -141,8 +177,8 @@ int ExecutionPlan::value_bytes(bool full_precision) const {
 
 std::uint64_t ExecutionPlan::row_bytes(int tensor) const {
     const int channels = stored_channels(program_->tensors[idx(tensor)].channels, storage_);
-    return product(channels, tensor_width(tensor) + storage_.padding_columns) *
-           static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
+    return product(channels, tensor_width(tensor) + storage_.padding_columns,
+                   value_bytes(full_precision(tensor)));
 }
 
 // The command that stores the result binds its buffer whole.
@@ -151,99 +187,83 @@ bool ExecutionPlan::in_parts(int tensor) const {
 }
 
 std::uint64_t ExecutionPlan::largest_binding() const {
-    constexpr std::uint64_t kLeastRows = 8;
+    constexpr int kLeastRows = 8;
     std::uint64_t largest = memory_.largest_staging;
-    for (std::size_t i = 0; i < rings_.size(); ++i) {
-        const int tensor = static_cast<int>(i);
-        const auto rows = static_cast<std::uint64_t>(rings_[i].rows);
-        largest = std::max(
-            largest, row_bytes(tensor) * (in_parts(tensor) ? std::min(rows, kLeastRows) : rows));
+    for (int tensor = 0; tensor < ssize(rings_); ++tensor) {
+        const int rows = rings_[idx(tensor)].rows;
+        largest = std::max(largest, product(row_bytes(tensor),
+                                            in_parts(tensor) ? std::min(rows, kLeastRows) : rows));
     }
     return largest;
 }
 
 std::uint64_t ExecutionPlan::binding_bytes(int tensor) const {
-    const auto rows = static_cast<std::uint64_t>(rings_[idx(tensor)].rows);
-    const bool fits = rows * row_bytes(tensor) <= storage_.max_binding_bytes;
+    const std::uint64_t bytes = product(rings_[idx(tensor)].rows, row_bytes(tensor));
+    const bool fits = bytes <= storage_.max_binding_bytes;
     return fits || !in_parts(tensor) ? 0 : storage_.max_binding_bytes;
 }
 
 // Alias groups that are large enough to be worth the copies get shared buffers.
 void ExecutionPlan::place_rings() {
-    std::vector<AliasGroup> shared;
-    for (AliasGroup& group : alias_groups_) {
+    if (config_.band < storage_.share_from_band) return;
+    for (const AliasGroup& group : rows_->alias_groups) {
         std::uint64_t own = 0;
         for (const std::vector<int>& turn : group.turns) {
-            for (const int tensor : turn) {
-                own += static_cast<std::uint64_t>(rings_[idx(tensor)].rows) * row_bytes(tensor);
-            }
+            for (const int tensor : turn)
+                own += product(rings_[idx(tensor)].rows, row_bytes(tensor));
         }
-        if (own <= storage_.share_above || config_.band < storage_.share_from_band) continue;
+        if (own <= storage_.share_above) continue;
         share(group);
-        shared.push_back(std::move(group));
+        alias_groups_.push_back(group);
     }
-    alias_groups_ = std::move(shared);
 }
 
 // A shared buffer has as many rows as the largest of its tensors needs.
-void ExecutionPlan::share(AliasGroup& group) {
-    const std::size_t size = group.turns[0].size();
-    const std::size_t base = shared_buffers_.size();
+void ExecutionPlan::share(const AliasGroup& group) {
     const int first = group.turns[0][0];
+    const int size = ssize(group.turns[0]);
+    const int base = ssize(shared_buffers_);
     const Tensor& like = program_->tensors[idx(first)];
-    shared_buffers_.resize(base + 2 * size,
+    shared_buffers_.resize(idx(base + 2 * size),
                            SharedBuffer{like.channels, like.scale, 0, full_precision(first)});
     const auto each = [&](auto&& visit) {
-        for (std::size_t g = 0; g < group.turns.size(); ++g) {
-            for (std::size_t i = 0; i < group.turns[g].size(); ++i) {
-                visit(rings_[idx(group.turns[g][i])], base + g % 2 * size + i);
+        for (int turn = 0; turn < ssize(group.turns); ++turn) {
+            const std::vector<int>& tensors = group.turns[idx(turn)];
+            for (int i = 0; i < ssize(tensors); ++i) {
+                visit(tensors[idx(i)], base + turn % 2 * size + i);
             }
         }
     };
-    each([&](RingStorage& storage, std::size_t place) {
-        storage.shared_buffer = static_cast<int>(place);
-        shared_buffers_[place].rows = std::max(shared_buffers_[place].rows, storage.rows);
+    each([&](int tensor, int place) {
+        RingStorage& ring = rings_[idx(tensor)];
+        int& rows = shared_buffers_[idx(place)].rows;
+        rows = std::max(rows, ring.rows);
+        ring.shared_buffer = place;
+        ring.halo = rows_->halos[idx(tensor)];
     });
-    each([&](RingStorage& storage, std::size_t place) {
-        storage.rows = shared_buffers_[place].rows;
+    each([&](int tensor, int place) {
+        rings_[idx(tensor)].rows = shared_buffers_[idx(place)].rows;
     });
-}
-
-void ExecutionPlan::measure_halo_rows(const Schedule& endless, Row step) {
-    const std::vector<Row> rows_ready = endless.rows_ready(step * rows_fed_);
-    for (std::size_t i = 0; i < rings_.size(); ++i) {
-        if (rings_[i].shared_buffer < 0) continue;
-        for (const TensorUse::Written& written : endless.uses()[i].written) {
-            const Row rows = endless.live_rows(static_cast<int>(i), written, rows_ready).count;
-            const Row height =
-                Row{config_.height / program_->unshuffle} * program_->tensors[i].scale;
-            rings_[i].halo.push_back(HaloSlice{written.slice.channel, written.slice.channels,
-                                               static_cast<int>(std::min(rows, height))});
-        }
-    }
 }
 
 void ExecutionPlan::count_bytes() {
     memory_.weights = storage_.weight_bytes;
-    for (std::size_t i = 0; i < rings_.size(); ++i) {
-        const int tensor = static_cast<int>(i);
-        if (rings_[i].shared_buffer < 0) {
-            memory_.rings += static_cast<std::uint64_t>(rings_[i].rows) * row_bytes(tensor);
-        }
-        for (const HaloSlice& slice : rings_[i].halo) {
-            const int most = stored_channels(program_->tensors[i].channels, storage_);
+    for (int tensor = 0; tensor < ssize(rings_); ++tensor) {
+        const RingStorage& ring = rings_[idx(tensor)];
+        if (ring.shared_buffer < 0) memory_.rings += product(ring.rows, row_bytes(tensor));
+        const int most = stored_channels(program_->tensors[idx(tensor)].channels, storage_);
+        for (const HaloSlice& slice : ring.halo) {
             const int channels = std::min(round_up(slice.channels, kChannelAlignment), most);
             memory_.halo_rows +=
-                product(slice.rows, channels) *
-                static_cast<std::uint64_t>(tensor_width(tensor) + storage_.padding_columns) *
-                static_cast<std::uint64_t>(value_bytes(full_precision(tensor)));
+                product(slice.rows, channels, tensor_width(tensor) + storage_.padding_columns,
+                        value_bytes(full_precision(tensor)));
         }
     }
     for (const SharedBuffer& buffer : shared_buffers_) {
         const int width = config_.width / program_->unshuffle * buffer.scale;
-        memory_.shared_buffers += product(buffer.rows, stored_channels(buffer.channels, storage_)) *
-                                  static_cast<std::uint64_t>(width + storage_.padding_columns) *
-                                  static_cast<std::uint64_t>(value_bytes(buffer.full_precision));
+        memory_.shared_buffers +=
+            product(buffer.rows, stored_channels(buffer.channels, storage_),
+                    width + storage_.padding_columns, value_bytes(buffer.full_precision));
     }
     count_scratch();
     count_staging();
@@ -251,25 +271,22 @@ void ExecutionPlan::count_bytes() {
 
 void ExecutionPlan::count_scratch() {
     if (!storage_.scratch) return;
-    for (std::size_t i = 0; i < program_->ops.size(); ++i) {
-        const Op& op = program_->ops[i];
+    for (int i = 0; i < ssize(program_->ops); ++i) {
+        const Op& op = program_->ops[idx(i)];
+        const int width = tensor_width(op.output.tensor);
         memory_.scratch =
-            std::max(memory_.scratch,
-                     storage_.scratch(*program_, op, tensor_width(op.output.tensor), run_rows_[i]));
+            std::max(memory_.scratch, storage_.scratch(*program_, op, width, max_run_rows(i)));
     }
 }
 
 void ExecutionPlan::count_staging() {
-    const auto width = static_cast<std::uint64_t>(config_.width);
-    const auto scale = static_cast<std::uint64_t>(program_->scale());
-    const std::uint64_t in = static_cast<std::uint64_t>(input_rows_) * width *
-                             static_cast<std::uint64_t>(program_->picture_channels) *
-                             sample_size(config_.input_type);
-    const std::uint64_t out = static_cast<std::uint64_t>(output_rows_) * width * scale *
-                              static_cast<std::uint64_t>(program_->output.channels) *
-                              sample_size(config_.output_type);
+    const std::uint64_t in = product(max_input_rows(), config_.width, program_->picture_channels,
+                                     sample_size(config_.format.input));
+    const std::uint64_t out =
+        product(max_output_rows(), config_.width, program_->scale(), program_->output.channels,
+                sample_size(config_.format.output));
     memory_.largest_staging = std::max(in, out);
-    memory_.staging = (in + out) * static_cast<std::uint64_t>(storage_.bands_in_flight);
+    memory_.staging = product(in + out, storage_.bands_in_flight);
 }
 
 // Counts each byte once for each command, without the padding channels that kernels skip.
@@ -298,18 +315,21 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     moved += bytes(op.input, std::min(rows_read, height)) + bytes(op.output, rows);
     if (op.duplicate_output) moved += bytes(*op.duplicate_output, rows);
     for (const Skip& skip : op.skips) {
-        moved += bytes(skip.from, (rows + skip.upsample - 1) / skip.upsample);
+        moved += bytes(skip.from, ceil_div(rows, skip.upsample));
     }
     return moved;
 }
 
-void ExecutionPlan::count_traffic(const Step& step) {
+BandTraffic ExecutionPlan::traffic() const {
+    BandTraffic traffic;
     double moved = 0.0;
+    const Step step = schedule(kEndlessRows).step(middle_step(rows_->rows_fed));
     for (const Command& command : step.commands) {
         moved += bytes_of(command);
-        if (command.kind != CommandKind::halo) ++dispatches_;
+        if (command.kind != CommandKind::halo) ++traffic.dispatches;
     }
-    bytes_moved_ = moved / (static_cast<double>(step.input.count) * config_.width);
+    traffic.bytes_per_input_pixel = moved / (static_cast<double>(step.input.count) * config_.width);
+    return traffic;
 }
 
 }  // namespace realesrgan

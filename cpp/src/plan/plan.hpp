@@ -131,19 +131,54 @@ struct MemoryBytes {
     }
 };
 
+// How the picture arrives and leaves. Input f32 samples are 0..1 and kept as they are; output is
+// clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
+// the network's own values, for sums over orientations or column tiles.
+struct SessionFormat {
+    SampleType input = SampleType::u8;
+    SampleType output = SampleType::u8;
+    bool clamp = true;
+
+    bool operator==(const SessionFormat& other) const {
+        return input == other.input && output == other.output && clamp == other.clamp;
+    }
+};
+
 struct BandConfig {
     int width = 0;  // of the picture, a multiple of Program::unshuffle
     int height = 0;
     int band = 16;      // rows of the input tensor a step takes
     int tail_band = 0;  // 0: the same
-    SampleType input_type = SampleType::u8;
-    SampleType output_type = SampleType::u8;
+    SessionFormat format{};
 
     bool operator==(const BandConfig& other) const {
-        return std::tie(width, height, band, tail_band, input_type, output_type) ==
-               std::tie(other.width, other.height, other.band, other.tail_band, other.input_type,
-                        other.output_type);
+        return std::tie(width, height, band, tail_band, format) ==
+               std::tie(other.width, other.height, other.band, other.tail_band, other.format);
     }
+};
+
+// Rows that each buffer holds for row bands of one height: the same at every width.
+struct RowCounts {
+    RowCounts(const Program& program, const BandConfig& config, const StorageModel& storage);
+
+    std::vector<AliasGroup> alias_groups;
+    Row rows_fed = 0;                // in a step: the band, or more where one step is all
+    int input = 0;                   // most picture rows of one step
+    int output = 0;                  // most result rows of one step
+    std::vector<int> runs;           // by op: most output rows of one run
+    std::vector<RingStorage> rings;  // by tensor, each in a buffer of its own
+    std::vector<std::vector<HaloSlice>> halos;  // by tensor; empty outside the alias groups
+
+  private:
+    void count_runs(const Program& program, const BandConfig& config, const StorageModel& storage,
+                    const Schedule& endless);
+    void count_halos(const Program& program, Row height, const Schedule& endless);
+};
+
+// What one step far from the picture's ends does.
+struct BandTraffic {
+    int dispatches = 0;                // commands, without halo commands: they only copy
+    double bytes_per_input_pixel = 0;  // of buffers that all commands read and write
 };
 
 // What follows from program, picture size, row band and storage alone: buffers, bytes, commands.
@@ -153,6 +188,9 @@ struct BandConfig {
 class ExecutionPlan {
   public:
     ExecutionPlan(const Program& program, const BandConfig& config, const StorageModel& storage);
+    // `rows`: those of this program, height, band and storage, counted before.
+    ExecutionPlan(const Program& program, const BandConfig& config, const StorageModel& storage,
+                  std::shared_ptr<const RowCounts> rows);
 
     // Whether buffers and commands are the same.
     bool same_as(const ExecutionPlan& other) const;
@@ -171,50 +209,39 @@ class ExecutionPlan {
     bool full_precision(int tensor) const;  // stored with full_precision_bytes_per_value
     int tensor_width(int tensor) const;     // in pixels, padding columns not counted
     int tensor_height(int tensor) const;    // rows, at most kMostTensorSide
-    int steps() const { return steps_; }
+    int steps() const;
     Step step(int index) const;  // index 0 .. steps() - 1
 
-    int max_input_rows() const { return input_rows_; }    // most picture rows of one step
-    int max_output_rows() const { return output_rows_; }  // most result rows of one step
-    int max_run_rows(int op) const {                      // most output rows of one run of this op
-        return run_rows_[idx(op)];
+    int max_input_rows() const { return rows_->input; }    // most picture rows of one step
+    int max_output_rows() const { return rows_->output; }  // most result rows of one step
+    int max_run_rows(int op) const {                       // most output rows of one run of this op
+        return rows_->runs[idx(op)];
     }
 
-    // Of a step far from the picture's ends: commands (halo commands not counted: they only copy),
-    // and bytes of buffers that all commands read and write.
-    int dispatches_per_band() const { return dispatches_; }
-    double bytes_moved_per_input_pixel() const { return bytes_moved_; }
+    BandTraffic traffic() const;
 
   private:
     void check_sides() const;
     void place_rings();
-    void measure_rings(const Schedule& endless, Row step);
-    void measure_halo_rows(const Schedule& endless, Row step);
-    void share(AliasGroup& group);
+    void share(const AliasGroup& group);
     void count_bytes();
     void count_scratch();
     void count_staging();
-    void count_traffic(const Step& step);
     double bytes_of(const Command& command) const;
     int value_bytes(bool full_precision) const;
     std::uint64_t row_bytes(int tensor) const;
     bool in_parts(int tensor) const;
+    Schedule schedule(Row height) const;
 
     const Program* program_;
     BandConfig config_;
     StorageModel storage_;
+    std::shared_ptr<const RowCounts> rows_;
     std::vector<RingStorage> rings_;
     std::vector<SharedBuffer> shared_buffers_;
-    std::vector<AliasGroup> alias_groups_;
+    std::vector<AliasGroup> alias_groups_;  // those that share
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
-    Row rows_fed_ = 0;           // in a step: the band, or more where one step is all
-    std::vector<int> run_rows_;  // by op
-    int steps_ = 0;
-    int input_rows_ = 0;
-    int output_rows_ = 0;
-    int dispatches_ = 0;
-    double bytes_moved_ = 0.0;
 };
 
 }  // namespace realesrgan

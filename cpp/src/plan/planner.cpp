@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
+#include <memory>
+#include <vector>
 
 #include "base/integers.hpp"
 #include "base/interruption.hpp"
@@ -35,58 +38,79 @@ class Planner {
     Planner(const Program& program, const StorageModel& storage, const PlanConstraints& constraints)
         : program_(program), storage_(storage), constraints_(constraints) {}
 
-    std::optional<RunStrategy> choose() const {
-        const AxisTiling whole = column_tiles(constraints_.width, 0);
-        if (const int band = largest_band(whole); band > 0) {
-            return plan(whole, band, Shortage::none, 0);
-        }
-        const Shortage shortage =
-            binding_too_small(smallest_band_of(whole)) ? Shortage::binding : Shortage::memory;
+    std::optional<RunStrategy> choose() {
+        const AxisTiling whole = column_tiles(1, 0);
+        if (const Plan plan = highest_band(whole)) return strategy(whole, plan, Shortage::none, 0);
+        const Plan lowest = make_plan(whole, std::max(constraints_.band, 1));
+        const Shortage shortage = binding_too_small(*lowest) ? Shortage::binding : Shortage::memory;
         for (const int halo :
              {std::max(constraints_.receptive_field, kSmallestHalo), kSmallestHalo}) {
-            const AxisTiling cut = widest_tiles(halo);
-            if (cut.tiles.empty()) continue;
-            return plan(cut, largest_band(cut), shortage, halo);
+            const AxisTiling tiles = column_tiles(fewest_column_tiles(halo), halo);
+            if (const Plan plan = highest_band(tiles)) return strategy(tiles, plan, shortage, halo);
         }
         return std::nullopt;
     }
 
-    std::uint64_t smallest() const {
+    std::uint64_t smallest() {
         std::uint64_t least = UINT64_MAX;
-        for (const int tile :
-             {std::min(kSmallestColumnTile, constraints_.width), constraints_.width}) {
-            const AxisTiling cut =
-                column_tiles(tile, tile < constraints_.width ? kSmallestHalo : 0);
-            least = std::min(least, least_bytes(cut));
+        const int most = most_column_tiles();
+        for (const int count : {1, std::min(2, most), most}) {
+            least = std::min(least, least_bytes(column_tiles(count, kSmallestHalo)));
         }
         return least;
     }
 
   private:
-    AxisTiling column_tiles(std::int64_t core, int halo) const {
+    using Plan = std::shared_ptr<const ExecutionPlan>;
+
+    AxisTiling column_tiles(int count, int halo) const {
         const int feather = halo < constraints_.receptive_field ? kFeather : 0;
-        const bool whole = core >= constraints_.width;
-        const std::int64_t tile = whole ? round_up(constraints_.width, program_.unshuffle) : core;
-        return tile_axis(constraints_.width, TileRequest{tile, halo, program_.unshuffle, feather});
+        const int tile = round_up(ceil_div(constraints_.shape.width, count), program_.unshuffle);
+        return tile_axis(constraints_.shape.width,
+                         TileRequest{tile, count > 1 ? halo : 0, program_.unshuffle, feather});
     }
 
-    BandConfig band_config(const AxisTiling& cut, int band) const {
+    int most_column_tiles() const {
+        return ceil_div(constraints_.shape.width, kSmallestColumnTile);
+    }
+
+    // The most where no number fits.
+    int fewest_column_tiles(int halo) {
+        const auto fits_in = [&](int count) { return fits(column_tiles(count, halo)); };
+        const int most = most_column_tiles();
+        // The first and the last tile have a halo on one side. From three tiles on, more of them
+        // are narrower.
+        if (most <= 2 || fits_in(2)) return std::min(most, 2);
+        return first_where(3, most, fits_in);
+    }
+
+    BandConfig band_config(int width, int band, bool floats) const {
         BandConfig config;
-        config.width = static_cast<int>(cut.longest_read());
-        config.height = round_up(constraints_.height, program_.unshuffle);
+        config.width = width;
+        config.height = round_up(constraints_.shape.height, program_.unshuffle);
         config.band = band;
         if (storage_.tail_band > 0) {
             const int higher = std::max(1, band / storage_.band);
             config.tail_band = std::min(storage_.tail_band * higher, band);
         }
-        config.input_type = constraints_.input_type;
-        const bool floats = constraints_.sums || cut.tiles.size() > 1;
-        config.output_type = floats ? SampleType::f32 : constraints_.output_type;
+        config.format.input = constraints_.shape.input;
+        config.format.output = floats ? SampleType::f32 : constraints_.shape.output;
+        config.format.clamp = !floats;
         return config;
     }
 
-    ExecutionPlan smallest_band_of(const AxisTiling& cut) const {
-        return ExecutionPlan(program_, band_config(cut, std::max(constraints_.band, 1)), storage_);
+    // For the widest column tile.
+    Plan make_plan(const AxisTiling& tiles, int band) {
+        return make_plan(tiles, tiles.longest_read(), band);
+    }
+
+    Plan make_plan(const AxisTiling& tiles, std::int64_t width, int band) {
+        check_interruption();
+        const bool floats = constraints_.sums || tiles.tiles.size() > 1;
+        const BandConfig config = band_config(static_cast<int>(width), band, floats);
+        std::shared_ptr<const RowCounts>& rows = rows_[band];
+        if (!rows) rows = std::make_shared<const RowCounts>(program_, config, storage_);
+        return std::make_shared<const ExecutionPlan>(program_, config, storage_, rows);
     }
 
     bool binding_too_small(const ExecutionPlan& plan) const {
@@ -95,41 +119,42 @@ class Planner {
     }
 
     // Blending keeps floats of the overlaps of two column tiles, sums floats of the whole result.
-    std::uint64_t host_bytes(const AxisTiling& cut) const {
+    std::uint64_t host_bytes(const AxisTiling& tiles) const {
         // In doubles: of a picture of the largest sides, 64 bits do not hold the product.
         const double scale = program_.scale();
-        const double column = static_cast<double>(constraints_.height) * scale * scale *
+        const double column = static_cast<double>(constraints_.shape.height) * scale * scale *
                               program_.output.channels * sizeof(float);
-        const double overlaps = cut.tiles.size() > 2 ? 2 : cut.tiles.size() > 1 ? 1 : 0;
-        const double columns = constraints_.sums ? constraints_.width
-                                                 : overlaps * 2 * static_cast<double>(cut.feather);
+        const int overlaps = std::min(ssize(tiles.tiles) - 1, 2);
+        const double columns = constraints_.sums
+                                   ? constraints_.shape.width
+                                   : overlaps * 2 * static_cast<double>(tiles.feather);
         return static_cast<std::uint64_t>(std::min(columns * column, kMostBytes));
     }
 
-    std::uint64_t bytes(const AxisTiling& cut, int band) const {
-        check_interruption();
-        const ExecutionPlan plan(program_, band_config(cut, band), storage_);
+    std::uint64_t bytes(const AxisTiling& tiles, const ExecutionPlan& plan) const {
         if (binding_too_small(plan)) return UINT64_MAX;
-        return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(cut));
+        return plan.memory().total() + (storage_.own_memory ? 0 : host_bytes(tiles));
     }
 
-    bool fits(const AxisTiling& cut, int band) const {
-        return bytes(cut, band) <= constraints_.budget;
+    bool fits(const AxisTiling& tiles, int band) {
+        return bytes(tiles, *make_plan(tiles, band)) <= constraints_.budget;
     }
 
-    // Of the bands one row high, and of the lowest whose rings share shared buffers.
-    std::uint64_t least_bytes(const AxisTiling& cut) const {
-        if (constraints_.band > 0) return bytes(cut, constraints_.band);
-        return std::min(bytes(cut, 1), bytes(cut, storage_.share_from_band));
+    bool fits(const AxisTiling& tiles) { return least_bytes(tiles) <= constraints_.budget; }
+
+    std::uint64_t least_bytes(const AxisTiling& tiles) {
+        std::uint64_t least = UINT64_MAX;
+        for (const int band : local_minima(tiles)) {
+            least = std::min(least, bytes(tiles, *make_plan(tiles, band)));
+        }
+        return least;
     }
 
-    bool fits(const AxisTiling& cut) const { return least_bytes(cut) <= constraints_.budget; }
-
-    int useful_band(const AxisTiling& cut) const {
-        const auto columns = cut.longest_read() / program_.unshuffle;
+    int useful_band(const AxisTiling& tiles) const {
+        const std::int64_t columns = tiles.longest_read() / program_.unshuffle;
         const auto rows =
             static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
-        const int height = round_up(constraints_.height, program_.unshuffle) / program_.unshuffle;
+        const int height = ceil_div(constraints_.shape.height, program_.unshuffle);
         if (rows >= height) return std::max(storage_.band, height);
         if (rows <= storage_.band) return storage_.band;
         // As high as each other, with what the last op lags behind: a low last band leaves a device
@@ -143,51 +168,61 @@ class Planner {
         return band < storage_.band_step ? band : band - band % storage_.band_step;
     }
 
-    // 0 when no band fits. A higher band takes more memory than a lower one, but for those from
-    // which on rings share shared buffers: each of these ranges is searched, from the highest down.
-    int largest_band(const AxisTiling& cut) const {
-        if (constraints_.band > 0) return fits(cut, constraints_.band) ? constraints_.band : 0;
-        const int useful = useful_band(cut);
-        if (fits(cut, useful)) return useful;
+    // Bands that take less memory than the next lower one, the highest first: band 1, and each from
+    // which on more tensors share buffers. Above each of them memory grows up to the next.
+    std::vector<int> local_minima(const AxisTiling& tiles) {
+        if (constraints_.band > 0) return {constraints_.band};
         const auto shared = [&](int band) {
-            return ExecutionPlan(program_, band_config(cut, band), storage_)
-                .shared_buffers()
-                .size();
+            return make_plan(tiles, band)->shared_buffers().size();
         };
-        for (int end = useful; end >= 1;) {  // the highest band of a range
+        std::vector<int> minima;
+        for (int end = useful_band(tiles); end >= 1; end = minima.back() - 1) {
             const std::size_t most = shared(end);
-            const int begin = first_where(1, end, [&](int band) { return shared(band) == most; });
-            if (fits(cut, begin)) {
+            minima.push_back(first_where(1, end, [&](int band) { return shared(band) == most; }));
+        }
+        return minima;
+    }
+
+    // The plan of the highest useful band that fits; null where none does.
+    Plan highest_band(const AxisTiling& tiles) {
+        int end = constraints_.band > 0 ? constraints_.band : useful_band(tiles);
+        if (Plan plan = make_plan(tiles, end); bytes(tiles, *plan) <= constraints_.budget) {
+            return plan;
+        }
+        for (const int begin : local_minima(tiles)) {
+            if (fits(tiles, begin)) {
                 const int above =
-                    first_where(begin, end + 1, [&](int band) { return !fits(cut, band); });
-                return std::max(begin, in_steps(above - 1));
+                    first_where(begin, end, [&](int band) { return !fits(tiles, band); });
+                return make_plan(tiles, std::max(begin, in_steps(above - 1)));
             }
-            end = begin - 1;
+            end = begin;
         }
-        return 0;
+        return nullptr;
     }
 
-    AxisTiling widest_tiles(int halo) const {
-        std::int64_t low = kSmallestColumnTile;
-        if (low >= constraints_.width || !fits(column_tiles(low, halo))) return {};
-        std::int64_t high = constraints_.width;  // does not fit
-        while (high - low > 1) {
-            const std::int64_t middle = low + (high - low) / 2;
-            (fits(column_tiles(middle, halo)) ? low : high) = middle;
+    RunStrategy strategy(const AxisTiling& tiles, const Plan& plan, Shortage shortage, int halo) {
+        RunStrategy strategy;
+        strategy.column_tiles = tiles;
+        strategy.bytes = bytes(tiles, *plan);
+        strategy.host_bytes = host_bytes(tiles);
+        strategy.shortage = shortage;
+        strategy.halo = halo;
+        const int band = plan->config().band;
+        strategy.largest = shortage == Shortage::none && band >= useful_band(tiles);
+        std::map<std::int64_t, Plan> plans{{plan->config().width, plan}};
+        for (const AxisTile& tile : tiles.tiles) {
+            Plan& made = plans[tile.read.size()];
+            if (!made) made = make_plan(tiles, tile.read.size(), band);
+            if (made == plan) strategy.widest = strategy.plans.size();
+            strategy.plans.push_back(made);
         }
-        return column_tiles(low, halo);
-    }
-
-    RunStrategy plan(const AxisTiling& cut, int band, Shortage shortage, int halo) const {
-        const bool largest = shortage == Shortage::none && band >= useful_band(cut);
-        return RunStrategy{
-            cut,    band_config(cut, band), bytes(cut, band), host_bytes(cut), shortage, halo,
-            largest};
+        return strategy;
     }
 
     const Program& program_;
     const StorageModel& storage_;
     const PlanConstraints& constraints_;
+    std::map<int, std::shared_ptr<const RowCounts>> rows_;  // by band
 };
 
 }  // namespace

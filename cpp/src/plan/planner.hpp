@@ -1,20 +1,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "plan/plan.hpp"
 #include "plan/tiling.hpp"
 #include "program/program.hpp"
+#include "realesrgan/plan_report.hpp"
 
 namespace realesrgan {
 
 struct PlanConstraints {
-    int width = 0;  // of the picture, not yet padded
-    int height = 0;
-    SampleType input_type = SampleType::u8;
-    SampleType output_type = SampleType::u8;
+    RunShape shape;     // of the picture, not yet padded
     bool sums = false;  // results are added up as floats, whatever the output type
     int receptive_field = 0;
     std::uint64_t budget = 0;  // bytes in all, weights included
@@ -22,9 +22,8 @@ struct PlanConstraints {
     int band = 0;              // rows a step takes; 0: the largest useful one that fits
 
     bool same_but_budget(const PlanConstraints& other) const {
-        return std::tie(width, height, input_type, output_type, sums, receptive_field, band) ==
-               std::tie(other.width, other.height, other.input_type, other.output_type, other.sums,
-                        other.receptive_field, other.band);
+        return std::tie(shape, sums, receptive_field, band) ==
+               std::tie(other.shape, other.sums, other.receptive_field, other.band);
     }
 };
 
@@ -38,12 +37,19 @@ enum class Shortage {
 // How a picture is run: in column tiles (usually one), each in bands.
 struct RunStrategy {
     AxisTiling column_tiles;
-    BandConfig config;  // of the widest column tile; the others differ in width
+    // Of each column tile; they differ in width only, and tiles of one width have one plan.
+    std::vector<std::shared_ptr<const ExecutionPlan>> plans;
+    std::size_t widest = 0;  // of the column tiles
     std::uint64_t bytes = 0;
     std::uint64_t host_bytes = 0;  // of the machine's memory, for sums of floats
     Shortage shortage = Shortage::none;
     int halo = 0;          // picture columns computed again on each side of a column tile
     bool largest = false;  // more memory would not make the band higher
+
+    int first_column(int tile) const {  // of the picture that a column tile reads
+        return static_cast<int>(column_tiles.tiles[idx(tile)].read.begin);
+    }
+    const ExecutionPlan& widest_plan() const { return *plans[widest]; }
 };
 
 // The largest band of the whole width that fits the budget. Where not even one row does: column

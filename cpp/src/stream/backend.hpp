@@ -11,19 +11,6 @@
 
 namespace realesrgan {
 
-// Sample types of input and output rows. Input f32 samples are 0..1 and kept as they are; output is
-// clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
-// the network's own values, for sums over orientations or column tiles.
-struct SessionFormat {
-    SampleType input = SampleType::u8;
-    SampleType output = SampleType::u8;
-    bool clamp = true;
-
-    bool operator==(const SessionFormat& other) const {
-        return input == other.input && output == other.output && clamp == other.clamp;
-    }
-};
-
 // One run of one plan: its buffers and the steps in flight. Used by one thread at a time.
 //
 //     for each step:  fill input_rows(step.input.count)   (not called for a step without input)
@@ -63,9 +50,8 @@ class Backend {
     // What the user should know of the device; each line is told once.
     virtual std::vector<std::string> notices() const { return {}; }
     // Throws OutOfMemoryError when an allocation fails (the caller then tries a smaller plan) and
-    // DeviceError when the device is lost. The plan must outlive the session.
-    virtual std::unique_ptr<Session> start(const ExecutionPlan& plan,
-                                           const SessionFormat& format) const = 0;
+    // DeviceError when the device is lost.
+    virtual std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const = 0;
 };
 
 struct CpuBackendOptions {

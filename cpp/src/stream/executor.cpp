@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 
+#include "base/integers.hpp"
 #include "base/interruption.hpp"
 #include "image/array_rows.hpp"
 #include "image/image_view.hpp"
@@ -24,7 +25,7 @@ class Pass {
         waiting_.push_back(step.output);
     }
 
-    std::size_t in_flight() const { return waiting_.size(); }
+    int in_flight() const { return ssize(waiting_); }
 
     void take() {
         const RowRange rows = waiting_.front();
@@ -57,29 +58,28 @@ class Pass {
 
 }  // namespace
 
-void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFormat& format,
-              RowSource& source, int source_column, RowSink& sink, int sink_column,
-              const std::function<void(double)>& progress, StreamRecord& record) {
-    const std::unique_ptr<Session> session = backend.start(plan, format);
-    Pass pass(*session, sink, sink_column, record);
+void run_plan(const Backend& backend, const std::shared_ptr<const ExecutionPlan>& plan,
+              RowSource& source, int column, RowSink& sink, const Progress& progress,
+              StreamRecord& record) {
+    const std::unique_ptr<Session> session = backend.start(plan);
+    Pass pass(*session, sink, column * plan->program().scale(), record);
     double fraction = 0.0;
     const Interruptible waiting([&] {
         if (progress) progress(fraction);
     });
-    const auto depth = static_cast<std::size_t>(std::max(1, backend.storage().bands_in_flight));
-    for (int i = 0; i < plan.steps(); ++i) {
-        const Step step = plan.step(i);
+    const int depth = std::max(1, backend.storage().bands_in_flight);
+    const int steps = plan->steps();
+    for (int i = 0; i < steps; ++i) {
+        const Step step = plan->step(i);
         if (step.input.count > 0) {
             const MutableImageView rows = session->input_rows(static_cast<int>(step.input.count));
-            source.read(static_cast<int>(step.input.first), source_column, rows);
+            source.read(static_cast<int>(step.input.first), column, rows);
             record.input_sum += sum_of_samples(as_const(rows));
-            record.input_samples += static_cast<std::uint64_t>(rows.width) *
-                                    static_cast<std::uint64_t>(rows.height) *
-                                    static_cast<std::uint64_t>(rows.channels);
+            record.input_samples += product(rows.width, rows.height, rows.channels);
         }
         pass.submit(step);
         while (pass.in_flight() >= depth) pass.take();
-        fraction = (i + 1.0) / plan.steps();
+        fraction = (i + 1.0) / steps;
         if (progress) progress(fraction);
     }
     while (pass.in_flight() > 0) pass.take();

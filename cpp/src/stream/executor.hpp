@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <memory>
 
 #include "realesrgan/rows.hpp"
+#include "realesrgan/upscaler.hpp"
 #include "stream/backend.hpp"
 
 namespace realesrgan {
@@ -20,10 +21,10 @@ struct StreamRecord {
 };
 
 // Runs all steps of a plan in a session and keeps as many in flight as the backend allows.
-// `first_column` of the source and of the sink: where the plan's column tile begins. `progress` is
-// called with the completed fraction of the steps; what it throws ends the run.
-void run_plan(const Backend& backend, const ExecutionPlan& plan, const SessionFormat& format,
-              RowSource& source, int source_column, RowSink& sink, int sink_column,
-              const std::function<void(double)>& progress, StreamRecord& record);
+// `column`: of the source, where the plan's column tile begins. `progress` is called with the
+// completed fraction of the steps; what it throws ends the run.
+void run_plan(const Backend& backend, const std::shared_ptr<const ExecutionPlan>& plan,
+              RowSource& source, int column, RowSink& sink, const Progress& progress,
+              StreamRecord& record);
 
 }  // namespace realesrgan

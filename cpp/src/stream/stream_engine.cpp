@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "base/thread_count.hpp"
+#include "image/blend_rows.hpp"
+#include "image/orientation.hpp"
 #include "image/padded_rows.hpp"
+#include "image/result_check.hpp"
 #include "program/residual_precision.hpp"
 #include "realesrgan/errors.hpp"
-#include "stream/stream_run.hpp"
+#include "stream/executor.hpp"
 
 namespace realesrgan {
 
@@ -29,38 +34,43 @@ CpuBackendOptions cpu_options(const Options& options) {
     return cpu;
 }
 
-PlanConstraints on_side(PlanConstraints constraints) {
-    std::swap(constraints.width, constraints.height);
+PlanConstraints transposed(PlanConstraints constraints) {
+    std::swap(constraints.shape.width, constraints.shape.height);
     return constraints;
 }
 
-// Monotonically non-decreasing across retries.
-std::function<void(double)> monotone(const Progress& progress) {
-    return [&progress, best = 0.0](double fraction) mutable {
-        best = std::max(best, std::min(fraction, 1.0));
-        if (progress) progress(best);
-    };
+std::unique_ptr<BlendSink> make_sink(const MutableImageView& output, int orientations,
+                                     int column_tiles) {
+    if (orientations > 1) return std::make_unique<MeanSink>(output, orientations);
+    if (column_tiles > 1) return std::make_unique<FeatherSink>(output);
+    return std::make_unique<WholeSink>(output);
 }
 
-// Tracks whether a row was read; until then a run can be retried.
-class UntouchedSource final : public RowSource {
-  public:
-    explicit UntouchedSource(RowSource& source) : source_(source) {}
+ColumnWeights column_weights(const AxisTiling& column_tiles, int tile, int scale) {
+    const bool last = tile + 1 == ssize(column_tiles.tiles);
+    return {column_tiles.tiles[idx(tile)].write.begin * scale,
+            column_tiles.weights(idx(tile), scale),
+            last ? INT64_MAX : column_tiles.tiles[idx(tile + 1)].write.begin * scale};
+}
 
-    int width() const override { return source_.width(); }
-    int height() const override { return source_.height(); }
-    int channels() const override { return source_.channels(); }
-    SampleType type() const override { return source_.type(); }
-    void read(int first_row, int first_column, const MutableImageView& rows) override {
-        untouched_ = false;
-        source_.read(first_row, first_column, rows);
+Progress part_of(const Progress& progress, int part, int parts) {
+    if (!progress) return nullptr;
+    return [&progress, part, parts](double fraction) { progress((part + fraction) / parts); };
+}
+
+// Throws BadResult for a result that is no picture. `scale`: of the result's rows to the picture's;
+// 0: they are not in the same order.
+void check_result(const StreamRecord& record, int scale) {
+    Region region = BadResult::everything();
+    if (scale > 0 && record.first_not_finite.count > 0) {
+        region.y = {record.first_not_finite.first / scale,
+                    (record.first_not_finite.end() - 1) / scale + 1};
     }
-    bool untouched() const { return untouched_; }
-
-  private:
-    RowSource& source_;
-    bool untouched_ = true;
-};
+    ResultCheck check;
+    check.saw_input(record.input_sum, record.input_samples);
+    check.saw_result(record.largest_result, record.not_finite == 0, region);
+    check.finish();
+}
 
 const char* column_tiles_reason(Shortage shortage) {
     return shortage == Shortage::binding
@@ -83,12 +93,9 @@ StreamEngine::StreamEngine(FusedNetwork network, const NetworkInfo& info, const 
     network_->weights = nullptr;  // and with it the file
 }
 
-PlanConstraints StreamEngine::constraints(const RunShape& size) const {
+PlanConstraints StreamEngine::constraints(const RunShape& shape) const {
     PlanConstraints constraints;
-    constraints.width = size.width;
-    constraints.height = size.height;
-    constraints.input_type = size.input;
-    constraints.output_type = size.output;
+    constraints.shape = shape;
     constraints.sums = options_.tta;
     constraints.receptive_field = info_.receptive_field;
     constraints.band = options_.band;
@@ -103,35 +110,37 @@ PlanConstraints StreamEngine::constraints(const RunShape& size) const {
     return constraints;
 }
 
-// One strategy, and with all orientations a second one for the transposed picture.
 std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints) const {
-    std::vector<RunStrategy> plans{choose_one(constraints)};
-    if (options_.tta) plans.push_back(choose_one(on_side(constraints)));
-    return plans;
-}
-
-RunStrategy StreamEngine::choose_one(const PlanConstraints& constraints) const {
+    // A plan with the largest useful row band stays optimal for every budget that it fits.
+    const auto still_fits = [&](const RunStrategy& strategy) {
+        return strategy.largest && strategy.bytes <= constraints.budget;
+    };
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        // A plan with the largest useful row band stays optimal for every budget that it fits.
-        const bool same = last_ && last_->first.same_but_budget(constraints);
-        if (same && (last_->first.budget == constraints.budget ||
-                     (last_->second.largest && last_->second.bytes <= constraints.budget))) {
+        if (last_ && last_->first.same_but_budget(constraints) &&
+            (last_->first.budget == constraints.budget ||
+             std::all_of(last_->second.begin(), last_->second.end(), still_fits))) {
             return last_->second;
         }
     }
-    if (auto plan = choose_plan(program(), backend_->storage(), constraints)) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        last_.emplace(constraints, *plan);
-        return *plan;
+    std::vector<RunStrategy> strategies{choose_one(constraints)};
+    if (options_.tta) strategies.push_back(choose_one(transposed(constraints)));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    last_.emplace(constraints, strategies);
+    return strategies;
+}
+
+RunStrategy StreamEngine::choose_one(const PlanConstraints& constraints) const {
+    if (auto strategy = choose_plan(program(), backend_->storage(), constraints)) {
+        return std::move(*strategy);
     }
     if (constraints.budget < constraints.most) {
         PlanConstraints least = constraints;
         least.budget = least.most = std::min(smallest(constraints), constraints.most);
         return choose_one(least);
     }
-    const std::string picture = "a " + std::to_string(constraints.width) + "x" +
-                                std::to_string(constraints.height) + " picture";
+    const std::string picture = "a " + std::to_string(constraints.shape.width) + "x" +
+                                std::to_string(constraints.shape.height) + " picture";
     const std::uint64_t needed = smallest(constraints);
     if (needed == UINT64_MAX) {
         throw OutOfMemoryError("no part of " + picture + " fits the device's largest buffer of " +
@@ -150,71 +159,84 @@ std::uint64_t StreamEngine::smallest(const PlanConstraints& constraints) const {
     const std::uint64_t upright = smallest_plan_bytes(program(), backend_->storage(), constraints);
     if (!options_.tta) return upright;
     return std::max(upright,
-                    smallest_plan_bytes(program(), backend_->storage(), on_side(constraints)));
+                    smallest_plan_bytes(program(), backend_->storage(), transposed(constraints)));
 }
 
-void StreamEngine::attempt(PlanConstraints& wanted,
-                           const std::function<void(const std::vector<RunStrategy>&)>& run,
-                           const std::function<bool()>& can_begin_anew) const {
-    for (;;) {
-        const std::vector<RunStrategy> plans = choose(wanted);
+template <typename Run>
+auto StreamEngine::run_with_less_memory(const RunShape& shape, const PaddedSource* source,
+                                        const Run& run) const {
+    for (PlanConstraints limits = constraints(shape);;) {
+        const std::vector<RunStrategy> strategies = choose(limits);
         std::string failure;
         try {
-            run(plans);
-            return;
+            return run(strategies);
         } catch (const OutOfMemoryError& error) {
             failure = error.what();
         } catch (const std::bad_alloc&) {
             failure = "the system has no memory left for the run";
         }
-        if (!can_begin_anew()) throw OutOfMemoryError(failure);
-        shrink(wanted, std::max(plans.front().bytes, plans.back().bytes), failure);
+        if (source != nullptr && source->started()) throw OutOfMemoryError(failure);
+        reduce_budget(limits, strategies, failure);
     }
 }
 
 void StreamEngine::run(const ImageView& input, const MutableImageView& output,
                        const Progress& progress) const {
-    const auto told = monotone(progress);
-    PlanConstraints wanted = constraints({input.width, input.height, input.type, output.type});
-    attempt(
-        wanted,
-        [&](const std::vector<RunStrategy>& plans) {
-            Attempt(*backend_, program(), plans, options_.tta).run(input, output, told);
-        },
-        [] { return true; });
+    const RunShape shape{input.width, input.height, input.type, output.type};
+    const std::vector<Orientation> orientations = realesrgan::orientations(options_.tta);
+    const Progress whole = monotone(progress);
+    run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
+        StreamRecord record;
+        const auto sink = make_sink(output, ssize(orientations), ssize(strategies.front().plans));
+        for (int i = 0; i < ssize(orientations); ++i) {
+            const Orientation& orientation = orientations[idx(i)];
+            const RunStrategy& strategy =
+                orientation.transpose ? strategies.back() : strategies.front();
+            ArraySource source(oriented_view(input, orientation));
+            const int tiles = ssize(strategy.plans);
+            for (int tile = 0; tile < tiles; ++tile) {
+                sink->begin_pass(orientation,
+                                 column_weights(strategy.column_tiles, tile, program().scale()));
+                run_plan(*backend_, strategy.plans[idx(tile)], source, strategy.first_column(tile),
+                         *sink, part_of(whole, i * tiles + tile, ssize(orientations) * tiles),
+                         record);
+            }
+        }
+        sink->end();
+        check_result(record, options_.tta ? 0 : program().scale());
+    });
 }
 
 bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
                             const Progress& progress) const {
     if (options_.tta) return false;
-    const auto told = monotone(progress);
-    PlanConstraints wanted = constraints({source.width(), source.height(), source.type(), output});
-    UntouchedSource counted(source);
-    PaddedSource padded(counted, program().unshuffle);
-    CroppedSink clipped(sink, source.width() * program().scale(),
-                        source.height() * program().scale());
-    bool whole = false;  // the picture has to be
-    attempt(
-        wanted,
-        [&](const std::vector<RunStrategy>& plans) {
-            whole = plans[0].column_tiles.tiles.size() > 1;
-            if (whole) return;
-            Attempt(*backend_, program(), plans, false).run_rows(padded, clipped, told);
-        },
-        [&] { return counted.untouched(); });
-    return !whole;
+    const RunShape shape{source.width(), source.height(), source.type(), output};
+    const int scale = program().scale();
+    PaddedSource padded(source, program().unshuffle);
+    CroppedSink cropped(sink, shape.width * scale, shape.height * scale);
+    const Progress whole = monotone(progress);
+    return run_with_less_memory(shape, &padded, [&](const std::vector<RunStrategy>& strategies) {
+        const RunStrategy& strategy = strategies.front();
+        if (strategy.plans.size() > 1) return false;
+        StreamRecord record;
+        run_plan(*backend_, strategy.plans.front(), padded, 0, cropped, whole, record);
+        check_result(record, scale);
+        return true;
+    });
 }
 
-// An allocation within the budget failed: the next attempt uses three quarters of it, or the
-// smallest plan if that is less than what failed.
-void StreamEngine::shrink(PlanConstraints& wanted, std::uint64_t used,
-                          const std::string& failure) const {
+// An allocation within the budget failed: the next budget is three quarters of it, or the smallest
+// plan if that is less than what failed.
+void StreamEngine::reduce_budget(PlanConstraints& constraints,
+                                 const std::vector<RunStrategy>& failed,
+                                 const std::string& failure) const {
+    const std::uint64_t used = std::max(failed.front().bytes, failed.back().bytes);
     const std::uint64_t weights = backend_->storage().weight_bytes;
-    wanted.budget = weights + (std::min(wanted.budget, used) - weights) / 4 * 3;
-    const std::uint64_t needed = smallest(wanted);
-    if (needed < used) wanted.budget = std::max(wanted.budget, needed);
-    wanted.most = wanted.budget;
-    if (wanted.budget < needed) {
+    constraints.budget = weights + (std::min(constraints.budget, used) - weights) / 4 * 3;
+    const std::uint64_t needed = smallest(constraints);
+    if (needed < used) constraints.budget = std::max(constraints.budget, needed);
+    constraints.most = constraints.budget;
+    if (constraints.budget < needed) {
         throw OutOfMemoryError(failure + "; the smallest plan needs " + megabytes(needed) +
                                ": free memory, or use another device");
     }
@@ -222,29 +244,29 @@ void StreamEngine::shrink(PlanConstraints& wanted, std::uint64_t used,
 
 std::uint64_t StreamEngine::prepare(int width, int height) const {
     std::uint64_t most = 0;
-    for (const RunStrategy& chosen : choose(constraints({width, height}))) {
-        const ExecutionPlan plan(program(), chosen.config, backend_->storage());
-        const bool whole = chosen.column_tiles.tiles.size() == 1 && !options_.tta;
-        const SessionFormat format{SampleType::u8, chosen.config.output_type, whole};
-        most = std::max(most, backend_->start(plan, format)->allocated_bytes());
+    for (const RunStrategy& strategy : choose(constraints({width, height}))) {
+        const auto session = backend_->start(strategy.plans[strategy.widest]);
+        most = std::max(most, session->allocated_bytes());
     }
     return backend_->storage().weight_bytes + most;
 }
 
 // Reports the larger of the two plans of all orientations.
-PlanReport StreamEngine::plan(const RunShape& size) const {
-    const std::vector<RunStrategy> plans = choose(constraints(size));
-    const RunStrategy& chosen =
-        plans.front().bytes >= plans.back().bytes ? plans.front() : plans.back();
-    const ExecutionPlan plan(program(), chosen.config, backend_->storage());
+PlanReport StreamEngine::plan(const RunShape& shape) const {
+    const std::vector<RunStrategy> strategies = choose(constraints(shape));
+    const RunStrategy& chosen = strategies.front().bytes >= strategies.back().bytes
+                                    ? strategies.front()
+                                    : strategies.back();
+    const ExecutionPlan& plan = chosen.widest_plan();
     const MemoryBytes& memory = plan.memory();
+    const BandTraffic traffic = plan.traffic();
     PlanReport report;
     report.path = "stream";
-    report.column_tiles = static_cast<int>(chosen.column_tiles.tiles.size());
+    report.column_tiles = ssize(chosen.plans);
     report.halo = chosen.halo;
     report.reason = "every layer is local in rows";
     if (report.column_tiles > 1) report.reason += column_tiles_reason(chosen.shortage);
-    report.band_rows = chosen.config.band * program().unshuffle;
+    report.band_rows = plan.config().band * program().unshuffle;
     report.memory_bytes = {{"weights", memory.weights},
                            {"rings", memory.rings},
                            {"shared_buffers", memory.shared_buffers},
@@ -253,8 +275,8 @@ PlanReport StreamEngine::plan(const RunShape& size) const {
                            {"staging", memory.staging},
                            {"host", chosen.host_bytes},
                            {"total", memory.total() + chosen.host_bytes}};
-    report.dispatches_per_band = plan.dispatches_per_band();
-    report.bytes_moved_per_input_pixel = plan.bytes_moved_per_input_pixel();
+    report.dispatches_per_band = traffic.dispatches;
+    report.bytes_moved_per_input_pixel = traffic.bytes_per_input_pixel;
     return report;
 }
 

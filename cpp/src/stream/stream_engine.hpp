@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "image/padded_rows.hpp"
 #include "plan/planner.hpp"
 #include "program/fuse.hpp"
 #include "realesrgan/plan_report.hpp"
@@ -29,7 +29,7 @@ class StreamEngine final : public Engine {
     std::uint64_t prepare(int width, int height) const override;
     bool run_rows(RowSource& source, RowSink& sink, SampleType output,
                   const Progress& progress) const override;
-    PlanReport plan(const RunShape& size) const override;
+    PlanReport plan(const RunShape& shape) const override;
 
     std::vector<std::string> notices() const override { return backend_->notices(); }
 
@@ -37,15 +37,18 @@ class StreamEngine final : public Engine {
     const Program& program() const { return network_->program; }
 
   private:
-    PlanConstraints constraints(const RunShape& size) const;
+    PlanConstraints constraints(const RunShape& shape) const;
+    // One strategy, and a second one for the transposed picture where all orientations are run.
     std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;
     RunStrategy choose_one(const PlanConstraints& constraints) const;
     std::uint64_t smallest(const PlanConstraints& constraints) const;
-    // Retries with less memory until a run succeeds.
-    void attempt(PlanConstraints& wanted,
-                 const std::function<void(const std::vector<RunStrategy>&)>& run,
-                 const std::function<bool()>& can_begin_anew) const;
-    void shrink(PlanConstraints& wanted, std::uint64_t used, const std::string& failure) const;
+    // Calls `run(strategies)` with strategies that take less memory after each failed allocation,
+    // as long as there are any and `source` was not read. A null `source` can be read again.
+    template <typename Run>
+    auto run_with_less_memory(const RunShape& shape, const PaddedSource* source,
+                              const Run& run) const;
+    void reduce_budget(PlanConstraints& constraints, const std::vector<RunStrategy>& failed,
+                       const std::string& failure) const;
 
     std::unique_ptr<FusedNetwork> network_;  // the backend refers to it
     NetworkInfo info_;
@@ -53,7 +56,7 @@ class StreamEngine final : public Engine {
     std::unique_ptr<Backend> backend_;
     // Pictures often have one size, and planning a deep network takes milliseconds.
     mutable std::mutex mutex_;
-    mutable std::optional<std::pair<PlanConstraints, RunStrategy>> last_;
+    mutable std::optional<std::pair<PlanConstraints, std::vector<RunStrategy>>> last_;
 };
 
 }  // namespace realesrgan

@@ -28,26 +28,6 @@ bool lies(int width, int height, std::int64_t tile) {
     return width > height && tile < width;
 }
 
-// Monotonically non-decreasing across retries with smaller tiles.
-class MonotoneProgress {
-  public:
-    explicit MonotoneProgress(const Progress& progress) : progress_(progress) {}
-
-    Progress function() {
-        if (!progress_) {
-            return nullptr;
-        }
-        return [this](double fraction) {
-            best_ = std::max(best_, std::min(fraction, 1.0));
-            progress_(best_);
-        };
-    }
-
-  private:
-    const Progress& progress_;
-    double best_ = 0;
-};
-
 }  // namespace
 
 TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> network,
@@ -131,7 +111,7 @@ void TileEngine::refuse(int width, int height, std::int64_t tile, std::uint64_t 
 
 void TileEngine::run(const ImageView& input, const MutableImageView& output,
                      const Progress& progress) const {
-    MonotoneProgress monotone(progress);
+    const Progress fraction = monotone(progress);
     for (std::int64_t tile = first_tile(input.width, input.height);;
          tile = std::max<std::int64_t>(tile / 2, kSmallestTile)) {
         const bool turn = lies(input.width, input.height, tile);
@@ -149,7 +129,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
                               (columns.tiles.size() == 1 && rows.tiles.size() == 1 &&
                                from.width <= kSmallestTile && from.height <= kSmallestTile);
         try {
-            TileRun(settings, columns, rows, from, to).run(monotone.function());
+            TileRun(settings, columns, rows, from, to).run(fraction);
             return;
         } catch (const BadResult& bad) {
             if (turn) throw bad.turned();

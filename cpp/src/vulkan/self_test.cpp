@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "base/fault_injection.hpp"
@@ -112,13 +113,12 @@ std::vector<float> result_of(const Backend& backend, const Program& program,
     config.width = kWidth;
     config.height = kHeight;
     config.band = kBand;
-    config.input_type = config.output_type = SampleType::f32;
-    const ExecutionPlan plan(program, config, backend.storage());
+    config.format = {SampleType::f32, SampleType::f32, false};
+    const auto plan = std::make_shared<const ExecutionPlan>(program, config, backend.storage());
     ArraySource source(view_of<const std::byte>(samples, kWidth, kHeight));
     ArraySink sink(view_of<std::byte>(result, kWidth * kScale, kHeight * kScale));
     StreamRecord record;
-    run_plan(backend, plan, {SampleType::f32, SampleType::f32, false}, source, 0, sink, 0, nullptr,
-             record);
+    run_plan(backend, plan, source, 0, sink, nullptr, record);
     return result;
 }
 

@@ -42,9 +42,9 @@ std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) 
 
 }  // namespace
 
-VulkanSession::VulkanSession(const DeviceNetwork& network, const ExecutionPlan& plan,
-                             const SessionFormat& format)
-    : network_(&network), plan_(plan), format_(format) {
+VulkanSession::VulkanSession(const DeviceNetwork& network,
+                             std::shared_ptr<const ExecutionPlan> plan)
+    : network_(&network), plan_(std::move(plan)), format_(plan_->config().format) {
     make_rings();
     make_operations();
     make_flights();
@@ -59,9 +59,8 @@ VulkanSession::VulkanSession(const DeviceNetwork& network, const ExecutionPlan& 
 
 VulkanSession::~VulkanSession() = default;  // the flights first: they wait for what still runs
 
-bool VulkanSession::serves(const DeviceNetwork& network, const ExecutionPlan& plan,
-                           const SessionFormat& format) const {
-    return serves(network) && plan_.same_as(plan) && format == format_;
+bool VulkanSession::serves(const DeviceNetwork& network, const ExecutionPlan& plan) const {
+    return serves(network) && plan_->same_as(plan);
 }
 
 // Buffers still hold finite rows of the previous run, which are overwritten before they are read.
@@ -79,21 +78,21 @@ std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t b
 RingBuffer VulkanSession::ring_of(int index) const {
     const auto i = static_cast<std::size_t>(index);
     RingBuffer ring;
-    ring.width = plan_.tensor_width(index);
-    ring.height = plan_.tensor_height(index);
-    ring.channels = round_up(plan_.program().tensors[i].channels, kChannelAlignment);
-    ring.rows = plan_.rings()[i].rows;
-    ring.full_precision = plan_.full_precision(index);
-    ring.binding_bytes = plan_.binding_bytes(index);
+    ring.width = plan_->tensor_width(index);
+    ring.height = plan_->tensor_height(index);
+    ring.channels = round_up(plan_->program().tensors[i].channels, kChannelAlignment);
+    ring.rows = plan_->rings()[i].rows;
+    ring.full_precision = plan_->full_precision(index);
+    ring.binding_bytes = plan_->binding_bytes(index);
     ring.alignment = network_->context->limits().minStorageBufferOffsetAlignment;
     return ring;
 }
 
 void VulkanSession::make_rings() {
-    std::vector<const Buffer*> shared_buffers(plan_.shared_buffers().size(), nullptr);
-    for (std::size_t i = 0; i < plan_.rings().size(); i++) {
+    std::vector<const Buffer*> shared_buffers(plan_->shared_buffers().size(), nullptr);
+    for (std::size_t i = 0; i < plan_->rings().size(); i++) {
         RingBuffer ring = ring_of(static_cast<int>(i));
-        const int shared_buffer = plan_.rings()[i].shared_buffer;
+        const int shared_buffer = plan_->rings()[i].shared_buffer;
         const Buffer*& buffer =
             shared_buffer >= 0 ? shared_buffers[idx(shared_buffer)] : ring.buffer;
         if (buffer == nullptr) {
@@ -104,12 +103,12 @@ void VulkanSession::make_rings() {
         rings_.push_back(ring);
     }
     halo_rows_ = std::make_unique<HaloRows>(
-        plan_, network_->storage, rings_,
+        *plan_, network_->storage, rings_,
         [this](std::uint64_t bytes) { return allocate(BufferKind::device, bytes); });
 }
 
 void VulkanSession::make_operations() {
-    const Program& program = plan_.program();
+    const Program& program = plan_->program();
     operations_.reserve(program.ops.size());
     for (std::size_t i = 0; i < program.ops.size(); i++) {
         const Op& op = program.ops[i];
@@ -117,7 +116,7 @@ void VulkanSession::make_operations() {
             op.convolution < 0 ? nullptr : &network_->layers[idx(op.convolution)];
         operations_.emplace_back(*network_->context, network_->storage,
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
-                                 plan_.max_run_rows(static_cast<int>(i)));
+                                 plan_->max_run_rows(static_cast<int>(i)));
     }
     PipelineRegistry& pipelines = network_->context->pipelines();
     Constants load_input;
@@ -139,11 +138,11 @@ void VulkanSession::make_operations() {
 }
 
 void VulkanSession::make_flights() {
-    const Program& program = plan_.program();
-    const std::uint64_t in = staging_bytes(plan_.config().width, plan_.max_input_rows(),
+    const Program& program = plan_->program();
+    const std::uint64_t in = staging_bytes(plan_->config().width, plan_->max_input_rows(),
                                            program.picture_channels, format_.input);
     const std::uint64_t out =
-        staging_bytes(plan_.tensor_width(program.output.tensor), plan_.max_output_rows(),
+        staging_bytes(plan_->tensor_width(program.output.tensor), plan_->max_output_rows(),
                       program.output.channels, format_.output);
     for (int i = 0; i < kBandsInFlight; i++) {
         flights_.push_back(std::make_unique<Flight>(network_->context));
@@ -154,8 +153,8 @@ void VulkanSession::make_flights() {
 
 MutableImageView VulkanSession::input_rows(int count) {
     Flight& flight = *flights_[next_];
-    return packed_view(flight.upload->data(), format_.input, plan_.config().width, count,
-                       plan_.program().picture_channels);
+    return packed_view(flight.upload->data(), format_.input, plan_->config().width, count,
+                       plan_->program().picture_channels);
 }
 
 void VulkanSession::run(const Step& step) {
@@ -217,7 +216,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
 
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const RingBuffer& ring = rings_[0];
-    const Program& program = plan_.program();
+    const Program& program = plan_->program();
     const int count = static_cast<int>(rows.count);
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
     const int local = load_input_->local_size().x;
@@ -248,7 +247,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
     const int count = static_cast<int>(rows.count);
     flight.output_rows = count;
-    const ChannelSlice& output = plan_.program().output;
+    const ChannelSlice& output = plan_->program().output;
     const RingBuffer& ring = rings_[idx(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
     const int words = ceil_div(count * ring.width * output.channels, each);
@@ -268,8 +267,8 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
 }
 
 ImageView VulkanSession::output_rows() {
-    const Program& program = plan_.program();
-    const int width = plan_.tensor_width(program.output.tensor);
+    const Program& program = plan_->program();
+    const int width = plan_->tensor_width(program.output.tensor);
     if (running_.empty())
         return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);

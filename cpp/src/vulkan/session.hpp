@@ -31,8 +31,7 @@ struct DeviceNetwork {
 // once.
 class VulkanSession : public Session {
   public:
-    VulkanSession(const DeviceNetwork& network, const ExecutionPlan& plan,
-                  const SessionFormat& format);
+    VulkanSession(const DeviceNetwork& network, std::shared_ptr<const ExecutionPlan> plan);
     ~VulkanSession() override;
 
     MutableImageView input_rows(int count) override;
@@ -44,8 +43,7 @@ class VulkanSession : public Session {
 
     // Whether this session can make another run.
     bool serves(const DeviceNetwork& network) const { return network_ == &network; }
-    bool serves(const DeviceNetwork& network, const ExecutionPlan& plan,
-                const SessionFormat& format) const;
+    bool serves(const DeviceNetwork& network, const ExecutionPlan& plan) const;
     bool idle() const { return running_.empty(); }
     void begin_run();
 
@@ -73,7 +71,7 @@ class VulkanSession : public Session {
     std::uint64_t bytes_of(RingBuffer ring, int rows, int channels) const;
 
     const DeviceNetwork* network_;
-    ExecutionPlan plan_;  // a copy, because the session may outlive the run
+    std::shared_ptr<const ExecutionPlan> plan_;
     SessionFormat format_;
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<RingBuffer> rings_;

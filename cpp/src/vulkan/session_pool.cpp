@@ -8,14 +8,13 @@
 namespace realesrgan::vulkan {
 
 std::unique_ptr<VulkanSession> SessionPool::take(const DeviceNetwork& network,
-                                                 const ExecutionPlan& plan,
-                                                 const SessionFormat& format) {
+                                                 const ExecutionPlan& plan) {
     Sessions others;  // destroyed after the lock is gone
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        const auto found = std::find_if(
-            sessions_.begin(), sessions_.end(),
-            [&](const auto& session) { return session->serves(network, plan, format); });
+        const auto found =
+            std::find_if(sessions_.begin(), sessions_.end(),
+                         [&](const auto& session) { return session->serves(network, plan); });
         if (found != sessions_.end()) {
             std::unique_ptr<VulkanSession> session = std::move(*found);
             sessions_.erase(found);

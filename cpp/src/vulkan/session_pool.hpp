@@ -9,14 +9,13 @@
 
 namespace realesrgan::vulkan {
 
-// Sessions of finished runs, reused by the next run of the same network, plan and format:
-// allocating their memory takes longer than the run of a small picture.
+// Sessions of finished runs, reused by the next run of the same network and plan: allocating their
+// memory takes longer than the run of a small picture.
 class SessionPool {
   public:
     // Null if there is no match; the other sessions of the network are then destroyed, to free
     // their memory.
-    std::unique_ptr<VulkanSession> take(const DeviceNetwork& network, const ExecutionPlan& plan,
-                                        const SessionFormat& format);
+    std::unique_ptr<VulkanSession> take(const DeviceNetwork& network, const ExecutionPlan& plan);
     void keep(std::unique_ptr<VulkanSession> session);
     // To be called before the network is destroyed.
     void drop(const DeviceNetwork& network);

@@ -115,14 +115,13 @@ class VulkanBackend : public Backend {
         return all;
     }
 
-    std::unique_ptr<Session> start(const ExecutionPlan& plan,
-                                   const SessionFormat& format) const override {
+    std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
         const GpuActivityGuard use;
         SessionPool& pool = network_.context->shared<SessionPool>();
-        auto session = pool.take(network_, plan, format);
+        auto session = pool.take(network_, *plan);
         if (!session) {
-            pool.make_room(*network_.context, plan.memory().total());
-            session = std::make_unique<VulkanSession>(network_, plan, format);
+            pool.make_room(*network_.context, plan->memory().total());
+            session = std::make_unique<VulkanSession>(network_, std::move(plan));
         }
         return std::make_unique<SessionLease>(network_.context, std::move(session));
     }

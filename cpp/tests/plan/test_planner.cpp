@@ -59,15 +59,15 @@ TEST_CASE("a ring that only additions read may be larger than a binding, others 
     storage.full_precision_bytes_per_value = 4;
     storage.own_memory = true;
     PlanConstraints wanted;
-    wanted.width = 300;
-    wanted.height = 2000;
+    wanted.shape.width = 300;
+    wanted.shape.height = 2000;
     wanted.receptive_field = 350;
     wanted.budget = std::uint64_t{1} << 40;
     storage.max_binding_bytes = 16 * 1024 * 300 / 4;  // 64 rows of the widest full-precision tensor
     const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
     CHECK(plan.has_value());
     CHECK_EQUAL(plan->column_tiles.tiles.size(), std::size_t{1});
-    const ExecutionPlan made(program, plan->config, storage);
+    const ExecutionPlan& made = plan->widest_plan();
     CHECK(made.largest_binding() <= storage.max_binding_bytes);
     int parts = 0;
     for (std::size_t i = 0; i < made.rings().size(); ++i) {
@@ -100,9 +100,9 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
     wanted.receptive_field = 20;
     wanted.budget = std::uint64_t{1} << 40;
     const auto request = [&](int width, int height) {
-        wanted.width = width;
-        wanted.height = height;
-        return choose_plan(program, storage, wanted)->config;
+        wanted.shape.width = width;
+        wanted.shape.height = height;
+        return choose_plan(program, storage, wanted)->widest_plan().config();
     };
     CHECK_EQUAL(request(512, 500).band, 18);  // 4096 pixels would be 8 rows
     CHECK_EQUAL(request(100, 500).band, 36);  // 40, in steps of 6
@@ -143,12 +143,12 @@ TEST_CASE(
         storage.band = 40;
         storage.own_memory = true;
         PlanConstraints wanted;
-        wanted.width = 64;
-        wanted.height = 2000;
+        wanted.shape.width = 64;
+        wanted.shape.height = 2000;
         wanted.receptive_field = 350;
         std::vector<std::uint64_t> bytes;  // of a band one row high, and higher ones
         for (int band = 1; band <= storage.band; ++band) {
-            const BandConfig request{wanted.width, wanted.height, band, 0};
+            const BandConfig request{wanted.shape.width, wanted.shape.height, band, 0};
             bytes.push_back(ExecutionPlan(program, request, storage).memory().total());
         }
         if (share_above < 1 << 30) CHECK(bytes[15] < bytes[14]);
@@ -161,7 +161,62 @@ TEST_CASE(
             const std::optional<RunStrategy> plan = choose_plan(program, storage, wanted);
             CHECK(plan.has_value());
             CHECK_EQUAL(plan->column_tiles.tiles.size(), std::size_t{1});
-            CHECK_EQUAL(plan->config.band, highest);
+            CHECK_EQUAL(plan->widest_plan().config().band, highest);
+        }
+    }
+}
+
+// With fewer rows than a group of tensors shares from, a row band may take more memory than a
+// higher one, and the smallest plan is neither that of one row nor that of
+// StorageModel::share_from_band.
+TEST_CASE("column tiles are as few as fit in any row band, also where only a higher one fits") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = 23;
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    StorageModel storage;
+    storage.bytes_per_value = 2;
+    storage.full_precision_bytes_per_value = 4;
+    storage.share_skips = true;
+    storage.share_from_band = 4;
+    storage.band = 12;
+    storage.own_memory = true;
+    PlanConstraints wanted;
+    wanted.shape = {400, 2000};
+    wanted.receptive_field = 64;
+    const int most = 13;  // of 32 columns
+    for (const std::uint64_t share_above : {0, 17 << 20, 21 << 20, 24 << 20, 1 << 30}) {
+        storage.share_above = share_above;
+        std::vector<std::uint64_t> least;  // bytes, of one column tile and more of them
+        for (int count = 1; count <= most; ++count) {
+            const AxisTiling tiles = tile_axis(
+                wanted.shape.width,
+                TileRequest{(wanted.shape.width + count - 1) / count, count > 1 ? 64 : 0});
+            BandConfig band;
+            band.width = static_cast<int>(tiles.longest_read());
+            band.height = wanted.shape.height;
+            band.format.output = count > 1 ? SampleType::f32 : SampleType::u8;
+            std::uint64_t bytes = UINT64_MAX;
+            for (band.band = 1; band.band <= storage.band; ++band.band) {
+                bytes = std::min(bytes, ExecutionPlan(program, band, storage).memory().total());
+            }
+            least.push_back(bytes);
+        }
+        CHECK(smallest_plan_bytes(program, storage, wanted) <= least.back());
+        for (const std::uint64_t budget : least) {
+            wanted.budget = budget;
+            const auto fits = [&](std::uint64_t bytes) { return bytes <= budget; };
+            const auto fewest = std::find_if(least.begin(), least.end(), fits) - least.begin() + 1;
+            const std::optional<RunStrategy> strategy = choose_plan(program, storage, wanted);
+            CHECK(strategy.has_value());
+            CHECK(strategy->bytes <= budget);
+            CHECK_EQUAL(static_cast<std::ptrdiff_t>(strategy->plans.size()), fewest);
         }
     }
 }
@@ -171,8 +226,8 @@ TEST_CASE("a caller can end planning") {
     const auto [param, bin] = random_network(3).save((folder.path / "net").string());
     const Program program = fuse(read_graph(param), bin).network->program;
     PlanConstraints wanted;
-    wanted.width = 1 << 26;
-    wanted.height = 1 << 26;
+    wanted.shape.width = 1 << 26;
+    wanted.shape.height = 1 << 26;
     wanted.budget = 100'000'000;
     StorageModel storage;
     const Interruptible interruptible([] { throw Cancelled("enough"); });

@@ -94,15 +94,16 @@ TEST_CASE("what is allocated is what was planned") {
             config.width = width;
             config.height = picture.height;
             config.tail_band = backend->storage().tail_band;
-            config.input_type = config.output_type = SampleType::f32;
-            const ExecutionPlan plan(fused.network->program, config, backend->storage());
+            config.format = {SampleType::f32, SampleType::f32};
+            const auto plan = std::make_shared<const ExecutionPlan>(fused.network->program, config,
+                                                                    backend->storage());
             Picture result(width * 4, picture.height * 4);
             ArraySource source(picture.as_const());
             ArraySink sink(result.view());
             StreamRecord record;
-            run_plan(*backend, plan, SessionFormat{SampleType::f32, SampleType::f32, true}, source,
-                     0, sink, 0, nullptr, record);
-            const auto planned = static_cast<double>(plan.memory().total() - plan.memory().weights);
+            run_plan(*backend, plan, source, 0, sink, nullptr, record);
+            const auto planned =
+                static_cast<double>(plan->memory().total() - plan->memory().weights);
             const auto real = static_cast<double>(record.allocated_bytes);
             if (std::abs(real - planned) > 0.1 * planned) {
                 throw check::Failure("planned " + std::to_string(planned) + ", allocated " +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -261,13 +262,13 @@ inline StreamResult run_stream(const Backend& backend, const Program& program,
     request.height = picture.height;
     request.band = band;
     request.tail_band = tail_band;
-    request.input_type = request.output_type = SampleType::f32;
-    const ExecutionPlan plan(program, request, storage);
+    request.format = {SampleType::f32, SampleType::f32, false};
+    const auto plan = std::make_shared<const ExecutionPlan>(program, request, storage);
     const std::vector<float> samples(picture.values.begin(), picture.values.end());
     const int width = picture.width * program.scale();
     const int height = picture.height * program.scale();
     StreamResult result;
-    result.planned_bytes = plan.memory().total() - plan.memory().weights;
+    result.planned_bytes = plan->memory().total() - plan->memory().weights;
     result.samples.resize(static_cast<std::size_t>(width * height * program.output.channels),
                           std::numeric_limits<float>::quiet_NaN());
     ArraySource source(packed_view(reinterpret_cast<const std::byte*>(samples.data()),
@@ -275,8 +276,7 @@ inline StreamResult run_stream(const Backend& backend, const Program& program,
                                    picture.channels));
     ArraySink sink(packed_view(reinterpret_cast<std::byte*>(result.samples.data()), SampleType::f32,
                                width, height, program.output.channels));
-    run_plan(backend, plan, {SampleType::f32, SampleType::f32, false}, source, 0, sink, 0, nullptr,
-             result.record);
+    run_plan(backend, plan, source, 0, sink, nullptr, result.record);
     return result;
 }
 

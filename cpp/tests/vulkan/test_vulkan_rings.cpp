@@ -80,14 +80,14 @@ Picture<float> run(const Prepared& prepared, const StorageModel& storage,
     request.width = picture.width;
     request.height = picture.height;
     request.band = band;
-    request.input_type = request.output_type = SampleType::f32;
-    const ExecutionPlan plan(prepared.network.program, request, storage);
+    request.format = {SampleType::f32, SampleType::f32};
+    const auto plan =
+        std::make_shared<const ExecutionPlan>(prepared.network.program, request, storage);
     const int scale = prepared.network.program.scale();
     Picture<float> result(picture.width * scale, picture.height * scale);
     ArraySource source(picture.source());
     ArraySink sink(result.target());
-    run_plan(*prepared.backend, plan, {SampleType::f32, SampleType::f32, true}, source, 0, sink, 0,
-             nullptr, record);
+    run_plan(*prepared.backend, plan, source, 0, sink, nullptr, record);
     return result;
 }
 
@@ -150,30 +150,31 @@ TEST_CASE(
             storage.share_above = share ? 0 : kNever;
             storage.share_from_band = 1;
             BandConfig request{16, 2000, band};
-            const ExecutionPlan plan(program, request, storage);
-            const auto session = prepared.backend->start(plan, SessionFormat{});
+            const auto plan = std::make_shared<const ExecutionPlan>(program, request, storage);
+            const realesrgan::BandTraffic traffic = plan->traffic();
+            const auto session = prepared.backend->start(plan);
             auto& real = dynamic_cast<realesrgan::vulkan::SessionLease&>(*session).session();
-            const Step step = plan.step(plan.steps() / 2);
+            const Step step = plan->step(plan->steps() / 2);
             realesrgan::vulkan::Recorded counted;
             double recording = std::numeric_limits<double>::infinity();
             for (int i = 0; i < 10; i++) {
                 recording = std::min(
                     recording, realesrgan::vulkan::seconds_of([&] { counted = real.count(step); }));
             }
-            CHECK_EQUAL(counted.dispatches, plan.dispatches_per_band());
+            CHECK_EQUAL(counted.dispatches, traffic.dispatches);
             CHECK(counted.dispatches <= 400);
             CHECK((counted.copies > 0) == share);
-            const double planned = plan.bytes_moved_per_input_pixel() * request.width * band;
+            const double planned = traffic.bytes_per_input_pixel * request.width * band;
             CHECK_NEAR(static_cast<double>(counted.ring_bytes), planned, 0.02 * planned);
-            check_allocated(plan, *session);
+            check_allocated(*plan, *session);
             request.width = 512;
             const ExecutionPlan wide(program, request, storage);
             bytes[share] = wide.memory().total() - wide.memory().weights;
             std::cout << "    band " << band << (share ? ", shared buffers: " : ", own rings: ")
-                      << (bytes[share] >> 20U) << ", " << plan.bytes_moved_per_input_pixel() / 1000
+                      << (bytes[share] >> 20U) << ", " << traffic.bytes_per_input_pixel / 1000
                       << ", " << counted.dispatches << " dispatches, " << counted.copies
                       << " copies, recorded in " << recording * 1e3 << " ms\n";
-            if (band == largest) CHECK(plan.bytes_moved_per_input_pixel() <= 160e3);
+            if (band == largest) CHECK(traffic.bytes_per_input_pixel <= 160e3);
         }
         if (band == largest) CHECK(bytes[1] * 3 <= bytes[0]);
     }
@@ -184,7 +185,8 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and c
     for (const Files& files : {rrdbnet(folder, slender()), compact(folder)}) {
         for (const bool fp16 : {false, true}) {
             const Prepared prepared(files, fp16);
-            PlanConstraints wanted{300, 200, SampleType::u8, SampleType::u8};
+            PlanConstraints wanted;
+            wanted.shape = {300, 200};
             wanted.receptive_field = 20;
             const StorageModel& storage = prepared.backend->storage();
             wanted.budget = smallest_plan_bytes(prepared.network.program, storage, wanted);
@@ -196,10 +198,8 @@ TEST_CASE("what is allocated is what is planned, for all storages, samples and c
                     request.budget = sums ? kNever : budget;
                     const auto chosen = choose_plan(prepared.network.program, storage, request);
                     CHECK((chosen->column_tiles.tiles.size() > 1) == (request.budget != kNever));
-                    const ExecutionPlan plan(prepared.network.program, chosen->config, storage);
-                    const SessionFormat format{plan.config().input_type, plan.config().output_type,
-                                               !sums};
-                    check_allocated(plan, *prepared.backend->start(plan, format));
+                    check_allocated(chosen->widest_plan(),
+                                    *prepared.backend->start(chosen->plans[chosen->widest]));
                 }
             }
         }
