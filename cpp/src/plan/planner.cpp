@@ -78,8 +78,9 @@ class Planner {
     int fewest_column_tiles(int halo) {
         const auto fits_in = [&](int count) { return fits(column_tiles(count, halo)); };
         const int most = most_column_tiles();
-        // The first and the last tile have a halo on one side. From three tiles on, more of them
-        // are narrower.
+        // The first and the last tile have a halo on one side: two tiles may be narrower than
+        // three. From three on, more tiles are narrower, and take less memory except where tensors
+        // of the wider ones share buffers: there the number found may be above the fewest.
         if (most <= 2 || fits_in(2)) return std::min(most, 2);
         return first_where(3, most, fits_in);
     }

@@ -23,9 +23,8 @@ std::vector<TensorUse> tensor_uses(const Program& program) {
         return uses[idx(slice.tensor)];
     };
     use(program.input).written.push_back({program.input, 0});
-    for (std::size_t i = 0; i < program.ops.size(); ++i) {
-        const Op& op = program.ops[i];
-        const int index = static_cast<int>(i);
+    for (int index = 0; index < ssize(program.ops); ++index) {
+        const Op& op = program.ops[idx(index)];
         use(op.input).readers.push_back(index);
         for (const Skip& skip : op.skips) use(skip.from).skip_readers.push_back(index);
         use(op.output).written.push_back({op.output, index + 1});
@@ -47,12 +46,6 @@ std::vector<bool> tail_ops(const Program& program) {
         if (is_tail && op.duplicate_output) tail_tensor[idx(op.duplicate_output->tensor)] = true;
     }
     return tail;
-}
-
-int AliasGroup::tensors() const {
-    std::size_t count = 0;
-    for (const std::vector<int>& turn : turns) count += turn.size();
-    return static_cast<int>(count);
 }
 
 namespace {
@@ -105,9 +98,9 @@ std::vector<int> short_lived(const std::vector<int>& tensors, const std::vector<
 
 AliasGroup in_turns(const std::vector<int>& tensors, int size) {
     AliasGroup group;
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-        if (i % static_cast<std::size_t>(size) == 0) group.turns.emplace_back();
-        group.turns.back().push_back(tensors[i]);
+    for (const int tensor : tensors) {
+        if (group.turns.empty() || ssize(group.turns.back()) == size) group.turns.emplace_back();
+        group.turns.back().push_back(tensor);
     }
     return group;
 }
@@ -130,9 +123,9 @@ std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_pe
     const std::vector<TensorUse> uses = tensor_uses(program);
     const std::vector<bool> tail = tail_ops(program);
     std::map<TensorKind, std::vector<int>> alike;
-    for (std::size_t i = 0; i < uses.size(); ++i) {
-        if (!can_share(program, uses[i], static_cast<int>(i), tail, skips)) continue;
-        alike[kind_of(uses[i])].push_back(static_cast<int>(i));
+    for (int tensor = 0; tensor < ssize(uses); ++tensor) {
+        const TensorUse& use = uses[idx(tensor)];
+        if (can_share(program, use, tensor, tail, skips)) alike[kind_of(use)].push_back(tensor);
     }
     std::vector<AliasGroup> alias_groups;
     for (auto& [kind, tensors] : alike) {
@@ -141,7 +134,7 @@ std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_pe
         });
         const std::vector<int> members = short_lived(tensors, uses);
         for (int size = tensors_per_turn; size <= kMostTensorsPerTurn; ++size) {
-            if (static_cast<int>(members.size()) <= 2 * size) break;
+            if (ssize(members) <= 2 * size) break;
             AliasGroup group = in_turns(members, size);
             if (!can_alternate(group, uses)) continue;
             alias_groups.push_back(std::move(group));

@@ -32,7 +32,6 @@ std::vector<bool> tail_ops(const Program& program);
 // before the first write of turns[i + 2].
 struct AliasGroup {
     std::vector<std::vector<int>> turns;  // tensors
-    int tensors() const;
 };
 
 // Turns have `tensors_per_turn` tensors, or more where lifetimes overlap further. `skips`: also of

@@ -86,14 +86,13 @@ Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
     const TensorUse& use = uses_[idx(tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
-        const auto i = static_cast<std::size_t>(reader);
-        row = std::min(row, row_dependency(program_.ops[i]).first_row(done[i + 1]));
+        row = std::min(row,
+                       row_dependency(program_.ops[idx(reader)]).first_row(done[idx(reader + 1)]));
     }
     for (const int reader : use.skip_readers) {
-        const auto i = static_cast<std::size_t>(reader);
-        for (const Skip& skip : program_.ops[i].skips) {
+        for (const Skip& skip : program_.ops[idx(reader)].skips) {
             if (skip.from.tensor == tensor)
-                row = std::min(row, row_dependency(skip).first_row(done[i + 1]));
+                row = std::min(row, row_dependency(skip).first_row(done[idx(reader + 1)]));
         }
     }
     for (const TensorUse::Written& written : use.written) {
@@ -110,16 +109,15 @@ RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
     const Row end = done[idx(written.writer)];
     Row row = end;
     for (const int reader : use.readers) {
-        const auto i = static_cast<std::size_t>(reader);
-        const Op& op = program_.ops[i];
-        if (overlap(op.input, written.slice))
-            row = std::min(row, row_dependency(op).first_row(done[i + 1]));
+        const Op& op = program_.ops[idx(reader)];
+        if (overlap(op.input, written.slice)) {
+            row = std::min(row, row_dependency(op).first_row(done[idx(reader + 1)]));
+        }
     }
     for (const int reader : use.skip_readers) {
-        const auto i = static_cast<std::size_t>(reader);
-        for (const Skip& skip : program_.ops[i].skips) {
+        for (const Skip& skip : program_.ops[idx(reader)].skips) {
             if (overlap(skip.from, written.slice))
-                row = std::min(row, row_dependency(skip).first_row(done[i + 1]));
+                row = std::min(row, row_dependency(skip).first_row(done[idx(reader + 1)]));
         }
     }
     row = std::max<Row>(row, 0);
@@ -139,16 +137,16 @@ class Schedule::Builder {
 
     Step build() {
         feed();
-        for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-            halo_before(static_cast<int>(i));
-            if (!schedule_.tail_[i]) run(i, after_[i + 1]);
+        for (int op = 0; op < ssize(program_.ops); ++op) {
+            halo_before(op);
+            if (!schedule_.tail_[idx(op)]) run(op, after_[idx(op + 1)]);
         }
         halo_last();
         for (Row rows_fed = rows_fed_; rows_fed < rows_fed_ + schedule_.band_;) {
             rows_fed = std::min(rows_fed + schedule_.tail_band_, rows_fed_ + schedule_.band_);
             const std::vector<Row> rows_ready = schedule_.rows_ready(rows_fed);
-            for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-                if (schedule_.tail_[i]) run(i, rows_ready[i + 1]);
+            for (int op = 0; op < ssize(program_.ops); ++op) {
+                if (schedule_.tail_[idx(op)]) run(op, rows_ready[idx(op + 1)]);
             }
             send(rows_ready.back());
         }
@@ -168,20 +166,21 @@ class Schedule::Builder {
         done_[0] = rows.end();
     }
 
-    void run(std::size_t op, Row end) {
-        const int tensor = program_.ops[op].output.tensor;
-        const RowRange rows{done_[op + 1], schedule_.clamp(tensor, end) - done_[op + 1]};
+    void run(int index, Row end) {
+        const Op& op = program_.ops[idx(index)];
+        Row& done = done_[idx(index + 1)];
+        const RowRange rows{done, schedule_.clamp(op.output.tensor, end) - done};
         if (rows.count <= 0) return;
         Command command;
-        command.index = static_cast<int>(op);
+        command.index = index;
         command.rows = rows;
-        command.first_live_row = schedule_.first_live_row(tensor, done_);
-        if (program_.ops[op].duplicate_output) {
+        command.first_live_row = schedule_.first_live_row(op.output.tensor, done_);
+        if (op.duplicate_output) {
             command.duplicate_first_live_row =
-                schedule_.first_live_row(program_.ops[op].duplicate_output->tensor, done_);
+                schedule_.first_live_row(op.duplicate_output->tensor, done_);
         }
         step_.commands.push_back(std::move(command));
-        done_[op + 1] = rows.end();
+        done = rows.end();
     }
 
     void send(Row end) {
@@ -205,8 +204,7 @@ class Schedule::Builder {
     void halo_before(int op) {
         for (const AliasGroup& group : schedule_.alias_groups_) {
             for (std::size_t g = 0; g < group.turns.size(); ++g) {
-                const auto first = static_cast<std::size_t>(group.turns[g][0]);
-                if (schedule_.uses_[first].first_write() != op) continue;
+                if (schedule_.uses_[idx(group.turns[g][0])].first_write() != op) continue;
                 Command command;
                 if (g >= 2) save(group.turns[g - 2], command);
                 load(group.turns[g], command);
@@ -246,9 +244,9 @@ class Schedule::Builder {
 
     void add_rows(int tensor, const std::vector<Row>& rows_ready, std::vector<HaloCopy>& list) {
         const TensorUse& use = schedule_.uses_[idx(tensor)];
-        for (std::size_t i = 0; i < use.written.size(); ++i) {
-            const RowRange rows = schedule_.live_rows(tensor, use.written[i], rows_ready);
-            if (rows.count > 0) list.push_back(HaloCopy{tensor, static_cast<int>(i), rows});
+        for (int slice = 0; slice < ssize(use.written); ++slice) {
+            const RowRange rows = schedule_.live_rows(tensor, use.written[idx(slice)], rows_ready);
+            if (rows.count > 0) list.push_back(HaloCopy{tensor, slice, rows});
         }
     }
 
