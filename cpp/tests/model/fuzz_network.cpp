@@ -457,20 +457,32 @@ std::uint64_t seed_of(const Arguments& arguments, std::uint64_t number) {
 }
 
 // One case from its number; what is wrong, or nothing.
-std::string attempt(const Arguments& arguments, const std::vector<Network>& networks,
-                    std::uint64_t number, const std::string& stem, Shared& shared) {
+std::string attempt_once(const Arguments& arguments, const std::vector<Network>& networks,
+                         std::uint64_t number, const std::string& stem, Shared& shared) {
     Random random(seed_of(arguments, number));
     const bool whole_weights = write_case(random.of(networks), stem, random);
-    const double start = processor_seconds();
-    std::string failure;
     try {
-        failure = run_case(stem, whole_weights, random, shared);
+        return run_case(stem, whole_weights, random, shared);
     } catch (const std::exception& error) {
-        failure = std::string("an exception that is none of the library's: ") + error.what();
+        return std::string("an exception that is none of the library's: ") + error.what();
     }
-    const double seconds = processor_seconds() - start;
-    if (seconds > kMostSeconds) failure = "took " + std::to_string(seconds) + " s";
-    return failure;
+}
+
+// A case that takes too long is repeated, and the shortest time counts: on a virtual machine whose
+// memory or cores others use, too, the same case took from 0.7 to 3 s of processor time, half of it
+// in the kernel for new pages.
+std::string attempt(const Arguments& arguments, const std::vector<Network>& networks,
+                    std::uint64_t number, const std::string& stem, Shared& shared) {
+    constexpr int kTries = 4;
+    double seconds = 0;
+    for (int i = 0; i < kTries; ++i) {
+        const double start = processor_seconds();
+        std::string failure = attempt_once(arguments, networks, number, stem, shared);
+        seconds =
+            i == 0 ? processor_seconds() - start : std::min(seconds, processor_seconds() - start);
+        if (!failure.empty() || seconds <= kMostSeconds) return failure;
+    }
+    return "took " + std::to_string(seconds) + " s";
 }
 
 void report(const Arguments& arguments, std::uint64_t number, const std::string& what) {
