@@ -96,7 +96,7 @@ void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
         coopMatLoad(halves, name##_fp16, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
         term = SUMS(halves); \
     }
-#define STORE(name, at, exact, v) \
+#define STORE(name, at, fp32, v) \
     if (fp32 != 0) coopMatStore(v, name##_floats, at, 16, gl_CooperativeMatrixLayoutRowMajor); \
     else coopMatStore(HALVES(v), name##_fp16, at, 16, gl_CooperativeMatrixLayoutRowMajor);
 

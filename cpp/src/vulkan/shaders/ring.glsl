@@ -13,7 +13,7 @@ int pixel4(int row, int x, int width, int pitch) { return (row * (pitch / 16) * 
 // from there to the group of channel c, a multiple of 4
 int channel4(int c, int width) { return (c / 16) * width * 4 + (c % 16) / 4; }
 
-// Rings whose rounding would be heard in the result hold fp32 even where the others hold fp16. Their
+// Tensors whose fp16 rounding error would reach the output undamped hold fp32 even where the others hold fp16. Their
 // addresses count groups of four channels, too.
 #if NCNN_fp16_packed
 #define ld4_fp32(buf, at) vec4(uintBitsToFloat(buf[(at) * 2]), uintBitsToFloat(buf[(at) * 2 + 1]))
