@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -20,16 +21,17 @@ std::vector<Orientation> orientations(bool all);
 
 namespace detail {
 
+// Reverses an axis of `length` positions that are `stride` apart.
+template <typename Data, typename Length>
+void flip(Data*& data, Length length, std::ptrdiff_t& stride) {
+    data += (length - 1) * stride;
+    stride = -stride;
+}
+
 template <typename Sample>
 BasicPlanes<Sample> flipped(BasicPlanes<Sample> planes, const Orientation& orientation) {
-    if (orientation.flip_x) {
-        planes.data += (planes.width - 1) * planes.x_stride;
-        planes.x_stride = -planes.x_stride;
-    }
-    if (orientation.flip_y) {
-        planes.data += (planes.height - 1) * planes.y_stride;
-        planes.y_stride = -planes.y_stride;
-    }
+    if (orientation.flip_x) flip(planes.data, planes.width, planes.x_stride);
+    if (orientation.flip_y) flip(planes.data, planes.height, planes.y_stride);
     return planes;
 }
 
@@ -60,14 +62,8 @@ BasicPlanes<Sample> inverse_oriented_view(const BasicPlanes<Sample>& planes,
 // The same of a view.
 template <typename Byte>
 BasicImageView<Byte> oriented_view(BasicImageView<Byte> view, const Orientation& orientation) {
-    if (orientation.flip_x) {
-        view.data += (view.width - 1) * view.pixel_stride;
-        view.pixel_stride = -view.pixel_stride;
-    }
-    if (orientation.flip_y) {
-        view.data += (view.height - 1) * view.row_stride;
-        view.row_stride = -view.row_stride;
-    }
+    if (orientation.flip_x) detail::flip(view.data, view.width, view.pixel_stride);
+    if (orientation.flip_y) detail::flip(view.data, view.height, view.row_stride);
     return orientation.transpose ? transposed(view) : view;
 }
 

@@ -77,8 +77,7 @@ const char* column_tiles_reason(Shortage shortage) {
                ? "; at the whole width a buffer would be larger than the device can bind, so the "
                  "picture is cut into column tiles that overlap by a halo"
                : "; the whole width does not fit the memory, so the picture is cut into column "
-                 "tiles "
-                 "that overlap by a halo";
+                 "tiles that overlap by a halo";
 }
 
 }  // namespace

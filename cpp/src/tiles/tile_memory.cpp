@@ -7,15 +7,12 @@
 #include <cmath>
 #include <utility>
 
+#include "base/integers.hpp"
 #include "base/memory_budget.hpp"
 #include "base/thread_count.hpp"
 
 namespace realesrgan {
 namespace {
-
-std::size_t index_of(int id) {
-    return static_cast<std::size_t>(id);
-}
 
 double rounded_up(double value, double multiple) {
     return std::ceil(value / multiple) * multiple;
@@ -210,24 +207,24 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];
         const bool fractions = layer.type == "Split" || in_place(layer);
-        for (const int input : layer.inputs) last_use[index_of(owner[index_of(input)])] = i;
+        for (const int input : layer.inputs) last_use[idx(owner[idx(input)])] = i;
         for (const int output : layer.outputs) {
-            owner[index_of(output)] = fractions ? owner[index_of(layer.inputs.front())] : output;
+            owner[idx(output)] = fractions ? owner[idx(layer.inputs.front())] : output;
         }
     }
-    last_use[index_of(owner[index_of(graph.output)])] = graph.layers.size();
+    last_use[idx(owner[idx(graph.output)])] = graph.layers.size();
     std::vector<Step> steps;
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];
         Step step;
         for (const int output : layer.outputs) {
-            if (owner[index_of(output)] == output && layer.type != "Input") {
+            if (owner[idx(output)] == output && layer.type != "Input") {
                 step.made.push_back(output);
             }
         }
         for (const int input : layer.inputs) {
-            const int root = owner[index_of(input)];
-            if (last_use[index_of(root)] == i &&
+            const int root = owner[idx(input)];
+            if (last_use[idx(root)] == i &&
                 std::find(step.ending.begin(), step.ending.end(), root) == step.ending.end()) {
                 step.ending.push_back(root);
             }
@@ -246,7 +243,7 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
 
 // Values of a blob for an input of this size.
 double TileMemory::values(int blob, double width, double height) const {
-    const BlobSize& size = blobs_[index_of(blob)];
+    const BlobSize& size = blobs_[idx(blob)];
     const double zoom = size.zoom.value();
     return size.channels * std::ceil(width * zoom) * std::ceil(height * zoom);
 }
@@ -254,18 +251,17 @@ double TileMemory::values(int blob, double width, double height) const {
 // Values of what ncnn's convolutions on the CPU take beside blobs and padded copy.
 double TileMemory::cpu_workspace(const Convolution& convolution, double width,
                                  double height) const {
-    const BlobSize& to = blobs_[index_of(convolution.to)];
+    const BlobSize& to = blobs_[idx(convolution.to)];
     const double out_width = std::ceil(width * to.zoom.value());
     const double out_height = std::ceil(height * to.zoom.value());
-    const int inputs = blobs_[index_of(convolution.from)].channels;
+    const int inputs = blobs_[idx(convolution.from)].channels;
     const int outputs = to.channels;
     const double taps = static_cast<double>(convolution.kernel_width) * convolution.kernel_height;
     if (convolution.grouped || inputs == 0 || outputs == 0 || out_width * out_height == 0) {
         return 0;
     }
     const int side = winograd_side(inputs, outputs);
-    if (side != 0 && convolution.kernel_width == 3 && convolution.kernel_height == 3 &&
-        convolution.step == 1 && convolution.spacing == 1) {
+    if (side != 0 && convolution.suits_winograd()) {
         const double transformed = (side + 2) * (side + 2);
         const double positions = std::ceil(out_width / side) * std::ceil(out_height / side);
         const Parts part = winograd_parts(outputs, positions, inputs, threads_);
@@ -290,8 +286,8 @@ double TileMemory::cpu_workspace(const Convolution& convolution, double width,
 std::vector<double> TileMemory::workspace(const Convolution& convolution, double width,
                                           double height) const {
     std::vector<double> taken;
-    const BlobSize& from = blobs_[index_of(convolution.from)];
-    const BlobSize& to = blobs_[index_of(convolution.to)];
+    const BlobSize& from = blobs_[idx(convolution.from)];
+    const BlobSize& to = blobs_[idx(convolution.to)];
     if (convolution.padded) {
         const auto more = [&](int kernel) { return convolution.spacing * (kernel - 1.0); };
         taken.push_back(value_bytes_ * from.channels *
@@ -305,9 +301,8 @@ std::vector<double> TileMemory::workspace(const Convolution& convolution, double
     // On Vulkan ncnn uses Winograd from 16 channels on, and not in 16 bits, where it is told so.
     constexpr int kLeastChannels = 16;
     constexpr double kTransformed = 36;
-    if (!convolution.grouped && value_bytes_ > 2 && convolution.kernel_width == 3 &&
-        convolution.kernel_height == 3 && convolution.step == 1 && convolution.spacing == 1 &&
-        from.channels >= kLeastChannels && to.channels >= kLeastChannels) {
+    if (value_bytes_ > 2 && convolution.suits_winograd() && from.channels >= kLeastChannels &&
+        to.channels >= kLeastChannels) {
         const double squares = std::ceil(std::ceil(width * to.zoom.value()) / 4) *
                                std::ceil(std::ceil(height * to.zoom.value()) / 4);
         taken.push_back(value_bytes_ * kTransformed * squares * from.channels);
@@ -323,7 +318,7 @@ void TileMemory::replay(Memory& memory, double width, double height) const {
     using Part = decltype(memory.take(0.0));
     std::vector<std::pair<bool, Part>> parts(blobs_.size());
     const auto take = [&](int blob) {
-        parts[index_of(blob)] = {true, memory.take(value_bytes_ * values(blob, width, height))};
+        parts[idx(blob)] = {true, memory.take(value_bytes_ * values(blob, width, height))};
     };
     if (device_.vulkan) take(input_);
     for (const Step& step : steps_) {
@@ -339,8 +334,8 @@ void TileMemory::replay(Memory& memory, double width, double height) const {
             workspace.pop_back();
         }
         for (const int blob : step.ending) {
-            if (std::exchange(parts[index_of(blob)].first, false)) {
-                memory.give(parts[index_of(blob)].second);
+            if (std::exchange(parts[idx(blob)].first, false)) {
+                memory.give(parts[idx(blob)].second);
             }
         }
     }

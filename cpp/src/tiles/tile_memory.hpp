@@ -41,6 +41,11 @@ class TileMemory {
         int spacing;   // dilation
         bool grouped;  // ConvolutionDepthWise
         bool padded;
+
+        // The shape that ncnn may compute by Winograd's algorithm.
+        bool suits_winograd() const {
+            return !grouped && kernel_width == 3 && kernel_height == 3 && step == 1 && spacing == 1;
+        }
     };
     struct Step {
         std::vector<int> made;                 // blobs that get memory of their own
