@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from typing import TextIO
 
 from realesrgan_vk.errors import printable
 
@@ -24,12 +25,16 @@ def os_words(error: OSError) -> str:
     return words if error.filename is None else f"{error.filename}: {words}"
 
 
+def _write(stream: TextIO, line: object) -> None:
+    encoding = stream.encoding or "utf-8"
+    text = f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(text)
+    stream.flush()
+
+
 def say(line: object) -> None:
     """Print a line on standard error, in one write, whatever the locale's encoding."""
-    encoding = sys.stderr.encoding or "utf-8"
-    text = f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding)
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    _write(sys.stderr, line)
 
 
 def show(line: object) -> None:
@@ -38,10 +43,7 @@ def show(line: object) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    encoding = sys.stdout.encoding or "utf-8"
-    text = f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding)
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    _write(sys.stdout, line)
 
 
 def tell(line: str) -> None:
