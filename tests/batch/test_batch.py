@@ -1,36 +1,21 @@
 """The batch and the `realesrgan-vk` command: started as a user starts them."""
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import on_a_terminal, run
 from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.batch.jobs import Naming, find_sources, plan_jobs
 
 Photo = Callable[..., NDArray[np.uint8]]
-COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 FAST = ["-m", "realesr-animevideov3", "-d", "cpu"]
-
-
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=120,
-    )
 
 
 @pytest.fixture
@@ -187,25 +172,8 @@ def test_results_never_share_a_name(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_there_is_a_bar(folder: Path, tmp_path: Path) -> None:
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "upscale", str(folder), "-o", str(tmp_path / "out"), *FAST],
-        stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
-    )
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 4096)
-        except OSError:  # the other end is closed
-            break
-        shown += part
-        if not part:
-            break
-    os.close(leader)
-    assert process.wait() == 1
-    text = shown.decode()
+    output = tmp_path / "out"
+    text = on_a_terminal("upscale", folder, "-o", output, *FAST, columns=100, exit_code=1)
     assert "16/16" in text
     assert "MP/s" in text
     assert f"failed: {folder / 'picture 03.png'} is damaged" in text

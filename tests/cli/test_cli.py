@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from command import run
 from compact_network import write_compact
 from conftest import Photo
 from PIL import Image
@@ -17,22 +18,7 @@ from PIL import Image
 from realesrgan_vk.cli import app
 from realesrgan_vk.cli.help import Command, Option
 
-COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 GROUPED = [name for name, command in app.commands.items() if isinstance(command, Command)]
-
-
-def run(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=120,
-        env=os.environ | {"COLUMNS": "80"} | environment,
-    )
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """What a run tells of its progress and its time."""
 
 import json
-import os
-import pty
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import COMMAND, on_a_terminal
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,34 +24,11 @@ from realesrgan_vk.options import Request, UpscalerOptions
 from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Photo = Callable[..., NDArray[np.uint8]]
-COMMAND = [sys.executable, "-m", "realesrgan_vk", "upscale", "-m", "realesr-animevideov3"]
+UPSCALE = ["upscale", "-m", "realesr-animevideov3"]
 
 
 def job(name: str) -> Job:
     return Job(Path("in") / name, Path("out") / name, PNG)
-
-
-def on_a_terminal(*arguments: str | Path) -> str:
-    """What a command prints on a terminal."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
-    )
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(leader)
-    assert process.wait(60) == 0
-    return shown.decode()
 
 
 def test_the_bar_counts_finished_pictures_only(
@@ -89,7 +65,8 @@ def test_a_single_picture_has_a_share_and_a_time(fast: Upscaler) -> None:
 def test_a_terminal_shows_share_and_results(photo: Photo, tmp_path: Path) -> None:
     source = tmp_path / "one.png"
     Image.fromarray(photo(64, 64)).save(source)
-    shown = on_a_terminal(source, "-o", tmp_path / "large.png", "-d", "cpu")
+    large = tmp_path / "large.png"
+    shown = on_a_terminal(*UPSCALE, source, "-o", large, "-d", "cpu", columns=120)
     assert "100%" in shown
     assert "one.png" in shown
     assert "large.png (256 x 256, " in shown
@@ -128,7 +105,7 @@ def test_the_command_tells_of_a_software_driver(photo: Photo, tmp_path: Path) ->
         pytest.skip("no software Vulkan driver")
     source = tmp_path / "one.png"
     Image.fromarray(photo(8, 8)).save(source)
-    command = [*COMMAND, str(source), "-o", str(tmp_path / "large.png")]
+    command = [*COMMAND, *UPSCALE, str(source), "-o", str(tmp_path / "large.png")]
     done = subprocess.run([*command, "-d", str(software[0].index)], check=True, text=True,
                           capture_output=True, timeout=300)  # fmt: skip
     assert f"{software[0].name} is a software driver" in done.stderr.splitlines()[0]
@@ -172,7 +149,7 @@ def test_the_seconds_of_a_run_are_those_of_a_clock(photo: Photo, tmp_path: Path)
         "from realesrgan_vk.cli.start import command\n"
         "command()"
     )
-    arguments = [*COMMAND[3:], str(tmp_path), "-o", str(tmp_path / "out"), "-d", "cpu", "--json"]
+    arguments = [*UPSCALE, str(tmp_path), "-o", str(tmp_path / "out"), "-d", "cpu", "--json"]
     done = subprocess.run([sys.executable, "-c", program, *arguments], check=True,
                           capture_output=True, text=True, timeout=120)  # fmt: skip
     end = json.loads(done.stdout.splitlines()[-1])

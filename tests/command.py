@@ -1,0 +1,46 @@
+"""Starts the `realesrgan-vk` command as a user does."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "realesrgan_vk"]
+
+
+def run(
+    *arguments: str | Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        env=os.environ | {"COLUMNS": "80"} | environment,
+    )
+
+
+def on_a_terminal(*arguments: str | Path, columns: int, exit_code: int = 0) -> str:
+    """What the command prints on a terminal of so many columns."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": str(columns)},
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(leader)
+    assert process.wait(60) == exit_code
+    return shown.decode()
