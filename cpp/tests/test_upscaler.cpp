@@ -1,5 +1,4 @@
 #include <limits>
-#include <thread>
 
 #include "base/thread_count.hpp"
 #include "realesrgan/errors.hpp"
@@ -7,33 +6,24 @@
 #include "support/check.hpp"
 #include "support/picture.hpp"
 #include "support/tiny_network.hpp"
+#include "support/tiny_runs.hpp"
 
 using realesrgan::DeviceError;
 using realesrgan::kTileWhole;
 using realesrgan::ModelError;
 using realesrgan::Options;
 using realesrgan::Upscaler;
+using tiny::load;
+using tiny::run;
 
 namespace {
 
 const tiny::Folder folder;
 
-Upscaler load(const tiny::Network& network, const Options& options = {}) {
-    return {folder.file("network.param", network.param), folder.file("network.bin", network.bin),
-            options};
-}
-
 Options with_tile(int tile) {
     Options options;
     options.tile = tile;
     return options;
-}
-
-Picture run(const Upscaler& upscaler, const Picture& input) {
-    const int scale = upscaler.network().scale;
-    Picture output(input.width * scale, input.height * scale);
-    upscaler.run(input.view(), output.writable());
-    return output;
 }
 
 // Mirrored along x when `flip`, then turned by 90 degrees `turns` times.
@@ -193,18 +183,7 @@ TEST_CASE("tiny and narrow pictures, and odd sides of a network that needs even 
 TEST_CASE("eight threads sharing one upscaler give the single thread's result") {
     const Upscaler upscaler = load(tiny::compact(), with_tile(32));
     const Picture input = Picture::random(90, 60);
-    const Picture expected = run(upscaler, input);
-    std::vector<Picture> results(8, Picture(1, 1));
-    std::vector<std::thread> threads;
-    for (Picture& result : results) {
-        threads.emplace_back([&] { result = run(upscaler, input); });
-    }
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-    for (const Picture& result : results) {
-        CHECK(result.samples == expected.samples);
-    }
+    tiny::check_eight_threads(upscaler, input);
 }
 
 TEST_CASE("progress rises to 1, and what it throws comes out") {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/interruption.hpp"
 #include "model/graph.hpp"
@@ -12,6 +14,26 @@
 #include "support/temporary_folder.hpp"
 
 using namespace realesrgan;
+
+namespace {
+
+// x4plus in miniature.
+Program narrow_rrdbnet(int blocks, std::vector<int> enlarge = {}) {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig config;
+    config.width = 16;
+    config.growth = 16;
+    config.blocks = blocks;
+    config.enlarge = std::move(enlarge);
+    builder.rrdbnet(config);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    return program;
+}
+
+}  // namespace
 
 TEST_CASE("of a residual network's sums, those along the trunk are kept apart and no others") {
     const TemporaryFolder folder;
@@ -44,16 +66,7 @@ TEST_CASE("of a residual network's sums, those along the trunk are kept apart an
 }
 
 TEST_CASE("a ring that only additions read may be larger than a binding, others may not") {
-    const TemporaryFolder folder;
-    NetworkBuilder builder(1);
-    RrdbConfig config;
-    config.width = 16;
-    config.growth = 16;
-    config.blocks = 23;
-    builder.rrdbnet(config);
-    const auto [param, bin] = builder.save((folder.path / "net").string());
-    Program program = fuse(read_graph(param), bin).network->program;
-    keep_skips_apart(program);
+    const Program program = narrow_rrdbnet(23);
     StorageModel storage;
     storage.bytes_per_value = 2;
     storage.full_precision_bytes_per_value = 4;
@@ -122,17 +135,7 @@ TEST_CASE("narrow pictures take higher bands, in whole steps, and so does what t
 // On x4plus in miniature: rings of 16 rows and more take turns in a few shared buffers.
 TEST_CASE(
     "the highest band that fits is found, though a higher one may take less than a lower one") {
-    const TemporaryFolder folder;
-    NetworkBuilder builder(1);
-    RrdbConfig config;
-    config.width = 16;
-    config.growth = 16;
-    config.blocks = 12;
-    config.enlarge = {2, 2};
-    builder.rrdbnet(config);
-    const auto [param, bin] = builder.save((folder.path / "net").string());
-    Program program = fuse(read_graph(param), bin).network->program;
-    keep_skips_apart(program);
+    const Program program = narrow_rrdbnet(12, {2, 2});
     for (const std::uint64_t share_above : {0, 1 << 20, 5 << 20, 1 << 30}) {
         StorageModel storage;
         storage.bytes_per_value = 2;
@@ -170,16 +173,7 @@ TEST_CASE(
 // higher one, and the smallest plan is neither that of one row nor that of
 // StorageModel::share_from_band.
 TEST_CASE("column tiles are as few as fit in any row band, also where only a higher one fits") {
-    const TemporaryFolder folder;
-    NetworkBuilder builder(1);
-    RrdbConfig config;
-    config.width = 16;
-    config.growth = 16;
-    config.blocks = 23;
-    builder.rrdbnet(config);
-    const auto [param, bin] = builder.save((folder.path / "net").string());
-    Program program = fuse(read_graph(param), bin).network->program;
-    keep_skips_apart(program);
+    const Program program = narrow_rrdbnet(23);
     StorageModel storage;
     storage.bytes_per_value = 2;
     storage.full_precision_bytes_per_value = 4;

@@ -1,25 +1,20 @@
 #include <algorithm>
 #include <limits>
-#include <thread>
 
 #include "realesrgan/errors.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "support/check.hpp"
 #include "support/picture.hpp"
 #include "support/tiny_network.hpp"
+#include "support/tiny_runs.hpp"
 
 using realesrgan::list_devices;
 using realesrgan::Options;
 using realesrgan::Upscaler;
+using tiny::load;
+using tiny::run;
 
 namespace {
-
-const tiny::Folder folder;
-
-Upscaler load(const tiny::Network& network, const Options& options) {
-    return {folder.file("network.param", network.param), folder.file("network.bin", network.bin),
-            options};
-}
 
 Options on_first_device(bool fp16) {
     if (list_devices().empty()) {
@@ -32,13 +27,6 @@ Options on_first_device(bool fp16) {
         throw check::Skip("the first Vulkan device has no 16-bit storage");
     }
     return options;
-}
-
-Picture run(const Upscaler& upscaler, const Picture& input) {
-    const int scale = upscaler.network().scale;
-    Picture output(input.width * scale, input.height * scale);
-    upscaler.run(input.view(), output.writable());
-    return output;
 }
 
 }  // namespace
@@ -70,18 +58,7 @@ TEST_CASE("tiny pictures on Vulkan") {
 TEST_CASE("eight threads share one network on Vulkan") {
     const Upscaler gpu = load(tiny::compact(), on_first_device(false));
     const Picture input = Picture::random(40, 30);
-    const Picture expected = run(gpu, input);
-    std::vector<Picture> results(8, Picture(1, 1));
-    std::vector<std::thread> threads;
-    for (Picture& result : results) {
-        threads.emplace_back([&] { result = run(gpu, input); });
-    }
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-    for (const Picture& result : results) {
-        CHECK(result.samples == expected.samples);
-    }
+    tiny::check_eight_threads(gpu, input);
 }
 
 TEST_CASE("progress is told within one tile on Vulkan, changes nothing, and stops it") {
