@@ -157,6 +157,19 @@ def test_pictures(small: Upscaler) -> None:
         keeps_the_promise(("max_pixels",), small.plan, IMAGE, max_pixels=odd)
 
 
+def test_arrays_whose_samples_would_be_misread(small: Upscaler) -> None:
+    array = np.full((4, 4, 3), 40, np.uint8)
+    masked = np.ma.masked_array(array, mask=array == 40)
+    for call in (small.upscale, small.plan):
+        with pytest.raises(TypeError, match=r"masked pixels.*filled"):
+            call(masked)
+        for view in (memoryview(array), memoryview(np.zeros(48, np.float32))):
+            with pytest.raises(TypeError, match=r"memoryview of shape .*numpy\.asarray"):
+                call(view)
+    nothing_masked = small.upscale(np.ma.masked_array(array))
+    assert np.array_equal(nothing_masked, small.upscale(array))
+
+
 def test_models() -> None:
     for odd in ODD:
         keeps_the_promise(("model", ".param"), Upscaler, odd, device="cpu")

@@ -230,7 +230,7 @@ def test_a_checkpoint_is_converted(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (checkpoint_files.checkpoint({"model.0.weight": np.ones(3, "f4")}), "neither an RRDBNet"),
-        (b"<html>", "cannot be exported: .* no file that PyTorch wrote"),
+        (b"<html>", "cannot be converted: .* no file that PyTorch wrote"),
         (None, "cannot be read"),
     ],
 )

@@ -107,7 +107,7 @@ def test_what_is_not_the_published_file_is_not_installed(
     reason = {
         "longer": "longer than the .* bytes of the published file",
         "another": "has the SHA-256",
-        "page": r"general-wdn\.pth cannot be exported: .* no file that PyTorch wrote",
+        "page": r"general-wdn\.pth cannot be converted: .* no file that PyTorch wrote",
     }[case]
     with pytest.raises(realesrgan_vk.ModelError, match=reason):
         pull.pull_model("general-wdn", digest)

@@ -70,7 +70,7 @@ def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, A
     try:
         network = convert_network(read_tensors(checkpoint))
     except ModelError as error:
-        raise ModelError(f"{checkpoint.name} cannot be exported: {error}") from error
+        raise ModelError(f"{checkpoint.name} cannot be converted: {error}") from error
     param, weights = folder / f"{name}.param", folder / f"{name}.bin"
     param.write_text(format_graph(network.graph), "utf-8")
     weights.write_bytes(format_weights(network.graph, network.weights))

@@ -92,6 +92,7 @@ class Processor:
         as_array: bool = False,
     ) -> NDArray[Any] | Image.Image:
         """Upscale an array, a PIL image or a file; see `Upscaler.upscale`."""
+        _check_samples(image)
         if isinstance(image, np.ndarray):
             frame = self._upscaled(arrays.to_frame(image), request, progress)
             return arrays.from_frame(frame, image.ndim)
@@ -136,6 +137,7 @@ class Processor:
             ValueError: An array of another shape than a picture's, or a side out of range.
             ImageError: A file that is not a picture, or one of more pixels than `max_pixels`.
         """
+        _check_samples(image)
         if isinstance(image, tuple):
             width, height = picture_size(image)
             channels = self._network.input_channels
@@ -253,6 +255,25 @@ def _levels_to_caller() -> int:
 def _planned_frame(frame: Frame, dtype: np.dtype[Any]) -> PlannedPicture:
     channels, has_alpha = frame.pixels.shape[2], frame.alpha is not None
     return PlannedPicture(frame.width, frame.height, channels, dtype, has_alpha)
+
+
+def _check_samples(image: object) -> None:
+    """Refuse arrays in forms whose samples would silently be read as something else.
+
+    Raises:
+        TypeError: A masked array with masked pixels, which have no value, or the view of an array,
+            where bytes are those of a file.
+    """
+    if np.ma.is_masked(image):
+        raise TypeError(
+            "image is a masked array with masked pixels; give these a value (image.filled(0)), or "
+            "pass the mask as alpha, the fourth channel"
+        )
+    if isinstance(image, memoryview) and (image.ndim != 1 or image.itemsize != 1):
+        raise TypeError(
+            f"image is a memoryview of shape {image.shape}, format {image.format!r}; bytes must be "
+            "those of a picture file: for an array give numpy.asarray(image)"
+        )
 
 
 def picture_of(

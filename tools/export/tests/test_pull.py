@@ -175,11 +175,11 @@ def test_the_command_offline_is_one_line(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_what_cannot_be_exported_is_not_installed(release: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_converted_is_not_installed(release: Path, tmp_path: Path) -> None:
     torch.save({"params": {"conv0.weight": torch.zeros(1)}}, release / "general-wdn.pth")
     digest = hashlib.sha256((release / "general-wdn.pth").read_bytes()).hexdigest()
     with pytest.raises(
-        realesrgan_vk.ModelError, match=r"general-wdn\.pth cannot be exported: .*neither"
+        realesrgan_vk.ModelError, match=r"general-wdn\.pth cannot be converted: .*neither"
     ):
         pull.pull_model("general-wdn", digest)
     assert not (tmp_path / "data").exists()
