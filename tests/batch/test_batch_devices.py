@@ -16,7 +16,7 @@ from PIL import Image
 from realesrgan_vk import Upscaler
 from realesrgan_vk.batch import Batch, BatchOptions, Event
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.work_queue import Lane
+from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.cli.reports import JsonReport, LineReport, Report
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
@@ -129,23 +129,23 @@ def test_too_large_a_result_is_refused_before_pixels_are_decoded(
     assert events[-1].stage == "size"
 
 
-def test_a_lane_waits_for_what_may_come_back() -> None:
-    lane: Lane[int] = Lane(2)
-    lane.put(1)
-    lane.close()
-    first = next(iter(lane))
+def test_a_queue_waits_for_what_may_come_back() -> None:
+    queue: WorkQueue[int] = WorkQueue(2)
+    queue.put(1)
+    queue.close()
+    first = next(iter(queue))
     taken: list[int] = []
 
     def take() -> None:
-        for item in lane:
+        for item in queue:
             taken.append(item)
-            lane.done()
+            queue.done()
 
     thread = threading.Thread(target=take)
     thread.start()
     time.sleep(0.05)
     assert thread.is_alive(), "the item may come back"
-    lane.give_back(first)
+    queue.give_back(first)
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert taken == [1]

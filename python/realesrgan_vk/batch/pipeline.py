@@ -9,7 +9,7 @@ from typing import Literal
 
 from realesrgan_vk import image_io
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.work_queue import Lane
+from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.errors import (
     NO_MEMORY,
     NO_THREAD,
@@ -150,8 +150,8 @@ class Batch:
         self._retired: set[int] = set()
         self._workers: list[_Thread] = []
         self._started: list[_Thread] = []
-        self._decoded: Lane[_Item] = Lane(max(2, len(upscalers)))
-        self._upscaled: Lane[_Item] = Lane(max(2, options.save_threads))
+        self._decoded: WorkQueue[_Item] = WorkQueue(max(2, len(upscalers)))
+        self._upscaled: WorkQueue[_Item] = WorkQueue(max(2, options.save_threads))
 
     @property
     def summary(self) -> Summary:

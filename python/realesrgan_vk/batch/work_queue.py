@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Lane(Generic[Item]):
+class WorkQueue(Generic[Item]):
     """Items on their way from one stage to the next.
 
     What was taken counts as on its way until `done` or `give_back`, so that a thread which finds
-    the lane empty waits as long as another may still give its item back.
+    the queue empty waits as long as another may still give its item back.
     """
 
     def __init__(self, size: int) -> None:
@@ -25,7 +25,7 @@ class Lane(Generic[Item]):
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> None:
-        """Add an item; waits while the lane is full. After `stop` it is dropped."""
+        """Add an item; waits while the queue is full. After `stop` it is dropped."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or len(self._items) < self._size)
             if not self._stopped:
@@ -33,7 +33,7 @@ class Lane(Generic[Item]):
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Item]:
-        """Take items until the lane is closed and nothing can come any more, or is stopped."""
+        """Take items until the queue is closed and nothing can come any more, or is stopped."""
         while True:
             with self._changed:
                 self._changed.wait_for(self._can_go_on)
