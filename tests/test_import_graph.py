@@ -9,7 +9,7 @@ MOST_AT_THE_TOP = 18
 # A part may import itself and those before it; the longest name that fits is a module's part.
 ORDER = [
     *("_core", "errors", "checks", "options", "plan", "devices", "imaging", "ncnn", "models"),
-    *(f"image_io.{name}" for name in ("streams", "limits", "formats", "options", "foreign")),
+    *(f"image_io.{name}" for name in ("streams", "limits", "formats", "foreign")),
     *(f"image_io.{name}" for name in ("atomic", "containers", "metadata", "codecs")),
     *("image_io", "processing", "upscaler", "functional", "batch", "cli", "__main__", "__init__"),
 ]

@@ -21,10 +21,9 @@ from realesrgan_vk.errors import (
 )
 from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.options import Request
+from realesrgan_vk.options import Request, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
 Stage = Literal["decode", "size", "upscale", "encode"]

@@ -29,7 +29,6 @@ from realesrgan_vk.cli.ncnn_flags import BadArgument, Options, parse, usage
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import NO_MEMORY, DeviceError, ModelError, RealesrganError, printable
 from realesrgan_vk.image_io.formats import PNG, format_for
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.models.registry import (
@@ -40,7 +39,7 @@ from realesrgan_vk.models.registry import (
     official_name,
     whole_networks,
 )
-from realesrgan_vk.options import Request, TargetSize
+from realesrgan_vk.options import Request, TargetSize, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1

@@ -27,9 +27,8 @@ from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
-from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
+from realesrgan_vk.options import Request, TargetSize, UpscalerOptions, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1

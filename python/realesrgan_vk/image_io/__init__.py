@@ -2,10 +2,9 @@
 
 from realesrgan_vk.image_io.formats import Format, format_for
 from realesrgan_vk.image_io.limits import Header
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.image_io.read import decode, header_of, read, read_open
 from realesrgan_vk.image_io.write import check_size, encode, write
-from realesrgan_vk.options import DEFAULT_MAX_PIXELS
+from realesrgan_vk.options import DEFAULT_MAX_PIXELS, WriteOptions
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

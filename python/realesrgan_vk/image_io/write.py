@@ -12,9 +12,9 @@ from realesrgan_vk.image_io.codecs.encoders import ENCODERS
 from realesrgan_vk.image_io.formats import FORMATS, Format, format_for
 from realesrgan_vk.image_io.limits import ResultSizeError
 from realesrgan_vk.image_io.metadata import carrying, fields, icc
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.imaging.picture import Metadata, Picture
 from realesrgan_vk.imaging.samples import eight_bit, is_opaque, on_white, sixteen_bit, to_grey
+from realesrgan_vk.options import WriteOptions
 
 
 def check_size(known: Format, width: int, height: int) -> None:

@@ -29,9 +29,9 @@ from realesrgan_vk.image_io.formats import (
     WEBP,
 )
 from realesrgan_vk.image_io.metadata import png_metadata
-from realesrgan_vk.image_io.options import WriteOptions
 from realesrgan_vk.imaging.picture import Metadata, Picture
 from realesrgan_vk.imaging.samples import bilevel, colour, eight_bit, joined, to_unit
+from realesrgan_vk.options import WriteOptions
 
 Encoder = Callable[[Picture, Metadata, WriteOptions], bytes]
 
