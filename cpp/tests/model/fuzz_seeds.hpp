@@ -43,14 +43,15 @@ inline std::vector<std::string> seeds() {
         "Pooling mp 1 1 st mp 0=0 1=3 2=1 3=1 5=1\nHardSwish hs 1 1 mp hs\n"
         "Deconvolution dc 1 1 hs dc 0=8 1=4 3=2 4=1 5=1 6=1024\n"
         "DeconvolutionDepthWise dd 1 1 dc out 0=8 1=4 3=2 4=1 5=1 6=128 7=8\n",
-        // Attention over the pixels.
-        "7767517\n14 15\nInput data 0 1 data\nSplit s 1 2 data a b\n"
-        "Convolution c 1 1 a x 0=8 1=3 4=1 5=1 6=216\nReshape r 1 1 x y 0=-1 1=8\n"
-        "Permute p 1 1 y z 0=1\nLayerNorm n 1 1 z l 0=8 1=1.0e-05\n"
+        // Attention, over 8x8 means as the time grows with the square of the area.
+        "7767517\n18 20\nInput data 0 1 data\nConvolution c 1 1 data x 0=8 1=3 4=1 5=1 6=216\n"
+        "Split s 1 2 x x1 x2\nPooling mean 1 1 x1 a 0=1 7=1 8=8 18=8\nSplit u 1 2 a a1 a2\n"
+        "Reshape r 1 1 a1 y 0=-1 1=8\nPermute p 1 1 y z 0=1\nLayerNorm n 1 1 z l 0=8 1=1.0e-05\n"
         "MultiHeadAttention mh 1 1 l m 0=8 1=2 2=64\nGELU g 1 1 m h\n"
         "Gemm ge 1 1 h i 2=0 3=1 4=0 5=1 6=1 8=8 9=8 10=4\nRMSNorm rn 1 1 i i2 0=8 1=1.0e-05\n"
         "Permute q 1 1 i2 j 0=1\nSoftmax so 1 1 j j2 0=0 1=1\n"
-        "Reshape t 2 1 j2 b k 6=\"1w,1h,8\"\nConvolution d 1 1 k out 0=3 1=1 5=1 6=24\n",
+        "Reshape t 2 1 j2 a2 k 6=\"1w,1h,8\"\nPooling all 1 1 k kv 0=1 4=1\n"
+        "BinaryOp mu 2 1 x2 kv mu 0=2\nConvolution d 1 1 mu out 0=3 1=1 5=1 6=24\n",
         "7767517\n12 17\nInput data 0 1 data\nConvolution c 1 1 data x 0=6 1=3 4=1 5=1 6=162\n"
         "Slice sl 1 3 x q k v -23300=3,-233,-233,-233\nSplit a 1 2 q q0 q1\nSplit b 1 2 k k0 k1\n"
         "Split e 1 2 v v0 v1\nSDPA sd 3 1 q0 k0 v0 sd\nMatMul mm 2 1 q1 k1 mm 0=1\n"
