@@ -270,6 +270,18 @@ TEST_CASE("a layer that makes nothing is the network's fault, not the memory's")
     CHECK_THROWS(ModelError, std::vector<std::string>{"network.param"}, load(network));
 }
 
+TEST_CASE("a network that needs much memory for a small picture is refused when it is loaded") {
+    tiny::Network network = tiny::filter(std::vector<float>(9, 0.1F));
+    network.param =
+        "7767517\n5 5\nInput in 0 1 data\nTile t 1 1 data a 0=1 1=1024\nTile u 1 1 a d 0=2 1=32\n"
+        "Crop q 1 1 d b 0=0 1=0 2=0 6=1984 7=65472\n"
+        "Convolution c 1 1 b out 0=3 1=3 4=1 5=0 6=81\n";
+    network.bin = std::string(4 + 81 * sizeof(float), '\0');
+    CHECK_THROWS(realesrgan::OutOfMemoryError,
+                 (std::vector<std::string>{"network.param", "more than 1 GiB", "64x64"}),
+                 load(network));
+}
+
 TEST_CASE("wrong calls are invalid_argument or ImageError") {
     const Upscaler upscaler = load(tiny::compact());
     Picture output(20, 20);

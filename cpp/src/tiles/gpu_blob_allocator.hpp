@@ -12,10 +12,13 @@ namespace realesrgan {
 class GpuBlobs final : public ncnn::VkBlobAllocator {
   public:
     using ncnn::VkBlobAllocator::fastMalloc;
-    using ncnn::VkBlobAllocator::VkBlobAllocator;
+
+    // A blob of more than `most` bytes is refused.
+    GpuBlobs(const ncnn::VulkanDevice* device, std::size_t block, std::size_t most)
+        : VkBlobAllocator(device, block), most_(most) {}
 
     ncnn::VkBufferMemory* fastMalloc(std::size_t size) override {
-        ncnn::VkBufferMemory* memory = VkBlobAllocator::fastMalloc(size);
+        ncnn::VkBufferMemory* memory = size <= most_ ? VkBlobAllocator::fastMalloc(size) : nullptr;
         if (memory != nullptr) {
             memory->access_flags = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
             memory->stage_flags = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
@@ -28,6 +31,7 @@ class GpuBlobs final : public ncnn::VkBlobAllocator {
     bool refused() const { return refused_; }
 
   private:
+    std::size_t most_;
     bool refused_ = false;
 };
 

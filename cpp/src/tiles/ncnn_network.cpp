@@ -218,12 +218,15 @@ bool NcnnNetwork::own_memory() const {
     return device_ != nullptr && !shares_host_memory(*device_);
 }
 
-ncnn::Mat NcnnNetwork::infer(const ncnn::Mat& input, const Progress& progress) const {
-    return device_ == nullptr ? infer_cpu(input, progress) : infer_gpu(input, progress);
+ncnn::Mat NcnnNetwork::infer(const ncnn::Mat& input, const Progress& progress,
+                             std::size_t most_bytes) const {
+    return device_ == nullptr ? infer_cpu(input, progress, most_bytes)
+                              : infer_gpu(input, progress, most_bytes);
 }
 
-ncnn::Mat NcnnNetwork::infer_cpu(const ncnn::Mat& input, const Progress& progress) const {
-    TilePool pool(memory_->used(input.w, input.h));
+ncnn::Mat NcnnNetwork::infer_cpu(const ncnn::Mat& input, const Progress& progress,
+                                 std::size_t most_bytes) const {
+    TilePool pool(memory_->used(input.w, input.h), most_bytes);
     ncnn::Mat result;
     {
         ncnn::Extractor extractor = net_->create_extractor();
@@ -255,9 +258,10 @@ ncnn::Mat NcnnNetwork::infer_cpu(const ncnn::Mat& input, const Progress& progres
     return result;
 }
 
-ncnn::Mat NcnnNetwork::infer_gpu(const ncnn::Mat& input, const Progress& progress) const {
+ncnn::Mat NcnnNetwork::infer_gpu(const ncnn::Mat& input, const Progress& progress,
+                                 std::size_t most_bytes) const {
     const GpuActivityGuard use;
-    GpuBlobs blobs(device_, memory_->block(input.w, input.h));
+    GpuBlobs blobs(device_, memory_->block(input.w, input.h), most_bytes);
     WatchedStaging staging(device_);
     ncnn::Mat result;
     ncnn::Extractor extractor = net_->create_extractor();

@@ -23,8 +23,10 @@ class NcnnNetwork final : public GpuOwned {
     void release() noexcept override;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
-    // `progress` is told the finished share between layers, and may throw there.
-    ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress) const;
+    // `progress` is told the finished share between layers, and may throw there. Throws
+    // OutOfMemoryError where the blobs need more than `most_bytes`.
+    ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress,
+                    std::size_t most_bytes = SIZE_MAX) const;
 
     // Pixels a single run can have before a buffer would be larger than the device allows.
     std::int64_t most_pixels() const { return most_pixels_; }
@@ -38,8 +40,10 @@ class NcnnNetwork final : public GpuOwned {
 
   private:
     void load(const Graph& graph, const std::string& bin_path);
-    ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress) const;
-    ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress) const;
+    ncnn::Mat infer_cpu(const ncnn::Mat& input, const Progress& progress,
+                        std::size_t most_bytes) const;
+    ncnn::Mat infer_gpu(const ncnn::Mat& input, const Progress& progress,
+                        std::size_t most_bytes) const;
     [[noreturn]] void fail(int code, const ncnn::Mat& input, bool memory_refused) const;
 
     // A blob to stop at on the way through the layers, and the share of the work done by then.

@@ -20,8 +20,9 @@ void* TilePool::fastMalloc(std::size_t size) {
         return pointer;
     }
     make_room(size);
-    void* pointer = ncnn::fastMalloc(size);
-    if (pointer == nullptr && !kept_.empty()) {
+    const bool allowed = size <= most_ && held_ <= most_ - size;
+    void* pointer = allowed ? ncnn::fastMalloc(size) : nullptr;
+    if (pointer == nullptr && allowed && !kept_.empty()) {
         make_room(SIZE_MAX);
         pointer = ncnn::fastMalloc(size);
     }
@@ -49,7 +50,7 @@ void TilePool::trim() {
 
 // The largest go first: what is small is wanted again soon.
 void TilePool::make_room(std::size_t size) {
-    while (!kept_.empty() && (size > most_ || held_ > most_ - size)) {
+    while (!kept_.empty() && (size > most_kept_ || held_ > most_kept_ - size)) {
         const auto largest = std::prev(kept_.end());
         held_ -= largest->first;
         ncnn::fastFree(largest->second);

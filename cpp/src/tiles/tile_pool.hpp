@@ -11,11 +11,11 @@
 namespace realesrgan {
 
 // ncnn's memory for one tile on the CPU. Freed blocks are kept for the next blob of similar size,
-// because fresh pages cost as much time as a layer, while the total stays within `most` bytes;
-// ncnn's own pools never shrink.
+// because fresh pages cost as much time as a layer, while the total stays within `kept` bytes;
+// ncnn's own pools never shrink. More than `most` bytes are refused.
 class TilePool final : public ncnn::Allocator {
   public:
-    explicit TilePool(std::size_t most) : most_(most) {}
+    TilePool(std::size_t kept, std::size_t most) : most_kept_(kept), most_(most) {}
     ~TilePool() override;
     TilePool(const TilePool&) = delete;
     TilePool& operator=(const TilePool&) = delete;
@@ -26,7 +26,7 @@ class TilePool final : public ncnn::Allocator {
     // Frees the blocks that are not in use.
     void trim();
 
-    // Whether the system had no memory for a blob: ncnn has one code for that and for a layer that
+    // Whether there was no memory for a blob: ncnn has one code for that and for a layer that
     // cannot be run.
     bool refused() const { return refused_; }
 
@@ -34,6 +34,7 @@ class TilePool final : public ncnn::Allocator {
     void make_room(std::size_t size);
 
     std::mutex mutex_;
+    std::size_t most_kept_;
     std::size_t most_;
     std::size_t held_ = 0;  // in use and kept
     std::atomic<bool> refused_{false};
