@@ -6,12 +6,14 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "bindings.hpp"
 #include "gil.hpp"
 #include "python_calls.hpp"
 #include "python_rows.hpp"
 #include "realesrgan/upscaler.hpp"
+#include "yuv_planes.hpp"
 
 namespace py = pybind11;
 
@@ -94,6 +96,26 @@ void run_rows(const Upscaler& upscaler, int width, int height, const py::object&
     upscaler.run(source, sink, type, python_progress(callback, released));
 }
 
+void run_yuv(const Upscaler& upscaler, const std::vector<py::array>& source,
+             const YuvFormat& source_format, std::vector<py::array>& target,
+             const YuvFormat& target_format, const py::object& callback) {
+    const YuvView from = yuv_view(source, source_format, "source");
+    const MutableYuvView to = mutable_yuv_view(target, target_format, "target");
+    const std::int64_t scale = upscaler.network().scale;
+    if (to.width != from.width * scale || to.height != from.height * scale) {
+        throw std::invalid_argument("target is " + std::to_string(to.height) + " x " +
+                                    std::to_string(to.width) + "; expected " +
+                                    std::to_string(from.height * scale) + " x " +
+                                    std::to_string(from.width * scale) + ", " +
+                                    std::to_string(scale) + " times the source");
+    }
+    YuvSource rows(from);
+    YuvSink sink(to);
+    GilReleased released;
+    const Interruptible interruptible(python_signals(released));
+    upscaler.run(rows, sink, SampleType::f32, python_progress(callback, released));
+}
+
 py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& dtype) {
     const SampleType type = sample_type(py::dtype::from_args(dtype), "picture");
     const PlanReport report = [&] {
@@ -148,6 +170,12 @@ void bind_upscaler(py::module_& module) {
              "and given once, in order; both pictures have samples of the type `dtype`. Tiles, "
              "column tiles and "
              "all orientations read the picture whole first.")
+        .def(
+            "run_yuv", &run_yuv, py::arg("source"), py::arg("source_format"), py::arg("target"),
+            py::arg("target_format"), py::arg("progress") = py::none(),
+            "Fill the planes `target`, scale times the size of the planes `source`. Planes are H x "
+            "W arrays with any strides, uint8 where the format has 8 bits, else uint16: luma and "
+            "both chroma planes, or luma alone.")
         .def("plan", &plan, py::arg("width"), py::arg("height"), py::kw_only(),
              py::arg("dtype") = "uint8",
              "How a picture of this size in pixels, with samples of the type `dtype`, would be "

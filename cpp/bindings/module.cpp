@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, module) {
     bindings::bind_device(module);
     bindings::bind_kernels(module);
     bindings::bind_network(module);
+    bindings::bind_yuv(module);
     bindings::bind_upscaler(module);
 }

@@ -7,7 +7,7 @@
 # Names are imported when they are first used: the commands handle signals before that (`start`).
 TYPE_CHECKING = False  # importing typing would take longer than all of this
 if TYPE_CHECKING:
-    from realesrgan_vk._core import DeviceInfo, NetworkInfo, __version__
+    from realesrgan_vk._core import DeviceInfo, NetworkInfo, YuvFormat, __version__
     from realesrgan_vk.devices import list_devices
     from realesrgan_vk.errors import (
         Cancelled,
@@ -68,6 +68,7 @@ __all__ = [
     "Tile",
     "UpscaleArguments",
     "Upscaler",
+    "YuvFormat",
     "__version__",
     "list_devices",
     "list_models",
@@ -75,7 +76,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "_core": "DeviceInfo NetworkInfo __version__",
+    "_core": "DeviceInfo NetworkInfo YuvFormat __version__",
     "devices": "list_devices",
     "errors": "Cancelled DeviceError ImageError ModelError OutOfMemoryError RealesrganError",
     "functional": "upscale",

@@ -1,10 +1,11 @@
 """The C++ core: one network on one device, and the devices there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 __version__: str
@@ -84,6 +85,35 @@ def free_memory() -> int: ...
 def cache_folder() -> Path | None: ...
 def inspect_network(param_path: str | PathLike[str]) -> NetworkInfo: ...
 
+class YuvFormat:
+    def __init__(
+        self,
+        *,
+        matrix: Literal["bt601", "bt709", "bt2020", "rgb"] = ...,
+        full_range: bool = ...,
+        siting: Literal["left", "center", "top_left"] = ...,
+        bits: int = ...,
+        low_bits: int = ...,
+        subsampling: tuple[int, int] = ...,
+    ) -> None: ...
+    @property
+    def matrix(self) -> Literal["bt601", "bt709", "bt2020", "rgb"]: ...
+    @property
+    def full_range(self) -> bool: ...
+    @property
+    def siting(self) -> Literal["left", "center", "top_left"]: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def low_bits(self) -> int: ...
+    @property
+    def subsampling(self) -> tuple[int, int]: ...
+
+def yuv_to_rgb(planes: Sequence[NDArray[Any]], yuv_format: YuvFormat) -> NDArray[np.float32]: ...
+def rgb_to_yuv(
+    rgb: NDArray[np.float32], planes: Sequence[NDArray[Any]], yuv_format: YuvFormat
+) -> None: ...
+
 class PlanReport(TypedDict):
     path: Literal["stream", "tiles"]
     reason: str
@@ -129,6 +159,14 @@ class Upscaler:
         write: Callable[[int, NDArray[Any]], object],
         *,
         dtype: DTypeLike = ...,
+        progress: Callable[[float], object] | None = ...,
+    ) -> None: ...
+    def run_yuv(
+        self,
+        source: Sequence[NDArray[Any]],
+        source_format: YuvFormat,
+        target: Sequence[NDArray[Any]],
+        target_format: YuvFormat,
         progress: Callable[[float], object] | None = ...,
     ) -> None: ...
     def plan(self, width: int, height: int, *, dtype: DTypeLike = ...) -> PlanReport: ...

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, overload
 
-from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo
+from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo, YuvFormat
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.checks import callback, flag, instance_of, picture_size, pixel_limit
 from realesrgan_vk.devices import find_device, list_devices
@@ -32,6 +32,8 @@ from realesrgan_vk.options import (
 # it is therefore imported with the first picture.
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from PIL import Image
     from typing_extensions import Self, Unpack
@@ -350,6 +352,47 @@ class Upscaler:
 
         callback("progress", progress)
         run_rows(self._open_core, source, sink, progress)
+
+    def upscale_yuv(
+        self,
+        source: Sequence[NDArray[Any]],
+        source_format: YuvFormat,
+        target: Sequence[NDArray[Any]],
+        target_format: YuvFormat | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Upscale one video frame by the network's own scale, from planes into planes.
+
+        The colours are converted in floats on the way, row by row, as ITU-T H.273 has it; samples
+        of the result are rounded to the nearest. Chroma between the source's samples is
+        interpolated linearly; a chroma sample of the result is the mean over its luma samples along
+        an axis where it lies between them, else weighted by 1 - d/s for a distance d below the
+        subsampling s.
+
+        Args:
+            source: Luma and both chroma planes, or luma alone (grey); for the matrix "rgb", green,
+                blue and red. Arrays of shape (H, W), a chroma plane's sides divided by the
+                subsampling and rounded up; uint8 where the format has 8 bits, else uint16; any
+                strides, so that NV12's chroma planes are `chroma[:, 0::2]` and `chroma[:, 1::2]`.
+            source_format: How the samples stand for colours.
+            target: Planes of `scale` times the size, which are filled.
+            target_format: Of the target; the source's when None.
+            progress: As in `upscale`.
+
+        Raises:
+            TypeError: Planes of another sample type, or an argument of the wrong type.
+            ValueError: Planes of sizes that do not fit each other, or that cannot be written to.
+            ImageError: The network does not take three channels.
+            DeviceError: The device failed.
+            OutOfMemoryError: Not even the smallest plan fits, or memory failed on the way.
+        """
+        instance_of("source_format", source_format, YuvFormat)
+        if target_format is not None:
+            instance_of("target_format", target_format, YuvFormat)
+        callback("progress", progress)
+        self._open_core.run_yuv(
+            list(source), source_format, list(target), target_format or source_format, progress
+        )
 
 
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:
