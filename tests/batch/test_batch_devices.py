@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import Upscaler
-from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progress, Retired
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.cli.reports import JsonReport, LineReport, Report
@@ -51,8 +51,8 @@ def jobs(photo: Photo, tmp_path: Path) -> list[Job]:
     return [Job(tmp_path / "a.png", tmp_path / "out" / f"{i}.png", PNG) for i in range(PICTURES)]
 
 
-def kinds(events: list[Event]) -> list[str]:
-    return [event.kind for event in events if event.kind != "progress"]
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events if not isinstance(event, Progress)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -67,16 +67,16 @@ def test_a_device_that_fails_gets_no_more_pictures(
     summary = Batch([broken] * threads + [healthy], BatchOptions(), events.append).run(jobs)
     assert (summary.done, summary.failed) == (PICTURES, 0)
     assert works < len(broken.taken) <= works + threads
-    assert kinds(events).count("retired") == 1
-    assert next(e.error for e in events if e.kind == "retired") == "the device is lost"
-    assert "failed" not in kinds(events)
+    assert kinds(events).count(Retired) == 1
+    assert next(e.error for e in events if isinstance(e, Retired)) == "the device is lost"
+    assert Failed not in kinds(events)
     assert len(list(jobs[0].target.parent.iterdir())) == PICTURES
 
 
 def test_reports_tell_of_a_retired_device(
     jobs: list[Job], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = Event("retired", jobs[0], error="the device is lost")
+    event = Retired(jobs[0], "the device is lost")
     words = "a device gets no more pictures, the others go on: the device is lost\n"
     for report, expected in ((LineReport(), ("", words)), (Report(), ("", ""))):
         report.event(event)
@@ -97,8 +97,8 @@ def test_the_last_device_is_never_given_up(fast: Upscaler, jobs: list[Job]) -> N
     summary = Batch(devices, BatchOptions(), events.append).run(jobs)
     assert summary.done + summary.failed == PICTURES
     assert summary.done <= 3
-    assert kinds(events).count("retired") == 1
-    failed = [event for event in events if event.kind == "failed"]
+    assert kinds(events).count(Retired) == 1
+    failed = [event for event in events if isinstance(event, Failed)]
     assert {(event.stage, event.error) for event in failed} == {("upscale", "the device is lost")}
     alone = Batch([Fake(fast, works=0)], BatchOptions(), events.append).run(jobs)
     assert (alone.done, alone.failed) == (0, PICTURES)
@@ -124,9 +124,10 @@ def test_too_large_a_result_is_refused_before_pixels_are_decoded(
     events: list[Event] = []
     options = BatchOptions(Request(TargetSize(width=width)))
     assert Batch([fast], options, events.append).run([job]).failed == 1
-    assert kinds(events) == ["failed"]
-    assert words in events[-1].error
-    assert events[-1].stage == "size"
+    (failed,) = events
+    assert isinstance(failed, Failed)
+    assert words in failed.error
+    assert failed.stage == "size"
 
 
 def test_a_queue_waits_for_what_may_come_back() -> None:
@@ -164,7 +165,7 @@ def test_a_free_upscaler_takes_the_next_picture(
     assert (summary.done, summary.failed) == (20, 0)
     assert len(list((tmp_path / "out").iterdir())) == 20
     assert len(quick.taken) > 2 * len(slow.taken) > 0
-    ends = [event.job.target for event in events if event.kind == "done"]
+    ends = [event.job.target for event in events if isinstance(event, Done)]
     assert sorted(ends) == sorted(job.target for job in jobs)
 
 
@@ -173,7 +174,7 @@ def test_a_report_that_raises_stops_the_batch(photo: Photo, fast: Upscaler, tmp_
     jobs = [Job(tmp_path / "a.png", tmp_path / f"{i}.png", PNG) for i in range(20)]
 
     def report(event: Event) -> None:
-        if event.kind == "done":
+        if isinstance(event, Done):
             raise BrokenPipeError("nobody listens")
 
     with pytest.raises(BrokenPipeError, match="nobody listens"):

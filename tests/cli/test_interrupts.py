@@ -181,7 +181,7 @@ def test_a_signal_while_a_pipe_has_no_other_end(
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert process.stdout is not None
-    last = '"event": "start"' if waits == "to read" else '"share": 0'
+    last = '"event": "start"' if waits == "to read" else '"fraction": 0'
     for line in process.stdout:
         if last in line:
             break

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from realesrgan_vk.batch import Event
+from realesrgan_vk.batch import Done, Failed, Retired, Skipped
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.cli.messages import say, say_notices, unalarming
 from realesrgan_vk.cli.reports import LineReport, Report
@@ -149,18 +149,18 @@ def test_no_alarming_word_in_a_run_that_succeeds(
 
 def test_reports_name_files_and_not_folders(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job(Path("/somewhere/in/a.png"), Path("/somewhere/out/a.png"), PNG)
-    LineReport().event(Event("done", job, notes=("a note",), width=4, height=3, seconds=0.5))
-    LineReport().event(Event("skipped", job))
+    LineReport().event(Done(job, width=4, height=3, seconds=0.5, notes=("a note",)))
+    LineReport().event(Skipped(job))
     said = capsys.readouterr().err
     assert "somewhere" not in said
     assert said == "a.png (4 x 3, 0.5 s)\n  note: a note\nskipped: a.png exists\n"
-    Report().event(Event("failed", job, error="the device is lost"))
+    Report().event(Failed(job, "upscale", "the device is lost"))
     assert capsys.readouterr().err == "failed: /somewhere/in/a.png: the device is lost\n"
 
 
 def test_a_retired_device_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job(Path("a.png"), Path("b.png"), PNG)
-    LineReport().event(Event("retired", job, error="vkQueueSubmit failed -4"))
+    LineReport().event(Retired(job, "vkQueueSubmit failed -4"))
     said = capsys.readouterr().err
     assert not ALARMS.search(said)
     assert said.endswith("vkQueueSubmit \\x66ailed -4\n")

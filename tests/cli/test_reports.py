@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import Upscaler, list_devices
-from realesrgan_vk.batch import Batch, BatchOptions, Event, Summary, workers
+from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Progress, Summary, workers
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.workers import load_processors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport
@@ -36,25 +36,25 @@ def test_the_bar_counts_finished_pictures_only(
 ) -> None:
     report = BarReport()
     (task,) = report._bar.tasks
-    with report.over(4, fast):
+    with report.running(4, fast):
         assert task.fields["count"] == "0/4"
         for name in "abcd":
-            report.event(Event("progress", job(f"{name}.png"), share=0.99))
+            report.event(Progress(job(f"{name}.png"), 0.99))
         assert task.fields["count"] == "0/4"
         assert task.completed == pytest.approx(3.96)
         assert task.percentage == pytest.approx(99)
-        report.event(Event("done", job("a.png"), width=8, height=4, seconds=0.25))
+        report.event(Done(job("a.png"), width=8, height=4, seconds=0.25))
         assert task.fields["count"] == "1/4"
         assert task.completed == pytest.approx(1 + 2.97)
     assert "a.png (8 x 4, 0.2 s)\n" in capsys.readouterr().err
 
 
-def test_a_single_picture_has_a_share_and_a_time(fast: Upscaler) -> None:
+def test_a_single_picture_has_a_fraction_and_a_time(fast: Upscaler) -> None:
     report = BarReport()
     (task,) = report._bar.tasks
-    with report.over(1, fast):
-        for share in (0.1, 0.2, 0.3):
-            report.event(Event("progress", job("[b]failed.png"), share=share))
+    with report.running(1, fast):
+        for fraction in (0.1, 0.2, 0.3):
+            report.event(Progress(job("[b]failed.png"), fraction))
             time.sleep(0.01)
         assert task.fields["count"] == ""
         assert task.description == r"[b]\x66ailed.png"
@@ -62,7 +62,7 @@ def test_a_single_picture_has_a_share_and_a_time(fast: Upscaler) -> None:
         assert task.time_remaining is not None
 
 
-def test_a_terminal_shows_share_and_results(photo: Photo, tmp_path: Path) -> None:
+def test_a_terminal_shows_fraction_and_results(photo: Photo, tmp_path: Path) -> None:
     source = tmp_path / "one.png"
     Image.fromarray(photo(64, 64)).save(source)
     large = tmp_path / "large.png"
@@ -128,7 +128,7 @@ def test_seconds_of_a_picture_leave_out_its_waiting(
     started = time.perf_counter()
     Batch([Slow()], BatchOptions(), events.append).run(jobs)
     wall = time.perf_counter() - started
-    seconds = [event.seconds for event in events if event.kind == "done"]
+    seconds = [event.seconds for event in events if isinstance(event, Done)]
     assert len(seconds) == 5
     assert min(seconds) >= 0.3
     assert sum(seconds) < wall + 0.3, "one device: nothing is counted twice"

@@ -12,7 +12,7 @@ from compact_network import write_compact
 from PIL import Image
 
 import realesrgan_vk
-from realesrgan_vk.batch import Batch, BatchOptions, Event
+from realesrgan_vk.batch import Batch, BatchOptions, Event, Failed
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.errors import NO_MEMORY
 from realesrgan_vk.image_io.formats import PNG
@@ -169,4 +169,4 @@ def test_an_error_without_words_gets_some(
 
     monkeypatch.setattr(realesrgan_vk.Upscaler, "upscale_picture", upscale)
     batch.run()
-    assert [event.error for event in batch.events if event.kind == "failed"] == [NO_MEMORY]
+    assert [event.error for event in batch.events if isinstance(event, Failed)] == [NO_MEMORY]

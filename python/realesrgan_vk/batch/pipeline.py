@@ -5,9 +5,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
 
 from realesrgan_vk import image_io
+from realesrgan_vk.batch.events import (
+    Done,
+    Event,
+    Failed,
+    Progress,
+    Retired,
+    Skipped,
+    Stage,
+    Summary,
+)
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.errors import (
@@ -23,40 +32,11 @@ from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
-from realesrgan_vk.options import Request, WriteOptions
+from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
-Stage = Literal["decode", "size", "upscale", "encode"]
 _DEVICE_PATIENCE, _PIPE_PATIENCE = 5.0, 1.0  # seconds at the end of an interrupted run
 _POLL = 0.1  # seconds until a waiting thread looks whether it should stop
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happens to a job.
-
-    Attributes:
-        kind: "progress" comes many times, one of "done", "failed" and "skipped" ends the job.
-            "retired": a device gets no more pictures, another one takes over the job.
-        job: Which one.
-        share: Finished share of the upscaling, 0..1.
-        stage: Where a job failed; "size": the result does not fit its format or the memory.
-        error: Why a job failed, or a device was retired, in words.
-        notes: What could not be kept, in words.
-        width: Of the result, in pixels.
-        height: Of the result, in pixels.
-        seconds: Of its decoding, upscaling, encoding and writing, without waiting between them.
-    """
-
-    kind: Literal["progress", "done", "failed", "skipped", "retired"]
-    job: Job
-    share: float = 0.0
-    stage: Stage | None = None
-    error: str = ""
-    notes: tuple[str, ...] = ()
-    width: int = 0
-    height: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +56,19 @@ class BatchOptions:
     request: Request = field(default_factory=Request)
     write: WriteOptions = field(default_factory=WriteOptions)
     skip_existing: bool = False
-    max_pixels: int | None = image_io.DEFAULT_MAX_PIXELS
+    max_pixels: int | None = DEFAULT_MAX_PIXELS
     load_threads: int = 1
     save_threads: int = 2
     retarget: Callable[[Job, Picture], Job] | None = None
 
 
-@dataclass(slots=True)
-class Summary:
-    """How many jobs ended how."""
-
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def interruption(self, pictures: int) -> str:
-        """What to say of a run that was stopped before all of `pictures` were done."""
-        of_all = "1 picture" if pictures == 1 else f"{pictures} pictures"
-        return f"interrupted: {self.done} of {of_all} written"
-
-
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """A decoded picture or a result, and the seconds that work on it has taken."""
+
     job: Job
     picture: Picture
-    seconds: float  # that work on it has taken
+    seconds: float
 
 
 class _Thread(threading.Thread):
@@ -128,6 +96,9 @@ class Batch:
     Each of `upscalers` works in a thread of its own and takes the next decoded picture when it is
     free, so a fast device does more of them. Naming one upscaler several times gives it several
     threads. One whose device fails gets no more pictures, as long as there is another one.
+
+    Attributes:
+        summary: How many jobs have ended how.
     """
 
     def __init__(
@@ -136,7 +107,8 @@ class Batch:
         options: BatchOptions,
         report: Callable[[Event], object],
     ) -> None:
-        """`report` is told every event, one at a time, from the threads."""
+        """`report` is called with every event, one at a time, from the threads."""
+        self.summary = Summary()
         self._upscalers = upscalers
         self._options = options
         self._report = report
@@ -144,18 +116,12 @@ class Batch:
         self._stop = threading.Event()
         # An interruption may lose a thread that is being started, so none works before all are.
         self._go = threading.Event()
-        self._summary = Summary()
-        self._broken: BaseException | None = None
+        self._error: BaseException | None = None
         self._retired: set[int] = set()
         self._workers: list[_Thread] = []
         self._started: list[_Thread] = []
         self._decoded: WorkQueue[_Item] = WorkQueue(max(2, len(upscalers)))
         self._upscaled: WorkQueue[_Item] = WorkQueue(max(2, options.save_threads))
-
-    @property
-    def summary(self) -> Summary:
-        """How many jobs have ended how."""
-        return self._summary
 
     def run(self, jobs: Sequence[Job]) -> Summary:
         """Do all jobs; one that fails is reported and the others go on.
@@ -169,22 +135,22 @@ class Batch:
         remove_leftovers(folder for folder in folders if folder is not None)
         pending = iter(jobs)
         try:
-            loaders = self._start(self._options.load_threads, lambda _: self._load(pending))
-            workers = self._workers = self._start(len(self._upscalers), self._work)
-            savers = self._start(self._options.save_threads, lambda _: self._save())
+            loaders = self._start([partial(self._load, pending)] * self._options.load_threads)
+            self._workers = self._start([partial(self._work, each) for each in self._upscalers])
+            savers = self._start([self._save] * self._options.save_threads)
             self._go.set()
             self._join(loaders)
             self._decoded.close()
-            self._join(workers)
+            self._join(self._workers)
             self._upscaled.close()
             self._join(savers)
         except BaseException:
             self._halt()
             self._leave(jobs)
             raise
-        if self._broken is not None:
-            raise self._broken
-        return self._summary
+        if self._error is not None:
+            raise self._error
+        return self.summary
 
     def _leave(self, jobs: Sequence[Job]) -> None:
         """Wait for the threads to end, but not for ever.
@@ -199,24 +165,22 @@ class Batch:
             else:
                 thread.ended.wait(_PIPE_PATIENCE if streams else None)
 
-    def _start(self, count: int, body: Callable[[int], None]) -> list[_Thread]:
-        def guarded(index: int) -> None:
+    def _start(self, bodies: Sequence[Callable[[], None]]) -> list[_Thread]:
+        def guarded(body: Callable[[], None]) -> None:
             self._go.wait()
             try:
-                body(index)
-            except BaseException as error:  # a fault of `report`: stop everything and pass it on
-                self._broken = self._broken or error
+                body()
+            except BaseException as error:  # `report` raised: stop all threads, raise it in `run`
+                self._error = self._error or error
                 self._halt()
 
-        threads = []
-        for index in range(count):
-            thread = _Thread(partial(guarded, index))
+        threads = [_Thread(partial(guarded, body)) for body in bodies]
+        for thread in threads:
             try:
                 thread.start()
             except RuntimeError as error:  # "can't start new thread"
                 raise OutOfMemoryError(NO_THREAD) from error
             self._started.append(thread)
-            threads.append(thread)
         return threads
 
     def _join(self, threads: Sequence[_Thread]) -> None:
@@ -250,7 +214,7 @@ class Batch:
                 self._fail(job, "decode", error)
                 continue
             if skipped:
-                self._finish(Event("skipped", job))
+                self._tell(Skipped(job))
             else:
                 self._decoded.put(item)
 
@@ -279,15 +243,14 @@ class Batch:
             image_io.check_size(job.known, width, height)
         check_frames(header.frames, width, height)
 
-    def _work(self, index: int) -> None:
-        upscaler = self._upscalers[index]
+    def _work(self, upscaler: Upscaler) -> None:
         for item in self._decoded:
             if id(upscaler) in self._retired:  # by another thread of the same device
                 self._decoded.give_back(item)
                 return
             started = time.perf_counter()
             try:
-                done = self._upscale(upscaler, item)
+                large = self._upscale(upscaler, item)
             except Cancelled:
                 return
             except DeviceError as error:
@@ -299,14 +262,14 @@ class Batch:
                 self._fail(item.job, "upscale", error)
             else:
                 seconds = item.seconds + time.perf_counter() - started
-                self._upscaled.put(replace(item, picture=done, seconds=seconds))
+                self._upscaled.put(replace(item, picture=large, seconds=seconds))
             self._decoded.done()
 
     def _upscale(self, upscaler: Upscaler, item: _Item) -> Picture:
-        def progress(share: float) -> None:
+        def progress(fraction: float) -> None:
             if self._stop.is_set():
                 raise Cancelled("the batch was stopped")
-            self._tell(Event("progress", item.job, share=share))
+            self._tell(Progress(item.job, fraction))
 
         progress(0.0)
         return upscaler.upscale_picture(item.picture, self._options.request, progress)
@@ -319,7 +282,7 @@ class Batch:
             if others:
                 self._retired.add(id(upscaler))
         if new:
-            self._tell(Event("retired", job, error=_in_words(error, job)))
+            self._tell(Retired(job, _in_words(error, job)))
         return bool(others)
 
     def _save(self) -> None:
@@ -333,34 +296,17 @@ class Batch:
                 self._fail(job, "encode", error)
             else:
                 seconds = item.seconds + time.perf_counter() - started
-                self._finish(_done(replace(item, seconds=seconds), notes))
+                all_notes = (*picture.notes, *notes)
+                self._tell(Done(job, picture.width, picture.height, seconds, all_notes))
             self._upscaled.done()
 
     def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
-        self._finish(Event("failed", job, stage=stage, error=_in_words(error, job)))
-
-    def _finish(self, event: Event) -> None:
-        with self._lock:
-            self._summary.done += event.kind == "done"
-            self._summary.failed += event.kind == "failed"
-            self._summary.skipped += event.kind == "skipped"
-        self._tell(event)
+        self._tell(Failed(job, stage, _in_words(error, job)))
 
     def _tell(self, event: Event) -> None:
         with self._lock:
+            self.summary.count(event)
             self._report(event)
-
-
-def _done(item: _Item, notes: tuple[str, ...]) -> Event:
-    return Event(
-        "done",
-        item.job,
-        share=1.0,
-        notes=(*item.picture.notes, *notes),
-        width=item.picture.width,
-        height=item.picture.height,
-        seconds=item.seconds,
-    )
 
 
 def _in_words(error: Exception, job: Job) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from realesrgan_vk._core import CPU_DEVICE, usable_cores
+from realesrgan_vk.batch.events import Done, Event, Failed, Progress, Stage
 from realesrgan_vk.batch.jobs import (
     Job,
     Naming,
@@ -21,7 +22,7 @@ from realesrgan_vk.batch.jobs import (
     refuse_unwritable,
     refuse_unwritable_file,
 )
-from realesrgan_vk.batch.pipeline import Batch, BatchOptions, Event
+from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import shared_runs
 from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import os_words, say, say_notices, unalarming
@@ -47,6 +48,13 @@ EXIT_BAD_ARGUMENT = 255
 _SEPARATORS = ("/", "\\")  # at the end of a folder's name
 _DEFAULT_FOLDER = "models"
 _ANIME_VIDEO = "realesr-animevideov3"
+# Callers know these words; "decode" stands for all that comes before the network.
+_FAILED_STEPS: dict[Stage, str] = {
+    "decode": "decode image",
+    "size": "decode image",
+    "upscale": "process image",
+    "encode": "encode image",
+}
 
 
 def main(arguments: list[str] | None = None, program: str | None = None) -> None:
@@ -236,30 +244,24 @@ class _Progress:
         self._last: dict[Path, str] = {}
 
     def event(self, event: Event) -> None:
-        job = event.job
-        if event.kind == "retired":  # nothing has failed yet, and callers stop at the word
-            return
-        if event.kind == "progress":
-            # The last percent is the encoding's and the writing's.
-            line = f"{min(event.share * 100, 99.99):.2f}%"
-            if line != self._last.get(job.source):
-                self._last[job.source] = line
-                say(line)
-            return
-        self._last.pop(job.source, None)
-        if event.kind == "failed":
-            # Callers know these words; "decode" stands for all that comes before the network.
-            what = {"decode": "decode image", "size": "decode image", "encode": "encode image"}.get(
-                event.stage or "", "process image"
-            )
-            name = printable(job.target if event.stage == "encode" else job.source)
-            say(f"{what} {name} failed: {event.error.removeprefix(f'{name}: ')}")
-        if event.kind == "done":
-            say("100.00%")
-            if self._verbose:
-                for note in event.notes:
-                    say(unalarming(f"note: {note}"))
-                say(unalarming(f"{job.source} -> {job.target} done"))
+        source, target = event.job.source, event.job.target
+        match event:  # a retired device is not named: callers stop at the words of its error
+            case Progress():
+                # The last percent is the encoding's and the writing's.
+                line = f"{min(event.fraction * 100, 99.99):.2f}%"
+                if line != self._last.get(source):
+                    self._last[source] = line
+                    say(line)
+            case Failed():
+                name = printable(target if event.stage == "encode" else source)
+                reason = event.error.removeprefix(f"{name}: ")
+                say(f"{_FAILED_STEPS[event.stage]} {name} failed: {reason}")
+            case Done():
+                say("100.00%")
+                if self._verbose:
+                    for note in event.notes:
+                        say(unalarming(f"note: {note}"))
+                    say(unalarming(f"{source} -> {target} done"))
 
 
 def _say_usage(program: str) -> None:

@@ -109,7 +109,7 @@ def run(inputs: Sequence[str], given: dict[str, Any]) -> None:
         report.note("no GPU with Vulkan was found; the CPU is used")
     batch = Batch(processors, batch_options, report.event)
     try:
-        with report.over(len(jobs), processors[0]):
+        with report.running(len(jobs), processors[0]):
             if found.note:
                 report.note(unalarming(found.note))
             summary = batch.run(jobs)
