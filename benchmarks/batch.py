@@ -27,7 +27,7 @@ from PIL import Image
 from realesrgan_vk import Upscaler, image_io
 from realesrgan_vk.batch import Batch, BatchOptions
 from realesrgan_vk.batch.jobs import Job, Naming, find_sources, plan_jobs
-from realesrgan_vk.batch.workers import load_processors, usable_cores
+from realesrgan_vk.batch.workers import load_upscalers, usable_cores
 from realesrgan_vk.options import Request, UpscalerOptions
 
 MODEL = "realesr-animevideov3"
@@ -56,10 +56,10 @@ def one_at_a_time(jobs: list[Job], upscaler: Upscaler) -> float:
     return time.perf_counter() - started
 
 
-def batch(jobs: list[Job], processors: list[Upscaler]) -> float:
+def batch(jobs: list[Job], upscalers: list[Upscaler]) -> float:
     """Seconds of the batch."""
     started = time.perf_counter()
-    summary = Batch(processors, BatchOptions(), lambda event: None).run(jobs)
+    summary = Batch(upscalers, BatchOptions(), lambda event: None).run(jobs)
     assert summary.done == len(jobs)
     return time.perf_counter() - started
 
@@ -75,14 +75,14 @@ def measure(pictures: int, side: int, rounds: int) -> dict[str, list[float]]:
             "one at a time, all cores": Upscaler(MODEL, device="cpu"),
             "one at a time, one core": Upscaler(MODEL, device="cpu", threads=1),
         }
-        processors = load_processors(MODEL, UpscalerOptions(), ["cpu"], pictures=pictures)
+        upscalers = load_upscalers(MODEL, UpscalerOptions(), ["cpu"], pictures=pictures)
         times: dict[str, list[float]] = {name: [] for name in (*alone, "batch")}
         for turn in range(rounds):
             for name, upscaler in alone.items():
                 jobs = plan_jobs(sources, folder / f"{name}{turn}", Naming())
                 times[name].append(one_at_a_time(jobs, upscaler))
             jobs = plan_jobs(sources, folder / f"batch{turn}", Naming())
-            times["batch"].append(batch(jobs, processors))
+            times["batch"].append(batch(jobs, upscalers))
     return times
 
 

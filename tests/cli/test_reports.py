@@ -16,7 +16,7 @@ from PIL import Image
 from realesrgan_vk import Upscaler, list_devices
 from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Progress, Summary, workers
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.workers import load_processors
+from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport
 from realesrgan_vk.image_io.formats import PNG
 from realesrgan_vk.imaging.picture import Picture
@@ -90,10 +90,10 @@ def test_a_software_driver_is_told_of_before_anything_takes_long(
     known = [Device(0, "discrete", "GPU"), Device(1, "cpu", "llvmpipe")]
     monkeypatch.setattr(workers, "list_devices", lambda: known)
     monkeypatch.setattr(workers, "Upscaler", upscaler)
-    load_processors(DEFAULT_MODEL, UpscalerOptions(), ["auto", "cpu"], pictures=1, note=told.append)
+    load_upscalers(DEFAULT_MODEL, UpscalerOptions(), ["auto", "cpu"], pictures=1, note=told.append)
     assert told == ["loaded 0", "loaded cpu"]
     told.clear()
-    load_processors(DEFAULT_MODEL, UpscalerOptions(), [0, 1], pictures=1, note=told.append)
+    load_upscalers(DEFAULT_MODEL, UpscalerOptions(), [0, 1], pictures=1, note=told.append)
     assert told[1:] == ["loaded 0", "loaded 1"]
     assert told[0].startswith("llvmpipe is a software driver, which computes on the processor: ")
     assert "minutes" in told[0]
@@ -141,11 +141,11 @@ def test_the_seconds_of_a_run_are_those_of_a_clock(photo: Photo, tmp_path: Path)
     program = (
         "import sys, time\n"
         "from realesrgan_vk.cli import upscale_run\n"
-        "load = upscale_run.load_processors\n"
+        "load = upscale_run.load_upscalers\n"
         "def slow(*given, **named):\n"
         "    time.sleep(0.5)\n"
         "    return load(*given, **named)\n"
-        "upscale_run.load_processors = slow\n"
+        "upscale_run.load_upscalers = slow\n"
         "from realesrgan_vk.cli.start import command\n"
         "command()"
     )

@@ -5,7 +5,7 @@ import os
 import string
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from realesrgan_vk.image_io.streams import STDIN, is_stream, is_writable
 
 DEFAULT_TEMPLATE = "{stem}"
 _NAMED = 3  # of the files that are passed over
-TEMPLATE_FIELDS = ("stem", "suffix", "model", "scale", "index")
+_TEMPLATE_FIELDS = ("stem", "suffix", "model", "scale", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Naming:
         template: The name without suffix; `{stem}`, `{suffix}`, `{model}`, `{scale}` and
             `{index}` (from 1) are replaced.
         suffix: Of all results, with its dot; None: the source's, where it can be written.
-        values: What stands for `{model}` and `{scale}`.
+        model: What stands for `{model}`.
+        scale: What stands for `{scale}`.
 
     Raises:
         ValueError: The template has another field, or a path separator.
@@ -49,16 +50,17 @@ class Naming:
 
     template: str = DEFAULT_TEMPLATE
     suffix: str | None = None
-    values: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+    scale: str = ""
 
     def __post_init__(self) -> None:
         try:
             fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name}
         except ValueError as error:
             raise ValueError(f"name template {self.template!r}: {error}") from error
-        unknown = fields - set(TEMPLATE_FIELDS)
+        unknown = fields - set(_TEMPLATE_FIELDS)
         if unknown or "{}" in self.template:
-            allowed = ", ".join(f"{{{name}}}" for name in TEMPLATE_FIELDS)
+            allowed = ", ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS)
             raise ValueError(f"name template {self.template!r} may only use {allowed}")
         if not self.template or "/" in self.template or "\\" in self.template:
             raise ValueError(f"name template {self.template!r} must be a file's name, not a path")
@@ -67,15 +69,12 @@ class Naming:
         """Name with suffix, and format, of a source's result."""
         known = format_for(Path(f"_{self.suffix}" if self.suffix else source.name)) or PNG
         suffix = self.suffix or (source.suffix if format_for(source) else PNG.suffixes[0])
-        stem = self.template.format_map(
-            {
-                "stem": source.stem,
-                "suffix": source.suffix.lstrip("."),
-                "index": str(index),
-                "model": "",
-                "scale": "",
-                **self.values,
-            }
+        stem = self.template.format(
+            stem=source.stem,
+            suffix=source.suffix.lstrip("."),
+            index=str(index),
+            model=self.model,
+            scale=self.scale,
         )
         return stem + suffix, known
 
@@ -273,6 +272,11 @@ def _is_at(path: Path, left_out: Path | None, root: Path) -> bool:
 
 def _order(path: Path) -> tuple[str, str]:
     return str(path).casefold(), str(path)
+
+
+def names_folder(output: str) -> bool:
+    """Whether an output is a folder, or ends as the name of one."""
+    return Path(output).is_dir() or output.endswith(("/", "\\"))
 
 
 def refuse_unwritable(folder: Path) -> None:

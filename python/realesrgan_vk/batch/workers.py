@@ -13,7 +13,7 @@ from realesrgan_vk.upscaler import Upscaler
 _MOST_AT_ONCE = 4
 
 
-def load_processors(
+def load_upscalers(
     model: str | os.PathLike[str],
     options: UpscalerOptions,
     devices: Sequence[str | int],
@@ -24,15 +24,14 @@ def load_processors(
     """One upscaler a device, repeated for each picture that it works on at a time.
 
     On the CPU several pictures at a time with fewer threads each are faster than one with all:
-    small pictures do not keep many threads busy. All runs on the CPU and on devices without memory
-    of their own share what is free.
+    small pictures do not keep many threads busy.
 
     Args:
         model: As `Upscaler` takes it.
         options: Of all of them; the device and how many runs share it are set here.
         devices: As `Upscaler` takes one.
         pictures: How many there are in all.
-        note: Told, before anything takes long, what to know of a device.
+        note: Called, before anything takes long, with what to know of a device.
 
     Raises:
         ModelError: As `Upscaler`.
@@ -47,33 +46,48 @@ def load_processors(
                 f"{device.name} is a software driver, which computes on the processor: a picture "
                 "may take minutes; --device cpu is faster"
             )
-    cores = usable_cores()
-    cpu_runs = max(1, min(cores, pictures, _MOST_AT_ONCE))
+    cpu_runs = max(1, min(usable_cores(), pictures, _MOST_AT_ONCE))
     runs = [(index, cpu_runs if index == CPU_DEVICE else 1) for index in indexes]
-    processors: list[Upscaler] = []
-    for index, at_once in runs:
-        threads = options.threads
-        if at_once > 1:
-            threads = threads or max(1, cores // at_once)
-        own = replace(
-            options,
-            # One device of several may lack what was asked of all; its error says so.
-            device=index if index != CPU_DEVICE else "cpu",
-            threads=threads,
-            runs_at_once=shared_runs(runs, index),
-        )
-        upscaler = Upscaler(model, **asdict(own))
-        processors += [upscaler] * at_once
-    return processors
+    return load_for_runs(model, [options] * len(runs), runs)
 
 
-def shared_runs(runs: Sequence[tuple[int, int]], device: int) -> int:
-    """How many runs share a device's memory.
+def load_for_runs(
+    model: str | os.PathLike[str],
+    options: Sequence[UpscalerOptions],
+    runs: Sequence[tuple[int, int]],
+) -> list[Upscaler]:
+    """One upscaler for each of `runs`, repeated for each picture that it works on at a time.
+
+    Those on the CPU divide its cores. All on the CPU and on devices without memory of their own
+    divide what is free.
 
     Args:
-        runs: The devices in use, and how many runs each makes at a time.
-        device: One of them. Those without memory of their own share the machine's.
+        model: As `Upscaler` takes it.
+        options: For each of `runs`; the device and how many runs share it are set here.
+        runs: Devices, and how many pictures each works on at a time.
+
+    Raises:
+        ModelError: As `Upscaler`.
+        DeviceError: As `Upscaler`. One device of several may lack what was asked of all.
+        ValueError: As `Upscaler`.
     """
+    loaded: list[Upscaler] = []
+    for own, (device, at_once) in zip(options, runs, strict=True):
+        threads = own.threads
+        if device == CPU_DEVICE and at_once > 1:
+            threads = threads or max(1, usable_cores() // at_once)
+        arguments = replace(
+            own,
+            device="cpu" if device == CPU_DEVICE else device,
+            threads=threads,
+            runs_at_once=_shared_runs(runs, device),
+        )
+        loaded += [Upscaler(model, **asdict(arguments))] * at_once
+    return loaded
+
+
+def _shared_runs(runs: Sequence[tuple[int, int]], device: int) -> int:
+    """How many of the runs share the memory of one of their devices."""
     own: set[int] = set()
     if any(index != CPU_DEVICE for index, _ in runs):
         own = {known.index for known in list_devices() if known.type == "discrete"}

@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from typing import NoReturn
 
 import click
@@ -11,12 +12,12 @@ from realesrgan_vk._core import __version__
 from realesrgan_vk.cli.devices import devices
 from realesrgan_vk.cli.help import Group
 from realesrgan_vk.cli.interruption import exit_code
-from realesrgan_vk.cli.messages import discard_output, say, say_notices, tell
+from realesrgan_vk.cli.messages import discard_output, error_words, say, say_notices, tell
 from realesrgan_vk.cli.models import models
 from realesrgan_vk.cli.plan import plan
 from realesrgan_vk.cli.tune import tune
 from realesrgan_vk.cli.upscale import upscale
-from realesrgan_vk.errors import NO_MEMORY, RealesrganError, printable
+from realesrgan_vk.errors import RealesrganError, printable
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -51,40 +52,33 @@ def main() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.UsageError as error:
-        if "--json" in sys.argv:
-            _print_error(_with_hint(error))
-        else:
-            click.UsageError(printable(_with_hint(error)), error.ctx).show()
-        sys.exit(EXIT_USAGE)
+        message = _with_hint(error)
+        _end_with(message, click.UsageError(printable(message), error.ctx).show)
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
         say("interrupted")
         sys.exit(exit_code(error.__cause__ or error))
     except BrokenPipeError:  # whoever read the list has gone
         discard_output()
         sys.exit(EXIT_SOME_FAILED)
-    except MemoryError:
-        _end_with(NO_MEMORY)
-    except RealesrganError as error:
-        _end_with(str(error))
     except OSError as error:  # a folder cannot be written, or stdout, which has no name
         if error.filename is None:
             discard_output()
             say(f"error: {error}")
             sys.exit(EXIT_USAGE)
         _end_with(str(error))
+    except (RealesrganError, MemoryError) as error:
+        _end_with(error_words(error))
 
 
-def _end_with(message: str) -> NoReturn:
+def _end_with(message: str, show: Callable[[], None] | None = None) -> NoReturn:
+    """End the program with an error: by `show`, or as an event for a program that reads --json."""
     if "--json" in sys.argv:
-        _print_error(message)
+        tell(json.dumps({"event": "error", "error": message, "exit_code": EXIT_USAGE}))
+    elif show is not None:
+        show()
     else:
         say(f"error: {message}")
     sys.exit(EXIT_USAGE)
-
-
-def _print_error(message: str) -> None:
-    """What ends the program, as an event for a program that reads --json."""
-    tell(json.dumps({"event": "error", "error": message, "exit_code": EXIT_USAGE}))
 
 
 def _with_hint(error: click.UsageError) -> str:

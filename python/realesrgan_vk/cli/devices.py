@@ -6,11 +6,12 @@ import click
 
 from realesrgan_vk._core import stored_kernels
 from realesrgan_vk.cli.messages import say, show
+from realesrgan_vk.cli.options import json_option
 from realesrgan_vk.devices import list_devices
 
 
 @click.command(short_help="List the devices that --device can name.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@json_option("one JSON list")
 def devices(as_json: bool) -> None:
     """List the devices that --device can name, with the kernels chosen for each."""
     found = list_devices()

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import TextIO
 
-from realesrgan_vk.errors import printable
+from realesrgan_vk.errors import NO_MEMORY, printable
 
 # Programs that start these commands stop them at such words.
 _ALARMS = re.compile("failed|error|invalid gpu", re.IGNORECASE)
@@ -19,8 +19,12 @@ def unalarming(text: object) -> str:
     return _ALARMS.sub(lambda match: f"\\x{ord(match[0][0]):02x}{match[0][1:]}", str(text))
 
 
-def os_words(error: OSError) -> str:
-    """An error of the operating system without its number; it may name no file."""
+def error_words(error: Exception) -> str:
+    """What an error says; one of the operating system without its number, which may name a file."""
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    if not isinstance(error, OSError):
+        return str(error)
     words = error.strerror or str(error)
     return words if error.filename is None else f"{error.filename}: {words}"
 

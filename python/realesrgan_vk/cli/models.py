@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli.help import Group
 from realesrgan_vk.cli.messages import say, show
-from realesrgan_vk.cli.options import PathName
+from realesrgan_vk.cli.options import PathName, completing, json_option
 from realesrgan_vk.errors import printable
 from realesrgan_vk.models.published import PUBLISHED
 from realesrgan_vk.models.registry import list_models
@@ -22,24 +21,16 @@ if TYPE_CHECKING:
     from realesrgan_vk.models.download import Progress
 
 _WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+_JSON = json_option("one JSON list")
 
 
-def _complete_published(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    return [
-        CompletionItem(item.name, help=item.made_for)
-        for item in PUBLISHED
-        if item.name.startswith(incomplete)
-    ]
+def _published() -> list[tuple[str, str]]:
+    return [(item.name, item.made_for) for item in PUBLISHED]
 
 
-def _complete_own(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    own = [model.name for model in list_models() if model.param.parent == own_models_folder()]
-    return [CompletionItem(name) for name in own if name.startswith(incomplete)]
+def _own() -> list[tuple[str, str]]:
+    own = own_models_folder()
+    return [(model.name, model.made_for) for model in list_models() if model.param.parent == own]
 
 
 @click.group(
@@ -50,17 +41,13 @@ def _complete_own(
 def models(context: click.Context, as_json: bool) -> None:
     """List the networks that --model can name; add, remove and pull some."""
     if context.invoked_subcommand is None:
-        _list(as_json=as_json)
+        context.invoke(list_command, as_json=as_json)
 
 
 @models.command("list")
 @_JSON
 def list_command(as_json: bool) -> None:
     """List the networks that --model can name."""
-    _list(as_json=as_json)
-
-
-def _list(*, as_json: bool) -> None:
     known = list_models()
     if as_json:
         rows = [
@@ -117,7 +104,7 @@ def add(source: Path, name: str | None, replace: bool) -> None:
 
 
 @models.command()
-@click.argument("name", shell_complete=_complete_own)
+@click.argument("name", shell_complete=completing(_own))
 def remove(name: str) -> None:
     """Delete a network that was added or pulled."""
     from realesrgan_vk.models.remove import remove_model
@@ -132,7 +119,7 @@ def remove(name: str) -> None:
     f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from a source that "
     "you trust.",
 )
-@click.argument("name", shell_complete=_complete_published)
+@click.argument("name", shell_complete=completing(_published))
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def pull(name: str, sha256: str | None, replace: bool) -> None:

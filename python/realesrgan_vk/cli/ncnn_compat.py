@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from realesrgan_vk._core import CPU_DEVICE, usable_cores
+from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch.events import Done, Event, Failed, Progress, Stage
 from realesrgan_vk.batch.jobs import (
     Job,
@@ -18,17 +18,18 @@ from realesrgan_vk.batch.jobs import (
     Sources,
     Targets,
     find_sources,
+    names_folder,
     plan_jobs,
     refuse_unwritable,
     refuse_unwritable_file,
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
-from realesrgan_vk.batch.workers import shared_runs
+from realesrgan_vk.batch.workers import load_for_runs
 from realesrgan_vk.cli.interruption import exit_code
-from realesrgan_vk.cli.messages import os_words, say, say_notices, unalarming
+from realesrgan_vk.cli.messages import error_words, say, say_notices, unalarming
 from realesrgan_vk.cli.ncnn_flags import BadArgument, Options, parse, usage
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import NO_MEMORY, DeviceError, ModelError, RealesrganError, printable
+from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError, printable
 from realesrgan_vk.image_io.formats import PNG, format_for
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
@@ -40,12 +41,11 @@ from realesrgan_vk.models.registry import (
     official_name,
     whole_networks,
 )
-from realesrgan_vk.options import Request, TargetSize, WriteOptions
+from realesrgan_vk.options import Request, TargetSize, UpscalerOptions, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_ARGUMENT = 255
-_SEPARATORS = ("/", "\\")  # at the end of a folder's name
 _DEFAULT_FOLDER = "models"
 _ANIME_VIDEO = "realesr-animevideov3"
 # Callers know these words; "decode" stands for all that comes before the network.
@@ -71,14 +71,8 @@ def main(arguments: list[str] | None = None, program: str | None = None) -> None
         else:
             _say_usage(name)
         code = EXIT_BAD_ARGUMENT
-    except (RealesrganError, ValueError, TypeError) as error:
-        say(f"Error: {error}")
-        code = EXIT_BAD_ARGUMENT
-    except MemoryError:
-        say(f"Error: {NO_MEMORY}")
-        code = EXIT_BAD_ARGUMENT
-    except OSError as error:
-        say(f"Error: {os_words(error)}")
+    except (RealesrganError, ValueError, TypeError, MemoryError, OSError) as error:
+        say(f"Error: {error_words(error)}")
         code = EXIT_BAD_ARGUMENT
     except KeyboardInterrupt as error:
         code = exit_code(error)
@@ -99,9 +93,9 @@ def _run(options: Options, executable: Path) -> int:
     devices = _devices(options)
     model = _model(options, executable)
     upscalers = _upscalers(options, model, devices, len(jobs))
-    target = options.size or TargetSize(scale=options.scale)
     if sources.note:
         say(unalarming(sources.note))
+    target = options.size or TargetSize(scale=options.scale)
     progress = _Progress(verbose=options.verbose)
     settings = BatchOptions(
         request=Request(target, kernel=options.kernel),
@@ -109,7 +103,7 @@ def _run(options: Options, executable: Path) -> int:
         skip_existing=options.skip_existing,
         load_threads=options.load_threads,
         save_threads=options.save_threads,
-        max_pixels=None if options.max_pixels == 0 else options.max_pixels,
+        max_pixels=options.max_pixels or None,
         retarget=partial(_keep_alpha, targets),
     )
     batch = Batch(upscalers, settings, progress.event)
@@ -130,7 +124,7 @@ def _sources(options: Options) -> Sources:
 def _jobs(options: Options, sources: Sources, targets: Targets) -> list[Job]:
     source, output = Path(options.input), Path(options.output)
     of_folder = source.is_dir()
-    to_folder = output.is_dir() or options.output.endswith(_SEPARATORS)
+    to_folder = names_folder(options.output)
     is_file = not to_folder and (output.exists() or format_for(output) is not None)
     if (of_folder and is_file) or (to_folder and not of_folder):
         raise BadArgument(
@@ -193,24 +187,11 @@ def _folders(options: Options, executable: Path) -> list[Path]:
 
 
 def _upscalers(options: Options, model: Model, devices: list[int], pictures: int) -> list[Upscaler]:
-    upscalers = []
     asked = options.work_threads or [2] * len(devices)
-    runs = [(device, min(count, pictures)) for device, count in zip(devices, asked, strict=True)]
-    for position, (device, at_once) in enumerate(runs):
-        threads = None
-        if device == CPU_DEVICE and at_once > 1:
-            threads = max(1, usable_cores() // at_once)
-        tile = options.tiles[position] if options.tiles else 0
-        upscaler = Upscaler(
-            model.param,
-            device="cpu" if device == CPU_DEVICE else device,
-            tile=tile or "auto",
-            tta=options.tta,
-            threads=threads,
-            runs_at_once=shared_runs(runs, device),
-        )
-        upscalers += [upscaler] * at_once
-    return upscalers
+    at_once = [min(count, pictures) for count in asked]
+    tiles = options.tiles or [0] * len(devices)
+    settings = [UpscalerOptions(tile=tile or "auto", tta=options.tta) for tile in tiles]
+    return load_for_runs(model.param, settings, list(zip(devices, at_once, strict=True)))
 
 
 def _write_options(options: Options) -> WriteOptions:

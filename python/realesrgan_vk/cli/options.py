@@ -1,21 +1,25 @@
-"""Options that several commands have, with what a shell completes for them."""
+"""Options that several commands have, and how a command gets some of them as one object."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from realesrgan_vk.cli.help import Option
-from realesrgan_vk.cli.messages import os_words
+from realesrgan_vk.cli.help import MESSAGES, Option
+from realesrgan_vk.cli.messages import error_words
 from realesrgan_vk.errors import RealesrganError
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, PRECISIONS
+from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
-NETWORK, DEVICE = "Network", "Device"
+NETWORK, DEVICE, INPUT = "Network", "Device", "Input"
 
 
 def option(*names: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's
@@ -34,6 +38,38 @@ def options(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+def grouped(**makers: Callable[..., object]) -> Decorator:
+    """Pass some of a command's options as one object; what it refuses is a usage error.
+
+    Args:
+        makers: Makes the argument of this name from those whose names its parameters have; they
+            are called in their order.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_objects(**given: Any) -> None:  # noqa: ANN401 - click's
+            with usage_errors():
+                for name, make in makers.items():
+                    taken = given.keys() & signature(make).parameters.keys()
+                    given[name] = make(**{parameter: given.pop(parameter) for parameter in taken})
+            command(**given)
+
+        return with_objects
+
+    return decorate
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What is wrong with the arguments, as click's error, which ends the program with 2."""
+    try:
+        yield
+    # An error of the system: a folder that cannot be read, a name that is too long.
+    except (ValueError, TypeError, RealesrganError, OSError) as error:
+        raise click.UsageError(error_words(error)) from error
+
+
 class PathName(click.Path):
     """A path; not the empty text of a shell's unset variable, which means the current folder."""
 
@@ -49,122 +85,105 @@ class PathName(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Tile(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
-    """The text "auto" or "whole", or a whole number, whose range is checked with the network."""
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
+    """What a function makes of a text; the words of its `ValueError` are shown."""
 
-    name = "auto|whole|N"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401 - click's
-        """The text, or the number."""
-        if value in ("auto", "whole"):
-            return value
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not 'auto', 'whole' or a whole number", param, ctx)
-
-
-class Factor(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
-    """A number, whose range is checked with the other sizes."""
-
-    name = "FACTOR"
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self.name = parse.__name__.strip("_")
+        self._parse = parse
 
     def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """The number."""
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """The function's result."""
         try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number; give one such as 2 or 1.5", param, ctx)
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def completing(known: Callable[[], Iterable[tuple[str, str]]]) -> Completion:
+    """A `shell_complete` that offers names, each with its help."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [
+            CompletionItem(name, help=text)
+            for name, text in known()
+            if name.lower().startswith(incomplete.lower())
+        ]  # fmt: skip
+
+    return complete
+
+
+def _models() -> list[tuple[str, str]]:
+    from realesrgan_vk.models.registry import list_models  # noqa: PLC0415 - for completion only
+
+    return [(model.name, model.made_for) for model in list_models()]
+
+
+def _devices() -> list[tuple[str, str]]:
+    from realesrgan_vk.devices import list_devices  # noqa: PLC0415 - for completion only
+
+    known = [(str(device.index), device.name) for device in list_devices()]
+    return [("auto", "a GPU, else the CPU"), ("cpu", "the processor"), *known]
 
 
 def _complete_model(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from realesrgan_vk.models.registry import list_models  # noqa: PLC0415 - for completion only
-
-    names = [model for model in list_models() if model.name.startswith(incomplete)]
-    items = [CompletionItem(model.name, help=model.made_for) for model in names]
-    return items or [CompletionItem(incomplete, type="file")]
+    found = completing(_models)(ctx, param, incomplete)
+    return found or [CompletionItem(incomplete, type="file")]
 
 
-def _complete_device(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    from realesrgan_vk.devices import list_devices  # noqa: PLC0415 - for completion only
-
-    known = {"auto": "a GPU, else the CPU", "cpu": "the processor"}
-    known |= {str(device.index): device.name for device in list_devices()}
-    return [
-        CompletionItem(name, help=text) for name, text in known.items()
-        if name.startswith(incomplete)
-    ]  # fmt: skip
+def _tile(text: str) -> str | int:
+    """The text "auto" or "whole", or a whole number, whose range is checked with the network."""
+    if text in ("auto", "whole"):
+        return text
+    with suppress(ValueError):
+        return int(text)
+    raise ValueError(f"{text!r} is not 'auto', 'whole' or a whole number")
 
 
-def model_option(default: str) -> Decorator:
-    """`--model`."""
-    return option("-m", "-n", "--model", default=default, show_default=True, metavar="NAME",
-                  group=NETWORK, shell_complete=_complete_model,
-                  help="A name that 'realesrgan-vk models' lists, a .param file or its "
-                  "folder.")  # fmt: skip
-
-
-def device_option(**attributes: Any) -> Decorator:  # noqa: ANN401 - click's
-    """`--device`."""
-    return option("-d", "--device", metavar="DEVICE", group=DEVICE,
-                  shell_complete=_complete_device, **attributes)  # fmt: skip
-
-
-tile_option = option(
-    "--tile", type=Tile(), default="auto", group=NETWORK, metavar="auto|whole|N",
-    help="Side of tiles in pixels, at least 32. whole: no tiles. auto (default): tiles only "
-    "for networks that need them.",
+network_options = options(
+    option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME",
+           group=NETWORK, shell_complete=_complete_model,
+           help="A name that 'realesrgan-vk models' lists, a .param file or its folder."),
+    option("--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
+           help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend."),
+    option("--tta", is_flag=True, group=NETWORK,
+           help="Average the results of eight orientations: 8 times the work."),
+    option("--tile", type=Parsed(_tile), default="auto", group=NETWORK, metavar="auto|whole|N",
+           help="Side of tiles in pixels, at least 32. whole: no tiles. auto (default): tiles only "
+           "for networks that need them."),
 )  # fmt: skip
-tta_option = option(
-    "--tta", is_flag=True, group=NETWORK,
-    help="Average the results of eight orientations: 8 times the work.",
-)  # fmt: skip
-denoise_option = option(
-    "--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
-    help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend.",
-)  # fmt: skip
+
+
+def device_option(*name: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's
+    """`--device`, passed by another name if one is given."""
+    return option("-d", "--device", *name, metavar="DEVICE", group=DEVICE,
+                  shell_complete=completing(_devices), **attributes)  # fmt: skip
+
+
 precision_option = option(
     "--precision", type=click.Choice(PRECISIONS), default="auto", group=DEVICE,
     help="auto (default): fp16 on a GPU that has it, else fp32.",
 )  # fmt: skip
-threads_option = option(
-    "--threads", type=click.IntRange(1), metavar="N", group=DEVICE,
-    help="CPU threads a picture. Default: one a core.",
+run_options = options(
+    precision_option,
+    option("--threads", type=click.IntRange(1), metavar="N", group=DEVICE,
+           help="CPU threads a picture. Default: one a core."),
+    option("--memory-limit", metavar="SIZE", group=DEVICE,
+           help="Memory of a run, such as 500MB or 2G. Default: a share of what is free."),
 )  # fmt: skip
-memory_option = option(
-    "--memory-limit", metavar="SIZE", group=DEVICE,
-    help="Memory of a run, such as 500MB or 2G. Default: a share of what is free.",
+max_pixels_option = option(
+    "--max-pixels", type=click.IntRange(0), metavar="N", default=DEFAULT_MAX_PIXELS, group=INPUT,
+    callback=lambda ctx, param, value: value or None,
+    help=f"Refuse larger pictures. Default: {DEFAULT_MAX_PIXELS}; 0: no limit.",
 )  # fmt: skip
 
 
-def max_pixels_option(group: str) -> Decorator:
-    """`--max-pixels`."""
-    return option(
-        "--max-pixels", type=click.IntRange(0), metavar="N", default=DEFAULT_MAX_PIXELS,
-        group=group, help=f"Refuse larger pictures. Default: {DEFAULT_MAX_PIXELS}; 0: no limit.",
-    )  # fmt: skip
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """What is wrong with the arguments, as click's error, which ends the program with 2."""
-    try:
-        yield
-    except (ValueError, TypeError, RealesrganError) as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:  # a folder that cannot be read, a name that is too long
-        raise click.UsageError(os_words(error)) from error
+def json_option(printed: str) -> Decorator:
+    """`--json`, which prints this."""
+    return option("--json", "as_json", is_flag=True, group=MESSAGES, help=f"Print {printed}.")

@@ -1,17 +1,18 @@
 """`realesrgan-vk plan`: what a run would take, before it is run."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from realesrgan_vk.checks import format_bytes, picture_size
 from realesrgan_vk.cli import options as shared
-from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import show
+from realesrgan_vk.options import UpscalerOptions
 from realesrgan_vk.plan import RunPlan
-from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
+from realesrgan_vk.upscaler import Upscaler
 
 
 @click.command(
@@ -23,19 +24,16 @@ from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
 )
 @click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
 @shared.options(
-    shared.model_option(DEFAULT_MODEL),
-    shared.denoise_option,
-    shared.tta_option,
-    shared.tile_option,
+    shared.network_options,
     shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
-    shared.precision_option,
-    shared.threads_option,
-    shared.memory_option,
-    shared.max_pixels_option("Input"),
-    shared.option("--json", "as_json", is_flag=True, group=MESSAGES,
-                  help="Print one JSON object."),
-)  # fmt: skip
-def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # noqa: ANN401 - click's
+    shared.run_options,
+    shared.max_pixels_option,
+    shared.json_option("one JSON object"),
+)
+@shared.grouped(options=UpscalerOptions)
+def plan(
+    image: str, model: str, options: UpscalerOptions, max_pixels: int | None, as_json: bool
+) -> None:
     """Show how a picture would be run: path, band, memory, work.
 
     IMAGE is a file, whose pixels are not decoded, or a size such as 1920x1080.
@@ -44,8 +42,8 @@ def plan(image: str, as_json: bool, max_pixels: int, **given: Any) -> None:  # n
         size = _size(image)
         if size is None and not Path(image).exists():
             raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
-        upscaler = Upscaler(**given)
-        found = upscaler.plan(size or Path(image), max_pixels=max_pixels or None)
+        upscaler = Upscaler(model, **asdict(options))
+        found = upscaler.plan(size or Path(image), max_pixels=max_pixels)
     if as_json:
         show(json.dumps(found.as_dict()))
         return

@@ -8,10 +8,9 @@ import click
 from realesrgan_vk._core import CPU_DEVICE, forget_kernels
 from realesrgan_vk._core import tune as time_kernels
 from realesrgan_vk.cli import options as shared
-from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import show
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import RealesrganError
 
 if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
     from realesrgan_vk._core import TunedKernels
@@ -30,8 +29,7 @@ if TYPE_CHECKING:  # the type of a dictionary, of the stub alone
                   help="Time to spend, at most 60. Default: 3."),
     shared.option("--forget", is_flag=True, group="Timing",
                   help="Only delete what is stored for the device."),
-    shared.option("--json", "as_json", is_flag=True, group=MESSAGES,
-                  help="Print one JSON object."),
+    shared.json_option("one JSON object"),
 )  # fmt: skip
 def tune(device: str, precision: str, seconds: float, forget: bool, as_json: bool) -> None:
     """Time the kernels of a Vulkan device and store the fastest one with correct results.
@@ -40,7 +38,7 @@ def tune(device: str, precision: str, seconds: float, forget: bool, as_json: boo
     clock or power limit, or if the GPU was busy then. Results stay within the promised accuracy
     whichever kernel is chosen.
     """
-    try:
+    with shared.usage_errors():
         devices = list_devices()
         index = find_device(device, devices)
         if index == CPU_DEVICE:
@@ -52,8 +50,6 @@ def tune(device: str, precision: str, seconds: float, forget: bool, as_json: boo
         if precision != "auto":
             fp16 = precision == "fp16"
         found = time_kernels(index, fp16=fp16, seconds=seconds)
-    except RealesrganError as error:
-        raise click.UsageError(str(error)) from error
     for line in [json.dumps(found)] if as_json else _report(found, "fp16" if fp16 else "fp32"):
         show(line)
 

@@ -3,16 +3,22 @@
 Reading a command line must not import what is for pictures, which takes longer than the rest.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
-from click.shell_completion import CompletionItem
 
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import MESSAGES, Command
-from realesrgan_vk.cli.options import NETWORK, option
-from realesrgan_vk.options import ALPHA_METHODS, LIGHTS, SUBSAMPLINGS
-from realesrgan_vk.upscaler import DEFAULT_MODEL
+from realesrgan_vk.cli.options import INPUT, NETWORK, Parsed, option
+from realesrgan_vk.options import (
+    ALPHA_METHODS,
+    LIGHTS,
+    SUBSAMPLINGS,
+    Request,
+    TargetSize,
+    UpscalerOptions,
+    WriteOptions,
+)
 
 _EPILOG = (
     "Exit code: 0 when every picture was written, 1 when some failed, 2 when nothing was tried "
@@ -23,26 +29,48 @@ _EXAMPLES = (
     "realesrgan-vk upscale holiday/ -o larger/ --scale 2 --format webp",
     "realesrgan-vk upscale drawing.png -m realesrgan-x4plus-anime --width 3840",
 )
-_SIZE, _INPUT, _OUTPUT, _METADATA = "Size", "Input", "Output", "Metadata"
+_SIZE, _OUTPUT, _METADATA = "Size", "Output", "Metadata"
 
 
-class _Suffix(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
-    """The suffix of a file type that can be written, without its dot."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """What a command line of `upscale` asks for; None where its default depends on the pictures.
 
-    name = "suffix"
+    Attributes:
+        max_pixels: Refuse larger pictures; None: never.
+        suffix: Of results, with its dot.
+    """
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The suffix in lower case."""
-        suffix = value.lower().removeprefix(".")
-        if suffix not in _suffixes():
-            self.fail(f"{value!r} is not one of {', '.join(_suffixes())}", param, ctx)
-        return suffix
+    inputs: tuple[str, ...]
+    request: Request
+    model: str
+    upscaler: UpscalerOptions
+    devices: tuple[str, ...]
+    recursive: bool
+    max_pixels: int | None
+    output: str | None
+    suffix: str | None
+    template: str | None
+    skip_existing: bool
+    write: WriteOptions
+    quiet: bool
+    as_json: bool
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The suffixes that begin so."""
-        return [CompletionItem(each) for each in _suffixes() if each.startswith(incomplete.lower())]
+
+def _factor(text: str) -> float:
+    """A number, whose range is checked with the other sizes."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; give one such as 2 or 1.5") from None
+
+
+def _suffix(text: str) -> str:
+    """A suffix with its dot, in lower case, of a file type that can be written."""
+    suffix = text.lower().removeprefix(".")
+    if suffix not in _suffixes():
+        raise ValueError(f"{text!r} is not one of {', '.join(_suffixes())}")
+    return f".{suffix}"
 
 
 def _suffixes() -> list[str]:
@@ -54,7 +82,7 @@ def _suffixes() -> list[str]:
 @click.command(cls=Command, epilog=_EPILOG, examples=_EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=shared.PathName())
 @shared.options(
-    option("-s", "--scale", type=shared.Factor(), metavar="FACTOR", group=_SIZE,
+    option("-s", "--scale", type=Parsed(_factor), metavar="FACTOR", group=_SIZE,
            help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
     option("--width", type=int, metavar="PIXELS", group=_SIZE,
            help="Output width; the height follows."),
@@ -64,25 +92,21 @@ def _suffixes() -> list[str]:
            help="Longer side of the output."),
     option("--light", type=click.Choice(LIGHTS), default="gamma", group=_SIZE,
            help="Final resampling in gamma-encoded (default) or linear light."),
-    shared.model_option(DEFAULT_MODEL),
-    shared.denoise_option,
-    shared.tta_option,
-    shared.tile_option,
+    shared.network_options,
     option("--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
            help="What upscales transparency. Default: network."),
     shared.device_option(
-        multiple=True, default=("auto",),
+        "devices", multiple=True, default=("auto",),
         help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; several "
         "share the pictures."),
-    shared.precision_option,
-    shared.threads_option,
-    shared.memory_option,
-    option("-r", "--recursive", is_flag=True, group=_INPUT, help="Read subfolders, too."),
-    shared.max_pixels_option(_INPUT),
+    shared.run_options,
+    option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
+    shared.max_pixels_option,
     option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
            help="File or folder; - is stdout. Default: beside the picture or folder, with "
            "'-upscaled' added to its name; for several, the folder 'upscaled'."),
-    option("-f", "--format", "suffix", type=_Suffix(), metavar="SUFFIX", group=_OUTPUT,
+    option("-f", "--format", "suffix", type=Parsed(_suffix), metavar="SUFFIX", group=_OUTPUT,
+           shell_complete=shared.completing(lambda: [(each, "") for each in _suffixes()]),
            help="File type, such as png, jpg, webp or tif. Default: as the source; to stdout "
            "png."),
     option("--name", "template", metavar="TEMPLATE", group=_OUTPUT,
@@ -101,14 +125,20 @@ def _suffixes() -> list[str]:
     option("--strip", is_flag=True, group=_METADATA,
            help="Drop EXIF, XMP, resolution and colour profile; colours become sRGB."),
     option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
-    option("--json", "as_json", is_flag=True, group=MESSAGES,
-           help="Print events on stdout, one JSON object a line."),
+    shared.json_option("events on stdout, one JSON object a line"),
 )  # fmt: skip
-def upscale(inputs: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - click's values
+@shared.grouped(
+    size=TargetSize,
+    request=Request,
+    upscaler=UpscalerOptions,
+    write=WriteOptions,
+    arguments=Arguments,
+)
+def upscale(arguments: Arguments) -> None:
     """Upscale pictures.
 
     IN is a file, a pattern such as '*.png', a folder, or - for stdin.
     """
     from realesrgan_vk.cli import upscale_run  # noqa: PLC0415 - imports what is for pictures
 
-    upscale_run.run(inputs, given)
+    upscale_run.run(arguments)
