@@ -27,7 +27,7 @@ from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_for_runs
 from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import error_words, say, say_notices, unalarming
-from realesrgan_vk.cli.ncnn_flags import BadArgument, Options, parse, usage
+from realesrgan_vk.cli.ncnn_flags import DEFAULT_FOLDER, BadArgument, Options, parse, usage
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError, RealesrganError, printable
 from realesrgan_vk.image_io.formats import PNG, format_for
@@ -46,7 +46,6 @@ from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_ARGUMENT = 255
-_DEFAULT_FOLDER = "models"
 _ANIME_VIDEO = "realesr-animevideov3"
 # Callers know these words; "decode" stands for all that comes before the network.
 _FAILED_STEPS: dict[Stage, str] = {
@@ -95,14 +94,14 @@ def _run(options: Options, executable: Path) -> int:
     upscalers = _upscalers(options, model, devices, len(jobs))
     if sources.note:
         say(unalarming(sources.note))
-    target = options.size or TargetSize(scale=options.scale)
     progress = _Progress(verbose=options.verbose)
+    load_threads, _, save_threads = options.threads
     settings = BatchOptions(
-        request=Request(target, kernel=options.kernel),
+        request=options.request or Request(TargetSize(scale=options.scale)),
         write=_write_options(options),
         skip_existing=options.skip_existing,
-        load_threads=options.load_threads,
-        save_threads=options.save_threads,
+        load_threads=load_threads,
+        save_threads=save_threads,
         max_pixels=options.max_pixels or None,
         retarget=partial(_keep_alpha, targets),
     )
@@ -131,7 +130,7 @@ def _jobs(options: Options, sources: Sources, targets: Targets) -> list[Job]:
             "inputpath and outputpath must be either file or directory at the same time"
         )
     if of_folder:
-        naming = Naming(suffix=f".{options.format or 'png'}")
+        naming = Naming(suffix=f".{options.format}")
         # As in the original a result may take its source's place: it is read whole before.
         jobs = plan_jobs(sources.pictures, output, naming, replace_sources=True, targets=targets)
         _refuse(refuse_unwritable, output)
@@ -140,7 +139,7 @@ def _jobs(options: Options, sources: Sources, targets: Targets) -> list[Job]:
     if known is None and output.suffix:
         raise BadArgument(f"invalid outputpath extension type {output.suffix}")
     if known is None:
-        known = format_for(Path(f"_.{options.format or 'png'}")) or PNG
+        known = format_for(Path(f"_.{options.format}")) or PNG
     _refuse(refuse_unwritable_file, output)
     return [Job(source, output, known)]
 
@@ -173,24 +172,22 @@ def _model(options: Options, executable: Path) -> Model:
         for stem in (name, options.model_name):
             if (folder / f"{stem}.param").is_file():
                 return model_at(folder / f"{stem}.param")
-    given = Path(options.model_folder or _DEFAULT_FOLDER)
+    given = Path(options.model_folder)
     known = [model.name for model in list_models()]
-    if given == Path(_DEFAULT_FOLDER) and (official_name(name) or name in known):
+    if given == Path(DEFAULT_FOLDER) and (official_name(name) or name in known):
         return find_model(name)
     raise ModelError(f"model file {given / (name + '.param')} does not exist")
 
 
 def _folders(options: Options, executable: Path) -> list[Path]:
     """Where networks are looked for: in the folder as it is given, then beside the executable."""
-    given = Path(options.model_folder or _DEFAULT_FOLDER)
+    given = Path(options.model_folder)
     return [given] if given.is_absolute() else [given, executable.resolve().parent / given]
 
 
 def _upscalers(options: Options, model: Model, devices: list[int], pictures: int) -> list[Upscaler]:
-    asked = options.work_threads or [2] * len(devices)
-    at_once = [min(count, pictures) for count in asked]
-    tiles = options.tiles or [0] * len(devices)
-    settings = [UpscalerOptions(tile=tile or "auto", tta=options.tta) for tile in tiles]
+    at_once = [min(count, pictures) for count in options.threads[1]]
+    settings = [UpscalerOptions(tile=tile or "auto", tta=options.tta) for tile in options.tiles]
     return load_for_runs(model.param, settings, list(zip(devices, at_once, strict=True)))
 
 

@@ -1,15 +1,17 @@
 """The flags of `realesrgan-ncnn-vulkan`, and those that `upscayl-bin` adds."""
 
 import getopt
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from realesrgan_vk.checks import MAX_INPUT_SIDE
-from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Filter, TargetSize
+from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Filter, Request, TargetSize
 
-_SHORT = "hi:o:s:t:m:n:g:j:xf:vz:r:w:c:"
-_LONG = ["help", "recursive", "skip-existing", "strip", "max-pixels="]
 _FORMATS = ("jpg", "png", "webp")
 _MIN_TILE = 32
+DEFAULT_FOLDER = "models"
 _FILTERS: dict[str, Filter] = {
     "default": "lanczos",
     "lanczos": "lanczos",
@@ -20,57 +22,33 @@ _FILTERS: dict[str, Filter] = {
     "mitchell": "mitchell",
     "pointsample": "nearest",
 }
+_HELP_COLUMN = 23
 
-_USAGE = """\
-Usage: {program} -i infile -o outfile [options]...
-
-  -h                   show this help
-  -i input-path        input image path, or folder
-  -o output-path       output image path, or folder
-  -s scale             upscale ratio (can be 2, 3, 4. default={scale})
-  -t tile-size         tile size (>=32/0=auto, default=0) can be 0,0,0 for multi-gpu
-  -m model-path        folder path to the models. default=models
-  -n model-name        model name (default={model}, can be realesr-animevideov3 |
-                       realesrgan-x4plus | realesrgan-x4plus-anime | realesrnet-x4plus)
-  -g gpu-id            gpu device to use (-1=cpu, default=auto) can be 0,1,2 for multi-gpu
-  -j load:proc:save    thread count for load/proc/save (default=1:2:2) can be 1:2,2,2:2
-  -x                   enable tta mode
-  -f format            output image format (jpg/png/webp, default=ext/png)
-  -v                   verbose output
-  -z model-scale       scale of the model (it is read from the model)
-  -r WxH[:filter]      output size
-  -w width[:filter]    output width
-  -c compression       0..100, default 0
-  --recursive          read subfolders of the input folder
-  --skip-existing      leave out pictures whose result is already there
-  --strip              drop EXIF, XMP, DPI and colour profile
-  --max-pixels N       refuse larger pictures (0: no limit)"""
+Value = TypeVar("Value")
 
 
 class BadArgument(Exception):  # noqa: N818 - never leaves the executable
     """A wrong command line; without words when the usage is the best answer."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says; one value a device in `tiles` and `work_threads`."""
+    """What the command line says; one value a device in `tiles`, and in `threads`' second part."""
 
     input: str = ""
     output: str = ""
-    scale: float | None = None
-    tiles: list[int] = field(default_factory=list)
-    model_folder: str | None = None
-    model_name: str = "realesr-animevideov3"
-    devices: list[str | int] = field(default_factory=lambda: ["auto"])
-    load_threads: int = 1
-    work_threads: list[int] = field(default_factory=list)
-    save_threads: int = 2
+    scale: int | None = None
+    tiles: tuple[int, ...] = (0,)
+    model_folder: str = DEFAULT_FOLDER
+    model_name: str
+    devices: tuple[str | int, ...] = ("auto",)
+    threads: tuple[int, tuple[int, ...], int] = (1, (2,), 2)  # decode, upscale, encode
     tta: bool = False
-    format: str | None = None
+    format: str = "png"
     verbose: bool = False
     help: bool = False
-    size: TargetSize | None = None
-    kernel: Filter = "lanczos"
+    model_scale: int | None = None  # only checked: the model's own is used
+    request: Request | None = None
     compression: int | None = None
     recursive: bool = False
     skip_existing: bool = False
@@ -78,11 +56,23 @@ class Options:
     max_pixels: int = DEFAULT_MAX_PIXELS
 
 
+class _Flag(NamedTuple):
+    """A flag: its value's name, or none, its help, the option that it sets, how it is read."""
+
+    name: str
+    value: str
+    words: str
+    option: str
+    read: Callable[[str], object] = str
+
+
 def usage(program: str) -> str:
     """The help text."""
-    upscayl = program.startswith("upscayl")
-    model = "realesrgan-x4plus" if upscayl else "realesr-animevideov3"
-    return _USAGE.format(program=program, model=model, scale="the model's" if upscayl else "4")
+    lines = [f"Usage: {program} -i infile -o outfile [options]...", ""]
+    for flag in _flags(upscayl=program.startswith("upscayl")):
+        if flag.words:
+            lines.append(f"  {flag.name} {flag.value}".ljust(_HELP_COLUMN) + flag.words)
+    return "\n".join(lines)
 
 
 def parse(arguments: list[str], *, upscayl: bool) -> Options:
@@ -95,89 +85,114 @@ def parse(arguments: list[str], *, upscayl: bool) -> Options:
     Raises:
         BadArgument: An unknown flag, or a value that it cannot have.
     """
+    flags = {flag.name: flag for flag in _flags(upscayl=upscayl)}
+    short = [name[1] + ":" * bool(flags[name].value) for name in flags if len(name) == 2]
+    long = [name[2:] + "=" * bool(flags[name].value) for name in flags if len(name) > 2]
     try:
-        flags, rest = getopt.gnu_getopt(arguments, _SHORT, _LONG)
+        given, rest = getopt.gnu_getopt(arguments, "".join(short), long)
     except getopt.GetoptError as error:
         raise BadArgument(f"invalid argument: {error}") from error
-    options = Options(model_name="realesrgan-x4plus") if upscayl else Options(scale=4)
-    for flag, value in flags:
-        _set(options, flag, value, upscayl=upscayl)
+    values: dict[str, Any] = {} if upscayl else {"scale": 4}
+    values["model_name"] = _default_model(upscayl=upscayl)
+    for name, text in given:
+        flag = flags[name]
+        values[flag.option] = flag.read(text) if flag.value else True
+    options = Options(**values)
     if options.help:
         return options
     if not options.input or not options.output:
         raise BadArgument
     if rest:
         raise BadArgument(f"invalid argument {rest[0]!r} (a path with spaces needs quotes)")
-    for name, values in (("tilesize", options.tiles), ("thread count", options.work_threads)):
-        if len(values) not in (0, 1, len(options.devices)):
-            raise BadArgument(f"invalid {name} argument: as many values as gpus are needed")
-    options.tiles = _for_each(options.tiles, len(options.devices))
-    options.work_threads = _for_each(options.work_threads, len(options.devices))
-    return options
+    devices = len(options.devices)
+    tiles = _for_each("tilesize", options.tiles, devices)
+    load, work, save = options.threads
+    threads = (load, _for_each("thread count", work, devices), save)
+    return replace(options, tiles=tiles, threads=threads)
 
 
-def _for_each(values: list[int], devices: int) -> list[int]:
+def _for_each(name: str, values: tuple[int, ...], devices: int) -> tuple[int, ...]:
+    if len(values) not in (1, devices):
+        raise BadArgument(f"invalid {name} argument: as many values as gpus are needed")
     return values * devices if len(values) == 1 else values
 
 
-def _set(options: Options, flag: str, value: str, *, upscayl: bool) -> None:
-    texts = {"-i": "input", "-o": "output", "-m": "model_folder", "-n": "model_name"}
-    switches = {
-        "-h": "help",
-        "--help": "help",
-        "-x": "tta",
-        "-v": "verbose",
-        "--recursive": "recursive",
-        "--skip-existing": "skip_existing",
-        "--strip": "strip",
-    }
-    if flag in texts:
-        setattr(options, texts[flag], value)
-    elif flag in switches:
-        setattr(options, switches[flag], True)
-    elif flag == "-s":
-        options.scale = _scale(value, upscayl=upscayl)
-    elif flag == "-t":
-        options.tiles = [_tile(part) for part in value.split(",")]
-    elif flag == "-g":
-        options.devices = [_device(part) for part in value.split(",")]
-    elif flag == "-j":
-        _set_threads(options, value)
-    elif flag == "-f":
-        options.format = _format(value)
-    elif flag == "-z":
-        _whole(value, "model scale", 1, 16)
-    elif flag in ("-r", "-w"):
-        _set_size(options, flag, value)
-    elif flag == "-c":
-        options.compression = _whole(value, "compression", 0, 100)
-    elif flag == "--max-pixels":
-        options.max_pixels = _whole(value, "max-pixels", 0, 2**62)
+def _default_model(*, upscayl: bool) -> str:
+    return "realesrgan-x4plus" if upscayl else "realesr-animevideov3"
 
 
-def _whole(value: str, name: str, low: int, high: int) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise BadArgument(f"invalid {name} argument {value!r}: from {low} to {high}")
-    return number
+def _flags(*, upscayl: bool) -> list[_Flag]:
+    """All flags; those without words are not in the help."""
+    scale = "the model's" if upscayl else "4"
+    names = (
+        f"model name (default={_default_model(upscayl=upscayl)}, can be realesr-animevideov3 |\n"
+        f"{'':{_HELP_COLUMN}}realesrgan-x4plus | realesrgan-x4plus-anime | realesrnet-x4plus)"
+    )
+    return [
+        _Flag("-h", "", "show this help", "help"),
+        _Flag("--help", "", "", "help"),
+        _Flag("-i", "input-path", "input image path, or folder", "input"),
+        _Flag("-o", "output-path", "output image path, or folder", "output"),
+        _Flag("-s", "scale", f"upscale ratio (can be 2, 3, 4. default={scale})", "scale",
+              _whole("scale", 1, 16) if upscayl else _whole("scale", 2, 4)),
+        _Flag("-t", "tile-size", "tile size (>=32/0=auto, default=0) can be 0,0,0 for multi-gpu",
+              "tiles", _several(_tile)),
+        _Flag("-m", "model-path", "folder path to the models. default=models", "model_folder",
+              lambda folder: folder or DEFAULT_FOLDER),
+        _Flag("-n", "model-name", names, "model_name"),
+        _Flag("-g", "gpu-id", "gpu device to use (-1=cpu, default=auto) can be 0,1,2 for multi-gpu",
+              "devices", _several(_device)),
+        _Flag("-j", "load:proc:save",
+              "thread count for load/proc/save (default=1:2:2) can be 1:2,2,2:2",
+              "threads", _threads),
+        _Flag("-x", "", "enable tta mode", "tta"),
+        _Flag("-f", "format", "output image format (jpg/png/webp, default=ext/png)", "format",
+              _format),
+        _Flag("-v", "", "verbose output", "verbose"),
+        _Flag("-z", "model-scale", "scale of the model (it is read from the model)", "model_scale",
+              _whole("model scale", 1, 16)),
+        _Flag("-r", "WxH[:filter]", "output size", "request",
+              partial(_size, name="resize", sides=2)),
+        _Flag("-w", "width[:filter]", "output width", "request",
+              partial(_size, name="width", sides=1)),
+        _Flag("-c", "compression", "0..100, default 0", "compression",
+              _whole("compression", 0, 100)),
+        _Flag("--recursive", "", "read subfolders of the input folder", "recursive"),
+        _Flag("--skip-existing", "", "leave out pictures whose result is already there",
+              "skip_existing"),
+        _Flag("--strip", "", "drop EXIF, XMP, DPI and colour profile", "strip"),
+        _Flag("--max-pixels", "N", "refuse larger pictures (0: no limit)", "max_pixels",
+              _whole("max-pixels", 0, 2**62)),
+    ]  # fmt: skip
 
 
-def _scale(value: str, *, upscayl: bool) -> int:
-    return _whole(value, "scale", 1, 16) if upscayl else _whole(value, "scale", 2, 4)
+def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise BadArgument(f"invalid {name} argument {value!r}: from {low} to {high}")
+        return number
+
+    return read
+
+
+def _several(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """Values with commas between them."""
+    return lambda value: tuple(map(read, value.split(",")))
 
 
 def _tile(value: str) -> int:
-    tile = _whole(value, "tilesize", 0, 2**30)
+    tile = _whole("tilesize", 0, 2**30)(value)
     if 0 < tile < _MIN_TILE:
         raise BadArgument(f"invalid tilesize argument {value!r}: 0, or at least {_MIN_TILE}")
     return min(tile, MAX_INPUT_SIDE)  # no picture is larger
 
 
 def _device(value: str) -> str | int:
-    return "auto" if value == "auto" else _whole(value, "gpu device", -1, 1000)
+    return "auto" if value == "auto" else _whole("gpu device", -1, 1000)(value)
 
 
 def _format(value: str) -> str:
@@ -186,25 +201,21 @@ def _format(value: str) -> str:
     return value.lower()
 
 
-def _set_threads(options: Options, value: str) -> None:
+def _threads(value: str) -> tuple[int, tuple[int, ...], int]:
     parts = value.split(":")
     if len(parts) != 3:
         raise BadArgument(f"invalid thread count argument {value!r}: load:proc:save")
-    options.load_threads = _whole(parts[0], "thread count", 1, 256)
-    options.work_threads = [_whole(part, "thread count", 1, 256) for part in parts[1].split(",")]
-    options.save_threads = _whole(parts[2], "thread count", 1, 256)
+    count = _whole("thread count", 1, 256)
+    return count(parts[0]), _several(count)(parts[1]), count(parts[2])
 
 
-def _set_size(options: Options, flag: str, value: str) -> None:
+def _size(value: str, *, name: str, sides: int) -> Request:
+    """A width, or width and height with an x between them, and perhaps a filter after a colon."""
     size, _, kernel = value.partition(":")
     if kernel and kernel not in _FILTERS:
         raise BadArgument(f"invalid filter {kernel!r}: {', '.join(_FILTERS)}")
-    options.kernel = _FILTERS[kernel or "default"]
-    if flag == "-w":
-        options.size = TargetSize(width=_whole(size, "width", 1, 2**24))
-        return
-    sides = size.lower().split("x")
-    if len(sides) != 2:
-        raise BadArgument(f"invalid resize argument {value!r}: WxH, such as 1920x1080")
-    width, height = (_whole(side, "resize", 1, 2**24) for side in sides)
-    options.size = TargetSize(width=width, height=height)
+    texts = size.lower().split("x") if sides == 2 else [size]
+    if len(texts) != sides:
+        raise BadArgument(f"invalid {name} argument {value!r}: WxH, such as 1920x1080")
+    target = TargetSize(None, *map(_whole(name, 1, 2**24), texts))
+    return Request(target, kernel=_FILTERS[kernel or "default"])
