@@ -17,7 +17,7 @@ from PIL import Image
 from realesrgan_vk.batch import Done, Failed, Retired, Skipped
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.cli.messages import say, say_notices, unalarming
-from realesrgan_vk.cli.reports import LineReport, Report
+from realesrgan_vk.cli.reports import Report
 from realesrgan_vk.errors import printable
 from realesrgan_vk.image_io.formats import PNG
 
@@ -149,8 +149,8 @@ def test_no_alarming_word_in_a_run_that_succeeds(
 
 def test_reports_name_files_and_not_folders(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job(Path("/somewhere/in/a.png"), Path("/somewhere/out/a.png"), PNG)
-    LineReport().event(Done(job, width=4, height=3, seconds=0.5, notes=("a note",)))
-    LineReport().event(Skipped(job))
+    Report().event(Done(job, width=4, height=3, seconds=0.5, notes=("a note",)))
+    Report().event(Skipped(job))
     said = capsys.readouterr().err
     assert "somewhere" not in said
     assert said == "a.png (4 x 3, 0.5 s)\n  note: a note\nskipped: a.png exists\n"
@@ -160,7 +160,7 @@ def test_reports_name_files_and_not_folders(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_retired_device_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job(Path("a.png"), Path("b.png"), PNG)
-    LineReport().event(Retired(job, "vkQueueSubmit failed -4"))
+    Report().event(Retired(job, "vkQueueSubmit failed -4"))
     said = capsys.readouterr().err
     assert not ALARMS.search(said)
     assert said.endswith("vkQueueSubmit \\x66ailed -4\n")

@@ -17,7 +17,7 @@ from realesrgan_vk import Upscaler, list_devices
 from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Progress, Summary, workers
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.workers import load_upscalers
-from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport
+from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG
 from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.options import Request, UpscalerOptions
@@ -159,7 +159,7 @@ def test_the_seconds_of_a_run_are_those_of_a_clock(photo: Photo, tmp_path: Path)
 
 def test_what_is_said_of_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
     summary = Summary(done=3, failed=1)
-    LineReport().interrupted(summary, 60)
+    Report().interrupted(summary, 60)
     JsonReport().interrupted(summary, 60)
     said, errors = capsys.readouterr()
     assert errors == "interrupted: 3 of 60 pictures written\n"

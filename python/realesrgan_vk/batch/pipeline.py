@@ -7,16 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from realesrgan_vk import image_io
-from realesrgan_vk.batch.events import (
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Retired,
-    Skipped,
-    Stage,
-    Summary,
-)
+from realesrgan_vk.batch import events
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.errors import (
@@ -105,10 +96,10 @@ class Batch:
         self,
         upscalers: Sequence[Upscaler],
         options: BatchOptions,
-        report: Callable[[Event], object],
+        report: Callable[[events.Event], object],
     ) -> None:
         """`report` is called with every event, one at a time, from the threads."""
-        self.summary = Summary()
+        self.summary = events.Summary()
         self._upscalers = upscalers
         self._options = options
         self._report = report
@@ -123,7 +114,7 @@ class Batch:
         self._decoded: WorkQueue[_Item] = WorkQueue(max(2, len(upscalers)))
         self._upscaled: WorkQueue[_Item] = WorkQueue(max(2, options.save_threads))
 
-    def run(self, jobs: Sequence[Job]) -> Summary:
+    def run(self, jobs: Sequence[Job]) -> events.Summary:
         """Do all jobs; one that fails is reported and the others go on.
 
         Raises:
@@ -214,7 +205,7 @@ class Batch:
                 self._fail(job, "decode", error)
                 continue
             if skipped:
-                self._tell(Skipped(job))
+                self._tell(events.Skipped(job))
             else:
                 self._decoded.put(item)
 
@@ -269,7 +260,7 @@ class Batch:
         def progress(fraction: float) -> None:
             if self._stop.is_set():
                 raise Cancelled("the batch was stopped")
-            self._tell(Progress(item.job, fraction))
+            self._tell(events.Progress(item.job, fraction))
 
         progress(0.0)
         return upscaler.upscale_picture(item.picture, self._options.request, progress)
@@ -282,7 +273,7 @@ class Batch:
             if others:
                 self._retired.add(id(upscaler))
         if new:
-            self._tell(Retired(job, _in_words(error, job)))
+            self._tell(events.Retired(job, _in_words(error, job)))
         return bool(others)
 
     def _save(self) -> None:
@@ -297,13 +288,13 @@ class Batch:
             else:
                 seconds = item.seconds + time.perf_counter() - started
                 all_notes = (*picture.notes, *notes)
-                self._tell(Done(job, picture.width, picture.height, seconds, all_notes))
+                self._tell(events.Done(job, picture.width, picture.height, seconds, all_notes))
             self._upscaled.done()
 
-    def _fail(self, job: Job, stage: Stage, error: Exception) -> None:
-        self._tell(Failed(job, stage, _in_words(error, job)))
+    def _fail(self, job: Job, stage: events.Stage, error: Exception) -> None:
+        self._tell(events.Failed(job, stage, _in_words(error, job)))
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: events.Event) -> None:
         with self._lock:
             self.summary.count(event)
             self._report(event)

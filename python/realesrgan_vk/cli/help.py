@@ -3,9 +3,9 @@
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -70,15 +70,12 @@ class Group(click.Group):
         """
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            _refuse(ctx, self.list_commands(ctx), args)
+            commands = self.list_commands(ctx)
+            if close := difflib.get_close_matches(name, commands, 1):
+                meant = f"did you mean '{close[0]}'?"
+            elif Path(name).suffix or Path(name).exists() or Path(name).name != name:
+                meant = f"to upscale it: {ctx.info_name} upscale {shlex.join(args)}"
+            else:
+                meant = f"the commands are {', '.join(commands)}"
+            ctx.fail(f"no command {name!r}; {meant}")
         return super().resolve_command(ctx, args)
-
-
-def _refuse(ctx: click.Context, commands: Iterable[str], args: list[str]) -> NoReturn:
-    name = args[0]
-    close = difflib.get_close_matches(name, commands, 1)
-    if close:
-        ctx.fail(f"no command {name!r}; did you mean '{close[0]}'?")
-    if Path(name).suffix or Path(name).exists() or Path(name).name != name:
-        ctx.fail(f"no command {name!r}; to upscale it: {ctx.info_name} upscale {shlex.join(args)}")
-    ctx.fail(f"no command {name!r}; the commands are {', '.join(commands)}")

@@ -96,10 +96,10 @@ def add(source: Path, name: str | None, replace: bool) -> None:
     """
     from realesrgan_vk.models.add import add_models
 
-    def note(line: str) -> None:
-        say(f"note: {line}")
-
-    for added in add_models(source, name=name, replacing=replace, note=note):
+    added_models = add_models(
+        source, name=name, replacing=replace, note=lambda line: say(f"note: {line}")
+    )
+    for added in added_models:
         show(f"added {added} to {own_models_folder()}")
 
 

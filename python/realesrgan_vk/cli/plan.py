@@ -64,18 +64,16 @@ def _rows(found: RunPlan) -> list[tuple[str, str]]:
         ("picture", f"{found.width} x {found.height}"),
         ("path", f"{found.path} ({found.reason})"),
     ]
-    memory = [
-        (f"memory, {kind}", format_bytes(count)) for kind, count in found.memory_bytes.items()
-    ]
-    memory.append(("memory, pictures beside it", format_bytes(found.picture_bytes)))
     if found.path == "tiles":
-        return [*rows, ("tile", f"{found.tile} pixels"), ("halo", f"{found.halo} pixels"), *memory]
-    rows += [("band", f"{found.band_rows} rows"), ("column tiles", str(found.column_tiles))]
-    if found.column_tiles > 1:
+        rows.append(("tile", f"{found.tile} pixels"))
+    else:
+        rows += [("band", f"{found.band_rows} rows"), ("column tiles", str(found.column_tiles))]
+    if found.path == "tiles" or found.column_tiles > 1:
         rows.append(("halo", f"{found.halo} pixels"))
-    rows += memory
-    return [
-        *rows,
-        ("dispatches a band", str(found.dispatches_per_band)),
-        ("moved per input pixel", f"{found.bytes_moved_per_input_pixel / 1000:.1f} kB"),
-    ]
+    memory = {**found.memory_bytes, "pictures beside it": found.picture_bytes}
+    rows += [(f"memory, {kind}", format_bytes(count)) for kind, count in memory.items()]
+    if found.path == "stream":
+        moved = found.bytes_moved_per_input_pixel / 1000
+        rows.append(("dispatches a band", str(found.dispatches_per_band)))
+        rows.append(("moved per input pixel", f"{moved:.1f} kB"))
+    return rows

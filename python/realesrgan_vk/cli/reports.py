@@ -21,7 +21,10 @@ _PROGRESS_INTERVAL = 0.5  # seconds between two JSON progress events of one pict
 
 
 class Report:
-    """Failures only, on stderr."""
+    """Lines on stderr: failures and, unless it is quiet, results and notes, but no progress."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
 
     @contextmanager
     def running(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
@@ -30,9 +33,12 @@ class Report:
 
     def note(self, words: str) -> None:
         """Something to know that is no failure."""
+        if not self._quiet:
+            self.line(words)
 
     def event(self, event: Event) -> None:
         """What happened to a job."""
+        name = event.job.target.name
         match event:
             case Failed():
                 source = printable(event.job.source)
@@ -41,9 +47,21 @@ class Report:
             case Retired():
                 words = f"a device gets no more pictures, the others go on: {event.error}"
                 self.note(unalarming(words))
+            case Skipped():
+                self.note(f"skipped: {unalarming(name)} exists")
+            case Done():
+                size = f"{event.width} x {event.height}"
+                self.note(unalarming(f"{name} ({size}, {event.seconds:.1f} s)"))
+                for note in event.notes:
+                    self.note(unalarming(f"  note: {note}"))
 
     def end(self, summary: Summary, seconds: float) -> None:
-        """All is over; `seconds` since the command began."""
+        """All is over; `seconds` since the command began. One picture needs no counts."""
+        if summary.done + summary.failed + summary.skipped > 1:
+            parts = [f"{summary.done} written"]
+            parts += [f"{summary.skipped} skipped"] if summary.skipped else []
+            parts += [f"{summary.failed} failed"] if summary.failed else []
+            self.note(f"{', '.join(parts)} in {seconds:.1f} s")
 
     def interrupted(self, summary: Summary, pictures: int) -> None:
         """The run was stopped before all of `pictures` were done."""
@@ -54,39 +72,11 @@ class Report:
         say(words)
 
 
-class LineReport(Report):
-    """A line a picture, for a log."""
-
-    def note(self, words: str) -> None:
-        """Print it."""
-        self.line(words)
-
-    def event(self, event: Event) -> None:
-        """Print results, not progress."""
-        super().event(event)
-        name = event.job.target.name
-        match event:
-            case Skipped():
-                self.line(f"skipped: {unalarming(name)} exists")
-            case Done():
-                size = f"{event.width} x {event.height}"
-                self.line(unalarming(f"{name} ({size}, {event.seconds:.1f} s)"))
-                for note in event.notes:
-                    self.line(unalarming(f"  note: {note}"))
-
-    def end(self, summary: Summary, seconds: float) -> None:
-        """Print the counts when there is more than one."""
-        if summary.done + summary.failed + summary.skipped > 1:
-            parts = [f"{summary.done} written"]
-            parts += [f"{summary.skipped} skipped"] if summary.skipped else []
-            parts += [f"{summary.failed} failed"] if summary.failed else []
-            self.line(f"{', '.join(parts)} in {seconds:.1f} s")
-
-
-class BarReport(LineReport):
+class BarReport(Report):
     """Results, and below them a bar on a terminal: fraction, pictures, speed, time left."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._console = Console(stderr=True)
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),

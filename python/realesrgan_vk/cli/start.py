@@ -26,24 +26,17 @@ _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 def command() -> "NoReturn":
     """`realesrgan-vk`."""
-
-    def load() -> "Callable[[], object]":
-        from realesrgan_vk.cli.commands import main  # noqa: PLC0415 - see above
-
-        return main
-
-    run(load, not_loaded=2)
+    run(_program("commands"), not_loaded=2)
 
 
 def drop_in() -> "NoReturn":
     """`realesrgan-ncnn-vulkan` and `upscayl-bin`."""
+    run(_program("ncnn_compat"), not_loaded=255)
 
-    def load() -> "Callable[[], object]":
-        from realesrgan_vk.cli.ncnn_compat import main  # noqa: PLC0415 - see above
 
-        return main
-
-    run(load, not_loaded=255)
+def _program(module: str) -> "Callable[[], Callable[[], object]]":
+    """Imports the function `main` of a module of commands when it is called."""
+    return lambda: __import__(f"realesrgan_vk.cli.{module}", fromlist=["main"]).main
 
 
 def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "NoReturn":

@@ -3,11 +3,10 @@
 Reading a command line must not import what is for pictures, which takes longer than the rest.
 """
 
-from dataclasses import dataclass
-
 import click
 
 from realesrgan_vk.cli import options as shared
+from realesrgan_vk.cli.arguments import Arguments
 from realesrgan_vk.cli.help import MESSAGES, Command
 from realesrgan_vk.cli.options import INPUT, NETWORK, Parsed, option
 from realesrgan_vk.options import (
@@ -30,31 +29,6 @@ _EXAMPLES = (
     "realesrgan-vk upscale drawing.png -m realesrgan-x4plus-anime --width 3840",
 )
 _SIZE, _OUTPUT, _METADATA = "Size", "Output", "Metadata"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
-    """What a command line of `upscale` asks for; None where its default depends on the pictures.
-
-    Attributes:
-        max_pixels: Refuse larger pictures; None: never.
-        suffix: Of results, with its dot.
-    """
-
-    inputs: tuple[str, ...]
-    request: Request
-    model: str
-    upscaler: UpscalerOptions
-    devices: tuple[str, ...]
-    recursive: bool
-    max_pixels: int | None
-    output: str | None
-    suffix: str | None
-    template: str | None
-    skip_existing: bool
-    write: WriteOptions
-    quiet: bool
-    as_json: bool
 
 
 def _factor(text: str) -> float:

@@ -21,14 +21,13 @@ from realesrgan_vk.batch.jobs import (
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.cli.arguments import Arguments
 from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
-from realesrgan_vk.cli.reports import BarReport, JsonReport, LineReport, Report
-from realesrgan_vk.cli.upscale import Arguments
+from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
-from realesrgan_vk.upscaler import Upscaler
 
 EXIT_SOME_FAILED = 1
 _STDOUT = 1
@@ -70,7 +69,10 @@ def run(arguments: Arguments) -> None:
             pictures=len(sources),
             note=lambda words: report.note(unalarming(words)),
         )
-        naming = _naming(arguments, template, upscalers[0])
+        scale = f"{arguments.request.size.scale or upscalers[0].scale:g}"
+        naming = Naming(
+            arguments.template or template, arguments.suffix, upscalers[0].model.name, scale
+        )
         if to_file:
             jobs = [_job(sources[0][0], path, arguments.suffix)]
         else:
@@ -101,9 +103,9 @@ def run(arguments: Arguments) -> None:
 def _report(arguments: Arguments) -> Report:
     if arguments.as_json:
         return JsonReport()
-    if arguments.quiet:
-        return Report()
-    return BarReport() if sys.stderr.isatty() else LineReport()
+    if sys.stderr.isatty() and not arguments.quiet:
+        return BarReport()
+    return Report(quiet=arguments.quiet)
 
 
 def _refuse_videos(paths: Sequence[str]) -> None:
@@ -174,12 +176,6 @@ def _is_file(given: str, path: Path, pictures: int) -> bool:
         )
     refuse_unwritable(path)
     return False
-
-
-def _naming(arguments: Arguments, template: str, upscaler: Upscaler) -> Naming:
-    scale = arguments.request.size.scale or upscaler.scale
-    name = upscaler.model.name
-    return Naming(arguments.template or template, arguments.suffix, name, f"{scale:g}")
 
 
 def _job(source: Path, target: Path, suffix: str | None) -> Job:

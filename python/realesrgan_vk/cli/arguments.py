@@ -1,0 +1,30 @@
+"""The arguments of `realesrgan-vk upscale`, between its options and what they do."""
+
+from dataclasses import dataclass
+
+from realesrgan_vk.options import Request, UpscalerOptions, WriteOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """What a command line of `upscale` asks for; None where its default depends on the pictures.
+
+    Attributes:
+        max_pixels: Refuse larger pictures; None: never.
+        suffix: Of results, with its dot.
+    """
+
+    inputs: tuple[str, ...]
+    request: Request
+    model: str
+    upscaler: UpscalerOptions
+    devices: tuple[str, ...]
+    recursive: bool
+    max_pixels: int | None
+    output: str | None
+    suffix: str | None
+    template: str | None
+    skip_existing: bool
+    write: WriteOptions
+    quiet: bool
+    as_json: bool
