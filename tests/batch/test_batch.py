@@ -3,18 +3,16 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command import on_a_terminal, run
-from numpy.typing import NDArray
+from conftest import Photo
+from drop_in import size_of
 from PIL import Image
 
 from realesrgan_vk.batch.jobs import Naming, find_sources, plan_jobs
 
-Photo = Callable[..., NDArray[np.uint8]]
 FAST = ["-m", "realesr-animevideov3", "-d", "cpu"]
 
 
@@ -32,13 +30,6 @@ def folder(photo: Photo, tmp_path: Path) -> Path:
     return inside
 
 
-def whole(path: Path) -> tuple[int, int]:
-    """The size of a picture that decodes to its end."""
-    with Image.open(path) as image:
-        image.load()
-        return image.width, image.height
-
-
 def test_a_broken_picture_is_reported_and_the_rest_is_done(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("upscale", folder, "-o", out, "--recursive", *FAST)
@@ -51,7 +42,7 @@ def test_a_broken_picture_is_reported_and_the_rest_is_done(folder: Path, tmp_pat
     written = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert len(written) == 19
     assert Path("deeper/picture 04.png") in written
-    assert whole(out / "picture 00.png") == (64, 64)
+    assert size_of(out / "picture 00.png") == (64, 64)
 
 
 def test_json_events(folder: Path, tmp_path: Path) -> None:
@@ -85,7 +76,7 @@ def test_names_formats_sizes_and_skipping(folder: Path, tmp_path: Path) -> None:
     first = run("upscale", pattern, *arguments)
     assert (first.returncode, first.stdout, first.stderr) == (0, "", "")
     target = out / "2-picture 01-realesr-animevideov3.webp"
-    assert whole(target) == (30, 28)
+    assert size_of(target) == (30, 28)
     stamp = target.stat().st_mtime_ns
     target.with_name("1-picture 00-realesr-animevideov3.webp").unlink()
     again = run("upscale", pattern, *arguments)

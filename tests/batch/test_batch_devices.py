@@ -5,12 +5,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from conftest import Photo
 from PIL import Image
 
 from realesrgan_vk import Upscaler
@@ -22,7 +20,6 @@ from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
 from realesrgan_vk.options import Request, TargetSize
 
-Photo = Callable[..., NDArray[np.uint8]]
 PICTURES = 12
 
 

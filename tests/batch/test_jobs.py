@@ -1,22 +1,19 @@
 """Where results go: every result has a place of its own, and no source is lost."""
 
 import subprocess
-from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Photo
 from drop_in import SCRIPTS
-from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import image_io
 from realesrgan_vk.batch.jobs import Job, Naming, Targets, find_sources, plan_jobs
 from realesrgan_vk.cli import ncnn_compat
 from realesrgan_vk.image_io.formats import JPEG, PNG
-
-Photo = Callable[..., NDArray[np.uint8]]
 
 
 def sources_of(root: Path, *names: str) -> list[tuple[Path, Path]]:

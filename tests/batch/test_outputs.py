@@ -6,14 +6,13 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Photo
 from drop_in import SCRIPTS
-from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import ImageError, image_io
@@ -262,7 +261,7 @@ def test_wrong_use_of_standard_streams(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["realesrgan-vk", "realesrgan-ncnn-vulkan"])
 def test_the_commands_write_into_a_device_and_through_a_link(
-    photo: Callable[..., NDArray[np.uint8]], source: Path, tmp_path: Path, program: str
+    photo: Photo, source: Path, tmp_path: Path, program: str
 ) -> None:
     start = COMMAND if program == "realesrgan-vk" else [*DROP_IN, "-i"]
     target, link = tmp_path / "private.png", tmp_path / "link.png"
@@ -277,9 +276,7 @@ def test_the_commands_write_into_a_device_and_through_a_link(
     assert size_of(target.read_bytes()) == ("PNG", SCALED)
 
 
-def test_the_drop_in_program_writes_alpha_to_a_pipe_as_png(
-    photo: Callable[..., NDArray[np.uint8]], tmp_path: Path
-) -> None:
+def test_the_drop_in_program_writes_alpha_to_a_pipe_as_png(photo: Photo, tmp_path: Path) -> None:
     source, pipe = tmp_path / "in.png", tmp_path / "out.jpg"
     Image.fromarray(np.dstack([photo(20, 16), photo(20, 16)[..., 0]])).save(source)
     os.mkfifo(pipe)

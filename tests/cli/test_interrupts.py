@@ -7,31 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from drop_in import SCRIPTS
-from numpy.typing import NDArray
+from command import COMMAND
+from conftest import Photo
+from drop_in import SCRIPTS, size_of
 from PIL import Image
 
 import realesrgan_vk
 from realesrgan_vk import Upscaler
 from realesrgan_vk.image_io.atomic import remove_leftovers, write_whole
 
-Photo = Callable[..., NDArray[np.uint8]]
-COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 FAST = ["-m", "realesr-animevideov3", "-d", "cpu"]
 PICTURES = 60
-
-
-def whole(path: Path) -> tuple[int, int]:
-    """The size of a picture that decodes to its end."""
-    with Image.open(path) as image:
-        image.load()
-        return image.width, image.height
 
 
 def commands(source: Path, out: Path) -> dict[str, list[str]]:
@@ -76,7 +66,7 @@ def test_a_killed_run_leaves_whole_files_and_the_next_finishes(
         killed.wait()
         for path in out.glob("*"):
             assert path.suffix == ".png", f"nothing but results (seed {seed})"
-            assert whole(path)[0] == 160, f"seed {seed}"
+            assert size_of(path)[0] == 160, f"seed {seed}"
             stamp = path.stat().st_mtime_ns
             assert stamps.setdefault(path, stamp) == stamp, f"left alone (seed {seed})"
     assert stamps
@@ -108,7 +98,7 @@ def test_what_a_killed_run_left_is_ignored_and_removed(source: Path, tmp_path: P
     subprocess.run([*run, "--skip-existing", "--quiet"], check=True, timeout=120)
     names = {path.name for path in out.iterdir() if path.suffix != ".png"}
     assert names == {running.name, "mine.part"}
-    assert whole(target) == (160, 160)
+    assert size_of(target) == (160, 160)
     assert len(list(out.glob("*.png"))) == PICTURES
     remove_leftovers([tmp_path / "not there"])
 
@@ -165,7 +155,7 @@ def test_ctrl_c_finishes_nothing_half(source: Path, tmp_path: Path, program: str
     assert errors.endswith(f"interrupted: {written} of {PICTURES} pictures written\n")
     assert "Traceback" not in errors
     assert 0 < written < PICTURES
-    assert all(whole(path)[0] == 160 for path in out.iterdir())
+    assert all(size_of(path)[0] == 160 for path in out.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,12 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from conftest import Photo
 from PIL import Image
 
 from realesrgan_vk.batch import Done, Failed, Retired, Skipped
@@ -21,7 +20,6 @@ from realesrgan_vk.cli.reports import Report
 from realesrgan_vk.errors import printable
 from realesrgan_vk.image_io.formats import PNG
 
-Photo = Callable[..., NDArray[np.uint8]]
 START = (
     "import sys; sys.argv[0] = 'realesrgan-ncnn-vulkan'\n"
     "from realesrgan_vk.cli.start import drop_in"

@@ -4,13 +4,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command import COMMAND, on_a_terminal
-from numpy.typing import NDArray
+from conftest import Photo
 from PIL import Image
 
 from realesrgan_vk import Upscaler, list_devices
@@ -23,7 +21,6 @@ from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.options import Request, UpscalerOptions
 from realesrgan_vk.upscaler import DEFAULT_MODEL
 
-Photo = Callable[..., NDArray[np.uint8]]
 UPSCALE = ["upscale", "-m", "realesr-animevideov3"]
 
 

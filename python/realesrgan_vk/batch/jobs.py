@@ -5,7 +5,7 @@ import os
 import string
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -190,17 +190,17 @@ def plan_jobs(
         ValueError: A result would replace its own source, and `replace_sources` is off.
     """
     targets = targets or Targets(source for source, _ in sources)
-    plans = []
-    for index, (source, place) in enumerate(sources):
-        name, known = naming.of(source, index + 1)
-        plans.append((index, source, folder / place.parent / name, known))
-    places: dict[int, Path] = {}
+    jobs = []
+    for index, (source, place) in enumerate(sources, start=1):
+        name, known = naming.of(source, index)
+        jobs.append(Job(source, folder / place.parent / name, known))
     # Those that keep their name come first; `sorted` leaves the others in their order.
-    for index, source, wanted, _ in sorted(plans, key=lambda plan: plan[2].name != plan[1].name):
-        places[index] = targets.claim(wanted, source)
+    for index in sorted(range(len(jobs)), key=lambda i: jobs[i].target.name != jobs[i].source.name):
+        job = jobs[index]
+        jobs[index] = replace(job, target=targets.claim(job.target, job.source))
         if not replace_sources:
-            refuse_overwrite(source, places[index])
-    return [Job(source, places[index], known) for index, source, _, known in plans]
+            refuse_overwrite(job.source, jobs[index].target)
+    return jobs
 
 
 def refuse_overwrite(source: Path, target: Path) -> None:
