@@ -144,11 +144,11 @@ def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None =
 
 
 class Targets:
-    """The places that results get: no two the same, and none that is another result's source."""
+    """The paths of results: no two the same, and none that is another result's source."""
 
     def __init__(self, sources: Iterable[Path]) -> None:
         """`sources` are all that will be read."""
-        self._lock = threading.Lock()  # a place may be found once a picture is decoded
+        self._lock = threading.Lock()  # paths are also claimed while pictures are decoded
         self._taken: set[Path] = set()
         self._owners: dict[tuple[int, int], Path] = {}
         for source in sources:

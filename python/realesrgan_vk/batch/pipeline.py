@@ -85,8 +85,8 @@ class Batch:
     """Runs jobs through decoding, upscaling and encoding.
 
     Each of `upscalers` works in a thread of its own and takes the next decoded picture when it is
-    free, so a fast device does more of them. Naming one upscaler several times gives it several
-    threads. One whose device fails gets no more pictures, as long as there is another one.
+    free, so a fast device does more of them. One that is listed several times has several threads.
+    One whose device fails gets no more pictures, as long as there is another one.
 
     Attributes:
         summary: How many jobs have ended how.
@@ -105,7 +105,7 @@ class Batch:
         self._report = report
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        # An interruption may lose a thread that is being started, so none works before all are.
+        # An interruption may lose a thread that is being started: none works before all are.
         self._go = threading.Event()
         self._error: BaseException | None = None
         self._retired: set[int] = set()
@@ -119,7 +119,7 @@ class Batch:
 
         Raises:
             OutOfMemoryError: The system cannot start the threads.
-            KeyboardInterrupt: Interrupted; what was being made is left out, nothing is half.
+            KeyboardInterrupt: Interrupted; every file is whole or not there.
             Exception: What `report` raised.
         """
         folders = {folder_of(job.target) for job in jobs}
@@ -137,17 +137,16 @@ class Batch:
             self._join(savers)
         except BaseException:
             self._halt()
-            self._leave(jobs)
+            self._wait_for_threads(jobs)
             raise
         if self._error is not None:
             raise self._error
         return self.summary
 
-    def _leave(self, jobs: Sequence[Job]) -> None:
-        """Wait for the threads to end, but not for ever.
+    def _wait_for_threads(self, jobs: Sequence[Job]) -> None:
+        """Wait until files are written, and for a limited time for a device or a pipe.
 
-        A device may compute on for long before it can be stopped, and one at a pipe may wait for
-        another program. Files that are being written are waited for.
+        A device may compute for long before it can be stopped, a pipe may wait for another program.
         """
         streams = any(is_stream(path) for job in jobs for path in (job.source, job.target))
         for thread in self._started:

@@ -9,10 +9,10 @@ Item = TypeVar("Item")
 
 
 class WorkQueue(Generic[Item]):
-    """Items on their way from one stage to the next.
+    """Items between one stage and the next.
 
-    What was taken counts as on its way until `done` or `give_back`, so that a thread which finds
-    the queue empty waits as long as another may still give its item back.
+    An item that was taken counts until `done` or `give_back`: a thread that finds the queue empty
+    waits as long as another may still give its item back.
     """
 
     def __init__(self, size: int) -> None:
@@ -33,10 +33,10 @@ class WorkQueue(Generic[Item]):
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Item]:
-        """Take items until the queue is closed and nothing can come any more, or is stopped."""
+        """Take items until the queue is stopped, or closed and no item can come any more."""
         while True:
             with self._changed:
-                self._changed.wait_for(self._can_go_on)
+                self._changed.wait_for(self._is_ready)
                 if self._stopped or not self._items:
                     return
                 item = self._items.popleft()
@@ -45,13 +45,13 @@ class WorkQueue(Generic[Item]):
             yield item
 
     def done(self) -> None:
-        """An item that was taken is dealt with."""
+        """Count an item that was taken no longer."""
         with self._changed:
             self._taken -= 1
             self._changed.notify_all()
 
     def give_back(self, item: Item) -> None:
-        """Let another thread take what this one has taken; never waits."""
+        """Let another thread take an item that this one has taken; never waits."""
         with self._changed:
             self._taken -= 1
             self._items.appendleft(item)
@@ -64,10 +64,10 @@ class WorkQueue(Generic[Item]):
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let all threads leave at once."""
+        """Make all threads that wait, or take an item, return."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def _can_go_on(self) -> bool:
+    def _is_ready(self) -> bool:
         return self._stopped or bool(self._items) or (self._closed and not self._taken)

@@ -1,4 +1,4 @@
-"""Which upscalers work on a batch: a list with an entry for each thread that upscales."""
+"""The upscalers of a batch: a list with an entry for each thread that upscales."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.options import UpscalerOptions
 from realesrgan_vk.upscaler import Upscaler
 
-# Each picture in work costs a CPU run's memory, so more cores join in on fewer pictures.
+# Each picture in work takes the memory of a run, so more cores work on fewer pictures.
 _MOST_AT_ONCE = 4
 
 
@@ -34,9 +34,7 @@ def load_upscalers(
         note: Called, before anything takes long, with what to know of a device.
 
     Raises:
-        ModelError: As `Upscaler`.
-        DeviceError: As `Upscaler`, or a device is named twice.
-        ValueError: As `Upscaler`.
+        ModelError, DeviceError, ValueError: As `Upscaler`.
     """
     known = list_devices()
     indexes = list(dict.fromkeys(find_device(device, known) for device in devices))
@@ -67,9 +65,8 @@ def load_for_runs(
         runs: Devices, and how many pictures each works on at a time.
 
     Raises:
-        ModelError: As `Upscaler`.
-        DeviceError: As `Upscaler`. One device of several may lack what was asked of all.
-        ValueError: As `Upscaler`.
+        ModelError, DeviceError, ValueError: As `Upscaler`; one device may lack what was asked of
+            all.
     """
     loaded: list[Upscaler] = []
     for own, (device, at_once) in zip(options, runs, strict=True):

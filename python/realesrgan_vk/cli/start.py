@@ -26,17 +26,24 @@ _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 def command() -> "NoReturn":
     """`realesrgan-vk`."""
-    run(_program("commands"), not_loaded=2)
+
+    def load() -> "Callable[[], object]":
+        from realesrgan_vk.cli.commands import main  # noqa: PLC0415 - see above
+
+        return main
+
+    run(load, not_loaded=2)
 
 
 def drop_in() -> "NoReturn":
     """`realesrgan-ncnn-vulkan` and `upscayl-bin`."""
-    run(_program("ncnn_compat"), not_loaded=255)
 
+    def load() -> "Callable[[], object]":
+        from realesrgan_vk.cli.ncnn_compat import main  # noqa: PLC0415 - see above
 
-def _program(module: str) -> "Callable[[], Callable[[], object]]":
-    """Imports the function `main` of a module of commands when it is called."""
-    return lambda: __import__(f"realesrgan_vk.cli.{module}", fromlist=["main"]).main
+        return main
+
+    run(load, not_loaded=255)
 
 
 def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "NoReturn":
@@ -49,7 +56,7 @@ def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "
         not_loaded: The exit code where something cannot be imported: the installation is damaged,
             or no memory is left.
     """
-    _on_signals(_leave)
+    _on_signals(_exit_at_once)
     _open_standard_streams()
     code: object = 0
     try:
@@ -65,7 +72,7 @@ def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "
         sys.stderr.write(f"Error: the program cannot be loaded: {words}\n")
         code = not_loaded
     finally:
-        _on_signals(_leave)
+        _on_signals(_exit_at_once)
     if code in _INTERRUPTED and len(sys._current_frames()) > 1:
         # A thread still computes or waits for a pipe: tearing down what it uses would crash it.
         for stream in (sys.stdout, sys.stderr):
@@ -83,7 +90,7 @@ def _on_signals(handler: "Callable[[int, FrameType | None], object]") -> None:
             signal.signal(number, handler)
 
 
-def _leave(number: int, _: "FrameType | None") -> None:
+def _exit_at_once(number: int, _: "FrameType | None") -> None:
     os._exit(128 + number)
 
 
