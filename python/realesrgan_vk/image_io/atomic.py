@@ -32,14 +32,14 @@ def write_whole(path: Path, content: bytes) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which appears under its name at the end of the context.
 
-    One that was there is replaced, and its mode kept, its owner and group where that is allowed.
-    Symbolic links are followed. The new content is copied into a file of several names (hard
-    links), and into one that is a mount point, when there is all of it. What is no regular file (a
-    device, a pipe, a descriptor) is written into directly.
+    An existing file is replaced; its mode is kept, and its owner and group where that is allowed.
+    Symbolic links are followed. A file with several names (hard links) or one that is a mount point
+    is overwritten, once the content is complete. What is no regular file (a device, a pipe, a
+    descriptor) is written into directly.
 
-    Where the system has files without a name (Linux), the content gets a name only when it is all
-    there, so that a killed process leaves nothing behind. Elsewhere it is written under another
-    name, which tells the process, and renamed; `remove_leftovers` removes what a killed one left.
+    Where the system has files without a name (Linux), the content gets a name only when it is
+    complete, so that a killed process leaves nothing behind. Elsewhere it is written under another
+    name, which holds the process id, and renamed; `remove_leftovers` removes those of killed ones.
 
     Raises:
         OSError: The file cannot be written; nothing is left of it.
@@ -48,9 +48,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with streams.open_to_write(path) as file:
             yield file
         return
-    target = _followed(path)
-    before = _status(target)
-    temporary = _temporary_beside(target)
+    target = Path(os.path.realpath(path))
+    before: os.stat_result | None = None
+    with suppress(FileNotFoundError):
+        before = target.stat()
+    unique = f"{_HERE}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = target.with_name(f".realesrgan-vk-{unique}.part")  # `_PART` matches it
     try:
         nameless = _open_nameless(target.parent, before)
         with nameless or _open_named(temporary, before) as file:
@@ -71,7 +74,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 def folder_of(path: Path) -> Path | None:
     """The folder in which `whole_file` makes this file; None for what is written into directly."""
-    return None if streams.is_stream(path) else _followed(path).parent
+    return None if streams.is_stream(path) else Path(os.path.realpath(path)).parent
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
@@ -79,48 +82,29 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     for folder in folders:
         try:
             names = os.listdir(folder)  # noqa: PTH208 - names are enough
-        except OSError:  # it is not there yet, or writing to it will tell
+        except OSError:  # it does not exist yet, or writing to it raises
             continue
         for name in names:
             match = _PART.fullmatch(name)
             if match and not _is_running(int(match[1])):
-                try:
+                with suppress(OSError):  # on Windows: another process is writing it
                     (folder / name).unlink()
-                except OSError:  # on Windows: another process is writing it
-                    continue
 
 
 def _is_running(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 would not only ask
+    if os.name != "posix":  # elsewhere signal 0 would do more than ask
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is somebody else's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
-def _followed(path: Path) -> Path:
-    """The file itself, where a path is a symbolic link to it."""
-    return Path(os.path.realpath(path))
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
-
-
-def _temporary_beside(path: Path) -> Path:
-    """A free name in the same folder, which `remove_leftovers` knows."""
-    return path.with_name(f".realesrgan-vk-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}.part")
-
-
 def _first_mode(before: os.stat_result | None) -> int:
-    """A new file's mode is the umask's; others read nothing of one that gets another's mode."""
+    """A new file's mode is the umask's; one that gets another's mode is private until then."""
     return 0o666 if before is None else 0o600
 
 
@@ -160,7 +144,7 @@ def _link(file: BinaryIO, name: Path) -> bool:
     """Give a nameless file a name; False where that is taken, or the system cannot."""
     handle = file.fileno()
     try:
-        # Only with a folder's handle, which the full path makes idle, Python follows links.
+        # Python follows links only with `src_dir_fd`, which the full path makes unused.
         os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=handle, follow_symlinks=True)
     except OSError:  # also: no /proc, as in some sandboxes
         return False
@@ -180,7 +164,7 @@ def _replace(temporary: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        with temporary.open("rb") as file:  # a file that is mounted by itself, as into a container
+        with temporary.open("rb") as file:  # a mounted file, as in a container
             _copy_into(file, target)
 
 

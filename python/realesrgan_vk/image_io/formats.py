@@ -1,4 +1,4 @@
-"""The picture formats: how to tell them apart, and what each can hold."""
+"""The picture formats: how to recognise them, and what each can hold."""
 
 import struct
 from collections.abc import Callable
@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    ImageFile,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TgaImagePlugin,
-    WebPImagePlugin,
-    features,
-)
+from PIL import ImageFile, features
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TgaImagePlugin import TgaImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 _NO_LIMIT = 2**31 - 1
 
@@ -29,10 +26,10 @@ class Format:
     Attributes:
         name: As people write it.
         suffixes: Of its files, lower case; the first is the usual one.
-        max_side: Longest side it, or its encoder, can hold in pixels.
+        max_side: Longest side that it, or its encoder, can hold, in pixels.
         max_bits: Bits a sample can have; 32 is float, 1 black and white.
         alpha: Whether it holds an alpha channel (or a palette with transparency).
-        grey: Whether it holds grey as such.
+        grey: Whether it holds grey without converting it to RGB.
         colour: Whether it holds colours.
         deep_colour: Whether colours can have more than 8 bits a sample, where grey can.
         palette: Whether a picture with a palette can keep it.
@@ -40,7 +37,7 @@ class Format:
         animation: Whether it holds several frames.
         profile: Whether it holds an ICC profile.
         max_duration: Longest time of a frame, in milliseconds.
-        max_plays: How often an animation can run, apart from for ever.
+        max_plays: Largest finite number of runs of an animation.
         carries: Which of `Metadata`'s fields it holds, apart from `icc` and `dpi`.
     """
 
@@ -71,7 +68,7 @@ PNG = Format(
     max_plays=_NO_LIMIT,
     carries=frozenset({"exif", "xmp", "photoshop", "comments", "png"}),
 )
-# The standard says 65,535; libjpeg stops at 65,500.
+# The standard allows 65,535; libjpeg allows 65,500.
 JPEG = Format(
     "JPEG",
     (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -112,7 +109,7 @@ GIF = Format(
 AVIF = Format("AVIF", (".avif",), max_side=65535, grey=False, carries=_EXIF_AND_XMP)
 HEIC = Format("HEIC", (".heic", ".heif"), max_side=16384, grey=False, carries=_EXIF_AND_XMP)
 _COMMENTS = frozenset({"comments"})
-# JP2 is the file with a header, J2K the bare data.
+# JP2 is the file with boxes, J2K the bare codestream.
 JP2 = Format(
     "JPEG 2000",
     (".jp2", ".jpx", ".jpf"),
@@ -150,18 +147,18 @@ _NETPBM_MAGIC = {
     b"P7": PAM,
     **dict.fromkeys((b"PF", b"Pf"), PFM),
 }
-_HEIF_HEADER = 1 << 16  # the boxes before the pixels end well before
+_HEIF_HEADER = 1 << 16  # bytes; more than the boxes before the pixels take
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def format_for(path: Path) -> Format | None:
-    """The format that a file of this name is written in; None when its suffix says none."""
+    """The format that a file of this name is written in; None for an unknown suffix."""
     suffix = path.suffix.lower()
     return next((known for known in FORMATS if suffix in known.suffixes), None)
 
 
 def sniff(header: bytes) -> Format | None:
-    """The format that a file with these first bytes (64 suffice) has, whatever its name."""
+    """The format of a file, by its first bytes (64 suffice)."""
     starts: tuple[tuple[bytes, Format], ...] = (
         (b"\x89PNG\r\n\x1a\n", PNG),
         (b"\xff\xd8\xff", JPEG),
@@ -170,7 +167,6 @@ def sniff(header: bytes) -> Format | None:
         (b"II*\x00", TIFF),
         (b"MM\x00*", TIFF),
         (b"II+\x00", TIFF),  # BigTIFF
-        (b"MM\x00+", TIFF),
         (b"MM\x00+", TIFF),
         (b"BM", BMP),
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JP2),
@@ -194,7 +190,7 @@ def sniff(header: bytes) -> Format | None:
 
 
 def _is_tga(header: bytes) -> bool:
-    """Whether the header makes sense as one of TGA, which has no signature (TGA 2.0, section 2)."""
+    """Whether the header is a valid one of TGA, which has no signature (TGA 2.0, section 2)."""
     if len(header) < 18:
         return False
     has_table, kind, _, entries, entry_bits, _, _, width, height, bits, flags = struct.unpack(
@@ -223,10 +219,10 @@ def heif_bits(data: bytes) -> int:
 
 
 def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:
-    """What opens this format with Pillow; None where what is installed cannot read it.
+    """Pillow's class that reads this format; None where the installed Pillow has no decoder.
 
     The classes are used directly: `Image.open` would apply a size limit that is global to the
-    process, and would try formats that are not meant.
+    process, and would try other formats.
     """
     if known is HEIC:
         try:
@@ -234,21 +230,18 @@ def opener(known: Format) -> Callable[[BytesIO], ImageFile.ImageFile] | None:
         except ImportError:
             return None
         return HeifImageFile
-    if known is AVIF and not features.check("avif"):
+    feature = {AVIF: "avif", WEBP: "webp", JP2: "jpg_2000", J2K: "jpg_2000"}.get(known)
+    if feature is not None and not features.check(feature):
         return None
-    if known is WEBP and not features.check("webp"):
-        return None
-    if known in (JP2, J2K) and not features.check("jpg_2000"):
-        return None
-    classes: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
-        "PNG": PngImagePlugin.PngImageFile,
-        "JPEG": JpegImagePlugin.JpegImageFile,
-        "WebP": WebPImagePlugin.WebPImageFile,
-        "BMP": BmpImagePlugin.BmpImageFile,
-        "GIF": GifImagePlugin.GifImageFile,
-        "AVIF": AvifImagePlugin.AvifImageFile,
-        "TGA": TgaImagePlugin.TgaImageFile,
-        JP2.name: Jpeg2KImagePlugin.Jpeg2KImageFile,
-        J2K.name: Jpeg2KImagePlugin.Jpeg2KImageFile,
+    classes: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
+        PNG: PngImageFile,
+        JPEG: JpegImageFile,
+        WEBP: WebPImageFile,
+        BMP: BmpImageFile,
+        GIF: GifImageFile,
+        AVIF: AvifImageFile,
+        TGA: TgaImageFile,
+        JP2: Jpeg2KImageFile,
+        J2K: Jpeg2KImageFile,
     }
-    return classes.get(known.name)
+    return classes.get(known)

@@ -1,4 +1,4 @@
-"""What is checked before pixels are decoded: the size a file claims, and the size it has."""
+"""Checks of a file's size in bytes and of the picture's size, before pixels are decoded."""
 
 import contextlib
 import os
@@ -6,15 +6,15 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from realesrgan_vk._core import installed_memory
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.streams import is_stream, open_to_read
 
-_LEAST_FRAME = 4096  # a frame costs time even if it has a single pixel
+_LEAST_FRAME = 4096  # pixels that each frame counts at least, for its time
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
-_START_BYTES = 64  # tell a format
+_START_BYTES = 64  # enough to recognise a format
 _BLOCK = 1 << 20
 _RAISE_IT = "if that is meant, raise it with --max-pixels (0: no limit), in Python max_pixels="
 
@@ -63,7 +63,7 @@ class Limit:
         return self._max_pixels is not None
 
     def check(self, width: int, height: int, frames: int = 1, sample_bytes: int = 1) -> None:
-        """A pixel of 16 bits a sample counts as two, one of floats as four: memory matters."""
+        """A pixel counts once for each byte of a sample, since that determines the memory."""
         if width < 1 or height < 1:
             raise ImageError(f"{self._name} has no pixels ({width} x {height})")
         pixels = max(width * height * sample_bytes, _LEAST_FRAME if frames > 1 else 1) * frames
@@ -94,7 +94,7 @@ def check_frames(frames: int, width: int, height: int) -> None:
 def whole_file(
     path: Path, max_pixels: int | None, accept_start: Callable[[bytes], object]
 ) -> bytes:
-    """A file's bytes, of no more than a picture within the limit can need.
+    """A file's bytes, no more than a picture within the limit can need.
 
     Args:
         path: Any path; a pipe, a device or a descriptor is read to its end.
@@ -109,9 +109,17 @@ def whole_file(
             state = "is not a file" if path.exists() else "does not exist"
             raise ImageError(f"picture {path} {state}")
         with open_to_read(path) as file:
-            start = file.read(_START_BYTES)
-            accept_start(start)
-            return _content(path, file, start, max_pixels)
+            content = bytearray(file.read(_START_BYTES))
+            accept_start(bytes(content))
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):  # the size is checked before memory is taken
+                _check_bytes(path, status.st_size, max_pixels)
+                file.seek(-len(content), os.SEEK_CUR)
+                return file.read(status.st_size)
+            while part := file.read(_BLOCK):
+                content += part
+                _check_bytes(path, len(content), max_pixels)
+            return bytes(content)
     except OSError as error:
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
@@ -119,7 +127,7 @@ def whole_file(
 
 
 def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:
-    """All bytes of an open file, of no more than a picture within the limit can need.
+    """All bytes of an open file, no more than a picture within the limit can need.
 
     Raises:
         TypeError: It gives text.
@@ -127,7 +135,7 @@ def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:
     """
     parts, size = [], 0
     try:
-        with contextlib.suppress(AttributeError, OSError):  # a pipe is read from where it is
+        with contextlib.suppress(AttributeError, OSError):  # a pipe cannot be rewound
             file.seek(0)
         while part := file.read(_BLOCK):
             if not isinstance(part, (bytes, bytearray, memoryview)):
@@ -141,20 +149,6 @@ def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: the file is closed
         raise ImageError(f"picture {name} cannot be read: {error}") from error
     return b"".join(parts)
-
-
-def _content(path: Path, file: BinaryIO, start: bytes, max_pixels: int | None) -> bytes:
-    """All bytes from `start` on, which was read; the size is checked before memory is taken."""
-    status = os.fstat(file.fileno())
-    if stat.S_ISREG(status.st_mode):
-        _check_bytes(path, status.st_size, max_pixels)
-        file.seek(-len(start), os.SEEK_CUR)
-        return file.read(status.st_size)
-    content = bytearray(start)
-    while part := file.read(_BLOCK):
-        content += part
-        _check_bytes(path, len(content), max_pixels)
-    return bytes(content)
 
 
 def _check_bytes(path: Path, size: int, max_pixels: int | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFile
 
 from realesrgan_vk.errors import ImageError, RealesrganError
-from realesrgan_vk.image_io import foreign
+from realesrgan_vk.image_io import foreign, formats
 from realesrgan_vk.image_io.codecs import animation, pillow, pnm, tiff, vips
 from realesrgan_vk.image_io.containers import (
     gif_blocks,
@@ -21,24 +21,7 @@ from realesrgan_vk.image_io.containers import (
     photoshop,
     png_chunks,
 )
-from realesrgan_vk.image_io.formats import (
-    AVIF,
-    FORMATS,
-    GIF,
-    HEIC,
-    J2K,
-    JP2,
-    JPEG,
-    NETPBM,
-    PNG,
-    TGA,
-    TIFF,
-    WEBP,
-    Format,
-    heif_bits,
-    opener,
-    sniff,
-)
+from realesrgan_vk.image_io.formats import GIF, HEIC, J2K, JP2, JPEG, PNG, WEBP, Format
 from realesrgan_vk.image_io.limits import Accept, Header, Limit, whole_file, whole_stream
 from realesrgan_vk.image_io.metadata import (
     exif,
@@ -52,14 +35,14 @@ from realesrgan_vk.image_io.metadata import (
 from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS
 
-_MOST_FRAMES = 1 << 16  # counted
-_ENCODERS = (b"Created by OpenJPEG", b"Kakadu-")  # comments of JPEG 2000 that say nothing else
+_MOST_FRAMES = 1 << 16
+_ENCODERS = (b"Created by OpenJPEG", b"Kakadu-")  # JPEG 2000 comments without information
 _CANNOT_TURN = "the GeoTIFF tags cannot be turned with the picture and are dropped"
 _DEEP_ANIMATION = "of a 16-bit animation only the first picture can be read"
 
 
 class _HeaderRead(BaseException):
-    """The header is known."""
+    """Stops the reading once the header is known."""
 
 
 def read(
@@ -68,9 +51,9 @@ def read(
     """Decode a file; its content decides its format.
 
     Args:
-        path: Of one of `formats.FORMATS`.
+        path: Any path.
         max_pixels: Refuse a picture (all frames of an animation together) of more, and a file
-            that is larger than such a picture needs; None: never.
+            that is larger than such a picture needs; None: no limit.
         accept: Called with the header before pixels are decoded; what it raises stops the
             reading.
 
@@ -128,8 +111,8 @@ def decode(
     limit = Limit(name, max_pixels)
     accept = accept or (lambda _: None)
     try:
-        if known is TIFF:
-            picture = tiff.read(data, limit.check, accept)
+        if known is formats.TIFF:
+            picture = tiff.read(data, limit, accept)
         elif known is PNG:
             picture = _png(png_chunks.parse(data), limit, accept)
         elif known is JPEG:
@@ -139,13 +122,13 @@ def decode(
             packet, comments = gif_blocks.xmp(data), gif_blocks.comments(data)
             carried = replace(picture.metadata, xmp=packet, comments=comments)
             picture = replace(picture, metadata=carried)
-        elif known in NETPBM:
+        elif known in formats.NETPBM:
             picture = pnm.read(data, limit, accept)
         elif known in (JP2, J2K):
             picture = _jpeg_2000(data, known, limit, accept)
         else:
             picture = _with_pillow(data, known, limit, accept)
-            if known is TGA:
+            if known is formats.TGA:
                 picture = _with_alpha_in_use(picture)
     except RealesrganError as error:
         message = str(error)
@@ -153,7 +136,7 @@ def decode(
     except MemoryError as error:
         raise ImageError(f"{name} cannot be decoded: there is not enough memory") from error
     except Exception as error:
-        # Decoders raise nearly anything on damaged data, and none of it is a fault of this program.
+        # Decoders raise many types on damaged data.
         words = error.detail if isinstance(error, vips.Error) else str(error)
         reason = str(words).strip().splitlines()
         detail = f": {reason[0]}" if reason else ""
@@ -162,9 +145,9 @@ def decode(
 
 
 def _format_of(start: bytes, name: str) -> Format:
-    known = sniff(start[:64])
+    known = formats.sniff(start[:64])
     if known is None:
-        names = ", ".join(each.name for each in FORMATS)
+        names = ", ".join(each.name for each in formats.FORMATS)
         raise ImageError(f"{name} {foreign.what(start)}; these can be read: {names}")
     return known
 
@@ -172,11 +155,14 @@ def _format_of(start: bytes, name: str) -> Format:
 def _png(file: png_chunks.PngFile, limit: Limit, accept: Accept) -> Picture:
     carried, notes = png_metadata.of_png(file)
     notes = (*file.notes, *notes)
-    if file.pixels[24] == 16:
+    depth = file.pixels[24]
+    if depth == 16:
         picture = _deep_png(file, limit, accept, carried)
     else:
         picture = _with_pillow(file.pixels, PNG, limit, accept, carried)
-        picture = replace(picture, bits=_png_bits(file.pixels, picture))
+        opaque_grey = picture.mode == "grey" and not picture.has_alpha
+        if depth in (1, 2, 4) and (picture.mode in ("palette", "bilevel") or opaque_grey):
+            picture = replace(picture, bits=depth)
     return replace(picture, metadata=carried, notes=(*notes, *picture.notes))
 
 
@@ -223,14 +209,8 @@ def _header(image: ImageFile.ImageFile, frames: int, carried: Metadata) -> Heade
     return orientation.upright_header(stored, carried.exif)
 
 
-def _frames(image: ImageFile.ImageFile, data: bytes, known: Format) -> int:
-    if known is GIF:  # Pillow would take long to count a great many
-        return gif_blocks.count_frames(data, _MOST_FRAMES)
-    return int(getattr(image, "n_frames", 1)) if known.animation else 1
-
-
 def _open(data: bytes, known: Format) -> ImageFile.ImageFile:
-    open_image = opener(known)
+    open_image = formats.opener(known)
     if open_image is None:
         package = "pillow-heif" if known is HEIC else "a Pillow built with it"
         raise ImageError(f"{known.name} cannot be read here; install {package}")
@@ -244,70 +224,55 @@ def _with_pillow(
     with _open(data, known) as image:
         deep = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;") else 1
         limit.check(image.width, image.height, sample_bytes=deep)
-        frames = _frames(image, data, known)
+        frames = int(getattr(image, "n_frames", 1)) if known.animation and known is not GIF else 1
+        if known is GIF:  # Pillow takes too long to count many frames
+            frames = gif_blocks.count_frames(data, _MOST_FRAMES)
         accept(_header(image, frames, carried or fields.of_pil(image)))
         lossless = known is WEBP and animation.is_lossless_webp(data)
         if known.animation and getattr(image, "is_animated", False):
             return replace(_animation(image, known, limit), lossless=lossless)
         image.load()
+        decoded: Image.Image = image
         if known is JPEG and image.mode == "CMYK" and "adobe" not in image.info:
             # Pillow takes all CMYK as Adobe's, which is stored inverted.
-            inverted = ImageChops.invert(image)
-            inverted.info = image.info
-            picture = pillow.from_pil(inverted)
-        else:
-            picture = pillow.from_pil(image)
-        notes = _losses(image, data, known)
-    return replace(picture, lossless=lossless, notes=notes)
+            decoded = ImageChops.invert(image)
+            decoded.info = image.info
+        picture = pillow.from_pil(decoded)
+        return replace(picture, lossless=lossless, notes=_losses(image, data, known))
 
 
 def _losses(image: Image.Image, data: bytes, known: Format) -> tuple[str, ...]:
     """What is not read of an AVIF, HEIC or JPEG 2000 file, in words."""
-    notes = []
-    if known in (AVIF, HEIC):
-        bits, images = heif_bits(data), int(getattr(image, "n_frames", 1))
-        notes += [f"its {bits} bits a sample become 8"] if bits > 8 else []
-        notes += [f"only the first of {images} pictures is used"] if images > 1 else []
-        notes += losses.of_heif(data, has_depth=bool(image.info.get("depth_images")))
-    elif known in (JP2, J2K):
+    bits, images = 8, 1
+    found: tuple[str, ...] = ()
+    if known in (formats.AVIF, HEIC):
+        bits, images = formats.heif_bits(data), int(getattr(image, "n_frames", 1))
+        found = losses.of_heif(data, has_depth=bool(image.info.get("depth_images")))
+    elif known in (JP2, J2K) and not image.mode.startswith("I;"):
         bits = jp2_boxes.bits(data)
-        deep = bits > 8 and not image.mode.startswith("I;")
-        notes += [f"its {bits} bits a sample become 8"] if deep else []
-    return tuple(notes)
+    notes = [f"its {bits} bits a sample become 8"] if bits > 8 else []
+    notes += [f"only the first of {images} pictures is used"] if images > 1 else []
+    return (*notes, *found)
 
 
 def _jpeg_2000(jp2: bytes, known: Format, limit: Limit, accept: Accept) -> Picture:
-    """Decode, with what Pillow does not read; encoders' own comments are left out."""
-    records = jp2_boxes.iptc(jp2)
-    boxes = Metadata(
-        icc=jp2_boxes.profile(jp2),
-        exif=jp2_boxes.exif(jp2),
-        xmp=jp2_boxes.xmp(jp2),
-        photoshop=None if records is None else photoshop.of_iptc(records),
-    )
+    """Decode, with the metadata that Pillow does not read, without encoders' own comments."""
+    boxes, has_geotiff = jp2_boxes.metadata_of(jp2)
     picture = _with_pillow(jp2, known, limit, accept, boxes)
     given = picture.metadata
     comments = tuple(each for each in given.comments if not each.startswith(_ENCODERS))
     carried = replace(boxes, dpi=given.dpi, comments=comments)
-    notes = ("the GeoTIFF tags are dropped",) if jp2_boxes.has_geotiff(jp2) else ()
+    notes = ("the GeoTIFF tags are dropped",) if has_geotiff else ()
     return replace(picture, metadata=carried, notes=(*picture.notes, *notes))
 
 
 def _with_alpha_in_use(picture: Picture) -> Picture:
-    """Many programs store 32 bits a pixel in TGA files and no alpha in them."""
+    """Many programs store 32 bits a pixel in TGA files, with an alpha of 0 everywhere."""
     frame = picture.frames[0]
     if frame.alpha is None or frame.alpha.any():
         return picture
     note = "its alpha is zero everywhere and is not used"
     return replace(picture, frames=(replace(frame, alpha=None),), notes=(*picture.notes, note))
-
-
-def _png_bits(data: bytes, picture: Picture) -> int:
-    depth = data[24]
-    narrow = picture.mode in ("palette", "bilevel") or (
-        picture.mode == "grey" and not picture.has_alpha
-    )
-    return depth if narrow and depth in (1, 2, 4) else picture.bits
 
 
 def _animation(image: ImageFile.ImageFile, known: Format, limit: Limit) -> Picture:
@@ -318,34 +283,27 @@ def _animation(image: ImageFile.ImageFile, known: Format, limit: Limit) -> Pictu
             image.seek(first + len(frames))
         except EOFError:
             break
-        # The decoder keeps the canvas, which counts as a frame.
+        # The decoder's canvas counts as a frame.
         limit.check(image.width, image.height, len(frames) + 2)
         image.load()
         duration = float(image.info.get("duration", 0) or 0)
         rgb = image.convert("RGBA" if _transparent(image) else "RGB")
         frames.append(pillow.frame_of(rgb, None, duration))
     if any(frame.alpha is not None for frame in frames):
-        frames = [_with_alpha(frame) for frame in frames]
+        for index, frame in enumerate(frames):
+            if frame.alpha is None:
+                opaque = np.full(frame.pixels.shape[:2], 255, np.uint8)
+                frames[index] = replace(frame, alpha=opaque)
     mode: Mode = "palette" if known is GIF else "colour"
-    return Picture(tuple(frames), mode, 8, fields.of_pil(image), _plays(image, known))
+    loop = image.info.get("loop")
+    plays = int(loop or 0)
+    if known is GIF and loop != 0:  # a GIF file stores the repetitions after the first run
+        plays += 1
+    return Picture(tuple(frames), mode, 8, fields.of_pil(image), plays)
 
 
 def _transparent(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA") or image.has_transparency_data
-
-
-def _with_alpha(frame: Frame) -> Frame:
-    if frame.alpha is not None:
-        return frame
-    return replace(frame, alpha=np.full(frame.pixels.shape[:2], 255, np.uint8))
-
-
-def _plays(image: Image.Image, known: Format) -> int:
-    """How often the animation runs; a GIF file stores the repetitions after the first run."""
-    loop = image.info.get("loop")
-    if known is GIF:
-        return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
-    return int(loop or 0)
 
 
 def _upright(picture: Picture) -> Picture:

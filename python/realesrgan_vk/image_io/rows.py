@@ -1,4 +1,4 @@
-"""Pictures row by row, so that neither they nor their results need be in memory whole."""
+"""Pictures read and written row by row, which need not fit the memory."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ class RawRows:
     """Rows of raw frames in a binary file: read from it, or written to it."""
 
     def __init__(self, file: BinaryIO, width: int, height: int, pixels: RawFormat) -> None:
-        """One frame of `width` x `height` from the file's present position on.
+        """One frame of `width` x `height` from the file's current position on.
 
         Raises:
             TypeError: An argument of the wrong type.
@@ -101,7 +101,7 @@ class RawRows:
         """
         wanted = count * self.width * self.channels * self._stored.itemsize
         parts = []
-        while wanted > 0 and (part := self._file.read(wanted)):  # a pipe gives what it has
+        while wanted > 0 and (part := self._file.read(wanted)):  # a pipe may return fewer bytes
             parts.append(part)
             wanted -= len(part)
         if wanted > 0:
@@ -135,7 +135,7 @@ class TiffRows:
                 self.metadata, tags, _ = fields.of_tiff(file)
                 file.seek(0)
                 tiff.refuse_raw(file.read(tiff.RAW_START_BYTES), tags)
-        except Exception as error:  # readers raise nearly anything on damaged data
+        except Exception as error:  # readers raise many types on damaged data
             raise ImageError(f"{path} cannot be read as a TIFF file: {error}") from error
         whole = "; read it whole, with Upscaler.upscale"
         if tags.get(274, 1) != 1:
@@ -147,7 +147,7 @@ class TiffRows:
             raise ImageError(f"{path} has samples of another type than uint8, uint16, float{whole}")
         self.width, self.height = self._page.width, self._page.height
         self.channels = self._page.bands
-        self._region = vips.region_of(self._page)
+        self._region = vips.Region.new(self._page)
 
     def read(self, first: int, count: int) -> Pixels:
         """As `RowReader.read`.
@@ -170,15 +170,11 @@ class TiffRows:
 class TiffRowWriter:
     """Writes a grey or RGB TIFF file row by row; a context, at whose end the file appears whole.
 
-    Deflated strips wait in a nameless file beside it, since their sizes come before them.
+    Compressed strips wait in a nameless file beside it, since their sizes come before them.
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        width: int,
-        height: int,
-        carried: Metadata | None = None,
+        self, path: str | os.PathLike[str], width: int, height: int, carried: Metadata | None = None
     ) -> None:
         """`width` and `height` of the file, which takes any sample type and 1 or 3 channels.
 
@@ -225,7 +221,7 @@ class TiffRowWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put the file together, unless something went wrong; nothing is left of it then.
+        """Write the file; after an exception in the context, nothing is left of it.
 
         Raises:
             ValueError: Rows are missing.
@@ -236,7 +232,16 @@ class TiffRowWriter:
             if self._like is None or self._next != self._height:
                 raise ValueError(f"{self._next} of {self._height} rows were written")
             self._flush(last=True)
-            self._finish(self._like)
+            rows, channels = self._strip_rows(self._like), self._like.shape[2]
+            tags = tiff.sample_tags(self._width, self._height, self._like.dtype, channels)
+            directory = tiff.directory_of(tags, self._sizes, min(self._height, rows))
+            tiff.add_metadata(directory, fields.for_size(self._carried, self._width, self._height))
+            start = BytesIO()
+            directory.save(start)
+            self._spool.seek(0)
+            with whole_file(self._path) as file:
+                file.write(start.getvalue())
+                shutil.copyfileobj(self._spool, file)
 
     def _strip_rows(self, rows: Pixels) -> int:
         row_bytes = self._width * int(rows.shape[2]) * int(rows.itemsize)
@@ -253,16 +258,3 @@ class TiffRowWriter:
         for strip in strips:
             self._spool.write(strip)
             self._sizes.append(len(strip))
-
-    def _finish(self, like: Pixels) -> None:
-        count = like.shape[2]
-        rows = min(self._height, self._strip_rows(like))
-        tags = tiff.sample_tags(self._width, self._height, like.dtype, count)
-        directory = tiff.directory_of(tags, self._sizes, rows)
-        tiff.add_metadata(directory, fields.for_size(self._carried, self._width, self._height))
-        start = BytesIO()
-        directory.save(start)
-        self._spool.seek(0)
-        with whole_file(self._path) as file:
-            file.write(start.getvalue())
-            shutil.copyfileobj(self._spool, file)

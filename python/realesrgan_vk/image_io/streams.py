@@ -1,6 +1,6 @@
 """Paths that are not regular files: standard streams, open descriptors, devices and pipes.
 
-Such a path is read and written in place, from its present position on, and never replaced.
+Such a path is read and written in place, from its current position on, and never replaced.
 """
 
 import os
@@ -23,13 +23,13 @@ def is_stream(path: Path) -> bool:
         return True
     try:
         mode = path.stat().st_mode
-    except OSError:  # it does not exist, or using it will tell
+    except OSError:  # it does not exist, or using it raises
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def open_to_read(path: Path) -> BinaryIO:
-    """Open any path; a descriptor of this process goes on where it is.
+    """Open any path; a descriptor of this process is read from its current position.
 
     Raises:
         OSError: It cannot be opened.
@@ -39,7 +39,7 @@ def open_to_read(path: Path) -> BinaryIO:
 
 
 def open_to_write(path: Path) -> BinaryIO:
-    """Open a stream to write to its present position; nothing is created or cut off.
+    """Open a stream to write at its current position; nothing is created or truncated.
 
     Raises:
         OSError: It cannot be opened.
@@ -69,15 +69,12 @@ def descriptor_of(path: Path) -> int | None:
         if name in _STANDARD:
             return _STANDARD[name]
         folder, last = os.path.split(name)
-        if last.isascii() and last.isdecimal() and _holds_descriptors(folder):
-            return int(last)
+        if last.isascii() and last.isdecimal():
+            match = _DESCRIPTORS.fullmatch(os.path.realpath(folder))
+            if match is not None and match[1] in (None, str(os.getpid())):
+                return int(last)
         try:
             name = os.path.join(folder, os.readlink(name))  # noqa: PTH115, PTH118 - plain text
         except OSError:  # it is no link, or does not exist
             return None
     return None
-
-
-def _holds_descriptors(folder: str) -> bool:
-    match = _DESCRIPTORS.fullmatch(os.path.realpath(folder))
-    return match is not None and match[1] in (None, str(os.getpid()))

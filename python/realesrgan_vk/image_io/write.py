@@ -46,7 +46,7 @@ def write(
         picture: What to write.
         path: Where to; its folder must exist.
         options: How to.
-        known: The format; None: as the path's suffix says.
+        known: The format; None: that of the path's suffix.
 
     Returns:
         What the format could not keep, in words.
@@ -78,9 +78,13 @@ def encode(
     check_size(known, picture.width, picture.height)
     notes: list[str] = []
     picture = _fitted(picture, known, options, notes)
-    carried = _carried(picture, known, options, notes)
+    carried = Metadata()
+    if not options.strip:
+        sized = fields.for_size(picture.metadata, picture.width, picture.height)
+        sized = _with_fitting_profile(sized, picture, known, notes)
+        carried = carrying.fitted(sized, known, notes)
     try:
-        return ENCODERS[known.name](picture, carried, options), tuple(notes)
+        return ENCODERS[known](picture, carried, options), tuple(notes)
     except (OSError, ValueError, KeyError, vips.Error) as error:
         raise ImageError(f"the {known.name} encoder refuses the picture: {error}") from error
 
@@ -120,9 +124,7 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
         frames = tuple(eight_bit(frame) for frame in frames)
     elif bits == 16:
         frames = tuple(sixteen_bit(frame) for frame in frames)
-    if mode == "cmyk" and not known.cmyk:
-        mode = "colour"
-    if mode == "palette" and not known.palette:
+    if (mode == "cmyk" and not known.cmyk) or (mode == "palette" and not known.palette):
         mode = "colour"
     plays = min(picture.plays, known.max_plays)
     return replace(picture, frames=frames, mode=mode, plays=plays)
@@ -130,14 +132,6 @@ def _fitted(picture: Picture, known: Format, options: WriteOptions, notes: list[
 
 def _holds(known: Format, profile: bytes) -> bool:
     return known.profile and (known.grey or icc.colour_space(profile) != "GRAY")
-
-
-def _carried(picture: Picture, known: Format, options: WriteOptions, notes: list[str]) -> Metadata:
-    if options.strip:
-        return Metadata()
-    carried = fields.for_size(picture.metadata, picture.width, picture.height)
-    carried = _with_fitting_profile(carried, picture, known, notes)
-    return carrying.fitted(carried, known, notes)
 
 
 def _with_fitting_profile(
@@ -150,7 +144,7 @@ def _with_fitting_profile(
     space = icc.colour_space(carried.icc)
     grey = picture.frames[0].pixels.shape[2] == 1
     kind = "CMYK" if picture.mode == "cmyk" else "grey" if grey and known.grey else "RGB"
-    # Grey files often come with an RGB profile: red, green and blue of it are equal then.
+    # Grey files often have an RGB profile, whose three curves are equal.
     if space in {"CMYK": ("CMYK",), "grey": ("GRAY", "RGB"), "RGB": ("RGB",)}[kind]:
         return carried
     converted = (space == "CMYK" and kind != "CMYK") or (space == "GRAY" and grey)

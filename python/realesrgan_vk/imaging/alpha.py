@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from realesrgan_vk.imaging.picture import Pixels
 
-_REACH = 2  # pixels; how far the upscaling mixes colours strongly
-_TRUSTED = 0.5  # of the largest alpha within reach: from there on a pixel keeps its own colour
+_REACH = 2  # pixels; within this distance the network mixes colours strongly
+_TRUSTED = 0.5  # of the largest alpha within reach; a pixel from there on keeps its own colour
 
 
 def is_constant(alpha: Pixels) -> bool:
@@ -15,15 +15,14 @@ def is_constant(alpha: Pixels) -> bool:
 
 
 def bleed(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """Let pixels that are hardly visible take the colour of clearly visible ones around them.
+    """Fill hardly visible pixels with the colours of clearly visible ones around them.
 
-    Editors leave black (or anything) under transparent pixels, and often under nearly transparent
-    ones, too. A network or a filter mixes it into the visible edge, which shows as a dark fringe.
-    How far a pixel's own colour is trusted is its alpha against the largest alpha near it: from
-    half of that on fully, so that soft edges keep their detail and an evenly faint picture is left
-    alone. The rest is filled from an image pyramid of means weighted by trust (pull), read back
-    where trust is lacking (push): Gortler et al., "The Lumigraph", 1996, section 3.4. Time and
-    memory are linear in the pixels.
+    Editors leave black (or any colour) under transparent and nearly transparent pixels. A network
+    or a filter mixes it into the visible edge, which gives a dark fringe. The trust in a pixel's
+    own colour is its alpha relative to the largest alpha near it, full from half of that on, so
+    that soft edges keep their detail and an evenly faint picture is not changed. The rest is
+    filled from an image pyramid of means weighted by trust (pull-push: Gortler et al., "The
+    Lumigraph", 1996, section 3.4). Time and memory are linear in the pixels.
 
     Args:
         pixels: Height x width x channels.
@@ -69,7 +68,7 @@ def _push_pull(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     coarse_weight = _halve(weight)
     floor: NDArray[np.float32] = np.maximum(coarse_weight, np.float32(1e-12))
     coarse = _halve(colour * weight) / floor
-    # A weight of 1 already means that the coarse pixel is known.
+    # From a weight of 1 on, the coarse pixel is known.
     filled = _push_pull(coarse, np.minimum(coarse_weight, 1))
     height, width = colour.shape[:2]
     wide = filled.repeat(2, axis=0)[:height].repeat(2, axis=1)[:, :width]

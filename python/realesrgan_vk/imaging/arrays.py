@@ -49,7 +49,7 @@ def to_frame(image: NDArray[Any]) -> Frame:
         )
     if image.dtype != dtype:
         image = image.astype(dtype)
-    # Unpickled arrays have type objects of their own, which compiled code may not recognise.
+    # Unpickled arrays have other dtype objects, which compiled code may not recognise.
     image = image.view(np.dtype(dtype.type))
     if dtype == np.float32:
         check_floats(image, "image")

@@ -35,7 +35,7 @@ class Metadata:
         xmp: XMP packet.
         dpi: Horizontal and vertical resolution in pixels per inch.
         photoshop: Photoshop's image resources ("8BIM"), which hold IPTC data.
-        comments: Of a JPEG or GIF file, in whatever encoding they are.
+        comments: Of a JPEG or GIF file, in an unknown encoding.
         more_xmp: What a JPEG file keeps in an extended XMP packet.
         png: Further chunks of a PNG file (kind, content) that a PNG file gets again: texts, how
             its values are to be read (they then stand for `icc`), and others. bKGD is stored as
@@ -87,8 +87,8 @@ class Picture:
         frames: At least one, all of one size.
         mode: How the file stores a pixel. The frames themselves are always grey or RGB.
         bits: Bits a sample (of an index, for a palette) has in the file: 1, 2, 4, 8, 16 or 32.
-        metadata: What travels with the pixels.
-        plays: How often an animation runs; 0: for ever.
+        metadata: Everything else that the file holds.
+        plays: How often an animation runs; 0: without end.
         value_range: What 0 and 1 of float pixels stand for in the file.
         notes: What could not be kept when reading, in words.
         lossless: Whether a WebP file stored it without loss.

@@ -1,8 +1,8 @@
-"""Animation frames that repeat the one before: encoders merge them, this puts them back.
+"""Restores animation frames that equal the one before, which encoders merge.
 
-The encoder is asked to show every frame for one unit of time, so that the time of a merged frame
-says how many frames it stands for. The file then gets the true durations, and for each frame that
-is missing an invisible one of the same place: every pixel of it is transparent.
+The encoder is asked to show every frame for one unit of time, so that the duration of a merged
+frame is the number of frames in it. The file then gets the true durations, and for each missing
+frame one of the same rectangle that is transparent everywhere.
 """
 
 import struct
@@ -11,7 +11,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from realesrgan_vk.image_io.containers.gif_blocks import HEADER, after_blocks, table_bytes
+from realesrgan_vk.image_io.containers import gif_blocks
 
 _CENTISECOND = 10  # milliseconds
 _DISPOSE_WEBP, _NO_BLEND = 1, 2  # flags of a WebP frame
@@ -20,21 +20,16 @@ _ANIMATED, _HAS_ALPHA = 0x02, 0x10  # flags of a WebP file
 
 def gif(data: bytes, durations: list[int]) -> bytes:
     """A GIF file with these durations in milliseconds; it has a hundredth of a second a frame."""
-    position = HEADER + table_bytes(data[10])
-    out = [data[:position]]
-    times = iter(durations)
-    control = b""
-    while data[position] != 0x3B:  # the trailer
-        if data[position : position + 2] == b"\x21\xf9":
-            control, position = data[position : position + 8], position + 8
-        elif data[position] == 0x21:
-            end = after_blocks(data, position + 2)
-            out.append(data[position:end])
-            position = end
+    position: int | None = gif_blocks.first_block(data)
+    out, control, times = [data[:position]], b"", iter(durations)
+    for start, position in gif_blocks.blocks(data):
+        block = data[start:position]
+        if data[start] == gif_blocks.IMAGE:
+            out += _gif_frames(control, block, times)
+        elif block.startswith(b"\x21\xf9"):
+            control = block
         else:
-            end = after_blocks(data, position + 11 + table_bytes(data[position + 9]))
-            out += _gif_frames(control, data[position:end], times)
-            position = end
+            out.append(block)
     return b"".join([*out, data[position:]])
 
 
@@ -57,7 +52,7 @@ def webp(data: bytes, durations: list[int], plays: int) -> bytes:
             flags = content[15] & ~_DISPOSE_WEBP | (dispose if index == merged - 1 else 0)
             image = content[16:]
             if index:
-                flags = dispose if index == merged - 1 else 0  # blended over what is there
+                flags = dispose if index == merged - 1 else 0  # blended over the canvas
                 image = _invisible_webp(_u24(content, 6) + 1, _u24(content, 9) + 1)
             head = content[:12] + next(times).to_bytes(3, "little") + bytes([flags])
             chunks.append((b"ANMF", head + image))
@@ -94,18 +89,15 @@ def _gif_frames(control: bytes, image: bytes, times: Iterator[int]) -> Iterator[
 
 
 def _invisible_gif(image: bytes) -> bytes:
-    """An image of the same place whose pixels all have index 0, with no colours of its own."""
+    """An image of the same rectangle, whose pixels all have index 0, without a colour table."""
     left, top, width, height = struct.unpack_from("<4H", image, 1)
     out = BytesIO()
     blank = Image.new("P", (width, height), 0)
     blank.putpalette([0, 0, 0] * 4)
     blank.save(out, "GIF")
     made = out.getvalue()
-    start = HEADER + table_bytes(made[10])
-    while made[start] != 0x2C:
-        start = after_blocks(made, start + 2)
-    data = start + 10 + table_bytes(made[start + 9])
-    pixels = made[data : after_blocks(made, data + 1)]
+    at, end = next(each for each in gif_blocks.blocks(made) if made[each[0]] == gif_blocks.IMAGE)
+    pixels = made[gif_blocks.image_data(made, at) : end]
     return b"," + struct.pack("<4HB", left, top, width, height, 0) + pixels
 
 

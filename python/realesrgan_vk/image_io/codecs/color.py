@@ -1,8 +1,8 @@
-"""Colour: pixels are enhanced in sRGB-encoded values, whatever the file's profile says.
+"""Colour: the network sees values with sRGB's tone curve, whatever the file's profile.
 
-The primaries of the profile are kept and only its tone curve is exchanged for sRGB's while the
-network works. So no colour is clipped to sRGB's gamut: a Display-P3 photograph, whose curve is
-sRGB's already, passes through unchanged and keeps its profile.
+The profile's primaries are kept; only its tone curve is replaced by sRGB's while the network
+runs. So no colour is clipped to sRGB's gamut: a Display-P3 photograph, whose curve is sRGB's
+already, is not changed and keeps its profile.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class WorkingCurve:
     """A profile's encoded values to sRGB-encoded ones and back.
 
     Attributes:
-        curves: sRGB-encoded values of evenly spaced encoded ones, a curve a channel; empty: the
-            file's values are used as they are.
+        curves: sRGB-encoded values of evenly spaced encoded ones, one curve for each channel;
+            empty: the file's values are used unchanged.
     """
 
     curves: tuple[NDArray[np.float64], ...] = ()
@@ -42,7 +42,7 @@ class WorkingCurve:
         for curve in linear:
             clipped = np.clip(curve, 0, 1).astype(np.float32)
             encoded = linear_to_srgb(clipped).astype(np.float64)
-            # np.interp needs rising values to be inverted.
+            # np.interp inverts only rising curves.
             curves.append(np.maximum.accumulate(encoded) + x * 1e-9)
         if all(np.abs(curve - x).max() < _SAME for curve in curves):
             return WorkingCurve()
@@ -72,7 +72,7 @@ class WorkingCurve:
         return self._apply(pixels, [(curve, x) for curve in curves], dtype)
 
     def _of_channels(self, channels: int) -> tuple[NDArray[np.float64], ...]:
-        """A curve a channel; grey with an RGB profile takes green's, the others are like it."""
+        """One curve for each channel; grey with an RGB profile takes green's, as all are alike."""
         if channels == 1 and len(self.curves) == 3:
             return self.curves[1:2]
         return self.curves if channels == len(self.curves) else ()
@@ -99,14 +99,10 @@ class WorkingCurve:
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
     """Grey or RGB pixels of a profile as sRGB, clipped to its gamut; for files without profile."""
     space = "" if profile is None else icc.colour_space(profile)
-    if profile is None or space not in ("RGB", "GRAY"):
-        return pixels
-    if pixels.shape[2] == 1:
+    if pixels.shape[2] == 1 and space in ("RGB", "GRAY"):
         curve = WorkingCurve.of(profile)
         return from_unit(to_unit(curve.encode(pixels)), pixels.dtype)
-    if space == "GRAY":
-        return pixels
-    converted = vips.icc_transform(pixels, profile, None)
+    converted = vips.icc_transform(pixels, profile, None) if space == "RGB" else None
     return pixels if converted is None else converted
 
 
@@ -126,7 +122,7 @@ def cmyk_to_rgb(inks: Pixels, profile: bytes | None) -> Pixels:
 def rgb_to_cmyk(pixels: Pixels, profile: bytes | None) -> Pixels:
     """From sRGB to CMYK (0: no ink), by the profile where there is a usable one.
 
-    Without one, all that the three inks have in common is printed in black.
+    Without one, the part common to the three inks is printed in black.
     """
     rgb = pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
     if profile is not None and icc.colour_space(profile) == "CMYK":

@@ -8,26 +8,9 @@ import numpy as np
 from PIL import Image
 
 from realesrgan_vk.errors import ImageError
+from realesrgan_vk.image_io import formats
 from realesrgan_vk.image_io.codecs import animation, color, pillow, pnm, tiff, vips
 from realesrgan_vk.image_io.containers import gif_blocks, jp2_boxes, jpeg_segments, png_chunks
-from realesrgan_vk.image_io.formats import (
-    AVIF,
-    BMP,
-    GIF,
-    HEIC,
-    J2K,
-    JP2,
-    JPEG,
-    PAM,
-    PBM,
-    PFM,
-    PGM,
-    PNG,
-    PPM,
-    TGA,
-    TIFF,
-    WEBP,
-)
 from realesrgan_vk.image_io.metadata import png_metadata
 from realesrgan_vk.imaging.picture import Metadata, Picture
 from realesrgan_vk.imaging.samples import bilevel, colour, eight_bit, joined, to_unit
@@ -36,7 +19,7 @@ from realesrgan_vk.options import WriteOptions
 Encoder = Callable[[Picture, Metadata, WriteOptions], bytes]
 
 _EXIF_PREFIX = b"Exif\x00\x00"
-_KEEP, _RESTORE = 0, 2  # APNG: what becomes of a frame when the next one comes
+_KEEP, _RESTORE = 0, 2  # APNG: how a frame is disposed of before the next one
 
 
 def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
@@ -52,16 +35,14 @@ def _png(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
         samples = eight_bit(frame).pixels
         if picture.bits == 1:
             samples = bilevel(frame)[..., None].astype(np.uint8) * np.uint8(255)
-        else:  # round to the levels there are; the encoder would cut
+        else:  # round to the nearest level; the encoder would truncate
             top = 2**picture.bits - 1
             samples = np.rint(to_unit(samples) * top).astype(np.uint8) * np.uint8(255 // top)
         encoded = vips.png_bytes(samples, picture.bits, options.compression)
     elif frame.pixels.dtype == np.uint16:
         encoded = vips.png_bytes(joined(frame), 16, options.compression)
     else:
-        out = BytesIO()
-        pillow.image_of(frame).save(out, "PNG", compress_level=options.compression)
-        encoded = out.getvalue()
+        encoded = _saved(pillow.image_of(frame), "PNG", compress_level=options.compression)
     return _with_metadata(encoded, carried)
 
 
@@ -76,31 +57,24 @@ def _jpeg(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
     else:
         image = pillow.image_of(frame)
     extra = _pillow_metadata(carried)
-    if carried.xmp is not None:
-        extra["xmp"] = carried.xmp
+    if carried.dpi is not None:
+        extra["dpi"] = tuple(max(1, min(65535, round(side))) for side in carried.dpi)
     segments = (carried.photoshop, carried.comments, carried.more_xmp)
     extra["extra"] = jpeg_segments.segments_of(*segments)
     subsampling = -1 if image.mode in ("L", "CMYK") else options.subsampling
-    out = BytesIO()
-    # Not optimize: Pillow then needs the whole file in a buffer that it makes too small for noise.
-    image.save(out, "JPEG", quality=options.quality, subsampling=subsampling, **extra)
-    return out.getvalue()
+    # Without `optimize`, for which Pillow allocates a buffer that is too small for noise.
+    return _saved(image, "JPEG", quality=options.quality, subsampling=subsampling, **extra)
 
 
 def _webp(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
-    extra = _pillow_metadata(carried)
-    extra.pop("dpi", None)
-    if carried.xmp is not None:
-        extra["xmp"] = carried.xmp
     lossless = picture.lossless if options.lossless is None else options.lossless
     settings = {"lossless": lossless, "quality": options.quality, "exact": True}
+    settings |= _pillow_metadata(carried)
     if len(picture.frames) > 1:
-        # A millisecond a frame: the encoder tells by it how many it has merged.
-        encoded = _animated(picture, "WEBP", [1] * len(picture.frames), **settings, **extra)
+        # One millisecond for each frame: a merged frame's duration is how many are in it.
+        encoded = _animated(picture, "WEBP", [1] * len(picture.frames), **settings)
         return animation.webp(encoded, _durations(picture), picture.plays)
-    out = BytesIO()
-    pillow.image_of(picture.frames[0]).save(out, "WEBP", **settings, **extra)
-    return out.getvalue()
+    return _saved(pillow.image_of(picture.frames[0]), "WEBP", **settings)
 
 
 def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
@@ -111,9 +85,7 @@ def _bmp(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
         image = pillow.palette_image(frame, 8)
     else:
         image = pillow.image_of(frame)
-    out = BytesIO()
-    image.save(out, "BMP", **({"dpi": carried.dpi} if carried.dpi else {}))
-    return out.getvalue()
+    return _saved(image, "BMP", **({"dpi": carried.dpi} if carried.dpi else {}))
 
 
 def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
@@ -121,7 +93,7 @@ def _gif(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
     if len(frames) == 1:
         encoded = vips.gif_bytes(frames, [0], 1)
     else:
-        # A hundredth of a second a frame: the encoder tells by it how many it has merged.
+        # A hundredth of a second for each frame, as for WebP.
         encoded = vips.gif_bytes(frames, [10] * len(frames), picture.plays)
         encoded = animation.gif(encoded, _durations(picture))
     return gif_blocks.with_metadata(encoded, carried)
@@ -139,68 +111,50 @@ def _heic(picture: Picture, carried: Metadata, options: WriteOptions) -> bytes:
 def _modern(
     picture: Picture, carried: Metadata, options: WriteOptions, name: str = "AVIF"
 ) -> bytes:
-    extra = _pillow_metadata(carried)
-    extra.pop("dpi", None)
-    if carried.xmp is not None:
-        extra["xmp"] = carried.xmp
-    out = BytesIO()
     image = pillow.image_of(picture.frames[0])
     if image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
-    image.save(out, name, quality=options.quality, **extra)
-    return out.getvalue()
-
-
-def _tiff(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
-    return tiff.encode(picture, carried)
-
-
-def _jpeg_2000(picture: Picture, carried: Metadata, *, has_boxes: bool) -> bytes:
-    frame = picture.frames[0]
-    deep = frame.pixels.dtype == np.uint16
-    image = Image.fromarray(frame.pixels[..., 0]) if deep else pillow.image_of(frame)
-    out = BytesIO()
-    comment = {"comment": carried.comments[0]} if carried.comments else {}
-    image.save(out, "JPEG2000", no_jp2=not has_boxes, **comment)
-    if not has_boxes:
-        return out.getvalue()
-    return jp2_boxes.with_metadata(out.getvalue(), carried)
-
-
-def _jp2(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
-    return _jpeg_2000(picture, carried, has_boxes=True)
+    return _saved(image, name, quality=options.quality, **_pillow_metadata(carried))
 
 
 def _j2k(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
-    return _jpeg_2000(picture, carried, has_boxes=False)
+    return _jpeg_2000(picture, carried, no_jp2=True)
+
+
+def _jp2(picture: Picture, carried: Metadata, _options: WriteOptions) -> bytes:
+    return jp2_boxes.with_metadata(_jpeg_2000(picture, carried, no_jp2=False), carried)
+
+
+def _jpeg_2000(picture: Picture, carried: Metadata, *, no_jp2: bool) -> bytes:
+    frame = picture.frames[0]
+    deep = frame.pixels.dtype == np.uint16
+    image = Image.fromarray(frame.pixels[..., 0]) if deep else pillow.image_of(frame)
+    comment = {"comment": carried.comments[0]} if carried.comments else {}
+    return _saved(image, "JPEG2000", no_jp2=no_jp2, **comment)
 
 
 def _tga(picture: Picture, _carried: Metadata, _options: WriteOptions) -> bytes:
     frame = picture.frames[0]
     palette = picture.mode == "palette" and frame.alpha is None
-    image = pillow.palette_image(frame, 8) if palette else pillow.image_of(frame)
-    out = BytesIO()
-    image.save(out, "TGA", rle=True)
-    return out.getvalue()
+    return _saved(
+        pillow.palette_image(frame, 8) if palette else pillow.image_of(frame), "TGA", rle=True
+    )
 
 
-def _netpbm(encode: Callable[[Picture, Metadata], bytes]) -> Encoder:
+def _without_options(encode: Callable[[Picture, Metadata], bytes]) -> Encoder:
     return lambda picture, carried, _options: encode(picture, carried)
 
 
-def _animated(picture: Picture, name: str, durations: list[int], **settings: object) -> bytes:
-    images = [pillow.image_of(frame) for frame in picture.frames]
+def _saved(image: Image.Image, name: str, **settings: Any) -> bytes:  # noqa: ANN401 - Pillow's
     out = BytesIO()
-    images[0].save(
-        out,
-        name,
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=picture.plays,
-        **settings,
-    )
+    image.save(out, name, **settings)
     return out.getvalue()
+
+
+def _animated(picture: Picture, name: str, durations: list[int], **settings: object) -> bytes:
+    first, *others = (pillow.image_of(frame) for frame in picture.frames)
+    timing = {"duration": durations, "loop": picture.plays}
+    return _saved(first, name, save_all=True, append_images=others, **timing, **settings)
 
 
 def _durations(picture: Picture) -> list[int]:
@@ -209,7 +163,7 @@ def _durations(picture: Picture) -> list[int]:
 
 
 def _as_fraction(duration: int) -> int:
-    """Milliseconds that PNG can hold as a fraction of 16-bit numbers: five digits are kept."""
+    """Milliseconds rounded to what PNG can hold as a fraction of 16-bit numbers."""
     step = 1
     while duration > 65535 * step:
         step *= 10
@@ -217,7 +171,7 @@ def _as_fraction(duration: int) -> int:
 
 
 def _disposals(picture: Picture) -> list[int]:
-    """A frame that repeats the one before is disposed otherwise, or Pillow merged the two."""
+    """Another disposal for each frame that equals the one before, so that Pillow keeps both."""
     disposals = [_KEEP]
     for before, frame in zip(picture.frames, picture.frames[1:], strict=False):
         repeats_it = np.array_equal(joined(before), joined(frame))
@@ -231,27 +185,27 @@ def _pillow_metadata(carried: Metadata) -> dict[str, Any]:
         extra["icc_profile"] = carried.icc
     if carried.exif is not None:
         extra["exif"] = _EXIF_PREFIX + carried.exif
-    if carried.dpi is not None:
-        extra["dpi"] = tuple(max(1, min(65535, round(side))) for side in carried.dpi)
+    if carried.xmp is not None:
+        extra["xmp"] = carried.xmp
     return extra
 
 
-ENCODERS: dict[str, Encoder] = {
-    PNG.name: _png,
-    JPEG.name: _jpeg,
-    WEBP.name: _webp,
-    TIFF.name: _tiff,
-    BMP.name: _bmp,
-    GIF.name: _gif,
-    AVIF.name: _modern,
-    HEIC.name: _heic,
-    JP2.name: _jp2,
-    J2K.name: _j2k,
-    TGA.name: _tga,
-    PBM.name: _netpbm(pnm.encode_pbm),
-    PGM.name: _netpbm(pnm.encode_pgm),
-    PPM.name: _netpbm(pnm.encode_ppm),
-    PAM.name: _netpbm(pnm.encode_pam),
-    PFM.name: _netpbm(pnm.encode_pfm),
+ENCODERS: dict[formats.Format, Encoder] = {
+    formats.PNG: _png,
+    formats.JPEG: _jpeg,
+    formats.WEBP: _webp,
+    formats.TIFF: _without_options(tiff.encode),
+    formats.BMP: _bmp,
+    formats.GIF: _gif,
+    formats.AVIF: _modern,
+    formats.HEIC: _heic,
+    formats.JP2: _jp2,
+    formats.J2K: _j2k,
+    formats.TGA: _tga,
+    formats.PBM: _without_options(pnm.encode_pbm),
+    formats.PGM: _without_options(pnm.encode_pgm),
+    formats.PPM: _without_options(pnm.encode_ppm),
+    formats.PAM: _without_options(pnm.encode_pam),
+    formats.PFM: _without_options(pnm.encode_pfm),
 }
-"""Encoders by format name; they raise `OSError`, `ValueError` and libvips' errors."""
+"""The encoders; they raise `OSError`, `ValueError` and libvips' errors."""

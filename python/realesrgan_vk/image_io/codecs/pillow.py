@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.codecs import color, vips
 from realesrgan_vk.image_io.metadata import fields
-from realesrgan_vk.imaging.picture import Frame, Mode, Picture, Pixels
+from realesrgan_vk.imaging.picture import Frame, Mode, Picture
 from realesrgan_vk.imaging.samples import (
     bilevel,
     colour,
@@ -31,13 +31,12 @@ def from_pil(image: Image.Image) -> Picture:
     """
     if image.width == 0 or image.height == 0:
         raise ImageError(f"the image has no pixels ({image.width} x {image.height})")
-    carried = fields.of_pil(image)
+    carried, value_range = fields.of_pil(image), (0.0, 1.0)
     frame = frame_of(image, carried.icc)
     mode, bits = _stored_as(image)
     if image.mode == "F":
         frame, value_range = unit_range(frame)
-        return Picture((frame,), mode, bits, carried, value_range=value_range)
-    return Picture((frame,), mode, bits, carried)
+    return Picture((frame,), mode, bits, carried, value_range=value_range)
 
 
 def frame_of(image: Image.Image, profile: bytes | None = None, duration: float = 0.0) -> Frame:
@@ -51,7 +50,12 @@ def frame_of(image: Image.Image, profile: bytes | None = None, duration: float =
     elif image.mode in _DEEP:
         samples = np.asarray(image).astype(np.uint16)
     elif image.mode == "I":
-        samples = _from_32_bit(image)
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ImageError(
+                f"image mode 'I' has values from {grey.min()} to {grey.max()}, not within 0..65535"
+            )
+        samples = grey.astype(np.uint16)
     elif image.mode == "F":
         samples = np.asarray(image, dtype=np.float32)
     else:
@@ -64,7 +68,7 @@ def frame_of(image: Image.Image, profile: bytes | None = None, duration: float =
 
 
 def layout(image: Image.Image) -> tuple[int, str]:
-    """Channels and sample type of the pixels that `frame_of` gives; none of them is decoded."""
+    """Channels and sample type of the pixels that `frame_of` gives, without decoding them."""
     mode = image.mode
     if mode in ("F", "I", *_DEEP):
         return 1, "float32" if mode == "F" else "uint16"
@@ -140,15 +144,6 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     raise ImageError(f"image mode {image.mode!r} is not supported; convert it, such as to 'RGB'")
 
 
-def _from_32_bit(image: Image.Image) -> Pixels:
-    grey = np.asarray(image)
-    if grey.min() < 0 or grey.max() > 65535:
-        raise ImageError(
-            f"image mode 'I' has values from {grey.min()} to {grey.max()}, not within 0..65535"
-        )
-    return grey.astype(np.uint16)
-
-
 def _in_mode(frame: Frame, picture: Picture, mode: str) -> Image.Image:
     image: Image.Image | None = None
     if mode == "1" and frame.alpha is None:
@@ -174,12 +169,9 @@ def _in_mode(frame: Frame, picture: Picture, mode: str) -> Image.Image:
 
 
 def _through_lab(image: Image.Image, source: str, target: str) -> Image.Image:
-    profiles = {
-        "LAB": ImageCms.createProfile("LAB"),
-        "RGB": ImageCms.createProfile("sRGB"),
-    }
+    created = {"LAB": ImageCms.createProfile("LAB"), "RGB": ImageCms.createProfile("sRGB")}
     converted = ImageCms.profileToProfile(
-        image, profiles[source], profiles[target], outputMode=target
+        image, created[source], created[target], outputMode=target
     )
     if converted is None:  # pragma: no cover - only when converting in place
         raise ImageError("the LAB picture cannot be converted")

@@ -1,7 +1,7 @@
 """Netpbm's formats: PBM, PGM, PPM, PAM (netpbm.sourceforge.net/doc) and PFM.
 
-Read and written here: Pillow makes 8 bits of 16-bit colours and knows no PAM and no colour PFM,
-and libvips as it is bundled reads none of them.
+Pillow reduces 16-bit colours to 8 bits and supports neither PAM nor colour PFM, and libvips as
+pyvips bundles it reads none of them.
 """
 
 import re
@@ -69,15 +69,7 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
     limit.check(head.width, head.height, sample_bytes=head.dtype.itemsize)
     has_alpha = head.channels in (2, 4)
     colours = head.channels - has_alpha
-    accept(
-        Header(
-            head.width,
-            head.height,
-            has_alpha=has_alpha,
-            channels=colours,
-            dtype=head.dtype.name,
-        )
-    )
+    accept(Header(head.width, head.height, 1, has_alpha, colours, head.dtype.name))
     samples, end = _samples(data, head)
     frame = Frame(samples[..., :colours], samples[..., -1] if has_alpha else None)
     value_range = (0.0, 1.0)
@@ -88,8 +80,7 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
     if head.is_bilevel and not has_alpha:
         mode, bits = "bilevel", 1
     notes = ("only the first picture of the file is used",) if data[end : end + 1] == b"P" else ()
-    comments = tuple(_COMMENT.findall(data[: head.start]))
-    carried = Metadata(comments=tuple(each for each in comments if each))
+    carried = Metadata(comments=tuple(filter(None, _COMMENT.findall(data[: head.start]))))
     return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
 
 
@@ -101,12 +92,12 @@ def encode_pbm(picture: Picture, carried: Metadata) -> bytes:
 
 def encode_pgm(picture: Picture, carried: Metadata) -> bytes:
     """Grey of 8 or 16 bits."""
-    return _with_maximum(b"P5", picture, carried, picture.frames[0].pixels)
+    return _begin(b"P5", picture, carried) + _with_maximum(picture.frames[0].pixels)
 
 
 def encode_ppm(picture: Picture, carried: Metadata) -> bytes:
     """RGB of 8 or 16 bits."""
-    return _with_maximum(b"P6", picture, carried, colour(picture.frames[0]))
+    return _begin(b"P6", picture, carried) + _with_maximum(colour(picture.frames[0]))
 
 
 def encode_pam(picture: Picture, carried: Metadata) -> bytes:
@@ -232,14 +223,12 @@ def _scaled(values: Pixels, head: _Head) -> Pixels:
         return values.astype(head.dtype)
     steps = np.arange(np.iinfo(values.dtype).max + 1, dtype=np.uint32)
     top = np.uint32(head.top)
-    table = (np.minimum(steps, top) * np.uint32(full) + top // 2) // top
-    scaled: Pixels = table.astype(head.dtype)[values]
-    return scaled
+    table: Pixels = (np.minimum(steps, top) * np.uint32(full) + top // 2) // top
+    return table.astype(head.dtype)[values]
 
 
-def _with_maximum(magic: bytes, picture: Picture, carried: Metadata, samples: Pixels) -> bytes:
-    top = np.iinfo(samples.dtype).max
-    return _begin(magic, picture, carried) + b"%d\n" % top + _big_endian(samples)
+def _with_maximum(samples: Pixels) -> bytes:
+    return b"%d\n" % np.iinfo(samples.dtype).max + _big_endian(samples)
 
 
 def _begin(magic: bytes, picture: Picture, carried: Metadata) -> bytes:

@@ -1,13 +1,13 @@
 """TIFF of any depth: decoded by libvips, described by its tags; written here (TIFF 6.0).
 
-Neither Pillow (no 16-bit colour) nor libvips (no EXIF in TIFF) writes all that has to be kept, so
-the strips are compressed here and Pillow's directory writer does the rest.
+Neither Pillow (no 16-bit colour) nor libvips (no EXIF in TIFF) writes everything that a result
+keeps, so the strips are compressed here, and Pillow writes the directory.
 """
 
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io import foreign
 from realesrgan_vk.image_io.codecs import color, pillow, vips
 from realesrgan_vk.image_io.containers import photoshop, tiff_tags
-from realesrgan_vk.image_io.limits import Accept, Header
+from realesrgan_vk.image_io.limits import Accept, Header, Limit
 from realesrgan_vk.image_io.metadata import descriptions, fields, geotiff, orientation
 from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture, Pixels
 from realesrgan_vk.imaging.samples import (
@@ -44,37 +44,38 @@ RAW_START_BYTES = len(_CANON_RAW)  # that `refuse_raw` needs
 _SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw (DNG 1.7)
 _SAMPLES = "samples cannot be used, only whole numbers of 8 and 16 bit, and floats of 32"
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
-_DESCRIPTION, _PHOTOSHOP, _IPTC = 270, 34377, 33723
 
 
-class SizeCheck(Protocol):
-    """Raises where a picture is too large to be decoded."""
-
-    def __call__(self, width: int, height: int, *, sample_bytes: int) -> None:
-        """Check the size in pixels, and the bytes of a sample."""
-
-
-def read(data: bytes, check: SizeCheck, accept: Accept) -> Picture:
-    """Decode the first page; `check` and `accept` are called before pixels are decoded.
+def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
+    """Decode the first page; `accept` is called with the header before that.
 
     Raises:
-        ImageError: A sample type or channel count that cannot be used; a camera's raw file.
+        ImageError: A size that is refused, a sample type or channel count that cannot be used, or
+            a camera's raw file.
         Exception: Whatever the decoder raises on damaged data.
     """
     carried, tags, notes = fields.of_tiff(BytesIO(data))
     refuse_raw(data[:RAW_START_BYTES], tags)
     bits = tags.get(_BITS, 1)
-    if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would call it damaged
+    if max(bits if isinstance(bits, tuple) else (bits,)) > 32:  # libvips would report damage
         raise ImageError(f"64 bit {_SAMPLES}")
     page = vips.open_tiff(_readable(data, tags))
-    check(page.width, page.height, sample_bytes=vips.sample_bytes(page))
+    limit.check(page.width, page.height, sample_bytes=vips.dtype_of(page).itemsize)
     channels = _Channels.of(page.bands, tags)
     if page.interpretation in ("lab", "labs"):
         page = page.colourspace("srgb")
     dtype = vips.dtype_of(page)
     if dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageError(f"{dtype} {_SAMPLES}")
-    accept(_header(page, channels, dtype.name, carried))
+    stored = Header(
+        page.width,
+        page.height,
+        has_alpha=channels.alpha is not None,
+        channels=min(channels.colours, 3),
+        dtype=dtype.name,
+        icc=carried.icc,
+    )
+    accept(orientation.upright_header(stored, carried.exif))
     samples = vips.pixels_of(page)
     pages = page.get("n-pages") if page.get_typeof("n-pages") else 1
     mode, bits = _stored_as(samples, tags, channels)
@@ -99,12 +100,12 @@ def refuse_raw(start: bytes, tags: Image.Exif) -> None:
 
 
 def _readable(data: bytes, tags: Image.Exif) -> bytes:
-    """The file as libvips reads it right: separate planes of grey and more as those of colours.
+    """The file, in which separate planes that begin with grey are declared as RGB.
 
-    libvips takes separate planes that begin with grey for samples side by side.
+    libvips would read separate planes of grey as interleaved samples.
 
     Raises:
-        ImageError: Tiles of separate planes, which it cannot read.
+        ImageError: Tiles of separate planes, which libvips cannot read.
     """
     if tags.get(_PLANAR, 1) != _SEPARATE or tags.get(_SAMPLES_PER_PIXEL, 1) == 1:
         return data
@@ -128,27 +129,18 @@ def encode(picture: Picture, carried: Metadata) -> bytes:
 
 
 def directory_of(tags: dict[int, Any], strip_bytes: list[int], rows: int) -> ImageFileDirectory_v2:
-    """The directory of strips of so many bytes and rows that follow it; it begins the file."""
+    """The start of a file: header and directory of the strips that follow, with their bytes.
+
+    `rows` is the number of rows in each strip but the last.
+    """
     big = sum(strip_bytes) > MAX_BYTES
     directory = ImageFileDirectory_v2(_BIG_HEADER if big else _HEADER)
-    # Pillow adds the place where the directory ends to these.
+    # Pillow adds the offset of the end of the directory to these.
     offsets = [int(start) for start in np.cumsum([0, *strip_bytes[:-1]])]
     for tag, value in (tags | {273: offsets, 278: rows, 279: strip_bytes}).items():
         directory[tag] = tuple(value) if isinstance(value, list) else value
     directory.tagtype[273] = _LONG8 if big else _LONG
     return directory
-
-
-def _header(page: vips.Image, channels: "_Channels", dtype: str, carried: Metadata) -> Header:
-    stored = Header(
-        page.width,
-        page.height,
-        has_alpha=channels.alpha is not None,
-        channels=min(channels.colours, 3),
-        dtype=dtype,
-        icc=carried.icc,
-    )
-    return orientation.upright_header(stored, carried.exif)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +159,21 @@ class _Channels:
 
     @staticmethod
     def of(channels: int, tags: Image.Exif) -> "_Channels":
-        """As the tags say; without words on a single further sample, it is taken for alpha."""
+        """As the tags say; a single extra sample that they do not describe is taken for alpha."""
         photometric = tags.get(_PHOTOMETRIC)
         colours = 4 if photometric == 5 else 1 if channels < 3 else 3
         extra = tags.get(_EXTRA_SAMPLES, ())
         kinds = tuple(extra) if isinstance(extra, tuple) else (extra,)
         if not kinds and channels == colours + 1:
             kinds = (_UNASSOCIATED,)
-        first = channels - len(kinds)  # of the samples that the kinds are of
+        first = channels - len(kinds)  # sample that the kinds describe
         for index in range(colours, channels):
             if index >= first and kinds[index - first] in (_ASSOCIATED, _UNASSOCIATED):
                 return _Channels(colours, index, kinds[index - first] == _ASSOCIATED)
         return _Channels(colours)
 
     def notes(self, channels: int) -> tuple[str, ...]:
-        """What is not used of so many samples."""
+        """A note where a pixel of this many channels has unused ones."""
         if channels == self.colours + (self.alpha is not None):
             return ()
         used = {1: "grey", 3: "red, green and blue", 4: "four inks"}[self.colours]
@@ -203,7 +195,7 @@ def _stored_as(samples: Pixels, tags: Image.Exif, channels: _Channels) -> tuple[
 
 
 def _missing_values(samples: Pixels, carried: Metadata) -> tuple[str, ...]:
-    """A note on pixels that stand for missing values, which are upscaled as others are."""
+    """A note where pixels have the value that stands for missing data."""
     _, text = carried.tiff.values.get(geotiff.GDAL_NODATA, (0, b"")) if carried.tiff else (0, b"")
     try:
         missing = float(text.rstrip(b"\0 ")) if isinstance(text, bytes) else float("nan")
@@ -225,16 +217,16 @@ def _frame(
     alpha = None if channels.alpha is None else samples[..., channels.alpha]
     if mode == "cmyk":
         pixels = color.cmyk_to_rgb(pixels, carried.icc)
-    frame, value_range = Frame(pixels, alpha), (0.0, 1.0)
+    value_range = (0.0, 1.0)
     if samples.dtype == np.float32:
-        frame, value_range = unit_range(frame)
+        frame, value_range = unit_range(Frame(pixels))
+        pixels = frame.pixels
         if alpha is not None:
             alpha = np.clip(np.nan_to_num(alpha), 0, 1)
     if alpha is not None and channels.is_associated:
         opacity: NDArray[np.float32] = np.maximum(to_unit(alpha)[..., None], np.float32(1e-6))
-        straight = np.clip(to_unit(frame.pixels) / opacity, 0, 1)
-        return Frame(from_unit(straight, samples.dtype), alpha), value_range
-    return Frame(frame.pixels, alpha), value_range
+        pixels = from_unit(np.clip(to_unit(pixels) / opacity, 0, 1), samples.dtype)
+    return Frame(pixels, alpha), value_range
 
 
 def _layout(picture: Picture, carried: Metadata) -> tuple[Pixels, dict[int, Any]]:
@@ -301,21 +293,19 @@ def add_metadata(directory: ImageFileDirectory_v2, carried: Metadata) -> None:
     for tag, (kind, content) in (carried.tiff.values if carried.tiff else {}).items():
         directory.tagtype[tag] = kind
         directory[tag] = content
-        if tag == _DESCRIPTION and isinstance(content, bytes):
+        if tag == tiff_tags.DESCRIPTION and isinstance(content, bytes):
             count = directory[277]
             shape = (directory[257], directory[256], *((count,) if count > 1 else ()))
             directory[tag] = descriptions.with_shape(content, shape)
     if carried.dpi is not None:
         directory[282], directory[283], directory[296] = carried.dpi[0], carried.dpi[1], 2
-    if carried.xmp is not None:
-        directory[700] = carried.xmp
-        directory.tagtype[700] = 1
-    if carried.photoshop is not None:
-        directory[_PHOTOSHOP] = carried.photoshop
-        directory.tagtype[_PHOTOSHOP] = _BYTE
-        if records := photoshop.iptc(carried.photoshop):
-            directory[_IPTC] = records
-            directory.tagtype[_IPTC] = _UNDEFINED
-    if carried.icc is not None:
-        directory[34675] = carried.icc
-        directory.tagtype[34675] = 7
+    records = photoshop.iptc(carried.photoshop or b"")
+    for tag, kind, held in (
+        (tiff_tags.XMP, _BYTE, carried.xmp),
+        (tiff_tags.PHOTOSHOP, _BYTE, carried.photoshop),
+        (tiff_tags.IPTC, _UNDEFINED, records),
+        (tiff_tags.ICC, _UNDEFINED, carried.icc),
+    ):
+        if held is not None:
+            directory[tag] = held
+            directory.tagtype[tag] = kind

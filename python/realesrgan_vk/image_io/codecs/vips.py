@@ -1,8 +1,8 @@
-"""What libvips does better than Pillow: 16-bit colour, float, good palettes, deep ICC transforms.
+"""libvips, for what Pillow lacks: 16-bit colour, floats, better palettes, 16-bit ICC transforms.
 
-Pillow has no mode for 16-bit colour. pyvips with its bundled libvips is the smallest well-kept
-package that has (8 MB against 26 for imagecodecs and 61 for OpenCV), is fuzzed continuously, and
-also brings libimagequant, cgif and Little CMS.
+pyvips with its bundled libvips is the smallest well-maintained package with 16-bit colour (8 MB
+against 26 for imagecodecs and 61 for OpenCV), is fuzzed continuously, and also brings
+libimagequant, cgif and Little CMS.
 """
 
 import os
@@ -18,7 +18,11 @@ from realesrgan_vk.imaging.samples import from_unit, to_unit
 
 try:
     import pyvips
-except (ImportError, OSError, MemoryError) as error:  # no memory looks like no file to pyvips
+except (
+    ImportError,
+    OSError,
+    MemoryError,
+) as error:  # without memory, pyvips reports a missing file
     raise ImportError(
         f"libvips, which reads and writes pictures, cannot be loaded ({error}): the installation "
         "of pyvips-binary is damaged, or the system has no memory left for it"
@@ -26,29 +30,7 @@ except (ImportError, OSError, MemoryError) as error:  # no memory looks like no 
 
 Error = pyvips.Error
 Image = pyvips.Image
-
-_INTERPRETATION = {
-    (1, "uint8"): "b-w",
-    (2, "uint8"): "b-w",
-    (3, "uint8"): "srgb",
-    (4, "uint8"): "srgb",
-    (1, "uint16"): "grey16",
-    (2, "uint16"): "grey16",
-    (3, "uint16"): "rgb16",
-    (4, "uint16"): "rgb16",
-}
-_VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
-_NUMPY_FORMATS = {
-    "uchar": np.uint8,
-    "char": np.int8,
-    "ushort": np.uint16,
-    "short": np.int16,
-    "uint": np.uint32,
-    "int": np.int32,
-    "float": np.float32,
-    "double": np.float64,
-}
-_INTENT = "relative"
+Region = pyvips.Region
 
 
 def open_png(data: bytes) -> pyvips.Image:
@@ -66,37 +48,24 @@ def open_tiff_file(path: Path) -> pyvips.Image:
     return pyvips.Image.tiffload(str(path), fail_on="error", access="sequential")
 
 
-def region_of(image: pyvips.Image) -> pyvips.Region:
-    """A window into the image: `fetch(left, top, width, height)` gives its samples."""
-    return pyvips.Region.new(image)
-
-
 def dtype_of(image: pyvips.Image) -> np.dtype[Any]:
     """The type of its samples."""
-    return np.dtype(_NUMPY_FORMATS[image.format])
-
-
-def sample_bytes(image: pyvips.Image) -> int:
-    """Bytes of one sample."""
-    return dtype_of(image).itemsize
+    dtype: np.dtype[Any] = np.dtype(pyvips.vimage.FORMAT_TO_TYPESTR[image.format])
+    return dtype
 
 
 def pixels_of(image: pyvips.Image) -> Pixels:
     """Decode: height x width x channels, of the file's sample type."""
-    memory = image.write_to_memory()
-    samples = np.frombuffer(memory, _NUMPY_FORMATS[image.format])
+    samples = np.frombuffer(image.write_to_memory(), dtype_of(image))
     return samples.reshape(image.height, image.width, image.bands)
 
 
 def image_of(pixels: Pixels, interpretation: str | None = None) -> pyvips.Image:
     """An image over height x width x channels samples; they must stay unchanged while it lives."""
-    samples = np.ascontiguousarray(pixels)
-    height, width, channels = samples.shape
-    image = pyvips.Image.new_from_memory(
-        samples.data, width, height, channels, _VIPS_FORMATS[samples.dtype.name]
-    )
-    known = interpretation or _INTERPRETATION.get((channels, samples.dtype.name))
-    return image.copy(interpretation=known) if known else image
+    if interpretation is None:
+        names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16")}
+        interpretation = names[pixels.dtype.name][pixels.shape[2] > 2]
+    return pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=interpretation)
 
 
 def png_bytes(pixels: Pixels, bits: int, compression: int) -> bytes:
@@ -155,7 +124,7 @@ def icc_transform(pixels: Pixels, source: bytes | None, target: bytes | None) ->
             path or "srgb",
             embedded=source is not None,
             input_profile="srgb",
-            intent=_INTENT,
+            intent="relative",
             black_point_compensation=True,
             depth=depth,
         )

@@ -1,4 +1,4 @@
-"""The boxes of a JPEG 2000 file (ISO/IEC 15444-1, annex I), for what Pillow leaves out of them.
+"""The boxes of a JPEG 2000 file (ISO/IEC 15444-1, annex I) that Pillow neither reads nor writes.
 
 EXIF and IPTC data are in the boxes that ExifTool and Photoshop read.
 """
@@ -16,34 +16,23 @@ _GEOTIFF = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 _MOST_BOXES = 10_000
 
 
-def profile(jp2: bytes) -> bytes | None:
-    """The ICC profile; None where colours are named by number."""
+def metadata_of(jp2: bytes) -> tuple[Metadata, bool]:
+    """ICC profile, EXIF, XMP and IPTC data, and whether there are GeoTIFF tags."""
+    profile: bytes | None = None
+    by_uuid: dict[bytes, bytes] = {}
     for kind, start, end in _boxes(jp2, 0, len(jp2)):
-        if kind == b"jp2h":
+        if kind == b"uuid":
+            by_uuid.setdefault(jp2[start : start + 16], jp2[start + 16 : end])
+        elif kind == b"jp2h" and profile is None:
             for inner, begin, stop in _boxes(jp2, start, end):
+                # Other colour specifications name a colour space by number.
                 if inner == b"colr" and jp2[begin : begin + 1] in (b"\2", b"\3"):
-                    return jp2[begin + 3 : stop]
-    return None
-
-
-def xmp(jp2: bytes) -> bytes | None:
-    """The XMP packet."""
-    return _of_uuid(jp2, _XMP)
-
-
-def exif(jp2: bytes) -> bytes | None:
-    """The EXIF block."""
-    return _of_uuid(jp2, _EXIF)
-
-
-def iptc(jp2: bytes) -> bytes | None:
-    """IPTC records."""
-    return _of_uuid(jp2, _IPTC)
-
-
-def has_geotiff(jp2: bytes) -> bool:
-    """Whether it says in GeoTIFF's tags where the picture is."""
-    return _of_uuid(jp2, _GEOTIFF) is not None
+                    profile = jp2[begin + 3 : stop]
+                    break
+    records = by_uuid.get(_IPTC)
+    resources = None if records is None else photoshop.of_iptc(records)
+    carried = Metadata(profile, by_uuid.get(_EXIF), by_uuid.get(_XMP), photoshop=resources)
+    return carried, _GEOTIFF in by_uuid
 
 
 def bits(jp2: bytes) -> int:
@@ -57,7 +46,7 @@ def bits(jp2: bytes) -> int:
 
 
 def with_metadata(jp2: bytes, carried: Metadata) -> bytes:
-    """An encoded file with this profile in place of its colours' number, EXIF, XMP and IPTC."""
+    """An encoded file with this ICC profile as its colour specification, EXIF, XMP and IPTC."""
     out = []
     for kind, start, end in _boxes(jp2, 0, len(jp2)):
         content = jp2[start:end]
@@ -75,15 +64,8 @@ def with_metadata(jp2: bytes, carried: Metadata) -> bytes:
     return b"".join(out)
 
 
-def _of_uuid(jp2: bytes, wanted: bytes) -> bytes | None:
-    for kind, start, end in _boxes(jp2, 0, len(jp2)):
-        if kind == b"uuid" and jp2[start : start + 16] == wanted:
-            return jp2[start + 16 : end]
-    return None
-
-
 def _boxes(jp2: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, and begin and end of the content, of the boxes that are there as a whole."""
+    """Kind, and begin and end of the content, of each whole box."""
     for _ in range(_MOST_BOXES):
         if position + 8 > end:
             return

@@ -5,25 +5,27 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import md5
+from io import BytesIO
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io.containers import photoshop
+from realesrgan_vk.image_io.containers import photoshop, tiff_tags
 
 MOST_SCANS = 100
 """Scans allowed in a picture: progressive files have about 10, and each takes time."""
 
-_MOST_MARKERS = 1 << 16  # before the first scan, bytes of filling included
+_MOST_MARKERS = 1 << 16  # before the first scan, fill bytes included
 _MOST_BYTES = 65533  # of a segment's content
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP1, _APP2, _APP11, _APP13 = 0xE1, 0xE2, 0xEB, 0xED
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without content
-# In compressed data: what is neither a stuffed zero, nor a restart, nor filling.
+# In compressed data: neither a stuffed zero, nor a restart marker, nor a fill byte.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_FILLING = re.compile(rb"\xff+")
+_FILL_BYTES = re.compile(rb"\xff*")
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _MOST_XMP_BYTES = 1 << 26
 _MPF, _ISO_GAIN_MAP = b"MPF\0", b"urn:iso:std:iso:ts:21496:-1\0"
+_PICTURES_TAG = 0xB001  # of the MPF index: NumberOfImages (CIPA DC-007, section 5.2.3.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class JpegFile:
     Attributes:
         photoshop: Image resources.
         comments: In the file's order.
-        more_xmp: The extended XMP packet, without what is missing of it.
+        more_xmp: The extended XMP packet.
         pictures: How many the multi-picture format (MPF) lists.
         has_gain_map: Whether it announces a gain map of ISO 21496-1 outside XMP.
         has_credentials: Whether it holds content credentials (C2PA).
-        trailer: Where what follows the picture begins.
+        trailer: Offset of the bytes after the picture.
     """
 
     photoshop: bytes | None = None
@@ -50,7 +52,7 @@ class JpegFile:
 
 
 def parse(jpeg: bytes, *, limited: bool) -> JpegFile:
-    """Take a file apart as far as it is whole.
+    """Read the segments as far as the file is whole.
 
     Raises:
         ImageError: It has more than `MOST_SCANS` scans, and `limited` is set; or so many markers
@@ -79,7 +81,11 @@ def parse(jpeg: bytes, *, limited: bool) -> JpegFile:
         elif marker == _APP1 and jpeg.startswith(_MORE_XMP, start, end):
             extended.append(jpeg[start + len(_MORE_XMP) : end])
         elif marker == _APP2 and jpeg.startswith(_MPF, start, end):
-            pictures = max(pictures, _pictures(jpeg[start + len(_MPF) : end]))
+            index = jpeg[start + len(_MPF) : end]
+            order, _, entries = tiff_tags.entries_of(BytesIO(index))
+            places = (each.field for each in entries if each.tag == _PICTURES_TAG)
+            if 0 < (at := next(places, 0)) <= len(index) - 4:
+                pictures = max(pictures, *struct.unpack_from(order + "I", index, at))
         elif marker == _APP2 and jpeg.startswith(_ISO_GAIN_MAP, start, end):
             gain_map = True
         elif marker == _APP11 and b"c2pa" in jpeg[start:end]:
@@ -101,18 +107,18 @@ def segments_of(
     """The segments that hold these; the XMP packet must name `more_xmp_name(more_xmp)`."""
     parts = []
     if more_xmp is not None:
-        name = more_xmp_name(more_xmp).encode("ascii")
-        step = _MOST_BYTES - len(_MORE_XMP) - _GUID - 8
-        for start in range(0, len(more_xmp), step):
+        head = _MORE_XMP + more_xmp_name(more_xmp).encode("ascii")
+        for start, part in _split(more_xmp, _MOST_BYTES - len(head) - 8):
             place = struct.pack(">II", len(more_xmp), start)
-            part = more_xmp[start : start + step]
-            parts.append(_segment(_APP1, _MORE_XMP + name + place + part))
-    step = _MOST_BYTES - len(photoshop.PREFIX)
-    for start in range(0, len(resources or b""), step):
-        part = (resources or b"")[start : start + step]
+            parts.append(_segment(_APP1, head + place + part))
+    for _, part in _split(resources or b"", _MOST_BYTES - len(photoshop.PREFIX)):
         parts.append(_segment(_APP13, photoshop.PREFIX + part))
     parts += [_segment(_COM, comment[:_MOST_BYTES]) for comment in comments]
     return b"".join(parts)
+
+
+def _split(content: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    return ((start, content[start : start + size]) for start in range(0, len(content), size))
 
 
 def more_xmp_name(packet: bytes) -> str:
@@ -133,9 +139,9 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
             if found is None:
                 return
             position = found.start()
-        last = _last_filling(jpeg, position)
-        markers += 1 + last - position
-        position = last
+        filled = _FILL_BYTES.match(jpeg, position).end() - 1  # type: ignore[union-attr]  # matches
+        markers += 1 + filled - position
+        position = filled
         if is_head and markers > _MOST_MARKERS:
             raise ImageError(
                 f"the JPEG data has more than {_MOST_MARKERS} markers before the picture"
@@ -160,38 +166,11 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
             return
         yield marker, position + 2, end
         position = end
-        if marker == _SOS:
-            is_head = False
-            found = _MARKER.search(jpeg, position)
-            if found is None:
-                return
-            position = found.start()
-
-
-def _last_filling(jpeg: bytes, position: int) -> int:
-    """The place of the last of the bytes 0xFF, filling before a marker, that begin here."""
-    filling = _FILLING.match(jpeg, position)
-    return position if filling is None else filling.end() - 1
-
-
-def _pictures(index: bytes) -> int:
-    """The number of pictures in the index of CIPA DC-007, section 5.2.3; 1 where it is damaged."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(index[:4])
-    if order is None or len(index) < 10:
-        return 1
-    (directory,) = struct.unpack_from(order + "I", index, 4)
-    if directory + 2 > len(index):
-        return 1
-    (entries,) = struct.unpack_from(order + "H", index, directory)
-    for at in range(directory + 2, min(directory + 2 + 12 * entries, len(index) - 11), 12):
-        tag, _, _, value = struct.unpack_from(order + "HHII", index, at)
-        if tag == 0xB001:
-            return max(1, int(value))
-    return 1
+        is_head = is_head and marker != _SOS
 
 
 def _assembled(parts: list[bytes]) -> bytes | None:
-    """The extended packet of the first part's name; None where it is not whole."""
+    """The extended packet whose name the first part has; None where a part is missing."""
     head = _GUID + 8
     parts = [part for part in parts if len(part) > head]
     parts = [part for part in parts if part[:_GUID] == parts[0][:_GUID]]

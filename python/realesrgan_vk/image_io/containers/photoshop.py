@@ -10,7 +10,7 @@ from collections.abc import Iterator
 PREFIX = b"Photoshop 3.0\0"
 _SIGNATURES = (b"8BIM", b"8B64", b"AgHg", b"DCSR", b"MeSa", b"PHUT")
 _IPTC, _ICC, _XMP = 0x0404, 0x040F, 0x0424
-# What a result has elsewhere, or no longer: thumbnails, the profile, EXIF, XMP, layer groups.
+# Stored elsewhere in a result, or dropped: thumbnails, the profile, EXIF, XMP, layer groups.
 _DROPPED = frozenset({0x0409, 0x040C, _ICC, 0x0422, 0x0423, _XMP, 0x0400, 0x0402})
 _MOST_BLOCKS = 10_000
 

@@ -12,7 +12,7 @@ Chunk = tuple[bytes, bytes]
 
 _SIGNATURE = 8  # bytes
 _MOST_CHUNKS = 1 << 18  # 2 GiB in the usual IDAT chunks of 8 KiB
-_DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # what pixels are made of
+_DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # needed to decode pixels
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _AFTER_PALETTE = (b"bKGD", b"tIME")
 
@@ -22,8 +22,8 @@ class PngFile:
     """A parsed file.
 
     Attributes:
-        pixels: A PNG file of the chunks that pixels and frames are made of, and of what cannot be
-            parsed, for a decoder to judge.
+        pixels: A PNG file of the chunks that a decoder needs for pixels and frames, and of the
+            bytes that cannot be parsed, so that the decoder reports them.
         palette: The content of PLTE; empty where there is none.
         others: All other chunks whose checksums are right, in the file's order.
         animated: Whether it holds an animation.
@@ -48,30 +48,26 @@ class _Span:
     def content(self, png: bytes) -> bytes:
         return png[self.start + 8 : self.end - 4]
 
-    def has_right_checksum(self, png: bytes) -> bool:
-        view = memoryview(png)
-        stored = int.from_bytes(view[self.end - 4 : self.end], "big")
-        return zlib.crc32(view[self.start + 4 : self.end - 4]) == stored
-
 
 def parse(png: bytes) -> PngFile:
-    """Take a file apart. A wrong checksum in an ancillary chunk costs that chunk, with a note.
+    """Read the chunks; an ancillary one with a wrong checksum is skipped, with a note.
 
     Raises:
         ImageError: The file is of Apple's variant of PNG, which other decoders refuse, or has
             too many chunks.
-        ValueError: A wrong checksum in a chunk that pixels are made of.
+        ValueError: A critical chunk has a wrong checksum.
     """
     if png[12:16] == b"CgBI":
         raise ImageError(
             "this is Apple's variant of PNG (CgBI), made for iOS applications; convert it on a Mac "
             "with: xcrun pngcrush -revert-iphone-optimizations IN OUT"
         )
-    spans = list(_spans(png))
+    spans, view = list(_spans(png)), memoryview(png)
     whole: list[_Span] = []
     wrong: set[bytes] = set()
     for span in spans:
-        if span.has_right_checksum(png):
+        checksum = zlib.crc32(view[span.start + 4 : span.end - 4])
+        if checksum == int.from_bytes(view[span.end - 4 : span.end], "big"):
             whole.append(span)
         elif _is_ancillary(span.kind):
             wrong.add(span.kind)
@@ -89,8 +85,11 @@ def parse(png: bytes) -> PngFile:
     kept = [span for span in whole if span.kind in kinds or not _is_ancillary(span.kind)]
     others = [span for span in whole if span.kind not in (*_DECODED, *_ANIMATION)]
     palette = next((span.content(png) for span in kept if span.kind == b"PLTE"), b"")
+    parts = [view[:_SIGNATURE], *(view[span.start : span.end] for span in kept)]
+    if spans and spans[-1].kind != b"IEND":  # the decoder has to report the damage that follows
+        parts.append(view[spans[-1].end :])
     return PngFile(
-        png if len(kept) == len(spans) else _file_of(png, kept, spans),
+        png if len(kept) == len(spans) else b"".join(parts),
         palette,
         tuple((span.kind, span.content(png)) for span in others if _is_ancillary(span.kind)),
         any(span.kind == b"acTL" for span in kept),
@@ -106,10 +105,7 @@ def without_pixels(png: bytes) -> bytes:
 
 
 def with_chunks(png: bytes, added: Iterable[Chunk]) -> bytes:
-    """An encoded file with these chunks besides those that its pixels are made of.
-
-    What the encoder added on its own, such as a resolution, is left out.
-    """
+    """An encoded file with these chunks in place of the encoder's own metadata."""
     added = list(added)
     early = joined(each for each in added if each[0] not in _AFTER_PALETTE)
     late = joined(each for each in added if each[0] in _AFTER_PALETTE)
@@ -132,13 +128,11 @@ def content_of(png: bytes, kind: bytes) -> bytes:
 
 def joined(chunks: Iterable[Chunk]) -> bytes:
     """The chunks' bytes in a file."""
-    return b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
+    parts = []
+    for kind, content in chunks:
+        parts += [struct.pack(">I4s", len(content), kind), content]
+        parts.append(struct.pack(">I", zlib.crc32(kind + content)))
+    return b"".join(parts)
 
 
 def _is_ancillary(kind: bytes) -> bool:
@@ -161,11 +155,3 @@ def _spans(png: bytes) -> Iterator[_Span]:
         if kind == b"IEND":
             return
         position = end
-
-
-def _file_of(png: bytes, kept: list[_Span], spans: list[_Span]) -> bytes:
-    view = memoryview(png)
-    parts = [view[:_SIGNATURE], *(view[span.start : span.end] for span in kept)]
-    if spans and spans[-1].kind != b"IEND":  # damaged from here on: the decoder has to tell
-        parts.append(view[spans[-1].end :])
-    return b"".join(parts)

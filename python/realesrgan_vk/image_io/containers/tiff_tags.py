@@ -1,7 +1,7 @@
 """The first directory of a TIFF or BigTIFF file as bytes (TIFF 6.0, section 2).
 
-Pillow's directory keeps the first of several values where it expects one, and takes strings for
-text; what has to be kept as it is, is read here.
+Pillow keeps the first of several values where it expects one, and decodes strings; values that a
+result must get unchanged are read here.
 """
 
 import struct
@@ -12,6 +12,7 @@ from typing import IO, Any
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 _LAYOUTS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q"}
+DESCRIPTION, XMP, IPTC, PHOTOSHOP, ICC = 270, 700, 33723, 34377, 34675  # tags
 _TEXT = 2
 _MOST_BYTES = 1 << 26  # of a tag's values
 _BIG_FIELD = 8  # bytes of a value, or of its offset, in BigTIFF
@@ -56,7 +57,7 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """An entry of a directory: its number, and where its type, count and value are."""
 
     tag: int
@@ -67,7 +68,7 @@ class _Entry:
 
 def first_directory(file: IO[bytes], wanted: frozenset[int]) -> dict[int, Tag]:
     """These tags of the first directory; without those that are damaged or too large."""
-    order, inside, entries = _entries(file)
+    order, inside, entries = entries_of(file)
     found = {}
     for entry in entries:
         if entry.tag not in wanted or not 0 < entry.size <= _MOST_BYTES:
@@ -85,7 +86,7 @@ def first_directory(file: IO[bytes], wanted: frozenset[int]) -> dict[int, Tag]:
 
 def with_number(data: bytes, tag: int, number: int) -> bytes:
     """The file with another number in a tag of one 16-bit value; as it is without the tag."""
-    order, _, entries = _entries(BytesIO(data))
+    order, _, entries = entries_of(BytesIO(data))
     for entry in entries:
         if entry.tag == tag and entry.size == 2 and entry.field + 2 <= len(data):
             changed = bytearray(data)
@@ -94,7 +95,7 @@ def with_number(data: bytes, tag: int, number: int) -> bytes:
     return data
 
 
-def _entries(file: IO[bytes]) -> tuple[str, int, list[_Entry]]:
+def entries_of(file: IO[bytes]) -> tuple[str, int, list[Entry]]:
     """Byte order, bytes of a value's field, and the entries of the first directory."""
     file.seek(0)
     start = file.read(16)
@@ -113,5 +114,5 @@ def _entries(file: IO[bytes]) -> tuple[str, int, list[_Entry]]:
     for at in range(0, len(table) - size + 1, size):
         tag, kind, values = struct.unpack_from(order + "HH" + place, table, at)
         field = directory + len(head) + at + size - inside
-        entries.append(_Entry(tag, kind, _SIZES.get(kind, 0) * values, field))
+        entries.append(Entry(tag, kind, _SIZES.get(kind, 0) * values, field))
     return order, inside, entries

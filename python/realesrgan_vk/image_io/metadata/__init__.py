@@ -1,1 +1,1 @@
-"""What a file says of its picture, and what of it a result keeps."""
+"""The metadata of a file, and the part of it that a result keeps."""

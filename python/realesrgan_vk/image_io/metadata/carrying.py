@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from realesrgan_vk.image_io.containers import jpeg_segments
+from realesrgan_vk.image_io.containers import jpeg_segments, tiff_tags
 from realesrgan_vk.image_io.formats import JPEG, Format
 from realesrgan_vk.image_io.metadata import descriptions, fields, geotiff, png_colour, png_metadata
 from realesrgan_vk.imaging.picture import Metadata
@@ -25,23 +25,20 @@ _CHUNKS = {
     b"cLLI": "light level",
     b"pHYs": "shape of pixels",
 }
-_DESCRIPTION_TAG = 270  # of a TIFF file
-_MOST_NAMES = 8  # texts that a note names
+_MOST_NAMES = 8  # of texts in a note
 
 
 def fitted(carried: Metadata, known: Format, notes: list[str]) -> Metadata:
     """The metadata without what the format cannot hold, and a note on each kind of that."""
-    if carried.more_xmp is not None and "more_xmp" in known.carries:
-        name = jpeg_segments.more_xmp_name(carried.more_xmp)
-        carried = fields.with_more_xmp_named(carried, name)
-    else:
-        carried = fields.with_more_xmp_named(carried, None)
+    holds_more = carried.more_xmp is not None and "more_xmp" in known.carries
+    name = jpeg_segments.more_xmp_name(carried.more_xmp or b"") if holds_more else None
+    carried = fields.with_more_xmp_named(carried, name)
     if carried.png and "png" not in known.carries:
         carried = _without_chunks(carried, known, notes)
     if carried.tiff is not None and "tiff" not in known.carries:
         if geotiff.is_placed(carried.tiff):
             notes.append(f"{known.name} holds no GeoTIFF tags; they are dropped")
-        _, description = carried.tiff.values.get(_DESCRIPTION_TAG, (0, b""))
+        _, description = carried.tiff.values.get(tiff_tags.DESCRIPTION, (0, b""))
         if isinstance(description, bytes) and descriptions.says_more(description):
             notes.append("the description for tifffile is dropped")
         carried = replace(carried, tiff=None)
@@ -55,7 +52,7 @@ def fitted(carried: Metadata, known: Format, notes: list[str]) -> Metadata:
 
 
 def _without_chunks(carried: Metadata, known: Format, notes: list[str]) -> Metadata:
-    """PNG's chunks for another format: comments stay, colours are in the profile."""
+    """Remove PNG's chunks for another format: comments stay, colours are in the profile."""
     colour = dict(carried.png)
     curve = png_colour.hdr_curve(colour)
     if curve:
@@ -73,13 +70,15 @@ def _without_chunks(carried: Metadata, known: Format, notes: list[str]) -> Metad
         more = f" and {len(keywords) - _MOST_NAMES} more" if len(keywords) > _MOST_NAMES else ""
         names = ", ".join(keywords[:_MOST_NAMES]) + more
         notes.append(f"{known.name} holds no PNG texts; they are dropped: {names}")
-    square = {(b"pHYs", content) for _, content in carried.png if content[:4] == content[4:8]}
-    for kind in dict.fromkeys(
-        kind for kind, content in carried.png if (kind, content) not in square
-    ):
-        if kind not in png_metadata.TEXTS and kind not in (*png_colour.DESCRIBING,):
-            words = _CHUNKS.get(kind, f"PNG chunk {_printable(kind)}")
-            notes.append(f"{known.name} holds no {words}; it is dropped")
+    told = (*png_metadata.TEXTS, *png_colour.DESCRIBING)
+    kinds = dict.fromkeys(
+        kind
+        for kind, content in carried.png
+        if kind not in told and not (kind == b"pHYs" and content[:4] == content[4:8])
+    )
+    for kind in kinds:
+        words = _CHUNKS.get(kind, f"PNG chunk {_printable(kind)}")
+        notes.append(f"{known.name} holds no {words}; it is dropped")
     return replace(carried, png=(), comments=comments)
 
 

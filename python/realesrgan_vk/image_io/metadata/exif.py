@@ -5,7 +5,6 @@ Layout: TIFF 6.0, section 2; tags: EXIF 2.32 (CIPA DC-008), sections 4.6.4 and 4
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
@@ -13,18 +12,11 @@ _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _WIDTH_TAGS = (0x0100, 0xA002)
 _HEIGHT_TAGS = (0x0101, 0xA003)
 _SHORT, _LONG = 3, 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    position: int
-    tag: int
-    kind: int
-    count: int
+_ENTRY_BYTES = 12
 
 
 class _Block:
-    """An EXIF block; `struct.error` and `ValueError` tell that it is damaged."""
+    """An EXIF block; a damaged one raises `struct.error` or `ValueError`."""
 
     def __init__(self, data: bytes) -> None:
         orders = {b"II*\x00": "<", b"MM\x00*": ">"}
@@ -37,40 +29,30 @@ class _Block:
     def _unpack(self, layout: str, position: int) -> tuple[int, ...]:
         return struct.unpack_from(self.order + layout, self.data, position)
 
-    def entries(self, directory: int) -> Iterator[_Entry]:
-        """The entries of the directory at this offset."""
-        (count,) = self._unpack("H", directory)
-        for index in range(count):
-            position = directory + 2 + 12 * index
-            tag, kind, values = self._unpack("HHI", position)
-            yield _Entry(position, tag, kind, values)
+    def entries(self, directory: int) -> Iterator[tuple[int, int]]:
+        """Position and tag of each entry of the directory at this offset."""
+        for position in range(directory + 2, self._end_of(directory), _ENTRY_BYTES):
+            yield position, self._unpack("HHI", position)[0]
 
-    def next_pointer(self, directory: int) -> int:
-        """Where the offset of the directory after this one is stored."""
-        (count,) = self._unpack("H", directory)
-        return directory + 2 + 12 * count
-
-    def value(self, entry: _Entry) -> int:
-        """A single SHORT or LONG; 0 for anything else."""
-        if entry.count != 1 or entry.kind not in (_SHORT, _LONG):
-            return 0
-        return self._unpack("H" if entry.kind == _SHORT else "I", entry.position + 8)[0]
-
-    def set_value(self, entry: _Entry, value: int) -> None:
-        """Store a single whole number, as LONG, which every reader of sizes accepts."""
-        kind = _SHORT if entry.tag == _ORIENTATION else _LONG
-        packed = struct.pack(self.order + ("HH" if kind == _SHORT else "I"), *_words(kind, value))
-        struct.pack_into(self.order + "HI", self.data, entry.position + 2, kind, 1)
-        self.data[entry.position + 8 : entry.position + 12] = packed
+    def _end_of(self, directory: int) -> int:
+        return directory + 2 + _ENTRY_BYTES * self._unpack("H", directory)[0]
 
     def find(self, directory: int, tag: int) -> int:
-        """The value of a tag in a directory; 0 when it is not there."""
-        found = (entry for entry in self.entries(directory) if entry.tag == tag)
-        return next((self.value(entry) for entry in found), 0)
+        """The single SHORT or LONG of a tag in a directory; 0 for anything else."""
+        position = next((at for at, found in self.entries(directory) if found == tag), None)
+        kind, count = self._unpack("HI", position + 2) if position is not None else (0, 0)
+        if position is None or count != 1 or kind not in (_SHORT, _LONG):
+            return 0
+        return self._unpack("H" if kind == _SHORT else "I", position + 8)[0]
+
+    def store(self, position: int, layout: str, *values: int) -> None:
+        """Replace type, count and value of an entry."""
+        new = struct.pack(self.order + layout, *values)
+        self.data[position + 2 : position + _ENTRY_BYTES] = new
 
     def drop_thumbnail(self) -> None:
         """Unlink the directory that describes the thumbnail and remove the thumbnail's bytes."""
-        pointer = self.next_pointer(self.first)
+        pointer = self._end_of(self.first)
         (directory,) = self._unpack("I", pointer)
         if not directory:
             return
@@ -98,26 +80,18 @@ def orientation(exif: bytes) -> int:
 
 
 def upright(exif: bytes, width: int, height: int) -> bytes | None:
-    """The block for an upright picture of this size, without a thumbnail.
-
-    Returns:
-        None when the block is damaged.
-    """
+    """The block for an upright picture of this size, without a thumbnail; None: it is damaged."""
     try:
         block = _Block(exif)
         block.drop_thumbnail()
         sizes = dict.fromkeys(_WIDTH_TAGS, width) | dict.fromkeys(_HEIGHT_TAGS, height)
         directories = [block.first, block.find(block.first, _EXIF_IFD)]
         for directory in filter(None, directories):
-            for entry in block.entries(directory):
-                if entry.tag == _ORIENTATION:
-                    block.set_value(entry, 1)
-                elif entry.tag in sizes:
-                    block.set_value(entry, sizes[entry.tag])
+            for position, tag in block.entries(directory):
+                if tag == _ORIENTATION:
+                    block.store(position, "HIHH", _SHORT, 1, 1, 0)
+                elif tag in sizes:  # every reader accepts LONG there
+                    block.store(position, "HII", _LONG, 1, sizes[tag])
     except (struct.error, ValueError):
         return None
     return bytes(block.data)
-
-
-def _words(kind: int, value: int) -> tuple[int, ...]:
-    return (value, 0) if kind == _SHORT else (value,)

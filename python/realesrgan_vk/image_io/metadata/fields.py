@@ -1,4 +1,4 @@
-"""ICC, EXIF, XMP and resolution: read from Pillow images, and corrected for a new size."""
+"""ICC, EXIF, XMP and resolution: read from Pillow images, and adapted to a new size."""
 
 import struct
 from dataclasses import replace
@@ -7,8 +7,7 @@ from typing import IO
 from PIL import Image
 
 from realesrgan_vk.errors import ImageError
-from realesrgan_vk.image_io.containers import photoshop
-from realesrgan_vk.image_io.containers.tiff_tags import Tag, first_directory
+from realesrgan_vk.image_io.containers import photoshop, tiff_tags
 from realesrgan_vk.image_io.metadata import descriptions, exif, geotiff, png_colour, xmp
 from realesrgan_vk.imaging.picture import Metadata, TiffTags
 
@@ -26,9 +25,8 @@ _TIFF_STORAGE_TAGS = frozenset(
 )
 _TURNED = tuple("2345678")  # orientations that are applied
 _SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
-_ICC_TAG, _XMP_TAG, _PHOTOSHOP_TAG, _IPTC_TAG = 34675, 700, 34377, 33723
-_DESCRIPTION_TAG, _LAYERS_TAG = 270, 37724
-_RAW_TAGS = frozenset({_PHOTOSHOP_TAG, _IPTC_TAG, _DESCRIPTION_TAG, *geotiff.TAGS})
+_LAYERS_TAG = 37724
+_RAW_TAGS = geotiff.TAGS | {tiff_tags.PHOTOSHOP, tiff_tags.IPTC, tiff_tags.DESCRIPTION}
 
 
 def of_pil(image: Image.Image) -> Metadata:
@@ -48,7 +46,7 @@ def of_pil(image: Image.Image) -> Metadata:
 
 
 def _profile_of_png(image: Image.Image) -> bytes | None:
-    """What Pillow keeps of gAMA and cHRM, as a profile."""
+    """The profile for the gAMA and cHRM that Pillow keeps in `info`."""
     info, chunks = image.info, {}
     try:
         if "gamma" in info and "srgb" not in info:
@@ -70,7 +68,7 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
         Exception: Whatever damaged data makes Pillow raise.
     """
     tags = _tiff_tags(file)
-    raw = first_directory(file, _RAW_TAGS)
+    raw = tiff_tags.first_directory(file, _RAW_TAGS)
     own, notes = _tiff_only(raw, (int(tags.get(256, 0)), int(tags.get(257, 0))))
     if _LAYERS_TAG in tags:
         notes.append("the Photoshop layers are dropped")
@@ -78,12 +76,12 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
     for tag in tags:
         if tag not in _TIFF_STORAGE_TAGS and tag not in _SUB_DIRECTORIES:
             kept[tag] = tags[tag]
-    description = raw.get(_DESCRIPTION_TAG)
+    description = raw.get(tiff_tags.DESCRIPTION)
     if description is not None and (of := descriptions.stale(description.text)):
         notes.append(f"the {of} description is of the old pixels and is dropped")
-        del kept[_DESCRIPTION_TAG]
-    elif own is not None and _DESCRIPTION_TAG in own.values:
-        del kept[_DESCRIPTION_TAG]
+        del kept[tiff_tags.DESCRIPTION]
+    elif own is not None and tiff_tags.DESCRIPTION in own.values:
+        del kept[tiff_tags.DESCRIPTION]
     for directory in _SUB_DIRECTORIES:
         if values := tags.get_ifd(directory):
             kept.get_ifd(directory).update(values)
@@ -92,9 +90,9 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
         per_inch = 2.54 if tags.get(296) == 3 else 1.0
         dpi = _dpi((float(tags[282]) * per_inch, float(tags[283]) * per_inch))
     metadata = Metadata(
-        icc=_bytes(tags.get(_ICC_TAG)),
+        icc=_bytes(tags.get(tiff_tags.ICC)),
         exif=kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None,
-        xmp=_bytes(tags.get(_XMP_TAG)),
+        xmp=_bytes(tags.get(tiff_tags.XMP)),
         dpi=dpi,
         photoshop=_resources(raw),
         tiff=own,
@@ -102,27 +100,28 @@ def of_tiff(file: IO[bytes]) -> tuple[Metadata, Image.Exif, tuple[str, ...]]:
     return metadata, tags, tuple(notes)
 
 
-def _tiff_only(raw: dict[int, Tag], size: tuple[int, int]) -> tuple[TiffTags | None, list[str]]:
-    """What only another TIFF file holds: where the picture is, and the shape of the array."""
+def _tiff_only(
+    raw: dict[int, tiff_tags.Tag], size: tuple[int, int]
+) -> tuple[TiffTags | None, list[str]]:
+    """What only another TIFF file holds: GeoTIFF's tags, and the shape of the array."""
     notes: list[str] = []
     geo = {tag: (raw[tag].kind, raw[tag].values) for tag in raw if tag in geotiff.TAGS}
     try:
-        geotiff.checked(TiffTags(geo, size))
+        geotiff.check(TiffTags(geo, size))
     except ValueError as error:
         notes.append(f"the GeoTIFF tags are dropped: {error}")
         geo = {}
-    description = raw.get(_DESCRIPTION_TAG)
+    description = raw.get(tiff_tags.DESCRIPTION)
     if description is not None and descriptions.is_shape(description.text):
-        geo[_DESCRIPTION_TAG] = (description.kind, description.text)
+        geo[tiff_tags.DESCRIPTION] = (description.kind, description.text)
     return (TiffTags(geo, size) if geo and min(size) > 0 else None), notes
 
 
-def _resources(raw: dict[int, Tag]) -> bytes | None:
+def _resources(raw: dict[int, tiff_tags.Tag]) -> bytes | None:
     """Photoshop's resources with the IPTC records, which many files have only in their own tag."""
-    resources = raw[_PHOTOSHOP_TAG].content if _PHOTOSHOP_TAG in raw else b""
-    if _IPTC_TAG in raw and photoshop.iptc(resources) is None:
-        records = raw[_IPTC_TAG]
-        resources += photoshop.of_iptc(records.content)
+    resources = raw[tiff_tags.PHOTOSHOP].content if tiff_tags.PHOTOSHOP in raw else b""
+    if tiff_tags.IPTC in raw and photoshop.iptc(resources) is None:
+        resources += photoshop.of_iptc(raw[tiff_tags.IPTC].content)
     return resources or None
 
 
@@ -132,7 +131,7 @@ def _tiff_tags(file: IO[bytes]) -> Image.Exif:
     tags = Image.Exif()
     tags.endian = "<" if start[:2] == b"II" else ">"
     tags.bigtiff = start[2:4] == b"+\x00"
-    if start[:4] == b"MM\x00+":  # Pillow takes its third byte for a classic TIFF's
+    if start[:4] == b"MM\x00+":  # Pillow reads it as classic TIFF
         raise ImageError("BigTIFF can only be read in little-endian order; save it as such")
     layout, position = ("Q", 8) if tags.bigtiff else ("I", 4)
     (first,) = struct.unpack_from(tags.endian + layout, start, position)
@@ -155,13 +154,11 @@ def turned(metadata: Metadata, orientation: int) -> Metadata:
     if orientation < 5:
         return metadata
     dpi = None if metadata.dpi is None else metadata.dpi[::-1]
-    chunks = tuple((kind, _with_sides_exchanged(kind, content)) for kind, content in metadata.png)
+    chunks = tuple(
+        (kind, content[4:8] + content[:4] + content[8:] if kind == b"pHYs" else content)
+        for kind, content in metadata.png
+    )
     return replace(metadata, dpi=dpi, png=chunks)
-
-
-def _with_sides_exchanged(kind: bytes, content: bytes) -> bytes:
-    """Exchange the sides of a pixel (pHYs)."""
-    return content[4:8] + content[:4] + content[8:] if kind == b"pHYs" else content
 
 
 def scrubbed(metadata: Metadata) -> tuple[Metadata, set[str]]:
@@ -179,8 +176,7 @@ def scrubbed(metadata: Metadata) -> tuple[Metadata, set[str]]:
     if edited is not None:
         packet = edited.packet
         announced |= edited.announced
-    if further is not None:
-        # It counts where the packet names it.
+    if further is not None:  # it is used only where the packet names it
         named = edited is not None and edited.has_more
         more = further.packet if further.properties and named else None
         announced |= further.announced
@@ -232,10 +228,8 @@ def _sized(packet: bytes | None, sizes: xmp.Changes, width: int, height: int) ->
 
 
 def _edited(packet: bytes | None, values: xmp.Changes) -> bytes | None:
-    if packet is None:
-        return None
     try:
-        return xmp.edited(packet, values).packet
+        return None if packet is None else xmp.edited(packet, values).packet
     except xmp.DamagedError:
         return None
 

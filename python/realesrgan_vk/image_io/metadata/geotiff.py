@@ -1,7 +1,7 @@
 """GeoTIFF's tags for a picture that is turned or resampled (OGC 19-008r4, GeoTIFF 1.1).
 
-Positions are moved in coordinates that begin at the upper left corner of the upper left pixel.
-Those of the tags begin there where a pixel is an area, and half a pixel further where it is a
+Positions are transformed in coordinates whose origin is the upper left corner of the upper left
+pixel. The tags have the same origin where a pixel is an area, and the pixel's centre where it is a
 point (section 7.1.2, GTRasterTypeGeoKey).
 """
 
@@ -15,11 +15,11 @@ from realesrgan_vk.imaging.picture import TiffTags
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 GEO_KEYS, GEO_DOUBLES, GEO_TEXTS = 34735, 34736, 34737
 GDAL_METADATA, GDAL_NODATA, RATIONAL_POLYNOMIALS = 42112, 42113, 50844
-_INTERGRAPH = 33920  # what TRANSFORMATION was before 1.0
+_INTERGRAPH = 33920  # TRANSFORMATION before version 1.0
 
 TAGS = frozenset({PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_TEXTS,
                   GDAL_METADATA, GDAL_NODATA, RATIONAL_POLYNOMIALS, _INTERGRAPH})  # fmt: skip
-_PLACING = {PIXEL_SCALE: 3, TRANSFORMATION: 16, RATIONAL_POLYNOMIALS: 92}  # with their counts
+_PLACING = {PIXEL_SCALE: 3, TRANSFORMATION: 16, RATIONAL_POLYNOMIALS: 92}  # counts of numbers
 _RASTER_TYPE, _POINT = 1025, 2
 _DOUBLE = 12
 _MOST_TIE_POINTS = 100_000
@@ -28,11 +28,11 @@ _LARGEST = 1e100  # of a number: products of two of them are finite
 Matrix = NDArray[np.float64]
 
 
-def checked(tags: TiffTags) -> TiffTags:
-    """The tags, whose numbers are of the kinds and counts that the standard wants.
+def check(tags: TiffTags) -> None:
+    """Check that the tags have numbers of the kinds and counts that the standard requires.
 
     Raises:
-        ValueError: They are not, or they say where the picture is in a way not known here.
+        ValueError: They have not, or they place the picture in a way that is not supported.
     """
     for tag, count in _PLACING.items():
         if tag in tags.values and len(_numbers(tags, tag)) != count:
@@ -46,7 +46,6 @@ def checked(tags: TiffTags) -> TiffTags:
         numbers = np.abs(np.array(_numbers(tags, tag), np.float64))
         if not (numbers <= _LARGEST).all():  # neither is NaN
             raise ValueError(f"tag {tag} has numbers that are not finite, or beyond {_LARGEST:g}")
-    return tags
 
 
 def for_size(tags: TiffTags, width: int, height: int) -> TiffTags:
@@ -61,7 +60,7 @@ def turned(tags: TiffTags, orientation: int) -> TiffTags:
     """The tags of the picture turned upright from this EXIF orientation.
 
     Raises:
-        ValueError: The tags cannot say where a turned picture is.
+        ValueError: The tags cannot describe a turned picture.
     """
     move = np.eye(3)
     width, height = tags.size
@@ -78,12 +77,12 @@ def turned(tags: TiffTags, orientation: int) -> TiffTags:
 
 
 def is_placed(tags: TiffTags | None) -> bool:
-    """Whether there are tags of this module."""
+    """Whether there are GeoTIFF tags."""
     return tags is not None and not TAGS.isdisjoint(tags.values)
 
 
 def without_places(tags: TiffTags) -> TiffTags:
-    """What is left of the tags when those of this module are dropped."""
+    """The tags without GeoTIFF's."""
     values = {tag: value for tag, value in tags.values.items() if tag not in TAGS}
     return replace(tags, values=values)
 
@@ -94,16 +93,12 @@ def _numbers(tags: TiffTags, tag: int) -> tuple[float, ...]:
     return () if isinstance(values, bytes) else values
 
 
-def _is_point(tags: TiffTags) -> bool:
+def _moved(tags: TiffTags, move: Matrix) -> TiffTags:
+    """The tags after positions were transformed by this 3 x 3 matrix, which may scale or turn."""
     keys = _numbers(tags, GEO_KEYS)
     entries = (keys[at : at + 4] for at in range(4, len(keys) - 3, 4))
-    return any(entry[0] == _RASTER_TYPE and entry[3] == _POINT for entry in entries)
-
-
-def _moved(tags: TiffTags, move: Matrix) -> TiffTags:
-    """The tags after positions were moved by this 3 x 3 matrix, which may scale or turn."""
     shift = np.eye(3)
-    if _is_point(tags):
+    if any(entry[0] == _RASTER_TYPE and entry[3] == _POINT for entry in entries):
         shift[:2, 2] = 0.5
     places = np.linalg.inv(shift) @ move @ shift  # in the coordinates of the tags
     values = dict(tags.values)
@@ -111,14 +106,14 @@ def _moved(tags: TiffTags, move: Matrix) -> TiffTags:
         table = np.array(points).reshape(-1, 6)
         raster = np.column_stack([table[:, :2], np.ones(len(table))])
         table[:, :2] = (raster @ places.T)[:, :2]
-        _set(values, TIE_POINTS, table)
+        values[TIE_POINTS] = _doubles(table)
     if scale := _numbers(tags, PIXEL_SCALE):
-        _set(values, PIXEL_SCALE, np.array(scale) / [move[0, 0], move[1, 1], 1])
+        values[PIXEL_SCALE] = _doubles(np.array(scale) / [move[0, 0], move[1, 1], 1])
     if matrix := _numbers(tags, TRANSFORMATION):
         # From new raster positions to old ones, in three dimensions.
         back = np.eye(4)
         back[np.ix_([0, 1, 3], [0, 1, 3])] = np.linalg.inv(places)
-        _set(values, TRANSFORMATION, np.array(matrix).reshape(4, 4) @ back)
+        values[TRANSFORMATION] = _doubles(np.array(matrix).reshape(4, 4) @ back)
     if polynomials := _numbers(tags, RATIONAL_POLYNOMIALS):
         # Line and sample offsets count from the centre of the first pixel (section B.1 of "RPCs in
         # GeoTIFF").
@@ -126,14 +121,12 @@ def _moved(tags: TiffTags, move: Matrix) -> TiffTags:
         for place, axis in ((2, 1), (3, 0)):
             table[place] = (table[place] + 0.5) * move[axis, axis] - 0.5
             table[place + 5] *= move[axis, axis]
-        _set(values, RATIONAL_POLYNOMIALS, table)
+        values[RATIONAL_POLYNOMIALS] = _doubles(table)
     return replace(tags, values=values)
 
 
-def _set(
-    values: dict[int, tuple[int, tuple[float, ...] | bytes]], tag: int, numbers: Matrix
-) -> None:
-    values[tag] = (_DOUBLE, tuple(float(number) for number in numbers.ravel()))
+def _doubles(numbers: Matrix) -> tuple[int, tuple[float, ...]]:
+    return _DOUBLE, tuple(numbers.ravel().tolist())
 
 
 def _with_transformation(tags: TiffTags) -> TiffTags:
@@ -147,5 +140,4 @@ def _with_transformation(tags: TiffTags) -> TiffTags:
     matrix[:3, 3] = np.array(point[3:]) - matrix[:3, :3] @ point[:3]
     values = dict(tags.values)
     del values[PIXEL_SCALE], values[TIE_POINTS]
-    _set(values, TRANSFORMATION, matrix)
-    return replace(tags, values=values)
+    return replace(tags, values=values | {TRANSFORMATION: _doubles(matrix)})

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CURVE_POINTS = 4096
-# What reading damaged bytes as numbers raises.
+# Exceptions of parsing damaged bytes.
 _DAMAGE = (struct.error, KeyError, ValueError, IndexError, ArithmeticError)
 
 
@@ -18,7 +18,7 @@ def colour_space(profile: bytes) -> str:
 
 
 def tone_curves(profile: bytes) -> list[NDArray[np.float64]] | None:
-    """Linear light of `CURVE_POINTS` evenly spaced encoded values, a curve a channel.
+    """Linear light of `CURVE_POINTS` evenly spaced encoded values, one curve for each channel.
 
     Returns:
         None for a profile without tone curves (one that works by tables), or a damaged one.
@@ -31,18 +31,20 @@ def tone_curves(profile: bytes) -> list[NDArray[np.float64]] | None:
 
 def is_damaged(profile: bytes) -> bool:
     """Whether these bytes are no profile, or one whose tone curves cannot be used."""
-    if not colour_space(profile):
-        return True
     try:
         _curves(profile)
     except _DAMAGE:
         return True
-    return False
+    return not colour_space(profile)
 
 
 def _curves(profile: bytes) -> list[NDArray[np.float64]] | None:
     names = {"RGB": (b"rTRC", b"gTRC", b"bTRC"), "GRAY": (b"kTRC",)}.get(colour_space(profile))
-    tags = _tags(profile)
+    (count,) = struct.unpack_from(">I", profile, 128)
+    tags = {}
+    for index in range(min(count, 100)):
+        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
+        tags[name] = profile[offset : offset + size]
     if names is None or b"A2B0" in tags:
         return None
     with np.errstate(all="ignore"):  # what is not finite is refused below
@@ -51,15 +53,6 @@ def _curves(profile: bytes) -> list[NDArray[np.float64]] | None:
     if not valid:
         raise ValueError("a tone curve that does not rise")
     return curves
-
-
-def _tags(profile: bytes) -> dict[bytes, bytes]:
-    (count,) = struct.unpack_from(">I", profile, 128)
-    tags = {}
-    for index in range(min(count, 100)):
-        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
-        tags[name] = profile[offset : offset + size]
-    return tags
 
 
 def _curve(tag: bytes) -> NDArray[np.float64]:
@@ -86,7 +79,7 @@ def _parametric(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:
         return _power(x, g)
     base = a * x + b
     power = _power(np.maximum(base, 0), g)
-    # The standard's x >= -b / a, for the positive a that it means; others give no rising curve.
+    # The standard's x >= -b / a for a positive a; others give no rising curve.
     if kind == 1:
         return np.where(base >= 0, power, np.zeros_like(x))
     if kind == 2:

@@ -21,17 +21,19 @@ _BRADFORD = np.array(
 _PARAMETER_TYPES = {1: 0, 3: 1, 4: 2, 5: 3, 7: 4}  # of a curve, by the number of parameters
 
 
-def rgb_profile(primaries: Primaries, curve: tuple[float, ...], name: str) -> bytes:
-    """A display profile for RGB.
+def profile(primaries: Primaries | None, curve: tuple[float, ...], name: str) -> bytes:
+    """A display profile.
 
     Args:
-        primaries: Any that span a triangle.
+        primaries: Any that span a triangle; None: of grey.
         curve: The parameters of a parametric curve, encoded values to linear light.
-        name: What the profile is called, in ASCII.
+        name: The profile's description, in ASCII.
 
     Raises:
         ValueError: The primaries span no triangle, or a number is too large for a profile.
     """
+    if primaries is None:
+        return _profile(b"GRAY", {b"kTRC": _curve_type(curve)}, name)
     columns = np.array([_xyz(each) for each in primaries[:3]]).T
     white = _xyz(primaries[3])
     try:
@@ -45,11 +47,6 @@ def rgb_profile(primaries: Primaries, curve: tuple[float, ...], name: str) -> by
         tags[tag] = _xyz_type(*adapted[:, index])
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve_type(curve))
     return _profile(b"RGB ", tags, name)
-
-
-def grey_profile(curve: tuple[float, ...], name: str) -> bytes:
-    """A display profile for grey; arguments and errors as for `rgb_profile`."""
-    return _profile(b"GRAY", {b"kTRC": _curve_type(curve)}, name)
 
 
 def _xyz(point: Chromaticity) -> NDArray[np.float64]:
@@ -81,17 +78,13 @@ def _curve_type(curve: tuple[float, ...]) -> bytes:
     return b"para" + bytes(4) + struct.pack(">HH", _PARAMETER_TYPES[len(curve)], 0) + _fixed(*curve)
 
 
-def _text(words: str) -> bytes:
-    content = words.encode("utf-16-be")
-    return b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(content), 28) + content
-
-
 def _profile(space: bytes, tags: dict[bytes, bytes], name: str) -> bytes:
-    tags = {
-        b"desc": _text(name),
-        b"cprt": _text("No copyright, use freely"),
-        b"wtpt": _xyz_type(*_D50),
-    } | tags
+    about = {}
+    for tag, words in ((b"desc", name), (b"cprt", "No copyright, use freely")):
+        text = words.encode("utf-16-be")
+        head = struct.pack(">4s4xII4sII", b"mluc", 1, 12, b"enUS", len(text), 28)
+        about[tag] = head + text
+    tags = about | {b"wtpt": _xyz_type(*_D50)} | tags
     table, content = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     placed: dict[bytes, int] = {}

@@ -11,12 +11,12 @@ _WORDS = {
     xmp.DAMAGED: "the XMP data is damaged and is dropped",
 }
 
-_HEADER = 1 << 16  # bytes; the boxes before the pixels end well before
+_HEADER = 1 << 16  # bytes; more than the boxes before the pixels take
 CREDENTIALS = "the content credentials (C2PA) vouch for the old pixels and are dropped"
 
 
 def of_announced(announced: set[str]) -> tuple[str, ...]:
-    """Notes on what was in the file, by the words of `xmp`."""
+    """Notes on what was in the file, by the names in `xmp`."""
     return tuple(words for kind, words in _WORDS.items() if kind in announced)
 
 

@@ -1,4 +1,4 @@
-"""Turns pixels upright as EXIF's orientation tells (EXIF 2.32, section 4.6.4, tag 0x0112)."""
+"""Turns pixels upright by EXIF's orientation (EXIF 2.32, section 4.6.4, tag 0x0112)."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def turned(frame: Frame, orientation: int) -> Frame:
 def _turn(samples: Pixels, orientation: int) -> Pixels:
     if orientation >= 5:  # rows and columns are exchanged
         samples = samples.swapaxes(0, 1)
-    # What is left is a mirroring of columns, of rows, or of both.
+    # What remains is a mirroring of columns, of rows, or of both.
     if orientation in (2, 3, 6, 7):
         samples = samples[:, ::-1]
     if orientation in (3, 4, 7, 8):

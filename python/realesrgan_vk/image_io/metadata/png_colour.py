@@ -1,4 +1,4 @@
-"""How a PNG file's values are to be read: its chunks as an ICC profile.
+"""The colour space that a PNG file's chunks describe, as an ICC profile.
 
 PNG specification, third edition, section 4.3: cICP comes before iCCP, iCCP before sRGB, sRGB
 before gAMA and cHRM. Code points of cICP: ITU-T H.273, tables 2 and 3.
@@ -12,10 +12,10 @@ from realesrgan_vk.image_io.metadata import icc_build
 from realesrgan_vk.image_io.metadata.icc_build import SRGB_CURVE, Chromaticity, Primaries
 
 SIZES = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"mDCV": 24, b"cLLI": 8}
-"""The chunks, and the bytes that each holds."""
+"""Bytes of each chunk."""
 
 DESCRIBING = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
-"""Those that say how values are to be read."""
+"""The chunks that describe the colour space."""
 
 _D65: Chromaticity = (0.3127, 0.3290)
 _C: Chromaticity = (0.310, 0.316)
@@ -49,9 +49,8 @@ _HDR = {16: "PQ", 18: "HLG"}
 
 
 def hdr_curve(chunks: dict[bytes, bytes]) -> str:
-    """Whether cICP names "PQ" or "HLG", for which there is no ICC profile; empty for others."""
-    code = chunks.get(b"cICP", bytes(4))
-    return _HDR.get(code[1], "")
+    """Which curve without an ICC profile cICP names, "PQ" or "HLG"; else empty."""
+    return _HDR.get(chunks.get(b"cICP", bytes(4))[1], "")
 
 
 def is_understood(cicp: bytes) -> bool:
@@ -78,10 +77,11 @@ def profile_of(chunks: dict[bytes, bytes], *, grey: bool) -> bytes | None:
     if cicp is not None and is_understood(cicp):
         if cicp[1] in _HDR or cicp[:2] == b"\x01\x0d":
             return None
-        return _built(_PRIMARIES[cicp[0]], _CURVES[cicp[1]], f"cICP {cicp[0]}/{cicp[1]}", grey=grey)
+        name, primaries = f"cICP {cicp[0]}/{cicp[1]}", _PRIMARIES[cicp[0]]
+        return icc_build.profile(None if grey else primaries, _CURVES[cicp[1]], name)
     if b"sRGB" in chunks or not (b"gAMA" in chunks or b"cHRM" in chunks):
         return None
-    # What a chunk does not say is as in sRGB.
+    # What the chunks leave out is as in sRGB.
     curve: tuple[float, ...] = SRGB_CURVE
     primaries, name = _BT709, "PNG"
     if b"gAMA" in chunks:
@@ -100,10 +100,4 @@ def profile_of(chunks: dict[bytes, bytes], *, grey: bool) -> bytes | None:
         same = np.abs(np.subtract(primaries, _BT709)).max() < _SAME
         if same and b"gAMA" not in chunks:
             return None
-    return _built(primaries, curve, name, grey=grey)
-
-
-def _built(primaries: Primaries, curve: tuple[float, ...], name: str, *, grey: bool) -> bytes:
-    if grey:
-        return icc_build.grey_profile(curve, name)
-    return icc_build.rgb_profile(primaries, curve, name)
+    return icc_build.profile(None if grey else primaries, curve, name)

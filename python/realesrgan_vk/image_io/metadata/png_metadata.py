@@ -1,4 +1,4 @@
-"""What a PNG file carries besides its pixels, and the chunks that a result gets of it."""
+"""The metadata of a PNG file, and the chunks of it that a result gets."""
 
 import struct
 import zlib
@@ -19,7 +19,7 @@ _MOST_PROFILE_BYTES = 1 << 24  # of a decompressed profile or packet
 _MOST_UNPACKED = 16  # texts of a file that are decompressed
 _EXIF_PREFIX = b"Exif\0\0"
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
-# Chunks that describe the old pixels or the old file, of which nothing is lost to a reader.
+# Chunks that describe the old pixels or the old file; dropping them loses nothing.
 _OF_OLD_PIXELS = (b"hIST", b"iDOT")
 _GREY_TYPES, _PALETTE_TYPE = (0, 4), 3
 
@@ -30,21 +30,21 @@ def of_png(file: PngFile) -> tuple[Metadata, tuple[str, ...]]:
 
 
 def chunks_for(carried: Metadata, encoded: bytes) -> list[Chunk]:
-    """The chunks that put `carried` into an encoded file, whose depth and colours they fit."""
+    """The chunks that hold `carried`, adapted to the depth and colour type of an encoded file."""
     depth, colour_type = encoded[24], encoded[25]
     palette = content_of(encoded, b"PLTE") if colour_type == _PALETTE_TYPE else b""
     chunks: list[Chunk] = []
     if carried.icc is not None and not any(
         kind in png_colour.DESCRIBING for kind, _ in carried.png
     ):
-        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(carried.icc)))
+        chunks.append((b"iCCP", _icc_chunk(carried.icc)))
     for kind, content in carried.png:
-        fitted = content
         if kind == b"sBIT":
-            fitted = _significant_for(content, depth, colour_type)
+            chunks.append((kind, _significant_for(content, depth, colour_type)))
         elif kind == b"bKGD":
-            fitted = _background_for(content, depth, colour_type, palette)
-        chunks.append((kind, fitted))
+            chunks.append((kind, _background_for(content, depth, colour_type, palette)))
+        else:
+            chunks.append((kind, content))
     if carried.dpi is not None:
         per_metre = [min(2**31 - 1, round(side / _METRE)) for side in carried.dpi]
         chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
@@ -96,18 +96,24 @@ class _Reader:
     def read(self) -> tuple[Metadata, tuple[str, ...]]:
         for kind, content in self._file.others:
             self._take(kind, content)
-        resources = self._raw.get("8bim") or self._raw.get("iptc")
-        exif = self._exif or self._raw.get("exif")
-        xmp = self._xmp or self._raw.get("xmp")
         profile = self._profile()
-        carried = Metadata(profile, exif, xmp, self._dpi, resources, png=tuple(self._kept))
+        carried = Metadata(
+            profile,
+            self._exif or self._raw.get("exif"),
+            self._xmp or self._raw.get("xmp"),
+            self._dpi,
+            self._raw.get("8bim") or self._raw.get("iptc"),
+            png=(*self._colour.items(), *self._kept),
+        )
         return carried, tuple(dict.fromkeys(self._notes))
 
     def _take(self, kind: bytes, content: bytes) -> None:
         if kind in TEXTS:
             self._take_text(kind, content)
+        elif len(content) != png_colour.SIZES.get(kind, len(content)):
+            self._say_damaged(kind)
         elif kind in png_colour.SIZES:
-            self._take_colour(kind, content)
+            self._colour.setdefault(kind, content)
         elif kind == b"iCCP" and not self._icc_chunk:
             self._icc_chunk = content
         elif kind == b"eXIf":
@@ -122,7 +128,7 @@ class _Reader:
             self._keep_once(kind, content if len(content) == 7 else None)
         elif kind == b"caBX":
             self._notes.append(CREDENTIALS)
-        elif kind[3:4].islower():  # "safe to copy" whatever happens to the pixels (section 5.4)
+        elif kind[3:4].islower():  # "safe to copy" even if pixels change (section 5.4)
             self._kept.append((kind, content))
         elif kind not in _OF_OLD_PIXELS:
             name = kind.decode("ascii")
@@ -160,39 +166,27 @@ class _Reader:
         if self._raw.setdefault(name, data) != data:
             self._notes.append(f"of several raw profiles of type {name} the first is used")
 
-    def _take_colour(self, kind: bytes, content: bytes) -> None:
-        if len(content) != png_colour.SIZES[kind]:
-            self._say_damaged(kind)
-        else:
-            self._colour.setdefault(kind, content)
-
     def _profile(self) -> bytes | None:
-        """The profile that counts; what a PNG result has to say of colours is kept."""
+        """The profile to use; `_colour` keeps the chunks that a PNG result gets."""
         colour = self._colour
         code = colour.get(b"cICP")
-        coded = code is not None and png_colour.is_understood(code)
-        icc_profile = self._embedded_profile()
-        if icc_profile is not None and not coded:
+        embedded = self._embedded_profile()
+        if embedded is not None and not (code is not None and png_colour.is_understood(code)):
             for kind in (b"sRGB", b"gAMA", b"cHRM"):
                 colour.pop(kind, None)
-            if code is not None:  # it then stands beside the profile
-                colour[b"iCCP"] = self._icc_chunk or _icc_chunk(icc_profile)
-            self._keep_colour()
-            return icc_profile
+            if code is not None:  # then a result gets both
+                colour[b"iCCP"] = self._icc_chunk or _icc_chunk(embedded)
+            return embedded
         try:
             profile = png_colour.profile_of(colour, grey=self._colour_type in _GREY_TYPES)
         except ValueError as error:
             self._notes.append(f"the colour description is invalid and is dropped: {error}")
-            return icc_profile
-        if icc_profile is not None:
-            colour[b"iCCP"] = self._icc_chunk or _icc_chunk(icc_profile)
-            if png_colour.hdr_curve(colour):
-                profile = icc_profile
-        self._keep_colour()
+            colour.clear()
+            return embedded
+        if embedded is not None:
+            colour[b"iCCP"] = self._icc_chunk or _icc_chunk(embedded)
+            return embedded if png_colour.hdr_curve(colour) else profile
         return profile
-
-    def _keep_colour(self) -> None:
-        self._kept = [*self._colour.items(), *self._kept]
 
     def _embedded_profile(self) -> bytes | None:
         if self._icc_chunk:
@@ -243,11 +237,10 @@ class _Reader:
 
 def _significant_for(bits: bytes, depth: int, colour_type: int) -> bytes:
     top = 8 if colour_type == _PALETTE_TYPE else depth
-    red, green, blue, alpha = (min(each, top) for each in bits)
+    *colours, alpha = (min(each, top) for each in bits)
     if colour_type in _GREY_TYPES:
-        grey = max(red, green, blue)
-        return bytes([grey, alpha] if colour_type == 4 else [grey])
-    return bytes([red, green, blue, alpha] if colour_type == 6 else [red, green, blue])
+        colours = [max(colours)]
+    return bytes([*colours, alpha] if colour_type in (4, 6) else colours)
 
 
 def _background_for(colour: bytes, depth: int, colour_type: int, palette: bytes) -> bytes:
@@ -263,11 +256,11 @@ def _background_for(colour: bytes, depth: int, colour_type: int, palette: bytes)
 
 
 def _raw_profile(name: str, text: bytes | None) -> tuple[str, bytes] | None:
-    """What a raw profile holds ("exif", "xmp", "icc", "iptc" or "8bim") and its bytes."""
+    """The kind of a raw profile ("exif", "xmp", "icc", "iptc" or "8bim") and its bytes."""
     content = raw_profiles.decoded(text) if text is not None else None
-    kind, held = name, None
     if not content:
         return None
+    kind, held = name, None
     if name == "xmp" or (name == "app1" and content.startswith(_XMP_PREFIX)):
         kind, held = "xmp", content.removeprefix(_XMP_PREFIX)
     elif name in ("exif", "app1"):

@@ -10,8 +10,8 @@ import zlib
 
 _KEYWORD = b"Raw profile type "
 _HEAD = re.compile(rb"\s{0,16}([^\n]{1,80})\n\s{0,16}(\d{1,9})\s{0,16}\n")
-_LINE = 36  # bytes a line of digits stands for
-MOST_BYTES = 1 << 24  # of a profile; a text of more is left as it is
+_LINE = 36  # bytes in a line of digits
+MOST_BYTES = 1 << 24  # of a profile; a longer one is kept as text
 
 
 def name_of(keyword: bytes) -> str:

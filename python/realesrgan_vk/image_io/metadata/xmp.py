@@ -1,7 +1,7 @@
 """Edits an XMP packet in place: what is not edited keeps its bytes (ISO 16684-1).
 
-The packet is parsed by expat, which says where each element begins; properties are found by
-namespace, whatever their prefixes are.
+The packet is parsed by expat, which reports where each element begins; properties are identified
+by namespace, not by prefix.
 """
 
 import re
@@ -27,12 +27,12 @@ _THUMBNAILS: Name = ("http://ns.adobe.com/xap/1.0/", "Thumbnails")
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _CONTAINER = "http://ns.google.com/photos/1.0/container/"
 GAIN_MAP, VIDEO, DEPTH, FURTHER = "gain map", "video", "depth map", "further picture"
-"""Parts of a file that a packet can announce and a result does not have."""
+"""Parts of a file that a packet can announce and a result does not contain."""
 
 DAMAGED = "damaged"
 """Stands for a packet that cannot be parsed."""
 
-# Namespaces, or their beginnings, of nothing but announcements.
+# Namespaces, or their beginnings, in which all properties are announcements.
 _ANNOUNCING = {
     "http://ns.adobe.com/hdr-gain-map/": GAIN_MAP,
     "http://ns.apple.com/HDRGainMap/": GAIN_MAP,
@@ -62,7 +62,7 @@ class Edited:
 
     Attributes:
         packet: Its bytes.
-        announced: What it announced, in words of this module; that is cut out.
+        announced: What it announced (`GAIN_MAP` and so on); these properties are removed.
         properties: How many properties are left.
         has_more: Whether it names an extended packet.
     """
@@ -74,14 +74,14 @@ class Edited:
 
 
 def edited(packet: bytes, values: Changes) -> Edited:
-    """Cut out thumbnails and announcements, and change values.
+    """Remove thumbnails and announcements, and change `values`.
 
     Args:
         packet: UTF-8, or UTF-16 with a byte order mark, which becomes UTF-8.
-        values: What to change.
+        values: The properties to change.
 
     Raises:
-        DamagedError: It cannot be parsed.
+        DamagedError: The packet cannot be parsed.
     """
     if packet[:2] in (b"\xfe\xff", b"\xff\xfe"):
         try:
@@ -97,9 +97,7 @@ def edited(packet: bytes, values: Changes) -> Edited:
 
 
 def panorama_for(packet: bytes, width: int, height: int) -> Changes:
-    """The changes that fit the pixel counts of a panorama to a picture of this size.
-
-    The packet itself tells the size that they are of.
+    """The changes that scale the pixel counts of a panorama to a picture of this size.
 
     Raises:
         DamagedError: The packet cannot be parsed.
@@ -142,7 +140,7 @@ class _Editor:
         self._values = values
         self._open: list[_Element] = []
         self._namespaces: dict[str, list[str]] = {}  # by prefix, the innermost last
-        self._dropping = 0  # depth of the element that is cut out; 0: none
+        self._dropping = 0  # depth of the element that is removed; 0: none
         self._edits: list[tuple[int, int, bytes]] = []
         self._declared: list[tuple[str, int, int]] = []
         self._used: set[str] = set()
@@ -197,11 +195,11 @@ class _Editor:
             list(declarations),
         )
         self._open.append(element)
-        if self._dropping:
-            self._note_item(attributes)
-        elif self._is_dropped(element.name):
+        if not self._dropping and self._is_dropped(element.name):
             self._dropping = len(self._open)
-            self._note_item(attributes)
+        if self._dropping:
+            for raw, value, *_place in attributes:
+                self._note_value(self._resolved(raw, is_attribute=True), value.encode("utf-8"))
         else:
             self._use(element.name)
             self._edit_attributes(attributes)
@@ -260,27 +258,22 @@ class _Editor:
         self._result.properties += name[0] not in _FRAMES and name != MORE
 
     def _is_dropped(self, name: Name) -> bool:
-        """Whether to cut it out; what it announces is noted."""
+        """Whether to remove it; what it announces is noted."""
         announced = _announced(name)
         if announced is not None:
             self._result.announced.add(announced)
-        if announced is not None or name == _THUMBNAILS:
-            self._cut.add(name[0])
-            return True
-        return False
-
-    def _note_item(self, attributes: list[tuple[str, str, int, int]]) -> None:
-        for raw, value, _, _ in attributes:
-            self._note_value(self._resolved(raw, is_attribute=True), value.encode("utf-8"))
+        elif name != _THUMBNAILS:
+            return False
+        self._cut.add(name[0])
+        return True
 
     def _note_value(self, name: Name, value: bytes) -> None:
-        """The kind of an item in a container."""
+        """Note the kind of an item in a container."""
         self._cut.add(name[0])
         if name[0].startswith(_CONTAINER) and name[1] == "Semantic":
-            self._result.announced.discard(FURTHER)
             words = value.decode("utf-8", "replace").strip()
-            self._result.announced.add(_OF_ITEMS.get(words, FURTHER))
-            self._result.announced.discard("")
+            self._result.announced -= {FURTHER}
+            self._result.announced |= {_OF_ITEMS.get(words, FURTHER)} - {""}
 
     def _resolved(self, raw: str, *, is_attribute: bool) -> Name:
         prefix, colon, local = raw.rpartition(":")
