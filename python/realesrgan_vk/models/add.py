@@ -67,7 +67,7 @@ def add_models(
     """
     folder = folder or own_models_folder()
     with _converted(Path(source), name) as networks:
-        candidates = _candidates(networks, note or _ignore)
+        candidates = _candidates(networks, note or (lambda _: None))
         if name is not None:
             if len(candidates) != 1:
                 raise ModelError(f"a name is for one network; {source} has {len(candidates)}")
@@ -85,7 +85,7 @@ def add_models(
 
 @contextmanager
 def _converted(source: Path, name: str | None) -> Iterator[Path]:
-    """Give a temporary folder with a converted checkpoint; other sources as they are."""
+    """A temporary folder with a converted checkpoint; other sources unchanged."""
     if source.suffix.lower() not in CHECKPOINTS or source.is_dir():
         yield source
         return
@@ -101,10 +101,6 @@ def _converted(source: Path, name: str | None) -> Iterator[Path]:
             problem = f"{error.filename or folder} cannot be written ({error.strerror})"
             raise ModelError(f"{problem}; nothing was added") from error
         yield folder
-
-
-def _ignore(_: str) -> None:
-    pass
 
 
 def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
@@ -134,7 +130,7 @@ def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
 
 
 def _listed(folder: Path, entry: Entry) -> _Candidate:
-    """A network of a manifest, whose files must be what it says."""
+    """A network of a manifest, whose hashes are checked."""
     paths = {"param": folder / entry.param.name, "bin": folder / entry.bin.name}
     for path, listed in zip(paths.values(), (entry.param, entry.bin), strict=True):
         _check_inside(path, folder)
@@ -150,7 +146,7 @@ def _listed(folder: Path, entry: Entry) -> _Candidate:
 
 
 def _bare(param: Path, folder: Path | None) -> _Candidate:
-    """A network that no manifest describes; its name is the file's."""
+    """A network without a manifest; its name is the stem of its file."""
     model = model_at(param)
     paths = {"param": model.param, "bin": model.bin}
     if folder is not None:
@@ -167,7 +163,7 @@ def _candidate(name: str, paths: dict[str, Path], about: Mapping[str, Any]) -> _
 
 
 def _check_inside(path: Path, folder: Path) -> None:
-    """Refuse what is no regular file, or a link to one elsewhere: a folder brings its own files."""
+    """Refuse what is no regular file, or a link to one outside the folder."""
     if not path.is_file():
         raise ModelError(f"model file {path} does not exist or is no file")
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -182,7 +178,7 @@ def _hash_of(path: Path) -> str:
 
 
 def _loaded(param: Path, weights: Path) -> NetworkInfo:
-    """Load the network once, which tells whether the two files belong together."""
+    """Load the network once, to check that the two files belong together."""
     try:
         network = Core(str(param), str(weights), device=CPU_DEVICE).network
     except ModelError as error:
@@ -222,7 +218,7 @@ def _usable_name(source: Path, name: str) -> str:
 
 
 def _install(folder: Path, candidates: list[_Candidate], *, replacing: bool) -> None:
-    """Under the folder's lock: compare with what is there, then put everything in its place."""
+    """Compare with the networks in the folder, then install all files; needs the folder's lock."""
     for left in folder.glob(f"{SCRATCH}*"):  # of an installation that was killed
         shutil.rmtree(left, ignore_errors=True)
     keys = {name_key(candidate.name): candidate for candidate in candidates}
@@ -243,11 +239,9 @@ def _install(folder: Path, candidates: list[_Candidate], *, replacing: bool) -> 
     files |= {f"{each.name}.param": each.paths["param"] for each in candidates}
     install_files(folder, files)
     for param in present:
-        _remove_other_spelling(param, keys[name_key(param.stem)].name)
-
-
-def _remove_other_spelling(param: Path, name: str) -> None:
-    """Remove a replaced network, unless its files are the new ones (where case does not count)."""
-    for path in (param, param.with_suffix(".bin")):
-        if not path.samefile(path.with_name(f"{name}{path.suffix}")):
-            path.unlink()
+        name = keys[name_key(param.stem)].name
+        # The replaced network may be spelled otherwise; where case does not count, its files are
+        # the new ones.
+        for path in (param, param.with_suffix(".bin")):
+            if not path.samefile(path.with_name(f"{name}{path.suffix}")):
+                path.unlink()

@@ -113,7 +113,7 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
 
 
 class _Tensors:
-    """Gives out each tensor once, in the shape that is asked for."""
+    """Returns each tensor once, and checks its shape."""
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._left = dict(tensors)
@@ -138,7 +138,7 @@ class _Tensors:
 
 
 class _Builder:
-    """Writes layers in the order they run; blobs are numbered in that order, too."""
+    """Collects layers in the order they run, which also numbers the blobs."""
 
     def __init__(self, tensors: _Tensors) -> None:
         self.tensors = tensors
@@ -238,7 +238,7 @@ def _rrdbnet(tensors: _Tensors) -> ConvertedNetwork:
 
 
 def _dense_block(to: _Builder, source: str, name: str, features: int, growth: int) -> str:
-    """Five convolutions, each fed with the block's input and all outputs before it."""
+    """Five convolutions; each reads the block's input and all outputs before it."""
     parts, joined = [source], source
     for number in range(4):
         inputs = features + number * growth

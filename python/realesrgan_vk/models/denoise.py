@@ -1,7 +1,4 @@
-"""`denoise=`: a network mixed with its weakly denoising twin when it is loaded.
-
-Both are trained alike, one to remove noise and one to keep it.
-"""
+"""`denoise=`: a network blended, when it is loaded, with a variant trained to keep noise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,7 @@ from realesrgan_vk.models.registry import Model, find_model, model_at
 
 @contextmanager
 def denoised(model: Model, denoise: float | None) -> Iterator[Path]:
-    """Give the `.bin` of a network for a strength of denoising, for as long as it takes to load it.
+    """The `.bin` of a network for a strength of denoising; temporary where it is a blend.
 
     Args:
         model: Its manifest names the twin (`weak_denoise`), or it has a published network's name.

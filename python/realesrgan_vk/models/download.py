@@ -1,7 +1,6 @@
-"""Fetch one file over HTTP: resumed where it was broken off, checked, and whole or not there.
+"""Downloads a file over HTTP: resumes it, checks its hash, and installs it whole by rename.
 
-The standard library's client is enough for this; the proxies of the environment (`HTTPS_PROXY`,
-`HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used.
+The proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used.
 """
 
 import http
@@ -22,14 +21,14 @@ BLOCK = 1 << 18
 TIMEOUT = 15.0
 """Seconds to wait for a connection and for each part of an answer."""
 SLOWEST = 1000
-"""Bytes a second, over `TIMEOUT` seconds, below which a download is given up."""
+"""Least bytes a second, over `TIMEOUT` seconds; a slower download is ended."""
 TOTAL_TIMEOUT = 3600.0
 """Seconds for one answer as a whole."""
 ATTEMPTS = 3
 LENGTH = re.compile(r"[0-9]{1,18}")
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes received and the bytes in all (None where the server does not say)."""
+"""Called with the bytes received and the bytes in all (None where the server does not send it)."""
 
 
 def download(
@@ -49,7 +48,7 @@ def download(
         target: Where to; its folder is made.
         sha256: Of the whole file, hexadecimal.
         progress: Called after each block.
-        max_bytes: A longer file is refused, before it is fetched where the server says its length.
+        max_bytes: A longer file is refused, before it is fetched where the server sends its length.
 
     Returns:
         The target.
@@ -88,11 +87,11 @@ def download(
 
 
 class _TooLongError(ModelError):
-    """The file has more bytes than it may have."""
+    """The file is longer than `max_bytes`."""
 
 
 class _Pace:
-    """Ends a download that takes too long, as a whole or for what arrives."""
+    """Ends a download that takes too long as a whole, or is too slow."""
 
     def __init__(self) -> None:
         self._begun = self._since = time.monotonic()
@@ -117,7 +116,7 @@ class _Pace:
 def _fetch_in_parts(
     url: str, partial: Path, progress: Progress | None, max_bytes: int | None
 ) -> None:
-    """Continue as often as a connection that brought something breaks off."""
+    """Resume after each connection that broke off but brought some bytes."""
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(partial)
         try:
@@ -131,7 +130,7 @@ def _fetch_in_parts(
 
 
 def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | None) -> None:
-    """Continue a partial file to its end."""
+    """Download the rest of a partial file."""
     start = _size(partial)
     headers = {"User-Agent": "realesrgan-vk", "Accept-Encoding": "identity"}
     if start:
@@ -143,7 +142,7 @@ def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | 
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-                return  # it was whole already; the hash decides
+                return  # it is complete; the hash is checked next
         raise
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
@@ -160,7 +159,7 @@ def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | 
                 _check_length(url, done, max_bytes)
                 pace.arrived(len(block))
                 with _writing(partial):
-                    while block:  # an unbuffered file may take less than it is given
+                    while block:  # an unbuffered write may be partial
                         block = block[file.write(block) :]
                 if progress is not None:
                     progress(done, total)
@@ -197,18 +196,14 @@ def _proxies(url: str) -> dict[str, str]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Tell a full disk from a broken connection: both are OSErrors."""
+    """Distinguish a full disk from a broken connection; both raise `OSError`."""
     try:
         yield
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ModelError:
-    return ModelError(
-        f"{path} cannot be written ({error.strerror or error}); make room or make the folder "
-        "writable (it is your cache folder, XDG_CACHE_HOME)"
-    )
+        raise ModelError(
+            f"{path} cannot be written ({error.strerror or error}); make room or make the folder "
+            "writable (it is your cache folder, XDG_CACHE_HOME)"
+        ) from error
 
 
 def _size(path: Path) -> int:

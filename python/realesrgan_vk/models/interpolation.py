@@ -1,7 +1,6 @@
-"""Interpolation between the weights of two networks that are trained alike.
+"""Linear interpolation between the weights of two networks (deep network interpolation).
 
-A straight line between the two gives every strength in between (deep network interpolation, Wang
-et al., CVPR 2019).
+Wang et al., "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019.
 """
 
 import tempfile

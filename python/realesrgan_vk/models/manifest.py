@@ -1,7 +1,6 @@
 """`manifest.json` in a folder of networks: what each is, and the hashes of its files.
 
-The file comes from the exporter, from `models add`, or from a stranger, so everything in it that
-becomes a path or a name is checked here.
+The file may come from anywhere, so everything in it that becomes a path or a name is checked here.
 """
 
 import json
@@ -51,7 +50,7 @@ class Entry:
     content: Mapping[str, Any]
 
     def text(self, key: str) -> str:
-        """A text of the entry (`licence`, say), control characters escaped; empty if none."""
+        """A text of the entry, such as `licence`, control characters escaped; empty if none."""
         value = self.content.get(key)
         return printable(value) if isinstance(value, str) else ""
 

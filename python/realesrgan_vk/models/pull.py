@@ -75,21 +75,14 @@ def pull_model(
         twin = find_published(published.twin)
         wanted.append((twin, twin.sha256))
     cache = user_cache_path("realesrgan-vk") / "checkpoints"
+    fetched = []
     try:
         with locked(cache):
-            fetched = [
-                (
-                    item,
-                    download(
-                        item.url,
-                        cache / item.url.rpartition("/")[2],
-                        digest,
-                        progress(item.name) if progress else None,
-                        item.max_bytes,
-                    ),
-                )
-                for item, digest in wanted
-            ]
+            for item, digest in wanted:
+                told = progress(item.name) if progress else None
+                target = cache / item.url.rpartition("/")[2]
+                path = download(item.url, target, digest, told, item.max_bytes)
+                fetched.append((item, path))
     except OSError as error:
         raise ModelError(
             f"folder {cache} cannot be written ({error.strerror or error}); it is your cache "

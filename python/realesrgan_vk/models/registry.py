@@ -4,7 +4,7 @@ import difflib
 import importlib.util
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of
 from realesrgan_vk.models.names import is_plain_file_name, name_key, shortened
 from realesrgan_vk.models.published import PUBLISHED
 from realesrgan_vk.models.user_store import own_models_folder
+
+# `Path.is_file` and `is_dir` raise for paths that no file can have; those of `os.path` do not.
+# ruff: noqa: PTH112, PTH113
 
 MODELS_VARIABLE = "REALESRGAN_VK_MODELS"
 _TRAINING_FILES = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
@@ -32,7 +35,7 @@ class Model:
         bin: The weights.
         scale: Output pixels per input pixel; 0 when the graph could not be read.
         channels: Colour channels in and out; 0 when the graph could not be read.
-        made_for: The kind of pictures it is for; empty where nobody says.
+        made_for: The kind of pictures it is for; may be empty.
         architecture: In words; empty for a user's own.
         licence: SPDX identifier; empty for a user's own.
         origin: Where it was published; empty for a user's own.
@@ -85,16 +88,16 @@ def find_model(model: str | os.PathLike[str]) -> Model:
         raise ModelError(f"model is {given!r}; give a name, a .param file or its folder")
     if isinstance(model, str):
         published = model.removesuffix(".pth")  # the project's own file names
-        if entry := _official_entry(model if _is_file(Path(model)) else published):
+        if entry := _official_entry(model if os.path.isfile(Path(model)) else published):
             found = _official(entry)
             _verify(found, entry)
             return found
         if own := _own_param(model):
             return model_at(own)
     path = Path(given)
-    if _is_folder(path):
+    if os.path.isdir(path):
         return _in_folder(path)
-    if path.suffix.lower() in _TRAINING_FILES and _is_file(path):
+    if path.suffix.lower() in _TRAINING_FILES and os.path.isfile(path):
         raise ModelError(
             f"{shortened(path)} is a checkpoint, not an ncnn network (NAME.param and NAME.bin); "
             "'realesrgan-vk models add FILE.pth' converts and installs those of Real-ESRGAN's "
@@ -116,7 +119,7 @@ def model_at(param: Path) -> Model:
     """
     weights = param.with_suffix(".bin")
     for path in (param, weights):
-        if not _is_file(path):
+        if not os.path.isfile(path):
             raise ModelError(
                 f"model file {_short_path(path)} does not exist; needed are NAME.param and NAME.bin"
             )
@@ -134,7 +137,7 @@ def model_at(param: Path) -> Model:
 
 
 def official_name(name: str) -> str:
-    """The official network that a name means, in whatever spelling; empty when it means none."""
+    """The official network of a name in any spelling; empty when there is none."""
     entry = _official_entry(name)
     return str(entry["name"]) if entry else ""
 
@@ -143,7 +146,9 @@ def whole_networks(folder: Path) -> list[Path]:
     """The `.param` files of a folder whose `.bin` is beside them."""
     with suppress(OSError, ValueError):  # a folder that cannot be read, a path that cannot be one
         found = sorted(folder.glob("*.param"))
-        return [param for param in found if _is_file(param) and _is_file(param.with_suffix(".bin"))]
+        return [
+            each for each in found if all(map(os.path.isfile, (each, each.with_suffix(".bin"))))
+        ]
     return []
 
 
@@ -210,8 +215,8 @@ def _own_params() -> list[Path]:
 def _own_param(name: str) -> Path | None:
     """A user's own network of this name, or of the only one that is spelled alike.
 
-    Only whole networks count; where one file of a network lies alone, it is returned for
-    `model_at` to say what is missing.
+    Only whole networks count; where there is only one file of a network, it is returned, so that
+    `model_at` reports the missing one.
     """
     if not is_plain_file_name(f"{name}.param"):
         return None
@@ -224,7 +229,7 @@ def _own_param(name: str) -> Path | None:
         return alike[0]
     for folder in _user_folders():
         param = folder / f"{name}.param"
-        if _is_file(param) or _is_file(param.with_suffix(".bin")):
+        if os.path.isfile(param) or os.path.isfile(param.with_suffix(".bin")):
             return param
     return None
 
@@ -248,23 +253,24 @@ def _unknown(name: str) -> ModelError:
 
 
 def _described(param: Path) -> Model:
+    found = Model(param.stem, param, param.with_suffix(".bin"))
     try:
         network = inspect_network(str(param))
     except RealesrganError:
-        return Model(param.stem, param, param.with_suffix(".bin"))
+        return found
+    found = replace(found, scale=network.scale, channels=network.output_channels)
     try:
         entry = entry_of(param)
     except ModelError:  # raised when the network is used; it must not hide the others
-        entry = None
-    about = {key: entry.text(key) for key in ("architecture", "licence", "origin") if entry}
-    return Model(
-        param.stem,
-        param,
-        param.with_suffix(".bin"),
-        scale=network.scale,
-        channels=network.output_channels,
-        made_for=entry.text("for") if entry else "",
-        **about,
+        return found
+    if entry is None:
+        return found
+    return replace(
+        found,
+        made_for=entry.text("for"),
+        architecture=entry.text("architecture"),
+        licence=entry.text("licence"),
+        origin=entry.text("origin"),
     )
 
 
@@ -287,19 +293,6 @@ def _is_intact(verified: VerifiedFiles, path: Path, sha256: str) -> bool:
         return verified.matches(path, sha256)
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
-
-
-def _is_file(path: Path) -> bool:
-    """Whether a path leads to a regular file; False for a path that no file can have."""
-    with suppress(OSError, ValueError):
-        return path.is_file()
-    return False
-
-
-def _is_folder(path: Path) -> bool:
-    with suppress(OSError, ValueError):
-        return path.is_dir()
-    return False
 
 
 def _short_path(path: Path) -> str:

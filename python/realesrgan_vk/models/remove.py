@@ -27,7 +27,12 @@ def remove_model(name: str, folder: Path | None = None) -> None:
         raise ModelError(f"no network {shortened(name)} was added to {folder}; those are: {added}")
     try:
         with locked(folder):
-            _remove(folder, name)
+            entries = manifest_entries(folder)
+            kept = [entry.content for entry in entries if entry.name != name]
+            for path in _files(folder, name):
+                path.unlink(missing_ok=True)
+            if len(kept) != len(entries):
+                install_files(folder, {MANIFEST: manifest_text(kept).encode()})
     except OSError as error:
         raise ModelError(
             f"folder {folder} cannot be written ({error.strerror or error}); {name} is still there"
@@ -37,12 +42,3 @@ def remove_model(name: str, folder: Path | None = None) -> None:
 def _files(folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.param", folder / f"{name}.bin"]  # without its .param it is unusable
     return [path for path in paths if path.is_file() or path.is_symlink()]
-
-
-def _remove(folder: Path, name: str) -> None:
-    entries = manifest_entries(folder)
-    kept = [entry.content for entry in entries if entry.name != name]
-    for path in _files(folder, name):
-        path.unlink(missing_ok=True)
-    if len(kept) != len(entries):
-        install_files(folder, {MANIFEST: manifest_text(kept).encode()})

@@ -5,18 +5,18 @@ PyTorch writes a ZIP archive of uncompressed members: `NAME/data.pkl` describes 
 five pickles one after another (a magic number, a version, the sizes of C types, the description,
 the keys of the storages), then for each key the number of values and the values.
 
-The pickle is read by `_Machine`, which knows the instructions and the four functions that a
-dictionary of tensors needs, and makes dictionaries, lists, tuples, texts, numbers and descriptions
-of tensors. Everything else in a file is refused.
+The pickle is read by `_Machine`, which knows only the instructions and the functions that a
+dictionary of tensors needs. Everything else in a file is refused.
 """
 
+import math
 import re
 import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ _WRAPPERS = ("params_ema", "params", "state_dict")
 
 @dataclass(frozen=True, slots=True)
 class _Global:
-    """One of the few functions and types that a description of tensors names."""
+    """A function or a type that a description of tensors names."""
 
     name: str
 
@@ -60,15 +60,9 @@ class _Tensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def size(self) -> int:
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count
-
 
 class _RefusedError(Exception):
-    """The file is damaged, or holds something else than tensors; says what."""
+    """The file is damaged, or holds something other than tensors."""
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
@@ -93,13 +87,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
         return _arrays(_weights(content), storage, len(data))
     except _RefusedError as error:
         raise ModelError(f"{path} is no checkpoint of a network: {error}") from None
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        LookupError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except (zipfile.BadZipFile, ValueError, LookupError, RuntimeError) as error:
         raise ModelError(f"{path} is damaged ({escaped(error)})") from error
     except (OSError, EOFError) as error:
         raise ModelError(f"{path} cannot be read ({escaped(error)})") from error
@@ -111,12 +99,10 @@ def _open_archive(archive: zipfile.ZipFile) -> tuple[object, Callable[[str], Byt
         raise _RefusedError(f"it has {len(members)} members")
     if len({member.header_offset for member in members}) < len(members):
         raise _RefusedError("two of its members begin at one place")
-    folders = [
-        name[: -len("data.pkl")] for name in archive.namelist() if name.endswith("/data.pkl")
-    ]
-    if len(folders) != 1:
+    described = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(described) != 1:
         raise _RefusedError("it has no data.pkl")
-    folder = folders[0]
+    folder = described[0].removesuffix("data.pkl")
 
     def member(name: str, limit: int) -> bytes:
         info = archive.getinfo(folder + name)
@@ -175,8 +161,10 @@ def _weights(content: object) -> dict[str, _Tensor]:
 def _arrays(
     tensors: dict[str, _Tensor], storage: Callable[[str], Bytes], file_size: int
 ) -> dict[str, Array]:
-    """The values; all tensors together are not larger than the file, whatever they share."""
-    sizes = [tensor.size() * np.dtype(tensor.storage.dtype).itemsize for tensor in tensors.values()]
+    """The values; together they must not be larger than the file, even if they share storages."""
+    sizes = (
+        math.prod(each.shape) * np.dtype(each.storage.dtype).itemsize for each in tensors.values()
+    )
     if sum(sizes) > file_size:
         raise _RefusedError("its tensors are larger than the file")
     sharing: dict[str, list[str]] = {}
@@ -254,16 +242,14 @@ class _Machine:
         self.at += count
         return part
 
-    def _integer(self, form: str) -> int:
-        (value,) = struct.unpack(form, self._take(struct.calcsize(form)))
-        return int(value)
+    def _number(self, form: str) -> Any:  # noqa: ANN401 - as the form says
+        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
     def _line(self) -> str:
         end = self._data.find(b"\n", self.at, self.at + 256)
         if end < 0:
             raise _RefusedError("its pickle has a name that is too long")
-        text = self._take(end + 1 - self.at)[:-1]
-        return text.decode("ascii")
+        return self._take(end + 1 - self.at)[:-1].decode("ascii")
 
     def _pop(self) -> object:
         if not self._stack or self._stack[-1] is _MARK:
@@ -271,7 +257,7 @@ class _Machine:
         return self._stack.pop()
 
     def _pop_mark(self) -> list[object]:
-        """What lies above the last mark."""
+        """The values above the last mark."""
         values: list[object] = []
         while self._stack:
             value = self._stack.pop()
@@ -281,28 +267,24 @@ class _Machine:
         raise _RefusedError("its pickle takes what is not there")
 
     def _proto(self) -> None:
-        if (version := self._integer("<B")) != 2:
+        if (version := self._number("<B")) != 2:
             raise _RefusedError(f"it is pickled with protocol {version}, PyTorch uses 2")
-
-    def _mark(self) -> None:
-        self._stack.append(_MARK)
 
     def _global(self) -> None:
         module, name = self._line(), self._line()
-        if (module, name) not in _GLOBALS and not _is_storage(module, name):
+        # Types of values that cannot be read are refused with the tensor that has them.
+        is_storage = module == "torch" and re.fullmatch(r"[A-Za-z0-9]+Storage", name)
+        if (module, name) not in _GLOBALS and not is_storage:
             raise _RefusedError(
                 f"it needs {escaped(f'{module}.{name}')}; reading it would run code stored in it"
             )
         self._stack.append(_Global(name))
 
     def _text(self) -> None:
-        self._stack.append(self._take(self._integer("<I")).decode("utf-8"))
+        self._stack.append(self._take(self._number("<I")).decode("utf-8"))
 
     def _long(self) -> None:
-        self._stack.append(int.from_bytes(self._take(self._integer("<B")), "little", signed=True))
-
-    def _float(self) -> None:
-        self._stack.append(struct.unpack(">d", self._take(8))[0])
+        self._stack.append(int.from_bytes(self._take(self._number("<B")), "little", signed=True))
 
     def _tuple(self, count: int) -> None:
         values = [self._pop() for _ in range(count)]
@@ -310,11 +292,11 @@ class _Machine:
 
     def _put(self, form: str) -> None:
         value = self._pop()
-        self._memo[self._integer(form)] = value
+        self._memo[self._number(form)] = value
         self._stack.append(value)
 
     def _get(self, form: str) -> None:
-        self._stack.append(self._memo[self._integer(form)])
+        self._stack.append(self._memo[self._number(form)])
 
     def _set_items(self, values: list[object]) -> None:
         target = self._pop()
@@ -334,7 +316,7 @@ class _Machine:
         self._stack.append(target)
 
     def _build(self) -> None:
-        self._pop()  # an OrderedDict's attributes, PyTorch's `_metadata`, say nothing on weights
+        self._pop()  # an OrderedDict's attributes (PyTorch's `_metadata`) are not weights
         if not self._stack or not isinstance(self._stack[-1], dict):
             raise _RefusedError("its pickle gives attributes to what has none")
 
@@ -345,7 +327,7 @@ class _Machine:
         kind, key = given[1], given[2]
         if len(given) > 5 and given[5] is not None:
             raise _RefusedError("it has views of storages, which only PyTorch before 0.4 wrote")
-        # Other values are not printed: tuples of tuples may be short in a file and endless as text.
+        # Other values are not printed: nested tuples can be short in a file and very long as text.
         if not isinstance(kind, _Global) or not isinstance(key, str):
             raise _RefusedError("its pickle has a storage without a type or a name")
         if kind.name not in _TYPES:
@@ -399,21 +381,16 @@ _GLOBALS = {
 }
 
 
-def _is_storage(module: str, name: str) -> bool:
-    """Whether this names a type of values; those that cannot be read are refused with a tensor."""
-    return module == "torch" and re.fullmatch(r"[A-Za-z0-9]+Storage", name) is not None
-
-
 _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     _PROTO: _Machine._proto,
-    b"(": _Machine._mark,
+    b"(": lambda machine: machine._stack.append(_MARK),
     b"c": _Machine._global,
     b"X": _Machine._text,
     b"\x8a": _Machine._long,
-    b"G": _Machine._float,
-    b"J": lambda machine: machine._stack.append(machine._integer("<i")),
-    b"M": lambda machine: machine._stack.append(machine._integer("<H")),
-    b"K": lambda machine: machine._stack.append(machine._integer("<B")),
+    b"G": lambda machine: machine._stack.append(machine._number(">d")),
+    b"J": lambda machine: machine._stack.append(machine._number("<i")),
+    b"M": lambda machine: machine._stack.append(machine._number("<H")),
+    b"K": lambda machine: machine._stack.append(machine._number("<B")),
     b"N": lambda machine: machine._stack.append(None),
     b"\x88": lambda machine: machine._stack.append(True),
     b"\x89": lambda machine: machine._stack.append(False),

@@ -52,8 +52,8 @@ def locked(folder: Path) -> Iterator[None]:
 def install_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
     """Write everything into a hidden folder inside, then rename each file to its place.
 
-    Only renames are left when the first file appears, and those that were done are undone when one
-    fails. A killed process leaves the hidden folder at worst, where nothing looks for networks.
+    When the first file appears, only renames remain; they are undone when one fails. A killed
+    process leaves at most the hidden folder.
 
     Args:
         folder: Where to; made when it is missing.

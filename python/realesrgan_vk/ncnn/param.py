@@ -35,7 +35,7 @@ class Layer:
         """Return an integer parameter.
 
         Raises:
-            ModelError: if the file holds a fraction or a list there.
+            ModelError: It is a fraction or a list.
         """
         value = self.params.get(key, default)
         if not isinstance(value, int):
@@ -46,7 +46,7 @@ class Layer:
         """Return a parameter as a float.
 
         Raises:
-            ModelError: if the file holds a list there.
+            ModelError: It is a list.
         """
         value = self.params.get(key, default)
         if isinstance(value, tuple):
@@ -61,7 +61,7 @@ class Layer:
 
 @dataclass
 class Graph:
-    """The layers in the order they run; weights in the `.bin` lie in the same order."""
+    """The layers in the order they run, which is also that of the weights in the `.bin`."""
 
     layers: list[Layer]
 
@@ -73,7 +73,7 @@ class Graph:
         """Name of the one input blob.
 
         Raises:
-            ModelError: if there is not exactly one.
+            ModelError: There is not exactly one.
         """
         names = [blob for layer in self.layers if layer.type == "Input" for blob in layer.outputs]
         if len(names) != 1:
@@ -82,10 +82,10 @@ class Graph:
 
     @property
     def output(self) -> str:
-        """Name of the one blob nobody reads.
+        """Name of the one blob that no layer reads.
 
         Raises:
-            ModelError: if there is not exactly one.
+            ModelError: There is not exactly one.
         """
         read = {blob for layer in self.layers for blob in layer.inputs}
         names = [blob for layer in self.layers for blob in layer.outputs if blob not in read]
@@ -110,7 +110,7 @@ def read_graph(path: Path) -> Graph:
     """Read a `.param` file.
 
     Raises:
-        ModelError: naming the file and line, if it is missing or not a whole text `.param`.
+        ModelError: It is missing or not a whole text `.param`; names file and line.
     """
     path = Path(path)
     try:
@@ -127,7 +127,7 @@ def parse_graph(text: str) -> Graph:
     """Read the text of a `.param` file.
 
     Raises:
-        ModelError: naming the line, if it is not a whole text `.param`.
+        ModelError: It is not a whole text `.param`; names the line.
     """
     lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines or lines[0] != [MAGIC]:
@@ -207,7 +207,7 @@ def _format_params(params: Mapping[int, ParamValue]) -> Iterator[str]:
 def _format_number(value: Number) -> str:
     if isinstance(value, int):
         return str(value)
-    text = format(value, ".9g")  # nine digits tell any two float32 apart
+    text = format(value, ".9g")  # nine digits distinguish any two float32
     return text if "." in text or "e" in text else text + ".0"  # without it ncnn reads an integer
 
 

@@ -28,19 +28,19 @@ WEIGHTLESS = frozenset({
     "SiLU", "Swish", "ELU", "TanH", "Noop", "Dropout", "Reshape", "Permute", "Slice", "Pooling",
 })
 # fmt: on
-"""Layer types that keep nothing in the `.bin`."""
+"""Layer types without weights in the `.bin`."""
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """What one layer keeps in the `.bin`.
+    """The weights of one layer.
 
     Attributes:
-        weight: a convolution's [out, in, height, width], or a PReLU's slopes [channels].
+        weight: A convolution's [out, in, height, width], or a PReLU's slopes [channels].
         bias: [out], or None.
-        fp16: whether the weights were stored in 16 bits.
+        fp16: Whether the weights are stored in 16 bits.
     """
 
     weight: Array
@@ -49,7 +49,7 @@ class LayerWeights:
 
 
 class _Cursor:
-    """Takes arrays off the front of the file's bytes."""
+    """Reads arrays one after another."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -72,16 +72,12 @@ class _Cursor:
 def read_weights(graph: Graph, path: Path) -> dict[str, LayerWeights]:
     """Read the `.bin` that belongs to a graph.
 
-    Args:
-        graph: from `param.read_graph`.
-        path: the `.bin` file.
-
     Returns:
         The weights as float32, by layer name, in the order of the graph.
 
     Raises:
-        ModelError: naming the file, if it is missing, too short or too long, 8-bit quantised, or
-            the graph has a layer type whose weights are not known here, or two layers of one name.
+        ModelError: The file is missing, too short, too long or quantised to 8 bits, or the graph
+            has a layer type whose weights are not known here, or two layers of one name.
     """
     path = Path(path)
     try:
@@ -106,30 +102,21 @@ def read_weights(graph: Graph, path: Path) -> dict[str, LayerWeights]:
 
 
 def format_weights(graph: Graph, weights: Mapping[str, LayerWeights]) -> bytes:
-    """Return the bytes of a `.bin` file.
-
-    Args:
-        graph: gives the order.
-        weights: by layer name; `fp16` says how each convolution is stored.
-    """
+    """Return the bytes of a `.bin` file, from the weights of each layer by its name."""
     parts: list[bytes] = []
     for layer in graph:
         if layer.type in WEIGHTLESS:
             continue
         kept = weights[layer.name]
-        if layer.type == "Convolution":
-            parts += _tagged(kept)
-        else:
-            parts.append(kept.weight.astype("<f4").tobytes())
+        tagged = layer.type == "Convolution"
+        fp16 = tagged and kept.fp16
+        stored = kept.weight.astype("<f2" if fp16 else "<f4").tobytes()
+        if tagged:
+            parts.append(np.uint32(TAG_FP16 if fp16 else TAG_FP32[0]).tobytes())
+        parts += [stored, b"\0" * (-len(stored) % 4)]
         if kept.bias is not None:
             parts.append(kept.bias.astype("<f4").tobytes())
     return b"".join(parts)
-
-
-def _tagged(kept: LayerWeights) -> list[bytes]:
-    stored = kept.weight.astype("<f2" if kept.fp16 else "<f4").tobytes()
-    tag = TAG_FP16 if kept.fp16 else TAG_FP32[0]
-    return [np.uint32(tag).tobytes(), stored, b"\0" * (-len(stored) % 4)]
 
 
 def _read_layer(layer: Layer, cursor: _Cursor) -> LayerWeights:
@@ -161,7 +148,7 @@ def convolution_shape(layer: Layer) -> tuple[int, int, int, int]:
     """Return a convolution's weight shape [out, in, height, width].
 
     Raises:
-        ModelError: if the numbers of the layer do not fit together.
+        ModelError: The numbers of the layer do not fit together.
     """
     outputs, width = layer.integer(0), layer.integer(1)
     height = layer.integer(11, width)
