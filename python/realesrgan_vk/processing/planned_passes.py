@@ -1,4 +1,4 @@
-"""Which runs of the network a picture takes, and the pictures in memory during each."""
+"""The runs of the network over a picture, and the arrays in memory during each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from realesrgan_vk._core import NetworkInfo, PlanReport
+    from realesrgan_vk.image_io.limits import Header
 
 _BLEED_BYTES = 65
 """Memory of the floats in `alpha.bleed` for each pixel; measured."""
@@ -18,36 +19,17 @@ _FLOATS_OF_MEAN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedPicture:
-    """A picture as `Processor` will have it before the network runs.
-
-    Attributes:
-        width: In pixels.
-        height: In pixels.
-        channels: Of colour, 1 or 3.
-        dtype: Of its samples, after the exchange of tone curves.
-        has_alpha: Whether there is a channel of alpha, which is taken not to be constant.
-    """
-
-    width: int
-    height: int
-    channels: int
-    dtype: np.dtype[np.generic]
-    has_alpha: bool
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedPass:
     """One run of the network, and the arrays around it.
 
     Attributes:
-        dtype: Of the samples that go in and come out.
-        held_bytes: The picture, and what earlier passes made.
-        result_bytes: What this pass makes.
-        by_rows: Whether the picture is given, and the result taken, row by row.
-        whole_bytes: What rows take where the run needs them whole.
-        taking_bytes: Copies of these rows, once the run is over, and floats made of them.
-        before_bytes: What is computed before the pass, and is gone when it begins.
+        dtype: Type of the samples in and out.
+        held_bytes: The picture, and results of earlier passes.
+        result_bytes: The result of this pass.
+        by_rows: Whether the core reads and writes rows through callbacks.
+        whole_bytes: All rows, where the run needs them at once.
+        taking_bytes: Copies of these rows after the run, and floats computed from them.
+        before_bytes: What is computed before the pass and freed when it begins.
     """
 
     dtype: np.dtype[np.generic]
@@ -67,7 +49,7 @@ class PlannedPass:
         """
         memory = report["memory_bytes"]
         run = memory["total"] - memory.get("weights", 0)
-        # Where a sum over the whole picture is stored at the end, what the network took is gone.
+        # A sum over the whole picture is stored at the end, when the network's memory is freed.
         one_tile = report["path"] == "tiles" and report["halo"] == 0
         summed = one_tile or (tta and report["path"] == "stream")
         held, result = self.held_bytes, self.result_bytes
@@ -81,9 +63,15 @@ class PlannedPass:
         return max(held + result, self.before_bytes - run)
 
 
-def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass]:
-    """The passes of `Processor` over colour and then alpha."""
-    size = picture.dtype.itemsize
+def passes_of(picture: Header, network: NetworkInfo) -> list[PlannedPass]:
+    """The passes of `Processor` over colour and then alpha, which is assumed not to be constant.
+
+    Args:
+        picture: Its `dtype` is the one after the tone curve is replaced.
+        network: The network.
+    """
+    dtype = np.dtype(picture.dtype)
+    size = dtype.itemsize
     pixels = picture.width * picture.height
     large = pixels * network.scale**2
     given = pixels * (picture.channels + int(picture.has_alpha)) * size
@@ -97,7 +85,7 @@ def passes_of(picture: PlannedPicture, network: NetworkInfo) -> list[PlannedPass
             return PlannedPass(
                 rows, held, result, by_rows=True, whole_bytes=whole, taking_bytes=taking
             )
-        return PlannedPass(picture.dtype, held, result, before_bytes=before)
+        return PlannedPass(dtype, held, result, before_bytes=before)
 
     if not picture.has_alpha:
         return [one(picture.channels, given)]

@@ -17,7 +17,7 @@ from realesrgan_vk.checks import file_path, picture_size
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.codecs import pillow
 from realesrgan_vk.image_io.codecs.color import WorkingCurve
-from realesrgan_vk.image_io.limits import Accept
+from realesrgan_vk.image_io.limits import Accept, Header
 from realesrgan_vk.imaging import arrays
 from realesrgan_vk.imaging.alpha import bleed, is_constant
 from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
@@ -25,22 +25,22 @@ from realesrgan_vk.imaging.resample import resize
 from realesrgan_vk.imaging.samples import from_unit, to_unit
 from realesrgan_vk.options import FileSource, Progress, Request
 from realesrgan_vk.plan import RunPlan
-from realesrgan_vk.processing.planned_passes import PlannedPicture, passes_of
+from realesrgan_vk.processing.planned_passes import passes_of
 
 _KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"
 
 
 class Steps:
-    """One progress over several parts of the work, each of a known weight."""
+    """One progress over several steps of known weights."""
 
     def __init__(self, total: float, progress: Progress | None) -> None:
-        """`total`: the weight of all parts together."""
+        """`total`: the sum of all weights."""
         self._total = max(total, 1.0)
         self._done = 0.0
         self._progress = progress
 
     def step(self, work: float) -> Progress | None:
-        """The progress of the next part, which is this much of the total."""
+        """The progress of the next step, of this weight."""
         start, self._done = self._done, self._done + work
         progress, total = self._progress, self._total
         if progress is None:
@@ -129,8 +129,8 @@ class Processor:
         self,
         image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
         max_pixels: int | None,
-    ) -> PlannedPicture:
-        """Describe a picture from its header, without decoding it; a file is turned upright.
+    ) -> Header:
+        """Describe a picture, a file without decoding it, with the sample type the network gets.
 
         Raises:
             TypeError: Neither a picture nor two whole numbers.
@@ -139,24 +139,19 @@ class Processor:
         """
         _check_samples(image)
         if isinstance(image, tuple):
-            width, height = picture_size(image)
-            channels = self._network.input_channels
-            return PlannedPicture(width, height, channels, np.dtype(np.uint8), has_alpha=False)
+            return Header(*picture_size(image), channels=self._network.input_channels)
         if isinstance(image, np.ndarray):
-            frame = arrays.to_frame(image)
-            return _planned_frame(frame, frame.pixels.dtype)
-        if isinstance(image, Image.Image):
+            header = _header_of_frame(arrays.to_frame(image))
+        elif isinstance(image, Image.Image):
             picture = _picture_of_pil(image)
-            frame = picture.frames[0]
-            curve = WorkingCurve.of(picture.metadata.icc)
-            channels = frame.pixels.shape[2]
-            return _planned_frame(frame, curve.encoded_type(frame.pixels.dtype, channels))
-        header = image_io.header_of(lambda accept: picture_of(image, max_pixels, accept))
+            header = replace(_header_of_frame(picture.frames[0]), icc=picture.metadata.icc)
+        else:
+            header = image_io.header_of(lambda accept: picture_of(image, max_pixels, accept))
         curve = WorkingCurve.of(header.icc)
         dtype = curve.encoded_type(np.dtype(header.dtype), header.channels)
-        return PlannedPicture(header.width, header.height, header.channels, dtype, header.has_alpha)
+        return replace(header, dtype=dtype.name)
 
-    def plan(self, picture: PlannedPicture, *, tta: bool) -> RunPlan:
+    def plan(self, picture: Header, *, tta: bool) -> RunPlan:
         """The plan of the pass over this picture that takes the most memory.
 
         Args:
@@ -252,9 +247,9 @@ def _levels_to_caller() -> int:
     return level
 
 
-def _planned_frame(frame: Frame, dtype: np.dtype[Any]) -> PlannedPicture:
-    channels, has_alpha = frame.pixels.shape[2], frame.alpha is not None
-    return PlannedPicture(frame.width, frame.height, channels, dtype, has_alpha)
+def _header_of_frame(frame: Frame) -> Header:
+    channels, dtype = frame.pixels.shape[2], frame.pixels.dtype.name
+    return Header(frame.width, frame.height, 1, frame.alpha is not None, channels, dtype)
 
 
 def _check_samples(image: object) -> None:
@@ -294,7 +289,7 @@ def picture_of(
 def _picture_of_pil(image: Image.Image) -> Picture:
     try:
         image.load()
-    except Exception as error:  # a decoder raises nearly anything on damaged data
+    except Exception as error:  # decoders raise many types on damaged data
         raise ImageError(f"image cannot be decoded by PIL: {error}") from error
     return pillow.from_pil(image)
 
