@@ -7,73 +7,41 @@
 # Names are imported when they are first used: the commands handle signals before that (`start`).
 TYPE_CHECKING = False  # importing typing would take longer than all of this
 if TYPE_CHECKING:
-    from realesrgan_vk._core import DeviceInfo, NetworkInfo, YuvFormat, __version__
-    from realesrgan_vk.devices import list_devices
-    from realesrgan_vk.errors import (
-        Cancelled,
-        DeviceError,
-        ImageError,
-        ModelError,
-        OutOfMemoryError,
-        RealesrganError,
-    )
-    from realesrgan_vk.functional import upscale
-    from realesrgan_vk.image_io.rows import RowReader, RowWriter
-    from realesrgan_vk.imaging.picture import Frame, Metadata, Mode, Picture, Pixels, TiffTags
-    from realesrgan_vk.models import Model, list_models
-    from realesrgan_vk.options import (
-        AlphaMethod,
-        CallArguments,
-        FileSource,
-        Filter,
-        Light,
-        Precision,
-        Progress,
-        Request,
-        TargetSize,
-        Tile,
-        UpscaleArguments,
-    )
-    from realesrgan_vk.plan import RunPlan
-    from realesrgan_vk.upscaler import Upscaler
-
-__all__ = [
-    "AlphaMethod",
-    "CallArguments",
-    "Cancelled",
-    "DeviceError",
-    "DeviceInfo",
-    "FileSource",
-    "Filter",
-    "Frame",
-    "ImageError",
-    "Light",
-    "Metadata",
-    "Mode",
-    "Model",
-    "ModelError",
-    "NetworkInfo",
-    "OutOfMemoryError",
-    "Picture",
-    "Pixels",
-    "Precision",
-    "Progress",
-    "RealesrganError",
-    "Request",
-    "RowReader",
-    "RowWriter",
-    "RunPlan",
-    "TargetSize",
-    "TiffTags",
-    "Tile",
-    "UpscaleArguments",
-    "Upscaler",
-    "YuvFormat",
-    "__version__",
-    "list_devices",
-    "list_models",
-    "upscale",
-]
+    from realesrgan_vk._core import DeviceInfo as DeviceInfo
+    from realesrgan_vk._core import NetworkInfo as NetworkInfo
+    from realesrgan_vk._core import YuvFormat as YuvFormat
+    from realesrgan_vk._core import __version__ as __version__
+    from realesrgan_vk.devices import list_devices as list_devices
+    from realesrgan_vk.errors import Cancelled as Cancelled
+    from realesrgan_vk.errors import DeviceError as DeviceError
+    from realesrgan_vk.errors import ImageError as ImageError
+    from realesrgan_vk.errors import ModelError as ModelError
+    from realesrgan_vk.errors import OutOfMemoryError as OutOfMemoryError
+    from realesrgan_vk.errors import RealesrganError as RealesrganError
+    from realesrgan_vk.functional import upscale as upscale
+    from realesrgan_vk.image_io.rows import RowReader as RowReader
+    from realesrgan_vk.image_io.rows import RowWriter as RowWriter
+    from realesrgan_vk.imaging.picture import Frame as Frame
+    from realesrgan_vk.imaging.picture import Metadata as Metadata
+    from realesrgan_vk.imaging.picture import Mode as Mode
+    from realesrgan_vk.imaging.picture import Picture as Picture
+    from realesrgan_vk.imaging.picture import Pixels as Pixels
+    from realesrgan_vk.imaging.picture import TiffTags as TiffTags
+    from realesrgan_vk.models import Model as Model
+    from realesrgan_vk.models import list_models as list_models
+    from realesrgan_vk.options import AlphaMethod as AlphaMethod
+    from realesrgan_vk.options import CallArguments as CallArguments
+    from realesrgan_vk.options import FileSource as FileSource
+    from realesrgan_vk.options import Filter as Filter
+    from realesrgan_vk.options import Light as Light
+    from realesrgan_vk.options import Precision as Precision
+    from realesrgan_vk.options import Progress as Progress
+    from realesrgan_vk.options import Request as Request
+    from realesrgan_vk.options import TargetSize as TargetSize
+    from realesrgan_vk.options import Tile as Tile
+    from realesrgan_vk.options import UpscaleArguments as UpscaleArguments
+    from realesrgan_vk.plan import RunPlan as RunPlan
+    from realesrgan_vk.upscaler import Upscaler as Upscaler
 
 _MODULES = {
     "_core": "DeviceInfo NetworkInfo YuvFormat __version__",
@@ -91,8 +59,9 @@ _MODULES = {
     "upscaler": "Upscaler",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of str
 
-if not TYPE_CHECKING:  # a checker knows all names, and that there are no others
+if not TYPE_CHECKING:  # type checkers know all names from above
 
     def __getattr__(name: str) -> object:
         if name != "_core" and name not in _HOMES:

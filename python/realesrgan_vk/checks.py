@@ -13,22 +13,9 @@ MAX_INPUT_SIDE = 1 << 26
 """Largest side in pixels: larger than in any file format, with products that fit 64 bits."""
 
 _SHOWN = 60  # characters of a value in a message
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "k": 2**10,
-    "m": 2**20,
-    "g": 2**30,
-    "t": 2**40,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
+_UNITS = {"": 1, "b": 1}
+for _power, _prefix in enumerate("kmgt", start=1):
+    _UNITS |= {_prefix: 1024**_power, f"{_prefix}b": 1000**_power, f"{_prefix}ib": 1024**_power}
 _FORM = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 _MAX_BYTES = 2**63 - 1
 _HELP = "give a number of bytes, or one with a unit: 500MB, 2GiB, 2G (the same as 2GiB)"
@@ -66,8 +53,8 @@ def whole_number(
     Args:
         name: The argument, for messages.
         value: As given.
-        low: The smallest that is allowed.
-        high: The largest that is allowed; None: no limit.
+        low: Smallest allowed value.
+        high: Largest allowed value; None: no limit.
         kind: What it must be, for messages.
         others: What else the argument may be, for messages, such as ", or None".
 
@@ -109,7 +96,7 @@ def real_number(name: str, value: object, span: str, allowed: Callable[[float], 
 
 
 def one_of(name: str, value: object, allowed: Sequence[Choice]) -> Choice:
-    """A text out of those allowed."""
+    """One of the allowed texts."""
     if isinstance(value, str):
         for choice in allowed:
             if value == choice:
@@ -138,7 +125,7 @@ def callback(name: str, value: object) -> None:
 
 
 def file_path(path: object, name: str = "path") -> Path:
-    """A path of text or of an object that stands for one, whose bytes are decoded."""
+    """A path given as text or as a path object; bytes of a path object are decoded."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, not {_typed(path)}")
     text = os.fsdecode(path)

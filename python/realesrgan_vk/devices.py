@@ -1,4 +1,4 @@
-"""Which device a caller means by "auto", "cpu", an index, "vulkan:0" or part of a name."""
+"""Finds the device that "auto", "cpu", an index, "vulkan:0" or part of a name stands for."""
 
 import re
 from collections.abc import Sequence
@@ -9,24 +9,19 @@ from realesrgan_vk._core import list_devices as core_devices
 from realesrgan_vk.checks import shown
 from realesrgan_vk.errors import DeviceError
 
-# A software driver ("cpu") is never taken by itself: the CPU backend is faster.
+# Not "cpu", a software driver: the CPU backend is faster.
 _AUTO_ORDER = ("discrete", "integrated", "virtual")
 
 
-class Device(Protocol):
-    """What choosing a device needs to know of it."""
+class _Device(Protocol):
+    """The properties by which a device is chosen."""
 
     @property
-    def index(self) -> int:
-        """Its place in the loader's order."""
-
+    def index(self) -> int: ...
     @property
-    def name(self) -> str:
-        """As the driver gives it."""
-
+    def name(self) -> str: ...
     @property
-    def type(self) -> str:
-        """One of "discrete", "integrated", "virtual", "cpu", "other"."""
+    def type(self) -> str: ...
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -34,7 +29,7 @@ def list_devices() -> list[DeviceInfo]:
     return core_devices()
 
 
-def find_device(device: str | int, devices: Sequence[Device]) -> int:
+def find_device(device: str | int, devices: Sequence[_Device]) -> int:
     """The index of the device that `device` means, or `CPU_DEVICE`.
 
     Args:
@@ -59,7 +54,7 @@ def find_device(device: str | int, devices: Sequence[Device]) -> int:
     return _by_name(text, device, devices)
 
 
-def _best(devices: Sequence[Device]) -> int:
+def _best(devices: Sequence[_Device]) -> int:
     for kind in _AUTO_ORDER:
         for device in devices:
             if device.type == kind:
@@ -67,13 +62,13 @@ def _best(devices: Sequence[Device]) -> int:
     return CPU_DEVICE
 
 
-def _by_index(index: int, given: str | int, devices: Sequence[Device]) -> int:
+def _by_index(index: int, given: str | int, devices: Sequence[_Device]) -> int:
     if index == CPU_DEVICE or any(device.index == index for device in devices):
         return index
     raise DeviceError(_unknown(given, devices))
 
 
-def _by_name(part: str, given: str, devices: Sequence[Device]) -> int:
+def _by_name(part: str, given: str, devices: Sequence[_Device]) -> int:
     found = [device for device in devices if part and part in device.name.casefold()]
     if not found:
         raise DeviceError(_unknown(given, devices))
@@ -83,7 +78,7 @@ def _by_name(part: str, given: str, devices: Sequence[Device]) -> int:
     return found[0].index
 
 
-def _unknown(given: str | int, devices: Sequence[Device]) -> str:
+def _unknown(given: str | int, devices: Sequence[_Device]) -> str:
     asked = shown(given) if isinstance(given, str) else f"'{shown(given)}'"
     if not devices:
         return (

@@ -1,10 +1,8 @@
-"""The errors of this package: one family for all that goes wrong with a correct call.
+"""The errors of this package: subclasses of `RealesrganError` for failures of correct calls.
 
-A call that is itself wrong (an unknown option, an array of a wrong shape or type) raises
-`ValueError` or `TypeError` instead.
-
-`Cancelled` is for the caller: no run raises it by itself. A `progress` callback that raises it, or
-anything else, stops the run, and the exception comes out of the call.
+A wrong call (an unknown option, an array of a wrong shape or type) raises `ValueError` or
+`TypeError` instead. `Cancelled` is for callers: a `progress` callback that raises it, or any other
+exception, stops the run, and the exception is raised by the call.
 """
 
 import unicodedata

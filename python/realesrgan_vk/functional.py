@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+_MOST_KEPT = 2
+
+
 @dataclass(slots=True)
 class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)  # held while the network is loaded
@@ -43,8 +46,7 @@ class _Entry:
 class _Kept:
     """The upscalers used last, by their options and the state of their files."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
@@ -61,7 +63,7 @@ class _Kept:
                     self.drop(key, None)
                     raise
         with self._lock:
-            while len(self._entries) > self._most:
+            while len(self._entries) > _MOST_KEPT:
                 self._entries.popitem(last=False)
         return entry.upscaler
 
@@ -77,7 +79,7 @@ class _Kept:
             self._entries.clear()
 
 
-_kept = _Kept(most=2)
+_kept = _Kept()
 # Networks are freed before the interpreter shuts down, not by its last garbage collection.
 atexit.register(_kept.clear)
 
@@ -181,7 +183,7 @@ def upscale(
             as_array=as_array,
         )
     except DeviceError:
-        _kept.drop(key, shared)  # a lost device does not come back: the next call loads the network
+        _kept.drop(key, shared)  # a lost device stays lost: the next call loads the network
         raise
     return result
 
@@ -190,9 +192,8 @@ def _files(
     model: str | os.PathLike[str], denoise: float | None
 ) -> list[tuple[str, Path, int, int]]:
     """The network's files with their sizes and modification times."""
-    networks = blended_networks(find_model(model), denoise)
     states = []
-    for network in networks:
+    for network in blended_networks(find_model(model), denoise):
         for path in (network.param, network.bin):
             status = path.stat()
             states.append((network.name, path.resolve(), status.st_size, status.st_mtime_ns))

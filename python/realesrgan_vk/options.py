@@ -49,7 +49,7 @@ MIN_TILE = 32
 # More threads than any machine has cores; the core starts no more than there are cores.
 _MAX_THREADS = 1 << 10
 _MAX_RUNS = 1 << 20
-_MAX_SIDE = 1 << 24  # of a result in pixels; beyond any picture: a mistake in the arguments
+_MAX_SIDE = 1 << 24  # of a result in pixels; a larger one is a mistake in the arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +74,19 @@ class UpscalerOptions:
     runs_at_once: int = 1
 
     def __post_init__(self) -> None:
-        values = {
+        values: dict[str, object] = {
             "device": _device(self.device),
             "precision": one_of("precision", self.precision, PRECISIONS),
             "tile": _tile(self.tile),
             "tta": flag("tta", self.tta),
-            "denoise": _strength(self.denoise),
-            "threads": _thread_count(self.threads),
-            "runs_at_once": whole_number("runs_at_once", self.runs_at_once, 1, _MAX_RUNS),
         }
+        if self.denoise is not None:
+            span = "from 0 (keep noise) to 1 (remove it)"
+            values["denoise"] = real_number("denoise", self.denoise, span, lambda x: 0 <= x <= 1)
+        if self.threads is not None:
+            threads = whole_number("threads", self.threads, 1, others=", or None")
+            values["threads"] = min(threads, _MAX_THREADS)
+        values["runs_at_once"] = whole_number("runs_at_once", self.runs_at_once, 1, _MAX_RUNS)
         if self.memory_limit is not None:
             values["memory_limit"] = parse_bytes("memory_limit", self.memory_limit)
         for name, value in values.items():
@@ -115,19 +119,16 @@ class TargetSize:
     def __post_init__(self) -> None:
         # Numbers of other types, such as NumPy's, are kept as Python's own.
         if self.scale is not None:
-            scale = real_number("scale", self.scale, "above 0 and at most 256", _is_scale)
+            span = "above 0 and at most 256"
+            scale = real_number("scale", self.scale, span, lambda x: 0 < x <= 256)
             object.__setattr__(self, "scale", scale)
         for name in ("width", "height", "long_edge"):
             side = getattr(self, name)
             if side is not None:
                 number = whole_number(name, side, 1, _MAX_SIDE, kind="a whole number of pixels")
                 object.__setattr__(self, name, number)
-        ways = [
-            self.scale is not None,
-            self.width is not None or self.height is not None,
-            self.long_edge is not None,
-        ]
-        if sum(ways) > 1:
+        sides = self.width if self.height is None else self.height
+        if sum(each is not None for each in (self.scale, sides, self.long_edge)) > 1:
             raise ValueError("give only one of: scale; width and/or height; long_edge")
 
     def of(self, width: int, height: int, network_scale: int) -> tuple[int, int]:
@@ -138,12 +139,9 @@ class TargetSize:
             return self.width, _rounded(self.width * height / width)
         if self.height is not None:
             return _rounded(self.height * width / height), self.height
-        if self.long_edge is not None:
+        if (edge := self.long_edge) is not None:
             longest = max(width, height)
-            return (
-                _rounded(self.long_edge * width / longest),
-                _rounded(self.long_edge * height / longest),
-            )
+            return _rounded(edge * width / longest), _rounded(edge * height / longest)
         scale = network_scale if self.scale is None else self.scale
         return _rounded(width * scale), _rounded(height * scale)
 
@@ -185,6 +183,7 @@ class WriteOptions:
         strip: Drop all metadata and the colour profile (the colours become sRGB).
 
     Raises:
+        TypeError: A number that is not whole.
         ValueError: A value out of range.
     """
 
@@ -195,13 +194,9 @@ class WriteOptions:
     strip: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality is {self.quality}; it must be from 1 to 100")
-        if self.subsampling not in SUBSAMPLINGS:
-            allowed = ", ".join(SUBSAMPLINGS)
-            raise ValueError(f"subsampling is {self.subsampling!r}; it must be one of {allowed}")
-        if not 0 <= self.compression <= 9:
-            raise ValueError(f"compression is {self.compression}; it must be from 0 to 9")
+        whole_number("quality", self.quality, 1, 100)
+        one_of("subsampling", self.subsampling, SUBSAMPLINGS)
+        whole_number("compression", self.compression, 0, 9)
 
 
 class UpscaleArguments(TypedDict, total=False):
@@ -240,30 +235,10 @@ def _device(value: object) -> str | int:
 
 
 def _tile(value: object) -> int | Tile:
-    """The text "auto" or "whole", or a side in input pixels."""
     if isinstance(value, str) and value in ("auto", "whole"):
         return "auto" if value == "auto" else "whole"
     others = ", or 'auto', or 'whole'"
     return whole_number("tile", value, MIN_TILE, MAX_INPUT_SIDE, others=others)
-
-
-def _strength(value: object) -> float | None:
-    """A number from 0 to 1, or None."""
-    if value is None:
-        return None
-    span = "from 0 (keep noise) to 1 (remove it)"
-    return real_number("denoise", value, span, lambda number: 0 <= number <= 1)
-
-
-def _thread_count(value: object) -> int | None:
-    """A whole number of at least 1, or None."""
-    if value is None:
-        return None
-    return min(whole_number("threads", value, 1, others=", or None"), _MAX_THREADS)
-
-
-def _is_scale(value: float) -> bool:
-    return 0 < value <= 256
 
 
 def _rounded(side: float) -> int:

@@ -50,7 +50,7 @@ _TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
 class Upscaler:
     """One network on one device. Any number of threads may share it.
 
-    Its memory is given back by `close`, at the end of a `with` block, or with the object:
+    Its memory is freed by `close`, at the end of a `with` block, or with the object:
 
     >>> with Upscaler() as upscaler:  # doctest: +SKIP
     ...     large = upscaler.upscale("photo.jpg")
@@ -154,7 +154,7 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Give back the network's memory, on the device too; closing again does nothing.
+        """Free the network's memory, on the device too; closing again does nothing.
 
         Runs of other threads end first. Every further use raises `ValueError`.
         """
@@ -226,10 +226,9 @@ class Upscaler:
 
         Args:
             image: An array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or
-                float32 in 0..1, any strides; a PIL image; or a picture file: its path, its bytes,
-                or an object open for binary reading, which is read from its start. Floats may
-                overshoot to -1..2, as sharpened pictures do: the network sees them as they are,
-                and the result is clipped to 0..1.
+                float32 in 0..1 (-1..2 for overshoot; the result is clipped to 0..1), any strides;
+                a PIL image; or a picture file: its path, its bytes, or an object open for binary
+                reading, which is read from its start.
             scale: Output pixels per input pixel, above 0, at most 256; the network's own when no
                 size is asked for.
             width: Output width in pixels; the height follows unless it is given too.
@@ -239,9 +238,8 @@ class Upscaler:
             light: Whether the final resampling, to a size that is not a power of the network's
                 scale, works on "gamma"-encoded values or in "linear" light.
             max_pixels: Refuse a file of more pixels before it is decoded; None: no limit.
-            progress: Called with the completed fraction, 0..1, in this thread. What it raises stops
-                the run and is raised by this call, which is how to cancel a run (such as with
-                `realesrgan_vk.Cancelled`).
+            progress: Called with the completed fraction, 0..1, in this thread. What it raises (such
+                as `realesrgan_vk.Cancelled`) stops the run and is raised by this call.
             as_array: Return an array for a PIL image or a file, too: uint8, uint16 or float32, as
                 the picture stores its samples, (H, W) for grey, else (H, W, 3) or (H, W, 4).
 
@@ -284,7 +282,7 @@ class Upscaler:
         return self._processor.picture(picture, request, progress)
 
     def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
-        """Create in advance what the first picture of this size needs; nothing is run.
+        """Create in advance what the first picture of this size needs, without a run.
 
         Args:
             image: A picture of 8-bit samples, as for `upscale`, or its (width, height) in pixels.
@@ -330,10 +328,10 @@ class Upscaler:
     def upscale_rows(
         self, source: RowReader, sink: RowWriter, progress: Progress | None = None
     ) -> None:
-        """Upscale a picture row by row, by the network's own scale, into `scale` times the rows.
+        """Upscale a picture row by row, by the network's own scale.
 
-        Neither picture is held in memory, unless the run needs it whole: with tiles, `tta`, or
-        where not even one row of the full width fits the memory (`plan` tells).
+        Neither picture is held in memory whole, except with tiles, `tta`, or where not even one row
+        of the full width fits the memory (`plan` shows which).
 
         Args:
             source: Such as `image_io.rows.TiffRows` or `RawRows`; its channels are the network's.
