@@ -155,6 +155,7 @@ def test_memory_limits_with_a_letter_are_accepted(pictures: Path) -> None:
         (["upscale", "-m", "realesrgan-x4"], {"realesrgan-x4plus", "realesrgan-x4plus-anime"}),
         (["upscale", "-d", "a"], {"auto"}),
         (["plan", "-d", "c"], {"cpu"}),
+        (["plan", "-m", "RealESRGAN-x4plus-"], {"realesrgan-x4plus-anime"}),
         (["upscale", "--format", "we"], {"webp"}),
         (["models", "pull", "realesr-general-w"], {"realesr-general-wdn-x4v3"}),
         (["up"], {"upscale"}),
