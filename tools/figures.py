@@ -126,6 +126,12 @@ def _short(value: float) -> str:
     return f"{value:.1e}".replace("e-0", "e-")
 
 
+def _gpu_runs() -> dict[tuple[str, int, str], dict[str, Any]]:
+    """The runs on the H100 by network, width and engine."""
+    runs = _results("gpu-h100.json")["results"]
+    return {(run["model"], run["width"], run["engine"]): run for run in runs}
+
+
 def h100() -> str:
     """All engines on an H100: median seconds, and the largest difference in 8-bit steps."""
     names = {
@@ -136,11 +142,7 @@ def h100() -> str:
         "realesrgan-ncnn-py": "realesrgan-ncnn-py",
         "torch-eager": "PyTorch eager fp16",
     }
-    runs = {
-        (run["model"], run["width"], run["engine"]): run
-        for run in _results("gpu-h100.json")["results"]
-    }
-    rows = []
+    runs, rows = _gpu_runs(), []
     for width, height in ((1280, 720), (256, 256)):
         for model in _NETWORKS:
             found = [runs[model, width, engine] for engine in names]
@@ -149,21 +151,143 @@ def h100() -> str:
     return _rows(["network, picture", *names.values()], rows)
 
 
+def gpu_limits() -> str:
+    """What the H100 of that run reaches at most."""
+    record = _results("gpu-h100.json")
+    limits = record["roofline"]
+    row = [
+        f"{record['device']['name']}, {record['device']['driver']}",
+        f"{limits['matrix_flops'] / 1e12:.0f} TFLOP/s",
+        f"{limits['fma_flops'] / 1e12:.0f} TFLOP/s",
+        f"{limits['copy_bytes_per_second'] / 1e12:.2f} TB/s",
+    ]
+    return _rows(["device", "cooperative matrices", "fp32", "copies"], [row])
+
+
+_BANDS = "gpu-h100-bands.json"
+_BAND_ROWS = {"realesrgan-x4plus": (240, 360, 720), "realesr-animevideov3": (90, 180, 360)}
+
+
+def _band_runs() -> dict[tuple[str, int | str], dict[str, Any]]:
+    """Runs of 1280x720 with a band height set by hand, by network and rows; others' by engine."""
+    runs = [run for run in _results(_BANDS)["runs"] if run["width"] == 1280]
+    return {(run["model"], run.get("rows", run["engine"])): run for run in runs}
+
+
+def bands() -> str:
+    """Median seconds and device memory by the height of a row band."""
+    rows, runs = [], _band_runs()
+    for model, heights in _BAND_ROWS.items():
+        for height in heights:
+            run = runs[model, height]
+            rows.append([
+                model.partition("-")[2],
+                f"{height} rows",
+                f"{median(run['seconds']):.3g}",
+                f"{run['mebibytes']} MiB",
+            ])  # fmt: skip
+    return _rows(["network, 1280x720", "row band", "seconds", "device memory"], rows)
+
+
+def targets() -> str:
+    """How many times as fast as others: in the complete run, and with the best row band."""
+    complete, separate = _gpu_runs(), _band_runs()
+    cases = (
+        ("realesrgan-x4plus", "realesrgan-ncnn-py", 4.0),
+        ("realesrgan-x4plus", "ncnn", 2.5),
+        ("realesrgan-x4plus", "torch-eager", 1.0),
+        ("realesr-animevideov3", "realesrgan-ncnn-py", 3.0),
+    )
+    rows = []
+    for model, engine, target in cases:
+        theirs = complete[model, 1280, engine]
+        before = median(theirs["seconds"]) / median(complete[model, 1280, "ours-fp16"]["seconds"])
+        other = separate.get((model, engine), theirs)
+        best = min(median(separate[model, height]["seconds"]) for height in _BAND_ROWS[model])
+        name = f"{model.partition('-')[2]} against {engine}"
+        ratio = median(other["seconds"]) / best
+        rows.append([name, f"{target:g}", f"{before:.2g}", f"{ratio:.2g}"])
+    header = ["times as fast, 1280x720", "target", "complete run", "best row band, separate runs"]
+    return _rows(header, rows)
+
+
+_DENSE_BLOCK = 2 * 9 * (32 * (64 + 96 + 128 + 160) + 64 * 192)
+"""Floating-point operations a pixel of an RRDBNet's dense block, by direct convolution."""
+
+
+def dense_block() -> str:
+    """A dense block by itself, by the pixels of a row band."""
+    record = _results(_BANDS)
+    rows = []
+    for band in record["tuned"]["bands"]:
+        share = _DENSE_BLOCK / band["seconds"] / record["roofline"]["matrix_flops"]
+        rows.append([f"{band['pixels']:,}", f"{band['seconds'] * 1e9:.2f} ns", f"{share:.2f}"])
+    return _rows(["pixels of a row band", "time a pixel", "of the matrices' rate"], rows)
+
+
+def prefetch() -> str:
+    """The matrix kernel of 4 subgroups with and without loading the next operands ahead."""
+    kernels = {each["kernel"]: each for each in _results(_BANDS)["kernels"]}
+    rows = []
+    for count in (16, 8):
+        cells = [f"{count} accumulators a subgroup"]
+        for key in ("tflops_128_to_32", "tflops_192_to_64"):
+            name = f"matrix 16x16x16 subgroup 32, {count} fragments, 4 subgroups"
+            cells += [f"{kernels[form][key]:.0f}" for form in (name, f"{name}, ahead")]
+        rows.append(cells)
+    header = ["TFLOP/s", "128 to 32 channels", "with prefetch", "192 to 64", "with prefetch"]
+    return _rows(header, rows)
+
+
+def cold_start() -> str:
+    """Median seconds of a process' start, with Mesa's cache of shaders and without."""
+    figures = {
+        "seconds": "seconds to ready",
+        "cpu_seconds": "of processor",
+        "with_pictures_seconds": "with imports for pictures",
+        "imported_seconds": "without Python's start and imports",
+        "first_picture_seconds": "process start to first picture",
+    }
+    rows = []
+    for suffix, words in (("", ""), ("-no-driver-cache", ", no driver cache")):
+        record = _results(f"cold-start-x4plus-lavapipe{suffix}.json")
+        medians = {
+            engine: [median(start[name] for start in starts) for name in figures]
+            for engine, starts in record["starts"].items()
+        }
+        names = {"ours": f"ours{words}", "ncnn": f"`ncnn` {record['ncnn']}{words}"}
+        rows += [[names[e], *[f"{value:.2f}" for value in medians[e]]] for e in names]
+        ratios = [a / b for a, b in zip(medians["ours"], medians["ncnn"], strict=True)]
+        rows.append([f"ours / ncnn{words}", *[f"{ratio:.2f}" for ratio in ratios]])
+    return _rows(["engine", *figures.values()], rows)
+
+
+def tall() -> str:
+    """Memory of the row stream on the CPU by the picture's height."""
+    found = _results("stream-cpu.json")
+    rows = [
+        [f"realesrgan-x4plus, 512x{height}", _megabytes(count), ""]
+        for height, count in found["peak less the picture"].items()
+    ]
+    run = found["animevideov3 300x20000"]
+    own = run["peak_bytes"] - run["picture_bytes"]
+    rows.append(
+        ["realesr-animevideov3, 300x20000", _megabytes(own), _megabytes(run["picture_bytes"])]
+    )
+    return _rows(["network, picture", "peak without the picture", "picture and result"], rows)
+
+
 def networks() -> str:
     """What a network costs, for choosing one."""
     cpu = _runs(*AVX2)
-    gpu = {
-        run["model"]: run
-        for run in _results("gpu-h100.json")["results"]
-        if (run["width"], run["engine"]) == (1280, "ours-fp16")
-    }
+    gpu = _gpu_runs()
     rows = []
     for model, (width, height) in _NETWORKS.items():
         run = cpu[model, "ours"]
         rows.append([
             f"`{model}`",
             f"{median(run['seconds']) / (width * height / 1e6):.3g} s",
-            f"{median(gpu[model]['seconds']) / (1280 * 720 / 1e6):.2g} s",
+            f"{median(gpu[model, 1280, 'ours-fp16']['seconds']) / (1280 * 720 / 1e6):.2g} s",
             _megabytes(run["peak_bytes"]),
         ])  # fmt: skip
     header = [
@@ -180,7 +304,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "engines": engines,
     "peaks": peaks,
     "accuracy": accuracy,
+    "tall": tall,
     "h-one-hundred": h100,
+    "gpu-limits": gpu_limits,
+    "bands": bands,
+    "targets": targets,
+    "dense-block": dense_block,
+    "prefetch": prefetch,
+    "cold-start": cold_start,
     "networks": networks,
 }
 
