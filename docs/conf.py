@@ -1,8 +1,15 @@
 """Sphinx configuration: `make docs` writes static pages into build/docs."""
 
+import sys
+from pathlib import Path
+
 from sphinx.application import Sphinx
 
 from realesrgan_vk import __version__
+
+ROOT = Path(__file__).parents[1]
+# The commands of these two are described from the checkout: they import PyTorch only when they run.
+sys.path[:0] = [str(ROOT / "training"), str(ROOT / "tools" / "export")]
 
 project = "realesrgan-vk"
 author = "the authors of realesrgan-vk"
