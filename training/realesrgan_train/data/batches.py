@@ -68,12 +68,12 @@ class BatchDataset(Dataset[TrainingBatch]):
         config: The run's configuration.
         pictures: Sources to degrade, None when `pair_ratio` is 1.
         pairs: Given pairs, None when `pair_ratio` is 0.
-        seed: Seed of the run; other than the configured one after a rollback.
-        rank: This process.
+        seed: Other than the configured one after a rollback.
+        rank: This process, one of `world`.
         world: Number of processes.
 
     Raises:
-        DataError: A share of the batch has no source.
+        DataError: `pair_ratio` is below 1 and there are no pictures.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class BatchDataset(Dataset[TrainingBatch]):
         plan = plan_batch(
             batch, self.rank, self.world, self.config.batch_size, self.config.pair_ratio
         )
+        turns = {"flip": self.config.horizontal_flip, "rotate": self.config.rotate}
         damaged: list[str] = []
         crops: list[Picture] = []
         given: list[tuple[Picture, Picture]] = []
@@ -113,39 +114,20 @@ class BatchDataset(Dataset[TrainingBatch]):
             picture = self._read(
                 self.pictures.decode, len(self.pictures), position, CROP_STREAM, damaged
             )
-            crops.append(self._crop(picture, random_stream(self.seed, CROP_STREAM, position)))
+            rng = random_stream(self.seed, CROP_STREAM, position)
+            crops.append(
+                multiscale_crop(picture, self.crop_size, self.config.crop_scales, rng, **turns)
+            )
         for position in plan.paired:
             assert self.pairs is not None
             gt, lq = self._read(self.pairs.decode, len(self.pairs), position, PAIR_STREAM, damaged)
-            given.append(self._cut(gt, lq, random_stream(self.seed, PAIR_STREAM, position)))
+            rng = random_stream(self.seed, PAIR_STREAM, position)
+            given.append(paired_crop(gt, lq, self.gt_size, self.scale, rng, **turns))
         return TrainingBatch(
             _stack(crops, self.crop_size),
             _stack([gt for gt, _ in given], self.gt_size),
             _stack([lq for _, lq in given], self.gt_size // self.scale),
             damaged,
-        )
-
-    def _crop(self, picture: Picture, rng: np.random.Generator) -> Picture:
-        config = self.config
-        return multiscale_crop(
-            picture,
-            self.crop_size,
-            config.crop_scales,
-            rng,
-            flip=config.horizontal_flip,
-            rotate=config.rotate,
-        )
-
-    def _cut(self, gt: Picture, lq: Picture, rng: np.random.Generator) -> tuple[Picture, Picture]:
-        config = self.config
-        return paired_crop(
-            gt,
-            lq,
-            self.gt_size,
-            self.scale,
-            rng,
-            flip=config.horizontal_flip,
-            rotate=config.rotate,
         )
 
     def _read(
@@ -170,8 +152,8 @@ class BatchDataset(Dataset[TrainingBatch]):
         )
 
 
-class _Carried(Dataset[TrainingBatch | TrainError]):
-    """Hands errors on as values: a worker's exception arrives as text, with its traceback."""
+class _ErrorsAsValues(Dataset[TrainingBatch | TrainError]):
+    """Returns errors: one raised in a worker would arrive as text, with its traceback."""
 
     def __init__(self, dataset: BatchDataset) -> None:
         self.dataset = dataset
@@ -193,7 +175,7 @@ def batch_loader(
     """
     workers = dataset.config.workers
     loader: DataLoader[TrainingBatch | TrainError] = DataLoader(
-        _Carried(dataset),
+        _ErrorsAsValues(dataset),
         batch_size=None,
         sampler=range(first, end),
         num_workers=workers,

@@ -56,9 +56,6 @@ def multiscale_crop(
         rng: The sample's own stream.
         flip: Mirror half of the crops.
         rotate: Transpose half of the crops.
-
-    Returns:
-        `uint8[size, size, 3]`.
     """
     scale = float(scales[int(rng.integers(len(scales)))])
     picture = _pad_to(picture, size, size, "reflect")
@@ -83,20 +80,16 @@ def paired_crop(
     flip: bool = True,
     rotate: bool = False,
 ) -> tuple[Picture, Picture]:
-    """Cut the same square out of a pair.
+    """Cut the same square out of a pair, which is reflected where it is too small.
 
     Args:
         gt: `uint8[scale * h, scale * w, 3]`.
         lq: `uint8[h, w, 3]`.
         size: Edge of the target crop, a multiple of `scale`.
         scale: Target edge over input edge.
-        rng: The sample's own stream.
+        rng: As in `multiscale_crop`; so are `flip` and `rotate`.
         flip: Mirror half of the crops.
         rotate: Transpose half of the crops.
-
-    Returns:
-        `uint8[size, size, 3]` and `uint8[size / scale, size / scale, 3]`. A pair that is too
-        small is reflected, both pictures by the same amount.
     """
     small = size // scale
     # Symmetric, edge pixel repeated: the only mirroring under which both pictures stay aligned.

@@ -15,7 +15,6 @@ from realesrgan_train.config.schema import (
 from realesrgan_train.data.pairs import JoinedPairs, PairedSource
 from realesrgan_train.data.shards import ShardSource
 from realesrgan_train.data.sources import (
-    CachedSource,
     FolderSource,
     JoinedSource,
     LmdbSource,
@@ -24,34 +23,27 @@ from realesrgan_train.data.sources import (
 )
 
 
-def open_source(source: SourceConfig) -> PictureSource:
-    """Open one source.
+def open_source(source: SourceConfig, cache: PictureCache | None = None) -> PictureSource:
+    """Open one source; the cache keeps its decoded pictures.
 
     Raises:
         DataError: It is missing or empty.
     """
+    opened: PictureSource
     if isinstance(source, FolderSourceConfig):
-        return FolderSource(source.path)
-    if isinstance(source, LmdbSourceConfig):
-        return LmdbSource(source.path)
-    return ShardSource(source.urls, source.picture)
-
-
-def _cached(source: PictureSource, cache: PictureCache | None) -> PictureSource:
-    return source if cache is None else CachedSource(source, cache)
+        opened = FolderSource(source.path)
+    elif isinstance(source, LmdbSourceConfig):
+        opened = LmdbSource(source.path)
+    else:
+        opened = ShardSource(source.urls, source.picture)
+    opened.cache = cache
+    return opened
 
 
 def open_sources(
     sources: Sequence[SourceConfig], cache: PictureCache | None = None
 ) -> PictureSource | None:
-    """Open several sources as one.
-
-    Args:
-        sources: As configured.
-        cache: Keeps decoded pictures; None for none.
-
-    Returns:
-        The source, None when there are none.
+    """Open several sources as one, None when there are none.
 
     Raises:
         DataError: A source is missing or empty.
@@ -59,33 +51,27 @@ def open_sources(
     opened = [open_source(source) for source in sources]
     if not opened:
         return None
-    return _cached(opened[0] if len(opened) == 1 else JoinedSource(opened), cache)
+    joined = opened[0] if len(opened) == 1 else JoinedSource(opened)
+    joined.cache = cache
+    return joined
 
 
 def open_pairs(
     pairs: Sequence[PairSourceConfig], scale: int, cache: PictureCache | None = None
 ) -> JoinedPairs | None:
-    """Open given pairs.
-
-    Args:
-        pairs: As configured.
-        scale: Target edge over input edge.
-        cache: Keeps decoded pictures of both sides; None for none.
-
-    Returns:
-        The pairs, None when there are none.
+    """Open given pairs, None when there are none; the cache keeps pictures of both sides.
 
     Raises:
         DataError: A source is missing, or a target has no low-resolution version.
     """
     opened = [
-        PairedSource(_cached(open_source(p.gt), cache), _cached(open_source(p.lq), cache), scale)
-        for p in pairs
+        PairedSource(open_source(pair.gt, cache), open_source(pair.lq, cache), scale)
+        for pair in pairs
     ]
     return JoinedPairs(opened) if opened else None
 
 
-def _fingerprint(names: list[str]) -> str:
+def _fingerprint(names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
         digest.update(name.encode(errors="surrogateescape") + b"\0")
@@ -98,11 +84,12 @@ def data_manifest(pictures: PictureSource | None, pairs: JoinedPairs | None) -> 
     Names, not contents: hashing a terabyte at every start would cost more than it tells, and the
     order of names is what decides which picture a position of the run shows.
     """
-    manifest: dict[str, Any] = {}
+    names: dict[str, Sequence[str]] = {}
     if pictures is not None:
-        names = list(pictures.names)
-        manifest["pictures"] = {"count": len(names), "names_sha256": _fingerprint(names)}
+        names["pictures"] = pictures.names
     if pairs is not None:
-        names = [pairs.label(index).rsplit("/", 1)[-1] for index in range(len(pairs))]
-        manifest["pairs"] = {"count": len(names), "names_sha256": _fingerprint(names)}
-    return manifest
+        names["pairs"] = [pairs.label(index).rsplit("/", 1)[-1] for index in range(len(pairs))]
+    return {
+        kind: {"count": len(found), "names_sha256": _fingerprint(found)}
+        for kind, found in names.items()
+    }

@@ -31,7 +31,7 @@ _FLOAT, _SIGNED = 3, 2
 
 
 def _full_scale(image: Image.Image, values: npt.NDArray[np.float64]) -> float:
-    """The value that stands for white in a picture of one deep channel.
+    """The value of white in a picture of one deep channel.
 
     Raises:
         DataError: The picture does not say, or holds values outside.
@@ -89,14 +89,9 @@ def _what_pillow_lacks(data: bytes) -> str:
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
-    """Decode an encoded picture, upright by its EXIF orientation.
+    """Decode an encoded picture to `uint8[H, W, 3]`, RGB, upright by its EXIF orientation.
 
-    Args:
-        data: The file's bytes.
-        name: The picture's name, for messages.
-
-    Returns:
-        `uint8[H, W, 3]`, RGB. Grey of 16 bit is read as 0..65535, grey in floating point as 0..1.
+    Grey of 16 bit is read as 0..65535, grey in floating point as 0..1. Messages have the name.
 
     Raises:
         DataError: Empty, truncated, not a picture, or of values whose white is unknown.

@@ -62,12 +62,7 @@ def torch_seed(seed: int, *key: int) -> int:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The positions of the run that one batch of one rank takes.
-
-    Attributes:
-        synthetic: Positions in the stream of pictures, one per slot.
-        paired: Positions in the stream of given pairs, one per slot.
-    """
+    """Positions in the streams of pictures and of given pairs that a batch takes, one per slot."""
 
     synthetic: tuple[int, ...]
     paired: tuple[int, ...]
@@ -84,7 +79,7 @@ def plan_batch(batch: int, rank: int, world: int, batch_size: int, pair_ratio: f
         rank: This process, `0 <= rank < world`.
         world: Number of processes.
         batch_size: Pairs per process and micro-batch.
-        pair_ratio: Share of given pairs, 0..1.
+        pair_ratio: Fraction of given pairs, 0..1.
     """
     before = math.floor(batch * batch_size * pair_ratio)
     paired = math.floor((batch + 1) * batch_size * pair_ratio) - before

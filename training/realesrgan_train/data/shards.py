@@ -66,11 +66,7 @@ def _cache_folder() -> Path:
 
 
 class ShardSource(PictureSource):
-    """Pictures of tar shards in WebDataset's layout.
-
-    Args:
-        urls: Addresses, `{000..031}` ranges allowed.
-        picture: Take only members whose extension chain is this, such as `gt.png`.
+    """Pictures of tar shards in WebDataset's layout; see `ShardSourceConfig`.
 
     Raises:
         ConfigError: No fsspec implementation for a URL's protocol.
@@ -103,10 +99,10 @@ class ShardSource(PictureSource):
 
     def _filesystem(self, url: str) -> tuple[Any, str]:
         try:
-            filesystem, path = fsspec.core.url_to_fs(url)
+            found: tuple[Any, str] = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"shard {url} cannot be reached: {error}") from error
-        return filesystem, path
+        return found
 
     def _index(self, url: str) -> list[tuple[str, int, int]]:
         """The shard's members; remembered on disk by address, size and date."""

@@ -25,6 +25,8 @@ class PictureSource(ABC):
     origin: str
     #: One name per picture, unique within the source.
     names: Sequence[str]
+    #: Keeps decoded pictures; may be shared with other sources.
+    cache: PictureCache | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,11 +48,13 @@ class PictureSource(ABC):
         """
 
     def decode(self, index: int) -> Picture:
-        """The picture as `uint8[H, W, 3]`.
+        """The picture as `uint8[H, W, 3]`; one from a cache is shared and cannot be written to.
 
         Raises:
             DataError: It cannot be read or decoded.
         """
+        if self.cache is not None:
+            return self.cache.picture(self, index)
         return decode_picture(self.read(index), self.label(index))
 
 
@@ -189,12 +193,9 @@ class LmdbSource(PictureSource):
 
 
 class PictureCache:
-    """The decoded pictures used last, of one source or several, up to a number of bytes.
+    """The decoded pictures used last, of one source or several, up to `capacity` bytes.
 
     What is read does not depend on it. Each loader process has a cache of its own.
-
-    Args:
-        capacity: Bytes of decoded pictures to keep.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -203,16 +204,12 @@ class PictureCache:
         self._bytes = 0
 
     def picture(self, source: PictureSource, index: int) -> Picture:
-        """Return a source's picture, decoded now or earlier; it is shared and cannot be written to.
-
-        Raises:
-            DataError: The picture cannot be read or decoded.
-        """
+        """Return a source's picture, decoded now or earlier; see `PictureSource.decode`."""
         key = id(source), index
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        picture = source.decode(index)
+        picture = decode_picture(source.read(index), source.label(index))
         picture.setflags(write=False)
         self._kept[key] = picture
         self._bytes += picture.nbytes
@@ -224,32 +221,3 @@ class PictureCache:
     def __getstate__(self) -> dict[str, Any]:
         """A process that gets a copy starts with an empty cache: there, sources have other ids."""
         return {"capacity": self.capacity, "_kept": OrderedDict(), "_bytes": 0}
-
-
-class CachedSource(PictureSource):
-    """Another source, whose decoded pictures a cache keeps.
-
-    Args:
-        source: Where the pictures are.
-        cache: May be shared with other sources.
-    """
-
-    def __init__(self, source: PictureSource, cache: PictureCache) -> None:
-        self.source, self.cache = source, cache
-        self.origin, self.names = source.origin, source.names
-
-    def key(self, index: int) -> str:
-        """See `PictureSource.key`."""
-        return self.source.key(index)
-
-    def label(self, index: int) -> str:
-        """See `PictureSource.label`."""
-        return self.source.label(index)
-
-    def read(self, index: int) -> bytes:
-        """See `PictureSource.read`."""
-        return self.source.read(index)
-
-    def decode(self, index: int) -> Picture:
-        """See `PictureSource.decode`; the array is shared and cannot be written to."""
-        return self.cache.picture(self.source, index)

@@ -24,7 +24,7 @@ from realesrgan_train.data.opening import open_pairs, open_source, open_sources
 from realesrgan_train.data.pairs import PairedSource
 from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.shards import ShardSource, expand_range
-from realesrgan_train.data.sources import CachedSource, FolderSource, LmdbSource, PictureCache
+from realesrgan_train.data.sources import FolderSource, LmdbSource, PictureCache
 from realesrgan_train.errors import ConfigError, DataError
 
 
@@ -62,11 +62,13 @@ def test_all_sources_give_the_same_pictures(pictures: Path, tmp_path: Path) -> N
     (tmp_path / "set-1.tar").write_bytes(_tar(pictures, names[4:]))
     memory = fsspec.filesystem("memory")
     memory.pipe("/remote/all.tar", _tar(pictures, names))
+    cached = FolderSource(pictures)
+    cached.cache = PictureCache(30_000)
     others = [
         LmdbSource(tmp_path / "set.lmdb"),
         ShardSource([str(tmp_path / "set-{0..1}.tar")]),
         ShardSource(["memory://remote/all.tar"]),
-        CachedSource(folder, PictureCache(30_000)),
+        cached,
     ]
     for source in others:
         assert len(source) == len(folder)
