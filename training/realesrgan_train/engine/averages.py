@@ -47,9 +47,7 @@ class RunningMeans:
 class WeightAverage:
     """A copy of a network that follows it slowly: `average += (1 - decay) * (weights - average)`.
 
-    Args:
-        network: The network to follow.
-        decay: 0 follows at once, so that the average is the network itself.
+    With a decay of 0 the average is the network itself.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -63,8 +61,3 @@ class WeightAverage:
             ours.lerp_(theirs, 1 - self.decay)
         for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
             kept.copy_(present)
-
-    @torch.no_grad()
-    def copy_into(self, network: nn.Module) -> None:
-        """Give the network the averaged weights, as the second stage's start."""
-        network.load_state_dict(self.network.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def build_generator(config: RunConfig) -> tuple[nn.Module, list[str]]:
     """The generator with its start weights, and the names of tensors left at random.
 
     Raises:
-        CheckpointError: `start.generator` does not fit.
+        CheckpointError: As `load_start`.
     """
     network = _seeded(config.seed, _GENERATOR, configured_architecture(config).build)
     return network, load_start(config, network)
@@ -79,12 +80,8 @@ def build_discriminator(config: RunConfig) -> nn.Module:
     Raises:
         CheckpointError: `start.discriminator` does not fit.
     """
-    sizes = config.discriminator
-    network = _seeded(
-        config.seed,
-        _DISCRIMINATOR,
-        lambda: UNetDiscriminatorSN(num_feat=sizes.num_feat, skip_connection=sizes.skip_connection),
-    )
+    make = partial(UNetDiscriminatorSN, **config.discriminator.model_dump())
+    network = _seeded(config.seed, _DISCRIMINATOR, make)
     if config.start.discriminator is not None:
         _fill_discriminator(network, config.start.discriminator)
     return network

@@ -73,7 +73,7 @@ def _verify(path: Path) -> None:
 
 
 def checkpoint_names(folder: Path) -> list[str]:
-    """Whole checkpoints, the newest last; a rollback's come after what it went back over."""
+    """Whole checkpoints, the newest last; a rollback's come after those it went back over."""
     if not folder.is_dir():
         return []
     found = [match for entry in folder.iterdir() if (match := _NAME.match(entry.name))]
@@ -93,32 +93,22 @@ class CheckpointStore:
     A checkpoint is a folder: what all processes share (`main.pt`, written by the main process) and
     what is each one's own (`rank-0000.pt`: its pair pool). It is written under a temporary name,
     every file is flushed to the disk, and the folder is renamed when all processes are done. So a
-    name that exists is a whole checkpoint, whatever was killed when.
-
-    Args:
-        folder: Folder of the checkpoints, on a disk that all nodes share.
-        keep: Number of checkpoints to keep.
-        group: This process among the others.
+    name that exists is a whole checkpoint, whatever was killed when. All nodes share the disk.
     """
 
     def __init__(self, folder: Path, keep: int, group: ProcessGroup) -> None:
         self.folder, self.keep, self.group = folder, keep, group
 
     def names(self) -> list[str]:
-        """Whole checkpoints, the newest last; a rollback's come after what it went back over."""
+        """See `checkpoint_names`."""
         return checkpoint_names(self.folder)
 
     def save(self, step: int, rollbacks: int, main: State, own: State) -> Path:
         """Write a checkpoint; all processes call this together.
 
         One that is already there and whole is kept: the same step of the same run is the same
-        content, and removing it first could leave none.
-
-        Args:
-            step: Steps done.
-            rollbacks: How often the run has gone back.
-            main: The shared state, used on the main process only.
-            own: This process's state.
+        content, and removing it first could leave none. The shared state (`main`) is the main
+        process's, `own` each one's.
         """
         name = f"step-{step:09d}-{rollbacks}"
         final, temporary = self.folder / name, self.folder / f".{name}.tmp"
@@ -150,13 +140,9 @@ class CheckpointStore:
         return final
 
     def load_newest(self, warn: Callable[[str], None]) -> tuple[State, State] | None:
-        """The newest checkpoint that can be read: its shared and this process's own state.
+        """The shared and the own state of the newest checkpoint that can be read, None for none.
 
-        Args:
-            warn: Called with a message about each damaged one that is skipped.
-
-        Returns:
-            None when there is no checkpoint at all.
+        `warn` is called with a message about each damaged one that is skipped.
 
         Raises:
             CheckpointError: There are checkpoints, but none can be read.

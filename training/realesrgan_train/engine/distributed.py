@@ -25,14 +25,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among the others.
-
-    Attributes:
-        rank: Its number, 0 to `world - 1`.
-        world: Number of processes over all nodes.
-        device: Device it computes on.
-        local_rank: Its number among the processes of its node.
-    """
+    """This process: its number among all (`world`) and among those of its node, and its device."""
 
     rank: int
     world: int
@@ -100,7 +93,7 @@ def process_group(device: str = "auto", timeout_minutes: int = 30) -> Iterator[P
     """Join the group that `torchrun` set up, or be alone without it.
 
     NCCL between CUDA devices, gloo between CPUs. Afterwards the group's threads are gone: one that
-    still let go of a tensor while Python shuts down would abort the process.
+    still released a tensor while Python shuts down would abort the process.
 
     Args:
         device: `auto`, `cpu` or `cuda`.

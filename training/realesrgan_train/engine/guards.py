@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from realesrgan_train.config.schema import GuardConfig
 
 
 class Guards:
-    """Judges the mean figures since the last check.
-
-    Args:
-        config: Thresholds and patience.
-    """
+    """Judges the mean figures since the last check."""
 
     def __init__(self, config: GuardConfig) -> None:
         self.config = config
@@ -26,14 +22,11 @@ class Guards:
         return bool(self._failing)
 
     def check(self, figures: Mapping[str, float], stage_step: int) -> str | None:
-        """Judge.
+        """Say what is wrong and what to try, or None.
 
         Args:
             figures: Means over processes and steps since the last check.
             stage_step: Steps done in this stage.
-
-        Returns:
-            What is wrong and what to try, or None.
         """
         broken = [name for name, value in figures.items() if not math.isfinite(value)]
         if broken:
@@ -44,53 +37,44 @@ class Guards:
             )
         if stage_step < self.config.warmup:
             return None
-        problems = {**self._collapse(figures), **self._drift(figures)}
+        problems = dict(self._problems(figures))
         self._failing = {name: self._failing.get(name, 0) + 1 for name in problems}
         for name, explanation in problems.items():
             if self._failing[name] >= self.config.patience:
                 return explanation
         return None
 
-    def _collapse(self, figures: Mapping[str, float]) -> dict[str, str]:
+    def _problems(self, figures: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+        """Which figures are out of bounds, and what to try."""
         loss = figures.get("discriminator_loss")
-        if loss is None:
-            return {}
-        if loss < self.config.discriminator_loss:
-            return {
-                "won": (
+        if loss is not None:
+            gap = abs(figures["discriminator_real"] - figures["discriminator_fake"])
+            if loss < self.config.discriminator_loss:
+                yield (
+                    "won",
                     f"the discriminator tells all pictures apart: its loss is {loss:.2g}, from "
                     "which the generator learns nothing. Lower "
                     "stages.gan.discriminator_optimizer.lr, or begin a new run from a better first "
-                    "stage"
+                    "stage",
                 )
-            }
-        gap = abs(figures["discriminator_real"] - figures["discriminator_fake"])
-        if gap < self.config.discriminator_gap:
-            return {
-                "blind": (
+            elif gap < self.config.discriminator_gap:
+                yield (
+                    "blind",
                     f"the discriminator gives the same answer to real and generated pictures "
                     f"(difference {gap:.2g}). Lower the learning rates (optimizer.lr, "
-                    "discriminator_optimizer.lr) or the GAN weight (stages.gan.gan.weight)"
+                    "discriminator_optimizer.lr) or the GAN weight (stages.gan.gan.weight)",
                 )
-            }
-        return {}
-
-    def _drift(self, figures: Mapping[str, float]) -> dict[str, str]:
         drifts = {c: figures[f"colour_{c}"] for c in "rgb" if f"colour_{c}" in figures}
-        if not drifts:
-            return {}
-        channel = max(drifts, key=lambda c: abs(drifts[c]))
-        if abs(drifts[channel]) <= self.config.colour_drift:
-            return {}
-        word = {"r": "red", "g": "green", "b": "blue"}[channel]
-        side = "high" if drifts[channel] > 0 else "low"
-        return {
-            "drift": (
+        channel = max(drifts, key=lambda c: abs(drifts[c]), default="")
+        if channel and abs(drifts[channel]) > self.config.colour_drift:
+            word = {"r": "red", "g": "green", "b": "blue"}[channel]
+            side = "high" if drifts[channel] > 0 else "low"
+            yield (
+                "drift",
                 f"colours drift: {word} is {abs(drifts[channel]) * 255:.0f}/255 too {side} on "
                 "average. Lower the learning rate (optimizer.lr of the stage) or the GAN weight "
-                "(stages.gan.gan.weight), or raise the pixel weight (pixel.weight of the stage)"
+                "(stages.gan.gan.weight), or raise the pixel weight (pixel.weight of the stage)",
             )
-        }
 
     def reset(self) -> None:
         """Forget earlier failures, at a stage's start and after a rollback."""

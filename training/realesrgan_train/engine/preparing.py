@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -20,11 +18,6 @@ class BatchPreparer:
 
     The random stream of a micro-batch belongs to (seed, number, rank); only the pair pool carries
     something from one batch to the next, and it is part of the checkpoint.
-
-    Args:
-        config: Configuration of the run.
-        device: Device of the networks.
-        rank: This process.
     """
 
     def __init__(self, config: RunConfig, device: torch.device, rank: int) -> None:
@@ -57,11 +50,3 @@ class BatchPreparer:
         if self.config.execution.channels_last:
             return tensor.contiguous(memory_format=torch.channels_last)
         return tensor
-
-    def state_dict(self) -> dict[str, Any]:
-        """The pair pool."""
-        return self.pool.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the pair pool."""
-        self.pool.load_state_dict(state)

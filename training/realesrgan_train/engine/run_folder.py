@@ -136,10 +136,10 @@ def check_same_run(config: RunConfig) -> Changes:
     """Refuse to continue a run with a configuration that computes something else.
 
     Returns:
-        What differs, is admitted and worth telling.
+        Allowed differences that the user is told.
 
     Raises:
-        ConfigError: Listing what differs and is not.
+        ConfigError: Listing those that are not allowed.
     """
     path = config.run_dir / "config.yaml"
     if not path.is_file():
@@ -202,7 +202,7 @@ def _lock(file: IO[str]) -> None:
 
 @contextmanager
 def owned(folder: Path, active: bool) -> Iterator[None]:
-    """Hold the run's folder; the system lets go of it when the process dies, however it dies.
+    """Lock the run's folder; the system unlocks it when the process ends, however it ends.
 
     Raises:
         ConfigError: Another process is training in it.

@@ -7,35 +7,32 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol, TextIO
+from importlib import import_module
+from typing import Any, TextIO
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.files import replacing
 
 
-class _Sink(Protocol):
-    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class _TensorBoard:
     def __init__(self, config: RunConfig) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            raise ConfigError(
-                "logging.tensorboard needs a package that is not installed: pip install tensorboard"
-            ) from error
-        self._writer: Any = SummaryWriter(str(config.run_dir / "tensorboard"))
+        writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
+        self._writer = writer(str(config.run_dir / "tensorboard"))
+        self.close = self._writer.close
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def close(self) -> None:
-        self._writer.close()
+
+def _import(module: str, extra: str) -> Any:  # noqa: ANN401 - optional, and without types
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"logging.{extra} needs a package that is not installed: pip install {extra}"
+        ) from error
 
 
 def _wandb_id(config: RunConfig) -> str:
@@ -49,13 +46,7 @@ def _wandb_id(config: RunConfig) -> str:
 
 class _Wandb:
     def __init__(self, config: RunConfig) -> None:
-        try:
-            import wandb  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            raise ConfigError(
-                "logging.wandb needs a package that is not installed: pip install wandb"
-            ) from error
-        self._run: Any = wandb.init(
+        self._run = _import("wandb", "wandb").init(
             project=config.logging.wandb_project,
             name=config.name,
             id=_wandb_id(config),
@@ -63,19 +54,10 @@ class _Wandb:
             dir=str(config.run_dir),
             config=config.model_dump(mode="json"),
         )
+        self.close = self._run.finish
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
-
-    def close(self) -> None:
-        self._run.finish()
-
-
-def _plain(value: object) -> object:
-    """JSON has no NaN: write non-finite numbers as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
 
 
 class RunLog:
@@ -83,17 +65,13 @@ class RunLog:
 
     After a crash the file may hold steps that are done again; the later line counts.
 
-    Args:
-        config: Configuration of the run.
-        active: Whether this is the main process.
-
     Raises:
         ConfigError: An extra that is asked for is not installed.
     """
 
     def __init__(self, config: RunConfig, active: bool) -> None:
         self._file: TextIO | None = None
-        self._sinks: list[_Sink] = []
+        self._sinks: list[_TensorBoard | _Wandb] = []
         if not active:
             return
         config.run_dir.mkdir(parents=True, exist_ok=True)
@@ -109,7 +87,9 @@ class RunLog:
         if self._file is None:
             return
         line: dict[str, object] = {"event": event, "step": step, "time": round(time.time(), 3)}
-        line |= {name: _plain(value) for name, value in values.items()}
+        for name, value in values.items():
+            is_number = not isinstance(value, float) or math.isfinite(value)
+            line[name] = value if is_number else str(value)  # JSON has no NaN
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         if event in ("step", "validation"):

@@ -16,7 +16,7 @@ from realesrgan_train.config.schema import (
     ExecutionConfig,
     GanStageConfig,
     NetStageConfig,
-    PixelLossConfig,
+    OptimizerConfig,
 )
 from realesrgan_train.degradations.recipe import DegradedBatch
 from realesrgan_train.engine.building import build_discriminator
@@ -37,28 +37,26 @@ def wrap(network: nn.Module, group: ProcessGroup, execution: ExecutionConfig) ->
     return DistributedDataParallel(network, device_ids=devices)
 
 
-def _pixel_loss(config: PixelLossConfig) -> nn.Module:
-    kind = L1Loss if config.kind == "l1" else CharbonnierLoss
-    return kind(weight=config.weight)
-
-
 class Stage(ABC):
-    """The optimisers and losses of one stage around a generator that outlives it.
-
-    Args:
-        config: Configuration of the run.
-        generator: The bare network, on the device.
-        group: This process among the others.
-    """
+    """The optimisers and losses of one stage around a generator that outlives it."""
 
     name: str
-    steps: int
-    own_networks: tuple[nn.Module, ...] = ()
-    """Networks that are trained beside the generator."""
 
-    def __init__(self, config: RunConfig, generator: nn.Module, group: ProcessGroup) -> None:
-        self.config, self.generator, self.group = config, generator, group
+    def __init__(
+        self,
+        config: RunConfig,
+        stage: NetStageConfig | GanStageConfig,
+        generator: nn.Module,
+        group: ProcessGroup,
+    ) -> None:
+        self.config, self.stage, self.generator, self.group = config, stage, generator, group
+        self.steps = stage.steps
         self.wrapped = wrap(generator, group, config.execution)
+        pixel = L1Loss if stage.pixel.kind == "l1" else CharbonnierLoss
+        self.pixel = pixel(weight=stage.pixel.weight)
+        self.updater = self._updater(generator, stage.optimizer)
+        self.parts: dict[str, Updater | nn.Module] = {"generator_updater": self.updater}
+        """What a checkpoint keeps of the stage, by its name there."""
         precision = config.execution.precision
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
 
@@ -78,13 +76,23 @@ class Stage(ABC):
             between output and target per channel.
         """
 
-    @abstractmethod
+    @property
+    def own_networks(self) -> list[nn.Module]:
+        """Networks that are trained beside the generator."""
+        return [part for part in self.parts.values() if isinstance(part, nn.Module)]
+
     def state_dict(self) -> dict[str, Any]:
         """Everything of the stage but the generator's weights."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+    def _updater(self, network: nn.Module, optimizer: OptimizerConfig) -> Updater:
+        execution, device = self.config.execution, self.group.device
+        return Updater(network.parameters(), optimizer, execution, device, self.steps)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._dtype is None:
@@ -120,16 +128,6 @@ class NetStage(Stage):
 
     name = "net"
 
-    def __init__(
-        self, config: RunConfig, stage: NetStageConfig, generator: nn.Module, group: ProcessGroup
-    ) -> None:
-        super().__init__(config, generator, group)
-        self.steps, self.stage = stage.steps, stage
-        self.pixel = _pixel_loss(stage.pixel)
-        self.updater = Updater(
-            generator.parameters(), stage.optimizer, config.execution, group.device, stage.steps
-        )
-
     def train_step(
         self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
     ) -> dict[str, Tensor]:
@@ -146,46 +144,30 @@ class NetStage(Stage):
         self.updater.update(step, rate_factor)
         return report
 
-    def state_dict(self) -> dict[str, Any]:
-        """See `Stage.state_dict`."""
-        return {"generator_updater": self.updater.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Stage.load_state_dict`."""
-        self.updater.load_state_dict(state["generator_updater"])
-
 
 class GanStage(Stage):
     """Stage 2: pixel, perceptual and adversarial losses; then the discriminator's turn."""
 
     name = "gan"
+    stage: GanStageConfig
 
     def __init__(
         self, config: RunConfig, stage: GanStageConfig, generator: nn.Module, group: ProcessGroup
     ) -> None:
-        super().__init__(config, generator, group)
-        self.steps, self.stage = stage.steps, stage
+        super().__init__(config, stage, generator, group)
         self.discriminator = build_discriminator(config).to(group.device).train()
         if config.execution.channels_last:
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.own_networks = (self.discriminator,)
         self.wrapped_discriminator = wrap(self.discriminator, group, config.execution)
-        self.pixel = _pixel_loss(stage.pixel)
         self.gan = GANLoss(stage.gan.kind, stage.gan.weight)
         self.perceptual = perceptual_loss(stage.perceptual, config.seed)
         if self.perceptual is not None:
             self.perceptual.to(group.device)
-        execution, device = config.execution, group.device
-        self.updater = Updater(
-            generator.parameters(), stage.optimizer, execution, device, stage.steps
+        self.discriminator_updater = self._updater(
+            self.discriminator, stage.discriminator_optimizer
         )
-        self.discriminator_updater = Updater(
-            self.discriminator.parameters(),
-            stage.discriminator_optimizer,
-            execution,
-            device,
-            stage.steps,
-        )
+        self.parts["discriminator"] = self.discriminator
+        self.parts["discriminator_updater"] = self.discriminator_updater
 
     def train_step(
         self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
@@ -253,17 +235,3 @@ class GanStage(Stage):
             _add(answers, values, 1 / len(batches))
         self.discriminator_updater.update(step, rate_factor)
         return answers
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Stage.state_dict`."""
-        return {
-            "generator_updater": self.updater.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "discriminator_updater": self.discriminator_updater.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Stage.load_state_dict`."""
-        self.updater.load_state_dict(state["generator_updater"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.discriminator_updater.load_state_dict(state["discriminator_updater"])

@@ -21,10 +21,6 @@ class TrainingState:
     """Networks, optimisers, averages, counters and the pair pool of one process.
 
     Random numbers need no place here: every stream is a function of the seed and the step.
-
-    Args:
-        config: Configuration of the run.
-        group: This process among the others.
     """
 
     def __init__(self, config: RunConfig, group: ProcessGroup) -> None:
@@ -78,7 +74,7 @@ class TrainingState:
         name = self.stage_name(self.step)
         if name == self.stage.name or self.step >= self.total_steps:
             return False
-        self.average.copy_into(self.generator)
+        self.generator.load_state_dict(self.average.network.state_dict())
         self.stage = self._make_stage(name)
         self._forget_figures()
         return True
@@ -120,7 +116,7 @@ class TrainingState:
     def own_state(self) -> dict[str, Any]:
         """What is this process's own: the pair pool and half-taken means."""
         return {
-            "preparer": self.preparer.state_dict(),
+            "preparer": self.preparer.pool.state_dict(),
             "logged": self.logged.state_dict(),
             "guarded": self.guarded.state_dict(),
         }
@@ -145,7 +141,7 @@ class TrainingState:
         self.step, self.rollbacks = main["step"], main["rollbacks"]
         self.rate_factor = main["rate_factor"]
         self.guards.load_state_dict(main["guards"])
-        self.preparer.load_state_dict(own["preparer"])
+        self.preparer.pool.load_state_dict(own["preparer"])
         self.preparer.seed = self.seed
         self.logged.load_state_dict(own["logged"], self.group.device)
         self.guarded.load_state_dict(own["guarded"], self.group.device)

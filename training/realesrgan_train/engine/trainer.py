@@ -17,7 +17,7 @@ from realesrgan_train.data.sampler import torch_seed
 from realesrgan_train.data.sources import PictureCache
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
-from realesrgan_train.engine.export import export_discriminator, export_generator
+from realesrgan_train.engine.export import export_weights
 from realesrgan_train.engine.progress import ProgressReport
 from realesrgan_train.engine.run_folder import check_same_run, owned, save_config
 from realesrgan_train.engine.run_log import RunLog
@@ -33,12 +33,7 @@ _STEP_STREAM = 6
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
-
-    Attributes:
-        step: Steps done.
-        finished: Whether all were; otherwise it was interrupted and can be continued.
-    """
+    """Steps done, and whether these were all: a run that was interrupted can be continued."""
 
     step: int
     finished: bool
@@ -46,10 +41,6 @@ class RunResult:
 
 class Trainer:
     """A run in one process.
-
-    Args:
-        config: Configuration of the run.
-        group: This process among the others.
 
     Raises:
         ConfigError: The configuration cannot be run, or its folder holds another run.
@@ -95,7 +86,7 @@ class Trainer:
         """
         with (
             owned(self.config.run_dir, self.group.is_main),
-            self.progress,
+            self.progress.bar,
             stop_on_signals(self.group.world == 1) as stop,
         ):
             self.log = RunLog(self.config, self.group.is_main)
@@ -199,7 +190,7 @@ class Trainer:
     def _after_step(self) -> str | None:
         """Log, guard, save and measure when it is time; returns what a guard found."""
         state, config = self.state, self.config
-        step, last = state.step, self._is_stage_end()
+        step, last = state.step, state.stage_step == state.stage.steps
         self.progress.advance(step, state.stage.name)
         if step % config.logging.every == 0 or last:
             self._log_figures()
@@ -216,9 +207,6 @@ class Trainer:
         if self.validation and (step % config.validation.every == 0 or last):
             self._validate(self.validation)
         return None
-
-    def _is_stage_end(self) -> bool:
-        return self.state.stage_step == self.state.stage.steps
 
     def _log_figures(self) -> None:
         self._report_damaged()
@@ -240,12 +228,14 @@ class Trainer:
 
     def _export(self) -> None:
         """Write the weights of the checkpoint just saved or loaded, for others to use."""
-        state, stage = self.state, self.state.stage
-        if not self.group.is_main or not state.step:
+        if not self.group.is_main or not self.state.step:
             return
-        export_generator(state.average.network, self.config, self.manifest, stage.name, state.step)
+        stage, step = self.state.stage, self.state.step
+        networks = {stage.name: self.state.average.network}
         if isinstance(stage, GanStage):
-            export_discriminator(stage.discriminator, self.config, self.manifest, state.step)
+            networks["discriminator"] = stage.discriminator
+        for name, network in networks.items():
+            export_weights(network, self.config, self.manifest, name, step)
 
     def _validate(self, pictures: ValidationSet) -> None:
         samples = self.config.run_dir / "samples" / f"step-{self.state.step:09d}"

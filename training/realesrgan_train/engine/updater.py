@@ -24,15 +24,7 @@ def rate_at(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 class Updater:
-    """Collects gradients of scaled losses and applies them.
-
-    Args:
-        parameters: The parameters to optimise.
-        config: The optimiser.
-        execution: Precision and clipping.
-        device: Device of the parameters.
-        steps: Number of steps of the stage.
-    """
+    """Collects gradients of scaled losses, and applies them in each of the stage's `steps`."""
 
     def __init__(
         self,
@@ -57,14 +49,9 @@ class Updater:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def update(self, step: int, factor: float) -> float:
-        """Apply the collected gradients and clear them.
+        """Apply the collected gradients at the rate of a step (from 0), and clear them.
 
-        Args:
-            step: Step of the stage, from 0; sets the rate.
-            factor: Factor on the rate, below 1 after a rollback.
-
-        Returns:
-            The rate used.
+        The factor on the rate is below 1 after a rollback. Returns the rate used.
         """
         rate = rate_at(self.config, step, self.steps) * factor
         for group in self.optimizer.param_groups:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -31,41 +30,25 @@ _VALIDATION_SEED = 20_240_229  # fixed: the same pictures are degraded alike in 
 
 def light_degradation() -> DegradationConfig:
     """A fixed mild degradation: Gaussian blur of sigma 1.2, area shrink, sigma 1/255, JPEG 92."""
-    families = {name: float(name == "iso") for name in KERNEL_FAMILIES}
+    never = {"probability": 0.0}
+    keep = {"up": 0.0, "down": 0.0, "keep": 1.0, "modes": ("area",)}
     kernel = {
         "size": (13, 13),
-        "families": families,
+        "families": {name: float(name == "iso") for name in KERNEL_FAMILIES},
         "sigma": (1.2, 1.2),
         "sinc_probability": 0.0,
     }
-    keep = {"up": 0.0, "down": 0.0, "keep": 1.0, "modes": ("area",)}
-    noise = {
-        "gaussian_probability": 1.0,
-        "gaussian_sigma": (1.0, 1.0),
-        "gray_probability": 0.0,
+    noise = {"gaussian_probability": 1.0, "gaussian_sigma": (1.0, 1.0), "gray_probability": 0.0}
+    order = {"resize": keep, "jpeg_quality": (92.0, 92.0)}
+    recipe = {
+        "granularity": "sample",
+        "first": {**order, "kernel": kernel, "noise": never, "jpeg_probability": 0.0},
+        "second": {**order, "blur_probability": 0.0, "noise": noise},
+        "resize_before_jpeg": 1.0,
+        "final_sinc": never,
+        "usm": {"weight": 0.0},
     }
-    first = {
-        "kernel": kernel,
-        "resize": keep,
-        "noise": {"probability": 0.0},
-        "jpeg_probability": 0.0,
-    }
-    second = {
-        "blur_probability": 0.0,
-        "resize": keep,
-        "noise": noise,
-        "jpeg_quality": (92.0, 92.0),
-    }
-    return DegradationConfig.model_validate(
-        {
-            "granularity": "sample",
-            "first": first,
-            "second": second,
-            "resize_before_jpeg": 1.0,
-            "final_sinc": {"probability": 0.0},
-            "usm": {"weight": 0.0},
-        }
-    )
+    return DegradationConfig.model_validate(recipe)
 
 
 @dataclass
@@ -78,7 +61,7 @@ class ValidationPair:
 
 
 def _tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
 def _centre(picture: Picture, edge: int, multiple: int) -> Picture:
@@ -116,12 +99,9 @@ def too_small(label: str, height: int, width: int, scale: int) -> str:
 
 
 class ValidationSet:
-    """The pictures to measure on, by number; each is the same whenever it is asked for.
+    """The pictures to measure on, by number; each is the same whenever it is read.
 
-    Args:
-        config: The validation section.
-        scale: Target edge over input edge.
-        training: The run's degradation, for `degradation: training`.
+    `training` is the run's degradation, for `degradation: training`.
 
     Raises:
         ConfigError: The crop is too small to measure on.
@@ -138,15 +118,11 @@ class ValidationSet:
             raise DataError("validation has neither pictures nor pairs: name a folder")
         if config.limit:
             self._count = min(self._count, config.limit)
-        self._degrader = self._make_degrader(config.degradation, training)
-
-    def _make_degrader(
-        self, kind: Literal["training", "light", "bicubic"], training: DegradationConfig
-    ) -> Degrader | None:
-        if kind == "bicubic":
-            return None
-        recipe = training if kind == "training" else light_degradation()
-        return Degrader(recipe.model_copy(update={"patch_size": None, "pool_size": 0}), self.scale)
+        self._degrader: Degrader | None = None
+        if config.degradation != "bicubic":
+            recipe = training if config.degradation == "training" else light_degradation()
+            whole = recipe.model_copy(update={"patch_size": None, "pool_size": 0})
+            self._degrader = Degrader(whole, scale)
 
     def __len__(self) -> int:
         return self._count
@@ -157,23 +133,20 @@ class ValidationSet:
         Raises:
             DataError: It cannot be read, or is too small to measure on.
         """
-        given = len(self.pictures or ())
+        given, lq = len(self.pictures or ()), None
         if self.pairs is not None and index >= given:
             label = self.pairs.label(index - given)
             gt, lq = self.pairs.decode(index - given)
-            self._check_size(label, gt)
-            return ValidationPair(label, _tensor(lq), _tensor(gt))
-        assert self.pictures is not None
-        label = self.pictures.label(index)
-        picture = _centre(self.pictures.decode(index), self.config.crop, self.scale)
-        self._check_size(label, picture)
-        gt_tensor = _tensor(np.ascontiguousarray(picture))
-        return ValidationPair(label, self._shrink(gt_tensor, index), gt_tensor)
-
-    def _check_size(self, label: str, gt: Picture) -> None:
+        else:
+            assert self.pictures is not None
+            label = self.pictures.label(index)
+            gt = _centre(self.pictures.decode(index), self.config.crop, self.scale)
         problem = too_small(label, gt.shape[0], gt.shape[1], self.scale)
         if problem:
             raise DataError(problem)
+        target = _tensor(gt)
+        small = self._shrink(target, index) if lq is None else _tensor(lq)
+        return ValidationPair(label, small, target)
 
     def check(self) -> None:
         """Make sure before step 1 that at least one picture can be measured on.
@@ -216,18 +189,15 @@ def _enlarge(network: nn.Module, lq: Tensor, scale: int, multiple: int) -> Tenso
 def enlarge(
     network: nn.Module, lq: Tensor, scale: int, *, tile: int = 0, overlap: int = 32
 ) -> Tensor:
-    """Enlarge one picture.
+    """Enlarge `[1, 3, H, W]` in 0..1 to `[1, 3, scale * H, scale * W]`, float32, not clamped.
 
     Args:
         network: A generator on the picture's device.
-        lq: `[1, 3, H, W]` in 0..1.
+        lq: The picture.
         scale: The network's.
         tile: Edge of the input tiles in pixels, 0 for the whole picture at once.
         overlap: Context around each tile in input pixels; what depends on it is cut off, so tiles
             differ from the whole picture only where the network sees further than this.
-
-    Returns:
-        `[1, 3, scale * H, scale * W]`, float32, not clamped.
     """
     multiple = int(getattr(network, "unshuffle", 1))
     height, width = lq.shape[-2:]
