@@ -135,6 +135,6 @@ def presets() -> None:
 @click.command()
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors that check YAML."""
-    from realesrgan_train.config import json_schema  # noqa: PLC0415
+    from realesrgan_train.config import RunConfig  # noqa: PLC0415
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(RunConfig.model_json_schema(), indent=2))

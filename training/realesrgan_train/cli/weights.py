@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:  # importing it takes time that --help does not have
     from realesrgan_train.config.schema import ValidationConfig
 
 _PATH = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., None])
 _WEIGHTS = "A .pth or .safetensors file."
+
+
+def _count(name: str, default: int, words: str) -> Callable[[_Command], _Command]:
+    return click.option(name, type=click.IntRange(0), default=default, help=words)
 
 
 def _config(
@@ -56,27 +62,13 @@ def _config(
     default="light",
     help="How --pictures are degraded; training is the published recipe.",
 )
+@_count("--crop", 0, "Side of the centre crop in pixels; 0 for the whole picture.")
+@_count("--tile", 256, "Side of input tiles in pixels; 0 for no tiles.")
+@_count("--tile-overlap", 32, "Overlap of tiles in pixels.")
 @click.option(
-    "--crop",
-    type=click.IntRange(0),
-    default=0,
-    help="Side of the centre crop in pixels; 0 for the whole picture.",
+    "--samples", type=_PATH, help="Folder for samples: bicubic, output and target side by side."
 )
-@click.option(
-    "--tile",
-    type=click.IntRange(0),
-    default=256,
-    help="Side of input tiles in pixels; 0 for no tiles.",
-)
-@click.option(
-    "--tile-overlap", type=click.IntRange(0), default=32, help="Overlap of tiles in pixels."
-)
-@click.option(
-    "--samples",
-    type=_PATH,
-    help="Folder for samples: bicubic, output and target side by side.",
-)
-@click.option("--sample-count", type=click.IntRange(0), default=4, help="Number of samples.")
+@_count("--sample-count", 4, "Number of samples.")
 @act_type_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(

@@ -17,11 +17,6 @@ LARGEST_KERNEL = 21
 """Blur kernels are drawn on a grid of this many taps a side; smaller ones are zero-padded to it."""
 
 
-def _check_range(name: str, bounds: tuple[float, float]) -> None:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"{name}: the lower bound {bounds[0]} is above the upper, {bounds[1]}")
-
-
 def _check_sum(name: str, probabilities: tuple[float, ...]) -> None:
     if not math.isclose(sum(probabilities), 1.0, abs_tol=1e-6):
         raise ValueError(f"{name}: the probabilities add up to {sum(probabilities):g}, not to 1")
@@ -40,8 +35,10 @@ class _RecipeSection(Section):
     def _ranges_are_ordered(self) -> _RecipeSection:
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) == 2:
-                _check_range(name, value)
+            if isinstance(value, tuple) and len(value) == 2 and value[0] > value[1]:
+                raise ValueError(
+                    f"{name}: the lower bound {value[0]} is above the upper, {value[1]}"
+                )
         return self
 
 
@@ -212,11 +209,9 @@ class DegradationConfig(_RecipeSection):
         input_size: Side of the ground truth a `Degrader` is meant to be fed with, in pixels.
         patch_size: Side of the ground-truth patch cut after the degradation, in pixels; None keeps
             the whole picture.
-        first: The first order.
         second: The second order; its resize factor is relative to (ground truth / scale).
         resize_before_jpeg: Probability of [resize, final sinc] before the last JPEG rather than
             after it.
-        final_sinc: The sinc filter at the end.
         usm: Sharpening of the ground truth the picture is degraded from.
         pool_size: Pairs each process keeps to decorrelate its batches; 0 for none.
     """

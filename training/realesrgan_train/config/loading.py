@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from realesrgan_train.config.nearest import describe_error, models_in, nearest
+from realesrgan_train.config.nearest import describe_error, hint, models_in
 from realesrgan_train.config.schema import RunConfig
 from realesrgan_train.errors import ConfigError
 
@@ -31,19 +31,16 @@ def preset_values(name: str) -> dict[str, Any]:
     """The raw values of a preset, its own `preset` parent not yet merged.
 
     Raises:
-        ConfigError: No such preset; the message names the nearest one.
+        ConfigError: No such preset.
     """
     names = preset_names()
     if name not in names:
-        guess = nearest(name, names)
-        hint = f"; did you mean {guess!r}?" if guess else "."
-        raise ConfigError(f"no preset {name!r}{hint} There are: {', '.join(names)}")
+        raise ConfigError(f"no preset {name!r}{hint(name, names)} There are: {', '.join(names)}")
     text = resources.files("realesrgan_train.config") / "presets" / f"{name}.yaml"
     values: dict[str, Any] = yaml.safe_load(text.read_text(encoding="utf-8"))
     return values
 
 
-_DISCRIMINATORS = ("architecture", "kind")
 _NAME_SAYS_SHARDS = re.compile(r"\.tar$|\{\d+\.\.\d+\}|^[a-z0-9+]+://")
 
 
@@ -66,14 +63,14 @@ def _parse_yaml(text: str, origin: str) -> object:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`, mapping by mapping; a changed `architecture` or `kind` replaces."""
+    """`over` on top of `base`, mapping by mapping; another `architecture` replaces its mapping."""
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            changed = any(tag in value and value[tag] != old.get(tag) for tag in _DISCRIMINATORS)
-            is_union = any(tag in old for tag in _DISCRIMINATORS) and key == "network"
-            result[key] = dict(value) if changed and is_union else merge(old, value)
+            present = old.get("architecture")
+            other = present is not None and value.get("architecture", present) != present
+            result[key] = dict(value) if other else merge(old, value)
         else:
             result[key] = value
     return result
@@ -95,10 +92,10 @@ def read_config_file(config: str | Path) -> dict[str, Any]:
     elif str(config) in preset_names():
         values = {"preset": str(config)}
     else:
-        guess = nearest(str(config), preset_names())
-        hint = f"; did you mean the preset {guess!r}?" if guess else "."
+        names = preset_names()
         raise ConfigError(
-            f"{config} is neither a file nor a preset{hint} Presets: {', '.join(preset_names())}"
+            f"{config} is neither a file nor a preset{hint(str(config), names, 'the preset ')} "
+            f"Presets: {', '.join(names)}"
         )
     if not isinstance(values, dict):
         raise ConfigError(f"{config}: a configuration is a mapping of keys to values")
@@ -168,8 +165,8 @@ def _expand_shorthand(values: dict[str, Any]) -> dict[str, Any]:
 def _fill_partial(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     """Lay partly given sections over their defaults.
 
-    Without this, `degradation.second.jpeg_probability=0.5` would take the rest of the second
-    order from the defaults of its type, which are the first order's.
+    Without this, `stages.gan.optimizer.kind=adamw` would take the learning rate from the defaults
+    of its type, which are the first stage's.
     """
     filled = dict(values)
     for name, field in model.model_fields.items():
@@ -217,8 +214,3 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 def config_to_yaml(config: RunConfig) -> str:
     """The resolved configuration as YAML, every default spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON schema of `RunConfig`, for editors and other tools."""
-    return RunConfig.model_json_schema()

@@ -65,6 +65,12 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def hint(name: str, allowed: Iterable[str], what: str = "") -> str:
+    """Return "; did you mean ...?" for a wrong name, or "." when nothing is similar."""
+    guess = nearest(name, allowed)
+    return f"; did you mean {what}{guess!r}?" if guess else "."
+
+
 def describe_error(root: type[BaseModel], error: ErrorDetails) -> str:
     """One line for one pydantic error: the key, what is wrong, what is allowed."""
     location = error["loc"]

@@ -14,10 +14,7 @@ def check_ready(config: RunConfig) -> None:
     """Check what a preset leaves open for the user to fill in, and that all named files are there.
 
     Raises:
-        ConfigError: No data, a second stage with nothing to start from, no VGG19 weights named.
-        DataError: Folders of pictures are missing.
-        CheckpointError: Weights are missing.
-            With several problems all are named, and the error is of the class with the highest
+        ConfigError, DataError, CheckpointError: Naming all problems; of the class with the highest
             exit code.
     """
     problems: list[TrainError] = [*unfilled(config), *missing_files(config)]
@@ -39,8 +36,7 @@ def unfilled(config: RunConfig) -> list[ConfigError]:
             "to the first stage's weights (weights/net.safetensors of its run), or to a published "
             "network's ('realesrgan-export from-ncnn realesrgan-x4plus' writes them)"
         )
-    perceptual = config.stages.gan.perceptual if config.stages.gan else None
-    if perceptual and perceptual.weight and perceptual.weights is None:
+    if config.perceptual and config.perceptual.weights is None:
         problems.append(
             "the perceptual loss needs VGG19's weights: set stages.gan.perceptual.weights to "
             "torchvision's vgg19 file, or to fetch, which downloads it (548 MB) into your cache; "
@@ -56,8 +52,7 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         path: Path | None = getattr(config.start, key)
         if path is not None and not path.exists():
             found.append(CheckpointError(f"{path}: no such checkpoint (start.{key})"))
-    perceptual = config.stages.gan.perceptual if config.stages.gan else None
-    vgg = perceptual.weights if perceptual and perceptual.weight else None
+    vgg = config.perceptual.weights if config.perceptual else None
     if isinstance(vgg, Path) and not vgg.exists():
         found.append(
             CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")

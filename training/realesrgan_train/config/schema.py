@@ -392,6 +392,12 @@ class RunConfig(Section):
         return self.output / self.name
 
     @property
+    def perceptual(self) -> PerceptualLossConfig | None:
+        """The perceptual loss; None where it is left out or has no weight."""
+        found = self.stages.gan.perceptual if self.stages.gan else None
+        return found if found and found.weight else None
+
+    @property
     def gt_size(self) -> int:
         """Edge of the target patch the network trains on, in pixels."""
         if self.degradation.patch_size is None:

@@ -15,13 +15,7 @@ from realesrgan_train.losses.perceptual import check_perceptual, must_be_fetched
 
 
 def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Report:
-    """Examine everything a run needs.
-
-    Args:
-        config: Configuration of the run.
-        limit: Look at only so many pictures of each source, evenly spread; 0 for all.
-        tell: Called with a message about what is examined.
-    """
+    """Examine everything a run needs; see `DataExamination`."""
     report = Report()
     for error in unfilled(config):
         report.error(error)

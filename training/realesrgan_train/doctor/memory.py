@@ -43,11 +43,7 @@ def _saved_bytes(network: nn.Module, x: Tensor) -> int:
 
 
 def estimate(config: RunConfig) -> dict[str, int]:
-    """Bytes per process, by what they are for.
-
-    Args:
-        config: Configuration of the run; the costlier of its stages counts.
-    """
+    """Bytes per process, by what they are for, of the stage that takes more."""
     patch, batch = config.gt_size, config.data.batch_size
     # Autocast keeps activations at half the size.
     factor = 1.0 if config.execution.precision == "fp32" else 0.5
@@ -62,34 +58,19 @@ def estimate(config: RunConfig) -> dict[str, int]:
             "generator activations": int(_saved_bytes(generator, small) * factor),
         }
         if config.stages.gan is not None:
-            sizes = config.discriminator
-            discriminator = UNetDiscriminatorSN(
-                num_feat=sizes.num_feat, skip_connection=sizes.skip_connection
-            )
+            discriminator = UNetDiscriminatorSN(**config.discriminator.model_dump())
             needs["discriminator with Adam"] = 4 * _parameter_bytes(discriminator)
             both = 2 * _saved_bytes(discriminator, large)  # real and generated together
             needs["discriminator activations"] = int(both * factor)
-            perceptual = config.stages.gan.perceptual
-            if perceptual is not None and perceptual.weight:
-                vgg = VGG19Features(tuple(perceptual.layers))
+            if config.perceptual is not None:
+                vgg = VGG19Features(tuple(config.perceptual.layers))
                 needs["VGG19"] = _parameter_bytes(vgg)
-                needs["VGG19 activations"] = int(_saved_bytes(_Features(vgg), large) * factor)
+                needs["VGG19 activations"] = int(_saved_bytes(vgg, large) * factor)
     pool, crop = config.degradation.pool_size, config.degradation.input_size
     pair_bytes = 3 * ((patch // config.scale) ** 2 + patch**2 * 3)  # 8 bit, sharpened one 16 bit
     needs["pair pool"] = pool // batch * batch * pair_bytes
     needs["degradation"] = batch * 3 * crop**2 * _FP32 * 8  # a handful of batches at crop size
     return needs
-
-
-class _Features(nn.Module):
-    """The features as a tuple: a module whose output autograd hooks understand."""
-
-    def __init__(self, network: VGG19Features) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network(x).values())
 
 
 def available_bytes(device: str) -> tuple[str, int]:

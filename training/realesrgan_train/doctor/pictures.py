@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 from PIL import Image, ImageCms
@@ -31,8 +32,7 @@ class PictureFacts:
 
     Attributes:
         label: Origin and name.
-        width: In pixels, 0 when unreadable.
-        height: In pixels, 0 when unreadable.
+        width: In pixels, 0 when unreadable; so is `height`.
         digest: Digest of the decoded pixels, so a copy in another format counts as a duplicate.
         problem: Why it cannot be read, or empty.
         profile: A warning about its colour profile, or empty.
@@ -78,45 +78,22 @@ def _facts(source: PictureSource, index: int) -> PictureFacts:
     return PictureFacts(label, width, height, digest, profile=_profile_warning(data, label))
 
 
-def chosen(count: int, limit: int) -> list[int]:
-    """At most `limit` indices, evenly spread; all when it is 0."""
-    if not limit or count <= limit:
-        return list(range(count))
-    return [number * count // limit for number in range(limit)]
-
-
-def _scan(work: Callable[[int], _T], indices: list[int]) -> list[_T]:
+def _scan(work: Callable[[int], _T], count: int, limit: int) -> list[_T]:
+    """Results of `work` for at most `limit` of `count` indices (0: all), evenly spread."""
+    taken = min(count, limit or count)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, indices))
+        return list(pool.map(work, (number * count // taken for number in range(taken))))
 
 
-def scan_pictures(source: PictureSource, limit: int = 0) -> list[PictureFacts]:
-    """Facts of a source's pictures, in order, read by several threads."""
-    return _scan(lambda index: _facts(source, index), chosen(len(source), limit))
-
-
-@dataclass(frozen=True)
-class PairFacts:
-    """What was found in a given pair: both pictures, and whether their sizes fit."""
-
-    gt: PictureFacts
-    lq: PictureFacts
-    problem: str
-
-
-def _pair_facts(source: PairedSource, index: int) -> PairFacts:
+def _pair_facts(source: PairedSource, index: int) -> tuple[PictureFacts, PictureFacts, str]:
+    """What was found in both pictures of a pair, and why their sizes do not fit, or empty."""
     gt_index, lq_index = source.matches[index]
     gt, lq = _facts(source.gt, gt_index), _facts(source.lq, lq_index)
     problem = ""
     if not gt.problem and not lq.problem:
         sizes = (gt.height, gt.width), (lq.height, lq.width)
         problem = wrong_sizes(*sizes, source.scale, gt.label)
-    return PairFacts(gt, lq, problem)
-
-
-def scan_pairs(source: PairedSource, limit: int = 0) -> list[PairFacts]:
-    """Facts of given pairs, in order, read by several threads."""
-    return _scan(lambda index: _pair_facts(source, index), chosen(len(source), limit))
+    return gt, lq, problem
 
 
 Section = Literal["data", "validation"]
@@ -127,7 +104,7 @@ class DataExamination:
 
     Args:
         config: Configuration of the run.
-        limit: Look at only so many pictures of each source, evenly spread; 0 for all.
+        limit: Number of pictures of each source to look at, evenly spread; 0 for all.
         report: Collects the findings.
         tell: Called with a message about what is examined.
     """
@@ -165,7 +142,7 @@ class DataExamination:
                 self.report.error(error)
                 continue
             self.tell(f"{section}: {len(source)} pictures in {source.origin}")
-            facts = scan_pictures(source, self.limit)
+            facts = _scan(partial(_facts, source), len(source), self.limit)
             self._common(facts, seen)
             usable += self._sized(section, facts)
             if section == "data":
@@ -185,11 +162,11 @@ class DataExamination:
                 self.report.error(error)
                 continue
             self.tell(f"{section}: {len(source)} pairs in {source.gt.origin}")
-            facts = scan_pairs(source, self.limit)
-            self._common([pair.gt for pair in facts], seen[0])
-            self._common([pair.lq for pair in facts], seen[1])
-            self.report.many([pair.problem for pair in facts if pair.problem], DataError.exit_code)
-            whole = [pair.gt for pair in facts if not pair.problem and not pair.lq.problem]
+            facts = _scan(partial(_pair_facts, source), len(source), self.limit)
+            self._common([gt for gt, _, _ in facts], seen[0])
+            self._common([lq for _, lq, _ in facts], seen[1])
+            self.report.many([problem for _, _, problem in facts if problem], DataError.exit_code)
+            whole = [gt for gt, lq, problem in facts if not problem and not lq.problem]
             usable += self._sized(section, whole)
             self._leaks(section, whole)
         return usable

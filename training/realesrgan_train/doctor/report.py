@@ -11,12 +11,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
-
-    Attributes:
-        message: What was found, and where.
-        exit_code: Exit code of the error class; 0 for a warning.
-    """
+    """What was found and where, with the exit code of the error class (0: a warning)."""
 
     message: str
     exit_code: int = 0

@@ -45,11 +45,9 @@ class GANLoss(nn.Module):
         return self.kind == "relativistic"
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """Loss of the generator, a scalar.
+        """Loss of the generator, a scalar, from logits of any shape.
 
-        Args:
-            fake: Logits of generated pictures, with gradient, any shape.
-            real: Logits of real pictures, detached; only the relativistic loss uses them.
+        Those of real pictures are detached, and only the relativistic loss uses them.
 
         Raises:
             ValueError: If the loss is relativistic and `real` is missing.
@@ -65,12 +63,7 @@ class GANLoss(nn.Module):
         return self.weight * (lifted + sunk) / 2
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Loss of the discriminator, a scalar: the sum of its real and its fake half.
-
-        Args:
-            real: Logits of real pictures, with gradient.
-            fake: Logits of generated, detached pictures, with gradient in the discriminator.
-        """
+        """Loss of the discriminator, a scalar: the sum of its real and its fake half."""
         if self.kind == "hinge":
             return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
         if self.kind == "relativistic":

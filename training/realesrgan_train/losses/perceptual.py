@@ -20,20 +20,15 @@ from realesrgan_train.losses.vgg19 import (
     load_vgg19,
 )
 
-PAPER_LAYERS: Mapping[str, float] = MappingProxyType(
-    {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
-)
+PAPER_LAYERS: Mapping[str, float] = MappingProxyType(PerceptualLossConfig().layers)
 """Layer weights of Real-ESRGAN."""
 
 
 class PerceptualLoss(nn.Module):
-    """Weighted sum of L1 distances between features before ReLU.
+    """Sum of L1 distances between features before ReLU, weighted by layer, times `weight`.
 
-    Args:
-        layers: Feature name -> weight.
-        weight: Factor on the sum.
-        network: A `VGG19Features` that returns at least these layers; None makes one with random
-            weights (load real ones with `load_vgg19(loss.network, path)`).
+    The network must return at least these layers; None makes one with random weights (load real
+    ones with `load_vgg19(loss.network, path)`).
     """
 
     def __init__(
@@ -86,8 +81,8 @@ def perceptual_loss(config: PerceptualLossConfig | None, seed: int) -> Perceptua
 
 def must_be_fetched(config: RunConfig) -> bool:
     """Whether the run will download VGG19's weights: asked for, and not in the cache."""
-    wanted = _configured(config)
-    if wanted is None or not wanted.weight or wanted.weights != "fetch":
+    wanted = config.perceptual
+    if wanted is None or wanted.weights != "fetch":
         return False
     return not is_cached(wanted.sha256 or VGG19_SHA256_PREFIX)
 
@@ -98,10 +93,5 @@ def check_perceptual(config: RunConfig) -> None:
     Raises:
         CheckpointError: It would not.
     """
-    wanted = _configured(config)
-    if wanted is not None and wanted.weights != "random":
-        perceptual_loss(wanted, config.seed)
-
-
-def _configured(config: RunConfig) -> PerceptualLossConfig | None:
-    return config.stages.gan.perceptual if config.stages.gan else None
+    if config.perceptual is not None and config.perceptual.weights != "random":
+        perceptual_loss(config.perceptual, config.seed)

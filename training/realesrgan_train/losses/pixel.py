@@ -7,11 +7,7 @@ from torch import Tensor, nn
 
 
 class L1Loss(nn.Module):
-    """Weighted mean absolute difference.
-
-    Args:
-        weight: Factor on the result.
-    """
+    """Mean absolute difference times `weight`."""
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
@@ -25,9 +21,7 @@ class L1Loss(nn.Module):
 class CharbonnierLoss(nn.Module):
     """Weighted mean of sqrt(d^2 + eps^2), an L1 that is smooth at zero (Charbonnier et al., 1994).
 
-    Args:
-        weight: Factor on the result.
-        epsilon: Where the curve turns from quadratic to linear, in units of the picture (0..1).
+    At epsilon, in units of the picture (0..1), the curve turns from quadratic to linear.
     """
 
     def __init__(self, weight: float = 1.0, epsilon: float = 1e-3) -> None:

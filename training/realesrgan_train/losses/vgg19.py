@@ -49,8 +49,8 @@ def _layers() -> tuple[nn.Sequential, dict[str, int]]:
 class VGG19Features(nn.Module):
     """VGG19 up to its last convolution, with torchvision's parameter names.
 
-    Freshly made it has random weights from the global generator. It stays in evaluation mode and
-    its parameters need no gradient.
+    It is made with random weights from the global generator, stays in evaluation mode, and its
+    parameters need no gradient.
 
     Args:
         layers: Which convolutions to return, by name (`conv1_2` .. `conv5_4`), before their ReLU.
@@ -78,14 +78,10 @@ class VGG19Features(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the wanted features of a picture.
+        """Return the wanted features by name: [B, C, H / 2^(stage - 1), W / 2^(stage - 1)].
 
-        Args:
-            x: [B, 3, H, W] RGB, 0..1; normalised here by ImageNet's mean and deviation. H and W
-                at least 16 for conv5_4.
-
-        Returns:
-            name -> [B, C, H / 2^(stage - 1), W / 2^(stage - 1)], before the ReLU.
+        x is [B, 3, H, W] RGB, 0..1, normalised here by ImageNet's mean and deviation; H and W are
+        at least 16 for conv5_4.
         """
         x = (x - self.mean) / self.std
         wanted: dict[str, Tensor] = {}
@@ -101,10 +97,7 @@ class VGG19Features(nn.Module):
 def load_vgg19(network: VGG19Features, path: Path, sha256: str | None = None) -> None:
     """Load weights in torchvision's format (`.pth` or `.safetensors`); classifier keys are ignored.
 
-    Args:
-        network: Its weights are replaced.
-        path: The weights.
-        sha256: What the file's digest must begin with (all 64 digits, or a prefix); None: anything.
+    The file's digest must begin with `sha256` (all 64 digits, or a prefix; None: anything).
 
     Raises:
         CheckpointError: If the file is missing, damaged, of another digest or another network.

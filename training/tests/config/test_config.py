@@ -12,7 +12,6 @@ import yaml
 from realesrgan_train.config import (
     RunConfig,
     config_to_yaml,
-    json_schema,
     load_config,
     parse_config,
     preset_names,
@@ -267,7 +266,7 @@ def test_neither_file_nor_preset(tmp_path: Path) -> None:
 
 
 def test_schema_knows_every_section() -> None:
-    schema = json.loads(json.dumps(json_schema()))
+    schema = json.loads(json.dumps(RunConfig.model_json_schema()))
     assert set(schema["properties"]) == set(RunConfig.model_fields)
     assert schema["additionalProperties"] is False
 
