@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.file_kind import is_safetensors, is_torch, other_kind
+from realesrgan_train.file_kind import recognise
 from realesrgan_train.files import replacing
 from realesrgan_train.wording import first_line, shown
 
@@ -52,14 +52,10 @@ _STORED = frozenset(
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read all tensors of a checkpoint onto the CPU.
+    """Read the tensors of a PyTorch or `.safetensors` file onto the CPU; the content tells which.
 
     Of several sets of weights the average (`params_ema`) is preferred to `params`, and a
-    generator's to those beside it; the names are those within the set. The content tells the
-    format.
-
-    Args:
-        path: A file of PyTorch's (`.pth`, `.pt`, `.ckpt`) or a `.safetensors` file.
+    generator's to those beside it; the names are those within the set.
 
     Returns:
         The tensors by name, each dense, not empty and of a plain type; and the metadata (empty for
@@ -74,16 +70,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         what = "not a file" if path.exists() else "no such checkpoint"
         raise CheckpointError(f"{path}: {what}; give a .pth or .safetensors file")
     try:
-        kind = other_kind(path)
-        safe, torch_file = is_safetensors(path), is_torch(path)
+        form, other = recognise(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    if kind:
-        raise CheckpointError(f"{path}: not a checkpoint but {kind}")
+    if other:
+        raise CheckpointError(f"{path}: not a checkpoint but {other}")
     metadata: dict[str, str] = {}
-    if safe or (path.suffix.lower() == ".safetensors" and not torch_file):
+    if form == "safetensors" or (path.suffix.lower() == ".safetensors" and form != "torch"):
         tensors, metadata = _read_safetensors(path)
-    elif torch_file:
+    elif form == "torch":
         tensors = _named_tensors(path, _read_pickle(path))
     else:
         raise CheckpointError(
@@ -108,11 +103,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def require_floats(tensors: Mapping[str, Tensor], names: Iterable[str]) -> None:
-    """Refuse weights that are integers, which conversion to floating point would hide.
-
-    Args:
-        tensors: Tensors of a checkpoint.
-        names: Names of the weights among them.
+    """Refuse weights (`names`) that are integers, which conversion to floating point would hide.
 
     Raises:
         CheckpointError: Naming the first that is no floating-point tensor.
@@ -126,12 +117,7 @@ def require_floats(tensors: Mapping[str, Tensor], names: Iterable[str]) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a `.safetensors` file whole or not at all.
-
-    Args:
-        path: Ends in `.safetensors`.
-        tensors: Written as contiguous CPU copies.
-        metadata: Strings kept in the file's header.
+    """Write a `.safetensors` file, the metadata in its header, whole or not at all.
 
     Raises:
         CheckpointError: For another suffix.

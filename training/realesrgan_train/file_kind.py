@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 _HEAD = 4096
 """Bytes read to recognise a file."""
@@ -40,57 +41,27 @@ _ONNX_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
 """Keys that may follow `ir_version` in ONNX's `ModelProto` (onnx.proto: fields 2 to 8)."""
 
 
-def other_kind(path: Path) -> str:
-    """Say what a file is when it is certainly not a checkpoint.
+def recognise(path: Path) -> tuple[Literal["safetensors", "torch", ""], str]:
+    """Return a file's format by its content, and what it is where that is certainly no checkpoint.
 
-    Args:
-        path: An existing file.
-
-    Returns:
-        Words with an article, such as "an HTML page"; empty for what may be a checkpoint.
+    PyTorch's files are zip archives or, before 1.6, pickles. What another file is has an article,
+    such as "an HTML page".
 
     Raises:
         OSError: If the file cannot be read.
     """
-    head = _head(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
     if len(head) < 16:
         size = f"a file of {len(head)} bytes" if head else "an empty file"
-        return f"{size}; copy or download it again"
-    if _starts_safetensors(head, path.stat().st_size):  # its length may look like any signature
-        return ""
+        return "", f"{size}; copy or download it again"
+    # A 64-bit length of the JSON header, then the header. The length may look like any signature.
+    if 2 <= int.from_bytes(head[:8], "little") <= path.stat().st_size - 8 and head[8:9] == b"{":
+        return "safetensors", ""
     if head.startswith(_ZIP):
-        return _archive(path)
-    return _by_signature(head) or _text(head)
-
-
-def is_safetensors(path: Path) -> bool:
-    """Whether a file starts as a `.safetensors` file does, whatever its name.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    return _starts_safetensors(_head(path), path.stat().st_size)
-
-
-def is_torch(path: Path) -> bool:
-    """Whether a file starts as PyTorch's files do: a zip archive, or (before 1.6) a pickle.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    head = _head(path)
-    return head.startswith(_ZIP) or (head[:1] == b"\x80" and head[1] <= 5)  # pickle's protocols
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD)
-
-
-def _starts_safetensors(head: bytes, size: int) -> bool:
-    """A 64-bit length of the JSON header, then the header."""
-    length = int.from_bytes(head[:8], "little")
-    return 2 <= length <= size - 8 and head[8:9] == b"{"
+        return "torch", _archive(path)
+    words = _by_signature(head) or _text(head)
+    return "torch" if head[:1] == b"\x80" and head[1] <= 5 else "", words  # pickle's protocols
 
 
 def _by_signature(head: bytes) -> str:
