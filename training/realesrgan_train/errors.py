@@ -1,7 +1,4 @@
-"""The errors a user can cause; each carries one message saying what to do.
-
-The command line turns them into exit codes, so a script can tell a typo from a broken picture.
-"""
+"""The errors a user can cause, with a message saying what to do and the command's exit code."""
 
 from __future__ import annotations
 

@@ -12,14 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside `path`, which takes its place when the block ends without error.
-
-    Args:
-        path: The file to write; an older one of that name is untouched until then.
-
-    Yields:
-        The temporary file, empty. After an error it is removed.
-    """
+    """Give an empty file beside `path`, which replaces it when the block ends without an error."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     partial = Path(name)

@@ -31,11 +31,8 @@ def psnr(a: Tensor, b: Tensor) -> float:
 def ssim(a: Tensor, b: Tensor) -> float:
     """Structural similarity, mean over channels and positions (Wang et al., 2004).
 
-    A Gaussian window of 11 taps and sigma 1.5, only where it lies wholly inside the picture.
-
-    Args:
-        a: `[B, C, H, W]` in 0..255, edges of at least 11.
-        b: As `a`, of the same shape.
+    A Gaussian window of 11 taps and sigma 1.5, only where it lies wholly inside the picture. Both
+    are `[B, C, H, W]` in 0..255.
 
     Raises:
         ValueError: The pictures are smaller than the window.
@@ -64,16 +61,11 @@ def ssim(a: Tensor, b: Tensor) -> float:
 
 
 def picture_metrics(output: Tensor, target: Tensor, border: int) -> dict[str, float]:
-    """The four figures of one picture.
+    """`psnr_y`, `ssim_y`, `psnr_rgb` and `ssim_rgb` of one picture.
 
-    Args:
-        output: `[1, 3, H, W]` in 0..1, clamped and rounded to 8 bits here.
-        target: As `output`.
-        border: Pixels left out on each side, by custom the scale.
-
-    Returns:
-        `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb`. PSNR is capped at 100 dB so that one perfect
-        picture does not make a mean infinite.
+    PSNR is capped at 100 dB, so that one perfect picture does not make a mean infinite. Both
+    pictures are `[1, 3, H, W]` in 0..1, clamped and rounded to 8 bits here; `border` is how many
+    pixels are left out on each side, by custom the scale.
     """
     a, b = to_eight_bit(output), to_eight_bit(target)
     if border:

@@ -114,15 +114,7 @@ _DIRECTIONS = ("up", "down", "keep")
 
 
 def describe(drawn: DrawnParameters, sample: int) -> list[str]:
-    """One line for each step a sample goes through, in order.
-
-    Args:
-        drawn: The decisions for a batch.
-        sample: Index of the sample.
-
-    Returns:
-        Ten lines of at most 60 characters.
-    """
+    """Ten lines of at most 60 characters: the steps a sample of a batch goes through, in order."""
     before = bool(drawn.resize_before_jpeg[sample])
     tail = [
         f"resize to LQ, {RESIZE_MODES[int(drawn.final_mode[sample])]}",

@@ -22,18 +22,14 @@ class Interrupted(BaseException):
 
 
 def exit_at_once() -> None:
-    """Let both signals end the process on the spot: while modules are imported nothing is begun.
-
-    A signal that whoever started the process wants to be ignored stays ignored.
-    """
+    """Let both signals, unless ignored, end the process at once, while modules are imported."""
     _handle(lambda number, _frame: os._exit(128 + number))
 
 
 def raise_interrupted() -> None:
     """Let the first signal raise `Interrupted`; those that follow are ignored while it cleans up.
 
-    Does nothing unless `exit_at_once` was called before: a program that uses this package as a
-    library keeps its own handlers.
+    Does nothing unless `exit_at_once` was called: a program that uses the library keeps its own.
     """
     if any(signal.getsignal(number) in _ours for number in _SIGNALS):
         _handle(_raise)
@@ -87,16 +83,16 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals(active: bool) -> Iterator[StopRequest]:
-    """Listen for SIGINT and SIGTERM.
+    """Listen for SIGINT and SIGTERM where the process is the only one.
 
-    Only when a process is alone: several would have to agree on the step to stop after. They die at
-    once and lose what was done since the last checkpoint.
+    Several would have to agree on the step to stop after: they end at once, and lose what was done
+    since the last checkpoint.
     """
     request = StopRequest()
     if not active or threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request) for number in _SIGNALS}
     try:
         yield request
     finally:

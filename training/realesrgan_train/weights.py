@@ -133,14 +133,10 @@ def _size(tensors: Mapping[str, Tensor], name: str, dim: int) -> int:
 
 
 def _last(tensors: Mapping[str, Tensor], pattern: str, step: int) -> int:
-    """Highest number of a layer, -1 for none; the layers before it must be there, too.
+    """Highest number (the group of `pattern`) of a layer, -1 for none.
 
-    So the layers that are built are at most as many as the file has tensors.
-
-    Args:
-        tensors: Tensors of a checkpoint.
-        pattern: Regular expression with one group for the number.
-        step: Between the numbers of the layers that have tensors in every case.
+    The layers before it must be there, too, of those without tensors only every `step`-th: what is
+    built has then at most as many layers as the file has tensors.
     """
     found = {int(match[1]) for name in tensors if (match := re.fullmatch(pattern, name))}
     last = max(found, default=-1)
@@ -205,11 +201,9 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
 def deduce_architecture(
     state_dict: Mapping[str, Tensor], act_type: str | None = None
 ) -> Architecture:
-    """Tell which network a state dict belongs to.
+    """Tell which network a state dict, under modern or old ESRGAN names, belongs to.
 
-    Args:
-        state_dict: Tensors under modern or old ESRGAN names.
-        act_type: Activation of a compact network without PReLU; the tensors do not tell.
+    `act_type` is the activation of a compact network without PReLU; the tensors do not tell.
 
     Raises:
         CheckpointError: If it is no RRDBNet and no SRVGGNetCompact.
@@ -231,11 +225,7 @@ def deduce_architecture(
 
 
 def check_names(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Check that tensors are those of an architecture, without making room for any.
-
-    Args:
-        architecture: As `deduce_architecture` returns it.
-        tensors: Tensors under modern names.
+    """Check that tensors, under modern names, are those of an architecture.
 
     Returns:
         The network on PyTorch's meta device: shapes without content.
@@ -279,15 +269,9 @@ def _check_values(tensors: Mapping[str, Tensor]) -> None:
 def network_of(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], act_type: str | None = None
 ) -> LoadedNetwork:
-    """Make the network that a checkpoint's tensors belong to.
+    """Make the network of what `read_tensors` returned, in float32, with copies of the tensors.
 
-    Args:
-        tensors: As `read_tensors` returns them.
-        metadata: As `read_tensors` returns it.
-        act_type: Activation of a compact network, where neither tensors nor metadata tell it.
-
-    Returns:
-        The network in float32, with copies of the tensors.
+    `act_type` is a compact network's activation, where neither tensors nor metadata tell it.
 
     Raises:
         CheckpointError: If it is no such network.
@@ -325,13 +309,8 @@ def check_activation(loaded: LoadedNetwork, act_type: str | None) -> None:
 def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
     """Read a generator from a `.pth` or `.safetensors` file.
 
-    Args:
-        path: A checkpoint with the weights bare or under one of `checkpoint_file.GROUPS`, under
-            modern or old ESRGAN names, in any floating-point type.
-        act_type: Activation of a compact network, where neither tensors nor metadata tell it.
-
-    Returns:
-        The network in float32.
+    The weights are bare or under one of `checkpoint_file.GROUPS`, under modern or old ESRGAN names,
+    in any floating-point type. See `network_of`.
 
     Raises:
         CheckpointError: If the file is damaged, would run code, or is no such network.
@@ -344,10 +323,6 @@ def load_network(path: Path, act_type: str | None = None) -> LoadedNetwork:
 
 def load_checked(path: Path, act_type: str | None) -> LoadedNetwork:
     """Read a generator, as `load_network`, but refuse an activation that the file contradicts.
-
-    Args:
-        path: As `load_network` takes it.
-        act_type: What the user gave, None for nothing.
 
     Raises:
         CheckpointError: As `load_network` and `check_activation`.
@@ -369,12 +344,7 @@ def _stored_activation(metadata: Mapping[str, str]) -> str | None:
 
 
 def save_network(path: Path, network: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a generator's weights as `.safetensors`, with its architecture in the metadata.
-
-    Args:
-        path: Ends in `.safetensors`; the file appears whole or not at all.
-        network: An RRDBNet or SRVGGNetCompact.
-        metadata: More strings for the header (recipe, step, licence...).
+    """Write a generator's weights as `write_tensors` does, its architecture in the metadata.
 
     Raises:
         CheckpointError: For another kind of network, non-finite weights or another suffix.
@@ -395,12 +365,7 @@ def save_network(path: Path, network: nn.Module, metadata: Mapping[str, str] | N
 def interpolate(
     a: Mapping[str, Tensor], b: Mapping[str, Tensor], alpha: float
 ) -> dict[str, Tensor]:
-    """Mix two sets of weights: (1 - alpha) * a + alpha * b (Wang et al., 2019).
-
-    Args:
-        a: State dict; returned as it is for alpha 0.
-        b: State dict with the same names and shapes; returned as it is for alpha 1.
-        alpha: 0..1.
+    """Mix two state dicts: (1 - alpha) * a + alpha * b, alpha 0..1 (Wang et al., 2019).
 
     Raises:
         CheckpointError: If names or shapes differ.

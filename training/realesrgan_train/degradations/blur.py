@@ -36,10 +36,7 @@ def filter2d(
         sizes: int64 [B] on the host, odd; the kernels are zero beyond that many central taps. Small
             kernels are then filtered apart from large ones, which saves half the work.
         separable: bool [B] on the host; these kernels are a column times a row, and are applied as
-            such. None for no such knowledge.
-
-    Returns:
-        [B, C, H, W].
+            such. None: none is known to be.
     """
     batch, channels, height, width = x.shape
     side = kernels.shape[-1]

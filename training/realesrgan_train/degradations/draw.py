@@ -107,13 +107,11 @@ class DrawnParameters:
     """All decisions for a batch of B samples, as host tensors.
 
     Attributes:
-        first: The first order.
         second: The second order; its resize factor is relative to (ground truth / scale).
         final_sinc: The filter at the end.
         final_mode: int64 [B], index into `RESIZE_MODES`, of the resize to (ground truth / scale).
         resize_before_jpeg: bool [B]; whether resizing and the final sinc come before the last JPEG.
-        crop_y: float64 [B] in 0..1, where the patch is cut.
-        crop_x: float64 [B] in 0..1.
+        crop_y: float64 [B] in 0..1, where the patch is cut; so is `crop_x`.
     """
 
     first: DrawnOrder
@@ -276,19 +274,13 @@ class _Draw:
 
 
 def draw(config: DegradationConfig, batch: int, generator: torch.Generator) -> DrawnParameters:
-    """Draw every decision of the recipe for a batch.
+    """Draw every decision of the recipe for `batch` samples; a generator's state decides alone.
 
-    Args:
-        config: The recipe.
-        batch: Number of samples, at least 1.
-        generator: A generator of the CPU; the same state gives the same decisions.
-
-    Returns:
-        Host tensors of `batch` entries. With granularity "batch" the resize, the noise family,
-        whether a blur runs and the last order are the same for all samples.
+    With granularity "batch" the resize, the noise family, whether a blur runs and the last order
+    are the same for all samples.
 
     Raises:
-        ValueError: For an empty batch or a generator of another device.
+        ValueError: For an empty batch or a generator of another device than the CPU.
     """
     if batch < 1:
         raise ValueError(f"draw: the batch must have at least one sample, not {batch}")

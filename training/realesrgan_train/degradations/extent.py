@@ -122,13 +122,7 @@ def _indices(sizes: tuple[int, ...], before: int, count: int, edge: Edge) -> Ten
 def take(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Read rows and columns of every sample: out[b, c, i, j] = x[b, c, rows[b, i], columns[b, j]].
 
-    Args:
-        x: [B, C, H, W].
-        rows: int64 [B, I] on the device of x.
-        columns: int64 [B, J] on the device of x.
-
-    Returns:
-        [B, C, I, J].
+    x is [B, C, H, W], rows int64 [B, I] and columns int64 [B, J] on its device.
     """
     batch, channels, _, width = x.shape
     by_row = rows.view(batch, 1, -1, 1).expand(-1, channels, -1, width)

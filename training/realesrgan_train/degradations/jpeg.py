@@ -44,15 +44,12 @@ def _transform(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
-    """Compress and decompress.
+    """Compress and decompress; the result is as x, in steps of 1/255.
 
     Args:
         x: [B, 3, H, W] RGB, 0..1; clamped to that range and rounded to 8 bits.
         quality: [B] on the host, 1..100, one for each sample.
         extent: Sizes of the samples where they differ.
-
-    Returns:
-        [B, 3, H, W], 0..1, in steps of 1/255.
     """
     extent = extent or Extent.of(x)
     height, width = extent.canvas
@@ -99,14 +96,9 @@ def _alternating(even: float, like: Tensor) -> Tensor:
 
 
 def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
-    """Round the cosine coefficients of all 8x8 blocks to multiples of their steps.
+    """Round the cosine coefficients of all 8x8 blocks to multiples of their steps, [B, 64].
 
-    Args:
-        planes: [B, C, H, W], 0..255, H and W multiples of 8.
-        steps: [B, 64].
-
-    Returns:
-        [B, C, H, W], 0..255, rounded.
+    Planes are [B, C, H, W], 0..255, H and W multiples of 8; the result is rounded.
     """
     batch, channels, height, width = planes.shape
     matrix = _transform(planes.device, planes.dtype)
@@ -163,15 +155,10 @@ CHROMINANCE = (
 
 
 def quantisation_tables(quality: Tensor) -> Tensor:
-    """Step sizes for each quality, by libjpeg's rule.
+    """Steps of luminance and chrominance for each quality, float64 [B, 2, 64], by libjpeg's rule.
 
     s = 5000 / q below 50, else 200 - 2 q; a step is floor((table * s + 50) / 100) within 1..255.
-
-    Args:
-        quality: float64 [B], 1..100; whole numbers give libjpeg's own tables.
-
-    Returns:
-        float64 [B, 2, 64]: luminance and chrominance.
+    Qualities are float64 [B], 1..100; whole numbers give libjpeg's own tables.
     """
     tables = torch.tensor([LUMINANCE, CHROMINANCE], dtype=quality.dtype)
     scale = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)

@@ -41,13 +41,7 @@ def gaussian_family_kernels(
     generalized ones exp(-q^beta/2), plateau ones 1/(1 + q^beta): Wang et al., Real-ESRGAN, 2021,
     section 3.1; Liu et al., Estimating Generalized Gaussian Blur Kernels, 2020.
 
-    Args:
-        size: int64 [B], odd, at most 21; the support, outside of which a kernel is zero.
-        family: int64 [B], index into `KERNEL_FAMILIES`.
-        sigma_x: float64 [B], pixels.
-        sigma_y: float64 [B], pixels.
-        rotation: float64 [B], radians.
-        beta: float64 [B]; must be 1 for the plain families.
+    The arguments are those of `DrawnKernel`; outside of `size`, at most 21, a kernel is zero.
 
     Returns:
         float64 [B, 21, 21] on the host, each adding up to 1.

@@ -47,9 +47,6 @@ def gaussian_noise(x: Tensor, sigma: Tensor, is_gray: Tensor, seed: int) -> Tens
         sigma: [B] on the host, deviation in 1/255.
         is_gray: bool [B] on the host; the three channels of a gray sample get the same noise.
         seed: Seed of the noise field; every sample has a field of its own.
-
-    Returns:
-        [B, 3, H, W].
     """
     planes, _ = _planes(is_gray)
     shape = (len(planes), x.shape[2], x.shape[3])
@@ -73,9 +70,6 @@ def poisson_noise(
         is_gray: bool [B] on the host; a gray sample's noise is that of its gray picture.
         seed: Seed of the noise field; every sample has a field of its own.
         extent: Sizes of the samples where they differ; levels outside do not count.
-
-    Returns:
-        [B, 3, H, W].
     """
     gray = to_device(is_gray.view(-1, 1, 1, 1), x.device)
     red, green, blue = x.unbind(1)

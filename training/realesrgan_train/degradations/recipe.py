@@ -56,9 +56,6 @@ def crop_patches(
         scale: Ground-truth pixels per low-resolution pixel.
         crop_y: float [B] in 0..1 on the host: where between the first and the last place.
         crop_x: As `crop_y`, for columns.
-
-    Returns:
-        Pictures of patch / scale and patch pixels a side.
     """
     height, width = batch.lq.shape[2:]
     side = patch // scale
@@ -101,14 +98,11 @@ class Degrader(nn.Module):
         self.scale = scale
 
     def forward(self, gt: Tensor, generator: torch.Generator) -> DegradedBatch:
-        """Draw and apply.
+        """Draw and apply; the pairs are of the patch size, float32, without gradient.
 
         Args:
             gt: float32 [B, 3, H, W] RGB, 0..1; H and W multiples of the scale, at least the patch.
             generator: Generator of the CPU; its state alone decides the result.
-
-        Returns:
-            Pairs of the patch size, float32, without gradient.
 
         Raises:
             ValueError: For a batch of another shape or type.
@@ -160,16 +154,7 @@ _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
 
 
 def degrade(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
-    """Both orders of the recipe.
-
-    Args:
-        x: [B, 3, H, W], 0..1.
-        drawn: The decisions for B samples.
-        scale: Divides H and W.
-
-    Returns:
-        [B, 3, H / scale, W / scale], 0..1 in steps of 1/255.
-    """
+    """Both orders of the recipe: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size."""
     kernels = (drawn.first.kernel, drawn.second.kernel, drawn.final_sinc)
     taps = tuple(drawn_kernels(kernel) for kernel in kernels)
     x = _blur(x, drawn.first.kernel, taps[0], Extent.of(x))

@@ -77,12 +77,9 @@ def usm_sharpen(
 
     Args:
         x: [B, C, H, W], 0..1.
-        weight: How much of the difference is added.
+        weight: Factor on the difference that is added.
         radius: Window of the blur in pixels, made odd (50 means 51 taps).
         threshold: Smallest difference that counts as an edge, in 1/255.
-
-    Returns:
-        [B, C, H, W], 0..1.
     """
     planes = x.reshape(-1, *x.shape[2:])
     chunk = _CPU_PLANES if x.device.type == "cpu" else len(planes)

@@ -98,14 +98,9 @@ class RRDBNet(nn.Module):
                 nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge a batch.
+        """Enlarge [B, num_in_ch, H, W], 0..1, to [B, num_out_ch, scale * H, scale * W], unclamped.
 
-        Args:
-            x: [B, num_in_ch, H, W], values 0..1. H and W must be divisible by the unshuffle factor
-                (2 for x2, 4 for x1).
-
-        Returns:
-            [B, num_out_ch, scale * H, scale * W], around 0..1, not clamped.
+        H and W must be divisible by the unshuffle factor (2 for x2, 4 for x1).
         """
         if self.unshuffle > 1:
             x = functional.pixel_unshuffle(x, self.unshuffle)

@@ -58,13 +58,9 @@ class SRVGGNetCompact(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge a batch.
+        """Enlarge [B, num_in_ch, H, W], 0..1, to [B, num_out_ch, upscale * H, upscale * W].
 
-        Args:
-            x: [B, num_in_ch, H, W], values 0..1.
-
-        Returns:
-            [B, num_out_ch, upscale * H, upscale * W], around 0..1, not clamped.
+        The result is not clamped.
         """
         residual = functional.pixel_shuffle(self.body(x), self.upscale)
         return residual + functional.interpolate(x, scale_factor=self.upscale, mode="nearest")

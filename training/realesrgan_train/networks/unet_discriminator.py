@@ -46,14 +46,7 @@ class UNetDiscriminatorSN(nn.Module):
         self.conv9 = nn.Conv2d(num_feat, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Judge a batch.
-
-        Args:
-            x: [B, num_in_ch, H, W], H and W divisible by 8.
-
-        Returns:
-            Logits [B, 1, H, W]; positive means real.
-        """
+        """Logits [B, 1, H, W] of [B, num_in_ch, H, W], H and W divisible by 8; positive: real."""
         encoded = [functional.leaky_relu(self.conv0(x), 0.2)]
         for down in (self.conv1, self.conv2, self.conv3):
             encoded.append(functional.leaky_relu(down(encoded[-1]), 0.2))
