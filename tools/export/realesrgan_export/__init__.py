@@ -26,11 +26,8 @@ __all__ = [
     "recover_network",
 ]
 
-_MODULES = {
-    "ExportOptions": "export",
-    "export_checkpoint": "export",
-    "recover_network": "recover",
-}
+_MODULES = dict.fromkeys(("ExportOptions", "export_checkpoint"), "export")
+_MODULES["recover_network"] = "recover"
 
 
 def __getattr__(name: str) -> object:

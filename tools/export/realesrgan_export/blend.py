@@ -15,14 +15,10 @@ from realesrgan_vk.models.checksums import file_sha256
 def blend_checkpoints(
     first: Path, second: Path, alpha: float, output: Path, act_type: str | None = None
 ) -> None:
-    """Write (1 - alpha) * first + alpha * second.
+    """Write (1 - alpha) * first + alpha * second as `.safetensors`.
 
-    Args:
-        first: `.pth` or `.safetensors`.
-        second: A network of the same architecture, scale and sizes.
-        alpha: 0 (the first) .. 1 (the second).
-        output: Ends in `.safetensors`.
-        act_type: Activation of compact networks without PReLU, unless the files tell.
+    Both networks are of one architecture, scale and sizes; alpha is 0..1. `act_type` is the
+    activation of compact networks without PReLU, unless the files tell.
 
     Raises:
         ExportError: If a file cannot be read, the networks do not fit, or alpha is outside 0..1.

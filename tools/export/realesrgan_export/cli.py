@@ -127,13 +127,10 @@ def print_rows(rows: list[Row]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line.
+    """Run the command line; by default with the process' arguments.
 
     Exit codes: 0 done; 1 the network cannot be handled; 2 wrong usage; 130 and 143 for SIGINT and
     SIGTERM, which leave nothing behind.
-
-    Args:
-        arguments: Those after the program's name; those of the process by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] not in (*app.commands, "--help", "--version"):

@@ -28,9 +28,7 @@ Size = tuple[int, int]
 def trace_sizes(multiple: int = 1, minimum: int = 1) -> tuple[Size, Size]:
     """Return the sizes of two example pictures; pnnx takes what differs between them as dynamic.
 
-    Args:
-        multiple: Sides are multiples of this.
-        minimum: Sides are at least this long.
+    Sides are multiples of `multiple` and at least `minimum` pixels.
     """
     side = -(-max(48, minimum) // multiple) * multiple
     step = -(-16 // multiple) * multiple
@@ -38,13 +36,7 @@ def trace_sizes(multiple: int = 1, minimum: int = 1) -> tuple[Size, Size]:
 
 
 def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
-    """Write the TorchScript file pnnx reads.
-
-    Args:
-        network: In evaluation mode, on the CPU.
-        channels: Number of channels of the picture.
-        size: Size of the example picture.
-        path: Ends in `.pt`.
+    """Write the TorchScript file pnnx reads, `.pt`, from a network in evaluation mode on the CPU.
 
     Raises:
         ExportError: If the network cannot be traced.
@@ -74,13 +66,13 @@ def convert(
     *,
     fp16: bool = False,
 ) -> tuple[Path, Path]:
-    """Convert a network to ncnn, with dynamic height and width.
+    """Convert a network to ncnn, with dynamic height and width, in a folder that pnnx may fill.
 
     Args:
         network: In evaluation mode, on the CPU.
         channels: Number of channels of the picture.
-        folder: An existing folder that pnnx may fill.
-        sizes: Sizes of the example pictures, from `trace_sizes`.
+        folder: For the files.
+        sizes: Of the example pictures, from `trace_sizes`.
         fp16: Whether pnnx stores the weights in 16 bits.
 
     Returns:

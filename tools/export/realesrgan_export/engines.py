@@ -43,7 +43,7 @@ def ncnn_engine(
         param: The graph.
         weights: The `.bin`.
         data: Name of the input blob.
-        output: Name of the blob to take out; need not be the last one.
+        output: Name of the blob that is read; need not be the last one.
         winograd: Use the faster convolution, whose rounding is ten times coarser.
 
     Raises:
@@ -94,11 +94,6 @@ def padded(engine: Engine, multiple: int, scale: int) -> Engine:
 
     The picture is continued to the right and down by mirroring without repeating the edge, as
     realesrgan-vk does; what that adds is cut off the result.
-
-    Args:
-        engine: Needs the multiple.
-        multiple: 1 leaves the engine as it is.
-        scale: Scale of the network.
     """
     if multiple == 1:
         return engine
@@ -113,13 +108,7 @@ def padded(engine: Engine, multiple: int, scale: int) -> Engine:
 
 
 def core_engine(param: Path, *, device: str | int = "cpu", fp16: bool = False) -> Engine:
-    """Run a network in realesrgan-vk, through its public Python API.
-
-    Args:
-        param: The graph, with its `.bin` beside it.
-        device: As `realesrgan_vk.Upscaler` takes it.
-        fp16: 16-bit storage (Vulkan only); sums stay in 32 bits.
-    """
+    """Run a network in realesrgan-vk's `Upscaler`; 16-bit storage (Vulkan only) sums in 32 bits."""
     import realesrgan_vk  # noqa: PLC0415 - loads a compiled library, needed only here
 
     precision: Literal["fp16", "fp32"] = "fp16" if fp16 else "fp32"

@@ -1,4 +1,4 @@
-"""The way out: checkpoint, fold, trace, pnnx, tidy, verify, write."""
+"""From checkpoint to ncnn files: fold, trace, pnnx, tidy, verify, write."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ExportOptions:
         licence: SPDX identifier for the manifest, unless the checkpoint tells.
         device: A Vulkan device to verify on as well, a software one, too, as
             `realesrgan_vk.Upscaler` takes it; by default the first GPU, if there is one.
-        weak_denoise: Name of this network's twin trained to denoise weakly, for `denoise=`.
+        weak_denoise: Name of the variant trained to denoise weakly, for `denoise=`.
     """
 
     name: str | None = None
@@ -84,11 +84,8 @@ def export_checkpoint(
     Args:
         checkpoint: `.pth` or `.safetensors`.
         folder: Made when it is missing; its manifest keeps its other networks.
-        options: Options of the export.
+        options: Defaults when None.
         report: Is given the parity table before it is judged.
-
-    Returns:
-        The paths and the parity table.
 
     Raises:
         ExportError: If the checkpoint cannot be exported.
@@ -122,11 +119,7 @@ def export_checkpoint(
 
 
 def checked_name(name: str) -> str:
-    """Return a network's name if files can be called so.
-
-    Raises:
-        ExportError: If not.
-    """
+    """Return a network's name; raise ExportError where files cannot be called so."""
     if not NAME.fullmatch(name):
         raise ExportError(
             f"{name!r} cannot name a network: use letters, digits, dots, hyphens and underscores, "

@@ -18,13 +18,9 @@ from realesrgan_train.networks import RRDBNet
 def fold_kernel(weight: Tensor, factor: int) -> Tensor:
     """Turn the kernel that follows a pixel-unshuffle into one that reads the picture itself.
 
-    Args:
-        weight: [out, in * factor**2, height, width].
-        factor: Factor of the unshuffle; channel c * factor**2 + i * factor + j of its output holds
-            row i and column j of each cell of channel c (PyTorch's order).
-
-    Returns:
-        [out, in, factor * height, factor * width].
+    From [out, in * factor**2, height, width] to [out, in, factor * height, factor * width]. Channel
+    c * factor**2 + i * factor + j of the unshuffled picture holds row i and column j of each cell
+    of channel c (PyTorch's order).
     """
     outputs, inputs, height, width = weight.shape
     cells = weight.reshape(outputs, inputs // factor**2, factor, factor, height, width)
@@ -34,15 +30,7 @@ def fold_kernel(weight: Tensor, factor: int) -> Tensor:
 
 
 def unfold_kernel(weight: Tensor, factor: int) -> Tensor:
-    """Undo `fold_kernel`.
-
-    Args:
-        weight: [out, in, factor * height, factor * width].
-        factor: Factor of the unshuffle.
-
-    Returns:
-        [out, in * factor**2, height, width].
-    """
+    """Undo `fold_kernel`."""
     outputs, inputs, height, width = weight.shape
     cells = weight.reshape(outputs, inputs, height // factor, factor, width // factor, factor)
     return cells.permute(0, 1, 3, 5, 2, 4).reshape(
@@ -51,11 +39,7 @@ def unfold_kernel(weight: Tensor, factor: int) -> Tensor:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Return a copy of a network that needs no pixel-unshuffle; others come back as copies.
-
-    Args:
-        network: An `RRDBNet` of scale 1, 2 or 4, or any other network.
-    """
+    """Return a copy of any network; an `RRDBNet`'s needs no pixel-unshuffle."""
     network = copy.deepcopy(network)
     if not isinstance(network, RRDBNet) or network.unshuffle == 1:
         return network

@@ -18,12 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, command: list[str]) -> None:
-    """Become the program.
-
-    Args:
-        parent: Process id of the process whose end kills the program.
-        command: Path and arguments of the program.
-    """
+    """Become the program, which the end of the process with the id `parent` kills."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent has ended already")

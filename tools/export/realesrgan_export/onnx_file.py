@@ -17,11 +17,7 @@ NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 def check_onnx_installed() -> None:
-    """Find out early whether `--onnx` can work.
-
-    Raises:
-        ExportError: Naming what to install.
-    """
+    """Raise ExportError, naming what to install, where `--onnx` cannot work."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f"--onnx needs {', '.join(missing)}: pip install {' '.join(missing)}")
@@ -32,12 +28,7 @@ def write_onnx(
 ) -> None:
     """Write an ONNX file: input `data` and output `output`, [1, channels, height, width].
 
-    Args:
-        network: In evaluation mode, on the CPU.
-        channels: Number of channels of the picture.
-        size: Height and width of the example picture.
-        multiple: Sides are multiples of this.
-        path: Ends in `.onnx`.
+    The network is in evaluation mode, on the CPU; sides are multiples of `multiple`.
 
     Raises:
         ExportError: If PyTorch cannot express the network in ONNX.

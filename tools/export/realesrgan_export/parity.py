@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from realesrgan_export.engines import Engine
 from realesrgan_export.errors import ExportError, ParityError
 from realesrgan_export.pictures import NamedPicture, Picture
+from realesrgan_train.wording import first_line
 from realesrgan_vk.errors import RealesrganError
 
 
@@ -40,8 +41,6 @@ class Row:
     """One engine on one picture.
 
     Attributes:
-        engine: Name of the engine.
-        picture: Its name.
         max_error: Largest absolute difference, of full scale.
         mean_error: Mean absolute difference, of full scale.
         psnr: PSNR of the float pictures in dB, peak 1; infinite when equal.
@@ -106,13 +105,9 @@ def parity_table(
     pictures: Sequence[NamedPicture],
     clamping: Collection[str] = (),
 ) -> list[Row]:
-    """Run all engines on all pictures.
+    """Run all engines, by name, on all pictures; `reference` is PyTorch.
 
-    Args:
-        reference: PyTorch.
-        engines: Engines by name.
-        pictures: Pictures to run.
-        clamping: Engines that clamp their result to 0..1; PyTorch's is clamped for them, too.
+    Engines in `clamping` clamp their result to 0..1; PyTorch's is clamped for them, too.
 
     Raises:
         ParityError: If sizes differ or something is not finite.
@@ -142,18 +137,13 @@ def _run(name: str, engine: Engine, picture: NamedPicture) -> Picture:
     except (ExportError, RealesrganError):
         raise
     except Exception as error:  # the engines' errors have no common base
-        first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
         raise ExportError(
-            f"{name} cannot run the network on the picture {picture.name}: {first_line}"
+            f"{name} cannot run the network on the picture {picture.name}: {first_line(error)}"
         ) from error
 
 
 def check(rows: Sequence[Row], limits: Mapping[str, Limits]) -> None:
-    """Hold each engine to its limits.
-
-    Args:
-        rows: Rows of `parity_table`.
-        limits: Limits by name of the engine.
+    """Compare rows of `parity_table` with the limits of their engines.
 
     Raises:
         ParityError: Naming the engine, the picture, the figure and the limit.

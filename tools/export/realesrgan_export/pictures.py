@@ -25,14 +25,9 @@ class NamedPicture:
 
 
 def verification_pictures(channels: int) -> list[NamedPicture]:
-    """Return the synthetic pictures and the photograph.
+    """Return the synthetic pictures and the photograph, the same at every call.
 
-    Args:
-        channels: Number of channels of the network; 1 takes the photograph's luma, more than 3
-            repeat its colours.
-
-    Returns:
-        Pictures of the same content at every call.
+    With 1 channel it is the photograph's luma; more than 3 repeat its colours.
     """
     pictures = [
         NamedPicture(f"{width}x{height}", _synthetic(width, height, channels))

@@ -1,4 +1,4 @@
-"""The way back: a published ncnn network into the state dict it was made from."""
+"""From a published ncnn network back to the state dict it was made from."""
 
 from __future__ import annotations
 
@@ -54,9 +54,6 @@ def recover_network(
         output: Ends in `.safetensors`.
         report: Is given the parity table before it is judged.
 
-    Returns:
-        The parity table.
-
     Raises:
         ExportError: If the files are damaged or are no such network.
         ParityError: If the recovered network makes other pictures; nothing is written.
@@ -80,9 +77,6 @@ def recover_network(
 
 def default_output(network: str) -> Path:
     """Return the file that recovered weights are written to unless another is named.
-
-    Args:
-        network: As `recover_network` takes it.
 
     Raises:
         ExportError: If there is such a file; what a user did not name is not replaced.
@@ -113,9 +107,6 @@ def _files(network: Path | str) -> tuple[Path, str]:
 def read_network(param: Path) -> tuple[nn.Module, dict[str, str], str]:
     """Read an ncnn network without running it, which alone proves that it is what it looks like.
 
-    Args:
-        param: The graph, with its `.bin` beside it.
-
     Returns:
         The network, what is known of it, and the name of the blob that holds its result.
 
@@ -131,9 +122,8 @@ def read_network(param: Path) -> tuple[nn.Module, dict[str, str], str]:
         blob = tail.before if tail else graph.output
     except (ModelError, CheckpointError, ExportError) as error:
         message = str(error)
-        if str(param.parent) not in message:
-            message = f"{param}: {message}"
-        raise ExportError(message) from error
+        where = "" if str(param.parent) in message else f"{param}: "
+        raise ExportError(f"{where}{message}") from error
     return network, _metadata(found, tail, param, weights), blob
 
 

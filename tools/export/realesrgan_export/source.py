@@ -30,14 +30,11 @@ class SourceNetwork:
     Attributes:
         path: Path of the checkpoint.
         network: In evaluation mode, float32, on the CPU.
-        architecture: Its name.
         scale: Output pixels per input pixel, each way.
-        channels: Number of channels of the picture that goes in.
         multiple: PyTorch can only take sides of a multiple of this.
         minimum: PyTorch can only take sides of at least this.
         own: Whether it is one of this project's architectures, which has no operator outside the
             row stream and no weights outside convolutions and PReLUs.
-        sha256: SHA-256 of the checkpoint.
         metadata: The checkpoint's header.
     """
 
@@ -54,11 +51,7 @@ class SourceNetwork:
 
 
 def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
-    """Read a checkpoint.
-
-    Args:
-        path: `.pth` or `.safetensors`.
-        act_type: Activation of a compact network without PReLU, unless the file tells.
+    """Read a checkpoint; `act_type` is the activation of a compact network that does not tell it.
 
     Raises:
         ExportError: If it is damaged, would run code, is a discriminator, or is of an architecture
@@ -69,13 +62,13 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
         tensors, metadata = read_tensors(path)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
-    misfit = _misfit(tensors)
-    if misfit:
-        return _load_foreign(path, tensors, misfit, act_type)
     try:
+        misfit = _misfit(tensors)
+        if misfit:
+            return _load_foreign(path, tensors, misfit, act_type)
         loaded = network_of(tensors, metadata, act_type)
         check_activation(loaded, act_type)
-    except CheckpointError as error:
+    except (CheckpointError, ExportError) as error:
         raise ExportError(f"{path}: {error}") from error
     multiple = loaded.network.unshuffle if isinstance(loaded.network, RRDBNet) else 1
     return SourceNetwork(
@@ -125,40 +118,35 @@ def _load_foreign(
 ) -> SourceNetwork:
     """Ask spandrel, giving it tensors only: its own readers of files are not used."""
     if any(name.endswith(".weight_orig") for name in tensors):
-        raise ExportError(f"{path}: {reason}")
+        raise ExportError(reason)
     if act_type is not None:
-        raise ExportError(f"{path}: {reason}; --act-type is for compact networks only")
-    try:
-        # Buffers such as SwinIR's relative_position_index are integers; these names are weights.
-        require_floats(tensors, [n for n in tensors if n.endswith((".weight", ".bias"))])
-    except CheckpointError as error:
-        raise ExportError(f"{path}: {error}") from error
+        raise ExportError(f"{reason}; --act-type is for compact networks only")
+    # Buffers such as SwinIR's relative_position_index are integers; these names are weights.
+    require_floats(tensors, [n for n in tensors if n.endswith((".weight", ".bias"))])
     try:
         import spandrel  # noqa: PLC0415 - an optional dependency
     except ModuleNotFoundError as error:
-        raise ExportError(f"{path}: {reason}. {_what_spandrel_needs(error)}") from error
+        raise ExportError(f"{reason}. {_what_spandrel_needs(error)}") from error
     except (ImportError, RuntimeError) as error:  # a torchvision made for another PyTorch
         raise ExportError(
-            f"{path}: {reason}. spandrel, which may know it, cannot be imported "
-            f"({first_line(error)}); install the torchvision that goes with this PyTorch"
+            f"{reason}. spandrel, which may know it, cannot be imported ({first_line(error)}); "
+            "install the torchvision that goes with this PyTorch"
         ) from error
     try:
         model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except Exception as error:  # spandrel tells "not mine" and "damaged" by many exceptions
-        raise ExportError(
-            f"{path}: {reason}, and spandrel refuses it too ({first_line(error)})"
-        ) from error
+        raise ExportError(f"{reason}, and spandrel refuses it too ({first_line(error)})") from error
     if not isinstance(model, spandrel.ImageModelDescriptor):
-        raise ExportError(f"{path}: spandrel reads a {type(model).__name__}, no upscaling network")
+        raise ExportError(f"spandrel reads a {type(model).__name__}, no upscaling network")
     if model.input_channels != model.output_channels:
         raise ExportError(
-            f"{path}: {model.architecture.name} turns {model.input_channels} channels into "
+            f"{model.architecture.name} turns {model.input_channels} channels into "
             f"{model.output_channels}; only networks that keep them can be exported"
         )
     sizes = model.size_requirements
     if sizes.square:
         raise ExportError(
-            f"{path}: {model.architecture.name} takes only square pictures, which most are not"
+            f"{model.architecture.name} takes only square pictures, which most are not"
         )
     return SourceNetwork(
         path,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from realesrgan_export.errors import ExportError
 from realesrgan_export.fold import unfold_kernel
+from realesrgan_export.tidy import LEAKY_RELU, RELU
 from realesrgan_vk.ncnn.param import Graph, Layer
 from realesrgan_vk.ncnn.weights import LayerWeights
 
@@ -18,7 +19,6 @@ DENSE_CONVS = 5
 DENSE_BLOCKS = 3
 RRDB_CONVS = DENSE_CONVS * DENSE_BLOCKS
 TRUNK = ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
-RELU, LEAKY_RELU = 1, 2
 COMPACT_SLOPE = 0.1
 
 
@@ -38,14 +38,9 @@ class Recovered:
 
 
 def recovered_state(graph: Graph, weights: Mapping[str, LayerWeights]) -> Recovered:
-    """Give each convolution and PReLU of a graph its PyTorch name.
+    """Give each convolution and PReLU of a graph its PyTorch name, by their order.
 
-    The order of the layers tells the names; that the layers are also connected like the network is
-    proved afterwards, by running both.
-
-    Args:
-        graph: An RRDBNet or SRVGGNetCompact.
-        weights: Weights of its layers, by name.
+    That the layers are also connected like the network is proved afterwards, by running both.
 
     Raises:
         ExportError: If it is neither.

@@ -24,10 +24,7 @@ def default_name(checkpoint: Path) -> str:
 
     A run keeps its weights as `RUN/weights/net.safetensors` (`realesrgan-train`) or
     `RUN/models/net_g_latest.pth` (BasicSR), so file names alone would call all runs alike. What
-    cannot be part of a network's name becomes a hyphen.
-
-    Args:
-        checkpoint: Path of a checkpoint, which need not exist.
+    cannot be part of a network's name becomes a hyphen. The file need not exist.
     """
     folder = checkpoint.absolute().parent
     run = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.parent.name).strip("-._")
@@ -37,11 +34,7 @@ def default_name(checkpoint: Path) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that files can be written into a folder, or that it can be made.
-
-    Raises:
-        ExportError: If not.
-    """
+    """Raise ExportError where files cannot be written into a folder, which need not exist."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise ExportError(f"{nearest} is a file; -o takes a folder")
@@ -49,11 +42,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_file(output: Path) -> None:
-    """Check that a `.safetensors` file can be written.
-
-    Raises:
-        ExportError: If not.
-    """
+    """Raise ExportError where a `.safetensors` file cannot be written."""
     if output.suffix != ".safetensors":
         raise ExportError(f"{output}: weights are written as .safetensors; rename the output")
     if output.is_dir():
@@ -101,11 +90,7 @@ def read_entries(folder: Path) -> list[dict[str, Any]]:
 
 
 def with_entry(folder: Path, entry: Mapping[str, Any]) -> str:
-    """Return the text of a folder's manifest with one network added or replaced.
-
-    Args:
-        folder: Where the manifest is or will be.
-        entry: The network's entry, with its `name`.
+    """Return the text of a folder's manifest with one network added or replaced, by its `name`.
 
     Raises:
         ExportError: If the present manifest is not one.

@@ -20,12 +20,10 @@ ELTWISE_SUM = 1
 
 
 def tidy(graph: Graph, *, broadcasts: bool = False) -> Graph:
-    """Return an equivalent graph; layers with weights keep their order.
+    """Return a graph equal to the converter's; layers with weights keep their order.
 
-    Args:
-        graph: As pnnx (or another converter) wrote it, with `Split` layers.
-        broadcasts: Whether an addition may have operands of different shapes; `Eltwise` cannot, so
-            residuals then stay as they are.
+    With `broadcasts` an addition may have operands of different shapes; `Eltwise` cannot, so
+    residuals then stay as they are.
     """
     graph = _without_splits(graph)
     steps: tuple[Callable[[Graph], Graph], ...] = (
@@ -47,18 +45,11 @@ def _renamed(graph: Graph, names: dict[str, str]) -> Graph:
             blob = names[blob]
         return blob
 
-    return Graph(
-        [
-            Layer(
-                layer.type,
-                layer.name,
-                [final(blob) for blob in layer.inputs],
-                [final(blob) for blob in layer.outputs],
-                dict(layer.params),
-            )
-            for layer in graph
-        ]
-    )
+    layers = []
+    for layer in graph:
+        inputs, outputs = ([final(b) for b in blobs] for blobs in (layer.inputs, layer.outputs))
+        layers.append(Layer(layer.type, layer.name, inputs, outputs, dict(layer.params)))
+    return Graph(layers)
 
 
 def _without_splits(graph: Graph) -> Graph:

@@ -55,7 +55,7 @@ def verify(
     Args:
         source: The network of the checkpoint.
         stored: The network with the weights that the `.bin` holds.
-        files: The exported files.
+        files: Those exported.
         fp16: Whether the `.bin` holds 16-bit weights.
         device: A Vulkan device to verify on as well, in 32 bits and, if it can, in 16.
 
