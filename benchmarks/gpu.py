@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from gpu_process import EngineProcess
 from gpu_table import table
-from gpu_work import flops_per_pixel
 from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import DeviceInfo, Model, _core, list_devices, list_models
+from realesrgan_vk.ncnn.param import read_graph
 
 PHOTOGRAPH = Path(__file__).parents[1] / "tools/export/realesrgan_export/photograph.png"
 ENGINES = (
@@ -82,6 +82,26 @@ def picture_of(width: int, height: int) -> NDArray[np.uint8]:
     more = (max(0, height - photograph.shape[0]), max(0, width - photograph.shape[1]))
     filled = np.pad(photograph, ((0, more[0]), (0, more[1]), (0, 0)), "symmetric")
     return np.ascontiguousarray(filled[:height, :width])
+
+
+def flops_per_pixel(param: Path) -> float:
+    """Floating-point operations of the convolutions for each pixel of the network's input.
+
+    By direct convolution; a multiplication and an addition are two.
+    """
+    zoom: dict[str, float] = {}
+    total = 0.0
+    for layer in read_graph(param):
+        size = zoom[layer.inputs[0]] if layer.inputs else 1.0
+        if layer.type == "Convolution":
+            size /= layer.integer(3, 1)
+            total += 2.0 * layer.integer(6) * size * size  # parameter 6: the count of weights
+        elif layer.type == "Interp":
+            size *= layer.number(1, 1.0)
+        elif layer.type == "PixelShuffle":
+            size *= layer.integer(0, 1)
+        zoom.update(dict.fromkeys(layer.outputs, size))
+    return total
 
 
 class Block:
