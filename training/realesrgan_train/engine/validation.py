@@ -133,7 +133,8 @@ class ValidationSet:
         Raises:
             DataError: It cannot be read, or is too small to measure on.
         """
-        given, lq = len(self.pictures or ()), None
+        given = len(self.pictures or ())
+        lq: Picture | None = None
         if self.pairs is not None and index >= given:
             label = self.pairs.label(index - given)
             gt, lq = self.pairs.decode(index - given)
