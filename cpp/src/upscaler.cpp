@@ -104,13 +104,13 @@ void complete(NetworkInfo& info, const NcnnNetwork& network, const std::string& 
     ncnn::Mat grey(kSide, kSide, info.input_channels);
     grey.fill(0.5F);
     const ncnn::Mat result = [&] {
-        constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+        constexpr std::size_t kMostBytes = std::size_t{512} << 20;
         try {
             return network.infer(grey, nullptr, kMostBytes);
         } catch (const OutOfMemoryError&) {
             throw OutOfMemoryError(
                 shown_path(param_path) +
-                ": needs more than 1 GiB for a picture of 64x64 pixels, or more than there is");
+                ": needs more than 512 MiB for a picture of 64x64 pixels, or more than there is");
         }
     }();
     if (result.dims != 3 || result.w % kSide != 0 || result.h != result.w) {

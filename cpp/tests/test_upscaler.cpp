@@ -278,7 +278,7 @@ TEST_CASE("a network that needs much memory for a small picture is refused when 
         "Convolution c 1 1 b out 0=3 1=3 4=1 5=0 6=81\n";
     network.bin = std::string(4 + 81 * sizeof(float), '\0');
     CHECK_THROWS(realesrgan::OutOfMemoryError,
-                 (std::vector<std::string>{"network.param", "more than 1 GiB", "64x64"}),
+                 (std::vector<std::string>{"network.param", "more than 512 MiB", "64x64"}),
                  load(network));
 }
 

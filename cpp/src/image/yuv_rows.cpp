@@ -13,6 +13,33 @@
 
 namespace realesrgan {
 
+// Chroma samples along one axis.
+struct ChromaAxis {
+    int length;    // in luma samples
+    int samples;   // in chroma samples
+    int step;      // luma samples for each
+    bool cosited;  // with the first of them
+
+    int first_tap() const { return cosited ? 1 - step : 0; }
+    int last_tap() const { return step - 1; }
+    // What the luma sample at this distance from the first one of a chroma sample counts.
+    float tap(int distance) const {
+        const auto steps = static_cast<float>(step);
+        return cosited ? (steps - static_cast<float>(std::abs(distance))) / (steps * steps)
+                       : 1 / steps;
+    }
+    // The chroma sample at or before a luma sample, and the distance from it in chroma samples.
+    int before(int luma) const {
+        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
+        return doubled < 0 ? -1 : doubled / (2 * step);
+    }
+    float behind(int luma) const {
+        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
+        return static_cast<float>(doubled - 2 * step * before(luma)) / static_cast<float>(2 * step);
+    }
+    int inside(int sample) const { return std::clamp(sample, 0, samples - 1); }
+};
+
 namespace {
 
 // E'Y = red E'R + green E'G + blue E'B; H.273, table 4.
@@ -55,33 +82,6 @@ struct Quantization {
 int subsampled(int length, int subsampling) {
     return (length + subsampling - 1) / subsampling;
 }
-
-// Chroma samples along one axis.
-struct ChromaAxis {
-    int length;    // in luma samples
-    int samples;   // in chroma samples
-    int step;      // luma samples for each
-    bool cosited;  // with the first of them
-
-    int first_tap() const { return cosited ? 1 - step : 0; }
-    int last_tap() const { return step - 1; }
-    // What the luma sample at this distance from the first one of a chroma sample counts.
-    float tap(int distance) const {
-        const auto steps = static_cast<float>(step);
-        return cosited ? (steps - static_cast<float>(std::abs(distance))) / (steps * steps)
-                       : 1 / steps;
-    }
-    // The chroma sample at or before a luma sample, and the distance from it in chroma samples.
-    int before(int luma) const {
-        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
-        return doubled < 0 ? -1 : doubled / (2 * step);
-    }
-    float behind(int luma) const {
-        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
-        return static_cast<float>(doubled - 2 * step * before(luma)) / static_cast<float>(2 * step);
-    }
-    int inside(int sample) const { return std::clamp(sample, 0, samples - 1); }
-};
 
 template <typename View>
 ChromaAxis columns_of(const View& picture) {
