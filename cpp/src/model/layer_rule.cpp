@@ -1,4 +1,4 @@
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
@@ -11,15 +11,11 @@ namespace realesrgan {
 namespace {
 
 // Layers whose output sample depends on the input samples at the same place alone.
-constexpr std::array kPointwise = {
-    std::string_view("AbsVal"),   std::string_view("BatchNorm"),   std::string_view("Bias"),
-    std::string_view("BinaryOp"), std::string_view("Clip"),        std::string_view("Dropout"),
-    std::string_view("ELU"),      std::string_view("Eltwise"),     std::string_view("Exp"),
-    std::string_view("GELU"),     std::string_view("HardSigmoid"), std::string_view("HardSwish"),
-    std::string_view("Log"),      std::string_view("Mish"),        std::string_view("Noop"),
-    std::string_view("PReLU"),    std::string_view("Power"),       std::string_view("ReLU"),
-    std::string_view("Scale"),    std::string_view("Sigmoid"),     std::string_view("Split"),
-    std::string_view("Swish"),    std::string_view("TanH"),        std::string_view("UnaryOp")};
+constexpr std::string_view kPointwise[] = {
+    "AbsVal",  "BatchNorm", "Bias",  "BinaryOp",    "Clip",      "Dropout", "ELU",
+    "Eltwise", "Exp",       "GELU",  "HardSigmoid", "HardSwish", "Input",   "Log",
+    "Mish",    "Noop",      "PReLU", "Power",       "ReLU",      "Scale",   "Sigmoid",
+    "Split",   "Swish",     "TanH",  "UnaryOp"};
 
 LayerRule convolution(const Layer& layer) {
     const KernelAxis window = kernel_rows(layer);
@@ -53,14 +49,16 @@ LayerRule deconvolution(const Layer& layer) {
     return rule;
 }
 
-// A decimal zoom of a .param file as a fraction with a small denominator, if it is one.
+// A decimal zoom of a .param file as a fraction with a small denominator, if it is one to the seven
+// digits that converters write: ncnn rounds sizes down, and a zoom that is less exact gives a
+// column too few.
 Ratio to_ratio(float zoom) {
     constexpr int kLargest = 64;
     for (int denominator = 1; denominator <= kLargest; ++denominator) {
         const double numerator = static_cast<double>(zoom) * denominator;
         const double nearest = std::round(numerator);
         if (nearest >= 1 && nearest <= kLargest * denominator &&
-            std::abs(numerator - nearest) < 1e-5 * nearest) {
+            std::abs(numerator - nearest) < 1e-6 * nearest) {
             return {static_cast<std::int64_t>(nearest), denominator};
         }
     }
@@ -74,7 +72,8 @@ LayerRule interpolation(const Layer& layer) {
     const int kind = layer.integer(0, 0);
     const Ratio zoom = to_ratio(layer.number(1, 1.0F));
     const bool fixed_size = layer.integer(3, 0) != 0 || layer.integer(4, 0) != 0;
-    const bool by_blob = layer.integer(5, 0) != 0 || layer.inputs.size() != 1;
+    const bool by_blob =
+        layer.integer(5, 0) != 0 || layer.inputs.size() != 1 || !layer.text(9).empty();
     if (!zoom.known() || !(zoom == to_ratio(layer.number(2, 1.0F))) || fixed_size || by_blob ||
         kind < kNearest || kind > kBicubic || layer.integer(6, 0) != 0) {
         return rule;
@@ -105,7 +104,6 @@ LayerRule constant(const Layer& layer) {
     const int height = layer.integer(1, 0);
     const int channels = layer.integer(2, 0);
     rule.known = height <= 1;  // a constant picture would fix the size of the input
-    rule.constant = true;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = channels > 0 ? channels : layer.integer(0, 0);
     return rule;
@@ -135,17 +133,10 @@ bool operator==(const Ratio& a, const Ratio& b) {
 }
 
 LayerRule layer_rule(const Layer& layer) {
-    for (const std::string_view type : kPointwise) {
-        if (layer.type == type) {
-            LayerRule rule;
-            rule.known = true;
-            return rule;
-        }
-    }
-    if (layer.type == "Input") {
+    if (std::find(std::begin(kPointwise), std::end(kPointwise), layer.type) !=
+        std::end(kPointwise)) {
         LayerRule rule;
         rule.known = true;
-        rule.constant = true;
         return rule;
     }
     if (layer.type == "Convolution" || layer.type == "ConvolutionDepthWise") {

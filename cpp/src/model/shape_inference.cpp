@@ -107,15 +107,18 @@ bool weights_fit(const Layer& layer, const std::vector<BlobSize>& blobs) {
     return channels == 0 || channels * area * layer.integer(0, 0) == layer.integer(6, 0);
 }
 
-Trace trace_with(const Graph& graph, const std::vector<LayerRule>& rules, int input_channels) {
+// With this number of input channels; nothing where the convolutions' weights do not fit it.
+std::optional<Trace> trace_with(const Graph& graph, const std::vector<LayerRule>& rules,
+                                int input_channels) {
     Trace result;
+    result.rules = rules;
     result.input_channels = input_channels;
     result.blobs.resize(graph.blobs.size());
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
         const Layer& layer = graph.layers[i];
         const LayerRule& rule = rules[i];
         result.known = result.known && rule.known;
-        result.consistent = result.consistent && weights_fit(layer, result.blobs);
+        if (!weights_fit(layer, result.blobs)) return std::nullopt;
         const Ratio zoom =
             rule.known ? picture_zoom(layer, result.blobs) * Ratio{rule.rows.up, rule.rows.down}
                        : Ratio{};
@@ -184,25 +187,6 @@ Interval needed_input(const Graph& graph, const Trace& sizes, std::int64_t row) 
     return blobs[at(graph.input)].value_or(Interval{0, 0});
 }
 
-}  // namespace
-
-Trace trace(const Graph& graph) {
-    constexpr int kUsual = 3;
-    std::vector<LayerRule> rules;
-    for (const Layer& layer : graph.layers) {
-        rules.push_back(layer_rule(layer));
-    }
-    Trace result = trace_with(graph, rules, kUsual);
-    for (int channels = 1; channels <= kMostInputChannels && !result.consistent; ++channels) {
-        Trace other = trace_with(graph, rules, channels);
-        if (other.consistent) {
-            result = std::move(other);
-        }
-    }
-    result.rules = std::move(rules);
-    return result;
-}
-
 void check_sizes(const Graph& graph, const Trace& sizes) {
     if (sizes.alignment > kMostAlignment) {
         throw ModelError("the network needs pictures whose sides are multiples of more than " +
@@ -219,6 +203,25 @@ void check_sizes(const Graph& graph, const Trace& sizes) {
             throw ModelError(layer_title(layer) + " " + fault);
         }
     }
+}
+
+}  // namespace
+
+Trace trace(const Graph& graph) {
+    constexpr int kUsual = 3;
+    std::vector<LayerRule> rules;
+    for (const Layer& layer : graph.layers) rules.push_back(layer_rule(layer));
+    std::optional<Trace> result = trace_with(graph, rules, kUsual);
+    for (int channels = 1; channels <= kMostInputChannels && !result; ++channels) {
+        result = trace_with(graph, rules, channels);
+    }
+    if (!result) {
+        throw ModelError("output " + shown_name(graph.output_name()) +
+                         ": no number of input channels fits the sizes of the convolutions' "
+                         "weights; the .param file is damaged");
+    }
+    check_sizes(graph, *result);
+    return *std::move(result);
 }
 
 int receptive_field(const Graph& graph, const Trace& sizes) {
@@ -241,12 +244,6 @@ int receptive_field(const Graph& graph, const Trace& sizes) {
 
 NetworkInfo inspect(const Graph& graph) {
     const Trace sizes = trace(graph);
-    if (!sizes.consistent) {
-        throw ModelError("output " + shown_name(graph.output_name()) +
-                         ": no number of input channels fits the sizes of the convolutions' "
-                         "weights; the .param file is damaged");
-    }
-    check_sizes(graph, sizes);
     const BlobSize& output = sizes.blobs[idx(graph.output)];
     if (output.zoom.known() && output.zoom.denominator != 1) {
         throw ModelError("output " + shown_name(graph.output_name()) +

@@ -27,8 +27,7 @@ bool operator==(const Ratio& a, const Ratio& b);
 struct LayerRule {
     enum class Channels { same, fixed, sum, times, divided, slices };
 
-    bool known = false;     // the size of the output and the rows read follow from the parameters
-    bool constant = false;  // weights kept as a blob: no picture goes in
+    bool known = false;  // the size of the output and the rows read follow from the parameters
     Channels channels = Channels::same;
     std::int64_t factor = 0;  // fixed: the channels; times, divided: by how much
     RowDependency rows;
@@ -52,16 +51,13 @@ struct Trace {
     std::int64_t alignment = 1;  // sides of the input must be multiples of it; above kMostAlignment
                                  // where that is not to be had
     bool known = true;           // no layer's rule is unknown
-    bool consistent = true;      // every convolution's weights fit its input's channels
 };
 
 // Follows sizes from the input to the output. The number of input channels is the one that the
-// convolutions' weights agree with (3 when they do not tell).
+// convolutions' weights agree with (3 when they do not tell). Throws ModelError where no number
+// fits, and for the first layer that cannot compute what it reads, as far as its inputs' sizes are
+// known (layer_sizes.hpp).
 Trace trace(const Graph& graph);
-
-// Throws ModelError for the first layer that cannot compute what it reads, as far as the trace
-// knows its inputs' sizes (layer_sizes.hpp).
-void check_sizes(const Graph& graph, const Trace& sizes);
 
 // Input rows that one output row depends on, beyond the row it lies in, at most; by going backwards
 // through the layers. Only for a known trace with a known zoom at the output.

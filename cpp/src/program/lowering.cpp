@@ -5,17 +5,32 @@
 #include <string>
 #include <utility>
 
-#include "program/layer_shapes.hpp"
+#include "model/layer_kinds.hpp"
+#include "model/shape_inference.hpp"
 
 namespace realesrgan {
 
 namespace {
 
 constexpr std::size_t kMostParts = 4096;
+constexpr int kMostFactor = 16;  // of a shuffle, an enlargement, and a resized tensor's scale
+
+[[noreturn]] void refuse(const Layer& layer, const std::string& why) {
+    throw NotStreamable(layer_title(layer) + " " + why);
+}
+
+void read_activation(const Layer& layer, Node& node) {
+    const int type = layer.integer(9, 0);
+    if (type == 0) return;
+    if (type != 1 && type != 2) refuse(layer, "has an activation the row stream does not know");
+    const std::vector<float> parameters = layer.array(10);
+    node.activation = Activation::leaky_relu;
+    node.slope = type == 2 && !parameters.empty() ? parameters[0] : 0.0F;
+}
 
 class GraphLowering {
   public:
-    explicit GraphLowering(const Graph& graph) : graph_(graph) {
+    explicit GraphLowering(const Graph& graph) : graph_(graph), sizes_(trace(graph)) {
         for (const Layer& layer : graph.layers) {
             for (const int blob : layer.inputs) ++uses_[blob];
         }
@@ -31,12 +46,15 @@ class GraphLowering {
             throw NotStreamable("the output is not a convolution, pixel shuffle or resize");
         }
         lowered_.output = output.parts[0];
+        lowered_.nodes[0].channels =
+            sizes_.input_channels * lowered_.unshuffle * lowered_.unshuffle;
         return std::move(lowered_);
     }
 
   private:
     void add(std::size_t index) {
         const Layer& layer = graph_.layers[index];
+        const LayerRule& rule = sizes_.rules[index];
         if (layer.type == "Input") return;
         if (layer.inputs.empty() || layer.outputs.empty())
             refuse(layer, "has no input or no output");
@@ -53,11 +71,11 @@ class GraphLowering {
         } else if (layer.type == "Eltwise" || layer.type == "BinaryOp") {
             add_arithmetic(layer);
         } else if (layer.type == "Interp") {
-            add_interp(layer);
+            add_interp(layer, rule);
         } else if (layer.type == "PixelShuffle") {
-            add_shuffle(layer);
+            add_shuffle(layer, rule);
         } else if (layer.type == "Reorg") {
-            add_unshuffle(layer);
+            add_unshuffle(layer, rule);
         } else {
             refuse(layer, "is not an operation the row stream knows");
         }
@@ -76,73 +94,70 @@ class GraphLowering {
         }
     }
 
-    // The one node behind a blob, read as it is.
-    std::size_t plain(const Layer& layer, const Value& value) {
-        if (value.parts.size() != 1 || value.upsample != 1 || value.scale != 1.0F) {
+    // The one node behind the layer's input, read as it is.
+    const Node& plain_input(const Layer& layer) {
+        const Value& source = value(layer.inputs[0]);
+        if (source.parts.size() != 1 || source.upsample != 1 || source.scale != 1.0F) {
             refuse(layer, "reads a concatenated, enlarged or scaled tensor");
         }
-        return value.parts[0];
+        return lowered_.nodes[source.parts[0]];
     }
 
-    int channels(const Layer& layer, const Value& value) {
-        int sum = 0;
-        for (const std::size_t part : value.parts) {
-            if (lowered_.nodes[part].channels == 0)
-                refuse(layer, "reads an input of unknown channels");
-            sum += lowered_.nodes[part].channels;
+    // Whether the layer reads the picture, nothing else does, and it is not unshuffled yet.
+    bool takes_input_alone(const Layer& layer) {
+        const Value& source = value(layer.inputs[0]);
+        return source.parts.size() == 1 && source.parts[0] == 0 && source.upsample == 1 &&
+               uses_[layer.inputs[0]] == 1 && lowered_.unshuffle == 1;
+    }
+
+    const BlobSize& size_of(int blob) const { return sizes_.blobs[idx(blob)]; }
+
+    // Of the layer's output over the input tensor.
+    int scale_of(const Layer& layer) const {
+        const Ratio& zoom = size_of(layer.outputs[0]).zoom;
+        const std::int64_t scaled = zoom.numerator * lowered_.unshuffle;
+        if (!zoom.known() || scaled % zoom.denominator != 0) {
+            refuse(layer, "makes a result that is not a whole number of times the input's size");
         }
-        return sum;
+        if (scaled / zoom.denominator > kMostScale) refuse(layer, "enlarges the picture too much");
+        return static_cast<int>(scaled / zoom.denominator);
     }
-
-    int scale(const Value& value) { return lowered_.nodes[value.parts[0]].scale * value.upsample; }
 
     void define(const Layer& layer, Node node) {
-        if (node.scale > kMostScale) refuse(layer, "enlarges the picture too much");
+        node.channels = size_of(layer.outputs[0]).channels;
+        if (node.channels == 0) refuse(layer, "makes a result of unknown channels");
+        node.scale = scale_of(layer);
         values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F};
         lowered_.nodes.push_back(std::move(node));
     }
 
     void add_convolution(std::size_t index) {
         const Layer& layer = graph_.layers[index];
-        const ConvolutionLayer shape = read_convolution(layer);
+        const KernelAxis axis = kernel_rows(layer);
+        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 ||
+            axis.pad_before != axis.pad_after || layer.number(18, 0.0F) != 0.0F) {
+            refuse(layer, "is dilated or padded unevenly");
+        }
         Node node;
         node.input = value(layer.inputs[0]);
+        if (node.input.scale != 1.0F) refuse(layer, "reads a scaled tensor");
         node.layer = index;
-        node.channels = shape.outputs;
-        node.kernel = shape.kernel;
-        read_input(layer, node, shape);
-        node.activation = shape.activation;
-        node.slope = shape.slope;
-        node.scale = scale(node.input);
+        node.kernel = static_cast<int>(axis.kernel);
+        const bool same = axis.stride == 1 && (axis.kernel == 3 || axis.kernel == 1) &&
+                          axis.pad_before == axis.kernel / 2;
+        if (!same) fold_unshuffle(layer, axis);
+        read_activation(layer, node);
         define(layer, std::move(node));
     }
 
-    // Checks what a convolution reads; the first one to read the input tells the input's channels.
-    void read_input(const Layer& layer, const Node& node, const ConvolutionLayer& shape) {
-        const int stride = shape.stride;
-        int inputs = shape.inputs;
-        if (node.input.scale != 1.0F) refuse(layer, "reads a scaled tensor");
-        const bool same =
-            stride == 1 && (node.kernel == 3 || node.kernel == 1) && shape.pad == node.kernel / 2;
-        const bool of_input = node.input.parts.size() == 1 && node.input.parts[0] == 0;
-        if (!same) {
-            const bool folded = of_input && node.input.upsample == 1 && stride > 1 &&
-                                stride <= kMostFactor && node.kernel == 3 * stride &&
-                                shape.pad == stride && uses_[layer.inputs[0]] == 1 &&
-                                lowered_.unshuffle == 1;
-            if (!folded) {
-                refuse(layer,
-                       "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "
-                       "pixel-unshuffle was folded into");
-            }
-            lowered_.unshuffle = stride;
-            inputs *= stride * stride;
+    void fold_unshuffle(const Layer& layer, const KernelAxis& axis) {
+        if (!takes_input_alone(layer) || axis.stride < 2 || axis.stride > kMostFactor ||
+            axis.kernel != 3 * axis.stride || axis.pad_before != axis.stride) {
+            refuse(layer,
+                   "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "
+                   "pixel-unshuffle was folded into");
         }
-        if (of_input && lowered_.nodes[0].channels == 0) lowered_.nodes[0].channels = inputs;
-        if (channels(layer, node.input) != inputs) {
-            refuse(layer, "has weights for " + std::to_string(inputs) + " channels, but reads " +
-                              std::to_string(channels(layer, node.input)));
-        }
+        lowered_.unshuffle = static_cast<int>(axis.stride);
     }
 
     // The node behind a blob while nothing else has read it, so that its epilogue can still grow.
@@ -160,9 +175,6 @@ class GraphLowering {
             refuse(layer, "does not follow a convolution directly");
         }
         if (layer.type == "PReLU") {
-            const int slopes = layer.integer(0, 0);
-            if (slopes != 1 && slopes != node->channels)
-                refuse(layer, "has a wrong count of slopes");
             node->activation = Activation::prelu;
             node->prelu = index;
         } else {
@@ -179,8 +191,6 @@ class GraphLowering {
             const Value& part = value(blob);
             if (part.upsample != 1 || part.scale != 1.0F)
                 refuse(layer, "joins enlarged or scaled tensors");
-            if (scale(part) != scale(value(layer.inputs[0])))
-                refuse(layer, "joins different sizes");
             joined.parts.insert(joined.parts.end(), part.parts.begin(), part.parts.end());
             if (joined.parts.size() > kMostParts) refuse(layer, "joins too many tensors");
         }
@@ -205,6 +215,11 @@ class GraphLowering {
 
     // One operand is the tensor just computed, the other one older: it becomes a skip of the first.
     void add_sum(const Layer& layer, const std::vector<float>& weights) {
+        const BlobSize& size = size_of(layer.inputs[0]);
+        const BlobSize& added = size_of(layer.inputs[1]);
+        if (size.channels != added.channels || !(size.zoom == added.zoom)) {
+            refuse(layer, "adds tensors of different shapes");
+        }
         for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
             const std::size_t second = 1 - first;
             Node* node = open(layer.inputs[first]);
@@ -212,9 +227,6 @@ class GraphLowering {
             if (node == nullptr || other.parts.size() != 1) continue;
             const std::size_t id = value(layer.inputs[first]).parts[0];
             if (other.parts[0] >= id || node->skips.size() >= kMaxSkips) continue;
-            if (node->channels != channels(layer, other) || node->scale != scale(other)) {
-                refuse(layer, "adds tensors of different shapes");
-            }
             LoweredSkip skip{other, weights[first] * value(layer.inputs[first]).scale,
                              weights[second] * other.scale};
             node->skips.push_back(skip);
@@ -224,60 +236,44 @@ class GraphLowering {
         refuse(layer, "adds two tensors neither of which can take the other into its epilogue");
     }
 
-    void add_interp(const Layer& layer) {
-        const Value source = value(layer.inputs[0]);
-        const float rows = layer.number(1, 1.0F);
-        if (layer.inputs.size() != 1 || layer.integer(3, 0) != 0 || layer.integer(4, 0) != 0 ||
-            layer.integer(5, 0) != 0 || layer.integer(6, 0) != 0 || rows != layer.number(2, 1.0F)) {
-            refuse(layer, "does not resize rows and columns by one fixed factor");
-        }
+    void add_interp(const Layer& layer, const LayerRule& rule) {
+        if (!rule.known) refuse(layer, "does not resize rows and columns by one fixed factor");
         const int type = layer.integer(0, 0);
         if (type == 1) {
-            if (whole(rows) == 0) refuse(layer, "is a nearest resize by a broken factor");
-            Value enlarged = source;
-            enlarged.upsample *= whole(rows);
+            if (rule.rows.down != 1) refuse(layer, "is a nearest resize by a broken factor");
+            Value enlarged = value(layer.inputs[0]);
+            enlarged.upsample *= static_cast<int>(rule.rows.up);
             if (enlarged.upsample > kMostFactor) refuse(layer, "enlarges the picture too much");
             return alias(layer, enlarged);
         }
-        if (type != 2 && type != 3) refuse(layer, "resizes in a way the row stream does not know");
         Node node;
         node.kind = OpKind::resize;
-        node.input = source;
-        const Node& from = lowered_.nodes[plain(layer, source)];
-        node.channels = from.channels;
+        node.input = value(layer.inputs[0]);
         node.resize.filter = type == 2 ? ResizeFilter::bilinear : ResizeFilter::bicubic;
-        // The result must be a whole number of times the input's size, whatever that is.
-        const int out_scale = whole(rows * static_cast<float>(from.scale));
-        if (out_scale == 0) refuse(layer, "resizes by a factor that does not give whole sizes");
-        node.scale = out_scale;
-        node.resize.numerator = out_scale;
-        node.resize.denominator = from.scale;
+        node.resize.numerator = scale_of(layer);
+        node.resize.denominator = plain_input(layer).scale;
+        if (node.resize.numerator > kMostFactor) refuse(layer, "enlarges the picture too much");
         define(layer, std::move(node));
     }
 
-    void add_shuffle(const Layer& layer) {
-        const int factor = layer.integer(0, 1);
-        if (layer.integer(1, 0) != 0 || factor < 1 || factor > kMostFactor)
+    void add_shuffle(const Layer& layer, const LayerRule& rule) {
+        const auto factor = static_cast<int>(rule.rows.up);
+        if (layer.integer(1, 0) != 0 || factor > kMostFactor)
             refuse(layer, "shuffles in an unusual order");
         if (factor == 1) return alias(layer, value(layer.inputs[0]));
+        plain_input(layer);
         Node node;
         node.kind = OpKind::pixel_shuffle;
         node.input = value(layer.inputs[0]);
-        const Node& from = lowered_.nodes[plain(layer, node.input)];
-        if (from.channels % (factor * factor) != 0) refuse(layer, "does not fit its channels");
-        node.channels = from.channels / (factor * factor);
-        node.scale = from.scale * factor;
         node.factor = factor;
         define(layer, std::move(node));
     }
 
-    void add_unshuffle(const Layer& layer) {
-        const int factor = layer.integer(0, 1);
+    void add_unshuffle(const Layer& layer, const LayerRule& rule) {
+        const auto factor = static_cast<int>(rule.rows.down);
         const Value source = value(layer.inputs[0]);
-        if (factor == 1) return alias(layer, value(layer.inputs[0]));
-        if (layer.integer(1, 0) != 0 || factor < 1 || factor > kMostFactor ||
-            source.parts.size() != 1 || source.parts[0] != 0 || source.upsample != 1 ||
-            uses_[layer.inputs[0]] != 1 || lowered_.unshuffle != 1) {
+        if (factor == 1) return alias(layer, source);
+        if (layer.integer(1, 0) != 0 || factor > kMostFactor || !takes_input_alone(layer)) {
             refuse(layer, "is not a pixel-unshuffle of the input alone");
         }
         lowered_.unshuffle = factor;
@@ -285,6 +281,7 @@ class GraphLowering {
     }
 
     const Graph& graph_;
+    const Trace sizes_;
     LoweredGraph lowered_;
     std::map<int, Value> values_;  // by blob
     std::map<int, int> uses_;      // by blob; blobs that stand for one tensor share their count

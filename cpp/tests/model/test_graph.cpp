@@ -72,6 +72,17 @@ TEST_CASE("scale follows a resize behind the network") {
     CHECK_EQUAL(inspect(read(zoomed + "0.75 2=0.75\n")).scale, 3);
     CHECK(is_row_local(read(zoomed + "0.5 2=0.5\n")));
     CHECK_EQUAL(inspect(read(zoomed + "0.5 2=0.75\n")).scale, 0);
+    CHECK_EQUAL(inspect(read(zoomed + "2.500001e-01 2=2.500001e-01\n")).scale, 1);
+    CHECK_EQUAL(inspect(read(zoomed + "2.50001e-01 2=2.50001e-01\n")).scale, 0);
+}
+
+TEST_CASE("a size that an expression gives is unknown") {
+    const Graph graph = read(
+        "7767517\n3 3\nInput in 0 1 data\n"
+        "Convolution c 1 1 data a 0=3 1=3 4=1 5=1 6=81\n"
+        "Interp r 1 1 a out 0=2 9=\"*(0w,2),*(0h,2)\"\n");
+    CHECK_EQUAL(inspect(graph).scale, 0);
+    CHECK(!is_row_local(graph));
 }
 
 TEST_CASE("layers that look beyond rows, or are unknown, go to the tile path") {
@@ -104,7 +115,7 @@ TEST_CASE("input channels are those the weights fit") {
                               "Convolution c 1 1 data out 0=7 1=3 4=1 6=50\n")));
 }
 
-TEST_CASE("every malformed file is a ModelError that says where and what") {
+TEST_CASE("every malformed file is a ModelError with line and reason") {
     const std::string head = "7767517\n2 2\nInput in 0 1 data\n";
     const std::vector<Damage> damages = {
         {"", {"network.param", "empty"}},
