@@ -39,6 +39,27 @@ PlanConstraints transposed(PlanConstraints constraints) {
     return constraints;
 }
 
+// A pass over the picture: a column tile in an orientation.
+struct TilePass {
+    Orientation orientation;
+    const RunStrategy& strategy;
+    int tile;
+};
+
+// One for each orientation and column tile.
+std::vector<TilePass> passes_of(const std::vector<RunStrategy>& strategies,
+                                const std::vector<Orientation>& orientations) {
+    std::vector<TilePass> passes;
+    for (const Orientation& orientation : orientations) {
+        const RunStrategy& strategy =
+            orientation.transpose ? strategies.back() : strategies.front();
+        for (int tile = 0; tile < ssize(strategy.plans); ++tile) {
+            passes.push_back({orientation, strategy, tile});
+        }
+    }
+    return passes;
+}
+
 std::unique_ptr<BlendSink> make_sink(const MutableImageView& output, int orientations,
                                      int column_tiles) {
     if (orientations > 1) return std::make_unique<MeanSink>(output, orientations);
@@ -187,19 +208,14 @@ void StreamEngine::run(const ImageView& input, const MutableImageView& output,
     run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
         StreamRecord record;
         const auto sink = make_sink(output, ssize(orientations), ssize(strategies.front().plans));
-        for (int i = 0; i < ssize(orientations); ++i) {
-            const Orientation& orientation = orientations[idx(i)];
-            const RunStrategy& strategy =
-                orientation.transpose ? strategies.back() : strategies.front();
+        const std::vector<TilePass> passes = passes_of(strategies, orientations);
+        for (int i = 0; i < ssize(passes); ++i) {
+            const auto& [orientation, strategy, tile] = passes[idx(i)];
             ArraySource source(oriented_view(input, orientation));
-            const int tiles = ssize(strategy.plans);
-            for (int tile = 0; tile < tiles; ++tile) {
-                sink->begin_pass(orientation,
-                                 column_weights(strategy.column_tiles, tile, program().scale()));
-                run_plan(*backend_, strategy.plans[idx(tile)], source, strategy.first_column(tile),
-                         *sink, part_of(whole, i * tiles + tile, ssize(orientations) * tiles),
-                         record);
-            }
+            sink->begin_pass(orientation,
+                             column_weights(strategy.column_tiles, tile, program().scale()));
+            run_plan(*backend_, strategy.plans[idx(tile)], source, strategy.first_column(tile),
+                     *sink, part_of(whole, i, ssize(passes)), record);
         }
         sink->end();
         check_result(record, options_.tta ? 0 : program().scale());
