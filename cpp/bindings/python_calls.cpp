@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "image/image_view.hpp"
+
 namespace py = pybind11;
 
 namespace realesrgan::bindings {
@@ -21,26 +23,15 @@ SampleType sample_type(const py::dtype& type, const char* name) {
 }
 
 py::dtype dtype_of(SampleType type) {
-    switch (type) {
-        case SampleType::u8:
-            return py::dtype::of<std::uint8_t>();
-        case SampleType::u16:
-            return py::dtype::of<std::uint16_t>();
-        case SampleType::f32:
-            break;
-    }
-    return py::dtype::of<float>();
+    return visit_sample_type(type, [](auto zero) { return py::dtype::of<decltype(zero)>(); });
 }
 
 Progress python_progress(const py::object& callback, GilReleased& released) {
-    return [&](double fraction) {
+    return [&callback, &released, check_signals = python_signals(released)](double fraction) {
+        check_signals();
+        if (callback.is_none()) return;
         const GilReleased::Retaken gil(released);
-        if (PyErr_CheckSignals() != 0) {
-            throw py::error_already_set();
-        }
-        if (!callback.is_none()) {
-            callback(fraction);
-        }
+        callback(fraction);
     };
 }
 

@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/escape.hpp"
 #include "engine.hpp"
 #include "image/image_view.hpp"
 #include "image/result_diagnosis.hpp"
-#include "image/whole_rows.hpp"
 #include "model/graph.hpp"
 #include "program/fuse.hpp"
 #include "realesrgan/errors.hpp"
@@ -23,32 +23,28 @@ namespace {
 
 constexpr std::int64_t kMostResultSide = std::int64_t{1} << 30;
 
+void require(bool holds, const std::string& message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
 void check_options(const Options& options) {
-    if (options.device < kCpuDevice) {
-        throw std::invalid_argument("device " + std::to_string(options.device) +
-                                    ": expected -1 for the CPU, or a Vulkan device's index");
-    }
-    if (options.fp16 && options.device == kCpuDevice) {
-        throw std::invalid_argument("fp16 is for Vulkan devices; the CPU computes in fp32");
-    }
-    if (options.tile != kTileAuto && options.tile != kTileWhole && options.tile < kSmallestTile) {
-        throw std::invalid_argument(
-            "tile " + std::to_string(options.tile) +
-            ": expected at least 32 pixels, 0 for auto, or -1 for the whole "
-            "picture at once");
-    }
-    if (options.band < 0) {
-        throw std::invalid_argument("band " + std::to_string(options.band) +
-                                    ": expected a number of rows, or 0 for what fits best");
-    }
-    if (options.runs_at_once < 1) {
-        throw std::invalid_argument("runs_at_once " + std::to_string(options.runs_at_once) +
-                                    ": expected a number from 1");
-    }
-    if (options.threads < 0) {
-        throw std::invalid_argument("threads " + std::to_string(options.threads) +
-                                    ": expected a number from 1, or 0 for one for each core");
-    }
+    const auto number = [](const char* name, int value) {
+        return name + std::to_string(value) + ": expected ";
+    };
+    require(options.device >= kCpuDevice,
+            number("device ", options.device) + "-1 for the CPU, or a Vulkan device's index");
+    require(!options.fp16 || options.device != kCpuDevice,
+            "fp16 is for Vulkan devices; the CPU computes in fp32");
+    require(
+        options.tile == kTileAuto || options.tile == kTileWhole || options.tile >= kSmallestTile,
+        number("tile ", options.tile) +
+            "at least 32 pixels, 0 for auto, or -1 for the whole picture at once");
+    require(options.band >= 0,
+            number("band ", options.band) + "a number of rows, or 0 for what fits best");
+    require(options.runs_at_once >= 1,
+            number("runs_at_once ", options.runs_at_once) + "a number from 1");
+    require(options.threads >= 0,
+            number("threads ", options.threads) + "a number from 1, or 0 for one for each core");
 }
 
 template <typename View>
@@ -68,13 +64,9 @@ void check_channels(const NetworkInfo& network, int channels) {
 void check_size(const NetworkInfo& network, int width, int height) {
     const std::string picture =
         "a picture of " + std::to_string(width) + "x" + std::to_string(height) + " pixels";
-    if (width < 1 || height < 1) {
-        throw std::invalid_argument(picture + "; expected at least 1x1");
-    }
+    require(width >= 1 && height >= 1, picture + "; expected at least 1x1");
     const std::int64_t longer = std::max(width, height);
-    if (longer > kMostSide) {
-        throw std::invalid_argument(picture + "; at most 2^26 a side are possible");
-    }
+    require(longer <= kMostSide, picture + "; at most 2^26 a side are possible");
     if (longer * network.scale > kMostResultSide) {
         throw ImageError(picture + " made " + std::to_string(network.scale) +
                          " times as large has more than 2^30 a side; use a smaller picture");
@@ -89,13 +81,12 @@ void check_views(const NetworkInfo& network, const ImageView& input,
     check_size(network, input.width, input.height);
     check_channels(network, input.channels);
     const std::int64_t scale = network.scale;
-    if (output.data == nullptr || output.width != input.width * scale ||
-        output.height != input.height * scale || output.channels != network.output_channels) {
-        throw std::invalid_argument(
+    require(output.data != nullptr && output.width == input.width * scale &&
+                output.height == input.height * scale && output.channels == network.output_channels,
             "the output is " + size_text(output) + ", but the result of " + size_text(input) +
-            " is " + std::to_string(input.width * scale) + "x" +
-            std::to_string(input.height * scale) + "x" + std::to_string(network.output_channels));
-    }
+                " is " + std::to_string(input.width * scale) + "x" +
+                std::to_string(input.height * scale) + "x" +
+                std::to_string(network.output_channels));
 }
 
 // Runs a small grey picture through a network whose layers do not tell its scale and channels.
@@ -151,6 +142,35 @@ class WatchedSource final : public RowSource {
     RowSource& source_;
     float extreme_ = 0.0F;
 };
+
+// A packed picture with memory of its own.
+class Whole {
+  public:
+    Whole(int width, int height, int channels, SampleType type)
+        : view_(packed_view<std::byte>(nullptr, type, width, height, channels)) {
+        samples_.resize(static_cast<std::size_t>(view_.row_stride) *
+                        static_cast<std::size_t>(height));
+        view_.data = samples_.data();
+    }
+
+    const MutableImageView& view() const { return view_; }
+
+  private:
+    std::vector<std::byte> samples_;
+    MutableImageView view_;
+};
+
+// Reads the whole picture, runs it, and writes the whole result, for engines that cannot run by
+// rows.
+void run_whole(const Engine& engine, const NetworkInfo& network, RowSource& source, RowSink& sink,
+               SampleType output, const Progress& progress) {
+    const Whole picture(source.width(), source.height(), source.channels(), source.type());
+    source.read(0, 0, picture.view());
+    const Whole result(source.width() * network.scale, source.height() * network.scale,
+                       network.output_channels, output);
+    engine.run(as_const(picture.view()), result.view(), progress);
+    sink.write(0, 0, as_const(result.view()));
+}
 
 }  // namespace
 

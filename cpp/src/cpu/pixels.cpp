@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/thread_pool.hpp"
+#include "image/image_view.hpp"
 #include "image/sample_conversion.hpp"
 
 namespace realesrgan::cpu {
@@ -74,28 +75,17 @@ std::uint64_t store(const Program& program, bool clamp, const LineBuffer& ring, 
 
 void load_rows(const Program& program, SampleType type, const std::byte* packed,
                const LineBuffer& ring, int first, int count, int threads) {
-    switch (type) {
-        case SampleType::u8:
-            return load<std::uint8_t>(program, packed, ring, first, count, threads);
-        case SampleType::u16:
-            return load<std::uint16_t>(program, packed, ring, first, count, threads);
-        case SampleType::f32:
-            return load<float>(program, packed, ring, first, count, threads);
-    }
+    visit_sample_type(type, [&](auto zero) {
+        load<decltype(zero)>(program, packed, ring, first, count, threads);
+    });
 }
 
 std::uint64_t store_rows(const Program& program, const SessionFormat& format,
                          const LineBuffer& ring, int first, int count, std::byte* packed,
                          int threads) {
-    switch (format.output) {
-        case SampleType::u8:
-            return store<std::uint8_t>(program, format.clamp, ring, first, count, packed, threads);
-        case SampleType::u16:
-            return store<std::uint16_t>(program, format.clamp, ring, first, count, packed, threads);
-        case SampleType::f32:
-            return store<float>(program, format.clamp, ring, first, count, packed, threads);
-    }
-    return 0;
+    return visit_sample_type(format.output, [&](auto zero) {
+        return store<decltype(zero)>(program, format.clamp, ring, first, count, packed, threads);
+    });
 }
 
 }  // namespace realesrgan::cpu

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <limits>
+#include <type_traits>
 
+#include "base/integers.hpp"
 #include "image/image_view.hpp"
-#include "image/mirror.hpp"
 #include "image/sample_conversion.hpp"
 
 namespace realesrgan {
@@ -42,28 +42,6 @@ void copy_row(const std::byte* from, const ImageView& like, std::byte* to,
          to_like.channel_stride, width, like.channels);
 }
 
-template <typename Sample, typename Sum>
-double sum(const ImageView& rows) {
-    const auto count = static_cast<std::size_t>(rows.width) *
-                       static_cast<std::size_t>(rows.height) *
-                       static_cast<std::size_t>(rows.channels);
-    const auto* samples = reinterpret_cast<const Sample*>(rows.data);
-    Sum all{};
-    for (std::size_t i = 0; i < count; ++i) all += samples[i] > Sample{} ? samples[i] : Sample{};
-    return static_cast<double>(all);
-}
-
-template <typename Sample>
-Sample largest(const ImageView& rows) {
-    const auto count = static_cast<std::size_t>(rows.width) *
-                       static_cast<std::size_t>(rows.height) *
-                       static_cast<std::size_t>(rows.channels);
-    const auto* samples = reinterpret_cast<const Sample*>(rows.data);
-    Sample most{};
-    for (std::size_t i = 0; i < count; ++i) most = samples[i] > most ? samples[i] : most;
-    return most;
-}
-
 }  // namespace
 
 void ArraySource::read(int first_row, int first_column, const MutableImageView& rows) {
@@ -96,27 +74,24 @@ void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
 }
 
 double sum_of_samples(const ImageView& packed_rows) {
-    switch (packed_rows.type) {
-        case SampleType::u8:
-            return sum<std::uint8_t, std::uint64_t>(packed_rows) / 255.0;
-        case SampleType::u16:
-            return sum<std::uint16_t, std::uint64_t>(packed_rows) / 65535.0;
-        case SampleType::f32:
-            break;
-    }
-    return sum<float, double>(packed_rows);
+    return visit_sample_type(packed_rows.type, [&](auto zero) {
+        using Sample = decltype(zero);
+        std::conditional_t<std::is_same_v<Sample, float>, double, std::uint64_t> sum{};
+        const auto* samples = reinterpret_cast<const Sample*>(packed_rows.data);
+        const auto count = product(packed_rows.width, packed_rows.height, packed_rows.channels);
+        for (std::size_t i = 0; i < count; ++i) sum += samples[i] > zero ? samples[i] : zero;
+        return static_cast<double>(sum) / double{kWhite<Sample>};
+    });
 }
 
 float largest_sample(const ImageView& packed_rows) {
-    switch (packed_rows.type) {
-        case SampleType::u8:
-            return static_cast<float>(largest<std::uint8_t>(packed_rows)) / 255.0F;
-        case SampleType::u16:
-            return static_cast<float>(largest<std::uint16_t>(packed_rows)) / 65535.0F;
-        case SampleType::f32:
-            break;
-    }
-    return largest<float>(packed_rows);
+    return visit_sample_type(packed_rows.type, [&](auto most) {
+        using Sample = decltype(most);
+        const auto* samples = reinterpret_cast<const Sample*>(packed_rows.data);
+        const auto count = product(packed_rows.width, packed_rows.height, packed_rows.channels);
+        for (std::size_t i = 0; i < count; ++i) most = samples[i] > most ? samples[i] : most;
+        return static_cast<float>(most) / kWhite<Sample>;
+    });
 }
 
 }  // namespace realesrgan

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/integers.hpp"
-#include "image/mirror.hpp"
+#include "image/image_view.hpp"
 
 namespace realesrgan {
 

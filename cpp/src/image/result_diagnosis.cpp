@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "image/image_view.hpp"
 #include "image/sample_conversion.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -35,26 +36,18 @@ struct Part {
         return {
             samples.data(), width, height, channels, channels, std::ptrdiff_t{channels} * width, 1};
     }
-    template <typename Byte, typename Samples>
-    static BasicImageView<Byte> view(Samples& samples, int width, int height, int channels) {
-        constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
-        return {reinterpret_cast<Byte*>(samples.data()),
-                SampleType::f32,
-                width,
-                height,
-                channels,
-                kFloat * channels * width,
-                kFloat * channels,
-                kFloat};
+    MutableImageView view() {
+        return packed_view(reinterpret_cast<std::byte*>(samples.data()), SampleType::f32, width,
+                           height, channels);
     }
 
     // Whether the run has a valid result.
-    bool passes(const CheckedRun& run, const NetworkInfo& network) const {
+    bool passes(const CheckedRun& run, const NetworkInfo& network) {
         Part result(std::int64_t{width} * network.scale, std::int64_t{height} * network.scale,
                     network.output_channels);
         try {
-            run(view<const std::byte>(samples, width, height, channels),
-                view<std::byte>(result.samples, result.width, result.height, result.channels));
+            const MutableImageView own = view();
+            run(as_const(own), result.view());
         } catch (const BadResult&) {
             return false;
         }
@@ -160,7 +153,7 @@ std::string values_text(float extreme) {
 // Nothing if the CPU cannot run it.
 enum class Verdict { passes, fails, unknown };
 
-Verdict reference_says(const Part& part, const Suspects& suspects) {
+Verdict reference_says(Part& part, const Suspects& suspects) {
     try {
         return part.passes(suspects.reference, suspects.network) ? Verdict::passes : Verdict::fails;
     } catch (const ModelError&) {  // the files have gone
@@ -184,10 +177,9 @@ float extreme_sample(const ImageView& picture) {
 
 void blame(const BadResult& bad, const Suspects& suspects, const ImageView* picture,
            float extreme) {
-    const Part part = picture == nullptr
-                          ? sample_part(suspects.network.input_channels)
-                          : telling_part(bad, *picture, suspects.network.receptive_field);
-    const Part inside = clipped(part);
+    Part part = picture == nullptr ? sample_part(suspects.network.input_channels)
+                                   : telling_part(bad, *picture, suspects.network.receptive_field);
+    Part inside = clipped(part);
     if (picture != nullptr) extreme = extreme_of(part.samples);
     const bool outside = extreme > 1.0F;
     if (suspects.on_cpu) {

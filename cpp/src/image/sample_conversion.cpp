@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "image/mirror.hpp"
+#include "image/image_view.hpp"
 
 namespace realesrgan {
 namespace {
@@ -52,27 +52,12 @@ void store_as(const ConstPlanes& from, const MutableImageView& to, std::int64_t 
 }  // namespace
 
 double load_samples(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to) {
-    switch (from.type) {
-        case SampleType::u8:
-            return load_as<std::uint8_t>(from, x, y, to);
-        case SampleType::u16:
-            return load_as<std::uint16_t>(from, x, y, to);
-        case SampleType::f32:
-            break;
-    }
-    return load_as<float>(from, x, y, to);
+    return visit_sample_type(from.type,
+                             [&](auto zero) { return load_as<decltype(zero)>(from, x, y, to); });
 }
 
 void store_samples(const ConstPlanes& from, const MutableImageView& to, std::int64_t y) {
-    switch (to.type) {
-        case SampleType::u8:
-            return store_as<std::uint8_t>(from, to, y);
-        case SampleType::u16:
-            return store_as<std::uint16_t>(from, to, y);
-        case SampleType::f32:
-            break;
-    }
-    store_as<float>(from, to, y);
+    visit_sample_type(to.type, [&](auto zero) { store_as<decltype(zero)>(from, to, y); });
 }
 
 }  // namespace realesrgan

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/integers.hpp"
-#include "image/mirror.hpp"
+#include "image/image_view.hpp"
 #include "realesrgan/yuv.hpp"
 
 namespace realesrgan {
