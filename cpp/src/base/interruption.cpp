@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/thread_pool.hpp"
+
 namespace realesrgan {
 
 namespace {
@@ -26,6 +28,14 @@ void check_interruption() {
     if (here == nullptr || Clock::now() - here->last_ < kBetweenPolls) return;
     here->last_ = Clock::now();
     here->poll_();
+}
+
+void for_each_in_parallel(std::size_t count, int threads,
+                          const std::function<void(std::size_t)>& task) {
+    ThreadPool::shared().run(static_cast<int>(count), threads, [&](int item, int) {
+        check_interruption();
+        task(static_cast<std::size_t>(item));
+    });
 }
 
 }  // namespace realesrgan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 
 namespace realesrgan {
@@ -24,5 +25,11 @@ class Interruptible {
 
 // To be called in loops that may last: polls at most 20 times a second.
 void check_interruption();
+
+// Calls `task` for 0..count-1 on up to `threads` threads, including the calling one, which checks
+// for an interruption before each call. After an exception no more calls are started, and the first
+// exception is rethrown.
+void for_each_in_parallel(std::size_t count, int threads,
+                          const std::function<void(std::size_t)>& task);
 
 }  // namespace realesrgan

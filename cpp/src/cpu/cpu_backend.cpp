@@ -2,8 +2,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/interruption.hpp"
 #include "base/memory_budget.hpp"
-#include "base/parallel.hpp"
 #include "cpu/session.hpp"
 #include "cpu/winograd/instruction_set.hpp"
 #include "stream/backend.hpp"
@@ -25,9 +25,9 @@ constexpr int kBandPixels = 4096;
 // the RRDB networks, with 96 and more, do not on noise.
 constexpr std::size_t kShallow = 20;
 
-// Weights that are transformed once may take this share of the memory limit; otherwise they are
-// kept untransformed and transformed for each row band, which costs a few percent of the time.
-constexpr std::uint64_t kWeightShare = 3;
+// Weights that are transformed once may take a third of the memory limit; otherwise they are kept
+// untransformed and transformed for each row band, which costs a few percent of the time.
+constexpr std::uint64_t kWeightDivisor = 3;
 
 int tile_of(const Program& program, const CpuBackendOptions& options) {
     if (options.tile > 0) return options.tile;
@@ -47,7 +47,7 @@ std::uint64_t transformed_bytes(const Program& program, const winograd::Kernel& 
 winograd::WeightForm form_of(const Program& program, const winograd::Kernel& kernel,
                              const CpuBackendOptions& options) {
     const bool packed = options.memory_limit > 0 &&
-                        transformed_bytes(program, kernel) > options.memory_limit / kWeightShare;
+                        transformed_bytes(program, kernel) > options.memory_limit / kWeightDivisor;
     return packed ? winograd::WeightForm::packed : winograd::WeightForm::transformed;
 }
 
@@ -78,8 +78,8 @@ class CpuBackend final : public Backend {
 
     std::uint64_t default_budget() const override { return host_budget(); }
 
-    std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
-        return std::make_unique<cpu::CpuSession>(kernels_, std::move(plan));
+    std::shared_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
+        return std::make_shared<cpu::CpuSession>(kernels_, std::move(plan));
     }
 
   private:

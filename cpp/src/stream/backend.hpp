@@ -51,7 +51,7 @@ class Backend {
     virtual std::vector<std::string> notices() const { return {}; }
     // Throws OutOfMemoryError when an allocation fails (the caller then tries a smaller plan) and
     // DeviceError when the device is lost.
-    virtual std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const = 0;
+    virtual std::shared_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const = 0;
 };
 
 struct CpuBackendOptions {

@@ -61,7 +61,7 @@ class Pass {
 void run_plan(const Backend& backend, const std::shared_ptr<const ExecutionPlan>& plan,
               RowSource& source, int column, RowSink& sink, const Progress& progress,
               StreamRecord& record) {
-    const std::unique_ptr<Session> session = backend.start(plan);
+    const std::shared_ptr<Session> session = backend.start(plan);
     Pass pass(*session, sink, column * plan->program().scale(), record);
     double fraction = 0.0;
     const Interruptible waiting([&] {

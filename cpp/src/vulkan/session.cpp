@@ -222,7 +222,8 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const int local = load_input_->local_size().x;
     const Context& context = *network_->context;
     const int columns = most_items(context.most_groups(0), local);
-    std::uint64_t bytes = bytes_of(ring, count, channels);
+    // Kernels read and write whole groups of four channels.
+    std::uint64_t bytes = ring_bytes(ring, count, round_up(channels, 4), network_->storage);
     LoadInputPush push = {ring.width, count, ring.slot(rows.first), ring.rows, 0, 0};
     for (; push.y0 < count; push.y0 += context.most_groups(1)) {
         for (push.x0 = 0; push.x0 < ring.width; push.x0 += columns) {
@@ -234,13 +235,6 @@ void VulkanSession::record_input(Flight& flight, RowRange rows) {
                 std::exchange(bytes, 0));
         }
     }
-}
-
-// Kernels read and write whole groups of four channels.
-std::uint64_t VulkanSession::bytes_of(RingBuffer ring, int rows, int channels) const {
-    ring.rows = rows;
-    ring.channels = round_up(channels, 4);
-    return ring_bytes(ring, network_->storage);
 }
 
 void VulkanSession::record_output(Flight& flight, RowRange rows) {
@@ -256,7 +250,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const int across = std::min({ceil_div(words, local), context.most_groups(0), kMostAcross});
     const int stride = across * local;
     const int most = most_items(context.most_groups(1), stride);
-    std::uint64_t bytes = bytes_of(ring, count, output.channels);
+    std::uint64_t bytes = ring_bytes(ring, count, round_up(output.channels, 4), network_->storage);
     StoreOutputPush push = {ring.width, count, ring.slot(rows.first), ring.rows, stride, 0};
     for (; push.first < words; push.first += most) {
         flight.commands.dispatch(

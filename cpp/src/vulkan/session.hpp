@@ -68,7 +68,6 @@ class VulkanSession : public Session {
     void record(Flight& flight, const Step& step);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
-    std::uint64_t bytes_of(RingBuffer ring, int rows, int channels) const;
 
     const DeviceNetwork* network_;
     std::shared_ptr<const ExecutionPlan> plan_;

@@ -57,20 +57,20 @@ std::uint64_t SessionPool::bytes() const {
     return total;
 }
 
-SessionLease::SessionLease(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session)
-    : context_(std::move(context)),
-      session_(std::move(session)),
-      exceptions_(std::uncaught_exceptions()) {
-    session_->begin_run();
-}
-
-SessionLease::~SessionLease() {
-    if (std::uncaught_exceptions() != exceptions_ || !session_->idle()) return;
-    try {
-        context_->shared<SessionPool>().keep(std::move(session_));
-    } catch (const std::exception&) {
-        // The next run creates a new session.
-    }
+std::shared_ptr<Session> lease(std::shared_ptr<Context> context,
+                               std::unique_ptr<VulkanSession> session) {
+    session->begin_run();
+    const auto give_back = [context = std::move(context),
+                            exceptions = std::uncaught_exceptions()](VulkanSession* used) {
+        std::unique_ptr<VulkanSession> owned(used);
+        if (std::uncaught_exceptions() != exceptions || !owned->idle()) return;
+        try {
+            context->shared<SessionPool>().keep(std::move(owned));
+        } catch (const std::exception&) {
+            // The next run creates a new session.
+        }
+    };
+    return std::shared_ptr<VulkanSession>(session.release(), give_back);
 }
 
 }  // namespace realesrgan::vulkan

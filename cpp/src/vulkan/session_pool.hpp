@@ -32,26 +32,8 @@ class SessionPool {
     Sessions sessions_;  // oldest first
 };
 
-// A session for one run, returned to the pool if the run succeeded.
-class SessionLease final : public Session {
-  public:
-    SessionLease(std::shared_ptr<Context> context, std::unique_ptr<VulkanSession> session);
-    SessionLease(const SessionLease&) = delete;
-    SessionLease& operator=(const SessionLease&) = delete;
-    ~SessionLease() override;
-
-    VulkanSession& session() { return *session_; }
-    MutableImageView input_rows(int count) override { return session_->input_rows(count); }
-    void run(const Step& step) override { session_->run(step); }
-    ImageView output_rows() override { return session_->output_rows(); }
-    std::uint64_t not_finite() const override { return session_->not_finite(); }
-    std::uint64_t allocated_bytes() const override { return session_->allocated_bytes(); }
-    std::uint64_t dispatches() const override { return session_->dispatches(); }
-
-  private:
-    std::shared_ptr<Context> context_;
-    std::unique_ptr<VulkanSession> session_;
-    int exceptions_;  // in flight when the run began
-};
+// The session for one run, returned to the context's pool after it if the run succeeded.
+std::shared_ptr<Session> lease(std::shared_ptr<Context> context,
+                               std::unique_ptr<VulkanSession> session);
 
 }  // namespace realesrgan::vulkan

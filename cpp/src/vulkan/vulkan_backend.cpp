@@ -115,7 +115,7 @@ class VulkanBackend : public Backend {
         return all;
     }
 
-    std::unique_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
+    std::shared_ptr<Session> start(std::shared_ptr<const ExecutionPlan> plan) const override {
         const GpuActivityGuard use;
         SessionPool& pool = network_.context->shared<SessionPool>();
         auto session = pool.take(network_, *plan);
@@ -123,7 +123,7 @@ class VulkanBackend : public Backend {
             pool.make_room(*network_.context, plan->memory().total());
             session = std::make_unique<VulkanSession>(network_, std::move(plan));
         }
-        return std::make_unique<SessionLease>(network_.context, std::move(session));
+        return lease(network_.context, std::move(session));
     }
 
   private:

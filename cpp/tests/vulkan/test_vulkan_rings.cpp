@@ -153,7 +153,7 @@ TEST_CASE(
             const auto plan = std::make_shared<const ExecutionPlan>(program, request, storage);
             const realesrgan::BandTraffic traffic = plan->traffic();
             const auto session = prepared.backend->start(plan);
-            auto& real = dynamic_cast<realesrgan::vulkan::SessionLease&>(*session).session();
+            auto& real = dynamic_cast<realesrgan::vulkan::VulkanSession&>(*session);
             const Step step = plan->step(plan->steps() / 2);
             realesrgan::vulkan::Recorded counted;
             double recording = std::numeric_limits<double>::infinity();
@@ -257,7 +257,7 @@ TEST_CASE("column tiles of 64 pixels of halo are at most three steps off where m
 }
 
 int main() {
-    // The user's own cache is no place for a test.
+    // Tests do not use the user's cache.
     const TemporaryFolder cache;
     setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
     return check::run_all();

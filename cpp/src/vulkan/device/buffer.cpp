@@ -37,6 +37,14 @@ VkBuffer create_buffer(Context& context, std::uint64_t bytes) {
     return buffer;
 }
 
+VkMappedMemoryRange whole_range(VkDeviceMemory memory) {
+    VkMappedMemoryRange range = {};
+    range.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
+    range.memory = memory;
+    range.size = VK_WHOLE_SIZE;
+    return range;
+}
+
 }  // namespace
 
 std::uint32_t memory_type(const Context& context, BufferKind kind, std::uint32_t allowed) {
@@ -107,19 +115,13 @@ void Buffer::release() noexcept {
 
 void Buffer::flush() const {
     if (coherent_) return;
-    VkMappedMemoryRange range = {};
-    range.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
-    range.memory = memory_;
-    range.size = VK_WHOLE_SIZE;
+    const VkMappedMemoryRange range = whole_range(memory_);
     context_->check(ncnn::vkFlushMappedMemoryRanges(context_->handle(), 1, &range), "uploading");
 }
 
 void Buffer::invalidate() const {
     if (coherent_) return;
-    VkMappedMemoryRange range = {};
-    range.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
-    range.memory = memory_;
-    range.size = VK_WHOLE_SIZE;
+    const VkMappedMemoryRange range = whole_range(memory_);
     context_->check(ncnn::vkInvalidateMappedMemoryRanges(context_->handle(), 1, &range),
                     "downloading");
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/interruption.hpp"
-#include "base/parallel.hpp"
 
 namespace realesrgan::vulkan {
 

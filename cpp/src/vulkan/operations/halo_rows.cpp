@@ -6,17 +6,6 @@
 
 namespace realesrgan::vulkan {
 
-namespace {
-
-std::uint64_t bytes_of(const RingBuffer& ring, int channels, Storage storage) {
-    RingBuffer part = ring;
-    part.channels = channels;
-    part.rows = 1;
-    return ring_bytes(part, storage);
-}
-
-}  // namespace
-
 HaloRows::HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector<RingBuffer>& rings,
                    const Allocate& allocate)
     : plan_(plan), storage_(storage), rings_(rings) {
@@ -25,7 +14,7 @@ HaloRows::HaloRows(const ExecutionPlan& plan, Storage storage, const std::vector
         places_.emplace_back();
         for (const HaloSlice& slice : plan.rings()[i].halo) {
             const std::uint64_t row =
-                bytes_of(rings[i], round_up(slice.channels, kChannelAlignment), storage);
+                ring_bytes(rings[i], 1, round_up(slice.channels, kChannelAlignment), storage);
             places_.back().push_back({bytes, row});
             bytes += row * static_cast<std::uint64_t>(slice.rows);
         }
@@ -62,8 +51,8 @@ void HaloRows::add_regions(const HaloCopy& copy, bool save,
     const RingBuffer& ring = rings_[index];
     const Place& place = places_[index][part];
     const HaloSlice& slice = plan_.rings()[index].halo[part];
-    const std::uint64_t ring_row = bytes_of(ring, ring.channels, storage_);
-    const std::uint64_t before = bytes_of(ring, slice.channel, storage_);
+    const std::uint64_t ring_row = ring_bytes(ring, 1, ring.channels, storage_);
+    const std::uint64_t before = ring_bytes(ring, 1, slice.channel, storage_);
     for (int i = 0; i < copy.rows.count; i++) {
         const auto slot = static_cast<std::uint64_t>(ring.slot(copy.rows.first + i));
         const std::uint64_t there = slot * ring_row + before;

@@ -184,10 +184,7 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
 // Bytes of ring buffers that a dispatch of `rows` output rows reads and writes, each counted once.
 std::uint64_t Operation::ring_bytes(int rows) const {
     const auto bytes = [&](const RingBuffer& ring, int ring_rows, int channels) {
-        RingBuffer part = ring;
-        part.rows = ring_rows;
-        part.channels = channels;
-        return vulkan::ring_bytes(part, storage_);
+        return vulkan::ring_bytes(ring, ring_rows, channels, storage_);
     };
     const int halo = has_weights_ ? 2 : 0;
     const int source_rows = ceil_div(rows * reduce_, enlarge_) + halo;

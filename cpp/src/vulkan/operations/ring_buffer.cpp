@@ -6,12 +6,6 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-std::uint64_t row_bytes(const RingBuffer& ring, Storage storage) {
-    RingBuffer row = ring;
-    row.rows = 1;
-    return ring_bytes(row, storage);
-}
-
 // The last slot up to `slot` at whose offset a binding can start.
 int aligned_slot(const RingBuffer& ring, std::uint64_t row, int slot) {
     while (static_cast<std::uint64_t>(slot) * row % ring.alignment != 0) slot--;
@@ -22,7 +16,7 @@ int aligned_slot(const RingBuffer& ring, std::uint64_t row, int slot) {
 
 int rows_in_window(const RingBuffer& ring, Storage storage, Row first, int most) {
     if (ring.binding_bytes == 0) return most;
-    const std::uint64_t row = row_bytes(ring, storage);
+    const std::uint64_t row = ring_bytes(ring, 1, ring.channels, storage);
     const int slot = ring.slot(first);
     const int before = slot - aligned_slot(ring, row, slot);
     const int shown = static_cast<int>(ring.binding_bytes / row) - before;
@@ -32,7 +26,7 @@ int rows_in_window(const RingBuffer& ring, Storage storage, Row first, int most)
 RingWindow window(const RingBuffer& ring, Storage storage, Row first, int count, bool written) {
     const int slot = ring.slot(first);
     if (ring.binding_bytes == 0) return {{ring.buffer, 0, 0, written}, slot, ring.rows};
-    const std::uint64_t row = row_bytes(ring, storage);
+    const std::uint64_t row = ring_bytes(ring, 1, ring.channels, storage);
     const int begin = aligned_slot(ring, row, slot);
     const int shown = slot - begin + count;
     return {{ring.buffer, static_cast<std::uint64_t>(begin) * row,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/integers.hpp"
 #include "program/program.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/device/pipeline_registry.hpp"
@@ -23,10 +24,12 @@ struct RingBuffer {
     int slot(Row row) const { return static_cast<int>(row % rows); }
 };
 
+// Bytes of so many rows and channels of a ring buffer, and of all.
+inline std::uint64_t ring_bytes(const RingBuffer& ring, int rows, int channels, Storage storage) {
+    return product(ring.width, channels, rows, ring.full_precision ? 4 : bytes_per_value(storage));
+}
 inline std::uint64_t ring_bytes(const RingBuffer& ring, Storage storage) {
-    return static_cast<std::uint64_t>(ring.width) * static_cast<std::uint64_t>(ring.channels) *
-           static_cast<std::uint64_t>(ring.rows) *
-           static_cast<std::uint64_t>(ring.full_precision ? 4 : bytes_per_value(storage));
+    return ring_bytes(ring, ring.rows, ring.channels, storage);
 }
 
 // A binding of some rows, with the slot of the first row in it and the number of rows after which

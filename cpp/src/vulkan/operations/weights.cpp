@@ -6,7 +6,7 @@
 
 #include "base/half.hpp"
 #include "base/integers.hpp"
-#include "base/parallel.hpp"
+#include "base/interruption.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/operations/convolution_kernels.hpp"
 
