@@ -2,10 +2,13 @@
 
 #include <allocator.h>
 #include <cpu.h>
+#include <datareader.h>
 #include <gpu.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <new>
@@ -23,7 +26,6 @@
 #include "realesrgan/errors.hpp"
 #include "tiles/gpu_blob_allocator.hpp"
 #include "tiles/tile_pool.hpp"
-#include "tiles/weight_reader.hpp"
 #include "vulkan/instance/instance.hpp"
 
 namespace realesrgan {
@@ -81,8 +83,9 @@ class WatchedStaging final : public ncnn::VkStagingAllocator {
     bool refused_ = false;
 };
 
-// Work of a layer in multiplications for each pixel of the network's input.
+// Work of a convolution in multiplications for each pixel of the network's input; 0 of others.
 double layer_work(const Layer& layer, const Trace& sizes) {
+    if (layer.type != "Convolution") return 0;
     const Ratio zoom = sizes.blobs[idx(layer.outputs.front())].zoom;
     return layer.number(6, 0.0F) * zoom.value() * zoom.value();
 }
@@ -98,6 +101,39 @@ std::int64_t largest_run(const Graph& graph, const ncnn::VulkanDevice* device) {
     const double limit = device->info.physicalDeviceProperties().limits.maxStorageBufferRange;
     return static_cast<std::int64_t>(limit / (most * sizeof(float)));
 }
+
+// Feeds a .bin, which WeightFile has checked, to ncnn and notes whether it is as long as ncnn
+// wants. Past its end it goes on with zeros, so that ncnn finishes quietly and the caller tells
+// what was wrong.
+class WeightReader final : public ncnn::DataReader {
+  public:
+    explicit WeightReader(const std::string& path)
+        : path_(path), in_(std::filesystem::u8path(path), std::ios::binary) {}
+
+    std::size_t read(void* buffer, std::size_t size) const override {
+        wanted_ += size;
+        in_.read(static_cast<char*>(buffer), static_cast<std::streamsize>(size));
+        const auto got = static_cast<std::size_t>(in_.gcount());
+        std::memset(static_cast<char*>(buffer) + got, 0, size - got);
+        return size;
+    }
+
+    void check_all_read() const {
+        std::error_code error;
+        const std::uintmax_t size =
+            std::filesystem::file_size(std::filesystem::u8path(path_), error);
+        if (wanted_ == size) return;
+        throw ModelError(shown_path(path_) + ": has " + std::to_string(size) +
+                         " bytes, but the network of the .param file needs " +
+                         std::to_string(wanted_) +
+                         "; it is truncated or damaged, or belongs to another network");
+    }
+
+  private:
+    std::string path_;
+    mutable std::uint64_t wanted_ = 0;
+    mutable std::ifstream in_;
+};
 
 }  // namespace
 
@@ -186,17 +222,10 @@ std::vector<NcnnNetwork::Checkpoint> NcnnNetwork::checkpoints(const Graph& graph
     const Trace sizes = trace(graph);
     std::vector<Checkpoint> all;
     double total = 0;
-    for (const Layer& layer : graph.layers) {
-        if (layer.type == "Convolution") {
-            total += layer_work(layer, sizes);
-        }
-    }
+    for (const Layer& layer : graph.layers) total += layer_work(layer, sizes);
     double done = 0;
     double next = total / kParts;
     for (const Layer& layer : graph.layers) {
-        if (layer.type != "Convolution") {
-            continue;
-        }
         done += layer_work(layer, sizes);
         if (done >= next && done < total) {
             all.push_back({layer.outputs.front(), done / total});

@@ -23,7 +23,7 @@ class NcnnNetwork final : public GpuOwned {
     void release() noexcept override;
 
     // The whole result for one input of width x height x channels, 0..1, unpacked 32-bit floats.
-    // `progress` is told the finished share between layers, and may throw there. Throws
+    // `progress` is called with the completed fraction between layers, and may throw. Throws
     // OutOfMemoryError where the blobs need more than `most_bytes`.
     ncnn::Mat infer(const ncnn::Mat& input, const Progress& progress,
                     std::size_t most_bytes = SIZE_MAX) const;

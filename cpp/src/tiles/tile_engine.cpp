@@ -23,8 +23,9 @@ constexpr std::int64_t kMostHalo = 64;
 // part comes too close to the end of what the tile has seen).
 constexpr std::int64_t kFeather = 16;
 
-// Bands lie across the shorter side: their sums are what memory is needed for beside a tile.
-bool lies(int width, int height, std::int64_t tile) {
+// Whether a picture is run transposed, so that the sums of a row of tiles, which take memory beside
+// a tile, are as wide as its shorter side.
+bool runs_transposed(int width, int height, std::int64_t tile) {
     return width > height && tile < width;
 }
 
@@ -40,7 +41,7 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> ne
       alignment_(static_cast<int>(trace(graph).alignment)) {}
 
 TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {
-    const bool turn = lies(width, height, tile);
+    const bool turn = runs_transposed(width, height, tile);
     const AxisTiling columns = tile_axis(turn ? height : width, tiling(tile));
     const AxisTiling rows = tile_axis(turn ? width : height, tiling(tile));
     Bytes bytes;
@@ -114,7 +115,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
     const Progress fraction = monotone(progress);
     for (std::int64_t tile = first_tile(input.width, input.height);;
          tile = std::max<std::int64_t>(tile / 2, kSmallestTile)) {
-        const bool turn = lies(input.width, input.height, tile);
+        const bool turn = runs_transposed(input.width, input.height, tile);
         const ImageView from = turn ? transposed(input) : input;
         const MutableImageView to = turn ? transposed(output) : output;
         const AxisTiling columns = tile_axis(from.width, tiling(tile));
@@ -123,7 +124,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
                                    orientations(options_.tta)};
         for (Orientation& orientation : settings.orientations) {
             orientation.transpose =
-                orientation.transpose != turn;  // the network sees the picture upright
+                orientation.transpose != turn;  // the network sees the picture as it is
         }
         const bool smallest = options_.tile == kTileWhole || tile <= kSmallestTile ||
                               (columns.tiles.size() == 1 && rows.tiles.size() == 1 &&

@@ -362,7 +362,7 @@ std::uint64_t TileMemory::total(std::int64_t width, std::int64_t height) const {
     const auto rows = static_cast<double>(height);
     const double given = sizeof(float) * values(input_, columns, rows);
     const double result = sizeof(float) * values(output_, columns, rows);
-    // The tile as it is and laid down, always in 32 bits.
+    // The tile and its oriented copy, always in 32 bits.
     const double before = 2 * given;
     if (!device_.vulkan) {
         // The result is copied out of what held the blobs.

@@ -24,8 +24,8 @@ class TileRun {
     TileRun(const Settings& settings, const AxisTiling& columns, const AxisTiling& rows,
             const ImageView& input, const MutableImageView& output);
 
-    // Tells `progress` the finished share of the passes over all tiles. Throws OutOfMemoryError
-    // when a tile does not fit, BadResult for a result that is no picture.
+    // Calls `progress` with the completed fraction of the passes over all tiles. Throws
+    // OutOfMemoryError when a tile does not fit, BadResult for a result that is no picture.
     void run(const Progress& progress);
 
   private:
@@ -42,7 +42,7 @@ class TileRun {
     MutableImageView output_;
     TileBlend sums_;
     ResultCheck check_;
-    std::vector<float> tile_;  // the tile being run, before it is laid down
+    std::vector<float> tile_;  // the tile being run, not oriented
     double done_ = 0;          // passes
 };
 
