@@ -40,6 +40,10 @@ ParamRule flag(int id) {
 ParamRule real(int id) {
     return {id, ParamType::real, -kAny, kAny};
 }
+// Of an enlargement.
+ParamRule zoom(int id) {
+    return {id, ParamType::real, 1.0 / 1024, kFactor};
+}
 ParamRule wholes(int id, double low, double high) {
     return {id, ParamType::integers, low, high};
 }
@@ -50,21 +54,27 @@ ParamRule text(int id) {
     return {id, ParamType::text, 0, 0};
 }
 
-Params joined(Params first, const Params& second) {
-    first.insert(first.end(), second.begin(), second.end());
-    return first;
+// Whole numbers of one range.
+Params wholes_of(std::initializer_list<int> ids, double low, double high) {
+    Params params;
+    for (const int id : ids) params.push_back(whole(id, low, high));
+    return params;
+}
+
+Params joined(std::initializer_list<Params> parts) {
+    Params all;
+    for (const Params& part : parts) all.insert(all.end(), part.begin(), part.end());
+    return all;
 }
 
 // Kernel, dilation and stride of columns (1, 2, 3) and rows (11, 12, 13).
 Params window() {
-    return {whole(1, 1, kKernel),  whole(11, 1, kKernel), whole(2, 1, kKernel),
-            whole(12, 1, kKernel), whole(3, 1, kFactor),  whole(13, 1, kFactor)};
+    return joined({wholes_of({1, 11, 2, 12}, 1, kKernel), wholes_of({3, 13}, 1, kFactor)});
 }
 
 // Left, right, top and bottom.
 Params pads(double low) {
-    return {whole(4, low, kSide), whole(15, low, kSide), whole(14, low, kSide),
-            whole(16, low, kSide)};
+    return wholes_of({4, 15, 14, 16}, low, kSide);
 }
 
 Params activation() {
@@ -73,134 +83,25 @@ Params activation() {
 
 constexpr double kSameLower = -234;  // pads as TensorFlow's SAME: -233 (upper), -234 (lower)
 
-Params convolution() {
-    return joined(joined(joined(window(), pads(kSameLower)), activation()),
-                  {whole(0, 1, kChannels), flag(5), whole(6, 1, kCount), whole(8, 0, 0), real(18),
-                   whole(19, 0, 0)});
+Params convolution(double groups) {
+    return joined({window(),
+                   pads(kSameLower),
+                   activation(),
+                   {whole(0, 1, kChannels), flag(5), whole(6, 1, kCount), whole(7, 1, groups),
+                    whole(8, 0, 0), real(18), whole(19, 0, 0)}});
 }
 
-Params deconvolution() {
-    return joined(joined(joined(window(), pads(0)), activation()),
-                  {whole(0, 1, kChannels), flag(5), whole(6, 1, kCount), whole(18, 0, kFactor),
-                   whole(19, 0, kFactor), whole(20, 0, 0), whole(21, 0, 0), whole(28, 0, 0)});
+Params deconvolution(double groups) {
+    return joined({window(),
+                   pads(0),
+                   activation(),
+                   wholes_of({18, 19}, 0, kFactor),
+                   wholes_of({20, 21, 28}, 0, 0),
+                   {whole(0, 1, kChannels), flag(5), whole(6, 1, kCount), whole(7, 1, groups)}});
 }
 
-Params groups(double most) {
-    return {whole(7, 1, most)};
-}
-
-Params sizes() {
-    return {whole(0, kRest, kCount), whole(1, kRest, kCount), whole(2, kRest, kCount),
-            whole(11, kRest, kCount)};
-}
-
-// In place, or of the same shape, and without parameters.
-constexpr std::string_view kPlain[] = {"AbsVal", "DeepCopy", "Erf",      "Flatten", "Mish",
-                                       "Noop",   "Sigmoid",  "Softplus", "Swish",   "TanH"};
-
-std::map<std::string_view, LayerKind> make_kinds() {
-    std::map<std::string_view, LayerKind> kinds;
-    for (const std::string_view name : kPlain) kinds[name] = {};
-    const auto add = [&](std::string_view name, Params params) {
-        kinds[name] = LayerKind{1, 1, 1, std::move(params)};
-    };
-    const auto add_wide = [&](std::string_view name, int fewest, int most, Params params) {
-        kinds[name] = LayerKind{fewest, most, 1, std::move(params)};
-    };
-    kinds["Split"] = LayerKind{1, 1, kMany, {}};
-    kinds["Slice"] = LayerKind{
-        1, 1, kMany, {wholes(0, kRest, kChannels), whole(1, -4, 3), wholes(2, -kSide, kSide)}};
-    add_wide("Input", 0, 0, sizes());
-    add_wide("MemoryData", 0, 0,
-             {whole(0, 0, kCount), whole(1, 0, kCount), whole(2, 0, kCount), whole(11, 0, kCount),
-              flag(21)});
-
-    add("Convolution", joined(convolution(), groups(1)));
-    add("ConvolutionDepthWise", joined(convolution(), groups(kChannels)));
-    add("Deconvolution", joined(deconvolution(), groups(1)));
-    add("DeconvolutionDepthWise", joined(deconvolution(), groups(kChannels)));
-    add("InnerProduct", joined(activation(), {whole(0, 1, kChannels), flag(1), whole(2, 1, kCount),
-                                              whole(8, 0, 0)}));
-
-    add("BatchNorm", {whole(0, 1, kChannels), real(1)});
-    add("Bias", {whole(0, 1, kChannels)});
-    add("Cast", {whole(0, 0, 4), whole(1, 0, 4)});
-    add("Clip", {real(0), real(1)});
-    add("Dropout", {real(0)});
-    add("ELU", {real(0)});
-    add("Exp", {real(0), real(1), real(2)});
-    add("GELU", {flag(0)});
-    add("HardSigmoid", {real(0), real(1)});
-    add("HardSwish", {real(0), real(1)});
-    add("Log", {real(0), real(1), real(2)});
-    add("Power", {real(0), real(1), real(2)});
-    add("PReLU", {whole(0, 1, kChannels)});
-    add("ReLU", {real(0)});
-    add_wide("Scale", 1, 2, {whole(0, kRest, kChannels), flag(1)});
-    add("UnaryOp", {whole(0, 0, 63)});
-
-    add("GroupNorm", {whole(0, 1, kChannels), whole(1, 1, kChannels), real(2), flag(3)});
-    add("InstanceNorm", {whole(0, 0, kChannels), real(1), flag(2)});
-    add("LayerNorm", {whole(0, 1, kCount), real(1), flag(2)});
-    add("MVN", {flag(0), flag(1), real(2)});
-    add("Normalize", {flag(0), flag(1), real(2), whole(3, 1, kChannels), flag(4), whole(9, 0, 2)});
-    add("RMSNorm", {whole(0, 1, kCount), real(1), flag(2)});
-    add("Softmax", {whole(0, -4, 3), flag(1)});
-
-    add_wide("BinaryOp", 1, 2, {whole(0, 0, 63), flag(1), real(2)});
-    add_wide("Concat", 1, kMany, {whole(0, -4, 3)});
-    add_wide("Eltwise", 2, kMany, {whole(0, 0, 2), reals(1)});
-    add_wide("GridSample", 2, 2, {whole(0, 1, 3), whole(1, 1, 3), flag(2), flag(3)});
-    add_wide("MatMul", 2, 2, {flag(0)});
-    add_wide("Gemm", 1, 3,
-             {real(0), real(1), flag(2), flag(3), flag(4), flag(5), flag(6), whole(7, 0, kCount),
-              whole(8, 0, kCount), whole(9, 0, kCount), whole(10, -1, 4), flag(11), whole(12, 0, 1),
-              whole(13, 0, 1), flag(14), whole(18, 0, 0), whole(20, 0, kCount),
-              whole(21, 0, kCount), whole(22, 0, kCount)});
-    add_wide("MultiHeadAttention", 1, 4,
-             {whole(0, 1, kChannels), whole(1, 1, kChannels), whole(2, 1, kCount),
-              whole(3, 1, kChannels), whole(4, 1, kChannels), flag(5), real(6), whole(7, 0, 0),
-              whole(18, 0, 0)});
-    add_wide("SDPA", 3, 4, {flag(5), real(6), whole(7, 0, 0), whole(18, 0, 0)});
-
-    add_wide("Crop", 1, kMany,
-             {whole(0, kRest, kSide), whole(1, kRest, kSide), whole(2, kRest, kSide),
-              whole(13, kRest, kSide), whole(3, kRest, kSide), whole(4, kRest, kSide),
-              whole(5, kRest, kSide), whole(14, kRest, kSide), whole(6, kRest, kSide),
-              whole(7, kRest, kSide), whole(8, kRest, kSide), whole(15, kRest, kSide),
-              wholes(9, -kCount, kCount), wholes(10, -kCount, kCount), wholes(11, -4, 3), text(19),
-              text(20), text(21)});
-    add("ExpandDims", {flag(0), flag(1), flag(2), flag(11), wholes(3, -4, 3)});
-    add("Flip", {wholes(0, -4, 3)});
-    add("Fold", joined(joined(window(), pads(0)), {whole(20, 1, kSide), whole(21, 1, kSide)}));
-    add("GLU", {whole(0, -4, 3)});
-    add_wide("Interp", 1, kMany,
-             {whole(0, 1, 3),
-              {1, ParamType::real, 1.0 / 1024, kFactor},
-              {2, ParamType::real, 1.0 / 1024, kFactor},
-              whole(3, 0, kSide),
-              whole(4, 0, kSide),
-              flag(5),
-              flag(6),
-              text(9)});
-    add("Padding", {whole(0, 0, kBorder), whole(1, 0, kBorder), whole(2, 0, kBorder),
-                    whole(3, 0, kBorder), whole(4, 0, 2), real(5), whole(6, 0, kChannels),
-                    whole(7, 0, kChannels), whole(8, 0, kChannels)});
-    add("Permute", {whole(0, 0, 23)});
-    add("PixelShuffle", {whole(0, 1, kFactor), flag(1)});
-    add("Pooling", {flag(0), whole(1, 0, kKernel), whole(11, 0, kKernel), whole(2, 1, kKernel),
-                    whole(12, 1, kKernel), whole(3, 0, kKernel), whole(14, 0, kKernel),
-                    whole(13, 0, kKernel), whole(15, 0, kKernel), flag(4), whole(5, 0, 3), flag(6),
-                    flag(7), whole(8, kRest, kSide), whole(18, kRest, kSide)});
-    add("Reduction", {whole(0, 0, 10), flag(1), real(2), wholes(3, -4, 3), flag(4), flag(5)});
-    add("Reorg", {whole(0, 1, kFactor), flag(1)});
-    add_wide("Reshape", 1, kMany,
-             joined(sizes(), {text(6), whole(12, 233, 233), whole(13, 233, 233)}));
-    add("ShuffleChannel", {whole(0, 1, kChannels), flag(1)});
-    add("Squeeze", {flag(0), flag(1), flag(2), flag(11), wholes(3, -4, 3)});
-    add("Tile", {whole(0, 0, 3), whole(1, 1, kKernel), wholes(2, 1, kKernel)});
-    add("Unfold", joined(joined(window(), pads(kSameLower)), {real(18)}));
-    return kinds;
+Params sizes(double low) {
+    return wholes_of({0, 1, 2, 11}, low, kCount);
 }
 
 std::string numbers(double low, double high, const char* what) {
@@ -290,14 +191,6 @@ std::string param_fault(const Layer& layer, const LayerKind& kind) {
                expected(rule);
     }
     return {};
-}
-
-bool is(const Layer& layer, std::string_view type) {
-    return layer.type == type;
-}
-
-bool begins_with(const std::string& text, std::string_view part) {
-    return text.compare(0, part.size(), part) == 0;
 }
 
 std::string activation_fault(const Layer& layer) {
@@ -475,59 +368,163 @@ std::string tile_fault(const Layer& layer) {
     return layer.integers(2).size() > 4 ? "has more than four repeats" : "";
 }
 
-std::string axes_fault(const Layer& layer, int id) {
-    return layer.integers(id).size() > 4 ? "has more than four axes" : "";
+std::string scale_fault(const Layer& layer) {
+    const int size = layer.integer(0, 0);
+    if (size < 1 && size != kRest) return "has no factors";
+    return exact_inputs(layer, size == kRest ? 2 : 1);
 }
 
-// What one parameter says of another, or of the number of inputs and outputs.
-std::string combined_fault(const Layer& layer) {
-    if (begins_with(layer.type, "Convolution") || begins_with(layer.type, "Deconvolution")) {
-        return convolution_fault(layer);
-    }
-    if (is(layer, "InnerProduct")) return inner_product_fault(layer);
-    if (is(layer, "BinaryOp")) return exact_inputs(layer, layer.integer(1, 0) != 0 ? 1 : 2);
-    if (is(layer, "Eltwise")) return eltwise_fault(layer);
-    if (is(layer, "Slice")) return slice_fault(layer);
-    if (is(layer, "Scale")) {
-        const int size = layer.integer(0, 0);
-        if (size < 1 && size != kRest) return "has no factors";
-        return exact_inputs(layer, size == kRest ? 2 : 1);
-    }
-    if (is(layer, "MultiHeadAttention")) return attention_fault(layer);
-    if (is(layer, "SDPA")) return exact_inputs(layer, 3 + layer.integer(5, 0));
-    if (is(layer, "Gemm")) return gemm_fault(layer);
-    if (is(layer, "Crop")) return crop_fault(layer);
-    if (is(layer, "Interp")) return interp_fault(layer);
-    if (is(layer, "Reshape")) return reshape_fault(layer);
-    if (is(layer, "Pooling")) return pooling_fault(layer);
-    if (is(layer, "Tile")) return tile_fault(layer);
-    if (is(layer, "Reduction")) {
-        const bool old = layer.integer(5, 0) == 0 && !layer.integers(3).empty();
-        return old ? "was written by an old converter; convert the network again"
-                   : axes_fault(layer, 3);
-    }
-    if (is(layer, "Softmax")) {
-        const bool old = layer.integer(1, 0) == 0 && layer.integer(0, 0) != 0;
-        return old ? "was written by an old converter; convert the network again" : "";
-    }
-    if (is(layer, "Squeeze") || is(layer, "ExpandDims")) return axes_fault(layer, 3);
-    if (is(layer, "Flip")) return axes_fault(layer, 0);
-    if (is(layer, "Cast") && layer.integer(0, 0) != layer.integer(1, 0)) {
-        return "changes the type of the numbers, which is not supported";
-    }
-    const char* const counts[] = {"PReLU",   "BatchNorm", "Bias",     "LayerNorm",
-                                  "RMSNorm", "GroupNorm", "Normalize"};
-    for (const char* const type : counts) {
-        const int id = is(layer, "GroupNorm") ? 1 : is(layer, "Normalize") ? 3 : 0;
-        if (is(layer, type) && layer.integer(id, 0) < 1) return "has no count of weights";
-    }
-    if (is(layer, "InstanceNorm") && layer.integer(2, 1) != 0 && layer.integer(0, 0) < 1) {
-        return "has no count of weights";
-    }
-    if (is(layer, "Fold") || is(layer, "Unfold")) {
-        if (layer.integer(1, 0) < 1) return "has a kernel of no size";
-    }
-    return is(layer, "Fold") && layer.integer(20, 0) < 1 ? "has an output of no size" : "";
+template <int Id>
+std::string axes_fault(const Layer& layer) {
+    return layer.integers(Id).size() > 4 ? "has more than four axes" : "";
+}
+
+template <int Id>
+std::string count_fault(const Layer& layer) {
+    return layer.integer(Id, 0) < 1 ? "has no count of weights" : "";
+}
+
+std::string old_fault(bool old) {
+    return old ? "was written by an old converter; convert the network again" : "";
+}
+
+std::string reduction_fault(const Layer& layer) {
+    const std::string fault = old_fault(layer.integer(5, 0) == 0 && !layer.integers(3).empty());
+    return fault.empty() ? axes_fault<3>(layer) : fault;
+}
+
+std::string window_fault(const Layer& layer) {
+    return layer.integer(1, 0) < 1 ? "has a kernel of no size" : "";
+}
+
+std::string fold_fault(const Layer& layer) {
+    const std::string fault = window_fault(layer);
+    return fault.empty() && layer.integer(20, 0) < 1 ? "has an output of no size" : fault;
+}
+
+// In place, or of the same shape, and without parameters.
+constexpr std::string_view kPlain[] = {"AbsVal", "DeepCopy", "Erf",      "Flatten", "Mish",
+                                       "Noop",   "Sigmoid",  "Softplus", "Swish",   "TanH"};
+
+std::map<std::string_view, LayerKind> make_kinds() {
+    std::map<std::string_view, LayerKind> kinds;
+    for (const std::string_view name : kPlain) kinds[name] = {};
+    using Fault = std::string (*)(const Layer&);
+    const auto add_wide = [&](std::string_view name, int fewest, int most, Params params,
+                              Fault fault = nullptr) {
+        kinds[name] = LayerKind{fewest, most, 1, std::move(params), fault};
+    };
+    const auto add = [&](std::string_view name, Params params, Fault fault = nullptr) {
+        add_wide(name, 1, 1, std::move(params), fault);
+    };
+    kinds["Split"] = LayerKind{1, 1, kMany, {}};
+    kinds["Slice"] =
+        LayerKind{1,
+                  1,
+                  kMany,
+                  {wholes(0, kRest, kChannels), whole(1, -4, 3), wholes(2, -kSide, kSide)},
+                  slice_fault};
+    add_wide("Input", 0, 0, sizes(kRest));
+    add_wide("MemoryData", 0, 0, joined({sizes(0), {flag(21)}}));
+
+    add("Convolution", convolution(1), convolution_fault);
+    add("ConvolutionDepthWise", convolution(kChannels), convolution_fault);
+    add("Deconvolution", deconvolution(1), convolution_fault);
+    add("DeconvolutionDepthWise", deconvolution(kChannels), convolution_fault);
+    add("InnerProduct",
+        joined(
+            {activation(), {whole(0, 1, kChannels), flag(1), whole(2, 1, kCount), whole(8, 0, 0)}}),
+        inner_product_fault);
+
+    add("BatchNorm", {whole(0, 1, kChannels), real(1)}, count_fault<0>);
+    add("Bias", {whole(0, 1, kChannels)}, count_fault<0>);
+    add("Cast", {whole(0, 0, 4), whole(1, 0, 4)}, [](const Layer& layer) {
+        return std::string(layer.integer(0, 0) == layer.integer(1, 0)
+                               ? ""
+                               : "changes the type of the numbers, which is not supported");
+    });
+    add("Clip", {real(0), real(1)});
+    add("Dropout", {real(0)});
+    add("ELU", {real(0)});
+    add("Exp", {real(0), real(1), real(2)});
+    add("GELU", {flag(0)});
+    add("HardSigmoid", {real(0), real(1)});
+    add("HardSwish", {real(0), real(1)});
+    add("Log", {real(0), real(1), real(2)});
+    add("Power", {real(0), real(1), real(2)});
+    add("PReLU", {whole(0, 1, kChannels)}, count_fault<0>);
+    add("ReLU", {real(0)});
+    add_wide("Scale", 1, 2, {whole(0, kRest, kChannels), flag(1)}, scale_fault);
+    add("UnaryOp", {whole(0, 0, 63)});
+
+    add("GroupNorm", {whole(0, 1, kChannels), whole(1, 1, kChannels), real(2), flag(3)},
+        count_fault<1>);
+    add("InstanceNorm", {whole(0, 0, kChannels), real(1), flag(2)}, [](const Layer& layer) {
+        return layer.integer(2, 1) == 0 ? std::string() : count_fault<0>(layer);
+    });
+    add("LayerNorm", {whole(0, 1, kCount), real(1), flag(2)}, count_fault<0>);
+    add("MVN", {flag(0), flag(1), real(2)});
+    add("Normalize", {flag(0), flag(1), real(2), whole(3, 1, kChannels), flag(4), whole(9, 0, 2)},
+        count_fault<3>);
+    add("RMSNorm", {whole(0, 1, kCount), real(1), flag(2)}, count_fault<0>);
+    add("Softmax", {whole(0, -4, 3), flag(1)}, [](const Layer& layer) {
+        return old_fault(layer.integer(1, 0) == 0 && layer.integer(0, 0) != 0);
+    });
+
+    add_wide("BinaryOp", 1, 2, {whole(0, 0, 63), flag(1), real(2)}, [](const Layer& layer) {
+        return exact_inputs(layer, layer.integer(1, 0) != 0 ? 1 : 2);
+    });
+    add_wide("Concat", 1, kMany, {whole(0, -4, 3)});
+    add_wide("Eltwise", 2, kMany, {whole(0, 0, 2), reals(1)}, eltwise_fault);
+    add_wide("GridSample", 2, 2, {whole(0, 1, 3), whole(1, 1, 3), flag(2), flag(3)});
+    add_wide("MatMul", 2, 2, {flag(0)});
+    add_wide("Gemm", 1, 3,
+             joined({wholes_of({2, 3, 4, 5, 6, 11, 12, 13, 14}, 0, 1),
+                     wholes_of({7, 8, 9, 20, 21, 22}, 0, kCount),
+                     {real(0), real(1), whole(10, -1, 4), whole(18, 0, 0)}}),
+             gemm_fault);
+    add_wide("MultiHeadAttention", 1, 4,
+             joined({wholes_of({0, 1, 3, 4}, 1, kChannels),
+                     {whole(2, 1, kCount), flag(5), real(6), whole(7, 0, 0), whole(18, 0, 0)}}),
+             attention_fault);
+    add_wide("SDPA", 3, 4, {flag(5), real(6), whole(7, 0, 0), whole(18, 0, 0)},
+             [](const Layer& layer) { return exact_inputs(layer, 3 + layer.integer(5, 0)); });
+
+    add_wide("Crop", 1, kMany,
+             joined({wholes_of({0, 1, 2, 13, 3, 4, 5, 14, 6, 7, 8, 15}, kRest, kSide),
+                     {wholes(9, -kCount, kCount), wholes(10, -kCount, kCount), wholes(11, -4, 3),
+                      text(19), text(20), text(21)}}),
+             crop_fault);
+    add("ExpandDims", {flag(0), flag(1), flag(2), flag(11), wholes(3, -4, 3)}, axes_fault<3>);
+    add("Flip", {wholes(0, -4, 3)}, axes_fault<0>);
+    add("Fold", joined({window(), pads(0), wholes_of({20, 21}, 1, kSide)}), fold_fault);
+    add("GLU", {whole(0, -4, 3)});
+    add_wide("Interp", 1, kMany,
+             {whole(0, 1, 3), zoom(1), zoom(2), whole(3, 0, kSide), whole(4, 0, kSide), flag(5),
+              flag(6), text(9)},
+             interp_fault);
+    add("Padding", joined({wholes_of({0, 1, 2, 3}, 0, kBorder),
+                           wholes_of({6, 7, 8}, 0, kChannels),
+                           {whole(4, 0, 2), real(5)}}));
+    add("Permute", {whole(0, 0, 23)});
+    add("PixelShuffle", {whole(0, 1, kFactor), flag(1)});
+    add("Pooling",
+        joined({wholes_of({1, 11, 3, 14, 13, 15}, 0, kKernel),
+                wholes_of({2, 12}, 1, kKernel),
+                wholes_of({8, 18}, kRest, kSide),
+                {flag(0), flag(4), whole(5, 0, 3), flag(6), flag(7)}}),
+        pooling_fault);
+    add("Reduction", {whole(0, 0, 10), flag(1), real(2), wholes(3, -4, 3), flag(4), flag(5)},
+        reduction_fault);
+    add("Reorg", {whole(0, 1, kFactor), flag(1)});
+    add_wide("Reshape", 1, kMany,
+             joined({sizes(kRest), {text(6), whole(12, 233, 233), whole(13, 233, 233)}}),
+             reshape_fault);
+    add("ShuffleChannel", {whole(0, 1, kChannels), flag(1)});
+    add("Squeeze", {flag(0), flag(1), flag(2), flag(11), wholes(3, -4, 3)}, axes_fault<3>);
+    add("Tile", {whole(0, 0, 3), whole(1, 1, kKernel), wholes(2, 1, kKernel)}, tile_fault);
+    add("Unfold", joined({window(), pads(kSameLower), {real(18)}}), window_fault);
+    return kinds;
 }
 
 }  // namespace
@@ -546,7 +543,7 @@ std::string layer_fault(const Layer& layer) {
     std::string fault =
         kinds::arity_fault(layer, kind->fewest_inputs, kind->most_inputs, kind->most_outputs);
     if (fault.empty()) fault = kinds::param_fault(layer, *kind);
-    if (fault.empty()) fault = kinds::combined_fault(layer);
+    if (fault.empty() && kind->fault != nullptr) fault = kind->fault(layer);
     return fault;
 }
 

@@ -8,9 +8,8 @@
 
 namespace realesrgan {
 
-// The kinds of layers that this library runs, and what a line of a .param file may say of each.
-// Both ways to run a network rest on it: what is refused here reaches neither the row stream nor
-// ncnn.
+// The kinds of layers that this library runs, and the parameters that a line of a .param file may
+// give each. What is refused here reaches neither the row stream nor ncnn.
 
 enum class ParamType { integer, real, integers, reals, text };
 
@@ -26,6 +25,8 @@ struct LayerKind {
     int most_inputs = 1;
     int most_outputs = 1;  // at least one
     std::vector<ParamRule> params;
+    // What one parameter says of another, or of the number of inputs, as layer_fault(); or null.
+    std::string (*fault)(const Layer& layer) = nullptr;
 };
 
 inline constexpr int kRest = -233;  // "the rest" or "as it is" in ncnn's sizes, "none" in others
