@@ -48,11 +48,9 @@ py::dict measure_roofline(int device, double seconds) {
         const LongCall call;
         return vulkan::measure_roofline(device, seconds);
     }();
-    py::dict rates;
-    rates["matrix_flops"] = measured.matrix_flops;
-    rates["fma_flops"] = measured.fma_flops;
-    rates["copy_bytes_per_second"] = measured.copy_bytes_per_second;
-    return rates;
+    using namespace py::literals;  // NOLINT(google-build-using-namespace)
+    return py::dict("matrix_flops"_a = measured.matrix_flops, "fma_flops"_a = measured.fma_flops,
+                    "copy_bytes_per_second"_a = measured.copy_bytes_per_second);
 }
 
 }  // namespace

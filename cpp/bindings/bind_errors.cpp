@@ -1,8 +1,8 @@
 #include <pybind11/gil_safe_call_once.h>
 
 #include <exception>
-#include <string>
 
+#include "base/escape.hpp"
 #include "bindings.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -10,23 +10,6 @@ namespace py = pybind11;
 
 namespace realesrgan::bindings {
 namespace {
-
-// Messages quote paths, layer names and blob names, which may hold any bytes: control characters
-// and bytes that are not UTF-8 are written as \xNN, so that a message is one line of valid text.
-py::str message_of(const char* what) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    std::string printable;
-    for (const char* at = what; *at != '\0'; ++at) {
-        const auto byte = static_cast<unsigned char>(*at);
-        if (byte >= 0x20 && byte != 0x7f) {
-            printable += *at;
-        } else {
-            printable += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
-        }
-    }
-    return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
-        printable.data(), static_cast<py::ssize_t>(printable.size()), "backslashreplace"));
-}
 
 template <typename E>
 py::handle bind_error(py::module_& module, const char* name, py::handle base) {
@@ -37,7 +20,8 @@ py::handle bind_error(py::module_& module, const char* name, py::handle base) {
         try {
             if (thrown) std::rethrow_exception(thrown);
         } catch (const E& error) {
-            PyErr_SetObject(type.get_stored().ptr(), message_of(error.what()).ptr());
+            // Messages may quote any bytes, such as a driver's name of a device.
+            py::set_error(type.get_stored(), shown_path(error.what()).c_str());
         }
     });
     return type.get_stored();

@@ -9,14 +9,12 @@ namespace py = pybind11;
 namespace realesrgan::bindings {
 namespace {
 
+using namespace py::literals;  // NOLINT(google-build-using-namespace)
+
 py::dict dict_of(const vulkan::KernelRecord& record) {
-    py::dict result;
-    result["narrow"] = record.narrow;
-    result["wide"] = record.wide;
-    result["band_pixels"] = record.band_pixels;
-    result["tuned"] = record.tuned;
-    result["notes"] = record.notes;
-    return result;
+    return py::dict("narrow"_a = record.narrow, "wide"_a = record.wide,
+                    "band_pixels"_a = record.band_pixels, "tuned"_a = record.tuned,
+                    "notes"_a = record.notes);
 }
 
 py::dict tune(int device, bool fp16, double seconds) {
@@ -26,19 +24,13 @@ py::dict tune(int device, bool fp16, double seconds) {
     }();
     py::list kernels;
     for (const vulkan::KernelTime& time : report.kernels) {
-        py::dict one;
-        one["kernel"] = time.kernel;
-        one["narrow_seconds"] = time.narrow;
-        one["wide_seconds"] = time.wide;
-        kernels.append(one);
+        kernels.append(py::dict("kernel"_a = time.kernel, "narrow_seconds"_a = time.narrow,
+                                "wide_seconds"_a = time.wide));
     }
     py::list bands;
     for (const vulkan::BandTime& time : report.bands) {
-        py::dict one;
-        one["pixels"] = time.pixels;
-        one["seconds"] = time.seconds;
-        one["flops"] = vulkan::kBandFlops;
-        bands.append(one);
+        bands.append(py::dict("pixels"_a = time.pixels, "seconds"_a = time.seconds,
+                              "flops"_a = vulkan::kBandFlops));
     }
     py::dict result = dict_of(report.chosen);
     result["kernels"] = kernels;

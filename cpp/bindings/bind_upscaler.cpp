@@ -126,17 +126,12 @@ py::dict plan(const Upscaler& upscaler, int width, int height, const py::object&
     for (const auto& [kind, bytes] : report.memory_bytes) {
         memory[py::str(kind)] = bytes;
     }
-    py::dict result;
-    result["path"] = report.path;
-    result["reason"] = report.reason;
-    result["band_rows"] = report.band_rows;
-    result["column_tiles"] = report.column_tiles;
-    result["halo"] = report.halo;
-    result["tile"] = report.tile;
-    result["memory_bytes"] = memory;
-    result["dispatches_per_band"] = report.dispatches_per_band;
-    result["bytes_moved_per_input_pixel"] = report.bytes_moved_per_input_pixel;
-    return result;
+    using namespace py::literals;  // NOLINT(google-build-using-namespace)
+    return py::dict("path"_a = report.path, "reason"_a = report.reason,
+                    "band_rows"_a = report.band_rows, "column_tiles"_a = report.column_tiles,
+                    "halo"_a = report.halo, "tile"_a = report.tile, "memory_bytes"_a = memory,
+                    "dispatches_per_band"_a = report.dispatches_per_band,
+                    "bytes_moved_per_input_pixel"_a = report.bytes_moved_per_input_pixel);
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 
 #include "base/half.hpp"
 #include "base/thread_pool.hpp"
-#include "cpu/winograd/packed_taps.hpp"
 
 namespace realesrgan::cpu {
 

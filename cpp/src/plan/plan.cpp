@@ -95,7 +95,7 @@ void RowCounts::count_halos(const Program& program, Row height, const Schedule& 
             for (const int tensor : turn) {
                 const Row most = height * program.tensors[idx(tensor)].scale;
                 for (const TensorUse::Written& written : endless.uses()[idx(tensor)].written) {
-                    const Row rows = endless.live_rows(tensor, written, rows_ready).count;
+                    const Row rows = endless.live_rows(written, rows_ready).count;
                     halos[idx(tensor)].push_back(
                         {written.slice.channel, written.slice.channels, at_most(rows, most)});
                 }

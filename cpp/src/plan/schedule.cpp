@@ -80,47 +80,40 @@ Row Schedule::rows_to_finish() const {
     return high;
 }
 
-// The lowest row that is still to be written or that any reader still needs, when ops have come to
-// `done` (clamped). A resize to a smaller size leaves rows out, so the first may be the lower one.
-Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
-    const TensorUse& use = uses_[idx(tensor)];
+// The lowest row that readers of a slice still need, when ops have come to `done` (clamped).
+Row Schedule::first_read_row(const ChannelSlice& slice, const std::vector<Row>& done) const {
+    const TensorUse& use = uses_[idx(slice.tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
-        row = std::min(row,
-                       row_dependency(program_.ops[idx(reader)]).first_row(done[idx(reader + 1)]));
+        const Op& op = program_.ops[idx(reader)];
+        if (overlap(op.input, slice))
+            row = std::min(row, row_dependency(op).first_row(done[idx(reader + 1)]));
     }
     for (const int reader : use.skip_readers) {
         for (const Skip& skip : program_.ops[idx(reader)].skips) {
-            if (skip.from.tensor == tensor)
+            if (overlap(skip.from, slice))
                 row = std::min(row, row_dependency(skip).first_row(done[idx(reader + 1)]));
         }
     }
-    for (const TensorUse::Written& written : use.written) {
+    return row;
+}
+
+// The lowest row that is still to be written or that any reader still needs. A resize to a smaller
+// size leaves rows out, so the first may be the lower one.
+Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
+    Row row = first_read_row({tensor, 0, program_.tensors[idx(tensor)].channels}, done);
+    for (const TensorUse::Written& written : uses_[idx(tensor)].written) {
         row = std::min(row, done[idx(written.writer)]);
     }
     if (tensor == program_.output.tensor) row = std::min(row, done.back());
     return std::max<Row>(row, border_rows_ ? -1 : 0);
 }
 
-RowRange Schedule::live_rows(int tensor, const TensorUse::Written& written,
+RowRange Schedule::live_rows(const TensorUse::Written& written,
                              const std::vector<Row>& rows_ready) const {
     const std::vector<Row> done = clamped(rows_ready);
-    const TensorUse& use = uses_[idx(tensor)];
     const Row end = done[idx(written.writer)];
-    Row row = end;
-    for (const int reader : use.readers) {
-        const Op& op = program_.ops[idx(reader)];
-        if (overlap(op.input, written.slice)) {
-            row = std::min(row, row_dependency(op).first_row(done[idx(reader + 1)]));
-        }
-    }
-    for (const int reader : use.skip_readers) {
-        for (const Skip& skip : program_.ops[idx(reader)].skips) {
-            if (overlap(skip.from, written.slice))
-                row = std::min(row, row_dependency(skip).first_row(done[idx(reader + 1)]));
-        }
-    }
-    row = std::max<Row>(row, 0);
+    const Row row = std::clamp<Row>(first_read_row(written.slice, done), 0, end);
     return RowRange{row, end - row};
 }
 
@@ -245,7 +238,7 @@ class Schedule::Builder {
     void add_rows(int tensor, const std::vector<Row>& rows_ready, std::vector<HaloCopy>& list) {
         const TensorUse& use = schedule_.uses_[idx(tensor)];
         for (int slice = 0; slice < ssize(use.written); ++slice) {
-            const RowRange rows = schedule_.live_rows(tensor, use.written[idx(slice)], rows_ready);
+            const RowRange rows = schedule_.live_rows(use.written[idx(slice)], rows_ready);
             if (rows.count > 0) list.push_back(HaloCopy{tensor, slice, rows});
         }
     }

@@ -30,8 +30,7 @@ class Schedule {
     Row tensor_height(int tensor) const;
 
     // Rows of a written slice that are still needed when every op has finished `rows_ready` rows.
-    RowRange live_rows(int tensor, const TensorUse::Written& written,
-                       const std::vector<Row>& rows_ready) const;
+    RowRange live_rows(const TensorUse::Written& written, const std::vector<Row>& rows_ready) const;
 
     const std::vector<TensorUse>& uses() const { return uses_; }
 
@@ -40,6 +39,7 @@ class Schedule {
 
     Row clamp(int tensor, Row row) const;
     std::vector<Row> clamped(std::vector<Row> rows_ready) const;
+    Row first_read_row(const ChannelSlice& slice, const std::vector<Row>& done) const;
     Row first_live_row(int tensor, const std::vector<Row>& done) const;
 
     const Program& program_;

@@ -7,8 +7,8 @@
 namespace realesrgan {
 namespace {
 
-// Share of the tile on the right of a boundary, at the middle of an output position. Rises along a
-// smoothstep, so that neither its value nor its slope jumps where the blending begins.
+// Weight of the tile on the right of a boundary, at the centre of an output position: a smoothstep,
+// so that neither its value nor its slope jumps where the blending begins.
 float rise(double position, double boundary, double half_width) {
     const double t = std::clamp((position - boundary + half_width) / (2 * half_width), 0.0, 1.0);
     return static_cast<float>(t * t * (3 - 2 * t));

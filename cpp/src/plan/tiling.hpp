@@ -26,8 +26,8 @@ struct AxisTiling {
     std::int64_t longest_read() const;
     std::int64_t longest_write() const;
 
-    // The tile's share of each output position of its `write`, `scale` positions a pixel. At every
-    // position the shares of all tiles sum to one.
+    // The tile's weight at each output position of its `write`, `scale` positions a pixel. At every
+    // position the weights of all tiles sum to one.
     std::vector<float> weights(std::size_t tile, int scale) const;
 };
 

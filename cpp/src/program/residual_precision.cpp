@@ -10,7 +10,7 @@ namespace {
 
 // Tensors whose rounding error reaches the output with a smaller factor stay in fp16: what
 // convolutions read is rounded anyway.
-constexpr float kFullShare = 0.5F;
+constexpr float kFullGain = 0.5F;
 
 bool same(const ChannelSlice& a, const ChannelSlice& b) {
     return a.tensor == b.tensor && a.channel == b.channel && a.channels == b.channels;
@@ -38,42 +38,42 @@ ChannelSlice copy_of(Program& program, Op& writer) {
 }
 
 // The factors with which an op's skips reach the output, given the factor of the op's output.
-std::vector<float> arriving(const Op& op, float share) {
-    std::vector<float> arrives(op.skips.size());
+std::vector<float> skip_gains(const Op& op, float gain) {
+    std::vector<float> gains(op.skips.size());
     for (std::size_t s = op.skips.size(); s-- > 0;) {
-        arrives[s] = share * std::abs(op.skips[s].skip_scale);
-        share *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this
+        gains[s] = gain * std::abs(op.skips[s].skip_scale);
+        gain *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this
     }
-    return arrives;
+    return gains;
 }
 
 // For every op and skip, the largest factor with which the skip reaches an output through additions
 // alone: 1 along the trunk, less where it is scaled down.
-std::vector<std::vector<float>> shares(const Program& program) {
-    std::vector<std::vector<float>> shares(program.ops.size());
+std::vector<std::vector<float>> gains(const Program& program) {
+    std::vector<std::vector<float>> gains(program.ops.size());
     for (std::size_t i = program.ops.size(); i-- > 0;) {
         float most = 0.0F;
         bool added = false;
         for (std::size_t r = i + 1; r < program.ops.size(); ++r) {
-            for (std::size_t s = 0; s < shares[r].size(); ++s) {
+            for (std::size_t s = 0; s < gains[r].size(); ++s) {
                 if (!comes_from(program.ops[r].skips[s], program.ops[i])) continue;
-                most = std::max(most, shares[r][s]);
+                most = std::max(most, gains[r][s]);
                 added = true;
             }
         }
-        shares[i] = arriving(program.ops[i], added ? most : 1.0F);
+        gains[i] = skip_gains(program.ops[i], added ? most : 1.0F);
     }
-    return shares;
+    return gains;
 }
 
 }  // namespace
 
 void keep_skips_apart(Program& program) {
-    const std::vector<std::vector<float>> share = shares(program);
+    const std::vector<std::vector<float>> gain = gains(program);
     for (std::size_t r = 0; r < program.ops.size(); ++r) {
-        for (std::size_t s = 0; s < share[r].size(); ++s) {
+        for (std::size_t s = 0; s < gain[r].size(); ++s) {
             Skip& skip = program.ops[r].skips[s];
-            if (share[r][s] < kFullShare || !is_input(program, skip.from.tensor)) continue;
+            if (gain[r][s] < kFullGain || !is_input(program, skip.from.tensor)) continue;
             const auto writer =
                 std::find_if(program.ops.begin(), program.ops.end(),
                              [&](const Op& op) { return same(op.output, skip.from); });

@@ -8,7 +8,6 @@
 #include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "cpu/winograd/block_grid.hpp"
-#include "cpu/winograd/packed_taps.hpp"
 
 namespace realesrgan::winograd {
 namespace {
@@ -49,10 +48,28 @@ void check(const OutputRows& band) {
     }
 }
 
-// Floats of so many planes, each with its skew.
+// Floats of `points` planes, each with its skew.
 std::size_t planes(int points, int count, int channels) {
     return static_cast<std::size_t>(points) *
            (static_cast<std::size_t>(count) * static_cast<std::size_t>(channels) + kSkew);
+}
+
+// [out][in][3][3] taps as the kernels read them: panels of output channels, each [in][tap][channel
+// of the panel], the last one padded with zeros to a whole group.
+template <class Value>
+AlignedBuffer<Value> pack_taps(const Description& d, const Value* taps, int panel) {
+    const int padded = groups_of(d.out_channels) * kGroup;
+    const std::size_t row = kTaps * idx(d.in_channels);
+    AlignedBuffer<Value> packed(row * idx(padded));
+    for (int start = 0, width = 0; start < padded; start += width) {
+        width = panel_width(panel, padded, start);
+        Value* const first = packed.data() + idx(start) * row;
+        for (int o = 0; o < std::min(width, d.out_channels - start); ++o) {
+            for (std::size_t i = 0; i < row; ++i)
+                first[i * idx(width) + idx(o)] = taps[idx(start + o) * row + i];
+        }
+    }
+    return packed;
 }
 
 double seconds() {
@@ -97,8 +114,8 @@ void Convolution::derive_weights(bool direct, int begin, int end, float* result)
     }
 }
 
-// How a band is cut, and how many floats of the workspace go to what: first the weights, then for
-// each thread a block's scratch: the products, and from `data` on the data.
+// How a band is cut into blocks, and the layout of the workspace in floats: first the weights, then
+// for each thread a block's scratch: the products, and from `data` on the data.
 struct Convolution::Layout {
     BlockGrid grid;
     std::size_t weights;

@@ -57,12 +57,9 @@ class Convolution {
     // skips or too small a workspace.
     void run(const OutputRows& band, Workspace& workspace) const;
 
-    // What a workspace grows to for a band of this size.
+    // Bytes of workspace that a band of this size needs.
     std::size_t workspace_bytes(int width, int height, int threads) const;
 
-    int in_channels() const { return in_channels_; }
-    int out_channels() const { return out_channels_; }
-    WeightForm form() const { return form_; }
     std::size_t bytes() const;
 
   private:
@@ -77,8 +74,8 @@ class Convolution {
     int out_channels_;
     WeightForm form_;
     const Kernel* kernel_;
-    AlignedBuffer<float> transformed_;  // transformed
-    AlignedBuffer<float> taps_;         // packed form: exactly one of these two
+    AlignedBuffer<float> transformed_;
+    AlignedBuffer<float> taps_;  // packed form: exactly one of these two
     AlignedBuffer<std::uint16_t> half_taps_;
     AlignedBuffer<float> bias_;
     AlignedBuffer<float> slopes_;

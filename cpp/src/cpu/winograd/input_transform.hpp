@@ -105,7 +105,7 @@ REALESRGAN_INLINE void transform_tile(const float* columns, int tile, float* dat
     }
 }
 
-// The next channel group's rows: each is a short piece that the processor would not foresee.
+// Prefetches the next channel group's rows, which are too short for the processor to predict.
 REALESRGAN_INLINE void prefetch_rows(const PatchRows& patch, std::ptrdiff_t origin, int columns,
                                      int from) {
     for (int i = from; i < kPatch; ++i) {

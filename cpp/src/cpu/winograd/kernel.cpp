@@ -11,7 +11,7 @@
 namespace realesrgan::winograd::KERNEL_ISA {
 namespace {
 
-// Independent multiply-adds on registers alone: what the processor can do at best.
+// Independent multiply-adds in registers: the peak rate of the processor.
 double fma_peak(long rounds) {
     constexpr int chains = 12;
     Vec<kLanes> sum[chains];

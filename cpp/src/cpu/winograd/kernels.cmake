@@ -5,7 +5,7 @@
 set(_winograd ${CMAKE_CURRENT_LIST_DIR})
 find_package(Threads REQUIRED)
 add_library(realesrgan_winograd OBJECT
-    ${_winograd}/convolution.cpp ${_winograd}/instruction_set.cpp ${_winograd}/packed_taps.cpp
+    ${_winograd}/convolution.cpp ${_winograd}/instruction_set.cpp
     ${_winograd}/../../base/thread_pool.cpp)
 target_include_directories(realesrgan_winograd PUBLIC ${_winograd}/../..)
 target_compile_features(realesrgan_winograd PUBLIC cxx_std_17)

@@ -44,7 +44,7 @@ struct OutputRow {
     }
 };
 
-// The next channel group's part of the row: pieces too short for the processor to foresee.
+// Prefetches the next channel group's part of the row, too short for the processor to predict.
 template <int Skips>
 REALESRGAN_INLINE void prefetch_next_group(const Task& task, const OutputRow<Skips>& row) {
     constexpr int line = 16;

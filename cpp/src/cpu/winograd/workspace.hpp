@@ -27,16 +27,14 @@ struct Profile {
 // The scratch memory of one run through a network, used by one convolution after another.
 class Workspace {
   public:
-    // Of its own: `bytes` is the most that Convolution::workspace_bytes() of the convolutions to be
-    // run says.
+    // Allocates `bytes`, at least Convolution::workspace_bytes() of each convolution to be run.
     Workspace(int threads, std::size_t bytes)
         : own_(bytes / sizeof(float)),
           memory_(own_.data()),
           size_(own_.size()),
           profiles_(count(threads)) {}
 
-    // Lent: `memory` lies on a cache line boundary, holds finite numbers and outlives the
-    // workspace.
+    // Uses `memory`, which lies on a cache line boundary, holds finite numbers and outlives it.
     Workspace(int threads, float* memory, std::size_t bytes)
         : memory_(memory), size_(bytes / sizeof(float)), profiles_(count(threads)) {}
 
