@@ -74,7 +74,7 @@ TEST_CASE("tiles with a whole halo give the whole picture's result") {
     }
 }
 
-TEST_CASE("a tall picture and the same one lying give the same") {
+TEST_CASE("a tall picture and its transpose give the same result") {
     const Picture tall = Picture::random(40, 200);
     const Picture lying = turned(tall, false, 1);
     const std::vector<float> spot = {0, 0, 0, 0, 1, 0, 0, 0, 0};
@@ -86,7 +86,7 @@ TEST_CASE("a tall picture and the same one lying give the same") {
     CHECK_NEAR(shifted.at(7, 3, 0), Picture(lying).at(8, 3, 0), 1e-6F);
 }
 
-TEST_CASE("the receptive field is where a change can be seen, and no further") {
+TEST_CASE("a change is visible within the receptive field, and no further") {
     const Upscaler upscaler = load(tiny::compact());
     const int field = upscaler.network().receptive_field;
     const Picture before = Picture::random(21, 21);
@@ -186,7 +186,7 @@ TEST_CASE("eight threads sharing one upscaler give the single thread's result") 
     tiny::check_eight_threads(upscaler, input);
 }
 
-TEST_CASE("progress rises to 1, and what it throws comes out") {
+TEST_CASE("progress rises to 1, and its exception is rethrown") {
     const Upscaler upscaler = load(tiny::compact(), with_tile(32));
     const Picture input = Picture::random(90, 60);
     Picture output(180, 120);
@@ -253,7 +253,7 @@ TEST_CASE("black of a picture that is not black is a ModelError, and of a dark o
         for (const Picture& picture : {flat(0.0F), flat(3.0F / 255), hot}) {
             CHECK(run(dark, picture).samples == black.samples);
         }
-        Picture lit = flat(0.0F);  // a window in the night
+        Picture lit = flat(0.0F);  // one bright area on black
         for (int x = 0; x < 40; ++x) lit.at(x, 5, 1) = lit.at(x, 6, 1) = 0.9F;
         for (const Picture& picture : {flat(5.0F / 255), Picture::random(40, 30), lit}) {
             CHECK_THROWS(ModelError, std::vector<std::string>{"all black"}, run(dark, picture));
@@ -261,7 +261,7 @@ TEST_CASE("black of a picture that is not black is a ModelError, and of a dark o
     }
 }
 
-TEST_CASE("a layer that makes nothing is the network's fault, not the memory's") {
+TEST_CASE("an empty result of a layer is a ModelError, not a lack of memory") {
     tiny::Network network = tiny::filter(std::vector<float>(9, 0.1F));
     network.param =
         "7767517\n3 3\nInput in 0 1 data\nConvolution c 1 1 data a 0=3 1=3 4=1 5=0 6=81\n"

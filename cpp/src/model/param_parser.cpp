@@ -46,7 +46,7 @@ std::optional<float> to_float(const std::string& word) {
     return static_cast<float>(value);
 }
 
-// The words of one line, in order, each asked for with what it ought to be.
+// Reads the words of one line in order; `expected` names each in messages.
 class Words {
   public:
     Words(const std::string& path, int line, const std::string& text)

@@ -23,7 +23,7 @@ struct ParamText {
     std::vector<ParamLine> layers;
 };
 
-// The file's words, without a look at what they mean together. Throws ModelError with file and
+// Parses the file; layers are not checked against each other. Throws ModelError with file and
 // line.
 ParamText read_param_text(const std::string& path);
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
-// A made-up /proc and /sys.
+// A synthetic /proc and /sys.
 class System {
   public:
     System& file(const std::string& path, const std::string& text) {
@@ -58,7 +58,7 @@ TEST_CASE("without control groups the machine's available memory is free") {
     CHECK(unknown.free() > 0);
 }
 
-TEST_CASE("a version 2 group leaves its limit less what is used, the page cache left out") {
+TEST_CASE("a version 2 group leaves its limit minus what is used, without the page cache") {
     System system;
     system.version_2(8000, "/box");
     system.mib("sys/fs/cgroup/box/memory.max", 1000).mib("sys/fs/cgroup/box/memory.current", 600);
@@ -79,7 +79,7 @@ TEST_CASE("a version 2 group leaves its limit less what is used, the page cache 
     CHECK_EQUAL(system.free(), 8000U);  // the machine has no more
 }
 
-TEST_CASE("the groups around a version 2 group limit it, too") {
+TEST_CASE("the parents of a version 2 group limit it, too") {
     System system;
     system.version_2(8000, "/outer/middle/inner");
     system.file("sys/fs/cgroup/outer/middle/inner/memory.max", "max\n");
@@ -95,7 +95,7 @@ TEST_CASE("the groups around a version 2 group limit it, too") {
     CHECK_EQUAL(*ControlGroups(system.root()).memory_limit() / kMiB, 1U);
 }
 
-TEST_CASE("a group outside of what is mounted is known by the mount") {
+TEST_CASE("a group outside the mounted hierarchy is limited by the mount") {
     System system;
     system.version_2(8000, "/../../elsewhere");
     system.mib("sys/fs/cgroup/memory.max", 300).mib("sys/fs/cgroup/memory.current", 100);
@@ -132,7 +132,7 @@ TEST_CASE("version 1 groups limit memory, alone and beside version 2") {
     CHECK_EQUAL(system.free(), 30U);
 }
 
-TEST_CASE("what is no number limits nothing") {
+TEST_CASE("a file without a number limits nothing") {
     for (const std::string text :
          {"", "\n", "max\n", "-1\n", "12abc\n", "1e9\n", "99999999999999999999999999\n", " \0"}) {
         System system;

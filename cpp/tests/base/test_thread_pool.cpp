@@ -61,7 +61,7 @@ TEST_CASE("one thread works alone, in order") {
     pool.run(0, 2, [&](int, int) { std::abort(); });
 }
 
-TEST_CASE("what a task throws comes out when all that was begun has ended, and the pool goes on") {
+TEST_CASE("a task's exception is rethrown after the running items, and the pool stays usable") {
     ThreadPool pool(3);
     for (const int threads : {1, 3}) {
         for (int round = 0; round < 200; ++round) {
@@ -101,7 +101,7 @@ TEST_CASE("every caller gets the exception of its own task") {
 }
 
 #if defined(__GLIBC__)
-TEST_CASE("where no thread can be started the caller does all items") {
+TEST_CASE("if no thread can be started, the caller runs all items") {
     pthread_attr_t usual, huge;
     pthread_getattr_default_np(&usual);
     pthread_getattr_default_np(&huge);

@@ -1,5 +1,5 @@
-// Both ways in which the CPU backend keeps its weights, on every instruction set, against the
-// reference: rounding differs, and no more.
+// Both weight forms of the CPU backend on every instruction set, against the reference: only
+// rounding differs.
 
 #include <algorithm>
 #include <iostream>

@@ -55,7 +55,7 @@ TEST_CASE("a window moves to its rows and refuses others") {
     refuses([&] { window.reach(10, 13, 11); });  // row 10 would lie before the window
     refuses([&] { window.acquire(-2); });
     window.reach(kHeight - 2, kHeight, kHeight - 2);
-    window.expect(kHeight - 2, kHeight + 1);  // what lies below the picture is not asked for
+    window.expect(kHeight - 2, kHeight + 1);  // rows below the picture are ignored
 }
 
 int main() {

@@ -7,7 +7,6 @@
 #include "base/integers.hpp"
 #include "cpu/winograd/convolution.hpp"
 #include "cpu/winograd/instruction_set.hpp"
-#include "cpu/winograd/packed_taps.hpp"
 #include "support/check.hpp"
 #include "support/row_tensor.hpp"
 
@@ -102,7 +101,7 @@ Numbers random_numbers(const Case& c, std::mt19937& random) {
     return n;
 }
 
-// The definition, in double precision; `size` is what rounding errors are measured against.
+// The definition in double precision; rounding errors are relative to `size`.
 double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, int y, int x,
                 double* size) {
     double sum = static_cast<double>(n.bias[idx(o)]);
@@ -228,7 +227,7 @@ TEST_CASE("the shapes of the networks, with many blocks and threads") {
     }
 }
 
-TEST_CASE("bad arguments are named") {
+TEST_CASE("messages name invalid arguments") {
     const Kernel& kernel = select_kernel();
     const std::vector<float> taps(9);
     Description d;
@@ -266,8 +265,8 @@ TEST_CASE("every finite half is widened exactly by every kernel") {
         fp16.push_back(static_cast<std::uint16_t>(bits));
         CHECK_EQUAL(float_to_half(half_to_float(fp16.back())), fp16.back());
     }
-    // As the first tap of as many convolutions of one channel to eight: its first product is the
-    // tap itself.
+    // Each half is the first tap of a convolution of one channel to eight, whose first product is
+    // the tap itself.
     const auto channels = static_cast<int>(fp16.size() / 8);
     std::vector<std::uint16_t> taps(fp16.size() * 9);
     for (std::size_t i = 0; i < fp16.size(); ++i) taps[i / 8 * 72 + i % 8] = fp16[i];

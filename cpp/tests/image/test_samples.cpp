@@ -55,7 +55,7 @@ std::vector<std::uint8_t> stored(std::vector<float> floats) {
 
 }  // namespace
 
-TEST_CASE("every 8-bit and 16-bit value comes back") {
+TEST_CASE("every 8-bit and 16-bit value survives a round trip") {
     check_round_trip<std::uint8_t>(SampleType::u8, 256);
     check_round_trip<std::uint16_t>(SampleType::u16, 65536);
 }
@@ -66,7 +66,7 @@ TEST_CASE("results are clamped and rounded to the nearest") {
           expected);
 }
 
-TEST_CASE("any strides: a picture backwards, and one channel for all") {
+TEST_CASE("any strides: a reversed picture, and one channel repeated") {
     std::array<std::uint8_t, 6> bytes = {0, 51, 102, 153, 204, 255};  // 3 x 2
     ImageView view{
         reinterpret_cast<const std::byte*>(bytes.data()) + 5, SampleType::u8, 3, 2, 3, -3, -1, 0};
@@ -90,7 +90,7 @@ TEST_CASE("positions past the end mirror the picture") {
     CHECK((floats == std::vector<float>(7, 0.5F)));
 }
 
-TEST_CASE("the eight orientations differ and are undone exactly") {
+TEST_CASE("the eight orientations differ and are inverted exactly") {
     std::vector<float> samples(2 * 5 * 3);
     std::iota(samples.begin(), samples.end(), 0.0F);
     const Planes picture{samples.data(), 5, 3, 2, 1, 5, 15};

@@ -1,4 +1,4 @@
-// What is checked of a network before ncnn or the row stream computes with it: inputs and outputs,
+// Checks of a network before ncnn or the row stream computes with it: inputs and outputs,
 // parameters, sizes.
 
 #include <chrono>
@@ -98,7 +98,7 @@ TEST_CASE("a layer's inputs, outputs and parameters are checked, with its line a
     }
 }
 
-TEST_CASE("sizes that the graph tells are checked when it is read") {
+TEST_CASE("sizes that follow from the graph are checked when it is read") {
     const std::vector<Refused> all = {
         {with_two("Concat k 2 1 x b y\nPReLU p 1 1 y out 0=5", 3), {"expected 4 layers"}},
         {with("PReLU p 1 1 data out 0=2"), {"'p' (PReLU)", "2 slopes for 3 channels"}},
@@ -120,7 +120,7 @@ TEST_CASE("sizes that the graph tells are checked when it is read") {
     CHECK_EQUAL(inspected(with("PReLU p 1 1 data out 0=1")).scale, 1);
 }
 
-TEST_CASE("sizes that only a run tells are checked before the layer computes") {
+TEST_CASE("sizes known only in a run are checked before the layer computes") {
     // Behind a global pooling the number of dimensions depends on ncnn.
     const auto run = [&](const std::string& middle, int slopes) {
         const std::string text =
@@ -143,7 +143,7 @@ TEST_CASE("sizes that only a run tells are checked before the layer computes") {
                  run("PixelShuffle h 1 1 y z 0=1\n", 3));
 }
 
-TEST_CASE("what ncnn trusts of sizes: windows, broadcasting, cuts and reshapes") {
+TEST_CASE("sizes that ncnn does not check: windows, broadcasting, crops and reshapes") {
     const Shape picture = Shape::picture(16, 12, 8);
     const Shape row{1, 8, 1, 1, 1};
     CHECK(size_fault(layer("BinaryOp", {}, 2), {picture, row}).empty());
@@ -234,7 +234,7 @@ TEST_CASE("chains of enlargements and shuffles stay within 64 bits and within a 
     CHECK_BELOW(passed.count(), 1.0);
 }
 
-TEST_CASE("a blob with several readers and no Split runs as with one, both ways") {
+TEST_CASE("a blob with several readers and no Split runs as with one, in the stream and in tiles") {
     const tiny::Network split = tiny::compact();
     std::string shared = split.param;
     const auto replace = [&](const std::string& from, const std::string& to) {
@@ -259,7 +259,7 @@ TEST_CASE("a blob with several readers and no Split runs as with one, both ways"
     }
 }
 
-TEST_CASE("a byte order mark is skipped, and UTF-16 is called what it is") {
+TEST_CASE("a byte order mark is skipped, and a message names UTF-16") {
     CHECK_EQUAL(inspected("\xEF\xBB\xBF" + tiny::compact().param).scale, 2);
     std::string wide = "\xFF\xFE";
     for (const char letter : tiny::compact().param) wide += {letter, '\0'};

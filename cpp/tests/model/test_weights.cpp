@@ -1,4 +1,4 @@
-// The numbers of a .bin: read when they are asked for, in the type that the file has or in fp32.
+// Weights of a .bin: read on demand, in the type of the file or in fp32.
 
 #include <cstdint>
 #include <cstring>
@@ -45,9 +45,9 @@ FusedNetwork fused(const std::string& bin) {
 
 }  // namespace
 
-TEST_CASE("16 bits come as they are where they will do, and as the same floats where not") {
+TEST_CASE("fp16 weights are read as stored where accepted, otherwise as the same floats") {
     const ConvolutionWeights single = fused(folder.file("s.bin", kNetwork.bin)).weights(0, true);
-    CHECK(single.fp16.empty());  // what a file has in 32 bits stays so
+    CHECK(single.fp16.empty());  // fp32 weights stay fp32
     const FusedNetwork network = fused(folder.file("h.bin", halved(kNetwork.bin)));
     const ConvolutionWeights floats = network.weights(0, false);
     const ConvolutionWeights fp16 = network.weights(0, true);
@@ -103,7 +103,7 @@ TEST_CASE("every way ncnn stores a kernel is read as ncnn reads it, and int8 is 
                  fused(folder.file("i.bin", word(0x000D4B38) + indices + biases)));
 }
 
-TEST_CASE("a file that was whole when it was opened and is not any more is a ModelError") {
+TEST_CASE("a file truncated after it was opened is a ModelError") {
     for (const bool fp16 : {false, true}) {
         const std::string bin = folder.file("n.bin", halved(kNetwork.bin));
         const FusedNetwork network = fused(bin);

@@ -24,8 +24,8 @@ struct Place {
     bool operator==(const Place& other) const { return tensor == other.tensor && row == other.row; }
 };
 
-// Rows an operation reads for one output row, straight from the definition of its kind; the
-// picture's own rows only.
+// Rows an operation reads for one output row, from the definition of its kind, clamped to the
+// picture.
 std::set<Row> rows_read(const Op& op, Row row, Row height) {
     std::set<Row> rows;
     const auto add = [&](Row y) {
@@ -47,7 +47,7 @@ std::set<Row> rows_read(const Op& op, Row row, Row height) {
     return rows;
 }
 
-// Plays a plan row by row and complains at the first row that is read before it is written, read
+// Simulates a plan row by row and fails at the first row that is read before it is written, read
 // after it was overwritten, or computed twice.
 class Simulator {
   public:
@@ -231,7 +231,7 @@ Program random_program(unsigned seed, const std::string& stem) {
 
 }  // namespace
 
-TEST_CASE("rows are written once, before they are read, and stay until they are") {
+TEST_CASE("rows are written once, before they are read, and kept until the last read") {
     const TemporaryFolder folder;
     std::mt19937 random(7);
     const auto pick = [&](int low, int high) {
@@ -271,7 +271,7 @@ TEST_CASE("rows are written once, before they are read, and stay until they are"
     CHECK(shared_skips > 100);
 }
 
-TEST_CASE("rows stay where a resize follows a shuffle, whatever their factors are") {
+TEST_CASE("rows are kept where a resize follows a shuffle, for all factors") {
     const TemporaryFolder folder;
     int round = 0;
     for (int shuffle = 2; shuffle <= 16; ++shuffle) {

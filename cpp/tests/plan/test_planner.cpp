@@ -17,7 +17,7 @@ using namespace realesrgan;
 
 namespace {
 
-// x4plus in miniature.
+// A small RRDBNet.
 Program narrow_rrdbnet(int blocks, std::vector<int> enlarge = {}) {
     const TemporaryFolder folder;
     NetworkBuilder builder(1);
@@ -35,7 +35,7 @@ Program narrow_rrdbnet(int blocks, std::vector<int> enlarge = {}) {
 
 }  // namespace
 
-TEST_CASE("of a residual network's sums, those along the trunk are kept apart and no others") {
+TEST_CASE("a residual network keeps the sums along its trunk in full precision, and no others") {
     const TemporaryFolder folder;
     for (const bool onnx : {true, false}) {
         NetworkBuilder builder(2);
@@ -215,7 +215,7 @@ TEST_CASE("column tiles are as few as fit in any row band, also where only a hig
     }
 }
 
-TEST_CASE("a caller can end planning") {
+TEST_CASE("planning can be interrupted") {
     const TemporaryFolder folder;
     const auto [param, bin] = random_network(3).save((folder.path / "net").string());
     const Program program = fuse(read_graph(param), bin).network->program;

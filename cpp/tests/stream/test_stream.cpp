@@ -13,7 +13,7 @@ using namespace stream_fixture;
 
 namespace {
 
-// Complains of rows that are asked for twice, out of order, or where there are none.
+// Fails for rows that are read twice, out of order, or outside the picture.
 class OnceSource final : public RowSource {
   public:
     explicit OnceSource(const ImageView& picture) : picture_(picture), rows_(picture) {}
@@ -137,7 +137,7 @@ TEST_CASE("all orientations give the mean that the tile path gives") {
     CHECK(difference(run(files, stream, picture), run(files, tiles, picture)) < 5e-5F);
 }
 
-TEST_CASE("rows come and go one band at a time, with the bits of the whole picture") {
+TEST_CASE("rows are read and written one band at a time, with the bits of the whole picture") {
     const TemporaryFolder folder;
     for (const unsigned seed : {0U, 1U, 2U, 3U, 8U}) {  // some with an unshuffle
         const Files files = random_network(seed).save(folder.file("net"));
@@ -177,7 +177,7 @@ TEST_CASE("eight threads share one network") {
     for (const float most : differences) CHECK_EQUAL(most, 0.0F);
 }
 
-TEST_CASE("what a callback throws comes out, and progress never goes back") {
+TEST_CASE("a callback's exception is rethrown, and progress never decreases") {
     const TemporaryFolder folder;
     const Files files = compact(folder);
     Picture picture = noise(30, 90, 2);

@@ -1,4 +1,4 @@
-// What a plan promises, what is really allocated, and what happens when there is less.
+// Planned bytes against allocated bytes, and runs with less memory.
 
 #include <cmath>
 
@@ -37,7 +37,7 @@ Upscaler in_column_tiles(const Files& files, const Picture& picture) {
     const RunShape size{picture.width, picture.height, SampleType::f32, SampleType::f32};
     Options small = options(1);
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size));
-    // a limit this tight keeps the weights packed first
+    // so low a limit selects packed weights
     small.memory_limit = total_bytes(Upscaler(files.first, files.second, small).plan(size)) - 1;
     Upscaler upscaler(files.first, files.second, small);
     CHECK(upscaler.plan(size).column_tiles > 1);
@@ -60,7 +60,7 @@ TEST_CASE("column tiles agree with the whole width where the halo is the recepti
     const auto bytes = [&](const Upscaler& upscaler) {
         return upscaler.plan(picture.width, picture.height).memory_bytes.back().second;
     };
-    small.memory_limit = bytes(whole);  // a limit this tight keeps the weights packed first
+    small.memory_limit = bytes(whole);  // so low a limit selects packed weights
     small.memory_limit = bytes(Upscaler(files.first, files.second, small)) - 1;
     const Upscaler column_tiles(files.first, files.second, small);
     const PlanReport cut = column_tiles.plan(picture.width, picture.height);
@@ -187,7 +187,7 @@ TEST_CASE("a network that finds no memory to be loaded is an error") {
     CHECK(errors > 2);
 }
 
-TEST_CASE("the plan of all orientations is the larger of upright and on its side") {
+TEST_CASE("the plan of all orientations is the larger of upright and transposed") {
     const TemporaryFolder folder;
     const Files files = compact(folder);
     Options all = options(0);

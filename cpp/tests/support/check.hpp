@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-// The few words of a test framework these tests need, so that building them needs no other package.
+// A minimal test framework, so that building the tests needs no other package.
 namespace check {
 
 struct Case {

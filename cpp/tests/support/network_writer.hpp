@@ -45,7 +45,7 @@ class NetworkWriter {
     }
 
     // The file names: of the .param and the .bin. As converters do, a blob with several readers is
-    // split: ncnn frees what it takes for read.
+    // split: ncnn frees a blob after its first reader.
     std::pair<std::string, std::string> save(const std::string& stem) {
         std::ostringstream text;
         int layers = 0;

@@ -16,9 +16,8 @@
 #include "stream/backend.hpp"
 #include "stream/executor.hpp"
 
-// Programs that no network gives, within what program.hpp allows: slices of shared rings, skips
-// from any older tensor, second outputs, every scale, filter and activation. And a backend's result
-// for one of them.
+// Random programs within what program.hpp allows: slices of shared tensors, skips from any older
+// tensor, second outputs, every scale, filter and activation; and a backend's result for one.
 namespace random_program {
 
 using namespace realesrgan;

@@ -9,9 +9,9 @@
 #include "base/integers.hpp"
 #include "cpu/winograd/kernel.hpp"
 
-// A tensor as the kernels see it, hostile on purpose: rows lie in a shuffled order, every element
-// that a kernel must not read is NaN (pixels left and right of a row, other channel groups, spare
-// rows), and every element that it must not write can be checked afterwards.
+// A tensor laid out for the kernels so that errors show: rows are in a shuffled order, every
+// element that a kernel must not read is NaN (pixels left and right of a row, other channel groups,
+// spare rows), and every element that it must not write can be checked afterwards.
 class RowTensor {
   public:
     RowTensor(int channels, int channel_offset, int width, int height, std::mt19937& random)

@@ -74,7 +74,7 @@ inline Picture run(const Files& files, const Options& made, Picture& picture) {
     return run(Upscaler(files.first, files.second, made), picture);
 }
 
-// x4plus and animevideov3 in all but depth.
+// x4plus and animevideov3 with fewer layers.
 inline Files rrdbnet(const TemporaryFolder& folder) {
     NetworkBuilder builder(1);
     RrdbConfig config;

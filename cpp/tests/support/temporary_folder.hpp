@@ -4,7 +4,7 @@
 #include <random>
 #include <string>
 
-// A folder of its own for one test, gone with it.
+// A temporary folder for one test.
 struct TemporaryFolder {
     std::filesystem::path path;
     std::string file(const std::string& name) const { return (path / name).string(); }

@@ -11,7 +11,7 @@
 // Networks small enough to write here, as the .param and .bin files the core reads.
 namespace tiny {
 
-// A folder of its own for one test program, gone when the program ends.
+// A temporary folder for one test program.
 class Folder {
   public:
     Folder() {
@@ -87,7 +87,7 @@ struct Network {
     std::string bin;
 };
 
-// SRVGGNetCompact in small: two convolutions, a shuffle by 2, and the nearest picture added.
+// A small SRVGGNetCompact: two convolutions, a shuffle by 2, and the nearest picture added.
 inline Network compact() {
     return {
         "7767517\n8 9\n"

@@ -8,7 +8,7 @@
 #include "program/program.hpp"
 #include "support/vulkan_fixture.hpp"
 
-// What single operations are tried on: odd sizes, channel offsets, every part of the epilogue.
+// Cases for single operations: odd sizes, channel offsets, every part of the epilogue.
 namespace fixture {
 
 using namespace realesrgan;

@@ -33,7 +33,7 @@ Picture run(const Upscaler& upscaler, const Picture& input) {
 }
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
-// For as long as it lives, the process may have only so much more memory than it has now.
+// During its lifetime the process can allocate only `more` bytes.
 class MemoryCap {
   public:
     explicit MemoryCap(std::size_t more) {
@@ -87,7 +87,7 @@ TEST_CASE("a memory limit gives tiles that fit, or says that none does") {
                  run(load(options), input));
 }
 
-TEST_CASE("runs at once divide what is free, and one that finds no room takes the smallest plan") {
+TEST_CASE("concurrent runs divide the free memory, and one without room takes the smallest plan") {
     for (const int tile : {realesrgan::kTileAuto, 32}) {
         Options options;
         options.tile = tile;

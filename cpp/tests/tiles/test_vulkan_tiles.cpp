@@ -61,7 +61,7 @@ TEST_CASE("eight threads share one network on Vulkan") {
     tiny::check_eight_threads(gpu, input);
 }
 
-TEST_CASE("progress is told within one tile on Vulkan, changes nothing, and stops it") {
+TEST_CASE("progress is reported within one tile on Vulkan, changes nothing, and can stop it") {
     for (const bool fp16 : {false, true}) {
         Options options = on_first_device(fp16);
         options.tile = realesrgan::kTileWhole;
@@ -98,7 +98,7 @@ TEST_CASE("a result that is not a number on Vulkan and on the CPU is a ModelErro
     }
 }
 
-TEST_CASE("a network may outlive main: it is left to the process") {
+TEST_CASE("a network may outlive main") {
     static const Upscaler forgotten = load(tiny::compact(), on_first_device(false));
     CHECK_EQUAL(forgotten.network().scale, 2);
 }

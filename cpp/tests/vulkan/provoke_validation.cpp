@@ -1,6 +1,5 @@
-// Does what the validation layers must complain about: two writes to one buffer with nothing
-// between them. tools/validation.py runs it first, to see that the layers watch the calls of our
-// core.
+// Provokes an error of the validation layers: two writes to one buffer without a barrier.
+// tools/validation.py runs it first, to see that the layers watch the calls of our core.
 
 #include <iostream>
 #include <vector>

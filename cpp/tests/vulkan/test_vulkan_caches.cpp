@@ -107,7 +107,7 @@ TEST_CASE("compiled pipelines are kept on disk, and a damaged file is replaced")
     check_replaced();
 }
 
-TEST_CASE("only a device's own pipeline caches are handed to its driver") {
+TEST_CASE("only a device's own pipeline caches are passed to its driver") {
     const ncnn::GpuInfo& info = (on_gpu(), gpu_device(0).info);
     const std::array<std::uint32_t, 4> words = {32, 1, info.vendor_id(), info.device_id()};
     Bytes header(32);
@@ -153,7 +153,7 @@ TEST_CASE("of many pipelines at once, one that cannot be made does not keep the 
     for (std::size_t i = 0; i < wanted.size(); i++) CHECK_EQUAL(wanted[i]->compiled(), i % 2 == 0);
 }
 
-TEST_CASE("what is no file of ours is not read") {
+TEST_CASE("foreign files are not read") {
     const TemporaryFolder folder;
     CHECK(realesrgan::vulkan::read_cache_file("").empty());
     CHECK(realesrgan::vulkan::read_cache_file(folder.path).empty());
@@ -245,7 +245,7 @@ TEST_CASE("shaders that were changed and sealed without the key do not reach the
 }
 
 #if !defined(_WIN32)
-TEST_CASE("what others can write is not read, and told once") {
+TEST_CASE("files that others can write are not read, which is reported once") {
     namespace fs = std::filesystem;
     const TemporaryFolder folder;
     const std::string path = folder.file("sub/sealed"), key = folder.file("sub/key");
@@ -291,7 +291,7 @@ TEST_CASE("what others can write is not read, and told once") {
 #endif
 
 int main() {
-    // The user's own cache is no place for a test.
+    // Tests do not use the user's cache.
     const TemporaryFolder cache;
     setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
     return check::run_all();

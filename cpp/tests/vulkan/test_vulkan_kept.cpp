@@ -59,7 +59,7 @@ TEST_CASE("a second run of the same plan allocates nothing and gives the same bi
     CHECK(run<float>(upscaler, picture).samples == right.samples);
 }
 
-TEST_CASE("what is not a number does not stay in a kept session") {
+TEST_CASE("values that are not numbers do not stay in a pooled session") {
     const TemporaryFolder folder;
     const auto files = random_network(3).save(folder.file("net"));
     const Upscaler upscaler(files.first, files.second, on_gpu());
@@ -71,7 +71,7 @@ TEST_CASE("what is not a number does not stay in a kept session") {
     CHECK(run<float>(upscaler, picture).samples == right.samples);
 }
 
-TEST_CASE("a run that was stopped keeps nothing, and a network takes what is its own along") {
+TEST_CASE("a stopped run keeps no session, and a destroyed network releases its own") {
     const TemporaryFolder folder;
     const auto files = random_network(3).save(folder.file("net"));
     const auto picture = noise<float>(19, 23, 1);
@@ -87,7 +87,7 @@ TEST_CASE("a run that was stopped keeps nothing, and a network takes what is its
     CHECK_EQUAL(kept_bytes(), before);
 }
 
-TEST_CASE("kept sessions make room for a run that needs it") {
+TEST_CASE("pooled sessions make room for a run that needs it") {
     const TemporaryFolder folder;
     const auto files = random_network(3).save(folder.file("net"));
     const Upscaler upscaler(files.first, files.second, on_gpu());
@@ -103,7 +103,7 @@ TEST_CASE("kept sessions make room for a run that needs it") {
 }
 
 int main() {
-    // The user's own cache is no place for a test.
+    // Tests do not use the user's cache.
     const TemporaryFolder cache;
     setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
     return check::run_all();

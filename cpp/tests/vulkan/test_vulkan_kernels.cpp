@@ -1,4 +1,4 @@
-// Which kernels a device gets: tested against the reference, timed, remembered, dropped when wrong.
+// The choice of kernels: tested against the reference, timed, stored, dropped when wrong.
 
 #include <algorithm>
 #include <fstream>
@@ -51,7 +51,7 @@ TEST_CASE("every kernel passes the test against the reference, with room to the 
     }
 }
 
-TEST_CASE("rolled code is one pipeline for layers that differ in their channels only") {
+TEST_CASE("without unrolling, layers that differ in their channels only share one pipeline") {
     const vk::DenseBlock block(fixture::context(), vk::Storage::fp16, 32, 4);
     for (const bool rolled : {true, false}) {
         vk::KernelConfig choice(vk::KernelKind::blocked);
@@ -95,7 +95,7 @@ TEST_CASE("a choice is remembered; a record that is cut, foreign or damaged is i
     }
 }
 
-TEST_CASE("a kernel that computes something else is dropped, told once and recorded") {
+TEST_CASE("a kernel with wrong results is dropped, reported once and recorded") {
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
         forget();
@@ -185,7 +185,7 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
 }
 
 int main() {
-    // The user's own cache is no place for a test.
+    // Tests do not use the user's cache.
     const TemporaryFolder cache;
     setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
     return check::run_all();

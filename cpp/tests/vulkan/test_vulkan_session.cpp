@@ -147,7 +147,7 @@ TEST_CASE("random programs give the reference's result, and the same bits for ev
     std::cout << "    fp32 against the reference: " << worst << '\n';
 }
 
-TEST_CASE("integer pictures come and go") {
+TEST_CASE("integer samples are loaded and stored") {
     const TemporaryFolder folder;
     const Files files = random_network(1).save(folder.file("net"));
     const Upscaler gpu = open(files, on_gpu());
@@ -253,7 +253,7 @@ TEST_CASE("a lost device is an error, and a new Upscaler works") {
     }
 }
 
-TEST_CASE("a result that is no picture is put down to the picture, the network or the device") {
+TEST_CASE("an invalid result is attributed to the picture, the network or the device") {
     const TemporaryFolder folder;
     const DisarmAtEnd disarm;
     const Files files = random_network(1).save(folder.file("net"));
@@ -306,7 +306,7 @@ TEST_CASE("a result that is no picture is put down to the picture, the network o
     CHECK(&gpu_device(0) == device);
 }
 
-TEST_CASE("what is in flight stays so when waiting for it fails") {
+TEST_CASE("a submission stays in flight when waiting for it fails") {
     const GpuActivityGuard use;
     const DisarmAtEnd disarm;
     const auto context = vulkan::Context::open((on_gpu(), 0));
@@ -401,7 +401,7 @@ TEST_CASE("eight threads share one network, and a callback may run another pictu
 }
 
 int main() {
-    // The user's own cache is no place for a test.
+    // Tests do not use the user's cache.
     const TemporaryFolder cache;
     setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
     return check::run_all();

@@ -95,7 +95,7 @@ void check_layers(const std::vector<Shape>& shapes, vk::Storage storage, bool fp
 
 }  // namespace
 
-TEST_CASE("all numbers arrive, in 32 bits, in 16, and from 16") {
+TEST_CASE("all weights are uploaded, in fp32, in fp16, and from fp16") {
     const std::vector<Shape> shapes = {{3, 64}, {64, 32}, {96, 32}, {160, 7}, {7, 3}};
     check_layers(shapes, vk::Storage::fp32, false);
     check_layers(shapes, vk::Storage::fp16, false);
@@ -112,7 +112,7 @@ TEST_CASE("a layer of more than 32 MiB has a block of its own") {
     check_layers({{16, 16}, {1024, 1024}, {16, 16}}, vk::Storage::fp32, false);
 }
 
-TEST_CASE("no layers are no weights") {
+TEST_CASE("a network without layers has no weights") {
     vk::Weights weights(fixture::context(), vk::Storage::fp32);
     weights.upload([](std::size_t) { return vk::LayerNumbers(); }, 1);
     CHECK_EQUAL(weights.bytes(), std::uint64_t{0});

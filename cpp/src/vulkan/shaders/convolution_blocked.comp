@@ -1,7 +1,7 @@
 #extension GL_EXT_control_flow_attributes : require
 // A workgroup of 64 makes TILE_W x TILE_H = 64 pixels x 32 channels, an invocation 8 pixels of
 // a row x 4 channels in registers. CHUNK input channels at a time go through shared memory with their weights.
-// NO_UNROLL keeps loops for drivers whose compiler takes longer than what it compiles.
+// NO_UNROLL: loops stay loops, for drivers that take longer to compile the unrolled code than to run it.
 #ifdef NO_UNROLL
 #define OUTER [[dont_unroll]]
 #define INNER [[dont_unroll]]
@@ -61,7 +61,7 @@ void main()
                     const vec4 w = lfp2afpvec4(taps[((ky * 3 + kx) * CHUNK + ic4 * 4 + k) * 8 + oc4]);
                     [[unroll]] for (int i = 0; i < 8; i++) sum[i] += strip[i][k] * w;
                 }
-                // registers cannot be indexed: what the next pass uses moves to where this one's was
+                // registers cannot be indexed: the next pass's values are moved to where this pass's were
                 [[unroll]] for (int i = 0; i < 9; i++) strip[i] = strip[i + 1];
             }
         }

@@ -74,8 +74,8 @@ void put_taps(int i, uvec4 unit)
     if (i < 9 * GROUP * (CHANNELS / 8)) taps[i / (CHANNELS / 8) * TAP_UNITS + i % (CHANNELS / 8)] = unit;
 }
 
-// Which lane holds which element is the driver's secret, so elements go through shared memory: a matrix at a time,
-// in the subgroup's own part of what was the tile.
+// Which invocation holds which element is implementation-defined, so elements go through shared memory: a matrix at a
+// time, in the subgroup's own part of what was the tile.
 void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
 {
     coopMatStore(v, tile, own, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);

@@ -1,5 +1,5 @@
-// Rows of the picture as they arrive (packed samples, channels side by side) into the input ring: to 0..1,
-// and with UNSHUFFLE r channel c * r * r + dy * r + dx of ring pixel (x, y) is channel c of (x * r + dx, y * r + dy).
+// Writes rows of the picture (packed samples, channels side by side) to the input ring as values of 0..1; with
+// UNSHUFFLE r channel c * r * r + dy * r + dx of ring pixel (x, y) is channel c of (x * r + dx, y * r + dy).
 layout(constant_id = 0) const int SAMPLE_BYTES = 1;  // 1, 2: integers, 4: floats, taken as they are
 layout(constant_id = 1) const int CHANNELS = 3;      // of the picture
 layout(constant_id = 2) const int UNSHUFFLE = 1;

@@ -1,6 +1,6 @@
 // What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 24, its bindings but
-// the weights, the rows of this dispatch, and the epilogue's additions. -1 as a constant: the push constant says it,
-// so that one pipeline serves layers that differ in nothing else.
+// the weights, the rows of this dispatch, and the epilogue's additions. A constant of -1 means that the push
+// constant holds the value, so that one pipeline serves layers that differ in nothing else.
 layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4; or -1
 layout(constant_id = 1) const int IN_OFFSET = 0;
 layout(constant_id = 2) const int SRC_PITCH = 16;     // channels of the source ring

@@ -1,4 +1,4 @@
-// How fast the device multiplies and adds in fp32: sums that wait for nothing but their own last step.
+// How fast the device multiplies and adds in fp32: each sum depends only on its own previous step.
 layout(binding = 0) writeonly buffer result_blob { float result[]; };
 
 layout(push_constant) uniform parameter
