@@ -107,7 +107,7 @@ def test_every_loss_of_the_gan_stage_gets_its_own_target(
     assert stage.perceptual is not None
     pixel, perceptual = _Spy(stage.pixel), _Spy(stage.perceptual)
     judge = _Spy(stage.discriminator)
-    stage.pixel = pixel
+    stage.pixel = pixel  # type: ignore[assignment]
     stage.perceptual = perceptual  # type: ignore[assignment]
     stage.discriminator = judge  # the generator's turn
     stage.wrapped_discriminator = judge  # and its own
