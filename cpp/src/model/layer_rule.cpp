@@ -58,7 +58,7 @@ Ratio to_ratio(float zoom) {
         const double numerator = static_cast<double>(zoom) * denominator;
         const double nearest = std::round(numerator);
         if (nearest >= 1 && nearest <= kLargest * denominator &&
-            std::abs(numerator - nearest) < 1e-6 * nearest) {
+            std::abs(numerator - nearest) < 1e-6 * denominator) {
             return {static_cast<std::int64_t>(nearest), denominator};
         }
     }

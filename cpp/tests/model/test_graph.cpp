@@ -71,6 +71,10 @@ TEST_CASE("scale follows a resize behind the network") {
     CHECK_EQUAL(inspect(read(zoomed + "5.0e-01 2=5.0e-01\n")).scale, 2);
     CHECK_EQUAL(inspect(read(zoomed + "0.75 2=0.75\n")).scale, 3);
     CHECK(is_row_local(read(zoomed + "0.5 2=0.5\n")));
+    // ncnn takes this factor as it is, and repeats other samples than for 2.
+    CHECK(!is_row_local(read(zoomed + "2.0000020e+00 2=2.000000e+00\n")));
+    CHECK(!is_row_local(read(zoomed + "2.0000020e+00 2=2.0000020e+00\n")));
+    CHECK(is_row_local(read(zoomed + "2.000000e+00 2=2.000000e+00\n")));
     CHECK_EQUAL(inspect(read(zoomed + "0.5 2=0.75\n")).scale, 0);
     CHECK_EQUAL(inspect(read(zoomed + "2.500001e-01 2=2.500001e-01\n")).scale, 1);
     CHECK_EQUAL(inspect(read(zoomed + "2.50001e-01 2=2.50001e-01\n")).scale, 0);
