@@ -20,15 +20,6 @@ namespace py = pybind11;
 namespace realesrgan::bindings {
 namespace {
 
-int side(py::ssize_t length) {
-    constexpr py::ssize_t kMost = py::ssize_t{1} << 30;
-    if (length > kMost) {
-        throw std::invalid_argument("a side of " + std::to_string(length) +
-                                    " pixels; at most 2^30 are possible");
-    }
-    return static_cast<int>(length);
-}
-
 // An H x W x C array as it lies in memory, whatever its strides.
 template <typename View, typename Byte>
 View view_of(const py::array& array, Byte* data, const char* name) {

@@ -1,5 +1,6 @@
 #include "python_calls.hpp"
 
+#include <stdexcept>
 #include <string>
 
 #include "image/image_view.hpp"
@@ -24,6 +25,15 @@ SampleType sample_type(const py::dtype& type, const char* name) {
 
 py::dtype dtype_of(SampleType type) {
     return visit_sample_type(type, [](auto zero) { return py::dtype::of<decltype(zero)>(); });
+}
+
+int side(py::ssize_t length) {
+    constexpr py::ssize_t kMost = py::ssize_t{1} << 30;
+    if (length > kMost) {
+        throw std::invalid_argument("a side of " + std::to_string(length) +
+                                    " pixels; at most 2^30 are possible");
+    }
+    return static_cast<int>(length);
 }
 
 Progress python_progress(const py::object& callback, GilReleased& released) {

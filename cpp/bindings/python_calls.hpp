@@ -15,6 +15,9 @@ namespace realesrgan::bindings {
 SampleType sample_type(const pybind11::dtype& type, const char* name);
 pybind11::dtype dtype_of(SampleType type);
 
+// A side of an array in pixels. Throws std::invalid_argument for more than 2^30.
+int side(pybind11::ssize_t length);
+
 // Calls back into Python, and lets Ctrl-C through when the run is on the main thread. An exception
 // of either is carried through the core as it is.
 Progress python_progress(const pybind11::object& callback, GilReleased& released);

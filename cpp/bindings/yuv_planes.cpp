@@ -11,8 +11,6 @@ namespace py = pybind11;
 namespace realesrgan::bindings {
 namespace {
 
-constexpr py::ssize_t kMostSide = py::ssize_t{1} << 30;
-
 void check_plane(const py::array& plane, SampleType type, const std::string& name) {
     if (plane.ndim() != 2) {
         throw std::invalid_argument(name + " has " + std::to_string(plane.ndim()) +
@@ -23,10 +21,7 @@ void check_plane(const py::array& plane, SampleType type, const std::string& nam
                              py::str(plane.dtype()).cast<std::string>() +
                              "; expected uint8 for 8 bits, uint16 for more");
     }
-    if (plane.shape(0) < 1 || plane.shape(1) < 1 || plane.shape(0) > kMostSide ||
-        plane.shape(1) > kMostSide) {
-        throw std::invalid_argument(name + " has a side that is not from 1 to 2^30");
-    }
+    if (plane.size() == 0) throw std::invalid_argument(name + " has no samples");
 }
 
 template <typename View, typename Data>
@@ -44,8 +39,8 @@ View view_of(const std::vector<py::array>& planes, const YuvFormat& format, cons
         const std::string title = std::string(name) + "[" + std::to_string(i) + "]";
         check_plane(plane, type, title);
         if (i == 0) {
-            view.height = static_cast<int>(plane.shape(0));
-            view.width = static_cast<int>(plane.shape(1));
+            view.height = side(plane.shape(0));
+            view.width = side(plane.shape(1));
         } else if (plane.shape(0) != ceil_div(view.height, format.subsampling_y) ||
                    plane.shape(1) != ceil_div(view.width, format.subsampling_x)) {
             throw std::invalid_argument(

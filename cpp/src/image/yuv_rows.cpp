@@ -79,21 +79,17 @@ struct Quantization {
     }
 };
 
-int subsampled(int length, int subsampling) {
-    return (length + subsampling - 1) / subsampling;
-}
-
 template <typename View>
 ChromaAxis columns_of(const View& picture) {
     const YuvFormat& format = picture.format;
-    return {picture.width, subsampled(picture.width, format.subsampling_x), format.subsampling_x,
+    return {picture.width, ceil_div(picture.width, format.subsampling_x), format.subsampling_x,
             format.siting != ChromaSiting::center};
 }
 
 template <typename View>
 ChromaAxis rows_of(const View& picture) {
     const YuvFormat& format = picture.format;
-    return {picture.height, subsampled(picture.height, format.subsampling_y), format.subsampling_y,
+    return {picture.height, ceil_div(picture.height, format.subsampling_y), format.subsampling_y,
             format.siting == ChromaSiting::top_left};
 }
 

@@ -49,9 +49,9 @@ LayerRule deconvolution(const Layer& layer) {
     return rule;
 }
 
-// A decimal zoom of a .param file as a fraction with a small denominator, if it is one to the seven
-// digits that converters write: ncnn rounds sizes down, and a zoom that is less exact gives a
-// column too few.
+// A decimal zoom of a .param file as a fraction with a small denominator, if it is within 1e-6 of
+// one: converters write seven digits. ncnn takes the zoom as it is, so that one that is less exact
+// gives a column too few, or repeats other samples.
 Ratio to_ratio(float zoom) {
     constexpr int kLargest = 64;
     for (int denominator = 1; denominator <= kLargest; ++denominator) {

@@ -2,6 +2,7 @@
 
 #include <allocator.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <map>
@@ -15,7 +16,7 @@ namespace realesrgan {
 // ncnn's own pools never shrink. More than `most` bytes are refused.
 class TilePool final : public ncnn::Allocator {
   public:
-    TilePool(std::size_t kept, std::size_t most) : most_kept_(kept), most_(most) {}
+    TilePool(std::size_t kept, std::size_t most) : most_kept_(std::min(kept, most)), most_(most) {}
     ~TilePool() override;
     TilePool(const TilePool&) = delete;
     TilePool& operator=(const TilePool&) = delete;
