@@ -5,57 +5,19 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from conftest import Photo
-from numpy.typing import NDArray
+from h273 import empty_planes, rgb_by_h273
 
 import realesrgan_vk
 from realesrgan_vk import Upscaler, YuvFormat
 from realesrgan_vk._core import rgb_to_yuv, yuv_to_rgb
 
-Plane = NDArray[Any]
 Siting = Literal["left", "center", "top_left"]
 MATRICES: tuple[Literal["bt601", "bt709", "bt2020"], ...] = ("bt601", "bt709", "bt2020")
-LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
     return Upscaler("realesr-animevideov3-x2", device="cpu")
-
-
-def empty_planes(width: int, height: int, form: YuvFormat) -> list[Plane]:
-    across, down = form.subsampling
-    chroma = (-(-height // down), -(-width // across))
-    dtype = np.uint8 if form.bits == 8 else np.uint16
-    return [np.zeros(shape, dtype) for shape in ((height, width), chroma, chroma)]
-
-
-def interpolated(plane: Plane, length: int, step: int, axis: int, cosited: bool) -> Plane:
-    """The plane at `length` luma positions of an axis, by `numpy.interp` between its samples."""
-    places = np.arange(plane.shape[axis]) * step + (0 if cosited else (step - 1) / 2)
-    return np.apply_along_axis(lambda row: np.interp(np.arange(length), places, row), axis, plane)
-
-
-def rgb_by_h273(planes: list[Plane], form: YuvFormat) -> NDArray[np.float64]:
-    """Equations 20 to 25 and 38 to 40 of H.273, solved for R, G and B."""
-    unit = 2.0 ** (form.bits - 8)
-    full = form.full_range
-    y, cb, cr = ((plane >> form.low_bits).astype(np.float64) for plane in planes)
-    y = y / (256 * unit - 1) if full else (y - 16 * unit) / (219 * unit)
-    if form.matrix == "rgb":
-        blue, red = (
-            c / (256 * unit - 1) if full else (c - 16 * unit) / (219 * unit) for c in (cb, cr)
-        )
-        return np.stack([red, y, blue], axis=2)
-    across, down = form.subsampling
-    wide = []
-    for c in (cb, cr):
-        scaled = (c - 128 * unit) / (256 * unit - 1 if full else 224 * unit)
-        tall = interpolated(scaled, y.shape[0], down, 0, form.siting == "top_left")
-        wide.append(interpolated(tall, y.shape[1], across, 1, form.siting != "center"))
-    of_red, of_blue = LUMA[form.matrix]
-    red, blue = y + 2 * (1 - of_red) * wide[1], y + 2 * (1 - of_blue) * wide[0]
-    green = (y - of_red * red - of_blue * blue) / (1 - of_red - of_blue)
-    return np.stack([red, green, blue], axis=2)
 
 
 SAMPLES: tuple[tuple[Siting, int, tuple[int, int]], ...] = (
