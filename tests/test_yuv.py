@@ -4,11 +4,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from compact_network import write_compact
 from conftest import Photo
 from h273 import empty_planes, rgb_by_h273
 
 import realesrgan_vk
-from realesrgan_vk import Upscaler, YuvFormat
+from realesrgan_vk import Upscaler, YuvFormat, list_devices
 from realesrgan_vk._core import rgb_to_yuv, yuv_to_rgb
 
 Siting = Literal["left", "center", "top_left"]
@@ -18,6 +19,14 @@ MATRICES: tuple[Literal["bt601", "bt709", "bt2020"], ...] = ("bt601", "bt709", "
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
     return Upscaler("realesr-animevideov3-x2", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def on_vulkan(tmp_path_factory: pytest.TempPathFactory) -> Upscaler:
+    """A small network on the first device, which converts the colours of planes itself."""
+    if not list_devices():
+        pytest.skip("no Vulkan device: no loader (libvulkan.so.1) or no driver is installed")
+    return Upscaler(write_compact(tmp_path_factory.mktemp("network"), "small"), device=0)
 
 
 SAMPLES: tuple[tuple[Siting, int, tuple[int, int]], ...] = (
@@ -103,6 +112,48 @@ def test_a_frame_is_the_picture_of_its_colours(
     rgb_to_yuv(colours, expected, target or source)
     for frame, picture in zip(large, expected, strict=True):
         assert np.array_equal(frame, picture)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=repr)
+@pytest.mark.parametrize("size", [(37, 23), (1, 1), (2, 5)])
+def test_a_frame_on_vulkan_is_the_picture_of_its_colours(
+    on_vulkan: Upscaler, form: YuvFormat, size: tuple[int, int]
+) -> None:
+    """The device's conversion of planes against the host's, with the same network and device."""
+    width, height = size
+    random = np.random.default_rng(5)
+    eighth = 2 ** (form.bits - 3)  # without the most saturated colours, which `upscale` refuses
+    planes = [
+        random.integers(eighth, 7 * eighth, plane.shape, plane.dtype)
+        for plane in empty_planes(width, height, form)
+    ]
+    large = empty_planes(2 * width, 2 * height, form)
+    on_vulkan.upscale_yuv(planes, form, large)
+    expected = empty_planes(2 * width, 2 * height, form)
+    rgb_to_yuv(on_vulkan.upscale(yuv_to_rgb(planes, form)), expected, form)
+    steps = np.concatenate(
+        [
+            np.abs(frame.astype(int) - picture).ravel()
+            for frame, picture in zip(large, expected, strict=True)
+        ]
+    )
+    assert steps.max() <= 1
+    assert (steps > 0).mean() <= 1e-3
+
+
+def test_a_frame_on_vulkan_in_another_format(on_vulkan: Upscaler, photo: Photo) -> None:
+    """From ten bits in the upper ones of two bytes (P010) to interleaved chroma (NV12)."""
+    source, target = YuvFormat(matrix="bt2020", bits=10, low_bits=6), YuvFormat(siting="center")
+    planes = empty_planes(51, 38, source)
+    rgb_to_yuv((photo(51, 38) / 255).astype(np.float32), planes, source)
+    luma, chroma = np.zeros((76, 112), np.uint8), np.zeros((38, 102), np.uint8)
+    large = [luma[:, :102], chroma[:, 0::2], chroma[:, 1::2]]
+    on_vulkan.upscale_yuv(planes, source, large, target)
+    assert not luma[:, 102:].any()
+    expected = empty_planes(102, 76, target)
+    rgb_to_yuv(on_vulkan.upscale(yuv_to_rgb(planes, source)), expected, target)
+    for frame, picture in zip(large, expected, strict=True):
+        assert np.abs(frame.astype(int) - picture).max() <= 1
 
 
 def test_interleaved_chroma_and_any_strides(upscaler: Upscaler, photo: Photo) -> None:

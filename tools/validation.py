@@ -30,6 +30,7 @@ CPP_TESTS = (
     "vulkan_kept",
     "vulkan_kernels",
     "vulkan_operations",
+    "vulkan_planes",
     "vulkan_rings",
     "vulkan_session",
     "vulkan_tiles",

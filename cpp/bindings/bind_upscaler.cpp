@@ -92,19 +92,9 @@ void run_yuv(const Upscaler& upscaler, const std::vector<py::array>& source,
              const YuvFormat& target_format, const py::object& callback) {
     const YuvView from = yuv_view(source, source_format, "source");
     const MutableYuvView to = mutable_yuv_view(target, target_format, "target");
-    const std::int64_t scale = upscaler.network().scale;
-    if (to.width != from.width * scale || to.height != from.height * scale) {
-        throw std::invalid_argument("target is " + std::to_string(to.height) + " x " +
-                                    std::to_string(to.width) + "; expected " +
-                                    std::to_string(from.height * scale) + " x " +
-                                    std::to_string(from.width * scale) + ", " +
-                                    std::to_string(scale) + " times the source");
-    }
-    YuvSource rows(from);
-    YuvSink sink(to);
     GilReleased released;
     const Interruptible interruptible(python_signals(released));
-    upscaler.run(rows, sink, SampleType::f32, python_progress(callback, released));
+    upscaler.run(from, to, python_progress(callback, released));
 }
 
 py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& dtype) {

@@ -9,6 +9,7 @@
 #include "realesrgan/plan_report.hpp"
 #include "realesrgan/rows.hpp"
 #include "realesrgan/upscaler.hpp"
+#include "realesrgan/yuv.hpp"
 
 namespace realesrgan {
 
@@ -42,6 +43,13 @@ class Engine {
     // this way of running needs the picture whole.
     virtual bool run_rows(RowSource& /*source*/, RowSink& /*sink*/, SampleType /*output*/,
                           const Progress& /*progress*/) const {
+        return false;
+    }
+
+    // As `run_rows`, from planes to planes. False, and nothing written, where the device does not
+    // convert their colours.
+    virtual bool run_planes(const YuvView& /*source*/, const MutableYuvView& /*target*/,
+                            const Progress& /*progress*/) const {
         return false;
     }
 

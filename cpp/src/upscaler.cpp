@@ -298,6 +298,26 @@ void Upscaler::run(RowSource& source, RowSink& sink, SampleType output,
     }
 }
 
+void Upscaler::run(const YuvView& source, const MutableYuvView& target,
+                   const Progress& progress) const {
+    const std::int64_t scale = impl_->network.scale;
+    YuvSource rows(source);
+    YuvSink sink(target);
+    check_size(impl_->network, source.width, source.height);
+    check_channels(impl_->network, rows.channels());
+    require(target.width == source.width * scale && target.height == source.height * scale,
+            "target is " + std::to_string(target.height) + " x " + std::to_string(target.width) +
+                "; expected " + std::to_string(source.height * scale) + " x " +
+                std::to_string(source.width * scale) + ", " + std::to_string(scale) +
+                " times the source");
+    try {
+        if (impl_->engine->run_planes(source, target, progress)) return;
+    } catch (const BadResult& bad) {
+        impl_->blame(bad, nullptr, 1.0F, progress);
+    }
+    run(rows, sink, SampleType::f32, progress);
+}
+
 PlanReport Upscaler::plan(const RunShape& size) const {
     check_size(impl_->network, size.width, size.height);
     PlanReport report = impl_->engine->plan(size);

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "realesrgan/image.hpp"
+#include "realesrgan/yuv.hpp"
 
 namespace realesrgan {
 
@@ -16,10 +18,15 @@ struct RunShape {
     int height = 0;
     SampleType input = SampleType::u8;
     SampleType output = SampleType::u8;
+    // Of a video frame, from planes to planes, both or neither; the types are then those of the
+    // rows that it is run as where the device does not convert planes.
+    std::optional<PlaneFormat> input_planes = std::nullopt;
+    std::optional<PlaneFormat> output_planes = std::nullopt;
 
     bool operator==(const RunShape& other) const {
-        return std::tie(width, height, input, output) ==
-               std::tie(other.width, other.height, other.input, other.output);
+        return std::tie(width, height, input, output, input_planes, output_planes) ==
+               std::tie(other.width, other.height, other.input, other.output, other.input_planes,
+                        other.output_planes);
     }
 };
 

@@ -10,6 +10,7 @@
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
 #include "realesrgan/rows.hpp"
+#include "realesrgan/yuv.hpp"
 
 namespace realesrgan {
 
@@ -79,6 +80,13 @@ class Upscaler {
     // once, from its first row to its last. What cannot be run like that (tiles, column tiles, all
     // orientations) is read whole first.
     void run(RowSource& source, RowSink& sink, SampleType output,
+             const Progress& progress = nullptr) const;
+
+    // The same from the planes of a video frame to planes of `scale` times the size, with the
+    // colours that YuvSource and YuvSink convert: on a Vulkan device, where the picture can be run
+    // by rows, so that planes are what is uploaded and downloaded; otherwise on the host. Throws
+    // std::invalid_argument for frames that are not possible or do not fit each other.
+    void run(const YuvView& source, const MutableYuvView& target,
              const Progress& progress = nullptr) const;
 
     // How such a picture would be run. Throws OutOfMemoryError when it could not be.

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "realesrgan/rows.hpp"
@@ -27,6 +28,22 @@ struct YuvFormat {
     int low_bits = 0;       // unused bits below a sample (6 in P010)
     int subsampling_x = 2;  // luma columns for each chroma column: 1, 2 or 4
     int subsampling_y = 2;  // luma rows for each chroma row: 1, 2 or 4
+
+    bool operator==(const YuvFormat& other) const {
+        return std::tie(matrix, full_range, siting, bits, low_bits, subsampling_x, subsampling_y) ==
+               std::tie(other.matrix, other.full_range, other.siting, other.bits, other.low_bits,
+                        other.subsampling_x, other.subsampling_y);
+    }
+};
+
+// What the planes of a picture hold, whatever its size.
+struct PlaneFormat {
+    YuvFormat format;
+    bool chroma = true;  // false: luma alone, a grey picture
+
+    bool operator==(const PlaneFormat& other) const {
+        return format == other.format && chroma == other.chroma;
+    }
 };
 
 // One plane in somebody else's memory; strides are in bytes.
@@ -45,6 +62,8 @@ struct BasicYuvView {
     int width = 0;
     int height = 0;
     std::array<BasicPlane<Byte>, 3> planes;
+
+    PlaneFormat plane_format() const { return {format, planes[1].data != nullptr}; }
 };
 
 using YuvView = BasicYuvView<const std::byte>;

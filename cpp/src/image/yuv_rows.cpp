@@ -9,94 +9,12 @@
 
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
+#include "image/yuv_conversion.hpp"
 #include "realesrgan/yuv.hpp"
 
 namespace realesrgan {
 
-// Chroma samples along one axis.
-struct ChromaAxis {
-    int length;    // in luma samples
-    int samples;   // in chroma samples
-    int step;      // luma samples for each
-    bool cosited;  // with the first of them
-
-    int first_tap() const { return cosited ? 1 - step : 0; }
-    int last_tap() const { return step - 1; }
-    // What the luma sample at this distance from the first one of a chroma sample counts.
-    float tap(int distance) const {
-        const auto steps = static_cast<float>(step);
-        return cosited ? (steps - static_cast<float>(std::abs(distance))) / (steps * steps)
-                       : 1 / steps;
-    }
-    // The chroma sample at or before a luma sample, and the distance from it in chroma samples.
-    int before(int luma) const {
-        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
-        return doubled < 0 ? -1 : doubled / (2 * step);
-    }
-    float behind(int luma) const {
-        const int doubled = cosited ? 2 * luma : 2 * luma + 1 - step;
-        return static_cast<float>(doubled - 2 * step * before(luma)) / static_cast<float>(2 * step);
-    }
-    int inside(int sample) const { return std::clamp(sample, 0, samples - 1); }
-};
-
 namespace {
-
-// E'Y = red E'R + green E'G + blue E'B; H.273, table 4.
-struct LumaWeights {
-    float red;
-    float green;
-    float blue;
-};
-
-LumaWeights luma_weights(YuvMatrix matrix) {
-    switch (matrix) {
-        case YuvMatrix::bt601:
-            return {0.299F, 0.587F, 0.114F};
-        case YuvMatrix::bt2020:
-            return {0.2627F, 0.6780F, 0.0593F};
-        case YuvMatrix::bt709:
-        case YuvMatrix::rgb:
-            break;
-    }
-    return {0.2126F, 0.7152F, 0.0722F};
-}
-
-// A sample is range * value + offset, for a luma value in 0..1 or a chroma value in -0.5..0.5;
-// H.273, equations 20 to 25.
-struct Quantization {
-    float range;
-    float offset;
-
-    static Quantization luma(const YuvFormat& format) {
-        const auto unit = static_cast<float>(1 << (format.bits - 8));
-        return format.full_range ? Quantization{256 * unit - 1, 0}
-                                 : Quantization{219 * unit, 16 * unit};
-    }
-    static Quantization chroma(const YuvFormat& format) {
-        const auto unit = static_cast<float>(1 << (format.bits - 8));
-        return {format.full_range ? 256 * unit - 1 : 224 * unit, 128 * unit};
-    }
-};
-
-template <typename View>
-ChromaAxis columns_of(const View& picture) {
-    const YuvFormat& format = picture.format;
-    return {picture.width, ceil_div(picture.width, format.subsampling_x), format.subsampling_x,
-            format.siting != ChromaSiting::center};
-}
-
-template <typename View>
-ChromaAxis rows_of(const View& picture) {
-    const YuvFormat& format = picture.format;
-    return {picture.height, ceil_div(picture.height, format.subsampling_y), format.subsampling_y,
-            format.siting == ChromaSiting::top_left};
-}
-
-template <typename View>
-bool has_chroma(const View& picture) {
-    return picture.planes[1].data != nullptr;
-}
 
 template <typename View>
 void check(const View& picture) {
@@ -211,8 +129,8 @@ void check_yuv_format(const YuvFormat& format) {
 // One row of the picture in floats, and what it is made of.
 struct YuvSource::Rows {
     explicit Rows(const YuvView& picture)
-        : columns(columns_of(picture)),
-          rows(rows_of(picture)),
+        : columns(chroma_columns(picture.format, picture.width)),
+          rows(chroma_rows(picture.format, picture.height)),
           luma(idx(picture.width)),
           upper(idx(columns.samples)),
           lower(idx(columns.samples)),
@@ -281,16 +199,13 @@ struct YuvSource::Rows {
         }
         load_chroma(picture, 1, row, chroma[0].data());
         load_chroma(picture, 2, row, chroma[1].data());
-        const LumaWeights weights = luma_weights(picture.format.matrix);
-        const float red = 2 * (1 - weights.red);
-        const float blue = 2 * (1 - weights.blue);
-        const float green_of_red = red * weights.red / weights.green;
-        const float green_of_blue = blue * weights.blue / weights.green;
+        const ColourWeights weights(luma_weights(picture.format.matrix));
         for (int x = 0; x < columns.length; ++x) {
             const float y = luma[idx(x)];
-            out[3 * x] = y + red * second[x];
-            out[3 * x + 1] = y - green_of_blue * first[x] - green_of_red * second[x];
-            out[3 * x + 2] = y + blue * first[x];
+            out[3 * x] = y + weights.red * second[x];
+            out[3 * x + 1] =
+                y - weights.green_of_blue * first[x] - weights.green_of_red * second[x];
+            out[3 * x + 2] = y + weights.blue * first[x];
         }
     }
 
@@ -340,8 +255,8 @@ void YuvSource::read(int first_row, int first_column, const MutableImageView& ro
 // One row in floats, and the chroma rows that more rows are needed for.
 struct YuvSink::Rows {
     explicit Rows(const MutableYuvView& picture)
-        : columns(columns_of(picture)),
-          rows(rows_of(picture)),
+        : columns(chroma_columns(picture.format, picture.width)),
+          rows(chroma_rows(picture.format, picture.height)),
           luma(idx(picture.width)),
           rgb(idx(picture.width) * 3) {
         for (int plane = 0; plane < 2; ++plane) {

@@ -23,6 +23,10 @@ int at_most(Row rows, Row limit) {
     return static_cast<int>(std::min({rows, limit, kMostTensorSide}));
 }
 
+Row rows_kept(const SessionFormat& format) {
+    return format.output_planes ? rows_kept_for_chroma(*format.output_planes) : 0;
+}
+
 // A step far enough from both ends that no command is clamped.
 Row middle_step(Row rows_fed) {
     return kEndlessRows / 2 / rows_fed;
@@ -35,7 +39,7 @@ RowCounts::RowCounts(const Program& program, const BandConfig& config, const Sto
       rows_fed(config.band) {
     const auto schedule = [&](Row height) {
         return Schedule(program, alias_groups, height, rows_fed, config.tail_band,
-                        storage.border_rows);
+                        storage.border_rows, rows_kept(config.format));
     };
     const Row height = config.height / program.unshuffle;
     // A picture that one band holds is one step: the rows that operations lag behind are fed with
@@ -123,8 +127,13 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
 }
 
 Schedule ExecutionPlan::schedule(Row height) const {
-    return {*program_,       alias_groups_,     height,
-            rows_->rows_fed, config_.tail_band, storage_.border_rows};
+    return {*program_,
+            alias_groups_,
+            height,
+            rows_->rows_fed,
+            config_.tail_band,
+            storage_.border_rows,
+            rows_kept(config_.format)};
 }
 
 bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
@@ -280,13 +289,18 @@ void ExecutionPlan::count_scratch() {
 }
 
 void ExecutionPlan::count_staging() {
-    const std::uint64_t in = product(max_input_rows(), config_.width, program_->picture_channels,
-                                     sample_size(config_.format.input));
-    const std::uint64_t out =
-        product(max_output_rows(), config_.width, program_->scale(), program_->output.channels,
-                sample_size(config_.format.output));
-    memory_.largest_staging = std::max(in, out);
-    memory_.staging = product(in + out, storage_.bands_in_flight);
+    const SessionFormat& format = config_.format;
+    input_bytes_ = format.input_planes
+                       ? most_bytes_to_load(*format.input_planes, max_input_rows())
+                       : product(max_input_rows(), config_.width, program_->picture_channels,
+                                 sample_size(format.input));
+    output_bytes_ = format.output_planes
+                        ? most_bytes_to_store(*format.output_planes, max_output_rows())
+                        : product(max_output_rows(), config_.width, program_->scale(),
+                                  program_->output.channels, sample_size(format.output));
+    memory_.largest_staging = std::max(input_bytes_, output_bytes_);
+    memory_.staging = product(input_bytes_ + output_bytes_, storage_.bands_in_flight);
+    if (format.input_planes) memory_.staging += input_bytes_;
 }
 
 // Counts each byte once for each command, without the padding channels that kernels skip.

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "base/integers.hpp"
+#include "plan/plane_window.hpp"
 #include "plan/ring_aliasing.hpp"
 #include "program/program.hpp"
 #include "realesrgan/image.hpp"
@@ -40,17 +42,11 @@ struct StorageModel {
     // The largest binding of a buffer, 0: no limit. Ring buffers that only additions read may be
     // larger: they are bound in parts.
     std::uint64_t max_binding_bytes = 0;
+    bool planes = false;      // sessions take and give planes of YUV
     bool own_memory = false;  // the device has memory of its own; the host's sums do not count
     std::uint64_t weight_bytes = 0;
     // Bytes of temporary memory an op needs for `rows` output rows of a `width` pixel wide output.
     std::function<std::uint64_t(const Program&, const Op&, int width, int rows)> scratch;
-};
-
-// Rows [first, first + count).
-struct RowRange {
-    Row first = 0;
-    Row count = 0;
-    Row end() const { return first + count; }
 };
 
 // Rows of a slice of a tensor in a shared buffer that the next step still needs.
@@ -124,7 +120,7 @@ struct MemoryBytes {
     std::uint64_t shared_buffers = 0;
     std::uint64_t halo_rows = 0;
     std::uint64_t scratch = 0;
-    std::uint64_t staging = 0;
+    std::uint64_t staging = 0;          // and the device's copy of staged planes
     std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
     std::uint64_t total() const {
         return weights + rings + shared_buffers + halo_rows + scratch + staging;
@@ -133,14 +129,20 @@ struct MemoryBytes {
 
 // How the picture arrives and leaves. Input f32 samples are 0..1 and kept as they are; output is
 // clamped to 0..1 and, for integers, scaled and rounded half up; `clamp = false` (f32 only) gives
-// the network's own values, for sums over orientations or column tiles.
+// the network's own values, for sums over orientations or column tiles. With planes (both or
+// neither) the types are not used: samples are converted to values and, clamped, back, as YuvSource
+// and YuvSink do.
 struct SessionFormat {
     SampleType input = SampleType::u8;
     SampleType output = SampleType::u8;
     bool clamp = true;
+    std::optional<PlaneShape> input_planes = std::nullopt;   // of the picture without padding
+    std::optional<PlaneShape> output_planes = std::nullopt;  // of its result
 
     bool operator==(const SessionFormat& other) const {
-        return input == other.input && output == other.output && clamp == other.clamp;
+        return std::tie(input, output, clamp, input_planes, output_planes) ==
+               std::tie(other.input, other.output, other.clamp, other.input_planes,
+                        other.output_planes);
     }
 };
 
@@ -218,6 +220,9 @@ class ExecutionPlan {
         return rows_->runs[idx(op)];
     }
 
+    std::uint64_t input_bytes() const { return input_bytes_; }    // staged for a step, at most
+    std::uint64_t output_bytes() const { return output_bytes_; }  // the same of its result
+
     BandTraffic traffic() const;
 
   private:
@@ -242,6 +247,8 @@ class ExecutionPlan {
     std::vector<AliasGroup> alias_groups_;  // those that share
     std::shared_ptr<const Schedule> schedule_;
     MemoryBytes memory_;
+    std::uint64_t input_bytes_ = 0;
+    std::uint64_t output_bytes_ = 0;
 };
 
 }  // namespace realesrgan

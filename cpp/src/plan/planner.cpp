@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/integers.hpp"
@@ -97,6 +98,13 @@ class Planner {
         config.format.input = constraints_.shape.input;
         config.format.output = floats ? SampleType::f32 : constraints_.shape.output;
         config.format.clamp = !floats;
+        const RunShape& shape = constraints_.shape;
+        if (shape.input_planes && shape.output_planes && !floats) {
+            const int scale = program_.scale();
+            config.format.input_planes = PlaneShape{*shape.input_planes, shape.width, shape.height};
+            config.format.output_planes =
+                PlaneShape{*shape.output_planes, shape.width * scale, shape.height * scale};
+        }
         return config;
     }
 
@@ -109,7 +117,7 @@ class Planner {
         check_interruption();
         const bool floats = constraints_.sums || tiles.tiles.size() > 1;
         const BandConfig config = band_config(static_cast<int>(width), band, floats);
-        std::shared_ptr<const RowCounts>& rows = rows_[band];
+        std::shared_ptr<const RowCounts>& rows = rows_[{band, floats}];
         if (!rows) rows = std::make_shared<const RowCounts>(program_, config, storage_);
         return std::make_shared<const ExecutionPlan>(program_, config, storage_, rows);
     }
@@ -223,7 +231,8 @@ class Planner {
     const Program& program_;
     const StorageModel& storage_;
     const PlanConstraints& constraints_;
-    std::map<int, std::shared_ptr<const RowCounts>> rows_;  // by band
+    // By band, and whether the result is floats.
+    std::map<std::pair<int, bool>, std::shared_ptr<const RowCounts>> rows_;
 };
 
 }  // namespace

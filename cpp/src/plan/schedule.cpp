@@ -19,7 +19,7 @@ bool overlap(const ChannelSlice& a, const ChannelSlice& b) {
 }  // namespace
 
 Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height,
-                   Row band, int tail_band, bool border_rows)
+                   Row band, int tail_band, bool border_rows, Row rows_kept)
     : program_(program),
       alias_groups_(std::move(alias_groups)),
       uses_(tensor_uses(program)),
@@ -27,7 +27,8 @@ Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups,
       height_(height),
       band_(band),
       tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
-      border_rows_(border_rows) {}
+      border_rows_(border_rows),
+      rows_kept_(rows_kept) {}
 
 Row Schedule::tensor_height(int tensor) const {
     return height_ * program_.tensors[idx(tensor)].scale;
@@ -105,7 +106,7 @@ Row Schedule::first_live_row(int tensor, const std::vector<Row>& done) const {
     for (const TensorUse::Written& written : uses_[idx(tensor)].written) {
         row = std::min(row, done[idx(written.writer)]);
     }
-    if (tensor == program_.output.tensor) row = std::min(row, done.back());
+    if (tensor == program_.output.tensor) row = std::min(row, done.back() - rows_kept_);
     return std::max<Row>(row, border_rows_ ? -1 : 0);
 }
 

@@ -14,9 +14,10 @@ namespace realesrgan {
 // band.
 class Schedule {
   public:
-    // `band`: rows that a step feeds.
+    // `band`: rows that a step feeds. `rows_kept`: of the result, below those that a step sends,
+    // which its sending still reads.
     Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height, Row band,
-             int tail_band, bool border_rows);
+             int tail_band, bool border_rows, Row rows_kept = 0);
 
     Row steps() const;
     Step step(Row index) const;
@@ -50,6 +51,7 @@ class Schedule {
     Row band_;
     Row tail_band_;
     bool border_rows_;
+    Row rows_kept_;
 };
 
 }  // namespace realesrgan

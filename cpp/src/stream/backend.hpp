@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace realesrgan {
 //                     oldest
 //     then output_rows() of the remaining ones
 //
-// Rows are packed: pixel after pixel, channels side by side.
+// Rows are packed: pixel after pixel, channels side by side. With planes it is input_planes() that
+// is filled and output_planes() that is taken.
 class Session {
   public:
     virtual ~Session() = default;
@@ -30,6 +32,11 @@ class Session {
     // Waits for the oldest step whose rows were not taken, and returns its result rows, which may
     // be none. Valid until the next call of run() or output_rows().
     virtual ImageView output_rows() = 0;
+
+    // The same of a session whose format has planes: memory for window_to_load() of the next step's
+    // rows, and with window_to_store() of the oldest step's.
+    virtual std::byte* input_planes() { throw std::logic_error("a session without planes"); }
+    virtual const std::byte* output_planes() { throw std::logic_error("a session without planes"); }
 
     virtual std::uint64_t not_finite()
         const = 0;  // result samples so far that were NaN or infinite

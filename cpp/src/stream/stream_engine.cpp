@@ -240,6 +240,23 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     });
 }
 
+bool StreamEngine::run_planes(const YuvView& source, const MutableYuvView& target,
+                              const Progress& progress) const {
+    const bool colours = program().picture_channels == 3 && program().output.channels == 3;
+    if (options_.tta || !backend_->storage().planes || !colours) return false;
+    const RunShape shape{source.width,    source.height,         SampleType::f32,
+                         SampleType::f32, source.plane_format(), target.plane_format()};
+    const Progress whole = monotone(progress);
+    return run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
+        const RunStrategy& strategy = strategies.front();
+        if (strategy.plans.size() > 1) return false;
+        StreamRecord record;
+        run_plan(*backend_, strategy.plans.front(), source, target, whole, record);
+        check_result(record, program().scale());
+        return true;
+    });
+}
+
 // An allocation within the budget failed: the next budget is three quarters of it, or the smallest
 // plan if that is less than what failed.
 void StreamEngine::reduce_budget(PlanConstraints& constraints,

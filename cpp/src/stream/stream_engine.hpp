@@ -29,6 +29,8 @@ class StreamEngine final : public Engine {
     std::uint64_t prepare(int width, int height) const override;
     bool run_rows(RowSource& source, RowSink& sink, SampleType output,
                   const Progress& progress) const override;
+    bool run_planes(const YuvView& source, const MutableYuvView& target,
+                    const Progress& progress) const override;
     PlanReport plan(const RunShape& shape) const override;
 
     std::vector<std::string> notices() const override { return backend_->notices(); }

@@ -33,11 +33,8 @@ int sample_bytes(SampleType type) {
 }
 
 // Rounded up to whole words, because shaders write whole words.
-std::uint64_t staging_bytes(int width, int rows, int channels, SampleType type) {
-    const std::uint64_t bytes = static_cast<std::uint64_t>(width) *
-                                static_cast<std::uint64_t>(rows) *
-                                static_cast<std::uint64_t>(channels * sample_bytes(type));
-    return kHeaderBytes + round_up(bytes, 16);
+std::uint64_t staging_bytes(std::uint64_t bytes) {
+    return kHeaderBytes + round_up(bytes, std::uint64_t{16});
 }
 
 }  // namespace
@@ -118,32 +115,48 @@ void VulkanSession::make_operations() {
                                  network_->kernels.of(op.output.channels), op, rings_, layer,
                                  plan_->max_run_rows(static_cast<int>(i)));
     }
+    make_ends();
+    std::vector<Pipeline*> wanted;
+    if (load_planes_) {
+        wanted = {&load_planes_->pipeline(), &store_planes_->pipeline()};
+    } else {
+        wanted = {load_input_, store_output_};
+    }
+    for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
     PipelineRegistry& pipelines = network_->context->pipelines();
+    pipelines.compile(wanted, network_->threads);
+    pipelines.save();
+}
+
+void VulkanSession::make_ends() {
+    const Program& program = plan_->program();
+    Context& context = *network_->context;
+    const RingBuffer& result = rings_[idx(program.output.tensor)];
+    if (format_.input_planes) {
+        load_planes_.emplace(context, network_->storage, *format_.input_planes, program.unshuffle,
+                             rings_[0]);
+        store_planes_.emplace(context, network_->storage, *format_.output_planes,
+                              program.output.channel, result);
+        return;
+    }
+    PipelineRegistry& pipelines = context.pipelines();
     Constants load_input;
     load_input << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
                << rings_[0].channels << int{rings_[0].full_precision};
     load_input_ =
         &pipelines.get_or_create({"load_input", network_->storage, load_input, {kInvocations}, {}});
     Constants store_output;
-    const RingBuffer& result = rings_[idx(program.output.tensor)];
     store_output << sample_bytes(format_.output) << program.output.channels
                  << program.output.channel << result.channels << int{format_.clamp}
                  << int{result.full_precision};
     store_output_ = &pipelines.get_or_create(
         {"store_output", network_->storage, store_output, {kInvocations}, {}});
-    std::vector<Pipeline*> wanted = {load_input_, store_output_};
-    for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
-    pipelines.compile(wanted, network_->threads);
-    pipelines.save();
 }
 
 void VulkanSession::make_flights() {
-    const Program& program = plan_->program();
-    const std::uint64_t in = staging_bytes(plan_->config().width, plan_->max_input_rows(),
-                                           program.picture_channels, format_.input);
-    const std::uint64_t out =
-        staging_bytes(plan_->tensor_width(program.output.tensor), plan_->max_output_rows(),
-                      program.output.channels, format_.output);
+    const std::uint64_t in = staging_bytes(plan_->input_bytes());
+    const std::uint64_t out = staging_bytes(plan_->output_bytes());
+    if (load_planes_) planes_ = allocate(BufferKind::device, in);
     for (int i = 0; i < kBandsInFlight; i++) {
         flights_.push_back(std::make_unique<Flight>(network_->context));
         flights_.back()->upload = allocate(BufferKind::upload, in);
@@ -155,6 +168,10 @@ MutableImageView VulkanSession::input_rows(int count) {
     Flight& flight = *flights_[next_];
     return packed_view(flight.upload->data(), format_.input, plan_->config().width, count,
                        plan_->program().picture_channels);
+}
+
+std::byte* VulkanSession::input_planes() {
+    return flights_[next_]->upload->data();
 }
 
 void VulkanSession::run(const Step& step) {
@@ -217,6 +234,13 @@ void VulkanSession::record(Flight& flight, const Step& step) {
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
     const RingBuffer& ring = rings_[0];
     const Program& program = plan_->program();
+    if (load_planes_) {
+        const RowRange picture_rows{rows.first * program.unshuffle, rows.count * program.unshuffle};
+        const std::uint64_t staged = window_to_load(*format_.input_planes, picture_rows).bytes;
+        flight.commands.copy(*flight.upload, *planes_, {{0, 0, staged}});
+        load_planes_->record(flight.commands, *planes_, rows);
+        return;
+    }
     const int count = static_cast<int>(rows.count);
     const int channels = program.picture_channels * program.unshuffle * program.unshuffle;
     const int local = load_input_->local_size().x;
@@ -241,6 +265,10 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     if (flight.output_rows != 0) throw std::logic_error("more than one output command in a step");
     const int count = static_cast<int>(rows.count);
     flight.output_rows = count;
+    if (store_planes_) {
+        store_planes_->record(flight.commands, *flight.download, rows);
+        return;
+    }
     const ChannelSlice& output = plan_->program().output;
     const RingBuffer& ring = rings_[idx(output.tensor)];
     const int each = 4 / sample_bytes(format_.output);
@@ -260,12 +288,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     }
 }
 
-ImageView VulkanSession::output_rows() {
-    const Program& program = plan_->program();
-    const int width = plan_->tensor_width(program.output.tensor);
-    if (running_.empty())
-        return packed_view<const std::byte>(nullptr, format_.output, width, 0,
-                                            program.output.channels);
+const VulkanSession::Flight& VulkanSession::take_oldest() {
     const GpuActivityGuard use;
     Flight& flight = *flights_[running_.front()];
     running_.pop_front();
@@ -274,6 +297,21 @@ ImageView VulkanSession::output_rows() {
     std::uint32_t bad = 0;
     std::memcpy(&bad, flight.download->data(), sizeof(bad));
     not_finite_ += bad + (faults().result.due() ? 1 : 0);
+    return flight;
+}
+
+const std::byte* VulkanSession::output_planes() {
+    if (running_.empty()) throw std::logic_error("no step is running");
+    return take_oldest().download->data() + kHeaderBytes;
+}
+
+ImageView VulkanSession::output_rows() {
+    const Program& program = plan_->program();
+    const int width = plan_->tensor_width(program.output.tensor);
+    if (running_.empty())
+        return packed_view<const std::byte>(nullptr, format_.output, width, 0,
+                                            program.output.channels);
+    const Flight& flight = take_oldest();
     return packed_view<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
                                         width, flight.output_rows, program.output.channels);
 }

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "stream/backend.hpp"
@@ -9,6 +10,7 @@
 #include "vulkan/device/pipeline_registry.hpp"
 #include "vulkan/operations/halo_rows.hpp"
 #include "vulkan/operations/operation.hpp"
+#include "vulkan/operations/planes.hpp"
 #include "vulkan/operations/ring_buffer.hpp"
 #include "vulkan/operations/weights.hpp"
 #include "vulkan/tuning/kernel_set.hpp"
@@ -37,6 +39,8 @@ class VulkanSession : public Session {
     MutableImageView input_rows(int count) override;
     void run(const Step& step) override;
     ImageView output_rows() override;
+    std::byte* input_planes() override;
+    const std::byte* output_planes() override;
     std::uint64_t not_finite() const override { return not_finite_; }
     std::uint64_t allocated_bytes() const override { return allocated_; }
     std::uint64_t dispatches() const override { return dispatches_; }
@@ -64,7 +68,9 @@ class VulkanSession : public Session {
     void make_operations();
     void make_flights();
     std::unique_ptr<Buffer> allocate(BufferKind kind, std::uint64_t bytes);
+    void make_ends();
     void submit(Flight& flight);
+    const Flight& take_oldest();
     void record(Flight& flight, const Step& step);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
@@ -78,6 +84,11 @@ class VulkanSession : public Session {
     std::vector<Operation> operations_;
     Pipeline* load_input_ = nullptr;
     Pipeline* store_output_ = nullptr;
+    // Instead of these two, where the format has planes.
+    std::optional<PlaneLoader> load_planes_;
+    std::optional<PlaneWriter> store_planes_;
+    // The device's copy of staged planes: samples of chroma are read several times.
+    std::unique_ptr<Buffer> planes_;
     std::vector<std::unique_ptr<Flight>> flights_;
     std::size_t next_ = 0;             // flight that takes the next step
     std::deque<std::size_t> running_;  // flights submitted and not taken, oldest first

@@ -4,6 +4,7 @@ set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
              convolution_matrix.comp pixel_shuffle.comp resize.comp load_input.comp store_output.comp
+             load_planes.comp store_planes.comp
              roofline_copy.comp roofline_fma.comp roofline_matrix.comp)
     list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")
 endforeach()
@@ -31,6 +32,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/operations/convolution_kernels.cpp"
     "${vulkan_dir}/operations/halo_rows.cpp"
     "${vulkan_dir}/operations/operation.cpp"
+    "${vulkan_dir}/operations/planes.cpp"
     "${vulkan_dir}/operations/ring_buffer.cpp"
     "${vulkan_dir}/operations/weights.cpp"
     "${vulkan_dir}/tuning/benchmark_block.cpp"

@@ -86,6 +86,7 @@ class VulkanBackend : public Backend {
         model_.share_above = kShareAbove;
         model_.share_from_band = kShareFromBand;
         model_.share_skips = true;
+        model_.planes = true;
         model_.own_memory = !shares_host_memory(network_.context->ncnn_device());
         model_.weight_bytes = network_.weights->bytes();
     }

@@ -10,67 +10,12 @@
 #include "image/image_view.hpp"
 #include "realesrgan/yuv.hpp"
 #include "support/check.hpp"
+#include "support/yuv_picture.hpp"
 
 using namespace realesrgan;  // NOLINT(google-build-using-namespace)
+using yuv_picture::YuvPicture;
 
 namespace {
-
-// A planar picture in memory of its own, its planes packed.
-struct YuvPicture {
-    YuvFormat format;
-    int width;
-    int height;
-    std::array<std::vector<std::byte>, 3> bytes;
-
-    YuvPicture(const YuvFormat& its_format, int its_width, int its_height)
-        : format(its_format), width(its_width), height(its_height) {
-        for (int plane = 0; plane < 3; ++plane) {
-            bytes[idx(plane)].resize(idx(columns(plane)) * idx(rows(plane)) * size());
-        }
-    }
-
-    int columns(int plane) const {
-        return plane == 0 ? width : ceil_div(width, format.subsampling_x);
-    }
-    int rows(int plane) const {
-        return plane == 0 ? height : ceil_div(height, format.subsampling_y);
-    }
-    std::size_t size() const { return format.bits > 8 ? 2 : 1; }
-
-    int at(int plane, int x, int y) const {
-        const std::byte* from = bytes[idx(plane)].data() + idx(y * columns(plane) + x) * size();
-        if (format.bits == 8) return static_cast<int>(*from);
-        std::uint16_t sample = 0;
-        std::memcpy(&sample, from, sizeof(sample));
-        return sample >> format.low_bits;
-    }
-    void set(int plane, int x, int y, int value) {
-        std::byte* to = bytes[idx(plane)].data() + idx(y * columns(plane) + x) * size();
-        const auto sample = static_cast<std::uint16_t>(value << format.low_bits);
-        std::memcpy(to, &sample, size());
-    }
-    void fill(int plane, int value) {
-        for (int y = 0; y < rows(plane); ++y) {
-            for (int x = 0; x < columns(plane); ++x) set(plane, x, y, value);
-        }
-    }
-
-    template <typename View, typename Self>
-    static View view_of(Self& self) {
-        View view;
-        view.format = self.format;
-        view.width = self.width;
-        view.height = self.height;
-        for (int plane = 0; plane < 3; ++plane) {
-            const auto sample = static_cast<std::ptrdiff_t>(self.size());
-            view.planes[idx(plane)] = {self.bytes[idx(plane)].data(), self.columns(plane) * sample,
-                                       sample};
-        }
-        return view;
-    }
-    YuvView view() const { return view_of<YuvView>(*this); }
-    MutableYuvView writable() { return view_of<MutableYuvView>(*this); }
-};
 
 std::vector<float> rgb_of(const YuvPicture& picture, int band = 3) {
     std::vector<float> rgb(idx(picture.width) * idx(picture.height) * 3);
