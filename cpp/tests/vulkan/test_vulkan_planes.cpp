@@ -16,6 +16,7 @@
 #include "support/check.hpp"
 #include "support/random_network.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tiny_network.hpp"
 #include "support/vulkan_runs.hpp"
 #include "support/yuv_picture.hpp"
 
@@ -143,6 +144,23 @@ TEST_CASE("a frame has the same bits for every band, and in split dispatches") {
             faults().most_groups = 3;
             CHECK(run(open(files, on_gpu(false, 7)), picture).bytes == whole.bytes);
             faults().most_groups = 0;
+        }
+    }
+}
+
+TEST_CASE("random networks give the picture of the host's conversions, in every band") {
+    const TemporaryFolder folder;
+    const std::vector<YuvFormat> formats = yuv_picture::formats();
+    for (unsigned seed = 0; seed < 10; ++seed) {
+        const Files files = random_network(seed).save(folder.file("net"));
+        const YuvFormat& format = formats[seed % formats.size()];
+        const YuvFormat& target = formats[(3 * seed + 2) % formats.size()];
+        const YuvPicture picture = yuv_picture::noise(format, 21, 26, seed);
+        const Upscaler upscaler = open(files, on_gpu());
+        const YuvPicture whole = run(upscaler, picture, target);
+        CHECK(yuv_picture::difference(whole, run_by_rows(upscaler, picture, target)).most <= 1);
+        for (const int band : {1, 3, 7}) {
+            CHECK(run(open(files, on_gpu(false, band)), picture, target).bytes == whole.bytes);
         }
     }
 }
@@ -288,14 +306,30 @@ TEST_CASE("an invalid result of a frame is attributed to the network or the devi
     writer.convolution(writer.input(), 3, 3);
     const Files files = writer.save(folder.file("damaged"));
     std::fstream weights(files.second, std::ios::binary | std::ios::in | std::ios::out);
-    const auto damage = [&](const std::string& bytes) {
-        weights.seekp(40);
-        weights.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        weights.flush();
-    };
-    damage("\xff\xff\xff\x7f");  // a NaN
+    weights.seekp(40);
+    weights.write("\xff\xff\xff\x7f", 4);  // a NaN
+    weights.close();
     CHECK_THROWS(ModelError, (std::vector<std::string>{"NaN", "weights"}),
                  run(open(files, on_gpu()), picture));
+}
+
+TEST_CASE("black of a frame that is not black is a ModelError, and of a dark one it is not") {
+    const tiny::Folder folder;
+    const tiny::Network network = tiny::filter(std::vector<float>(9, 0.0F));
+    const Upscaler upscaler(folder.file("black.param", network.param),
+                            folder.file("black.bin", network.bin), on_gpu());
+    YuvPicture picture({}, 40, 30);
+    const auto fill = [&](int luma) {
+        for (const int plane : {0, 1, 2}) picture.fill(plane, plane == 0 ? luma : 128);
+    };
+    fill(16);
+    const YuvPicture black = picture;
+    for (const int luma : {0, 16, 18}) {
+        fill(luma);
+        CHECK(run(upscaler, picture).bytes == black.bytes);
+    }
+    fill(60);
+    CHECK_THROWS(ModelError, std::vector<std::string>{"all black"}, run(upscaler, picture));
 }
 
 TEST_CASE("frames that do not fit are refused") {
