@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.options import TargetSize as TargetSize
     from realesrgan_vk.options import Tile as Tile
     from realesrgan_vk.options import UpscaleArguments as UpscaleArguments
-    from realesrgan_vk.plan import RunPlan as RunPlan
+    from realesrgan_vk.processing.plan import RunPlan as RunPlan
     from realesrgan_vk.upscaler import Upscaler as Upscaler
 
 _MODULES = {
@@ -55,7 +55,7 @@ _MODULES = {
         "AlphaMethod CallArguments FileSource Filter Light Precision Progress Request "
         "TargetSize Tile UpscaleArguments"
     ),
-    "plan": "RunPlan",
+    "processing.plan": "RunPlan",
     "upscaler": "Upscaler",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

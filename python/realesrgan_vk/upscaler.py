@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from realesrgan_vk.image_io.rows import RowReader, RowWriter
     from realesrgan_vk.imaging.picture import Picture
-    from realesrgan_vk.plan import RunPlan
+    from realesrgan_vk.processing.plan import RunPlan
     from realesrgan_vk.processing.processor import Processor
 
 DEFAULT_MODEL = "realesrgan-x4plus"
@@ -177,6 +177,17 @@ class Upscaler:
         if self._core is None:
             raise ValueError("this upscaler is closed; make another one")
         return self._core
+
+    @property
+    def deciding_options(self) -> dict[str, Any]:
+        """The options that decide about a result's values, not only about its time and memory."""
+        options = self._options
+        return {
+            "denoise": options.denoise,
+            "precision": options.precision,
+            "tile": options.tile,
+            "tta": options.tta,
+        }
 
     @property
     def network(self) -> NetworkInfo:

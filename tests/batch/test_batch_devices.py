@@ -14,11 +14,11 @@ from PIL import Image
 from realesrgan_vk import Upscaler
 from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progress, Retired
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.cli.reports import JsonReport, Report
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
 from realesrgan_vk.options import Request, TargetSize
+from realesrgan_vk.processing.work_queue import WorkQueue
 
 PICTURES = 12
 

@@ -4,7 +4,7 @@ import glob
 import os
 import string
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -84,12 +84,14 @@ class Sources:
     """What was found to read.
 
     Attributes:
-        pictures: Each picture, and its place below the folder it was found in.
-        others: The files of the folders that are no pictures by their suffixes.
+        pictures: Each picture, or video, and its place below the folder it was found in.
+        others: The files of the folders that are none by their suffixes.
+        kind: "picture" or "video".
     """
 
     pictures: list[tuple[Path, Path]]
     others: list[Path]
+    kind: str = "picture"
 
     @property
     def note(self) -> str:
@@ -99,18 +101,28 @@ class Sources:
             return ""
         names = ", ".join(path.name for path in self.others[:_NAMED])
         more = ", ..." if total > _NAMED else ""
-        words = "1 file is no picture" if total == 1 else f"{total} files are no pictures"
+        kind = self.kind
+        words = f"1 file is no {kind}" if total == 1 else f"{total} files are no {kind}s"
         return f"{words}: {names}{more}"
 
 
-def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None = None) -> Sources:
-    """The pictures among files, patterns and folders.
+def find_sources(
+    inputs: Sequence[str],
+    *,
+    recursive: bool,
+    output: str | None = None,
+    suffixes: Collection[str] = SUFFIXES,
+    kind: str = "picture",
+) -> Sources:
+    """The pictures, or videos, among files, patterns and folders.
 
     Args:
         inputs: Paths, or patterns as `*.png` where no file has that very name; "-" is stdin.
         recursive: Look into the folders' subfolders as well.
         output: Where results go. What is there is left out, unless that very folder is the only
             input.
+        suffixes: Of the files in folders that are taken, lower case.
+        kind: What they are, for messages.
 
     Returns:
         Paths that do not exist are among the pictures: reading them tells.
@@ -118,17 +130,17 @@ def find_sources(inputs: Sequence[str], *, recursive: bool, output: str | None =
     Raises:
         ValueError: A pattern that matches no file, or a folder without pictures.
     """
-    found = Sources([], [])
+    found = Sources([], [], kind)
     left_out = None if output is None else Path(output).resolve()
     for given in inputs:
         path = STDIN if given == "-" else Path(given)
         if path.is_dir():
             if len(inputs) > 1 and path.resolve() == left_out:  # a shell made folder/* of it
                 continue
-            inside = _pictures_in(path, left_out, recursive=recursive)
+            inside = _pictures_in(path, left_out, suffixes, recursive=recursive)
             if not inside.pictures:
                 deeper = "" if recursive else " (its subfolders are only read with --recursive)"
-                raise ValueError(f"folder {path} has no pictures{deeper}")
+                raise ValueError(f"folder {path} has no {kind}s{deeper}")
             found.pictures.extend(inside.pictures)
             found.others.extend(inside.others)
         elif not path.exists() and glob.has_magic(given):
@@ -227,7 +239,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _pictures_in(folder: Path, left_out: Path | None, *, recursive: bool) -> Sources:
+def _pictures_in(
+    folder: Path, left_out: Path | None, suffixes: Collection[str], *, recursive: bool
+) -> Sources:
     def unreadable(error: OSError) -> None:
         if error.filename == str(folder):
             raise error
@@ -241,7 +255,7 @@ def _pictures_in(folder: Path, left_out: Path | None, *, recursive: bool) -> Sou
             path = here / name
             if name.startswith(".") or not path.is_file() or _is_at(path, left_out, folder):
                 continue
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in suffixes:
                 found.pictures.append((path, path.relative_to(folder)))
             else:
                 found.others.append(path)

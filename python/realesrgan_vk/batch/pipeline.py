@@ -9,7 +9,6 @@ from functools import partial
 from realesrgan_vk import image_io
 from realesrgan_vk.batch import events
 from realesrgan_vk.batch.jobs import Job
-from realesrgan_vk.batch.work_queue import WorkQueue
 from realesrgan_vk.errors import (
     NO_MEMORY,
     NO_THREAD,
@@ -24,6 +23,7 @@ from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
+from realesrgan_vk.processing.work_queue import WorkQueue
 from realesrgan_vk.upscaler import Upscaler
 
 _DEVICE_PATIENCE, _PIPE_PATIENCE = 5.0, 1.0  # seconds at the end of an interrupted run

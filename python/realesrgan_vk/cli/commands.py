@@ -17,6 +17,7 @@ from realesrgan_vk.cli.models import models
 from realesrgan_vk.cli.plan import plan
 from realesrgan_vk.cli.tune import tune
 from realesrgan_vk.cli.upscale import upscale
+from realesrgan_vk.cli.video import video
 from realesrgan_vk.errors import RealesrganError, printable
 
 EXIT_SOME_FAILED = 1
@@ -33,13 +34,13 @@ EXIT_USAGE = 2
 @click.version_option(__version__, prog_name="realesrgan-vk")
 @click.pass_context
 def app(context: click.Context) -> None:
-    """Upscale pictures with Real-ESRGAN, on any GPU with Vulkan or on the CPU."""
+    """Upscale pictures and videos with Real-ESRGAN, on any GPU with Vulkan or on the CPU."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         raise SystemExit(EXIT_USAGE)
 
 
-for command in (upscale, plan, models, devices, tune):
+for command in (upscale, video, plan, models, devices, tune):
     app.add_command(command)
 
 

@@ -13,13 +13,13 @@ from click.shell_completion import CompletionItem
 from realesrgan_vk.cli.help import MESSAGES, Option
 from realesrgan_vk.cli.messages import error_words
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.options import DEFAULT_MAX_PIXELS, PRECISIONS
+from realesrgan_vk.options import ALPHA_METHODS, DEFAULT_MAX_PIXELS, LIGHTS, PRECISIONS
 from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
-NETWORK, DEVICE, INPUT = "Network", "Device", "Input"
+NETWORK, DEVICE, INPUT, SIZE = "Network", "Device", "Input", "Size"
 
 
 def option(*names: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's
@@ -146,17 +146,42 @@ def _tile(text: str) -> str | int:
     raise ValueError(f"{text!r} is not 'auto', 'whole' or a whole number")
 
 
-network_options = options(
-    option("-m", "-n", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME",
-           group=NETWORK, shell_complete=_complete_model,
-           help="A name that 'realesrgan-vk models' lists, a .param file or its folder."),
-    option("--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
-           help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend."),
-    option("--tta", is_flag=True, group=NETWORK,
-           help="Average the results of eight orientations: 8 times the work."),
-    option("--tile", type=Parsed(_tile), default="auto", group=NETWORK, metavar="auto|whole|N",
-           help="Side of tiles in pixels, at least 32. whole: no tiles. auto (default): tiles only "
-           "for networks that need them."),
+def network_options(default: str = DEFAULT_MODEL) -> Decorator:
+    """The network, by default this one, and how it is run."""
+    return options(
+        option("-m", "-n", "--model", default=default, show_default=True, metavar="NAME",
+               group=NETWORK, shell_complete=_complete_model,
+               help="A name that 'realesrgan-vk models' lists, a .param file or its folder."),
+        option("--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
+               help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend."),
+        option("--tta", is_flag=True, group=NETWORK,
+               help="Average the results of eight orientations: 8 times the work."),
+        option("--tile", type=Parsed(_tile), default="auto", group=NETWORK,
+               metavar="auto|whole|N",
+               help="Side of tiles in pixels, at least 32. whole: no tiles. auto (default): tiles "
+               "only for networks that need them."),
+    )  # fmt: skip
+
+
+def factor(text: str) -> float:
+    """A number, whose range is checked with the other sizes."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; give one such as 2 or 1.5") from None
+
+
+size_options = options(
+    option("-s", "--scale", type=Parsed(factor), metavar="FACTOR", group=SIZE,
+           help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
+    option("--width", type=int, metavar="PIXELS", group=SIZE,
+           help="Output width; the height follows."),
+    option("--height", type=int, metavar="PIXELS", group=SIZE,
+           help="Output height; the width follows."),
+    option("--long-edge", type=int, metavar="PIXELS", group=SIZE,
+           help="Longer side of the output."),
+    option("--light", type=click.Choice(LIGHTS), default="gamma", group=SIZE,
+           help="Final resampling in gamma-encoded (default) or linear light."),
 )  # fmt: skip
 
 
@@ -166,6 +191,10 @@ def device_option(*name: str, **attributes: Any) -> Decorator:  # noqa: ANN401 -
                   shell_complete=completing(_devices), **attributes)  # fmt: skip
 
 
+alpha_option = option(
+    "--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
+    help="What upscales transparency. Default: network.",
+)  # fmt: skip
 precision_option = option(
     "--precision", type=click.Choice(PRECISIONS), default="auto", group=DEVICE,
     help="auto (default): fp16 on a GPU that has it, else fp32.",

@@ -11,7 +11,7 @@ from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import show
 from realesrgan_vk.options import UpscalerOptions
-from realesrgan_vk.plan import RunPlan
+from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.upscaler import Upscaler
 
 
@@ -24,7 +24,7 @@ from realesrgan_vk.upscaler import Upscaler
 )
 @click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
 @shared.options(
-    shared.network_options,
+    shared.network_options(),
     shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
     shared.run_options,
     shared.max_pixels_option,

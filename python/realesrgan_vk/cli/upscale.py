@@ -8,10 +8,8 @@ import click
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.arguments import Arguments
 from realesrgan_vk.cli.help import MESSAGES, Command
-from realesrgan_vk.cli.options import INPUT, NETWORK, Parsed, option
+from realesrgan_vk.cli.options import INPUT, Parsed, option
 from realesrgan_vk.options import (
-    ALPHA_METHODS,
-    LIGHTS,
     SUBSAMPLINGS,
     Request,
     TargetSize,
@@ -28,15 +26,7 @@ _EXAMPLES = (
     "realesrgan-vk upscale holiday/ -o larger/ --scale 2 --format webp",
     "realesrgan-vk upscale drawing.png -m realesrgan-x4plus-anime --width 3840",
 )
-_SIZE, _OUTPUT, _METADATA = "Size", "Output", "Metadata"
-
-
-def _factor(text: str) -> float:
-    """A number, whose range is checked with the other sizes."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number; give one such as 2 or 1.5") from None
+_OUTPUT, _METADATA = "Output", "Metadata"
 
 
 def _suffix(text: str) -> str:
@@ -56,19 +46,9 @@ def _suffixes() -> list[str]:
 @click.command(cls=Command, epilog=_EPILOG, examples=_EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=shared.PathName())
 @shared.options(
-    option("-s", "--scale", type=Parsed(_factor), metavar="FACTOR", group=_SIZE,
-           help="Output pixels per input pixel, such as 2 or 1.5. Default: the network's."),
-    option("--width", type=int, metavar="PIXELS", group=_SIZE,
-           help="Output width; the height follows."),
-    option("--height", type=int, metavar="PIXELS", group=_SIZE,
-           help="Output height; the width follows."),
-    option("--long-edge", type=int, metavar="PIXELS", group=_SIZE,
-           help="Longer side of the output."),
-    option("--light", type=click.Choice(LIGHTS), default="gamma", group=_SIZE,
-           help="Final resampling in gamma-encoded (default) or linear light."),
-    shared.network_options,
-    option("--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
-           help="What upscales transparency. Default: network."),
+    shared.size_options,
+    shared.network_options(),
+    shared.alpha_option,
     shared.device_option(
         "devices", multiple=True, default=("auto",),
         help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; several "

@@ -28,13 +28,11 @@ from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
+from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 EXIT_SOME_FAILED = 1
 _STDOUT = 1
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
-_VIDEOS = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".ogv"}
-)
 
 
 def run(arguments: Arguments) -> None:
@@ -110,11 +108,10 @@ def _report(arguments: Arguments) -> Report:
 
 def _refuse_videos(paths: Sequence[str]) -> None:
     for path in paths:
-        if Path(path).suffix.lower() in _VIDEOS:
+        if Path(path).suffix.lower() in VIDEO_SUFFIXES:
             raise ValueError(
-                f"{path} is a video, and only pictures are read and written; take its frames out "
-                "with FFmpeg (ffmpeg -i VIDEO FRAMES/%06d.png), upscale their folder, and put the "
-                "results together again"
+                f"{path} is a video, and this command is for pictures: "
+                f"{shlex.join(('realesrgan-vk', 'video', paths[0]))}"
             )
 
 

@@ -24,7 +24,7 @@ from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
 from realesrgan_vk.imaging.resample import resize
 from realesrgan_vk.imaging.samples import from_unit, to_unit
 from realesrgan_vk.options import FileSource, Progress, Request
-from realesrgan_vk.plan import RunPlan
+from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.processing.planned_passes import passes_of
 
 _KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"

@@ -1,0 +1,381 @@
+"""What `realesrgan-vk video` does with its arguments, which are described in `video`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from realesrgan_vk._core import CPU_DEVICE, yuv_to_rgb
+from realesrgan_vk.batch.jobs import Targets, find_sources, names_folder, refuse_unwritable
+from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.checks import format_bytes
+from realesrgan_vk.cli.interruption import exit_code
+from realesrgan_vk.cli.messages import error_words, say, tell, unalarming
+from realesrgan_vk.cli.options import usage_errors
+from realesrgan_vk.errors import DeviceError, RealesrganError, printable
+from realesrgan_vk.image_io.atomic import whole_file
+from realesrgan_vk.upscaler import Upscaler
+from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.frames import VideoFrame, planes_of
+from realesrgan_vk.video.options import CONTAINERS, VIDEO_SUFFIXES, VideoArguments
+from realesrgan_vk.video.run import VideoProgress, VideoRun, VideoSummary
+
+EXIT_SOME_FAILED = 1
+_DEFAULT_FOLDER = "upscaled"  # of several inputs' results
+_PROGRESS_INTERVAL = 0.5  # seconds between two progress events
+_LONGEST_PREVIEW = 4096  # pixels of a side
+
+
+def run(arguments: VideoArguments) -> None:
+    """Upscale the videos that a command line names.
+
+    Raises:
+        click.UsageError: Something is wrong with the arguments; nothing has been tried.
+        SystemExit: Some videos failed, or the run was interrupted.
+    """
+    os.environ.setdefault("SVT_LOG", "-1")  # SVT-AV1 prints its settings; FFmpeg is silent in PyAV
+    report = _report(arguments)
+    started = time.perf_counter()
+    with usage_errors():
+        several = _DEFAULT_FOLDER if len(arguments.inputs) > 1 else None
+        found = find_sources(
+            arguments.inputs,
+            recursive=arguments.recursive,
+            output=arguments.output or several,
+            suffixes=VIDEO_SUFFIXES,
+            kind="video",
+        )
+        jobs = _jobs(arguments, found.pictures)
+        upscalers = load_upscalers(
+            arguments.model,
+            arguments.upscaler,
+            arguments.devices,
+            pictures=2**31,
+            note=lambda words: report.note(None, unalarming(words)),
+        )
+        if found.note:
+            report.note(None, unalarming(found.note))
+        on_cpu = all(upscaler.device == CPU_DEVICE for upscaler in upscalers)
+        if on_cpu and "auto" in arguments.devices:
+            report.note(None, "no GPU with Vulkan was found; the CPU is used")
+        planned = None
+        if len(jobs) == 1:  # what is wrong with the only one is an error of the arguments
+            if _is_there(arguments, jobs[0][1]):
+                report.skipped(*jobs[0])
+                return
+            planned = _plan(arguments, upscalers, *jobs[0])
+    failed = done = skipped = 0
+    try:
+        for source, target in jobs:
+            if planned is None and _is_there(arguments, target):
+                report.skipped(source, target)
+                skipped += 1
+                continue
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                work = planned or _plan(arguments, upscalers, source, target)
+                _run_one(arguments, report, work, source, target)
+                done += 1
+            except (RealesrganError, OSError, ValueError, MemoryError) as error:
+                report.failed(source, error_words(error))
+                failed += 1
+    except KeyboardInterrupt as error:
+        report.interrupted(done, len(jobs))
+        raise SystemExit(exit_code(error)) from error
+    report.end(done, failed, skipped, time.perf_counter() - started)
+    if failed:
+        raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _is_there(arguments: VideoArguments, target: Path) -> bool:
+    return arguments.skip_existing and target.is_file()
+
+
+def _plan(
+    arguments: VideoArguments, upscalers: list[Upscaler], source: Path, target: Path
+) -> VideoRun:
+    return VideoRun(source, target, upscalers, arguments.request, arguments.options)
+
+
+def _run_one(
+    arguments: VideoArguments, report: Report, work: VideoRun, source: Path, target: Path
+) -> None:
+    for words in work.notes:
+        report.note(source, unalarming(words))
+    preview = None
+    if arguments.preview is not None:
+        preview = _Preview(target, work.encoding, arguments.preview)
+    with report.running(source):
+        summary = work.run(
+            restart=arguments.restart,
+            report=lambda progress: report.progress(source, progress),
+            retired=lambda error: report.retired(source, error),
+            preview=preview,
+        )
+    report.done(source, target, summary)
+
+
+def _jobs(arguments: VideoArguments, sources: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Each source with its result's path.
+
+    Raises:
+        ValueError: The output is one file for several videos, or cannot be written.
+    """
+    given = arguments.output
+    path = None if given is None else Path(given)
+    if path is not None and not names_folder(str(given)) and path.suffix.lower() in VIDEO_SUFFIXES:
+        if len(sources) > 1:
+            raise ValueError(f"output {path} is one file, but there are {len(sources)} videos")
+        return [(sources[0][0], path)]
+    if path is not None and not names_folder(str(given)):
+        if path.is_file():
+            raise ValueError(f"output {path} is a file without a video's suffix")
+        if arguments.options.container is not None and len(sources) == 1:
+            return [(sources[0][0], path)]
+        if len(sources) == 1:
+            raise ValueError(
+                f"output {path} has no suffix of a video ({', '.join(sorted(CONTAINERS))}); for a "
+                "folder, end it with '/', for a file give --container"
+            )
+    stem = "{}"
+    single = Path(arguments.inputs[0])
+    if path is None and len(arguments.inputs) == 1 and single.is_dir():
+        folder = Path(f"{single.resolve()}-upscaled")
+    elif path is None and len(sources) == 1:
+        folder, stem = sources[0][0].parent, "{}-upscaled"
+    else:
+        folder = path or Path(_DEFAULT_FOLDER)
+    refuse_unwritable(folder)
+    targets = Targets(source for source, _ in sources)
+    jobs = []
+    for source, place in sources:
+        suffix = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+        wanted = folder / place.parent / f"{stem.format(source.stem)}{suffix}"
+        jobs.append((source, targets.claim(wanted, source)))
+    return jobs
+
+
+class _Preview:
+    """Writes a frame and its result side by side, every so many seconds of the run."""
+
+    def __init__(self, target: Path, encoding: Encoding, seconds: float) -> None:
+        self._path = target.with_name(f"{target.name}.preview.png")
+        self._encoding = encoding
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self, frame: VideoFrame, image: av.VideoFrame) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self._seconds
+        planes, _ = planes_of(image, self._encoding.form)
+        after = _picture(yuv_to_rgb(list(planes), self._encoding.yuv_format))
+        before = _picture(frame.rgb()).resize(after.size, Image.Resampling.NEAREST)
+        both = Image.new("RGB", (2 * after.width, after.height))
+        both.paste(before, (0, 0))
+        both.paste(after, (after.width, 0))
+        both.thumbnail((2 * _LONGEST_PREVIEW, _LONGEST_PREVIEW))
+        with whole_file(self._path) as file:
+            both.save(file, "PNG", compress_level=1)
+
+
+def _picture(rgb: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
+    return Image.fromarray(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+
+
+def _report(arguments: VideoArguments) -> Report:
+    if arguments.as_json:
+        return JsonReport()
+    if sys.stderr.isatty() and not arguments.quiet:
+        return BarReport()
+    return Report(quiet=arguments.quiet)
+
+
+class Report:
+    """Lines on stderr: failures and, unless it is quiet, notes and results, but no progress."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._started = time.perf_counter()
+        self._first = 0
+
+    @contextmanager
+    def running(self, source: Path) -> Iterator[None]:
+        """The time in which one video is made."""
+        self._started, self._first = time.perf_counter(), -1
+        yield
+
+    def note(self, source: Path | None, words: str) -> None:
+        """Something to know that is no failure."""
+        del source
+        if not self._quiet:
+            self.line(words)
+
+    def progress(self, source: Path, progress: VideoProgress) -> None:
+        """Another frame is done, or another part of the result written."""
+
+    def retired(self, source: Path, error: DeviceError) -> None:
+        """A device gets no more frames."""
+        words = f"a device gets no more frames, the others go on: {error}"
+        self.note(source, unalarming(words))
+
+    def skipped(self, source: Path, target: Path) -> None:
+        """The result was there already."""
+        self.note(source, f"skipped: {unalarming(printable(target.name))} exists")
+
+    def done(self, source: Path, target: Path, summary: VideoSummary) -> None:
+        """A result was written."""
+        parts = [f"{summary.width} x {summary.height}", f"{summary.frames} frames"]
+        if summary.resumed:
+            parts.append(f"{summary.resumed} of them from before")
+        if summary.reused:
+            parts.append(f"{summary.reused} repeated")
+        parts += [format_bytes(summary.bytes_written), f"{summary.seconds:.1f} s"]
+        self.note(source, unalarming(f"{printable(target.name)} ({', '.join(parts)})"))
+        if summary.damaged:
+            count = "1 packet" if summary.damaged == 1 else f"{summary.damaged} packets"
+            self.note(source, f"  note: {count} of the source are damaged; their frames may be")
+
+    def failed(self, source: Path, words: str) -> None:
+        """A video was not made."""
+        named = words if str(source) in words else f"{printable(source)}: {words}"
+        self.line(f"failed: {named}")
+
+    def interrupted(self, done: int, videos: int) -> None:
+        """The run was stopped."""
+        of_all = "1 video" if videos == 1 else f"{videos} videos"
+        self.line(
+            f"interrupted: {done} of {of_all} written; the same command goes on where this one was"
+        )
+
+    def end(self, done: int, failed: int, skipped: int, seconds: float) -> None:
+        """All is over; one video needs no counts."""
+        if done + failed + skipped > 1:
+            parts = [f"{done} written"]
+            parts += [f"{skipped} skipped"] if skipped else []
+            parts += [f"{failed} failed"] if failed else []
+            self.note(None, f"{', '.join(parts)} in {seconds:.1f} s")
+
+    def line(self, words: str) -> None:
+        """Print for people."""
+        say(words)
+
+    def _speed(self, progress: VideoProgress) -> float:
+        """Frames a second of this run."""
+        if self._first < 0:
+            self._first = progress.frames - 1
+        seconds = time.perf_counter() - self._started
+        return (progress.frames - self._first) / max(seconds, 1e-6)
+
+
+class BarReport(Report):
+    """Lines, and below them a bar on a terminal: fraction, frames, speed, size, time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True)
+        self._bar: Bar | None = None
+
+    @contextmanager
+    def running(self, source: Path) -> Iterator[None]:
+        """Show the bar."""
+        with super().running(source):
+            self._bar = Bar(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[about]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task(
+                unalarming(printable(source.name)), total=None, about=""
+            )
+            with self._bar:
+                yield
+            self._bar = None
+
+    def progress(self, source: Path, progress: VideoProgress) -> None:
+        """Move the bar."""
+        del source
+        if self._bar is None:
+            return
+        size = format_bytes(progress.bytes_written)
+        if progress.joining:
+            self._bar.update(
+                self._task, total=1.0, completed=progress.fraction, about=f"joining, {size}"
+            )
+            return
+        frames = f"{progress.frames}/{progress.total}" if progress.total else f"{progress.frames}"
+        about = f"{frames} frames, {self._speed(progress):.2f} fps, {size}"
+        self._bar.update(
+            self._task, total=progress.total or None, completed=progress.frames, about=about
+        )
+
+    def line(self, words: str) -> None:
+        """Print without disturbing the bar."""
+        self._console.print(printable(words), markup=False, highlight=False, soft_wrap=True)
+
+
+class JsonReport(Report):
+    """One JSON object a line on stdout; if nobody reads them, the run goes on without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._printed = 0.0
+
+    def note(self, source: Path | None, words: str) -> None:
+        """Print it as an event."""
+        self._print("note", source=None if source is None else str(source), note=words)
+
+    def progress(self, source: Path, progress: VideoProgress) -> None:
+        """Print an event every half second."""
+        speed = self._speed(progress)
+        now = time.monotonic()
+        if now - self._printed < _PROGRESS_INTERVAL and progress.fraction < 1:
+            return
+        self._printed = now
+        fields = asdict(progress) | {"fraction": round(progress.fraction, 4)}
+        self._print("progress", source=str(source), **fields, fps=round(speed, 3))
+
+    def retired(self, source: Path, error: DeviceError) -> None:
+        """Print it as an event."""
+        self._print("retired", source=str(source), error=str(error))
+
+    def skipped(self, source: Path, target: Path) -> None:
+        """Print it as an event."""
+        self._print("skipped", source=str(source), target=str(target))
+
+    def done(self, source: Path, target: Path, summary: VideoSummary) -> None:
+        """Print it as an event."""
+        fields = asdict(summary) | {"seconds": round(summary.seconds, 3)}
+        self._print("done", source=str(source), target=str(target), **fields)
+
+    def failed(self, source: Path, words: str) -> None:
+        """Print it as an event."""
+        self._print("failed", source=str(source), error=words)
+
+    def interrupted(self, done: int, videos: int) -> None:
+        """Print the counts so far."""
+        self._print("interrupted", done=done, videos=videos)
+
+    def end(self, done: int, failed: int, skipped: int, seconds: float) -> None:
+        """Print the counts."""
+        self._print("end", done=done, failed=failed, skipped=skipped, seconds=round(seconds, 3))
+
+    def _print(self, event: str, **fields: object) -> None:
+        tell(json.dumps({"event": event, **fields}))

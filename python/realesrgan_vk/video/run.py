@@ -1,0 +1,465 @@
+"""A video from file to file: decoding, upscaling and encoding overlap; what is done stays done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from realesrgan_vk._core import __version__, usable_cores
+from realesrgan_vk.batch.jobs import refuse_overwrite, refuse_unwritable_file
+from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.checks import callback, file_path, format_bytes
+from realesrgan_vk.errors import Cancelled, DeviceError, printable
+from realesrgan_vk.models.checksums import file_sha256
+from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
+from realesrgan_vk.processing.ordered_map import ordered_map
+from realesrgan_vk.video.encoders import Encoding, plan_encoding
+from realesrgan_vk.video.frames import VideoFrame
+from realesrgan_vk.video.options import DEFAULT_MODEL, NEAR, VideoOptions
+from realesrgan_vk.video.reader import VideoInfo, VideoReader
+from realesrgan_vk.video.segments import (
+    SegmentWriter,
+    Workspace,
+    appear,
+    fingerprint,
+    recorded_threads,
+)
+from realesrgan_vk.video.streams import Kept, can_rotate, container_of, join, plan_streams
+from realesrgan_vk.video.upscaling import upscale_into
+
+if TYPE_CHECKING:
+    from realesrgan_vk.upscaler import Upscaler
+
+_MOST_THREADS = 16  # of an encoder: more lose quality
+_SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
+_BITS_A_PIXEL = {"ffv1": 12.0, "prores_ks": 3.0}  # of encoders that hardly lose anything
+_USUAL_BITS_A_PIXEL = 0.12
+_MB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class VideoProgress:
+    """How far a run is.
+
+    Attributes:
+        frames: That are encoded, those of earlier runs included.
+        total: How many there are, as far as is known; 0 is unknown.
+        reused: How many of this run's took the result of the one before.
+        bytes_written: Of all segments, or of the result while it is put together.
+        joining: Whether all frames are encoded, and the result is put together.
+        fraction: Of the whole, 0..1.
+    """
+
+    frames: int
+    total: int
+    reused: int
+    bytes_written: int
+    joining: bool
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSummary:
+    """What a run made.
+
+    Attributes:
+        frames: Of the result.
+        resumed: How many of them were there from earlier runs.
+        reused: How many of this run's took the result of the one before.
+        damaged: Packets of the source that could not be decoded completely.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+        seconds: Of this run.
+        bytes_written: Of the result.
+    """
+
+    frames: int
+    resumed: int
+    reused: int
+    damaged: int
+    width: int
+    height: int
+    seconds: float
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    frame: VideoFrame
+    repeats: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A frame for the encoder; None: the one before again."""
+
+    image: av.VideoFrame | None
+    source: VideoFrame
+
+
+class VideoRun:
+    """One video that is upscaled, planned when this is created and begun by `run`.
+
+    Attributes:
+        info: The source.
+        size: Of the result, in pixels.
+        encoding: What the encoder is told.
+        notes: What cannot be kept, in words.
+    """
+
+    info: VideoInfo
+    size: tuple[int, int]
+    encoding: Encoding
+
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        upscalers: Sequence[Upscaler],
+        request: Request,
+        options: VideoOptions,
+    ) -> None:
+        """Plan a run: read the source's beginning and ask the encoder and the container.
+
+        Raises:
+            ValueError: Something that the encoder or the container refuses, or a target that is the
+                source, or cannot be written.
+            ImageError: The source is no video that can be read.
+            OSError: The source cannot be read.
+        """
+        self.notes: list[str] = []
+        self._source, self._target = source, target
+        self._upscalers, self._request, self._options = list(upscalers), request, options
+        self._format = container_of(target, options)
+        refuse_overwrite(source, target)
+        refuse_unwritable_file(target)
+        self._reader = VideoReader(
+            source,
+            start=options.start,
+            end=options.end,
+            deinterlace=options.deinterlace,
+            matrix=options.matrix,
+        )
+        info = self.info = self._reader.info
+        if info.interlaced and not options.deinterlace:
+            raise ValueError(
+                f"{printable(source)} is interlaced: each frame holds two moments, whose lines an "
+                "enlargement would tear apart; --deinterlace makes whole frames first"
+            )
+        self.size = request.size.of(info.width, info.height, self._upscalers[0].scale)
+        threads = recorded_threads(target) or min(usable_cores(), _MOST_THREADS)
+        self.encoding = plan_encoding(
+            options,
+            info,
+            self.size,
+            threads=threads,
+            container=self._format,
+            note=self.notes.append,
+        )
+        self._note_colours()
+        self._kept: list[Kept] = plan_streams(
+            source, self._format, self.encoding, options, self.notes.append
+        )
+        self._segment_frames = max(1, round(options.segment_seconds * info.rate))
+        self.reused = 0
+
+    @property
+    def estimated_bytes(self) -> int:
+        """Of the result's video, by its pixels and what such an encoder usually takes of each."""
+        width, height = self.size
+        bits = _BITS_A_PIXEL.get(self.encoding.encoder, _USUAL_BITS_A_PIXEL)
+        if self._options.lossless:
+            bits = _BITS_A_PIXEL["ffv1"]
+        return int(width * height * self.info.frames * bits / 8)
+
+    def run(
+        self,
+        *,
+        restart: bool = False,
+        report: Callable[[VideoProgress], object] = lambda _: None,
+        retired: Callable[[DeviceError], object] = lambda _: None,
+        preview: Callable[[VideoFrame, av.VideoFrame], object] | None = None,
+    ) -> VideoSummary:
+        """Upscale what is missing, and put the result together.
+
+        Args:
+            restart: Forget the segments of an earlier run.
+            report: Called with progress, in this thread. What it raises stops the run.
+            retired: Called with the error of a device that gets no more frames; others go on.
+            preview: Called with each frame and its result, in this thread.
+
+        Raises:
+            WorkError: The folder of segments is of a run with other settings, or is damaged.
+            ImageError: The source changes its size, or has no frame in the part that is taken.
+            OSError: Something cannot be written, such as for want of space; what is finished is
+                kept, and the next run goes on from there.
+            DeviceError: All devices failed.
+        """
+        started = time.perf_counter()
+        work = Workspace(self._target, self._settings(), restart=restart)
+        resumed = work.frames
+        try:
+            self._check_space(work)
+            if not work.is_complete:
+                self._encode(work, report, retired, preview)
+        except BaseException:
+            if not work.segments:  # there is nothing to go on from
+                work.remove()
+            raise
+        part = work.part("result")
+
+        def joining(fraction: float) -> None:
+            written = part.stat().st_size if part.exists() else 0
+            frames = work.frames
+            report(VideoProgress(frames, frames, self.reused, written, True, fraction))
+
+        join(self._reader, self._kept, work.segments, part, self._format, progress=joining)
+        target = Path(os.path.realpath(self._target))
+        written = part.stat().st_size
+        appear(part, target)
+        damaged = work.segments[-1].damaged
+        frames = work.frames
+        work.remove()
+        return VideoSummary(
+            frames,
+            resumed,
+            self.reused,
+            damaged,
+            *self.size,
+            seconds=time.perf_counter() - started,
+            bytes_written=written,
+        )
+
+    def _encode(
+        self,
+        work: Workspace,
+        report: Callable[[VideoProgress], object],
+        retired: Callable[[DeviceError], object],
+        preview: Callable[[VideoFrame, av.VideoFrame], object] | None,
+    ) -> None:
+        stopped = threading.Event()
+        workers = [self._worker(upscaler, stopped) for upscaler in self._upscalers]
+        frames = ordered_map(
+            self._works(work.frames), workers, ahead=len(workers) + _SPARE_FRAMES, retired=retired
+        )
+        written = sum(segment.path.stat().st_size for segment in work.segments)
+        done = work.frames
+        image: av.VideoFrame | None = None
+        writer: SegmentWriter | None = None
+        part = work.part("segment")
+        reused = 0
+        try:
+            with closing(frames):
+                for made in frames:
+                    if writer is not None and len(writer.times) == self._segment_frames:
+                        written += self._finish(work, writer, part, reused, last=False)
+                        writer, reused = None, 0
+                    if writer is None:
+                        writer = SegmentWriter(part, self.encoding)
+                    if made.image is None:
+                        reused += 1
+                        self.reused += 1
+                    else:
+                        image = made.image
+                    assert image is not None
+                    writer.write(image, made.source.pts, made.source.duration)
+                    if preview is not None:
+                        preview(made.source, image)
+                    done += 1
+                    report(self._progress(done, written))
+        except BaseException:
+            stopped.set()
+            if writer is not None:
+                writer.abandon()
+            raise
+        if writer is None:
+            if not work.segments:
+                raise ValueError(f"{printable(self._source)} has no frame in the part asked for")
+            work.mark_last()
+            return
+        self._finish(work, writer, part, reused, last=True)
+
+    def _progress(self, done: int, written: int) -> VideoProgress:
+        total = max(self.info.frames, done) if self.info.frames else 0
+        fraction = done / total if total else 0.0
+        return VideoProgress(done, total, self.reused, written, joining=False, fraction=fraction)
+
+    def _finish(
+        self, work: Workspace, writer: SegmentWriter, part: Path, reused: int, *, last: bool
+    ) -> int:
+        try:
+            writer.finish()
+        except BaseException:
+            writer.abandon()
+            raise
+        size = part.stat().st_size
+        work.add(part, writer.times, reused=reused, damaged=self._reader.damaged, last=last)
+        return size
+
+    def _works(self, skip: int) -> Iterator[_Work]:
+        """The frames, and which of them take the result of the one before.
+
+        None does across the bound of a segment, so that a run that goes on there makes the same.
+        """
+        options = self._options
+        most = NEAR if options.reuse == "near" else 0
+        anchor: VideoFrame | None = None
+        for number, frame in enumerate(self._reader.frames(skip), start=skip):
+            first = number % self._segment_frames == 0
+            repeats = (
+                options.reuse != "off"
+                and not first
+                and anchor is not None
+                and frame.equals(anchor, most)
+            )
+            if not repeats:
+                anchor = frame
+            yield _Work(frame, repeats)
+
+    def _worker(self, upscaler: Upscaler, stopped: threading.Event) -> Callable[[_Work], _Made]:
+        def progress(_: float) -> None:
+            if stopped.is_set():
+                raise Cancelled("the run was stopped")
+
+        def work(item: _Work) -> _Made:
+            if item.repeats:
+                return _Made(None, item.frame)
+            image, planes, alpha = self.encoding.new_frame()
+            described = self.encoding.yuv_format
+            upscale_into(
+                upscaler,
+                item.frame,
+                self._request,
+                planes=planes,
+                alpha=alpha,
+                target_format=described,
+                progress=progress,
+            )
+            return _Made(image, item.frame)
+
+        return work
+
+    def _settings(self) -> dict[str, Any]:
+        """All that decides about the result's bits, but for the device."""
+        options = {
+            field.name: getattr(self._options, field.name)
+            for field in fields(self._options)
+            if field.name not in ("codec", "crf", "preset", "encoder_options", "encoder_threads")
+        }
+        upscaler = self._upscalers[0]
+        encoding = {
+            key: str(value) if isinstance(value, Fraction) else value
+            for key, value in asdict(self.encoding).items()
+        }
+        return {
+            "version": __version__,
+            "av": av.__version__,
+            "source": fingerprint(self._source),
+            "network": [file_sha256(upscaler.model.param), file_sha256(upscaler.model.bin)],
+            "network_options": upscaler.deciding_options,
+            "request": asdict(self._request),
+            "format": self._format,
+            "segment_frames": self._segment_frames,
+            "options": options,
+            "encoding": encoding,
+        }
+
+    def _check_space(self, work: Workspace) -> None:
+        """Refuse a run whose segments and result will not fit, by what such encoders take."""
+        left = self.info.frames - work.frames
+        share = max(0.0, left / self.info.frames) if self.info.frames else 0.0
+        done = sum(segment.path.stat().st_size for segment in work.segments)
+        needed = int(self.estimated_bytes * share) * 2 + done  # the segments, and the result
+        free = shutil.disk_usage(work.folder).free
+        if needed > free:
+            raise OSError(
+                f"about {format_bytes(needed)} are needed beside {printable(self._target)} while "
+                f"the video is made, and {format_bytes(free)} are free; make space, or take a "
+                "smaller size or a higher --crf, and run the same command again"
+            )
+
+    def _note_colours(self) -> None:
+        info = self.info
+        if info.colours.matrix == 2 and not info.form.rgb:
+            name = {"bt601": "BT.601", "bt709": "BT.709"}.get(info.matrix, info.matrix)
+            kind = "below" if info.matrix == "bt601" else "of at least"
+            self.notes.append(
+                f"the source does not say which colour matrix it has; {name} is taken, as for all "
+                f"{kind} 720 lines, and the result says so"
+            )
+        if info.dynamic:
+            self.notes.append(f"{' and '.join(info.dynamic)} cannot be kept")
+        if info.rotation_matrix is not None and not can_rotate(self.encoding.encoder):
+            self.notes.append(f"the rotation cannot be kept with {self.encoding.encoder}")
+
+
+def upscale(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    device: str | int | Sequence[str | int] = "auto",
+    scale: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    long_edge: int | None = None,
+    options: VideoOptions | None = None,
+    upscaler: UpscalerOptions | None = None,
+    restart: bool = False,
+    progress: Callable[[VideoProgress], object] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> VideoSummary:
+    """Upscale a video file: every frame by the network, everything else as it is.
+
+    What is finished is kept in the folder `TARGET.realesrgan`, from which the same call goes on
+    after an interruption; the result is then the same file, byte for byte, as of a run in one go on
+    the same kind of device.
+
+    Args:
+        source: A file that FFmpeg reads.
+        target: The result; its suffix tells the container.
+        model: As for `Upscaler`.
+        device: As for `Upscaler`; several share the frames.
+        scale: Output pixels per input pixel; None: the network's own.
+        width: Output width in pixels.
+        height: Output height in pixels.
+        long_edge: Longer side of the output in pixels.
+        options: How the video is read and written.
+        upscaler: How the network is run; its device and `runs_at_once` are set here.
+        restart: Forget what an earlier run finished.
+        progress: Called after each frame, in this thread; what it raises stops the run.
+        note: Called with each thing that cannot be kept, in words, before the work.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument out of range, or one that the encoder or the container refuses.
+        WorkError: The folder of segments is of a run with other settings, or is damaged.
+        ImageError: The source cannot be read, or changes its size.
+        ModelError, DeviceError, OutOfMemoryError: As `Upscaler`.
+        OSError: A file cannot be read or written.
+    """
+    callback("progress", progress)
+    callback("note", note)
+    devices = [device] if isinstance(device, (str, int)) else list(device)
+    reader = file_path(source, "source")
+    upscalers = load_upscalers(
+        model, upscaler or UpscalerOptions(), devices, pictures=2**31, note=note or (lambda _: None)
+    )
+    request = Request(TargetSize(scale, width, height, long_edge))
+    run = VideoRun(
+        reader, file_path(target, "target"), upscalers, request, options or VideoOptions()
+    )
+    for words in run.notes:
+        if note is not None:
+            note(words)
+    return run.run(restart=restart, report=progress or (lambda _: None))

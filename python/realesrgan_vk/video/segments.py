@@ -1,0 +1,411 @@
+"""A video in work: a folder of finished segments, which an interrupted run goes on from.
+
+Each segment is encoded on its own, so that its bits depend on its frames and the encoder's settings
+alone, and appears whole, by its record's rename. A segment is a Matroska file whose packets have
+their frame's number as time stamp, because Matroska rounds times to a millisecond; the frames' own
+times are in its record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from realesrgan_vk.errors import RealesrganError, printable
+from realesrgan_vk.video.encoders import Encoding
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+    from typing_extensions import Self
+
+FORMAT = 1
+_RECORD = "record.json"
+_DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
+_FINGERPRINT_BYTES = 1 << 20
+_MOST_THREADS = 256
+_MOST_FRAMES = 1 << 26  # of a segment: more than an hour at 10,000 frames a second
+
+
+class WorkError(RealesrganError):
+    """What a video's folder of segments holds is damaged, or of another run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A finished segment.
+
+    Attributes:
+        path: Its file.
+        times: (pts, duration) of each frame, in the source's unit, in the order of showing.
+        reused: How many frames took the result of the one before.
+        damaged: Packets of the source, up to here, that could not be decoded.
+        last: Whether the video ends with it.
+    """
+
+    path: Path
+    times: tuple[tuple[int, int], ...]
+    reused: int
+    damaged: int
+    last: bool
+
+
+class SegmentWriter:
+    """Encodes the frames of one segment."""
+
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        """Begin a file.
+
+        Raises:
+            ValueError: The encoder refuses its settings.
+            OSError: The file cannot be made.
+        """
+        self._path = path
+        self._numbers: dict[int, int] = {}
+        self._packets = 0
+        self._times: list[tuple[int, int]] = []
+        self._container, self._stream = open_encoder(str(path), encoding)
+
+    def __enter__(self) -> Self:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; it is removed after an exception."""
+        if kind is not None:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file and remove it."""
+        with suppress(OSError, ValueError):
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    @property
+    def times(self) -> tuple[tuple[int, int], ...]:
+        """(pts, duration) of each frame so far."""
+        return tuple(self._times)
+
+    def write(self, frame: av.VideoFrame, pts: int, duration: int) -> None:
+        """Encode a frame; its time stamp is above that of the one before.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self._numbers[pts] = len(self._times)
+        self._times.append((pts, duration))
+        frame.pts = pts
+        frame.time_base = self._stream.codec_context.time_base
+        frame.pict_type = 0
+        self._mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, to the disk itself.
+
+        Raises:
+            WorkError: The encoder gave another number of packets than frames.
+            OSError: The file cannot be written.
+        """
+        self._mux(self._stream.encode(None))
+        self._container.close()
+        if self._packets != len(self._times):
+            raise WorkError(
+                f"the encoder made {self._packets} packets of {len(self._times)} frames; choose "
+                "another codec"
+            )
+        _to_disk(self._path)
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            if packet.pts is None or packet.pts not in self._numbers:
+                raise WorkError("the encoder changes time stamps; choose another codec")
+            packet.time_base = Fraction(1, 1000)
+            packet.pts, number = self._numbers[packet.pts] + _DELAY, self._packets
+            packet.dts = number
+            packet.duration = 1
+            packet.stream = self._stream
+            self._packets += 1
+            self._container.mux_one(packet)
+
+
+def open_encoder(path: str, encoding: Encoding) -> tuple[OutputContainer, VideoStream]:
+    """A Matroska file and its only stream, whose encoder is open.
+
+    Raises:
+        ValueError: The encoder refuses its settings.
+        OSError: The file cannot be made.
+    """
+    container = av.open(path, "w", format="matroska", container_options={"fflags": "+bitexact"})
+    try:
+        stream = add_video(container, encoding)
+        try:
+            container.start_encoding()
+        except av.error.FFmpegError as error:
+            raise ValueError(
+                f"encoder {encoding.encoder} refuses {encoding.width}x{encoding.height} in "
+                f"{encoding.pixel_format} with {encoding.options}: {error.strerror}"
+            ) from error
+        if unknown := list(stream.codec_context.options):  # FFmpeg leaves what it does not know
+            raise ValueError(f"encoder {encoding.encoder} has no option {unknown[0]!r}")
+    except BaseException:
+        with suppress(av.error.FFmpegError):
+            container.close()
+        Path(path).unlink(missing_ok=True)
+        raise
+    return container, stream
+
+
+def add_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
+    """A stream with the encoder, which is not open yet.
+
+    Raises:
+        ValueError: The container cannot hold it.
+    """
+    stream = container.add_stream(encoding.encoder, rate=encoding.rate)
+    if not isinstance(stream, av.VideoStream):
+        raise ValueError(f"codec {encoding.encoder} is none of video")
+    encoding.apply(stream.codec_context)
+    return stream
+
+
+def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
+    """The packets of a segment in the order of decoding, each with its frame's pts and duration.
+
+    Raises:
+        WorkError: The file is damaged.
+    """
+    count = 0
+    try:
+        with av.open(str(segment.path)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is None:
+                    continue
+                number = packet.pts - _DELAY
+                if not 0 <= number < len(segment.times):
+                    raise WorkError(f"{printable(segment.path)} is damaged; begin with --restart")
+                yield packet, *segment.times[number]
+                count += 1
+    except av.error.FFmpegError as error:
+        raise WorkError(
+            f"{printable(segment.path)} is damaged ({error.strerror}); begin with --restart"
+        ) from error
+    if count != len(segment.times):
+        raise WorkError(f"{printable(segment.path)} is damaged; begin with --restart")
+
+
+class Workspace:
+    """The folder of a video in work, beside its result.
+
+    Attributes:
+        folder: Its path.
+        segments: Those that are finished, in order.
+    """
+
+    def __init__(self, target: Path, settings: dict[str, Any], *, restart: bool = False) -> None:
+        """Open the folder, or make it.
+
+        Args:
+            target: The result's path.
+            settings: All that decides about the result, as JSON can store it; the finished segments
+                of a folder with other settings are refused.
+            restart: Remove what is there first.
+
+        Raises:
+            WorkError: The folder is of a run with other settings, is damaged, or is no folder of
+                this package.
+            OSError: The folder cannot be made or read.
+        """
+        self.folder = _folder_of(target)
+        self.segments: list[Segment] = []
+        record = self.folder / _RECORD
+        if restart and record.exists():
+            shutil.rmtree(self.folder)
+        wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
+        if self.folder.exists() and any(self.folder.iterdir()):
+            self._check(record, wanted)
+            for left in self.folder.glob("*.part"):
+                left.unlink()
+            self._find()
+        else:
+            self.folder.mkdir(exist_ok=True)
+            write_whole(record, json.dumps(wanted, indent=1).encode())
+
+    @property
+    def frames(self) -> int:
+        """Of all finished segments."""
+        return sum(len(segment.times) for segment in self.segments)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the video's last segment is finished."""
+        return bool(self.segments) and self.segments[-1].last
+
+    def part(self, name: str) -> Path:
+        """The path of an unfinished file, which the next run removes."""
+        return self.folder / f"{name}.part"
+
+    def add(self, part: Path, times: tuple[tuple[int, int], ...], **about: Any) -> Segment:  # noqa: ANN401
+        """Take a finished file as the next segment; `about` is for `Segment`'s other fields.
+
+        Raises:
+            OSError: The record cannot be written.
+        """
+        path = self.folder / f"{len(self.segments):06}.mkv"
+        part.replace(path)
+        segment = Segment(path, times, **about)
+        self._record(segment)
+        self.segments.append(segment)
+        return segment
+
+    def mark_last(self) -> None:
+        """Record that no frame comes after the finished segments.
+
+        Raises:
+            OSError: The record cannot be written.
+        """
+        segment = self.segments[-1] = replace(self.segments[-1], last=True)
+        self._record(segment)
+
+    def _record(self, segment: Segment) -> None:
+        record = {key: value for key, value in asdict(segment).items() if key != "path"}
+        write_whole(segment.path.with_suffix(".json"), json.dumps(record).encode())
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder)
+
+    def _check(self, record: Path, wanted: dict[str, Any]) -> None:
+        try:
+            found = json.loads(record.read_bytes())
+        except FileNotFoundError:
+            raise WorkError(
+                f"folder {printable(self.folder)} is in the way: it is no unfinished video; move "
+                "it away"
+            ) from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise WorkError(f"{printable(record)} is damaged; begin with --restart")
+        names = sorted(found.keys() | wanted.keys())
+        other = [
+            f"{name}: {json.dumps(found.get(name))}, now {json.dumps(wanted.get(name))}"
+            for name in names
+            if found.get(name) != wanted.get(name)
+        ]
+        if other:
+            raise WorkError(
+                f"{printable(self.folder)} holds an unfinished run with other settings "
+                f"({printable('; '.join(other))}); use those to go on, or begin again with "
+                "--restart"
+            )
+
+    def _find(self) -> None:
+        while not self.is_complete:
+            path = self.folder / f"{len(self.segments):06}.mkv"
+            record = path.with_suffix(".json")
+            if not (path.exists() and record.exists()):
+                break
+            self.segments.append(_read_segment(path, record))
+        known = {_RECORD}
+        for segment in self.segments:
+            known |= {segment.path.name, segment.path.with_suffix(".json").name}
+        for left in self.folder.iterdir():  # of a segment whose record was not written
+            if left.name not in known and left.suffix in (".mkv", ".json"):
+                left.unlink()
+
+
+def _folder_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.realesrgan")
+
+
+def recorded_threads(target: Path) -> int | None:
+    """The number of the encoder's threads in a result's unfinished run; None: there is none.
+
+    The bits of some encoders depend on it, so that a run that goes on takes the same.
+    """
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads((_folder_of(target) / _RECORD).read_bytes())["encoding"]["threads"]
+        if isinstance(found, int) and 1 <= found <= _MOST_THREADS:
+            return found
+    return None
+
+
+def _read_segment(path: Path, record: Path) -> Segment:
+    try:
+        found = json.loads(record.read_bytes())
+        times = tuple((int(pts), int(duration)) for pts, duration in found["times"])
+        segment = Segment(
+            path, times, int(found["reused"]), int(found["damaged"]), found["last"] is True
+        )
+        rising = all(one[0] < other[0] for one, other in pairwise(times))
+        if not (rising and 0 < len(times) <= _MOST_FRAMES):
+            raise ValueError("times")
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise WorkError(f"{printable(record)} is damaged; begin with --restart") from error
+    return segment
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What tells a file from others: its size, and a digest of its first and its last megabyte.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = sha256(file.read(_FINGERPRINT_BYTES))
+        file.seek(max(0, size - _FINGERPRINT_BYTES))
+        digest.update(file.read(_FINGERPRINT_BYTES))
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file that appears whole, on the disk itself.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    appear(part, path)
+
+
+def appear(part: Path, path: Path) -> None:
+    """Give a complete file its name, once its content is on the disk.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    _to_disk(part)
+    part.replace(path)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    flags = os.O_RDONLY
+    if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
+        return
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,551 @@
+"""Everything of a file that is not its frames: what the result's container can keep of it, and how.
+
+Whether a container can hold a stream is asked of FFmpeg itself, by writing a header with it alone.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import av
+from av.stream import Disposition
+
+from realesrgan_vk.errors import printable
+from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.options import CONTAINERS, VideoOptions
+from realesrgan_vk.video.reader import VideoReader, open_input, video_index
+from realesrgan_vk.video.segments import Segment, add_video, packets_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+How = Literal["copy", "text", "mov_text", "attachment", "aac"]
+
+_ATTACHING = frozenset({"matroska"})
+_ADDS_FILES = "an attachment"
+_ISO = frozenset({"mp4", "mov"})
+_TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
+_IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
+_MARKUP = re.compile(r"<[^>\n]{1,40}>|\{\\[^}\n]{1,200}\}")
+# Of the file that was, not of the result.
+_OWN_TAGS = re.compile(
+    r"(?i)encoder|duration|bps|number_of_frames|number_of_bytes|_statistics_.*|major_brand|"
+    r"minor_version|compatible_brands|vendor_id|alpha_mode|(bps|duration|number_of_.*)-eng"
+)
+_MATRIX_SIZE = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stream of the source that goes into the result, and how.
+
+    Attributes:
+        index: Of the stream in the source.
+        how: As it is; as text, or MPEG-4's timed text, of the same lines; as a file attached to the
+            container; encoded as AAC.
+    """
+
+    index: int
+    how: How
+
+
+def container_of(target: Path, options: VideoOptions) -> str:
+    """FFmpeg's name of the result's format.
+
+    Raises:
+        ValueError: The suffix is none of a video.
+    """
+    if options.container is not None:
+        name = {"mkv": "matroska", "ts": "mpegts"}.get(options.container, options.container)
+        try:
+            known = av.ContainerFormat(name, "w")
+        except ValueError:
+            known = None
+        if known is None or not known.is_output:
+            raise ValueError(f"container is {options.container!r}; FFmpeg writes no such format")
+        return name
+    found = CONTAINERS.get(target.suffix.lower())
+    if found is None:
+        raise ValueError(
+            f"output {target} has no suffix of a video ({', '.join(sorted(CONTAINERS))}); give "
+            "one, or --container"
+        )
+    return found
+
+
+def plan_streams(
+    source: Path,
+    target_format: str,
+    encoding: Encoding,
+    options: VideoOptions,
+    note: Callable[[str], object],
+) -> list[Kept]:
+    """Which streams the result gets besides its video, and how; `note` is told what is lost.
+
+    Raises:
+        ValueError: The container cannot hold the encoder's streams.
+    """
+    _check_video(target_format, encoding)
+    kept = []
+    with open_input(source) as container:
+        main = video_index(container, source)
+        for stream in container.streams:
+            if stream.index == main:
+                continue
+            if stream.type == "audio" and options.audio == "none":
+                continue
+            how = _how(stream, target_format, options)
+            title = _title(stream)
+            if how is None:
+                note(f"{title} is left out: a file of format {target_format} cannot hold it")
+                continue
+            if how in ("text", "mov_text"):
+                kind = "SubRip" if how == "text" else "MPEG-4 timed text"
+                note(f"{title} is converted to {kind}; styles of its text are lost")
+            if how == "attachment" and stream.type == "video":
+                note(f"{title} becomes {_ADDS_FILES}")
+            kept.append(Kept(stream.index, how))
+    return kept
+
+
+def _check_video(target_format: str, encoding: Encoding) -> None:
+    with av.open(BytesIO(), "w", format=target_format) as container:
+        try:
+            add_video(container, encoding)
+            container.start_encoding()
+        except (ValueError, av.error.FFmpegError) as error:
+            raise ValueError(
+                f"a file of format {target_format} cannot hold {encoding.encoder}'s video "
+                f"in {encoding.pixel_format}, or the encoder refuses its options ({error})"
+            ) from error
+
+
+def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
+    if stream.type == "attachment":
+        return "attachment" if target_format in _ATTACHING else None
+    if stream.type == "audio" and options.audio == "aac":
+        return "aac"
+    if stream.type == "video" and target_format in _ATTACHING:
+        is_cover = stream.disposition & Disposition.attached_pic
+        return "attachment" if is_cover and _codec(stream) in _IMAGES else None
+    if stream.type == "subtitle":
+        return _how_subtitles(stream, target_format)
+    return "copy" if _holds(target_format, stream) else None
+
+
+def _how_subtitles(stream: Stream, target_format: str) -> How | None:
+    codec = _codec(stream)
+    if target_format in _ISO and codec in ("subrip", "srt", "webvtt", "text"):
+        return "mov_text"
+    if target_format == "matroska" and codec == "mov_text":
+        return "text"
+    # MPEG-TS writes any stream as private data, which nothing can read.
+    if target_format == "mpegts" and codec in _TEXTS | {"mov_text"}:
+        return None
+    return "copy" if _holds(target_format, stream) else None
+
+
+def _holds(target_format: str, stream: Stream) -> bool:
+    with suppress(ValueError, OSError, av.error.FFmpegError):
+        container = av.open(BytesIO(), "w", format=target_format)
+        try:
+            container.add_stream_from_template(stream, opaque=True)
+            container.start_encoding()
+        except BaseException:
+            with suppress(ValueError, OSError, av.error.FFmpegError):
+                container.close()
+            raise
+        with suppress(ValueError, OSError, av.error.FFmpegError):
+            container.close()
+        return True
+    return False
+
+
+def _codec(stream: Stream) -> str:
+    context = stream.codec_context
+    return "" if context is None else str(context.name)
+
+
+def _title(stream: Stream) -> str:
+    codec = _codec(stream) or stream.name or "unknown"
+    kind = "cover picture" if stream.type == "video" else stream.type
+    named = stream.metadata.get("title") or stream.metadata.get("filename") or ""
+    language = stream.language if stream.language and stream.language != "und" else ""
+    about = ", ".join(part for part in (codec, language, named) if part)
+    return printable(f"{kind} stream {stream.index} ({about})")
+
+
+def join(
+    reader: VideoReader,
+    kept: Sequence[Kept],
+    segments: Sequence[Segment],
+    part: Path,
+    target_format: str,
+    *,
+    progress: Callable[[float], object] = lambda _: None,
+) -> None:
+    """Write the result: the segments' video, and the source's other streams, in time's order.
+
+    Args:
+        reader: Of the source, whose other streams are kept; it knows which part is taken.
+        kept: What to take.
+        segments: All of the video.
+        part: The file to write.
+        target_format: FFmpeg's name of its format.
+        progress: Called with the fraction that is written, 0..1.
+
+    Raises:
+        WorkError: A segment is damaged, or not of the same encoder's settings as the first.
+        OSError: A file cannot be read or written.
+    """
+    source = reader.path
+    options = {"fflags": "+bitexact"}
+    if target_format in _ISO:
+        options["movflags"] = "+faststart"
+    with (
+        open_input(source) as given,
+        av.open(str(part), "w", format=target_format, container_options=options) as result,
+    ):
+        shift = reader.shift(given)
+        _copy_tags(given, result, reader, shift)
+        main = video_index(given, source)
+        template = _template(segments[0], reader.info.rotation_matrix)
+        outputs: dict[int, _Output] = {}
+        video: Any = None
+        by_index = {each.index: each for each in kept}
+        for stream in given.streams:
+            if stream.index == main:
+                encoded = template.streams.video[0]
+                video = result.add_stream_from_template(encoded, opaque=True)
+                video.time_base = reader.info.time_base
+                video.codec_context.framerate = reader.info.rate
+                _copy_stream_tags(stream, video)
+                if reader.info.form.alpha and encoded.metadata.get("alpha_mode"):
+                    video.metadata["alpha_mode"] = "1"  # how Matroska says that VP9 has alpha
+            elif stream.index in by_index:
+                output = _output(result, given, stream, by_index[stream.index].how)
+                if output is not None:
+                    outputs[stream.index] = output
+        result.start_encoding()
+        total = max(1, sum(len(segment.times) for segment in segments))
+        own = _VideoPackets(segments, reader.info.time_base, shift, video)
+        for packet in _other_packets(given, outputs, reader, shift):
+            own.mux_until(_time(packet), result)
+            result.mux_one(packet)
+            progress(own.count / total)
+        own.mux_until(None, result)
+        progress(1.0)
+        template.close()
+
+
+def _time(packet: Packet[Any]) -> Fraction:
+    moment = packet.dts if packet.dts is not None else packet.pts
+    return Fraction(0 if moment is None else moment) * packet.time_base
+
+
+class _VideoPackets:
+    """The packets of all segments, with the time stamps of the source's frames.
+
+    A packet's decoding time follows from all presentation times: the one that many places before it
+    in their order, as many as the largest delay between decoding and showing.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        time_base: Fraction,
+        shift: Fraction,
+        stream: Any,  # noqa: ANN401
+    ) -> None:
+        self._time_base = time_base
+        self._stream = stream
+        self._shift = round(shift / time_base)
+        self._times = [pts for segment in segments for pts, _ in segment.times]
+        durations = [duration for segment in segments for _, duration in segment.times]
+        self._delay = _largest_delay(segments, self._times)
+        last = durations[-1] if durations else 0
+        self._step = self._times[1] - self._times[0] if len(self._times) > 1 else max(1, last)
+        self._packets = (found for segment in segments for found in packets_of(segment))
+        self._next: Packet[Any] | None = None
+        self.count = 0
+
+    def mux_until(self, time: Fraction | None, result: OutputContainer) -> None:
+        """Write all packets that are decoded before a time; None: all."""
+        while True:
+            if self._next is None and not self._advance():
+                return
+            packet = self._next
+            if packet is None or packet.dts is None:
+                return
+            if time is not None and packet.dts * self._time_base > time:
+                return
+            result.mux_one(packet)
+            self._next = None
+
+    def _advance(self) -> bool:
+        found = next(self._packets, None)
+        if found is None:
+            return False
+        packet, pts, duration = found
+        place = self.count - self._delay
+        early = self._times[0] + place * self._step
+        dts = self._times[place] if place >= 0 else early
+        packet.time_base = self._time_base
+        packet.pts, packet.dts = pts - self._shift, dts - self._shift
+        packet.duration = duration or self._after(pts)
+        packet.stream = self._stream
+        self._next = packet
+        self.count += 1
+        return True
+
+    def _after(self, pts: int) -> int:
+        """The time until the next frame, for one whose source does not say how long it lasts."""
+        place = bisect_left(self._times, pts) + 1
+        return self._times[place] - pts if place < len(self._times) else self._step
+
+
+def _largest_delay(segments: Sequence[Segment], times: list[int]) -> int:
+    delay = place = 0
+    for segment in segments:
+        for _, pts, _ in packets_of(segment):
+            delay = max(delay, place - bisect_left(times, pts))
+            place += 1
+    return delay
+
+
+def _template(segment: Segment, rotation: bytes | None) -> InputContainer:
+    """A file whose stream has the encoder's parameters, and the rotation.
+
+    PyAV copies a display matrix with a stream, but cannot set one: it is written into the header of
+    an MPEG-4 file in memory, where that can hold the codec.
+    """
+    plain = av.open(str(segment.path))
+    if rotation is None or len(rotation) != _MATRIX_SIZE:
+        return plain
+    data = BytesIO()
+    try:
+        plainly = {"fflags": "+bitexact"}
+        with av.open(data, "w", format="mov", container_options=plainly) as container:
+            stream = container.add_stream_from_template(plain.streams.video[0], opaque=True)
+            container.start_encoding()
+            packet = next(plain.demux(plain.streams.video[0]))
+            packet.stream = stream
+            container.mux_one(packet)
+    except (ValueError, av.error.FFmpegError):
+        return av.open(str(segment.path))
+    finally:
+        plain.close()
+    content = bytearray(data.getvalue())
+    place = content.find(b"tkhd")
+    matrix = place + 4 + 40  # ISO/IEC 14496-12: after version, times, ids and volume (version 0)
+    content[matrix : matrix + _MATRIX_SIZE] = struct.pack(">9i", *struct.unpack("=9i", rotation))
+    return av.open(BytesIO(bytes(content)), "r")
+
+
+def can_rotate(encoder: str) -> bool:
+    """Whether the rotation of an encoder's video can be written, see `_template`."""
+    with suppress(ValueError, av.error.FFmpegError):
+        with av.open(BytesIO(), "w", format="mov") as container:
+            container.add_stream(encoder)
+        return True
+    return False
+
+
+def _copy_tags(
+    given: InputContainer, result: OutputContainer, reader: VideoReader, shift: Fraction
+) -> None:
+    result.metadata.update(
+        {key: value for key, value in given.metadata.items() if not _OWN_TAGS.fullmatch(key)}
+    )
+    first, last = reader.span(given)
+    chapters = []
+    for chapter in given.chapters():
+        unit = chapter["time_base"] or Fraction(1, 1000)
+        start, end = chapter["start"] * unit, chapter["end"] * unit
+        if (first is not None and end <= first) or (last is not None and start >= last):
+            continue
+        start = max(start, first) if first is not None else start
+        end = min(end, last) if last is not None else end
+        chapter["start"] = round((start - shift) / unit)
+        chapter["end"] = round((end - shift) / unit)
+        chapters.append(chapter)
+    if chapters:
+        result.set_chapters(chapters)
+
+
+def _copy_stream_tags(stream: Stream, output: Stream) -> None:
+    output.metadata.update(
+        {key: value for key, value in stream.metadata.items() if not _OWN_TAGS.fullmatch(key)}
+    )
+    output.disposition = stream.disposition
+
+
+@dataclass(slots=True)
+class _Output:
+    """What is made of a stream's packets; an encoder also gets the empty one at the end."""
+
+    convert: Callable[[Packet[Any]], list[Packet[Any]]]
+    is_encoder: bool = False
+
+
+def _output(
+    result: OutputContainer, given: InputContainer, stream: Stream, how: How
+) -> _Output | None:
+    """Add a stream; None where it is complete already."""
+    if how == "attachment":
+        _attach(result, given, stream)
+        return None
+    if how == "copy":
+        output = result.add_stream_from_template(stream, opaque=True)
+        _copy_stream_tags(stream, output)
+        return _Output(lambda packet: [_moved(packet, output)])
+    if how == "aac":
+        return _aac(result, stream)
+    if how == "text":
+        output = result.add_mux_stream("subrip", time_base=stream.time_base)
+        _copy_stream_tags(stream, output)
+        return _Output(lambda packet: _as_text(packet, output))
+    output = result.add_stream("mov_text")
+    output.codec_context.subtitle_header = _STYLES
+    output.time_base = Fraction(1, 1000)
+    output.codec_context.time_base = Fraction(1, 1000)
+    _copy_stream_tags(stream, output)
+    return _Output(lambda packet: _as_timed_text(packet, output))
+
+
+# What FFmpeg's encoder of timed text derives its default style from.
+_STYLES = (
+    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n"
+    b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, "
+    b"Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, "
+    b"Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\r\nStyle: Default,Arial,16,&Hffffff,"
+    b"&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n[Events]\r\nFormat: Layer, "
+    b"Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+)
+
+
+def _moved(packet: Packet[Any], output: Stream) -> Packet[Any]:
+    packet.stream = output
+    return packet
+
+
+def _like(packet: Packet[Any], content: bytes, output: Stream) -> Packet[Any]:
+    made = av.Packet(content)
+    made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
+    made.time_base = packet.time_base
+    made.stream = output
+    made.is_keyframe = True
+    return made
+
+
+def _as_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
+    """Timed text (3GPP TS 26.245): the text's length in two bytes, the text, and styles."""
+    data = bytes(packet)
+    length = int.from_bytes(data[:2], "big")
+    text = data[2 : 2 + length]
+    return [_like(packet, text, output)] if text else []  # empty: nothing is shown
+
+
+def _as_timed_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
+    text = _MARKUP.sub("", bytes(packet).decode("utf-8", "replace")).encode()[: 2**16 - 1]
+    return [_like(packet, len(text).to_bytes(2, "big") + text, output)]
+
+
+def _attach(result: OutputContainer, given: InputContainer, stream: Stream) -> None:
+    if stream.type == "attachment":
+        assert isinstance(stream, av.stream.AttachmentStream)
+        mime = stream.mimetype or "application/octet-stream"
+        result.add_attachment(stream.name or f"attachment-{stream.index}", mime, stream.data)
+        return
+    codec = _codec(stream)
+    ending = "jpg" if codec == "mjpeg" else codec
+    name = stream.metadata.get("filename") or f"cover.{ending}"
+    for packet in given.demux(stream):
+        if packet.size:
+            result.add_attachment(name, _IMAGES[codec], bytes(packet))
+            break
+    given.seek(0)
+
+
+def _aac(result: OutputContainer, stream: Stream) -> _Output:
+    context: Any = stream.codec_context
+    output: Any = result.add_stream("aac", rate=context.sample_rate)
+    output.codec_context.layout = context.layout
+    output.codec_context.time_base = Fraction(1, context.sample_rate)
+    _copy_stream_tags(stream, output)
+    resampler: list[Any] = []
+
+    def convert(packet: Packet[Any]) -> list[Packet[Any]]:
+        encoder = output.codec_context
+        if not resampler:
+            resampler.append(
+                av.AudioResampler(
+                    format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate,
+                    frame_size=encoder.frame_size,
+                )
+            )  # fmt: skip
+        last = packet.size == 0
+        frames: list[Any] = []
+        with suppress(av.error.InvalidDataError, av.error.EOFError):
+            frames = list(stream.codec_context.decode(None if last else packet))  # type: ignore[attr-defined]
+        made = []
+        for frame in [*frames, *([None] if last else [])]:
+            for piece in resampler[0].resample(frame):
+                if piece is not None:
+                    made += encoder.encode(piece)
+        if last:
+            made += encoder.encode(None)
+        for each in made:
+            each.stream = output
+        return made
+
+    return _Output(convert, is_encoder=True)
+
+
+def _other_packets(
+    given: InputContainer, outputs: dict[int, _Output], reader: VideoReader, shift: Fraction
+) -> Iterator[Packet[Any]]:
+    """The packets of the kept streams within the part that is taken, with the result's times."""
+    streams = [given.streams[index] for index in outputs]
+    if not streams:
+        return
+    first, last = reader.span(given)
+    packets = given.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:  # the file ends too early
+            return
+        index = packet.stream.index
+        convert = outputs[index].convert
+        if packet.size == 0 and packet.dts is None:  # the last of a stream, which ends decoders
+            yield from convert(packet) if outputs[index].is_encoder else ()
+            continue
+        if packet.is_discard:  # before an edit list's beginning
+            continue
+        unit = packet.time_base
+        moment = packet.pts if packet.pts is not None else packet.dts
+        if moment is not None:
+            start, end = moment * unit, (moment + (packet.duration or 0)) * unit
+            if last is not None and start >= last:
+                continue
+            if first is not None and (end <= first if packet.duration else start < first):
+                continue
+        steps = round(shift / unit)
+        if steps:
+            packet.pts = None if packet.pts is None else packet.pts - steps
+            packet.dts = None if packet.dts is None else packet.dts - steps
+        yield from convert(packet)
