@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from realesrgan_vk.cli.messages import show
 from realesrgan_vk.options import UpscalerOptions
 from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.upscaler import Upscaler
+from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 
 @click.command(
@@ -20,6 +22,7 @@ from realesrgan_vk.upscaler import Upscaler
     examples=(
         "realesrgan-vk plan photo.jpg",
         "realesrgan-vk plan 1920x1080 --device cpu --memory-limit 1GiB",
+        "realesrgan-vk plan film.mkv -m realesr-animevideov3-x2",
     ),
 )
 @click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
@@ -34,12 +37,16 @@ from realesrgan_vk.upscaler import Upscaler
 def plan(
     image: str, model: str, options: UpscalerOptions, max_pixels: int | None, as_json: bool
 ) -> None:
-    """Show how a picture would be run: path, band, memory, work.
+    """Show how a picture or a video would be run: memory, work, time.
 
-    IMAGE is a file, whose pixels are not decoded, or a size such as 1920x1080.
+    IMAGE is a picture, whose pixels are not decoded, a size such as 1920x1080, or a video, of which
+    some frames are run to time them.
     """
     with shared.usage_errors():
         size = _size(image)
+        if size is None and Path(image).suffix.lower() in VIDEO_SUFFIXES and Path(image).exists():
+            _show_video(Path(image), model, options, as_json=as_json)
+            return
         if size is None and not Path(image).exists():
             raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
         upscaler = Upscaler(model, **asdict(options))
@@ -48,6 +55,32 @@ def plan(
         show(json.dumps(found.as_dict()))
         return
     for name, value in _rows(found):
+        show(f"{name:<28}{value}")
+
+
+def _show_video(path: Path, model: str, options: UpscalerOptions, *, as_json: bool) -> None:
+    # These import what is for videos.
+    from realesrgan_vk.batch.workers import load_upscalers  # noqa: PLC0415
+    from realesrgan_vk.cli.video import require_av  # noqa: PLC0415
+
+    require_av()
+    from realesrgan_vk.video.plan import plan_video  # noqa: PLC0415
+
+    found = plan_video(path, load_upscalers(model, options, [options.device], pictures=2**31))
+    if as_json:
+        show(json.dumps(found.as_dict()))
+        return
+    frames = f"{found.frames} frames" if found.frames else "unknown"
+    rows = [
+        ("video", f"{found.width} x {found.height}, {frames}, {found.duration:.1f} s"),
+        ("result", f"{found.result_width} x {found.result_height}"),
+        ("time a frame", f"{found.seconds_a_frame:.3f} s"),
+        ("time", str(timedelta(seconds=round(found.seconds))) if found.seconds else "unknown"),
+        ("memory, device", format_bytes(found.device_bytes)),
+        ("memory, frames", format_bytes(found.frame_bytes)),
+        ("disk, about", format_bytes(found.disk_bytes)),
+    ]
+    for name, value in rows:
         show(f"{name:<28}{value}")
 
 

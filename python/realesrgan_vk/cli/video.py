@@ -6,6 +6,7 @@ import re
 
 import click
 
+from realesrgan_vk import video as video_package
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import MESSAGES, Command
 from realesrgan_vk.cli.options import INPUT, Parsed, option
@@ -119,12 +120,15 @@ def video(arguments: VideoArguments) -> None:
     IN is a file, a pattern such as '*.mkv', or a folder.
     """
     with shared.usage_errors():
-        from realesrgan_vk.video import require_av  # noqa: PLC0415 - see the next line
-
-        try:
-            require_av()
-        except ImportError as error:
-            raise ValueError(str(error)) from error
+        require_av()
     from realesrgan_vk.cli import video_run  # noqa: PLC0415 - imports what is for videos
 
     video_run.run(arguments)
+
+
+def require_av() -> None:
+    """Raise `ValueError`, with the command that installs it, where PyAV is missing."""
+    try:
+        video_package.require_av()
+    except ImportError as error:
+        raise ValueError(str(error)) from error

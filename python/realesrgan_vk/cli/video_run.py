@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -90,7 +91,7 @@ def run(arguments: VideoArguments) -> None:
                 _run_one(arguments, report, work, source, target)
                 done += 1
             except (RealesrganError, OSError, ValueError, MemoryError) as error:
-                report.failed(source, error_words(error))
+                report.failed(source, _words(error))
                 failed += 1
     except KeyboardInterrupt as error:
         report.interrupted(done, len(jobs))
@@ -98,6 +99,13 @@ def run(arguments: VideoArguments) -> None:
     report.end(done, failed, skipped, time.perf_counter() - started)
     if failed:
         raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _words(error: Exception) -> str:
+    words = error_words(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        words += "; make space and run the same command again, it goes on where this one was"
+    return words
 
 
 def _is_there(arguments: VideoArguments, target: Path) -> bool:

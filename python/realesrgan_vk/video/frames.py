@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 import av
 import numpy as np
@@ -194,6 +195,13 @@ class VideoFrame:
         return all(
             _is_close(one, another, allowed) for one, another in zip(mine, others, strict=True)
         )
+
+    def checksum(self) -> int:
+        """CRC-32 of all samples."""
+        value = 0
+        for plane in self._all_planes():
+            value = crc32(np.ascontiguousarray(plane).data, value)
+        return value
 
     def _all_planes(self) -> list[Plane]:
         return [*self.planes, *([] if self.alpha is None else [self.alpha])]

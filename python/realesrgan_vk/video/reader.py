@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -167,24 +167,43 @@ class VideoReader:
         """Decode the frames, from the first one on."""
         return self.frames()
 
-    def frames(self, skip: int = 0) -> Iterator[VideoFrame]:
+    def frames(self, skip: int = 0, after: tuple[int, int] | None = None) -> Iterator[VideoFrame]:
         """Decode the frames.
 
         Args:
             skip: How many to leave out at the beginning.
+            after: Time stamp and checksum of the last frame that is left out. Where seeking leads
+                to that very frame, those before it are not decoded.
 
         Raises:
             ImageError: A frame has another size than the first one.
         """
         self.damaged = 0
+        if after is not None:
+            pts, checksum = after
+            frames = self._decode(pts * self.info.time_base)
+            for frame in frames:
+                if frame.pts == pts and frame.checksum() == checksum:
+                    yield from frames
+                    return
+                if frame.pts >= pts:
+                    break
+            frames.close()
+            self.damaged = 0
+        for number, frame in enumerate(self._decode(None)):
+            if number >= skip:
+                yield frame
+
+    def _decode(self, start: Fraction | None) -> Generator[VideoFrame, None, None]:
+        """The frames of the part that is taken, from a time on, or from its beginning."""
         with self._opened() as container:
             self._container = container
             stream = _video_stream(container, self.path)
             clock = _Clock(stream, container)
             first, last = self._span(container)
-            if first is not None and clock.is_stored:
-                _seek(container, stream, first)
-            count = 0
+            seeking = first if start is None else start
+            if seeking is not None and clock.is_stored:
+                _seek(container, stream, seeking)
             for raw in self._progressive(self._decoded(container, stream)):
                 pts = clock.time_of(raw)
                 time = pts * clock.time_base
@@ -192,9 +211,7 @@ class VideoReader:
                     continue
                 if last is not None and time >= last:
                     return
-                count += 1
-                if count > skip:
-                    yield self._frame(raw, pts, clock)
+                yield self._frame(raw, pts, clock)
 
     def shift(self, container: InputContainer) -> Fraction:
         """Seconds to subtract from all time stamps of the file for those of the result."""

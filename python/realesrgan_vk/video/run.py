@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -30,7 +30,6 @@ from realesrgan_vk.video.reader import VideoInfo, VideoReader
 from realesrgan_vk.video.segments import (
     SegmentWriter,
     Workspace,
-    appear,
     fingerprint,
     recorded_threads,
 )
@@ -100,8 +99,13 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A frame for the encoder; None: the one before again."""
+class Made:
+    """A frame for the encoder, and the one that it was made of.
+
+    Attributes:
+        image: The result; None: the one before again.
+        source: The frame.
+    """
 
     image: av.VideoFrame | None
     source: VideoFrame
@@ -182,6 +186,17 @@ class VideoRun:
             bits = _BITS_A_PIXEL["ffv1"]
         return int(width * height * self.info.frames * bits / 8)
 
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of the frames and results that wait, at most: about 3 samples a pixel each."""
+        width, height = self.size
+        samples = 3 * (self.info.width * self.info.height + width * height)
+        return samples * (2 if self.encoding.form.bits > 8 else 1) * self._ahead
+
+    @property
+    def _ahead(self) -> int:
+        return len(self._upscalers) + _SPARE_FRAMES
+
     def run(
         self,
         *,
@@ -208,28 +223,21 @@ class VideoRun:
         started = time.perf_counter()
         work = Workspace(self._target, self._settings(), restart=restart)
         resumed = work.frames
-        try:
-            self._check_space(work)
-            if not work.is_complete:
-                self._encode(work, report, retired, preview)
-        except BaseException:
-            if not work.segments:  # there is nothing to go on from
-                work.remove()
-            raise
-        part = work.part("result")
-
-        def joining(fraction: float) -> None:
-            written = part.stat().st_size if part.exists() else 0
-            frames = work.frames
-            report(VideoProgress(frames, frames, self.reused, written, True, fraction))
-
-        join(self._reader, self._kept, work.segments, part, self._format, progress=joining)
-        target = Path(os.path.realpath(self._target))
+        part = work.result
+        if part is None:
+            try:
+                self._check_space(work)
+                if not work.is_complete:
+                    self._encode(work, report, retired, preview)
+            except BaseException:
+                if not work.segments:  # there is nothing to go on from
+                    work.remove()
+                raise
+            part = self._join(work, report)
+        frames = work.frames or self.info.frames
+        damaged = work.segments[-1].damaged if work.segments else 0
         written = part.stat().st_size
-        appear(part, target)
-        damaged = work.segments[-1].damaged
-        frames = work.frames
-        work.remove()
+        work.finish(part, Path(os.path.realpath(self._target)))
         return VideoSummary(
             frames,
             resumed,
@@ -240,6 +248,39 @@ class VideoRun:
             bytes_written=written,
         )
 
+    def _join(self, work: Workspace, report: Callable[[VideoProgress], object]) -> Path:
+        part = work.part("result")
+        frames = work.frames
+
+        def progress(fraction: float) -> None:
+            written = part.stat().st_size if part.exists() else 0
+            report(VideoProgress(frames, frames, self.reused, written, True, fraction))
+
+        try:
+            join(self._reader, self._kept, work.segments, part, self._format, progress=progress)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return part
+
+    def upscaled(
+        self,
+        work: Workspace | None = None,
+        retired: Callable[[DeviceError], object] = lambda _: None,
+    ) -> Generator[Made, None, None]:
+        """The frames' results in order, from where a run that is in work stands.
+
+        Closing the generator stops the upscalers within a frame.
+        """
+        stopped = threading.Event()
+        workers = [self._worker(upscaler, stopped) for upscaler in self._upscalers]
+        frames = ordered_map(self._works(work), workers, ahead=self._ahead, retired=retired)
+        try:
+            yield from frames
+        finally:
+            stopped.set()
+            frames.close()
+
     def _encode(
         self,
         work: Workspace,
@@ -247,14 +288,11 @@ class VideoRun:
         retired: Callable[[DeviceError], object],
         preview: Callable[[VideoFrame, av.VideoFrame], object] | None,
     ) -> None:
-        stopped = threading.Event()
-        workers = [self._worker(upscaler, stopped) for upscaler in self._upscalers]
-        frames = ordered_map(
-            self._works(work.frames), workers, ahead=len(workers) + _SPARE_FRAMES, retired=retired
-        )
+        frames = self.upscaled(work, retired)
         written = sum(segment.path.stat().st_size for segment in work.segments)
         done = work.frames
         image: av.VideoFrame | None = None
+        source: VideoFrame | None = None
         writer: SegmentWriter | None = None
         part = work.part("segment")
         reused = 0
@@ -262,7 +300,7 @@ class VideoRun:
             with closing(frames):
                 for made in frames:
                     if writer is not None and len(writer.times) == self._segment_frames:
-                        written += self._finish(work, writer, part, reused, last=False)
+                        written += self._finish(work, writer, part, reused, source, last=False)
                         writer, reused = None, 0
                     if writer is None:
                         writer = SegmentWriter(part, self.encoding)
@@ -272,13 +310,13 @@ class VideoRun:
                     else:
                         image = made.image
                     assert image is not None
-                    writer.write(image, made.source.pts, made.source.duration)
+                    source = made.source
+                    writer.write(image, source.pts, source.duration)
                     if preview is not None:
-                        preview(made.source, image)
+                        preview(source, image)
                     done += 1
                     report(self._progress(done, written))
         except BaseException:
-            stopped.set()
             if writer is not None:
                 writer.abandon()
             raise
@@ -287,7 +325,7 @@ class VideoRun:
                 raise ValueError(f"{printable(self._source)} has no frame in the part asked for")
             work.mark_last()
             return
-        self._finish(work, writer, part, reused, last=True)
+        self._finish(work, writer, part, reused, source, last=True)
 
     def _progress(self, done: int, written: int) -> VideoProgress:
         total = max(self.info.frames, done) if self.info.frames else 0
@@ -295,18 +333,28 @@ class VideoRun:
         return VideoProgress(done, total, self.reused, written, joining=False, fraction=fraction)
 
     def _finish(
-        self, work: Workspace, writer: SegmentWriter, part: Path, reused: int, *, last: bool
+        self,
+        work: Workspace,
+        writer: SegmentWriter,
+        part: Path,
+        reused: int,
+        source: VideoFrame | None,
+        *,
+        last: bool,
     ) -> int:
+        """Complete a segment, whose last frame was made of `source`; return its size in bytes."""
         try:
             writer.finish()
         except BaseException:
             writer.abandon()
             raise
         size = part.stat().st_size
-        work.add(part, writer.times, reused=reused, damaged=self._reader.damaged, last=last)
+        checksum = 0 if source is None else source.checksum()
+        damaged = self._reader.damaged
+        work.add(part, writer.times, reused=reused, damaged=damaged, checksum=checksum, last=last)
         return size
 
-    def _works(self, skip: int) -> Iterator[_Work]:
+    def _works(self, work: Workspace | None) -> Iterator[_Work]:
         """The frames, and which of them take the result of the one before.
 
         None does across the bound of a segment, so that a run that goes on there makes the same.
@@ -314,7 +362,11 @@ class VideoRun:
         options = self._options
         most = NEAR if options.reuse == "near" else 0
         anchor: VideoFrame | None = None
-        for number, frame in enumerate(self._reader.frames(skip), start=skip):
+        skip, after = 0, None
+        if work is not None and work.segments:
+            done = work.segments[-1]
+            skip, after = work.frames, (done.times[-1][0], done.checksum)
+        for number, frame in enumerate(self._reader.frames(skip, after), start=skip):
             first = number % self._segment_frames == 0
             repeats = (
                 options.reuse != "off"
@@ -326,14 +378,14 @@ class VideoRun:
                 anchor = frame
             yield _Work(frame, repeats)
 
-    def _worker(self, upscaler: Upscaler, stopped: threading.Event) -> Callable[[_Work], _Made]:
+    def _worker(self, upscaler: Upscaler, stopped: threading.Event) -> Callable[[_Work], Made]:
         def progress(_: float) -> None:
             if stopped.is_set():
                 raise Cancelled("the run was stopped")
 
-        def work(item: _Work) -> _Made:
+        def work(item: _Work) -> Made:
             if item.repeats:
-                return _Made(None, item.frame)
+                return Made(None, item.frame)
             image, planes, alpha = self.encoding.new_frame()
             described = self.encoding.yuv_format
             upscale_into(
@@ -345,7 +397,7 @@ class VideoRun:
                 target_format=described,
                 progress=progress,
             )
-            return _Made(image, item.frame)
+            return Made(image, item.frame)
 
         return work
 

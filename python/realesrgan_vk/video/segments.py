@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _RECORD = "record.json"
+_RESULT = "result"
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _FINGERPRINT_BYTES = 1 << 20
 _MOST_THREADS = 256
@@ -54,6 +55,7 @@ class Segment:
         times: (pts, duration) of each frame, in the source's unit, in the order of showing.
         reused: How many frames took the result of the one before.
         damaged: Packets of the source, up to here, that could not be decoded.
+        checksum: Of the source's frame that became the last one.
         last: Whether the video ends with it.
     """
 
@@ -61,6 +63,7 @@ class Segment:
     times: tuple[tuple[int, int], ...]
     reused: int
     damaged: int
+    checksum: int
     last: bool
 
 
@@ -289,6 +292,30 @@ class Workspace:
         record = {key: value for key, value in asdict(segment).items() if key != "path"}
         write_whole(segment.path.with_suffix(".json"), json.dumps(record).encode())
 
+    @property
+    def result(self) -> Path | None:
+        """The complete result, where a run ended while it was given its name."""
+        path = self.folder / _RESULT
+        return path if path.exists() else None
+
+    def finish(self, part: Path, target: Path) -> None:
+        """Give the complete result its name, and remove the folder.
+
+        The segments go first, which may take a while: a run that is killed then leaves the result,
+        and one that is killed later next to nothing.
+
+        Raises:
+            OSError: A file cannot be renamed or removed.
+        """
+        result = self.folder / _RESULT
+        if part != result:
+            appear(part, result)
+        for left in self.folder.iterdir():
+            if left.name not in (_RESULT, _RECORD):
+                left.unlink()
+        result.replace(target)
+        self.remove()
+
     def remove(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder)
@@ -354,7 +381,12 @@ def _read_segment(path: Path, record: Path) -> Segment:
         found = json.loads(record.read_bytes())
         times = tuple((int(pts), int(duration)) for pts, duration in found["times"])
         segment = Segment(
-            path, times, int(found["reused"]), int(found["damaged"]), found["last"] is True
+            path,
+            times,
+            reused=int(found["reused"]),
+            damaged=int(found["damaged"]),
+            checksum=int(found["checksum"]),
+            last=found["last"] is True,
         )
         rising = all(one[0] < other[0] for one, other in pairwise(times))
         if not (rising and 0 < len(times) <= _MOST_FRAMES):
