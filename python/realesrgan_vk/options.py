@@ -199,8 +199,8 @@ class WriteOptions:
         whole_number("compression", self.compression, 0, 9)
 
 
-class UpscaleArguments(TypedDict, total=False):
-    """The keywords of `Upscaler.upscale`, which describes them, but for `as_array`."""
+class FrameArguments(TypedDict, total=False):
+    """The keywords of `Upscaler.upscale_frames`, but for `as_array`."""
 
     scale: SupportsFloat | None
     width: SupportsIndex | None
@@ -209,6 +209,11 @@ class UpscaleArguments(TypedDict, total=False):
     alpha: AlphaMethod
     light: Light
     max_pixels: SupportsIndex | None
+
+
+class UpscaleArguments(FrameArguments, total=False):
+    """The keywords of `Upscaler.upscale`, which describes them, but for `as_array`."""
+
     progress: Progress | None
 
 

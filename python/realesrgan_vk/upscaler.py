@@ -7,7 +7,14 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, overload
 
-from realesrgan_vk._core import TILE_AUTO, TILE_WHOLE, NetworkInfo, YuvFormat
+from realesrgan_vk._core import (
+    CPU_DEVICE,
+    TILE_AUTO,
+    TILE_WHOLE,
+    NetworkInfo,
+    YuvFormat,
+    usable_cores,
+)
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.checks import callback, flag, instance_of, picture_size, pixel_limit
 from realesrgan_vk.devices import find_device, list_devices
@@ -18,6 +25,7 @@ from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
     FileSource,
+    FrameArguments,
     Light,
     Precision,
     Progress,
@@ -32,7 +40,7 @@ from realesrgan_vk.options import (
 # it is therefore imported with the first picture.
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.processing.processor import Processor
 
 DEFAULT_MODEL = "realesrgan-x4plus"
+_FRAMES_ON_GPU = 2  # in work at a time: one is uploaded or downloaded while the other is computed
 _TILES = {"auto": TILE_AUTO, "whole": TILE_WHOLE}
 
 
@@ -274,6 +283,105 @@ class Upscaler:
         callback("progress", progress)
         as_array = flag("as_array", as_array)
         return self._processor.image(image, request, limit, progress, as_array=as_array)
+
+    @overload
+    def upscale_frames(
+        self,
+        frames: Iterable[NDArray[Any]],
+        *,
+        as_array: bool = ...,
+        **options: Unpack[FrameArguments],
+    ) -> Generator[NDArray[Any], None, None]: ...
+    @overload
+    def upscale_frames(
+        self,
+        frames: Iterable[Image.Image | FileSource],
+        *,
+        as_array: Literal[True],
+        **options: Unpack[FrameArguments],
+    ) -> Generator[NDArray[Any], None, None]: ...
+    @overload
+    def upscale_frames(
+        self,
+        frames: Iterable[Image.Image | FileSource],
+        *,
+        as_array: Literal[False] = ...,
+        **options: Unpack[FrameArguments],
+    ) -> Generator[Image.Image, None, None]: ...
+    def upscale_frames(
+        self,
+        frames: Iterable[NDArray[Any] | Image.Image | FileSource],
+        *,
+        scale: SupportsFloat | None = None,
+        width: SupportsIndex | None = None,
+        height: SupportsIndex | None = None,
+        long_edge: SupportsIndex | None = None,
+        alpha: AlphaMethod = "network",
+        light: Light = "gamma",
+        max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
+        as_array: bool = False,
+    ) -> Generator[NDArray[Any] | Image.Image, None, None]:
+        """Upscale a sequence of frames; taking them, the network and using the results overlap.
+
+        >>> with Upscaler() as upscaler:  # doctest: +SKIP
+        ...     for large in upscaler.upscale_frames(camera()):
+        ...         show(large)
+
+        Two frames are in work at a time on a GPU. On the CPU there are as many as `runs_at_once`
+        says, if there are cores for the threads of each: `Upscaler(threads=1, runs_at_once=4)` has
+        four, and one with its defaults has one, on all cores. One more frame is taken ahead.
+
+        Closing the generator, or leaving a loop over it that holds its only reference, stops the
+        runs; it waits for them, and for a frame that is being taken.
+
+        Args:
+            frames: Each as for `upscale`. They are taken in another thread, from when the first
+                result is asked for; an array must not change before its result has come.
+            scale: As for `upscale`, as are the following.
+            width: In pixels.
+            height: In pixels.
+            long_edge: In pixels.
+            alpha: What upscales an alpha channel.
+            light: What the final resampling works on.
+            max_pixels: Of a file.
+            as_array: Whether results of PIL images and files are arrays, too.
+
+        Returns:
+            A generator of what `upscale` returns for each frame, in the order of the frames. What
+            it raises for a frame, or `frames` raises, comes in the place of that frame's result,
+            and is the end.
+
+        Raises:
+            TypeError: An argument of the wrong type.
+            ValueError: An argument out of range, or the upscaler is closed.
+        """
+        from realesrgan_vk.processing.ordered_map import ordered_map
+
+        size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
+        request = Request(size, alpha, light)
+        limit = pixel_limit(max_pixels)
+        as_array = flag("as_array", as_array)
+        if isinstance(frames, (str, bytes)):
+            raise TypeError(
+                "frames is one file; it must be an iterable of pictures, such as a list"
+            )
+        processor = self._processor
+
+        def upscaled(
+            frame: NDArray[Any] | Image.Image | FileSource, progress: Progress
+        ) -> NDArray[Any] | Image.Image:
+            return processor.image(frame, request, limit, progress, as_array=as_array)
+
+        at_once = self._frames_at_once
+        return ordered_map(iter(frames), [upscaled] * at_once, ahead=at_once + 1)
+
+    @property
+    def _frames_at_once(self) -> int:
+        options = self._options
+        if self.device != CPU_DEVICE:
+            return max(_FRAMES_ON_GPU, options.runs_at_once)
+        cores = usable_cores()
+        return max(1, min(options.runs_at_once, cores // (options.threads or cores)))
 
     def upscale_picture(
         self, picture: Picture, request: Request, progress: Progress | None = None

@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
-from realesrgan_vk.errors import NO_THREAD, DeviceError, OutOfMemoryError
+from realesrgan_vk.errors import NO_THREAD, Cancelled, DeviceError, OutOfMemoryError
+from realesrgan_vk.options import Progress
 from realesrgan_vk.processing.work_queue import WorkQueue
 
 Item = TypeVar("Item")
@@ -16,7 +17,7 @@ _POLL = 0.1  # seconds until the waiting caller can be interrupted (Python's loc
 
 def ordered_map(
     items: Iterable[Item],
-    workers: Sequence[Callable[[Item], Result]],
+    workers: Sequence[Callable[[Item, Progress], Result]],
     *,
     ahead: int,
     retired: Callable[[DeviceError], object] = lambda _: None,
@@ -29,18 +30,20 @@ def ordered_map(
 
     Args:
         items: Taken one at a time, no more than `ahead` before the result that is yielded next.
-        workers: Each makes a result of an item.
-        ahead: Items and results that are in memory at most; at least 1.
-        retired: Called with the error of a worker that gets no more items.
+        workers: Each makes a result of an item. It calls its second argument now and then with the
+            completed fraction, which raises `Cancelled` once the threads are to stop.
+        ahead: Items and results that are in memory at most, besides the result that was yielded
+            last; at least 1.
+        retired: Called, in this thread, with the error of a worker that gets no more items.
 
     Raises:
         OutOfMemoryError: The system cannot start the threads.
         Exception: What the items' iterator or a worker raised, once the results before are yielded.
     """
-    run = _OrderedMap(items, workers, ahead, retired)
+    run = _OrderedMap(items, workers, ahead)
     try:
         run.start()
-        yield from run.results()
+        yield from run.results(retired)
     finally:
         run.stop()
 
@@ -49,18 +52,17 @@ class _OrderedMap(Generic[Item, Result]):
     def __init__(
         self,
         items: Iterable[Item],
-        workers: Sequence[Callable[[Item], Result]],
+        workers: Sequence[Callable[[Item, Progress], Result]],
         ahead: int,
-        retired: Callable[[DeviceError], object],
     ) -> None:
         self._items = items
         self._workers = workers
         self._ahead = ahead
-        self._retired = retired
         self._queue: WorkQueue[tuple[int, Item]] = WorkQueue(ahead)
         self._changed = threading.Condition()
         self._results: dict[int, Result] = {}
         self._errors: dict[int, BaseException] = {}
+        self._retirements: list[DeviceError] = []
         self._next = 0  # the number of the result that is yielded next
         self._total: int | None = None
         self._stopped = False
@@ -74,17 +76,23 @@ class _OrderedMap(Generic[Item, Result]):
         ]
         for body in bodies:
             thread = threading.Thread(target=body, daemon=True)
+            self._threads.append(thread)  # before it runs: an interruption may come in between
             try:
                 thread.start()
             except RuntimeError as error:  # "can't start new thread"
                 raise OutOfMemoryError(NO_THREAD) from error
-            self._threads.append(thread)
 
-    def results(self) -> Generator[Result, None, None]:
+    def results(self, retired: Callable[[DeviceError], object]) -> Generator[Result, None, None]:
         while True:
             with self._changed:
-                while not self._is_ready():
+                while not (self._retirements or self._is_ready()):
                     self._changed.wait(_POLL)
+                retirements, self._retirements = self._retirements, []
+            for error in retirements:
+                retired(error)
+            with self._changed:
+                if not self._is_ready():
+                    continue
                 if self._next in self._errors:
                     raise self._errors[self._next]
                 if self._next not in self._results:
@@ -93,6 +101,7 @@ class _OrderedMap(Generic[Item, Result]):
                 self._next += 1
                 self._changed.notify_all()
             yield result
+            del result  # the caller's alone while the next one is waited for
 
     def stop(self) -> None:
         with self._changed:
@@ -100,7 +109,8 @@ class _OrderedMap(Generic[Item, Result]):
             self._changed.notify_all()
         self._queue.stop()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # else it was not started
+                thread.join()
 
     def _is_ready(self) -> bool:
         here = self._next in self._results or self._next in self._errors
@@ -109,13 +119,14 @@ class _OrderedMap(Generic[Item, Result]):
     def _take(self) -> None:
         number = 0
         try:
-            for item in self._items:
-                with self._changed:
-                    while not self._stopped and number - self._next >= self._ahead:
-                        self._changed.wait()
-                    if self._stopped:
-                        return
+            items = iter(self._items)
+            while self._may_take(number):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    break
                 self._queue.put((number, item))
+                del item  # the worker's alone while the next one is waited for
                 number += 1
         except BaseException as error:  # raised where the results are taken
             self._fail(number, error)
@@ -125,16 +136,19 @@ class _OrderedMap(Generic[Item, Result]):
                 self._changed.notify_all()
         self._queue.close()
 
-    def _work(self, worker: Callable[[Item], Result]) -> None:
+    def _may_take(self, number: int) -> bool:
+        """Wait until the item of this number is close enough; False: the threads are to stop."""
+        with self._changed:
+            while not self._stopped and number - self._next >= self._ahead:
+                self._changed.wait()
+            return not self._stopped
+
+    def _work(self, worker: Callable[[Item, Progress], Result]) -> None:
         for number, item in self._queue:
             try:
-                result = worker(item)
+                result = worker(item, self._progress)
             except DeviceError as error:
-                with self._changed:
-                    last = self._working == 1
-                    self._working -= 0 if last else 1
-                if not last:
-                    self._retired(error)
+                if self._retires(error):
                     self._queue.give_back((number, item))
                     return
                 self._fail(number, error)
@@ -144,7 +158,23 @@ class _OrderedMap(Generic[Item, Result]):
                 with self._changed:
                     self._results[number] = result
                     self._changed.notify_all()
+                del result
+            del item  # not kept while this thread waits for the next one
             self._queue.done()
+
+    def _progress(self, _: float) -> None:
+        if self._stopped:
+            raise Cancelled("the run was stopped")
+
+    def _retires(self, error: DeviceError) -> bool:
+        """Whether there is another worker to take over the failed one's item."""
+        with self._changed:
+            if self._working == 1:
+                return False
+            self._working -= 1
+            self._retirements.append(error)
+            self._changed.notify_all()
+            return True
 
     def _fail(self, number: int, error: BaseException) -> None:
         with self._changed:

@@ -43,6 +43,7 @@ class WorkQueue(Generic[Item]):
                 self._taken += 1
                 self._changed.notify_all()
             yield item
+            del item  # not kept while the next one is waited for
 
     def done(self) -> None:
         """Count an item that was taken no longer."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from realesrgan_vk._core import __version__, usable_cores
 from realesrgan_vk.batch.jobs import refuse_overwrite, refuse_unwritable_file
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
-from realesrgan_vk.errors import Cancelled, DeviceError, printable
+from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.models.checksums import file_sha256
-from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
+from realesrgan_vk.options import Progress, Request, TargetSize, UpscalerOptions
 from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.encoders import Encoding, plan_encoding
 from realesrgan_vk.video.frames import VideoFrame
@@ -210,7 +210,8 @@ class VideoRun:
         Args:
             restart: Forget the segments of an earlier run.
             report: Called with progress, in this thread. What it raises stops the run.
-            retired: Called with the error of a device that gets no more frames; others go on.
+            retired: Called, in this thread, with the error of a device that gets no more frames;
+                others go on.
             preview: Called with each frame and its result, in this thread.
 
         Raises:
@@ -272,14 +273,8 @@ class VideoRun:
 
         Closing the generator stops the upscalers within a frame.
         """
-        stopped = threading.Event()
-        workers = [self._worker(upscaler, stopped) for upscaler in self._upscalers]
-        frames = ordered_map(self._works(work), workers, ahead=self._ahead, retired=retired)
-        try:
-            yield from frames
-        finally:
-            stopped.set()
-            frames.close()
+        workers = [partial(self._upscale, upscaler) for upscaler in self._upscalers]
+        return ordered_map(self._works(work), workers, ahead=self._ahead, retired=retired)
 
     def _encode(
         self,
@@ -378,28 +373,20 @@ class VideoRun:
                 anchor = frame
             yield _Work(frame, repeats)
 
-    def _worker(self, upscaler: Upscaler, stopped: threading.Event) -> Callable[[_Work], Made]:
-        def progress(_: float) -> None:
-            if stopped.is_set():
-                raise Cancelled("the run was stopped")
-
-        def work(item: _Work) -> Made:
-            if item.repeats:
-                return Made(None, item.frame)
-            image, planes, alpha = self.encoding.new_frame()
-            described = self.encoding.yuv_format
-            upscale_into(
-                upscaler,
-                item.frame,
-                self._request,
-                planes=planes,
-                alpha=alpha,
-                target_format=described,
-                progress=progress,
-            )
-            return Made(image, item.frame)
-
-        return work
+    def _upscale(self, upscaler: Upscaler, item: _Work, progress: Progress) -> Made:
+        if item.repeats:
+            return Made(None, item.frame)
+        image, planes, alpha = self.encoding.new_frame()
+        upscale_into(
+            upscaler,
+            item.frame,
+            self._request,
+            planes=planes,
+            alpha=alpha,
+            target_format=self.encoding.yuv_format,
+            progress=progress,
+        )
+        return Made(image, item.frame)
 
     def _settings(self) -> dict[str, Any]:
         """All that decides about the result's bits, but for the device."""
