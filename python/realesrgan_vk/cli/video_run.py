@@ -103,6 +103,8 @@ def run(arguments: VideoArguments) -> None:
 
 def _words(error: Exception) -> str:
     words = error_words(error)
+    if isinstance(error, av.error.FFmpegError):
+        words = f"{error.filename or 'FFmpeg'}: {error.strerror}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         words += "; make space and run the same command again, it goes on where this one was"
     return words

@@ -225,16 +225,18 @@ class VideoRun:
         work = Workspace(self._target, self._settings(), restart=restart)
         resumed = work.frames
         part = work.result
-        if part is None:
-            try:
+        try:
+            if part is None:
                 self._check_space(work)
                 if not work.is_complete:
                     self._encode(work, report, retired, preview)
-            except BaseException:
-                if not work.segments:  # there is nothing to go on from
-                    work.remove()
-                raise
-            part = self._join(work, report)
+                part = self._join(work, report)
+        except BaseException:
+            if work.segments:
+                work.close()
+            else:  # there is nothing to go on from
+                work.remove()
+            raise
         frames = work.frames or self.info.frames
         damaged = work.segments[-1].damaged if work.segments else 0
         written = part.stat().st_size

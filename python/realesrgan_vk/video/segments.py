@@ -8,9 +8,11 @@ times are in its record.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +20,7 @@ from fractions import Fraction
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _RECORD = "record.json"
 _RESULT = "result"
+_LOCK = "lock"
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _FINGERPRINT_BYTES = 1 << 20
 _MOST_THREADS = 256
@@ -204,15 +207,13 @@ def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
                     continue
                 number = packet.pts - _DELAY
                 if not 0 <= number < len(segment.times):
-                    raise WorkError(f"{printable(segment.path)} is damaged; begin with --restart")
+                    raise _damaged(segment.path)
                 yield packet, *segment.times[number]
                 count += 1
     except av.error.FFmpegError as error:
-        raise WorkError(
-            f"{printable(segment.path)} is damaged ({error.strerror}); begin with --restart"
-        ) from error
+        raise _damaged(segment.path) from error
     if count != len(segment.times):
-        raise WorkError(f"{printable(segment.path)} is damaged; begin with --restart")
+        raise _damaged(segment.path)
 
 
 class Workspace:
@@ -239,17 +240,23 @@ class Workspace:
         """
         self.folder = _folder_of(target)
         self.segments: list[Segment] = []
+        self._lock: BinaryIO | None = None
         record = self.folder / _RECORD
+        if record.exists():
+            self._lock = _locked(self.folder / _LOCK)
         if restart and record.exists():
-            shutil.rmtree(self.folder)
+            for left in self.folder.iterdir():
+                if left.name != _LOCK:
+                    left.unlink()
         wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
-        if self.folder.exists() and any(self.folder.iterdir()):
+        if self.folder.exists() and {path.name for path in self.folder.iterdir()} - {_LOCK}:
             self._check(record, wanted)
             for left in self.folder.glob("*.part"):
                 left.unlink()
             self._find()
         else:
             self.folder.mkdir(exist_ok=True)
+            self._lock = self._lock or _locked(self.folder / _LOCK)
             write_whole(record, json.dumps(wanted, indent=1).encode())
 
     @property
@@ -311,14 +318,21 @@ class Workspace:
         if part != result:
             appear(part, result)
         for left in self.folder.iterdir():
-            if left.name not in (_RESULT, _RECORD):
+            if left.name not in (_RESULT, _RECORD, _LOCK):
                 left.unlink()
         result.replace(target)
         self.remove()
 
     def remove(self) -> None:
         """Remove the folder."""
+        self.close()
         shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Let another run take the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _check(self, record: Path, wanted: dict[str, Any]) -> None:
         try:
@@ -331,7 +345,7 @@ class Workspace:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise WorkError(f"{printable(record)} is damaged; begin with --restart")
+            raise _damaged(record)
         names = sorted(found.keys() | wanted.keys())
         other = [
             f"{name}: {json.dumps(found.get(name))}, now {json.dumps(wanted.get(name))}"
@@ -351,13 +365,41 @@ class Workspace:
             record = path.with_suffix(".json")
             if not (path.exists() and record.exists()):
                 break
-            self.segments.append(_read_segment(path, record))
+            segment = _read_segment(path, record)
+            for _ in packets_of(segment):  # what is damaged is found before any work
+                pass
+            self.segments.append(segment)
         known = {_RECORD}
         for segment in self.segments:
             known |= {segment.path.name, segment.path.with_suffix(".json").name}
         for left in self.folder.iterdir():  # of a segment whose record was not written
             if left.name not in known and left.suffix in (".mkv", ".json"):
                 left.unlink()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """A file that is open, and that no other process can open like this until it is closed.
+
+    The system lets go of it when a process ends, however it does.
+    """
+    file = path.open("ab")
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - of Windows only
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415 - not of Windows
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            raise WorkError(
+                f"another run is at work in {printable(path.parent)}; wait for its end"
+            ) from error
+        return path.open("ab")  # a file system without locks
+    return file
 
 
 def _folder_of(target: Path) -> Path:
@@ -392,8 +434,15 @@ def _read_segment(path: Path, record: Path) -> Segment:
         if not (rising and 0 < len(times) <= _MOST_FRAMES):
             raise ValueError("times")
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise WorkError(f"{printable(record)} is damaged; begin with --restart") from error
+        raise _damaged(record) from error
     return segment
+
+
+def _damaged(path: Path) -> WorkError:
+    return WorkError(
+        f"{printable(path)} is damaged; remove that segment's files (.mkv and .json) to make it "
+        "and those after it again, or begin again with --restart"
+    )
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

@@ -1,0 +1,305 @@
+"""A run that is killed, interrupted or out of space goes on, and makes the same file."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import video_files
+from command import COMMAND, run
+from compact_network import write_compact
+
+from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.options import Request, UpscalerOptions
+from realesrgan_vk.video import VideoOptions, WorkError
+from realesrgan_vk.video.run import VideoProgress, VideoRun
+
+SEGMENT = 0.4  # seconds: ten frames
+TIMEOUT = 60
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("network")
+    write_compact(folder, "net")
+    return folder / "net.param"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds with sound, in open GOPs of B-frames."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    video_files.open_gop(path, "libx264")
+    return path
+
+
+def options_of(network: Path, *more: str) -> list[str]:
+    wanted = ["--segment-seconds", str(SEGMENT), "--encoder-threads", "2", *more]
+    return ["-m", str(network), "-d", "cpu", "--quiet", *wanted]
+
+
+def whole(clip: Path, network: Path, target: Path, *more: str) -> bytes:
+    done = run("video", clip, "-o", target, *options_of(network, *more))
+    assert done.returncode == 0, done.stderr
+    return target.read_bytes()
+
+
+def leftovers(target: Path) -> list[str]:
+    return [path.name for path in target.parent.iterdir() if path != target]
+
+
+def stop_after(clip: Path, network: Path, target: Path, frames: int, options: VideoOptions) -> None:
+    """Make some frames of a video in this process, then fail."""
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    planned = VideoRun(clip, target, upscalers, Request(), options)
+
+    def report(progress: VideoProgress) -> None:
+        if progress.frames >= frames:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        planned.run(report=report)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("x264", "mp4"), ("x265", "mkv"), ("av1", "mkv"), ("ffv1", "mkv")]
+)
+def test_a_run_that_goes_on_makes_the_same_bytes(
+    codec: str, suffix: str, clip: Path, network: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    preset = ["--preset", "12"] if codec == "av1" else []
+    expected = whole(clip, network, tmp_path / "whole" / f"a.{suffix}", "--codec", codec, *preset)
+    target = tmp_path / "parts" / f"a.{suffix}"
+    options = VideoOptions(
+        codec=codec,
+        preset=preset[1] if preset else None,
+        segment_seconds=SEGMENT,
+        encoder_threads=2,
+    )
+    for frames in (13, 24):
+        stop_after(clip, network, target, frames, options)
+        work = target.with_name(f"{target.name}.realesrgan")
+        finished = sorted(path.name for path in work.glob("*.mkv"))
+        assert finished == [f"{number:06}.mkv" for number in range(frames // 10)]
+    assert whole(clip, network, target, "--codec", codec, *preset) == expected
+    assert leftovers(target) == []
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.slow]) for seed in range(20)]
+)
+def test_kills_at_random_times_lose_nothing(
+    seed: int, clip: Path, network: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    started = time.perf_counter()
+    expected = whole(clip, network, tmp_path / "whole" / "a.mp4")
+    seconds = time.perf_counter() - started
+    target = tmp_path / "killed" / "a.mp4"
+    chance = random.Random(seed)
+    killed = 0
+    command = [*COMMAND, "video", str(clip), "-o", str(target), *options_of(network)]
+    while not target.exists():
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        try:
+            process.wait(chance.uniform(0.2, seconds * 1.2))
+        except subprocess.TimeoutExpired:
+            process.send_signal(chance.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
+            process.wait(TIMEOUT)
+            killed += 1
+        else:
+            assert process.returncode == 0, process.stderr and process.stderr.read()
+        assert killed < 100
+    assert target.read_bytes() == expected
+    assert leftovers(target) == []
+
+
+def test_ctrl_c_keeps_what_is_finished(clip: Path, network: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.mkv"
+    command = [*COMMAND, "video", str(clip), "-o", str(target), "--json", *options_of(network)]
+    process = subprocess.Popen(
+        [*command, "--segment-seconds", "0.1"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "progress":
+            break
+    # Progress is printed twice a second: wait for the first segments themselves.
+    work = tmp_path / "a.mkv.realesrgan"
+    until = time.monotonic() + TIMEOUT
+    while len(list(work.glob("*.json"))) < 3 and time.monotonic() < until and work.exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=TIMEOUT)
+    if process.returncode == 0:
+        pytest.skip("the run ended before it could be interrupted")
+    assert process.returncode == 130
+    assert json.loads(rest.splitlines()[-1]) == {"event": "interrupted", "done": 0, "videos": 1}
+    assert not target.exists()
+    assert (work / "000000.mkv").exists()
+    assert not list(work.glob("*.part"))
+
+
+def test_other_settings_are_refused_with_their_names(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.mkv"
+    stop_after(clip, network, target, 13, VideoOptions(segment_seconds=SEGMENT, encoder_threads=2))
+    done = run("video", clip, "-o", target, *options_of(network, "--crf", "30"))
+    assert done.returncode == 1
+    assert '"crf": "16"' in done.stderr
+    assert '"crf": "30"' in done.stderr
+    assert "--restart" in done.stderr
+    assert len(list((tmp_path / "a.mkv.realesrgan").glob("*.mkv"))) == 1
+    again = run("video", clip, "-o", target, *options_of(network, "--crf", "30", "--restart"))
+    assert again.returncode == 0, again.stderr
+    assert leftovers(target) == []
+
+
+def test_another_source_of_the_same_name_is_noticed(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "s.mp4", tmp_path / "a.mkv"
+    shutil.copy(clip, source)
+    stop_after(source, network, target, 13, VideoOptions(segment_seconds=SEGMENT))
+    video_files.plain(source)
+    done = run("video", source, "-o", target, *options_of(network))
+    assert done.returncode == 1
+    assert "source" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda work: (work / "record.json").write_text("{"),
+        lambda work: (work / "record.json").write_text("[]"),
+        lambda work: (work / "000000.json").write_text('{"times": 3}'),
+        lambda work: (work / "000000.json").write_text('{"times": [[1e400, 1]]}'),
+        lambda work: (work / "000000.mkv").write_bytes(b"\0" * 100),
+        lambda work: (work / "000000.mkv").write_bytes((work / "000000.mkv").read_bytes()[:900]),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    damage: object, clip: Path, network: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.mkv"
+    stop_after(clip, network, target, 13, VideoOptions(segment_seconds=SEGMENT))
+    work = tmp_path / "a.mkv.realesrgan"
+    damage(work)  # type: ignore[operator]  # a function
+    done = run("video", clip, "-o", target, *options_of(network))
+    assert done.returncode == 1
+    assert "--restart" in done.stderr
+    assert "frames" not in done.stderr, "it is found before any work"
+    assert not target.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.mkv"
+    work = tmp_path / "a.mkv.realesrgan"
+    work.mkdir()
+    (work / "diary.txt").write_text("mine")
+    for more in ([], ["--restart"]):
+        done = run("video", clip, "-o", target, *options_of(network, *more))
+        assert done.returncode == 1
+        assert "is in the way" in done.stderr
+    assert (work / "diary.txt").read_text() == "mine"
+
+
+def test_what_follows_a_segment_without_its_record_is_made_again(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    """A run may end between a segment's file and its record."""
+    expected = whole(clip, network, tmp_path / "whole.mkv")
+    target = tmp_path / "a.mkv"
+    stop_after(clip, network, target, 23, VideoOptions(segment_seconds=SEGMENT, encoder_threads=2))
+    work = tmp_path / "a.mkv.realesrgan"
+    (work / "000001.json").unlink()
+    (work / "segment.part").write_bytes(b"half")
+    assert whole(clip, network, target) == expected
+    assert not work.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 kB."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root on Linux")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)], check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this container may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_and_goes_on_after_space_is_made(
+    clip: Path, network: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    crf = ["--crf", "1"]
+    expected = whole(clip, network, tmp_path / "whole.mkv", *crf)
+    target = small_disk / "a.mkv"
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(300_000 - len(expected)))
+    done = run("video", clip, "-o", target, *options_of(network, *crf))
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "run the same command again" in done.stderr
+    assert not target.exists()
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert whole(clip, network, target, *crf) == expected
+    assert leftovers(target) == []
+
+
+def test_a_run_that_cannot_fit_is_refused_before_its_work(
+    clip: Path, network: Path, small_disk: Path
+) -> None:
+    target = small_disk / "a.mkv"
+    done = run("video", clip, "-o", target, *options_of(network, "--lossless", "--height", "2000"))
+    assert done.returncode == 1
+    assert "are needed beside" in done.stderr
+    assert list(small_disk.iterdir()) == []
+
+
+def test_settings_of_the_folder_are_checked_in_the_process_too(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.mkv"
+    stop_after(clip, network, target, 13, VideoOptions(segment_seconds=SEGMENT))
+    upscalers = load_upscalers(network, UpscalerOptions(tta=True), ["cpu"], pictures=2)
+    options = VideoOptions(segment_seconds=SEGMENT)
+    with pytest.raises(WorkError, match="tta"):
+        VideoRun(clip, target, upscalers, Request(), options).run()
+
+
+def test_two_runs_do_not_share_a_folder(clip: Path, network: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.mkv"
+    refused: list[str] = []
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    options = VideoOptions(segment_seconds=SEGMENT)
+
+    def report(progress: VideoProgress) -> None:
+        if progress.frames == 5 and not refused:
+            other = run("video", clip, "-o", target, *options_of(network, "--restart"))
+            assert other.returncode == 1
+            refused.append(other.stderr)
+
+    summary = VideoRun(clip, target, upscalers, Request(), options).run(report=report)
+    assert "another run is at work in" in refused[0]
+    assert summary.frames > 0
+    assert leftovers(target) == []
