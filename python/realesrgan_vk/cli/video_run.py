@@ -257,8 +257,10 @@ class Report:
         parts += [format_bytes(summary.bytes_written), f"{summary.seconds:.1f} s"]
         self.note(source, unalarming(f"{printable(target.name)} ({', '.join(parts)})"))
         if summary.damaged:
-            count = "1 packet" if summary.damaged == 1 else f"{summary.damaged} packets"
-            self.note(source, f"  note: {count} of the source are damaged; their frames may be")
+            count = summary.damaged
+            packets = "1 packet is" if count == 1 else f"{count} packets are"
+            words = f"  note: {packets} damaged in the source; frames may be missing or damaged"
+            self.note(source, words)
 
     def failed(self, source: Path, words: str) -> None:
         """A video was not made."""

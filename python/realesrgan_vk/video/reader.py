@@ -302,6 +302,15 @@ class VideoReader:
         """Frames as FFmpeg gives them; what is damaged is counted and passed over."""
         decoder = _decoder(stream)
         packets = container.demux(stream)
+        expected = 0  # packets that the container calls damaged; the decoder will say so again
+
+        def damage() -> None:
+            nonlocal expected
+            if expected:
+                expected -= 1
+            else:
+                self.damaged += 1
+
         while True:
             try:
                 packet = next(packets)
@@ -310,15 +319,19 @@ class VideoReader:
             except av.error.FFmpegError:  # the file ends too early
                 self.damaged += 1
                 packet = None
+            if packet is not None and packet.is_corrupt:
+                self.damaged += 1
+                expected += 1
             try:
                 frames = decoder.decode(packet)
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
-                self.damaged += 1
+                damage()
                 continue
             for frame in frames:
-                self.damaged += frame.is_corrupt
+                if frame.is_corrupt:
+                    damage()
                 yield frame
             if packet is None:
                 return

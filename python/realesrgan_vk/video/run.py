@@ -440,8 +440,8 @@ class VideoRun:
             )
         if info.dynamic:
             self.notes.append(f"{' and '.join(info.dynamic)} cannot be kept")
-        if info.rotation_matrix is not None and not can_rotate(self.encoding.encoder):
-            self.notes.append(f"the rotation cannot be kept with {self.encoding.encoder}")
+        if info.rotation_matrix is not None and not can_rotate(self._format):
+            self.notes.append(f"the rotation is left out: a file of format {self._format} has none")
 
 
 def upscale(

@@ -43,7 +43,8 @@ _OWN_TAGS = re.compile(
     r"(?i)encoder|duration|bps|number_of_frames|number_of_bytes|_statistics_.*|major_brand|"
     r"minor_version|compatible_brands|vendor_id|alpha_mode|(bps|duration|number_of_.*)-eng"
 )
-_MATRIX_SIZE = 36
+_LARGEST_UNIT = 2**31 - 1
+_PRIMING = Fraction(1, 10)  # seconds of sound at most that a decoder needs before the beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ def plan_streams(
             if stream.index == main:
                 continue
             if stream.type == "audio" and options.audio == "none":
+                continue
+            if _is_chapters(stream, container):
                 continue
             how = _how(stream, target_format, options)
             title = _title(stream)
@@ -172,13 +175,19 @@ def _holds(target_format: str, stream: Stream) -> bool:
     return False
 
 
+def _is_chapters(stream: Stream, container: InputContainer) -> bool:
+    """Whether it is MPEG-4's track of chapters' titles, which FFmpeg reads as chapters, too."""
+    is_text = stream.type == "data" and stream.name == "bin_data"
+    return is_text and "mp4" in container.format.name.split(",") and bool(container.chapters())
+
+
 def _codec(stream: Stream) -> str:
     context = stream.codec_context
-    return "" if context is None else str(context.name)
+    return "" if context is None else context.codec.canonical_name
 
 
 def _title(stream: Stream) -> str:
-    codec = _codec(stream) or stream.name or "unknown"
+    codec = _codec(stream) or ("" if stream.type == "attachment" else stream.name or "unknown")
     kind = "cover picture" if stream.type == "video" else stream.type
     named = stream.metadata.get("title") or stream.metadata.get("filename") or ""
     language = stream.language if stream.language and stream.language != "und" else ""
@@ -213,6 +222,8 @@ def join(
     options = {"fflags": "+bitexact"}
     if target_format in _ISO:
         options["movflags"] = "+faststart"
+        # The unit in which edit lists store a late beginning.
+        options["movie_timescale"] = str(min(reader.info.time_base.denominator, _LARGEST_UNIT))
     with (
         open_input(source) as given,
         av.open(str(part), "w", format=target_format, container_options=options) as result,
@@ -220,7 +231,7 @@ def join(
         shift = reader.shift(given)
         _copy_tags(given, result, reader, shift)
         main = video_index(given, source)
-        template = _template(segments[0], reader.info.rotation_matrix)
+        template = av.open(str(segments[0].path))
         outputs: dict[int, _Output] = {}
         video: Any = None
         by_index = {each.index: each for each in kept}
@@ -231,6 +242,8 @@ def join(
                 video.time_base = reader.info.time_base
                 video.codec_context.framerate = reader.info.rate
                 _copy_stream_tags(stream, video)
+                if reader.info.rotation_matrix is not None and can_rotate(target_format):
+                    video.set_display_matrix(struct.unpack("=9i", reader.info.rotation_matrix))
                 if reader.info.form.alpha and encoded.metadata.get("alpha_mode"):
                     video.metadata["alpha_mode"] = "1"  # how Matroska says that VP9 has alpha
             elif stream.index in by_index:
@@ -240,7 +253,8 @@ def join(
         result.start_encoding()
         total = max(1, sum(len(segment.times) for segment in segments))
         own = _VideoPackets(segments, reader.info.time_base, shift, video)
-        for packet in _other_packets(given, outputs, reader, shift):
+        keeps = target_format in _ISO
+        for packet in _other_packets(given, outputs, reader, shift, keeps_priming=keeps):
             own.mux_until(_time(packet), result)
             result.mux_one(packet)
             progress(own.count / total)
@@ -324,42 +338,9 @@ def _largest_delay(segments: Sequence[Segment], times: list[int]) -> int:
     return delay
 
 
-def _template(segment: Segment, rotation: bytes | None) -> InputContainer:
-    """A file whose stream has the encoder's parameters, and the rotation.
-
-    PyAV copies a display matrix with a stream, but cannot set one: it is written into the header of
-    an MPEG-4 file in memory, where that can hold the codec.
-    """
-    plain = av.open(str(segment.path))
-    if rotation is None or len(rotation) != _MATRIX_SIZE:
-        return plain
-    data = BytesIO()
-    try:
-        plainly = {"fflags": "+bitexact"}
-        with av.open(data, "w", format="mov", container_options=plainly) as container:
-            stream = container.add_stream_from_template(plain.streams.video[0], opaque=True)
-            container.start_encoding()
-            packet = next(plain.demux(plain.streams.video[0]))
-            packet.stream = stream
-            container.mux_one(packet)
-    except (ValueError, av.error.FFmpegError):
-        return av.open(str(segment.path))
-    finally:
-        plain.close()
-    content = bytearray(data.getvalue())
-    place = content.find(b"tkhd")
-    matrix = place + 4 + 40  # ISO/IEC 14496-12: after version, times, ids and volume (version 0)
-    content[matrix : matrix + _MATRIX_SIZE] = struct.pack(">9i", *struct.unpack("=9i", rotation))
-    return av.open(BytesIO(bytes(content)), "r")
-
-
-def can_rotate(encoder: str) -> bool:
-    """Whether the rotation of an encoder's video can be written, see `_template`."""
-    with suppress(ValueError, av.error.FFmpegError):
-        with av.open(BytesIO(), "w", format="mov") as container:
-            container.add_stream(encoder)
-        return True
-    return False
+def can_rotate(target_format: str) -> bool:
+    """Whether a file's format can hold a display matrix."""
+    return target_format in _ISO | {"matroska", "webm"}
 
 
 def _copy_tags(
@@ -385,9 +366,10 @@ def _copy_tags(
 
 
 def _copy_stream_tags(stream: Stream, output: Stream) -> None:
-    output.metadata.update(
-        {key: value for key, value in stream.metadata.items() if not _OWN_TAGS.fullmatch(key)}
-    )
+    tags = {key: value for key, value in stream.metadata.items() if not _OWN_TAGS.fullmatch(key)}
+    if "name" in tags and "title" not in tags:  # as FFmpeg reads the titles of MPEG-4's tracks
+        tags["title"] = tags.pop("name")
+    output.metadata.update(tags)
     output.disposition = stream.disposition
 
 
@@ -409,6 +391,8 @@ def _output(
     if how == "copy":
         output = result.add_stream_from_template(stream, opaque=True)
         _copy_stream_tags(stream, output)
+        if _codec(stream) == "mov_text":  # the container fills the time between two itself
+            return _Output(lambda packet: [_moved(packet, output)] if _text_of(packet) else [])
         return _Output(lambda packet: [_moved(packet, output)])
     if how == "aac":
         return _aac(result, stream)
@@ -449,11 +433,14 @@ def _like(packet: Packet[Any], content: bytes, output: Stream) -> Packet[Any]:
     return made
 
 
-def _as_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
+def _text_of(packet: Packet[Any]) -> bytes:
     """Timed text (3GPP TS 26.245): the text's length in two bytes, the text, and styles."""
     data = bytes(packet)
-    length = int.from_bytes(data[:2], "big")
-    text = data[2 : 2 + length]
+    return data[2 : 2 + int.from_bytes(data[:2], "big")]
+
+
+def _as_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
+    text = _text_of(packet)
     return [_like(packet, text, output)] if text else []  # empty: nothing is shown
 
 
@@ -514,9 +501,18 @@ def _aac(result: OutputContainer, stream: Stream) -> _Output:
 
 
 def _other_packets(
-    given: InputContainer, outputs: dict[int, _Output], reader: VideoReader, shift: Fraction
+    given: InputContainer,
+    outputs: dict[int, _Output],
+    reader: VideoReader,
+    shift: Fraction,
+    *,
+    keeps_priming: bool,
 ) -> Iterator[Packet[Any]]:
-    """The packets of the kept streams within the part that is taken, with the result's times."""
+    """The packets of the kept streams within the part that is taken, with the result's times.
+
+    What a decoder of AAC needs before an edit list's beginning has a time below zero: MPEG-4 has an
+    edit list again, and others would move everything else for it.
+    """
     streams = [given.streams[index] for index in outputs]
     if not streams:
         return
@@ -534,10 +530,12 @@ def _other_packets(
         if packet.size == 0 and packet.dts is None:  # the last of a stream, which ends decoders
             yield from convert(packet) if outputs[index].is_encoder else ()
             continue
-        if packet.is_discard:  # before an edit list's beginning
-            continue
         unit = packet.time_base
         moment = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_discard:  # before an edit list's beginning
+            is_priming = moment is not None and moment * unit >= -_PRIMING
+            if not (is_priming and keeps_priming):
+                continue
         if moment is not None:
             start, end = moment * unit, (moment + (packet.duration or 0)) * unit
             if last is not None and start >= last:
