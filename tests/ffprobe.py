@@ -127,6 +127,7 @@ class Probe:
     Attributes:
         streams: In the order of the file.
         chapters: In the order of the file.
+        container: FFmpeg's names of its format, separated by commas.
         tags: Of the whole file, without those of the program that wrote it.
         start: When the first stream begins, in seconds.
         duration: Of the whole file, in seconds; None where the container does not say.
@@ -135,6 +136,7 @@ class Probe:
 
     streams: list[Stream]
     chapters: list[Chapter]
+    container: str
     tags: dict[str, str]
     start: Fraction
     duration: Fraction | None
@@ -195,6 +197,7 @@ def probe(path: Path) -> Probe:
             )
             for entry in report["chapters"]
         ],
+        form["format_name"],
         _tags(form),
         Fraction(form.get("start_time", 0)),
         Fraction(form["duration"]) if "duration" in form else None,

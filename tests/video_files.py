@@ -209,6 +209,22 @@ def video_frame(planes: list[Plane], name: str) -> av.VideoFrame:
     return frame
 
 
+def decoded(path: Path) -> list[list[Plane]]:
+    """Planes of every frame of a file; those of VP9 with its alpha."""
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        with_alpha = stream.codec_context.name == "vp9" and "alpha_mode" in {
+            name.lower() for name in stream.metadata
+        }
+        if with_alpha:  # which FFmpeg's own decoder leaves out
+            context = av.CodecContext.create("libvpx-vp9", "r")
+            packets = source.demux(stream)
+            frames = [frame for packet in packets for frame in context.decode(packet)]
+        else:
+            frames = list(source.decode(stream))
+        return [[rows.copy() for rows in rows_of(frame)] for frame in frames]
+
+
 class ClipFile:
     """A file being written: streams are added, and it is muxed at the end of the `with` block.
 
@@ -505,11 +521,11 @@ TEXTS = [
 ]
 
 
-def many_streams(path: Path) -> Clip:
+def many_streams(path: Path, other_sound: Literal["libopus", "aac"] = "aac") -> Clip:
     """Everything that the container holds, each with its own language, title and disposition.
 
-    Matroska: two audio streams (AAC, Opus), subtitles in SubRip and ASS, a font and a cover as
-    attachments. mp4: two audio streams (AAC), mov_text, a cover. Both: two chapters and a title.
+    Matroska: two audio streams, subtitles in SubRip and ASS, a font and a cover as attachments.
+    mp4: two audio streams, mov_text, a cover. Both: two chapters and a title.
     """
     form = pixel_format("yuv420p")
     frames, times = frames_of(12, form), seconds(12)
@@ -529,8 +545,9 @@ def many_streams(path: Path) -> Clip:
             metadata={"title": "Picture", "language": "eng"},
         )
         file.tone(0.5, disposition=DEFAULT, language="eng", title="Sound")
-        other = "libopus" if matroska else "aac"
-        file.tone(0.4, other, hertz=660, disposition=COMMENT, language="jpn", title="Comments")
+        file.tone(
+            0.4, other_sound, hertz=660, disposition=COMMENT, language="jpn", title="Comments"
+        )
         text = "subrip" if matroska else "mov_text"
         file.subtitles(TEXTS, text, disposition=FORCED, language="ger", title="Signs")
         if matroska:

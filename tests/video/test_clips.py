@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -28,8 +29,8 @@ def test_frames_at_uneven_times(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_open_groups(tmp_path: Path, codec: str) -> None:
-    clip = video_files.open_gop(tmp_path / "clip.mp4", codec)  # type: ignore[arg-type]
+def test_open_groups(tmp_path: Path, codec: Literal["libx264", "libx265"]) -> None:
+    clip = video_files.open_gop(tmp_path / "clip.mp4", codec)
     packets = probe(clip.path).video.packets
     key = next(place for place, packet in enumerate(packets) if place and "K" in packet.flags)
     start = packets[key].pts
@@ -86,8 +87,8 @@ def test_high_dynamic_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "ffv1"])
-def test_a_damaged_packet(tmp_path: Path, codec: str) -> None:
-    clip = video_files.corrupt(tmp_path / "clip.mkv", codec)  # type: ignore[arg-type]
+def test_a_damaged_packet(tmp_path: Path, codec: Literal["libx264", "ffv1"]) -> None:
+    clip = video_files.corrupt(tmp_path / "clip.mkv", codec)
     assert clip.damaged is not None
     times = clip.times[: clip.damaged] + clip.times[clip.damaged + 1 :]
     assert probe(clip.path).video.times == times
