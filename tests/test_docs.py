@@ -14,10 +14,12 @@ import sysconfig
 from pathlib import Path
 from unittest import SkipTest
 
+import numpy as np
 import pytest
 import tifffile
 from compact_network import write_compact
 from conftest import Photo
+from numpy.typing import NDArray
 from PIL import Image
 from sybil import Document, Example
 from sybil.example import NotEvaluated
@@ -85,6 +87,8 @@ def folder(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for number in (1, 2):
         Image.fromarray(photo(12, 10)).save(folder / "frames" / f"{number:06}.png")
     tifffile.imwrite(folder / "scan.tif", photo(12, 10), photometric="rgb")
+    for name in ("film.mkv", "clip.mp4"):
+        _write_video(folder / name, [photo(16, 12), photo(16, 12, "chelsea")] * 3)
     installed = home / ".local" / "share" / "realesrgan-vk" / "models"
     write_compact(installed, "mine")
     monkeypatch.setattr("realesrgan_vk.models.registry.own_models_folder", lambda: installed)
@@ -96,6 +100,20 @@ def folder(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     scripts = sysconfig.get_path("scripts")
     monkeypatch.setenv("PATH", os.pathsep.join([scripts, os.environ["PATH"]]))
     return folder
+
+
+def _write_video(path: Path, frames: list[NDArray[np.uint8]]) -> None:
+    """Ten frames a second; without PyAV no file, and the pages leave out their blocks."""
+    try:
+        import av  # noqa: PLC0415 - an optional dependency
+    except ImportError:
+        return
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width = frames[0].shape[:2]
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode(None))
 
 
 @pytest.mark.parametrize(
