@@ -19,6 +19,7 @@ def load_upscalers(
     devices: Sequence[str | int],
     *,
     pictures: int,
+    gpu_runs: int = 1,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Upscaler]:
     """One upscaler a device, repeated for each picture that it works on at a time.
@@ -31,6 +32,8 @@ def load_upscalers(
         options: Of all of them; the device and how many runs share it are set here.
         devices: As `Upscaler` takes one.
         pictures: How many there are in all.
+        gpu_runs: How many a GPU works on at a time; with two, one is loaded and stored while the
+            other is computed.
         note: Called, before anything takes long, with what to know of a device.
 
     Raises:
@@ -45,7 +48,7 @@ def load_upscalers(
                 "may take minutes; --device cpu is faster"
             )
     cpu_runs = max(1, min(usable_cores(), pictures, _MOST_AT_ONCE))
-    runs = [(index, cpu_runs if index == CPU_DEVICE else 1) for index in indexes]
+    runs = [(index, cpu_runs if index == CPU_DEVICE else gpu_runs) for index in indexes]
     return load_for_runs(model, [options] * len(runs), runs)
 
 

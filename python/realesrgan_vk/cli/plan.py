@@ -60,13 +60,13 @@ def plan(
 
 def _show_video(path: Path, model: str, options: UpscalerOptions, *, as_json: bool) -> None:
     # These import what is for videos.
-    from realesrgan_vk.batch.workers import load_upscalers  # noqa: PLC0415
     from realesrgan_vk.cli.video import require_av  # noqa: PLC0415
 
     require_av()
     from realesrgan_vk.video.plan import plan_video  # noqa: PLC0415
+    from realesrgan_vk.video.run import load_video_upscalers  # noqa: PLC0415
 
-    found = plan_video(path, load_upscalers(model, options, [options.device], pictures=2**31))
+    found = plan_video(path, load_video_upscalers(model, options, [options.device]))
     if as_json:
         show(json.dumps(found.as_dict()))
         return

@@ -20,8 +20,13 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from realesrgan_vk._core import CPU_DEVICE, yuv_to_rgb
-from realesrgan_vk.batch.jobs import Targets, find_sources, names_folder, refuse_unwritable
-from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.batch.jobs import (
+    Targets,
+    find_sources,
+    names_folder,
+    refuse_unwritable,
+    refuse_unwritable_file,
+)
 from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import error_words, say, tell, unalarming
@@ -32,7 +37,12 @@ from realesrgan_vk.upscaler import Upscaler
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.frames import VideoFrame, planes_of
 from realesrgan_vk.video.options import CONTAINERS, VIDEO_SUFFIXES, VideoArguments
-from realesrgan_vk.video.run import VideoProgress, VideoRun, VideoSummary
+from realesrgan_vk.video.run import (
+    VideoProgress,
+    VideoRun,
+    VideoSummary,
+    load_video_upscalers,
+)
 
 EXIT_SOME_FAILED = 1
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
@@ -60,11 +70,10 @@ def run(arguments: VideoArguments) -> None:
             kind="video",
         )
         jobs = _jobs(arguments, found.pictures)
-        upscalers = load_upscalers(
+        upscalers = load_video_upscalers(
             arguments.model,
             arguments.upscaler,
             arguments.devices,
-            pictures=2**31,
             note=lambda words: report.note(None, unalarming(words)),
         )
         if found.note:
@@ -149,11 +158,13 @@ def _jobs(arguments: VideoArguments, sources: list[tuple[Path, Path]]) -> list[t
     if path is not None and not names_folder(str(given)) and path.suffix.lower() in VIDEO_SUFFIXES:
         if len(sources) > 1:
             raise ValueError(f"output {path} is one file, but there are {len(sources)} videos")
+        refuse_unwritable_file(path)
         return [(sources[0][0], path)]
     if path is not None and not names_folder(str(given)):
         if path.is_file():
             raise ValueError(f"output {path} is a file without a video's suffix")
         if arguments.options.container is not None and len(sources) == 1:
+            refuse_unwritable_file(path)
             return [(sources[0][0], path)]
         if len(sources) == 1:
             raise ValueError(
@@ -327,12 +338,11 @@ class BarReport(Report):
         if self._bar is None:
             return
         size = format_bytes(progress.bytes_written)
-        if progress.joining:
-            self._bar.update(
-                self._task, total=1.0, completed=progress.fraction, about=f"joining, {size}"
-            )
-            return
         frames = f"{progress.frames}/{progress.total}" if progress.total else f"{progress.frames}"
+        if progress.joining:
+            about = f"{frames} frames, joining, {size}"
+            self._bar.update(self._task, total=1.0, completed=progress.fraction, about=about)
+            return
         about = f"{frames} frames, {self._speed(progress):.2f} fps, {size}"
         self._bar.update(
             self._task, total=progress.total or None, completed=progress.frames, about=about

@@ -28,14 +28,26 @@ CONTAINERS = {
     ".mov": "mov",
     ".mkv": "matroska",
     ".webm": "webm",
-    ".avi": "avi",
     ".ts": "mpegts",
     ".nut": "nut",
 }
 """FFmpeg's format of a result with this suffix."""
 
 VIDEO_SUFFIXES = frozenset(CONTAINERS) | {
-    *(".wmv", ".flv", ".mpg", ".mpeg", ".ogv", ".m2ts", ".mts", ".vob", ".3gp", ".h264", ".hevc"),
+    *(
+        ".avi",
+        ".wmv",
+        ".flv",
+        ".mpg",
+        ".mpeg",
+        ".ogv",
+        ".m2ts",
+        ".mts",
+        ".vob",
+        ".3gp",
+        ".h264",
+        ".hevc",
+    ),
     *(".y4m", ".mxf", ".ivf", ".divx", ".m2v", ".264", ".265"),
 }
 """Of files that are taken for videos."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from realesrgan_vk._core import __version__, usable_cores
-from realesrgan_vk.batch.jobs import refuse_overwrite, refuse_unwritable_file
+from realesrgan_vk.batch.jobs import refuse_overwrite, refuse_unwritable, refuse_unwritable_file
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
 from realesrgan_vk.errors import DeviceError, printable
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from realesrgan_vk.upscaler import Upscaler
 
 _MOST_THREADS = 16  # of an encoder: more lose quality
+_MANY = 1 << 20  # frames: more than are in work at a time
+_GPU_RUNS = 2
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
 _BITS_A_PIXEL = {"ffv1": 12.0, "prores_ks": 3.0}  # of encoders that hardly lose anything
 _USUAL_BITS_A_PIXEL = 0.12
@@ -146,7 +148,7 @@ class VideoRun:
         self._upscalers, self._request, self._options = list(upscalers), request, options
         self._format = container_of(target, options)
         refuse_overwrite(source, target)
-        refuse_unwritable_file(target)
+        refuse_unwritable(target.parent)
         self._reader = VideoReader(
             source,
             start=options.start,
@@ -444,6 +446,21 @@ class VideoRun:
             self.notes.append(f"the rotation is left out: a file of format {self._format} has none")
 
 
+def load_video_upscalers(
+    model: str | os.PathLike[str],
+    options: UpscalerOptions,
+    devices: Sequence[str | int],
+    *,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Upscaler]:
+    """The upscalers that share a video's frames, as `load_upscalers` for many pictures.
+
+    Raises:
+        ModelError, DeviceError, ValueError: As `Upscaler`.
+    """
+    return load_upscalers(model, options, devices, pictures=_MANY, gpu_runs=_GPU_RUNS, note=note)
+
+
 def upscale(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
@@ -492,14 +509,13 @@ def upscale(
     callback("progress", progress)
     callback("note", note)
     devices = [device] if isinstance(device, (str, int)) else list(device)
-    reader = file_path(source, "source")
-    upscalers = load_upscalers(
-        model, upscaler or UpscalerOptions(), devices, pictures=2**31, note=note or (lambda _: None)
+    path, result = file_path(source, "source"), file_path(target, "target")
+    refuse_unwritable_file(result)
+    upscalers = load_video_upscalers(
+        model, upscaler or UpscalerOptions(), devices, note=note or (lambda _: None)
     )
     request = Request(TargetSize(scale, width, height, long_edge))
-    run = VideoRun(
-        reader, file_path(target, "target"), upscalers, request, options or VideoOptions()
-    )
+    run = VideoRun(path, result, upscalers, request, options or VideoOptions())
     for words in run.notes:
         if note is not None:
             note(words)

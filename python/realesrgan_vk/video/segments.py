@@ -160,36 +160,42 @@ def open_encoder(path: str, encoding: Encoding) -> tuple[OutputContainer, VideoS
         ValueError: The encoder refuses its settings.
         OSError: The file cannot be made.
     """
-    container = av.open(path, "w", format="matroska", container_options={"fflags": "+bitexact"})
+    plainly = {"fflags": "+bitexact"}
+    container = av.open(path, "w", format="matroska", container_options=plainly)
     try:
-        stream = add_video(container, encoding)
-        try:
-            container.start_encoding()
-        except av.error.FFmpegError as error:
-            raise ValueError(
-                f"encoder {encoding.encoder} refuses {encoding.width}x{encoding.height} in "
-                f"{encoding.pixel_format} with {encoding.options}: {error.strerror}"
-            ) from error
-        if unknown := list(stream.codec_context.options):  # FFmpeg leaves what it does not know
-            raise ValueError(f"encoder {encoding.encoder} has no option {unknown[0]!r}")
+        return container, start_video(container, encoding)
     except BaseException:
         with suppress(av.error.FFmpegError):
             container.close()
         Path(path).unlink(missing_ok=True)
         raise
-    return container, stream
 
 
-def add_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
-    """A stream with the encoder, which is not open yet.
+def start_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
+    """Open a file's only stream, and its encoder.
 
     Raises:
-        ValueError: The container cannot hold it.
+        ValueError: The container cannot hold it, or the encoder refuses its settings.
     """
-    stream = container.add_stream(encoding.encoder, rate=encoding.rate)
+    cannot = f"a file of format {container.format.name} cannot hold {encoding.encoder}'s video"
+    try:
+        stream = container.add_stream(encoding.encoder, rate=encoding.rate)
+    except ValueError as error:
+        raise ValueError(cannot) from error
     if not isinstance(stream, av.VideoStream):
         raise ValueError(f"codec {encoding.encoder} is none of video")
     encoding.apply(stream.codec_context)
+    try:
+        container.start_encoding()
+    except av.error.FFmpegError as error:
+        if "avcodec_open2" not in str(error):
+            raise ValueError(f"{cannot} in {encoding.pixel_format}") from error
+        raise ValueError(
+            f"encoder {encoding.encoder} refuses {encoding.width}x{encoding.height} in "
+            f"{encoding.pixel_format} with {encoding.options}: {error.strerror}"
+        ) from error
+    if unknown := list(stream.codec_context.options):  # FFmpeg leaves what it does not know
+        raise ValueError(f"encoder {encoding.encoder} has no option {unknown[0]!r}")
     return stream
 
 

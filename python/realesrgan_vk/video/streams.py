@@ -23,7 +23,7 @@ from realesrgan_vk.errors import printable
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.options import CONTAINERS, VideoOptions
 from realesrgan_vk.video.reader import VideoReader, open_input, video_index
-from realesrgan_vk.video.segments import Segment, add_video, packets_of
+from realesrgan_vk.video.segments import Segment, packets_of, start_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -37,6 +37,7 @@ _ADDS_FILES = "an attachment"
 _ISO = frozenset({"mp4", "mov"})
 _TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
 _MARKUP = re.compile(r"<[^>\n]{1,40}>|\{\\[^}\n]{1,200}\}")
 # Of the file that was, not of the result.
 _OWN_TAGS = re.compile(
@@ -73,6 +74,8 @@ def container_of(target: Path, options: VideoOptions) -> str:
             known = av.ContainerFormat(name, "w")
         except ValueError:
             known = None
+        if name == "avi":
+            raise ValueError("an AVI file holds no time stamps of frames; take mkv or mp4")
         if known is None or not known.is_output:
             raise ValueError(f"container is {options.container!r}; FFmpeg writes no such format")
         return name
@@ -124,14 +127,7 @@ def plan_streams(
 
 def _check_video(target_format: str, encoding: Encoding) -> None:
     with av.open(BytesIO(), "w", format=target_format) as container:
-        try:
-            add_video(container, encoding)
-            container.start_encoding()
-        except (ValueError, av.error.FFmpegError) as error:
-            raise ValueError(
-                f"a file of format {target_format} cannot hold {encoding.encoder}'s video "
-                f"in {encoding.pixel_format}, or the encoder refuses its options ({error})"
-            ) from error
+        start_video(container, encoding)
 
 
 def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
@@ -468,7 +464,8 @@ def _attach(result: OutputContainer, given: InputContainer, stream: Stream) -> N
 def _aac(result: OutputContainer, stream: Stream) -> _Output:
     context: Any = stream.codec_context
     output: Any = result.add_stream("aac", rate=context.sample_rate)
-    output.codec_context.layout = context.layout
+    # PCM often has channels without names.
+    output.codec_context.layout = _LAYOUTS.get(context.layout.name, context.layout)
     output.codec_context.time_base = Fraction(1, context.sample_rate)
     _copy_stream_tags(stream, output)
     resampler: list[Any] = []

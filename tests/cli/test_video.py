@@ -1,0 +1,222 @@
+"""The `video` command: what it refuses and prints; what it keeps of files is in tests/video."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import COMMAND, on_a_terminal, run
+from compact_network import write_compact
+from PIL import Image
+
+pytest.importorskip("av", reason="PyAV is not installed (realesrgan-vk[video])")
+import av
+import video_files
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """clip.mp4, interlaced.mp4, notes.txt and a network of scale 2."""
+    write_compact(tmp_path, "net")
+    video_files.plain(tmp_path / "clip.mp4", sound=0.5)
+    (tmp_path / "notes.txt").write_text("no video")
+    return tmp_path
+
+
+NET = ["-m", "net.param", "-d", "cpu"]
+
+
+def upscaled(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return run("video", *words, *NET, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("missing.mp4 -o x.mp4", "missing.mp4: No such file or directory"),
+        ("notes.txt -o x.mp4", "cannot be read as a video"),
+        ("net.param -o x.mkv", "cannot be read as a video"),
+        ("clip.mp4 -o x.png", "output x.png has no suffix of a video"),
+        ("clip.mp4 -o clip.mp4", "the result would replace its source clip.mp4"),
+        ("clip.mp4 -o no/x.mp4", "/no does not exist"),
+        ("clip.mp4 clip.mp4 -o x.mp4", "output x.mp4 is one file, but there are 2 videos"),
+        ("clip.mp4 -o x.mkv --codec divx9", "codec is 'divx9'; it must be one of x264, x265"),
+        ("clip.mp4 -o x.mkv --codec aac", "codec 'aac' is none of video"),
+        ("clip.mp4 -o x.webm --codec x264", "a file of format webm cannot hold libx264's video"),
+        ("clip.mp4 -o x.avi --container avi", "an AVI file holds no time stamps of frames"),
+        ("clip.mp4 -o x.mkv --container nonsense", "FFmpeg writes no such format"),
+        ("clip.mp4 -o x.mkv --pixel-format yuv420p16le", "libx264 has no pixel format"),
+        ("clip.mp4 -o x.mkv --width 33 --pixel-format yuv420p", "whose chroma needs even sides"),
+        ("clip.mp4 -o x.mkv --preset warp", "refuses"),
+        ("clip.mp4 -o x.mkv --encoder-options nonsense=1", "has no option 'nonsense'"),
+        ("clip.mp4 -o x.mkv --encoder-options nonsense", "is not NAME=VALUE"),
+        ("clip.mp4 -o x.mkv --crf 300", "crf is 300.0; it must be from 0 to 255"),
+        ("clip.mp4 -o x.mkv --crf 3 --lossless", "give only one of crf and lossless"),
+        ("clip.mp4 -o x.mov --codec prores --crf 3", "codec prores has no crf"),
+        ("clip.mp4 -o x.mov --codec prores --lossless", "cannot encode without a loss"),
+        ("clip.mp4 -o x.mkv --codec ffv1 --preset fast", "codec ffv1 has no presets"),
+        ("clip.mp4 -o x.mkv --start 1:2:3:4", "'1:2:3:4' is no time"),
+        ("clip.mp4 -o x.mkv --start 2 --end 1", "end is 1; it must be after start, 2"),
+        ("clip.mp4 -o x.mkv --segment-seconds 0", "it must be of seconds from 0.1 to 3600"),
+        ("clip.mp4 -o x.mkv --encoder-threads 0", "encoder_threads is 0"),
+        ("clip.mp4 -o x.mkv --preview 0", "preview is 0.0"),
+        ("clip.mp4 -o x.mkv --scale 2 --width 9", "give only one of"),
+        ("clip.mp4 -o x.mkv -m nonsense", "nonsense"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_work(words: str, message: str, folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    done = run("video", *NET, *words.split(), cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_part_without_frames_is_said(folder: Path) -> None:
+    done = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--start", "50")
+    assert done.returncode == 1
+    assert "has no frame in the part asked for" in done.stderr
+    assert not (folder / "x.mkv").exists()
+    assert not (folder / "x.mkv.realesrgan").exists()
+
+
+def test_interlaced_video_is_refused_with_the_way_out(folder: Path) -> None:
+    video_files.interlaced(folder / "old.mp4")
+    refused = upscaled(folder, "old.mp4", "-o", "x.mkv")
+    assert refused.returncode == 2
+    assert "--deinterlace" in refused.stderr
+    done = upscaled(folder, "old.mp4", "-o", "x.mkv", "--deinterlace")
+    assert done.returncode == 0, done.stderr
+
+
+def test_upscale_names_the_command_for_videos(folder: Path) -> None:
+    done = run("upscale", "clip.mp4", *NET, cwd=folder)
+    assert done.returncode == 2
+    assert "realesrgan-vk video clip.mp4" in done.stderr
+
+
+def test_without_an_output_the_result_lies_beside_the_video(folder: Path) -> None:
+    done = upscaled(folder, "clip.mp4")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"clip-upscaled\.mp4 \(128 x 96, 12 frames, .* KiB, .* s\)", done.stderr)
+    assert (folder / "clip-upscaled.mp4").exists()
+
+
+def test_folders_and_patterns(folder: Path) -> None:
+    films = folder / "films"
+    films.mkdir()
+    video_files.plain(films / "a.mp4", 3)
+    video_files.plain(films / "b.avi", 3)
+    (films / "c.txt").write_text("no video")
+    done = upscaled(folder, "films")
+    assert done.returncode == 0, done.stderr
+    assert "1 file is no video: c.txt" in done.stderr
+    assert "2 written" in done.stderr
+    assert sorted(path.name for path in (folder / "films-upscaled").iterdir()) == ["a.mp4", "b.mkv"]
+    done = upscaled(folder, "films/*.mp4", "-o", "out/", "--skip-existing")
+    assert done.returncode == 0, done.stderr
+    again = upscaled(folder, "films/*.mp4", "-o", "out/", "--skip-existing")
+    assert "skipped: a.mp4 exists" in again.stderr
+    broken = films / "broken.mp4"
+    broken.write_bytes(b"\0" * 999)
+    done = upscaled(folder, "films", "-o", "out2/")
+    assert done.returncode == 1
+    assert "broken.mp4 cannot be read as a video" in done.stderr
+    assert sorted(path.name for path in (folder / "out2").iterdir()) == ["a.mp4", "b.mkv"]
+
+
+def test_a_result_replaces_the_one_before_only_when_it_is_whole(folder: Path) -> None:
+    (folder / "x.mkv").write_bytes(b"before")
+    refused = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--start", "50")
+    assert refused.returncode == 1
+    assert (folder / "x.mkv").read_bytes() == b"before"
+    assert upscaled(folder, "clip.mp4", "-o", "x.mkv").returncode == 0
+    assert (folder / "x.mkv").read_bytes()[:4] == b"\x1aE\xdf\xa3"
+
+
+def test_events_have_the_fields_of_the_table(folder: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "video.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| (`.*) \|$", page.partition("## Events")[2], re.M)
+    table = {event: set(re.findall(r"`(\w+)`", fields)) for event, fields in rows}
+    films = folder / "films"
+    films.mkdir()
+    video_files.plain(films / "a.mp4", 3)
+    (films / "b.mp4").write_bytes(b"\0" * 99)
+    video_files.plain(films / "c.mp4", 3)
+    (folder / "out").mkdir()
+    (folder / "out" / "c.mp4").touch()
+    done = upscaled(folder, "films", "-o", "out", "--json", "--skip-existing")
+    told = {}
+    for line in done.stdout.splitlines():
+        event = json.loads(line)
+        told[event["event"]] = set(event) - {"event"}
+    assert done.stderr == ""
+    assert told == {event: table[event] for event in told}
+    assert set(table) - set(told) == {"retired", "interrupted"}
+
+
+def test_the_bar_shows_frames_speed_and_size(folder: Path) -> None:
+    clip, result = folder / "clip.mp4", folder / "x.mkv"
+    network = str(folder / "net.param")
+    shown = on_a_terminal("video", clip, "-o", result, "-m", network, "-d", "cpu", columns=120)
+    assert "12/12 frames" in shown
+    assert re.search(r"fps|joining, \d+\.?\d* (B|KiB)", shown)
+
+
+def test_a_preview_shows_a_frame_before_and_after(folder: Path) -> None:
+    done = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--preview", "0.001")
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "x.mkv.preview.png") as picture:
+        assert picture.size == (2 * 128, 96)
+
+
+def test_a_plan_of_a_video(folder: Path) -> None:
+    done = run("plan", "clip.mp4", *NET, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^video +64 x 48, 12 frames, 0\.5 s$", done.stdout, re.M)
+    assert re.search(r"^result +128 x 96$", done.stdout, re.M)
+    found = json.loads(run("plan", "clip.mp4", *NET, "--json", cwd=folder).stdout)
+    assert (found["frames"], found["result_width"]) == (12, 128)
+    assert found["seconds_a_frame"] > 0
+    assert found["device_bytes"] > 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "clip.mp4", "net.bin", "net.param", "notes.txt"
+    ]  # fmt: skip
+
+
+def test_sound_is_encoded_as_aac_or_left_out(folder: Path) -> None:
+    video_files.plain(folder / "pcm.mkv", sound=0.5, sound_codec="pcm_s16le")
+    for words, codecs in (("aac", ["aac"]), ("none", []), ("copy", ["pcm_s16le"])):
+        done = upscaled(folder, "pcm.mkv", "-o", f"{words}.mkv", "--audio", words)
+        assert done.returncode == 0, done.stderr
+        with av.open(str(folder / f"{words}.mkv")) as result:
+            assert [stream.codec_context.name for stream in result.streams.audio] == codecs
+            seconds = sum(
+                frame.samples / frame.sample_rate for frame in result.decode(audio=0)
+            ) if codecs else 0.5  # fmt: skip
+        assert seconds == pytest.approx(0.5, abs=0.05)
+
+
+def test_missing_pyav_is_said_with_the_command_that_installs_it(folder: Path) -> None:
+    (folder / "without").mkdir()
+    (folder / "without" / "av.py").write_text("raise ImportError('no PyAV here')")
+    for words in (["video", "clip.mp4"], ["plan", "clip.mp4"]):
+        done = run(*words, *NET, cwd=folder, PYTHONPATH=str(folder / "without"))
+        assert done.returncode == 2
+        assert "pip install 'realesrgan-vk[video]'" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+
+
+def test_pyav_is_imported_only_where_it_is_needed() -> None:
+    code = (
+        "import sys; from realesrgan_vk.cli import commands; import realesrgan_vk.video; "
+        "print([name for name in ('av', 'numpy', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert COMMAND
