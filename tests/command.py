@@ -1,10 +1,17 @@
 """Starts the `realesrgan-vk` command as a user does."""
 
+import contextlib
+import io
+import logging
 import os
 import pty
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from unittest import mock
+
+from realesrgan_vk.cli.commands import main
 
 COMMAND = [sys.executable, "-m", "realesrgan_vk"]
 
@@ -21,6 +28,25 @@ def run(
         timeout=120,
         env=os.environ | {"COLUMNS": "80"} | environment,
     )
+
+
+def run_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """As `run`, in this process, which saves the half second that the imports take."""
+    words = ["realesrgan-vk", *map(str, arguments)]
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    handlers = logging.getLogger("realesrgan_vk").handlers
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        mock.patch.object(sys, "argv", words),
+        mock.patch.object(logging.getLogger("realesrgan_vk"), "handlers", list(handlers)),
+        warnings.catch_warnings(),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
 
 
 def on_a_terminal(*arguments: str | Path, columns: int, exit_code: int = 0) -> str:

@@ -12,18 +12,18 @@ from typing import get_args
 import numpy as np
 import pytest
 import video_files
-from command import run
 from compact_network import compact_graph, random_weights, write_compact
 from h273 import Plane, planes_by_h273, rgb_by_h273
 from numpy.typing import NDArray
-from video_files import COLOURS, ClipFile, Matrix, VideoOptions, plain
+from video_files import COLOURS, ClipFile, Matrix, plain
 
-from realesrgan_vk import Upscaler, YuvFormat
+from realesrgan_vk import Upscaler, YuvFormat, video
 from realesrgan_vk.ncnn.param import format_graph
 from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
+from realesrgan_vk.video import VideoOptions
 
 MATRICES: tuple[Matrix, ...] = get_args(Matrix)
-SIXTEEN_BITS = ("--codec", "ffv1", "--pixel-format", "yuv444p16le")
+SIXTEEN_BITS = "yuv444p16le"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Source:
     suffix: str = ".mkv"
 
     @property
-    def video(self) -> VideoOptions:
+    def stream(self) -> video_files.VideoOptions:
         if self.tags is None:
             return {}
         return {"tags": self.tags, "full_range": self.full_range}
@@ -83,11 +83,11 @@ def enlarging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "net.param"
 
 
-def upscaled(source: Path, model: Path | str, *options: str) -> list[list[Plane]]:
+def upscaled(source: Path, model: Path | str, pixels: str) -> list[list[Plane]]:
     """Planes of all frames of the result, which is lossless."""
     result = source.with_name("result.mkv")
-    done = run("video", source, "-o", result, "-m", model, "--device", "cpu", *options)
-    assert done.returncode == 0, done.stderr
+    options = VideoOptions(codec="ffv1", pixel_format=pixels)
+    video.upscale(source, result, model=model, device="cpu", options=options)
     return video_files.decoded(result)
 
 
@@ -120,9 +120,9 @@ def test_frames_are_the_pictures_of_their_colours(
         codec=source.codec,
         pixels=source.pixels,
         siting=source.siting,
-        **source.video,
+        **source.stream,
     )
-    frames = upscaled(clip.path, model, *SIXTEEN_BITS)
+    frames = upscaled(clip.path, model, SIXTEEN_BITS)
     assert len(frames) == len(clip.frames)
     target = form_of_16_bits(clip.form)
     with Upscaler(model, device="cpu") as upscaler:
@@ -134,7 +134,7 @@ def test_frames_are_the_pictures_of_their_colours(
 def test_frames_of_an_official_network(tmp_path: Path) -> None:
     """Within one step of 16 bits, 0.004 steps of 8 bits."""
     clip = plain(tmp_path / "source.mkv", 2, codec="ffv1", tags="bt709")
-    frames = upscaled(clip.path, "realesr-animevideov3-x2", *SIXTEEN_BITS)
+    frames = upscaled(clip.path, "realesr-animevideov3-x2", SIXTEEN_BITS)
     target = form_of_16_bits(clip.form)
     with Upscaler("realesr-animevideov3-x2", device="cpu") as upscaler:
         for frame, planes in zip(frames, clip.frames, strict=True):
@@ -165,9 +165,8 @@ def test_white_black_and_primaries_are_exact(
         times = video_files.seconds(len(frames))
         file.video(frames, times, "ffv1", pixels, tags=tags, full_range=full_range)
     own = YuvFormat(matrix=form.matrix, full_range=full_range, bits=form.bits, subsampling=(1, 1))
-    fine = upscaled(source, enlarging, *SIXTEEN_BITS)
-    as_source = ("--codec", "ffv1", "--pixel-format", pixels.replace("420", "444"))
-    coarse = upscaled(source, enlarging, *as_source)
+    fine = upscaled(source, enlarging, SIXTEEN_BITS)
+    coarse = upscaled(source, enlarging, pixels.replace("420", "444"))
     for results, target in ((fine, form_of_16_bits(form)), (coarse, own)):
         for result, planes in zip(results, frames, strict=True):
             colours = rgb_by_h273(planes, form).clip(0, 1).repeat(2, axis=0).repeat(2, axis=1)
