@@ -488,10 +488,12 @@ def appear(part: Path, path: Path) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    flags = os.O_RDONLY
-    if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+    elif path.is_dir():  # which Windows cannot write out
         return
-    handle = os.open(path, flags)
+    else:
+        handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
     finally:
