@@ -27,6 +27,7 @@ Siting = Literal["left", "center", "top_left"]
 _BT2020_NCL, _UNSPECIFIED = 9, 2
 _MATRICES: dict[int, Matrix] = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 TAGS: dict[Matrix, int] = {"rgb": 0, "bt709": 1, "bt601": 6, "bt2020": _BT2020_NCL}
+_SITINGS: dict[int, Siting] = {1: "left", 2: "center", 3: "top_left"}  # FFmpeg's AVChromaLocation
 _HIGH_DEFINITION = 720  # lines from which an untagged picture is taken for BT.709
 
 # Packed colours: where red, green, blue and alpha lie among the samples of a pixel, and how many
@@ -70,6 +71,15 @@ class PixelFormat:
     grey: bool
     alpha: bool
     is_direct: bool
+
+
+def exact(value: Any) -> Fraction | None:  # noqa: ANN401 - differs among releases of PyAV
+    """A rate or a unit of time of PyAV as Python's own number; None where it is not set.
+
+    PyAV 19 has a type of its own for them, whose arithmetic rounds, and whose unset values are
+    false.
+    """
+    return Fraction(value.numerator, value.denominator) if value else None
 
 
 @lru_cache(maxsize=256)
@@ -243,11 +253,15 @@ def matrix_of(colours: Colours, form: PixelFormat, height: int) -> Matrix:
     return found
 
 
-def siting_of(codec: str, matrix: Matrix) -> Siting:
-    """Where chroma samples lie by the codec's default: PyAV does not tell what a stream says.
+def siting_of(frame: av.VideoFrame, codec: str, matrix: Matrix) -> Siting:
+    """Where a frame's chroma samples lie, or, without a tag, by the codec's default.
 
-    JPEG and MPEG-1 have them in the centre, BT.2020 at the top left, all others at the left.
+    JPEG and MPEG-1 have them in the centre, BT.2020 at the top left, all others at the left. PyAV
+    tells the tag from 19 on.
     """
+    tagged = _SITINGS.get(int(getattr(frame, "chroma_location", 0)))
+    if tagged is not None:
+        return tagged
     if codec in ("mjpeg", "mpeg1video"):
         return "center"
     return "top_left" if matrix == "bt2020" else "left"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 from av.sidedata.sidedata import Type as SideDataType
@@ -21,6 +21,7 @@ from realesrgan_vk.video.frames import (
     PixelFormat,
     Siting,
     VideoFrame,
+    exact,
     matrix_of,
     planes_of,
     siting_of,
@@ -41,6 +42,10 @@ MATRICES = ("auto", "bt601", "bt709", "bt2020")
 _PROBED = 24  # frames that are looked at for interlacing and what decoding tells
 _LARGEST_SIDE = 1 << 16
 _DEFAULT_RATE = Fraction(25)
+# From 19 on PyAV always replaces what is no UTF-8 in tags.
+_OPENING: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 # Containers whose clock starts anywhere: the time of their first packet is no delay.
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "m2ts", "rtp", "hls"})
 _MARGINS = (10, 60, 600)  # seconds before a start from which frames are decoded, tried in turn
@@ -258,10 +263,9 @@ class VideoReader:
             SideDataType.DOVI_METADATA: "Dolby Vision metadata",
             SideDataType.FILM_GRAIN_PARAMS: "film grain parameters",
         }
-        rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
+        rate = exact(stream.average_rate) or exact(stream.guessed_rate) or _DEFAULT_RATE
         if _has_no_time(stream) or _is_avi(container):
-            rate = stream.guessed_rate or rate
-        time_base = stream.time_base or Fraction(1, 90000)
+            rate = exact(stream.guessed_rate) or rate
         duration = self._duration(container, stream)
         counted = 0 if _is_avi(container) else stream.frames  # that counts empty frames, too
         frames = counted or round(duration * rate)
@@ -269,12 +273,13 @@ class VideoReader:
             whole = duration
             duration = max(0.0, min(float(self._end or whole), whole) - float(self._start or 0))
             frames = round(frames * duration / whole) if whole else 0
-        aspect = stream.codec_context.sample_aspect_ratio or stream.sample_aspect_ratio
+        own = exact(stream.codec_context.sample_aspect_ratio)
+        aspect = own or exact(stream.sample_aspect_ratio)
         return VideoInfo(
             width=raw.width,
             height=raw.height,
-            rate=Fraction(rate),
-            time_base=Fraction(time_base),
+            rate=rate,
+            time_base=_unit(stream),
             frames=frames,
             duration=duration,
             codec=stream.codec_context.name,
@@ -282,9 +287,9 @@ class VideoReader:
             form=form,
             colours=colours,
             matrix=matrix,
-            siting=siting_of(stream.codec_context.name, matrix),
+            siting=siting_of(raw, stream.codec_context.name, matrix),
             full_range=full,
-            aspect=Fraction(aspect) if aspect and aspect != 1 else None,
+            aspect=aspect if aspect != 1 else None,
             rotation_matrix=kinds.get(SideDataType.DISPLAYMATRIX),
             mastering=kinds.get(SideDataType.MASTERING_DISPLAY_METADATA),
             light=kinds.get(SideDataType.CONTENT_LIGHT_LEVEL),
@@ -294,8 +299,8 @@ class VideoReader:
 
     @staticmethod
     def _duration(container: InputContainer, stream: VideoStream) -> float:
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
+        if stream.duration:
+            return float(stream.duration * _unit(stream))
         return (container.duration or 0) / av.time_base
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
@@ -382,9 +387,9 @@ class _Clock:
     """
 
     def __init__(self, stream: VideoStream, container: InputContainer) -> None:
-        self.time_base = Fraction(stream.time_base or Fraction(1, 90000))
-        rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
-        self._step = max(1, round(1 / (Fraction(rate) * self.time_base)))
+        self.time_base = _unit(stream)
+        rate = exact(stream.guessed_rate) or exact(stream.average_rate) or _DEFAULT_RATE
+        self._step = max(1, round(1 / (rate * self.time_base)))
         self._by_decoding = _is_avi(container)
         self.is_stored = not (self._by_decoding or _has_no_time(stream))
         self._offset: int | None = None
@@ -397,8 +402,9 @@ class _Clock:
                 self._offset = frame.dts
             both = frame.dts is not None and self._offset is not None
             pts = (frame.dts or 0) - (self._offset or 0) if both else None
-        if pts is not None and frame.time_base is not None and frame.time_base != self.time_base:
-            pts = round(pts * frame.time_base / self.time_base)  # a filter's
+        own = exact(frame.time_base)
+        if pts is not None and own is not None and own != self.time_base:
+            pts = round(pts * own / self.time_base)  # a filter's
         if pts is None:
             pts = 0 if self._last is None else self._last + self._step
         elif self._last is not None and pts <= self._last:
@@ -416,10 +422,11 @@ def open_input(path: Path) -> InputContainer:
     """
     path.open("rb").close()  # the system's own message
     try:
-        return av.open(str(path), "r", metadata_errors="replace")
+        opened: InputContainer = av.open(str(path), "r", **_OPENING)
     except av.error.FFmpegError as error:
         words = f"{printable(path)} cannot be read as a video: {error.strerror}"
         raise ImageError(words) from error
+    return opened
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -450,6 +457,11 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
+def _unit(stream: VideoStream) -> Fraction:
+    """Seconds of a unit of a stream's time stamps."""
+    return exact(stream.time_base) or Fraction(1, 90000)
+
+
 def _is_avi(container: InputContainer) -> bool:
     return "avi" in container.format.name.split(",")
 
@@ -470,7 +482,7 @@ def _seek(container: InputContainer, stream: VideoStream, start: Fraction) -> No
     A key frame may be followed by frames that need those before it (an open GOP): the one before
     the last key frame before `start` is taken. Where none is found, it is the beginning.
     """
-    unit = Fraction(stream.time_base or Fraction(1, 90000))
+    unit = _unit(stream)
     for margin in _MARGINS:
         target = start - margin
         if target <= 0:

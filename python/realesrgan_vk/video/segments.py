@@ -222,6 +222,19 @@ def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
         raise _damaged(segment.path)
 
 
+def encoder_header(segment: Segment) -> bytes:
+    """What the encoder says of all packets of a segment, such as H.264's parameter sets.
+
+    Raises:
+        WorkError: The file is damaged.
+    """
+    try:
+        with av.open(str(segment.path)) as container:
+            return container.streams.video[0].codec_context.extradata or b""
+    except (av.error.FFmpegError, IndexError) as error:
+        raise _damaged(segment.path) from error
+
+
 class Workspace:
     """The folder of a video in work, beside its result.
 

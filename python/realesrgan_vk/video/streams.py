@@ -21,9 +21,16 @@ from av.stream import Disposition
 
 from realesrgan_vk.errors import printable
 from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.frames import exact
 from realesrgan_vk.video.options import CONTAINERS, VideoOptions
 from realesrgan_vk.video.reader import VideoReader, open_input, video_index
-from realesrgan_vk.video.segments import Segment, packets_of, start_video
+from realesrgan_vk.video.segments import (
+    Segment,
+    WorkError,
+    encoder_header,
+    packets_of,
+    start_video,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -215,6 +222,13 @@ def join(
         OSError: A file cannot be read or written.
     """
     source = reader.path
+    first = encoder_header(segments[0])
+    for segment in segments[1:]:
+        if encoder_header(segment) != first:
+            raise WorkError(
+                f"{printable(segment.path)} was encoded with other settings than the segments "
+                "before it; begin again with --restart"
+            )
     options = {"fflags": "+bitexact"}
     if target_format in _ISO:
         options["movflags"] = "+faststart"
@@ -261,7 +275,7 @@ def join(
 
 def _time(packet: Packet[Any]) -> Fraction:
     moment = packet.dts if packet.dts is not None else packet.pts
-    return Fraction(0 if moment is None else moment) * packet.time_base
+    return (moment or 0) * (exact(packet.time_base) or Fraction(1))
 
 
 class _VideoPackets:
@@ -348,7 +362,7 @@ def _copy_tags(
     first, last = reader.span(given)
     chapters = []
     for chapter in given.chapters():
-        unit = chapter["time_base"] or Fraction(1, 1000)
+        unit = exact(chapter["time_base"]) or Fraction(1, 1000)
         start, end = chapter["start"] * unit, chapter["end"] * unit
         if (first is not None and end <= first) or (last is not None and start >= last):
             continue
@@ -527,7 +541,7 @@ def _other_packets(
         if packet.size == 0 and packet.dts is None:  # the last of a stream, which ends decoders
             yield from convert(packet) if outputs[index].is_encoder else ()
             continue
-        unit = packet.time_base
+        unit = exact(packet.time_base) or Fraction(1)
         moment = packet.pts if packet.pts is not None else packet.dts
         if packet.is_discard:  # before an edit list's beginning
             is_priming = moment is not None and moment * unit >= -_PRIMING
