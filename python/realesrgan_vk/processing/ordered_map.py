@@ -59,7 +59,10 @@ class _OrderedMap(Generic[Item, Result]):
         self._workers = workers
         self._ahead = ahead
         self._queue: WorkQueue[tuple[int, Item]] = WorkQueue(ahead)
-        self._changed = threading.Condition()
+        # One lock, and a thread is only woken by what it waits for.
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._results: dict[int, Result] = {}
         self._errors: dict[int, BaseException] = {}
         self._retirements: list[DeviceError] = []
@@ -84,13 +87,13 @@ class _OrderedMap(Generic[Item, Result]):
 
     def results(self, retired: Callable[[DeviceError], object]) -> Generator[Result, None, None]:
         while True:
-            with self._changed:
+            with self._lock:
                 while not (self._retirements or self._is_ready()):
-                    self._changed.wait(_POLL)
+                    self._ready.wait(_POLL)
                 retirements, self._retirements = self._retirements, []
             for error in retirements:
                 retired(error)
-            with self._changed:
+            with self._lock:
                 if not self._is_ready():
                     continue
                 if self._next in self._errors:
@@ -99,14 +102,14 @@ class _OrderedMap(Generic[Item, Result]):
                     return
                 result = self._results.pop(self._next)
                 self._next += 1
-                self._changed.notify_all()
+                self._room.notify()
             yield result
             del result  # the caller's alone while the next one is waited for
 
     def stop(self) -> None:
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+            self._room.notify()
         self._queue.stop()
         for thread in self._threads:
             if thread.ident is not None:  # else it was not started
@@ -131,16 +134,16 @@ class _OrderedMap(Generic[Item, Result]):
         except BaseException as error:  # raised where the results are taken
             self._fail(number, error)
         else:
-            with self._changed:
+            with self._lock:
                 self._total = number
-                self._changed.notify_all()
+                self._ready.notify()
         self._queue.close()
 
     def _may_take(self, number: int) -> bool:
         """Wait until the item of this number is close enough; False: the threads are to stop."""
-        with self._changed:
+        with self._lock:
             while not self._stopped and number - self._next >= self._ahead:
-                self._changed.wait()
+                self._room.wait()
             return not self._stopped
 
     def _work(self, worker: Callable[[Item, Progress], Result]) -> None:
@@ -155,9 +158,10 @@ class _OrderedMap(Generic[Item, Result]):
             except BaseException as error:
                 self._fail(number, error)
             else:
-                with self._changed:
+                with self._lock:
                     self._results[number] = result
-                    self._changed.notify_all()
+                    if number == self._next:
+                        self._ready.notify()
                 del result
             del item  # not kept while this thread waits for the next one
             self._queue.done()
@@ -168,15 +172,15 @@ class _OrderedMap(Generic[Item, Result]):
 
     def _retires(self, error: DeviceError) -> bool:
         """Whether there is another worker to take over the failed one's item."""
-        with self._changed:
+        with self._lock:
             if self._working == 1:
                 return False
             self._working -= 1
             self._retirements.append(error)
-            self._changed.notify_all()
+            self._ready.notify()
             return True
 
     def _fail(self, number: int, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._errors[number] = error
-            self._changed.notify_all()
+            self._ready.notify()

@@ -195,7 +195,8 @@ class VideoFrame:
 
     def equals(self, other: VideoFrame, most: int = 0) -> bool:
         """Whether all samples differ by `most` steps of 8 bits at most, and nothing else does."""
-        if repr(self.yuv_format) != repr(other.yuv_format):
+        same = self.yuv_format is other.yuv_format
+        if not same and repr(self.yuv_format) != repr(other.yuv_format):
             return False
         mine, others = self._all_planes(), other._all_planes()
         if [plane.shape for plane in mine] != [plane.shape for plane in others]:
@@ -306,6 +307,7 @@ def planes_of(frame: av.VideoFrame, form: PixelFormat) -> tuple[tuple[Plane, ...
     return (luma, *chroma), alpha_plane
 
 
+@lru_cache(maxsize=256)
 def yuv_format(form: PixelFormat, matrix: Matrix, siting: Siting, *, full_range: bool) -> YuvFormat:
     """The engine's description of planes of a pixel format."""
     shifted = form.bits < 16 and form.name.startswith(("p0", "p2", "p4"))

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -242,14 +243,13 @@ class VideoReader:
 
     def _probe(self, container: InputContainer) -> VideoInfo:
         stream = _video_stream(container, self.path)
-        raws = []
-        for raw in self._decoded(container, stream):
-            raws.append(raw)
-            if len(raws) == _PROBED:
-                break
-        if not raws:
+        raws = self._decoded(container, stream)
+        raw = next(raws, None)
+        if raw is None:
             raise ImageError(f"{printable(self.path)} has no frame that can be decoded")
-        raw = raws[0]
+        interlaced = bool(raw.interlaced_frame) or any(
+            each.interlaced_frame for each in islice(raws, _PROBED - 1)
+        )
         _, form = view_frame(raw)
         colours = Colours.of(raw)
         if self._matrix != "auto":
@@ -294,7 +294,7 @@ class VideoReader:
             mastering=kinds.get(SideDataType.MASTERING_DISPLAY_METADATA),
             light=kinds.get(SideDataType.CONTENT_LIGHT_LEVEL),
             dynamic=tuple(dict.fromkeys(name for kind, name in lost.items() if kind in kinds)),
-            interlaced=any(each.interlaced_frame for each in raws),
+            interlaced=interlaced,
         )
 
     @staticmethod

@@ -350,7 +350,7 @@ class VideoRun:
         size = part.stat().st_size
         checksum = 0 if source is None else source.checksum()
         damaged = self._reader.damaged
-        work.add(part, writer.times, reused=reused, damaged=damaged, checksum=checksum, last=last)
+        work.add(part, writer, reused=reused, damaged=damaged, checksum=checksum, last=last)
         return size
 
     def _works(self, work: Workspace | None) -> Iterator[_Work]:

@@ -40,6 +40,7 @@ _RECORD = "record.json"
 _RESULT = "result"
 _LOCK = "lock"
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
+_MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
 _FINGERPRINT_BYTES = 1 << 20
 _MOST_THREADS = 256
 _MOST_FRAMES = 1 << 26  # of a segment: more than an hour at 10,000 frames a second
@@ -59,6 +60,8 @@ class Segment:
         reused: How many frames took the result of the one before.
         damaged: Packets of the source, up to here, that could not be decoded.
         checksum: Of the source's frame that became the last one.
+        delay: By how many places, at most, a packet comes later in the order of decoding than its
+            frame in that of showing.
         last: Whether the video ends with it.
     """
 
@@ -67,11 +70,17 @@ class Segment:
     reused: int
     damaged: int
     checksum: int
+    delay: int
     last: bool
 
 
 class SegmentWriter:
-    """Encodes the frames of one segment."""
+    """Encodes the frames of one segment.
+
+    Attributes:
+        times: (pts, duration) of each frame so far.
+        delay: See `Segment`; complete after `finish`.
+    """
 
     def __init__(self, path: Path, encoding: Encoding) -> None:
         """Begin a file.
@@ -80,10 +89,12 @@ class SegmentWriter:
             ValueError: The encoder refuses its settings.
             OSError: The file cannot be made.
         """
+        self.times: list[tuple[int, int]] = []
+        self.delay = 0
         self._path = path
-        self._numbers: dict[int, int] = {}
+        self._time_base = encoding.time_base
+        self._numbers: dict[int, int] = {}  # of frames whose packets are to come, by their pts
         self._packets = 0
-        self._times: list[tuple[int, int]] = []
         self._container, self._stream = open_encoder(str(path), encoding)
 
     def __enter__(self) -> Self:
@@ -106,21 +117,16 @@ class SegmentWriter:
             self._container.close()
         self._path.unlink(missing_ok=True)
 
-    @property
-    def times(self) -> tuple[tuple[int, int], ...]:
-        """(pts, duration) of each frame so far."""
-        return tuple(self._times)
-
     def write(self, frame: av.VideoFrame, pts: int, duration: int) -> None:
         """Encode a frame; its time stamp is above that of the one before.
 
         Raises:
             OSError: The file cannot be written.
         """
-        self._numbers[pts] = len(self._times)
-        self._times.append((pts, duration))
+        self._numbers[pts] = len(self.times)
+        self.times.append((pts, duration))
         frame.pts = pts
-        frame.time_base = self._stream.codec_context.time_base
+        frame.time_base = self._time_base
         frame.pict_type = 0
         self._mux(self._stream.encode(frame))
 
@@ -133,22 +139,24 @@ class SegmentWriter:
         """
         self._mux(self._stream.encode(None))
         self._container.close()
-        if self._packets != len(self._times):
+        if self._packets != len(self.times):
             raise WorkError(
-                f"the encoder made {self._packets} packets of {len(self._times)} frames; choose "
+                f"the encoder made {self._packets} packets of {len(self.times)} frames; choose "
                 "another codec"
             )
         _to_disk(self._path)
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            if packet.pts is None or packet.pts not in self._numbers:
+            number = None if packet.pts is None else self._numbers.pop(packet.pts, None)
+            if number is None:
                 raise WorkError("the encoder changes time stamps; choose another codec")
-            packet.time_base = Fraction(1, 1000)
-            packet.pts, number = self._numbers[packet.pts] + _DELAY, self._packets
-            packet.dts = number
+            packet.time_base = _MILLISECOND
+            packet.pts = number + _DELAY
+            packet.dts = self._packets
             packet.duration = 1
             packet.stream = self._stream
+            self.delay = max(self.delay, self._packets - number)
             self._packets += 1
             self._container.mux_one(packet)
 
@@ -292,15 +300,15 @@ class Workspace:
         """The path of an unfinished file, which the next run removes."""
         return self.folder / f"{name}.part"
 
-    def add(self, part: Path, times: tuple[tuple[int, int], ...], **about: Any) -> Segment:  # noqa: ANN401
-        """Take a finished file as the next segment; `about` is for `Segment`'s other fields.
+    def add(self, part: Path, writer: SegmentWriter, **about: Any) -> Segment:  # noqa: ANN401
+        """Take a writer's finished file as the next segment; `about` is for the other fields.
 
         Raises:
             OSError: The record cannot be written.
         """
         path = self.folder / f"{len(self.segments):06}.mkv"
         part.replace(path)
-        segment = Segment(path, times, **about)
+        segment = Segment(path, tuple(writer.times), delay=writer.delay, **about)
         self._record(segment)
         self.segments.append(segment)
         return segment
@@ -447,11 +455,14 @@ def _read_segment(path: Path, record: Path) -> Segment:
             reused=int(found["reused"]),
             damaged=int(found["damaged"]),
             checksum=int(found["checksum"]),
+            delay=int(found["delay"]),
             last=found["last"] is True,
         )
         rising = all(one[0] < other[0] for one, other in pairwise(times))
         if not (rising and 0 < len(times) <= _MOST_FRAMES):
             raise ValueError("times")
+        if not 0 <= segment.delay < len(times):
+            raise ValueError("delay")
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _damaged(record) from error
     return segment

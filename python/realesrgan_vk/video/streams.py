@@ -297,7 +297,7 @@ class _VideoPackets:
         self._shift = round(shift / time_base)
         self._times = [pts for segment in segments for pts, _ in segment.times]
         durations = [duration for segment in segments for _, duration in segment.times]
-        self._delay = _largest_delay(segments, self._times)
+        self._delay = max(segment.delay for segment in segments)
         last = durations[-1] if durations else 0
         self._step = self._times[1] - self._times[0] if len(self._times) > 1 else max(1, last)
         self._packets = (found for segment in segments for found in packets_of(segment))
@@ -337,15 +337,6 @@ class _VideoPackets:
         """The time until the next frame, for one whose source does not say how long it lasts."""
         place = bisect_left(self._times, pts) + 1
         return self._times[place] - pts if place < len(self._times) else self._step
-
-
-def _largest_delay(segments: Sequence[Segment], times: list[int]) -> int:
-    delay = place = 0
-    for segment in segments:
-        for _, pts, _ in packets_of(segment):
-            delay = max(delay, place - bisect_left(times, pts))
-            place += 1
-    return delay
 
 
 def can_rotate(target_format: str) -> bool:

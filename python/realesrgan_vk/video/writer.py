@@ -156,7 +156,8 @@ class VideoWriter:
                 raise ValueError("a video needs at least one frame")
             self._writer.finish()
             path = self._folder / "frames.mkv"
-            segment = Segment(path, self._writer.times, reused=0, damaged=0, checksum=0, last=True)
+            times, delay = tuple(self._writer.times), self._writer.delay
+            segment = Segment(path, times, reused=0, damaged=0, checksum=0, delay=delay, last=True)
             part = self._folder / "result"
             join(self._source, self._kept, [segment], part, self._format)
             appear(part, self._target)
