@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -256,7 +256,6 @@ class VideoReader:
             colours = replace(colours, matrix={"bt601": 6, "bt709": 1, "bt2020": 9}[self._matrix])
         matrix = matrix_of(colours, form, raw.height)
         full = colours.full_range or (form.rgb and raw.color_range != 1)
-        kinds = {data.type: bytes(data) for data in cast("Iterator[SideData]", raw.side_data)}
         lost = {
             SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
             SideDataType.DOVI_RPU_BUFFER: "Dolby Vision metadata",
@@ -290,10 +289,12 @@ class VideoReader:
             siting=siting_of(raw, stream.codec_context.name, matrix),
             full_range=full,
             aspect=aspect if aspect != 1 else None,
-            rotation_matrix=kinds.get(SideDataType.DISPLAYMATRIX),
-            mastering=kinds.get(SideDataType.MASTERING_DISPLAY_METADATA),
-            light=kinds.get(SideDataType.CONTENT_LIGHT_LEVEL),
-            dynamic=tuple(dict.fromkeys(name for kind, name in lost.items() if kind in kinds)),
+            rotation_matrix=_side_data(raw, SideDataType.DISPLAYMATRIX),
+            mastering=_side_data(raw, SideDataType.MASTERING_DISPLAY_METADATA),
+            light=_side_data(raw, SideDataType.CONTENT_LIGHT_LEVEL),
+            dynamic=tuple(
+                dict.fromkeys(name for kind, name in lost.items() if _side_data(raw, kind))
+            ),
             interlaced=interlaced,
         )
 
@@ -455,6 +456,12 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = own.extradata
     return decoder
+
+
+def _side_data(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
+    """A frame's metadata of one kind; iterating over all differs among PyAV's releases."""
+    found = cast("Mapping[SideDataType, SideData]", frame.side_data).get(kind)
+    return None if found is None else bytes(found)
 
 
 def _unit(stream: VideoStream) -> Fraction:
