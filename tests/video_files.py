@@ -559,6 +559,21 @@ def many_streams(path: Path, other_sound: Literal["libopus", "aac"] = "aac") -> 
     return Clip(path, frames, form, times, TEXTS)
 
 
+def with_timecode(path: Path, code: str = "01:00:00:00") -> Clip:
+    """A time code: QuickTime has a track for it, Matroska a tag of the video."""
+    return plain(path, metadata={"timecode": code})
+
+
+def two_angles(path: Path) -> Clip:
+    """A second video stream, which is no cover, with a title of its own."""
+    form = pixel_format("yuv420p")
+    frames, times = frames_of(12, form), seconds(12)
+    with ClipFile(path) as file:
+        file.video(frames, times)
+        file.video(frames[::-1], times, metadata={"title": "Other angle"})
+    return Clip(path, frames, form, times)
+
+
 def turned(path: Path) -> Clip:
     """A display matrix turns the frames by 90 degrees, as telephones write it."""
     return plain(path, rotation=90)

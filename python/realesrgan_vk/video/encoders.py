@@ -278,6 +278,8 @@ def _pixel_format(
     ]
     if encoder.name == "libx265" and options.pixel_format == "auto":
         known = [form for form in known if not form.alpha]  # as a layer that few players know
+    if encoder.name == "libvpx-vp9":  # FFmpeg lists others with alpha, which the library refuses
+        known = [form for form in known if not form.alpha or form.name == "yuva420p"]
     fitting = [form for form in known if not encoder.even or _is_multiple(size, form)]
     if options.pixel_format != "auto":
         for form in known:

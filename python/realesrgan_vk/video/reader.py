@@ -372,7 +372,8 @@ class VideoReader:
         viewed, form = view_frame(raw)
         planes, alpha = planes_of(viewed, form)
         described = yuv_format(form, info.matrix, info.siting, full_range=info.full_range)
-        duration = raw.duration or 0
+        unit = exact(raw.time_base) or clock.time_base  # a filter has its own
+        duration = round((raw.duration or 0) * unit / clock.time_base)
         return VideoFrame(planes, described, alpha, pts, duration, clock.time_base)
 
 

@@ -43,6 +43,7 @@ _ATTACHING = frozenset({"matroska"})
 _ADDS_FILES = "an attachment"
 _ISO = frozenset({"mp4", "mov"})
 _TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
+_COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
 _MARKUP = re.compile(r"<[^>\n]{1,40}>|\{\\[^}\n]{1,200}\}")
@@ -116,7 +117,7 @@ def plan_streams(
                 continue
             if stream.type == "audio" and options.audio == "none":
                 continue
-            if _is_chapters(stream, container):
+            if _is_chapters(stream, container) or _is_timecode(stream):
                 continue
             how = _how(stream, target_format, options)
             title = _title(stream)
@@ -129,6 +130,12 @@ def plan_streams(
             if how == "attachment" and stream.type == "video":
                 note(f"{title} becomes {_ADDS_FILES}")
             kept.append(Kept(stream.index, how))
+        if _wrong_timecode(container.streams[main], encoding.rate, target_format):
+            note(
+                "the time code is left out: it drops frames, as only codes of 30000/1001 or "
+                "60000/1001 frames a second do"
+            )
+        _check_together(container, main, kept, target_format, encoding)
     return kept
 
 
@@ -137,14 +144,40 @@ def _check_video(target_format: str, encoding: Encoding) -> None:
         start_video(container, encoding)
 
 
+def _check_together(
+    given: InputContainer, main: int, kept: list[Kept], target_format: str, encoding: Encoding
+) -> None:
+    """Write the result's header, so that what the container refuses is known before the work."""
+    by_index = {each.index: each.how for each in kept}
+    result = av.open(BytesIO(), "w", format=target_format)
+    try:
+        for stream in given.streams:
+            if stream.index == main:
+                video: Any = result.add_stream(encoding.encoder, rate=encoding.rate)
+                encoding.apply(video.codec_context)
+                _copy_video_tags(stream, video, encoding.rate, target_format)
+            elif stream.index in by_index:
+                _output(result, given, stream, by_index[stream.index])
+        result.start_encoding()
+    except av.error.FFmpegError as error:
+        raise ValueError(
+            f"a file of format {target_format} cannot hold these streams together "
+            f"({error.strerror}); another container, such as mkv, may"
+        ) from error
+    finally:
+        with suppress(ValueError, OSError, av.error.FFmpegError):
+            result.close()
+
+
 def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
     if stream.type == "attachment":
         return "attachment" if target_format in _ATTACHING else None
     if stream.type == "audio" and options.audio == "aac":
         return "aac"
-    if stream.type == "video" and target_format in _ATTACHING:
-        is_cover = stream.disposition & Disposition.attached_pic
-        return "attachment" if is_cover and _codec(stream) in _IMAGES else None
+    if _is_cover(stream):
+        if target_format in _ATTACHING and _codec(stream) in _IMAGES:
+            return "attachment"
+        return "copy" if target_format == "mp4" and _codec(stream) in _COVERS else None
     if stream.type == "subtitle":
         return _how_subtitles(stream, target_format)
     return "copy" if _holds(target_format, stream) else None
@@ -178,6 +211,27 @@ def _holds(target_format: str, stream: Stream) -> bool:
     return False
 
 
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _is_timecode(stream: Stream) -> bool:
+    """Whether it is QuickTime's track of a time code, which FFmpeg makes of the video's tag."""
+    return stream.type == "data" and "timecode" in stream.metadata
+
+
+def _wrong_timecode(stream: Stream, rate: Fraction, target_format: str) -> str | None:
+    """The name of the time code's tag where FFmpeg would refuse to make a track of it.
+
+    It does so where the code drops frames, as its ; or . says, at a rate that is not near 30 or 60.
+    """
+    for name, value in stream.metadata.items():
+        drops = name.lower() == "timecode" and re.search("[;.]", value) is not None
+        if drops and target_format in _ISO and round(rate) % 30 != 0:
+            return name
+    return None
+
+
 def _is_chapters(stream: Stream, container: InputContainer) -> bool:
     """Whether it is MPEG-4's track of chapters' titles, which FFmpeg reads as chapters, too."""
     is_text = stream.type == "data" and stream.name == "bin_data"
@@ -191,7 +245,7 @@ def _codec(stream: Stream) -> str:
 
 def _title(stream: Stream) -> str:
     codec = _codec(stream) or ("" if stream.type == "attachment" else stream.name or "unknown")
-    kind = "cover picture" if stream.type == "video" else stream.type
+    kind = "cover picture" if _is_cover(stream) else stream.type
     named = stream.metadata.get("title") or stream.metadata.get("filename") or ""
     language = stream.language if stream.language and stream.language != "und" else ""
     about = ", ".join(part for part in (codec, language, named) if part)
@@ -251,7 +305,7 @@ def join(
                 video = result.add_stream_from_template(encoded, opaque=True)
                 video.time_base = reader.info.time_base
                 video.codec_context.framerate = reader.info.rate
-                _copy_stream_tags(stream, video)
+                _copy_video_tags(stream, video, reader.info.rate, target_format)
                 if reader.info.rotation_matrix is not None and can_rotate(target_format):
                     video.set_display_matrix(struct.unpack("=9i", reader.info.rotation_matrix))
                 if reader.info.form.alpha and encoded.metadata.get("alpha_mode"):
@@ -372,6 +426,12 @@ def _copy_stream_tags(stream: Stream, output: Stream) -> None:
         tags["title"] = tags.pop("name")
     output.metadata.update(tags)
     output.disposition = stream.disposition
+
+
+def _copy_video_tags(stream: Stream, output: Stream, rate: Fraction, target_format: str) -> None:
+    _copy_stream_tags(stream, output)
+    if name := _wrong_timecode(stream, rate, target_format):
+        del output.metadata[name]
 
 
 @dataclass(slots=True)
