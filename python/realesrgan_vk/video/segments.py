@@ -268,6 +268,13 @@ class Workspace:
         self.folder = _folder_of(target)
         self.segments: list[Segment] = []
         self._lock: BinaryIO | None = None
+        try:
+            self._open(json.loads(json.dumps({"format": FORMAT, **settings})), restart=restart)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, wanted: dict[str, Any], *, restart: bool) -> None:
         record = self.folder / _RECORD
         if record.exists():
             self._lock = _locked(self.folder / _LOCK)
@@ -275,7 +282,6 @@ class Workspace:
             for left in self.folder.iterdir():
                 if left.name != _LOCK:
                     left.unlink()
-        wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
         if self.folder.exists() and {path.name for path in self.folder.iterdir()} - {_LOCK}:
             self._check(record, wanted)
             for left in self.folder.glob("*.part"):
