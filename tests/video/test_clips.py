@@ -52,7 +52,7 @@ def test_frames_without_times(tmp_path: Path) -> None:
 def test_an_edit_list(tmp_path: Path) -> None:
     clip = video_files.edit_list(tmp_path / "clip.mp4")
     source = probe(clip.path)
-    assert [packet.flags for packet in source.video.packets[:4]] == ["KD", "_D", "_D", "__"]
+    assert ["D" in packet.flags for packet in source.video.packets[:4]] == [True] * 3 + [False]
     assert source.video.times == clip.times
     (sound,) = source.of_kind("audio")
     assert sound.packets[0].pts == Fraction(-1024, 48000)
