@@ -617,8 +617,8 @@ def one_frame(path: Path) -> Clip:
     return plain(path, 1)
 
 
-def corrupt(path: Path, codec: Literal["libx264", "ffv1"]) -> Clip:
-    """The packet of the sixth frame holds no data; a key frame follows.
+def corrupt(path: Path, codec: Literal["libx264", "ffv1"], index: int = 5) -> Clip:
+    """The packet of one frame holds no data; by default the sixth, which a key frame follows.
 
     FFV1's decoder tells so by checksums, H.264's by the length of the first unit.
     """
@@ -628,7 +628,6 @@ def corrupt(path: Path, codec: Literal["libx264", "ffv1"]) -> Clip:
         else {"level": "3", "slicecrc": "1", "g": "1"}
     )
     clip = plain(path, codec=codec, options=options, sound=0.5)
-    index = 5
     with av.open(str(path)) as source:
         payload = bytes([packet for packet in source.demux(video=0) if packet.size][index])
     data = path.read_bytes()

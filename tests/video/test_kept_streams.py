@@ -378,11 +378,12 @@ def test_colours_are_always_tagged(
     assert ("BT.601" in messages or "BT.709" in messages) == (not video)
 
 
+@pytest.mark.parametrize("index", [5, 11])
 @pytest.mark.parametrize("codec", ["libx264", "ffv1"])
 def test_a_damaged_packet_is_counted_and_passed_over(
-    upscale: Upscale, codec: Literal["libx264", "ffv1"]
+    upscale: Upscale, codec: Literal["libx264", "ffv1"], index: int
 ) -> None:
-    make = partial(video_files.corrupt, codec=codec)
+    make = partial(video_files.corrupt, codec=codec, index=index)
     clip, result, messages = upscale(make, ".mkv", ".mkv")
     before, after = assert_kept(clip.path, result)
     assert len(after.video.frames) == len(before.video.frames)

@@ -451,7 +451,11 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     own = stream.codec_context
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     if tags.get("alpha_mode") != "1" or own.name not in ("vp8", "vp9"):
-        own.thread_type = "AUTO"
+        # With a thread for each frame, PyAV loses those behind a damaged one at a file's end; with
+        # one for each slice, H.264's decoder does not always say what is damaged.
+        own.thread_type = "SLICE"
+        if own.name in ("h264", "hevc"):
+            own.thread_count = 1
         return own
     decoder = av.CodecContext.create("libvpx" if own.name == "vp8" else "libvpx-vp9", "r")
     assert isinstance(decoder, av.VideoCodecContext)
