@@ -559,6 +559,18 @@ def many_streams(path: Path, other_sound: Literal["libopus", "aac"] = "aac") -> 
     return Clip(path, frames, form, times, TEXTS)
 
 
+def simultaneous_texts(path: Path) -> Clip:
+    """Two lines in ASS that are shown at the same time, as signs and speech are."""
+    form = pixel_format("yuv420p")
+    frames, times = frames_of(12, form), seconds(12)
+    start = Fraction(1, 10)
+    texts = [(start, start * 3, "Above"), (start, start * 2, "Below")]
+    with ClipFile(path) as file:
+        file.video(frames, times)
+        file.subtitles(texts, "ass")
+    return Clip(path, frames, form, times, texts)
+
+
 def with_timecode(path: Path, code: str = "01:00:00:00") -> Clip:
     """A time code: QuickTime has a track for it, Matroska a tag of the video."""
     return plain(path, metadata={"timecode": code})
@@ -651,6 +663,14 @@ def transport_stream(path: Path) -> Clip:
     return plain(
         path, options={"bf": "2"}, time_base=Fraction(1, 90000), sound=0.5, sound_codec="ac3"
     )
+
+
+def two_recordings(path: Path) -> Clip:
+    """Two MPEG-TS files one behind the other: the clock begins anew in the middle."""
+    clip = transport_stream(path)
+    path.write_bytes(2 * path.read_bytes())
+    later = [time + len(clip.times) / RATE for time in clip.times]
+    return Clip(path, 2 * clip.frames, clip.form, clip.times + later)
 
 
 def avi(path: Path) -> Clip:

@@ -404,6 +404,27 @@ def test_a_byte_stream_without_times_gets_those_of_its_rate(upscale: Upscale) ->
     assert probe(result).video.times == clip.times
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_a_clock_that_begins_anew_goes_on(upscale: Upscale, suffix: str) -> None:
+    clip, result, _ = upscale(video_files.two_recordings, ".ts", suffix)
+    before, after = probe(clip.path), probe(result)
+    times = [time for time in after.video.times if time is not None]
+    assert len(times) == len(clip.frames)
+    for time, expected in zip(times, clip.times, strict=True):
+        assert abs(time - times[0] - expected) <= ROUNDING[suffix] * 2
+    (sound,), (all_sound,) = after.of_kind("audio"), before.of_kind("audio")
+    assert sound.hashes == all_sound.hashes
+    decoding = [packet.dts for packet in sound.packets]
+    assert all(a is not None and b is not None and a <= b for a, b in pairwise(decoding))
+
+
+def test_subtitles_at_one_time_stay_there(upscale: Upscale) -> None:
+    clip, result, _ = upscale(video_files.simultaneous_texts, ".mkv", ".mkv")
+    (texts,), (source,) = probe(result).of_kind("subtitle"), probe(clip.path).of_kind("subtitle")
+    assert [packet.pts for packet in texts.packets] == [packet.pts for packet in source.packets]
+    assert [start for start, _, _ in clip.texts] == [packet.pts for packet in texts.packets]
+
+
 def test_avi_has_even_times(upscale: Upscale) -> None:
     clip, result, _ = upscale(video_files.avi, ".avi", ".mkv")
     times = probe(result).video.times

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from av.container import InputContainer
+    from av.packet import Packet
     from av.sidedata.sidedata import SideData
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
@@ -47,8 +48,10 @@ _DEFAULT_RATE = Fraction(25)
 _OPENING: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-# Containers whose clock starts anywhere: the time of their first packet is no delay.
+# Containers whose clock starts anywhere, so that the time of their first packet is no delay, and
+# may begin anew within the file.
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "m2ts", "rtp", "hls"})
+_LONGEST_GAP = 10  # seconds between two packets of such a clock; more is another beginning
 _MARGINS = (10, 60, 600)  # seconds before a start from which frames are decoded, tried in turn
 
 
@@ -147,6 +150,7 @@ class VideoReader:
         self.damaged = 0
         self._damaged_frames = 0
         self._container: InputContainer | None = None
+        self._jumps: list[Fraction] | None = None
         with self._opened() as container:
             self.info = self._probe(container)
 
@@ -185,7 +189,7 @@ class VideoReader:
             ImageError: A frame has another size than the first one.
         """
         self.damaged = 0
-        if after is not None:
+        if after is not None and not self.jumps():
             pts, checksum = after
             frames = self._decode(pts * self.info.time_base)
             for frame in frames:
@@ -208,7 +212,7 @@ class VideoReader:
             clock = _Clock(stream, container)
             first, last = self._span(container)
             seeking = first if start is None else start
-            if seeking is not None and clock.is_stored:
+            if seeking is not None and clock.is_stored and not self.jumps():
                 _seek(container, stream, seeking)
             for raw in self._progressive(self._decoded(container, stream)):
                 pts = clock.time_of(raw)
@@ -226,6 +230,22 @@ class VideoReader:
         if self._start is None:
             return start if free else Fraction(0)
         return self._start + start
+
+    def jumps(self) -> list[Fraction]:
+        """What is added to all times from each new beginning of the file's clock on, in seconds.
+
+        Recordings, and files that were put one behind another, have such beginnings. The whole file
+        is read for it where its container allows them.
+        """
+        if self._jumps is None:
+            with self._opened() as container:
+                clock = Continuity(container)
+                if clock.is_free:
+                    with suppress(av.error.FFmpegError):  # the file ends too early
+                        for packet in container.demux(_video_stream(container, self.path)):
+                            clock.correct(packet)
+                self._jumps = clock.jumps
+        return self._jumps
 
     def span(self, container: InputContainer) -> tuple[Fraction | None, Fraction | None]:
         """The first time that is taken and the first that is not, by the file's time stamps."""
@@ -308,6 +328,7 @@ class VideoReader:
         """Frames as FFmpeg gives them; what is damaged is counted and passed over."""
         decoder = _decoder(stream)
         packets = container.demux(stream)
+        clock = Continuity(container)
         expected = 0  # packets that the container calls damaged; the decoder will say so again
 
         def damage() -> None:
@@ -325,9 +346,10 @@ class VideoReader:
             except av.error.FFmpegError:  # the file ends too early
                 self.damaged += 1
                 packet = None
-            if packet is not None and packet.is_corrupt:
-                self.damaged += 1
-                expected += 1
+            if packet is not None:
+                clock.correct(packet)
+                self.damaged += packet.is_corrupt
+                expected += packet.is_corrupt
             try:
                 frames = decoder.decode(packet)
             except av.error.EOFError:
@@ -375,6 +397,50 @@ class VideoReader:
         unit = exact(raw.time_base) or clock.time_base  # a filter has its own
         duration = round((raw.duration or 0) * unit / clock.time_base)
         return VideoFrame(planes, described, alpha, pts, duration, clock.time_base)
+
+
+class Continuity:
+    """Makes one clock of a stream's time stamps, where the file's begins anew.
+
+    Attributes:
+        is_free: Whether the container's clock may do so.
+        jumps: What was added to the times after each beginning but the first, in seconds.
+    """
+
+    def __init__(self, container: InputContainer, jumps: Sequence[Fraction] = ()) -> None:
+        """Begin with a stream.
+
+        Args:
+            container: Its file.
+            jumps: Those of the video, which other streams follow.
+        """
+        self.is_free = not _FREE_CLOCKS.isdisjoint(container.format.name.split(","))
+        self.jumps: list[Fraction] = []
+        self._given = jumps
+        self._last: Fraction | None = None
+        self._step = Fraction(0)
+
+    def correct(self, packet: Packet[Any]) -> None:
+        """Change a packet's time stamps; packets come in the order of the file."""
+        if not self.is_free or packet.dts is None:
+            return
+        unit = exact(packet.time_base) or Fraction(1)
+        time = packet.dts * unit
+        if self._last is not None:
+            gap = time - self._last
+            if 0 <= gap <= _LONGEST_GAP:
+                self._step = gap or self._step
+            else:
+                place = len(self.jumps)
+                before = self.jumps[-1] if self.jumps else Fraction(0)
+                own = before + self._step - gap
+                self.jumps.append(self._given[place] if place < len(self._given) else own)
+        self._last = time
+        if self.jumps:
+            steps = round(self.jumps[-1] / unit)
+            packet.dts += steps
+            if packet.pts is not None:
+                packet.pts += steps
 
 
 class _Clock:

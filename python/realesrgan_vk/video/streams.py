@@ -23,7 +23,7 @@ from realesrgan_vk.errors import printable
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.frames import exact
 from realesrgan_vk.video.options import CONTAINERS, VideoOptions
-from realesrgan_vk.video.reader import VideoReader, open_input, video_index
+from realesrgan_vk.video.reader import Continuity, VideoReader, open_input, video_index
 from realesrgan_vk.video.segments import (
     Segment,
     WorkError,
@@ -562,6 +562,21 @@ def _aac(result: OutputContainer, stream: Stream) -> _Output:
     return _Output(convert, is_encoder=True)
 
 
+def _rise(packet: Packet[Any], latest: dict[int, int]) -> None:
+    """Move a packet behind the one before, where its decoding time is not; no container takes that.
+
+    Subtitles and data may have the same time.
+    """
+    if packet.dts is None:
+        return
+    stream = packet.stream
+    step = 0 if stream.type in ("subtitle", "data") else 1
+    packet.dts = max(packet.dts, latest.get(stream.index, packet.dts - step) + step)
+    latest[stream.index] = packet.dts
+    if packet.pts is not None:
+        packet.pts = max(packet.pts, packet.dts)
+
+
 def _other_packets(
     given: InputContainer,
     outputs: dict[int, _Output],
@@ -579,6 +594,8 @@ def _other_packets(
     if not streams:
         return
     first, last = reader.span(given)
+    clocks = {index: Continuity(given, reader.jumps()) for index in outputs}
+    latest: dict[int, int] = {}
     packets = given.demux(*streams)
     while True:
         try:
@@ -592,6 +609,7 @@ def _other_packets(
         if packet.size == 0 and packet.dts is None:  # the last of a stream, which ends decoders
             yield from convert(packet) if outputs[index].is_encoder else ()
             continue
+        clocks[index].correct(packet)
         unit = exact(packet.time_base) or Fraction(1)
         moment = packet.pts if packet.pts is not None else packet.dts
         if packet.is_discard:  # before an edit list's beginning
@@ -608,4 +626,5 @@ def _other_packets(
         if steps:
             packet.pts = None if packet.pts is None else packet.pts - steps
             packet.dts = None if packet.dts is None else packet.dts - steps
+        _rise(packet, latest)
         yield from convert(packet)
