@@ -1,6 +1,8 @@
 """The `video` command: what it refuses and prints; what it keeps of files is in tests/video."""
 
+import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +68,9 @@ def upscaled(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("clip.mp4 -o x.mkv --preview 0", "preview is 0.0"),
         ("clip.mp4 -o x.mkv --scale 2 --width 9", "give only one of"),
         ("clip.mp4 -o x.mkv -m nonsense", "nonsense"),
+        ("- -o x.mkv", "/dev/stdin is a pipe or a device"),
+        ("clip.mp4 -o x.m3u8 --container hls", "container 'hls' is not one file"),
+        ("clip.mp4 -o x.gif --container gif --codec gif", "matroska cannot hold gif's video"),
     ],
 )
 def test_what_is_wrong_is_said_before_any_work(words: str, message: str, folder: Path) -> None:
@@ -105,6 +110,69 @@ def test_without_an_output_the_result_lies_beside_the_video(folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert re.search(r"clip-upscaled\.mp4 \(128 x 96, 12 frames, .* KiB, .* s\)", done.stderr)
     assert (folder / "clip-upscaled.mp4").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_and_links_to_themselves_are_refused(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.mkv")
+    (folder / "loop.mkv").symlink_to("loop.mkv")
+    for words, message in (
+        (["pipe.mkv"], "pipe.mkv is a pipe or a device, which cannot be read several times"),
+        (["clip.mp4", "-o", "pipe.mkv"], "output pipe.mkv is a pipe or a device"),
+        (["clip.mp4", "-o", "loop.mkv"], "loop.mkv is a link to itself"),
+    ):
+        done = upscaled(folder, *words)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_plan_needs_no_folder_to_write_into(folder: Path) -> None:
+    """Another user's, or that of a read-only disk."""
+    (folder / "clip-upscaled.mkv").mkdir()
+    done = run("plan", "clip.mp4", *NET, cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_that_look_like_addresses_are_of_files(folder: Path) -> None:
+    (folder / "clip.mp4").rename(folder / "http:a%03d.mp4")
+    done = upscaled(folder, "http:a%03d.mp4", "-o", "b:%d.mkv")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "b:%d.mkv").exists()
+
+
+def test_the_container_decides_about_the_suffix(folder: Path) -> None:
+    assert upscaled(folder, "clip.mp4", "--container", "mkv").returncode == 0
+    assert (folder / "clip-upscaled.mkv").exists()
+
+
+def test_a_link_as_output_stays_and_leads_to_the_result(folder: Path) -> None:
+    """The segments lie where the result does: that may be another disk."""
+    (folder / "disk").mkdir()
+    (folder / "x.mkv").symlink_to("disk/y.mkv")
+    (folder / "disk" / "y.mkv.realesrgan").write_text("in the way")
+    refused = upscaled(folder, "clip.mp4", "-o", "x.mkv")
+    assert refused.returncode == 1
+    assert "y.mkv.realesrgan is in the way" in refused.stderr
+    (folder / "disk" / "y.mkv.realesrgan").unlink()
+    assert upscaled(folder, "clip.mp4", "-o", "x.mkv").returncode == 0
+    assert (folder / "x.mkv").is_symlink()
+    assert [path.name for path in (folder / "disk").iterdir()] == ["y.mkv"]
+
+
+def test_progress_is_told_once_at_the_end_however_long_the_sound_is(folder: Path) -> None:
+    video_files.plain(folder / "long.mkv", 2, sound=20.0)
+    done = upscaled(folder, "long.mkv", "-o", "x.mkv", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(event["event"] == "progress" for event in events) < 10
+
+
+def test_a_codec_that_cannot_be_decoded_is_said(folder: Path) -> None:
+    clip = folder / "clip.mp4"
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    done = upscaled(folder, "clip.mp4", "-o", "x.mkv")
+    assert done.returncode == 2
+    assert "clip.mp4 has a video that FFmpeg cannot decode" in done.stderr
 
 
 def test_folders_and_patterns(folder: Path) -> None:
@@ -200,6 +268,16 @@ def test_sound_is_encoded_as_aac_or_left_out(folder: Path) -> None:
                 frame.samples / frame.sample_rate for frame in result.decode(audio=0)
             ) if codecs else 0.5  # fmt: skip
         assert seconds == pytest.approx(0.5, abs=0.05)
+
+
+def test_sound_whose_times_are_rounded_is_encoded_without_gaps(folder: Path) -> None:
+    """AVI counts packets of MP3, so that their samples seem to overlap."""
+    video_files.avi(folder / "old.avi")
+    done = upscaled(folder, "old.avi", "-o", "x.mp4", "--audio", "aac")
+    assert done.returncode == 0, done.stderr
+    with av.open(str(folder / "x.mp4")) as result:
+        times = [packet.pts for packet in result.demux(audio=0) if packet.pts is not None]
+    assert {later - one for one, later in itertools.pairwise(times)} == {1024}
 
 
 def test_missing_pyav_is_said_with_the_command_that_installs_it(folder: Path) -> None:

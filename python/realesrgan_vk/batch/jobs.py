@@ -131,11 +131,11 @@ def find_sources(
         ValueError: A pattern that matches no file, or a folder without pictures.
     """
     found = Sources([], [], kind)
-    left_out = None if output is None else Path(output).resolve()
+    left_out = None if output is None else _resolved(Path(output))
     for given in inputs:
         path = STDIN if given == "-" else Path(given)
         if path.is_dir():
-            if len(inputs) > 1 and path.resolve() == left_out:  # a shell made folder/* of it
+            if len(inputs) > 1 and _resolved(path) == left_out:  # a shell made folder/* of it
                 continue
             inside = _pictures_in(path, left_out, suffixes, recursive=recursive)
             if not inside.pictures:
@@ -230,6 +230,11 @@ def _variants(target: Path, source: Path) -> Iterator[Path]:
         yield target.with_name(f"{source.name}{counted}{target.suffix}")
 
 
+def _resolved(path: Path) -> Path:
+    """Without symbolic links, but for those that lead to themselves."""
+    return Path(os.path.realpath(path))
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """What all names of a file have in common; None where there is no file."""
     try:
@@ -281,7 +286,7 @@ def _is_at(path: Path, left_out: Path | None, root: Path) -> bool:
     """Whether a path below `root` is the one to leave out."""
     if left_out is None or path.name != left_out.name:
         return False
-    return path.resolve() == left_out != root.resolve()
+    return _resolved(path) == left_out != _resolved(root)
 
 
 def _order(path: Path) -> tuple[str, str]:
@@ -291,6 +296,12 @@ def _order(path: Path) -> tuple[str, str]:
 def names_folder(output: str) -> bool:
     """Whether an output is a folder, or ends as the name of one."""
     return Path(output).is_dir() or output.endswith(("/", "\\"))
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise `ValueError` where the name of a result is that of a folder."""
+    if path.is_dir():
+        raise ValueError(f"output {path} is a folder")
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -24,6 +24,7 @@ from realesrgan_vk.batch.jobs import (
     Targets,
     find_sources,
     names_folder,
+    refuse_folder,
     refuse_unwritable,
     refuse_unwritable_file,
 )
@@ -113,7 +114,8 @@ def run(arguments: VideoArguments) -> None:
 def _words(error: Exception) -> str:
     words = error_words(error)
     if isinstance(error, av.error.FFmpegError):
-        words = f"{error.filename or 'FFmpeg'}: {error.strerror}"
+        name = (error.filename or "FFmpeg").removeprefix("file:")
+        words = f"{name}: {error.strerror}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         words += "; make space and run the same command again, it goes on where this one was"
     return words
@@ -126,6 +128,7 @@ def _is_there(arguments: VideoArguments, target: Path) -> bool:
 def _plan(
     arguments: VideoArguments, upscalers: list[Upscaler], source: Path, target: Path
 ) -> VideoRun:
+    refuse_folder(target)
     return VideoRun(source, target, upscalers, arguments.request, arguments.options)
 
 
@@ -183,10 +186,18 @@ def _jobs(arguments: VideoArguments, sources: list[tuple[Path, Path]]) -> list[t
     targets = Targets(source for source, _ in sources)
     jobs = []
     for source, place in sources:
-        suffix = source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+        suffix = _suffix(arguments.options.container, source)
         wanted = folder / place.parent / f"{stem.format(source.stem)}{suffix}"
         jobs.append((source, targets.claim(wanted, source)))
     return jobs
+
+
+def _suffix(container: str | None, source: Path) -> str:
+    """Of a result that was not named."""
+    if container is not None:
+        known = {name: suffix for suffix, name in reversed(CONTAINERS.items())}
+        return known.get(container, f".{container}")
+    return source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
 
 
 class _Preview:
@@ -359,6 +370,7 @@ class JsonReport(Report):
     def __init__(self) -> None:
         super().__init__()
         self._printed = 0.0
+        self._whole = (False, False)  # joining, and all of it
 
     def note(self, source: Path | None, words: str) -> None:
         """Print it as an event."""
@@ -368,9 +380,10 @@ class JsonReport(Report):
         """Print an event every half second."""
         speed = self._speed(progress)
         now = time.monotonic()
-        if now - self._printed < _PROGRESS_INTERVAL and progress.fraction < 1:
+        whole = (progress.joining, progress.fraction >= 1)
+        if now - self._printed < _PROGRESS_INTERVAL and (not whole[1] or whole == self._whole):
             return
-        self._printed = now
+        self._printed, self._whole = now, whole
         fields = asdict(progress) | {"fraction": round(progress.fraction, 4)}
         self._print("progress", source=str(source), **fields, fps=round(speed, 3))
 

@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type as SideDataType
 
 from realesrgan_vk.checks import file_path, flag, one_of, real_number
 from realesrgan_vk.errors import ImageError, printable
+from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.video.frames import (
     Colours,
     Matrix,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 MATRICES = ("auto", "bt601", "bt709", "bt2020")
 _PROBED = 24  # frames that are looked at for interlacing and what decoding tells
 _LARGEST_SIDE = 1 << 16
+_LEAST_PACKET = 8  # bytes of a frame in a file
 _DEFAULT_RATE = Fraction(25)
 # From 19 on PyAV always replaces what is no UTF-8 in tags.
 _OPENING: dict[str, Any] = (
@@ -287,7 +289,8 @@ class VideoReader:
             rate = exact(stream.guessed_rate) or rate
         duration = self._duration(container, stream)
         counted = 0 if _is_avi(container) else stream.frames  # that counts empty frames, too
-        frames = counted or round(duration * rate)
+        # A time stamp that is far off makes a duration of years.
+        frames = counted or min(round(duration * rate), container.size // _LEAST_PACKET)
         if self._start is not None or self._end is not None:
             whole = duration
             duration = max(0.0, min(float(self._end or whole), whole) - float(self._start or 0))
@@ -322,7 +325,10 @@ class VideoReader:
     def _duration(container: InputContainer, stream: VideoStream) -> float:
         if stream.duration:
             return float(stream.duration * _unit(stream))
-        return (container.duration or 0) / av.time_base
+        units = container.duration or 0
+        if "matroska" in container.format.name.split(","):  # counts from zero, not from the start
+            units -= max(0, container.start_time or 0)
+        return max(0, units) / av.time_base
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Frames as FFmpeg gives them; what is damaged is counted and passed over."""
@@ -481,16 +487,26 @@ class _Clock:
         return pts
 
 
+def file_url(path: Path) -> str:
+    """How FFmpeg takes any path for a file's; it takes `a:b.mkv` for an address."""
+    return f"file:{path}"
+
+
 def open_input(path: Path) -> InputContainer:
     """Open a video file.
 
     Raises:
-        ImageError: It is none that FFmpeg reads.
+        ImageError: It is none that FFmpeg reads, or no file.
         OSError: It cannot be opened.
     """
+    if is_stream(path):
+        raise ImageError(
+            f"{printable(path)} is a pipe or a device, which cannot be read several times, as a "
+            "video is; save it as a file first"
+        )
     path.open("rb").close()  # the system's own message
     try:
-        opened: InputContainer = av.open(str(path), "r", **_OPENING)
+        opened: InputContainer = av.open(file_url(path), "r", **_OPENING)
     except av.error.FFmpegError as error:
         words = f"{printable(path)} cannot be read as a video: {error.strerror}"
         raise ImageError(words) from error
@@ -501,6 +517,8 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             context = stream.codec_context
+            if context is None:
+                raise ImageError(f"{printable(path)} has a video that FFmpeg cannot decode")
             if not (0 < context.width <= _LARGEST_SIDE and 0 < context.height <= _LARGEST_SIDE):
                 raise ImageError(f"{printable(path)} has a video without a size that can be read")
             return stream

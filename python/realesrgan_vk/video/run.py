@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from realesrgan_vk._core import __version__, usable_cores
-from realesrgan_vk.batch.jobs import refuse_overwrite, refuse_unwritable, refuse_unwritable_file
+from realesrgan_vk.batch.jobs import refuse_folder, refuse_overwrite, refuse_unwritable_file
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
 from realesrgan_vk.errors import DeviceError, printable
@@ -144,11 +144,14 @@ class VideoRun:
             OSError: The source cannot be read.
         """
         self.notes: list[str] = []
+        self._format = container_of(target, options)
+        if target.is_symlink():  # the segments lie on the disk of the file itself
+            target = Path(os.path.realpath(target))
+            if target.is_symlink():
+                raise ValueError(f"output {target} is a link to itself")
         self._source, self._target = source, target
         self._upscalers, self._request, self._options = list(upscalers), request, options
-        self._format = container_of(target, options)
         refuse_overwrite(source, target)
-        refuse_unwritable(target.parent)
         self._reader = VideoReader(
             source,
             start=options.start,
@@ -242,7 +245,7 @@ class VideoRun:
         frames = work.frames or self.info.frames
         damaged = work.segments[-1].damaged if work.segments else 0
         written = part.stat().st_size
-        work.finish(part, Path(os.path.realpath(self._target)))
+        work.finish(part, self._target)
         return VideoSummary(
             frames,
             resumed,
@@ -511,6 +514,7 @@ def upscale(
     devices = [device] if isinstance(device, (str, int)) else list(device)
     path, result = file_path(source, "source"), file_path(target, "target")
     refuse_unwritable_file(result)
+    refuse_folder(result)
     upscalers = load_video_upscalers(
         model, upscaler or UpscalerOptions(), devices, note=note or (lambda _: None)
     )

@@ -26,6 +26,7 @@ import av
 
 from realesrgan_vk.errors import RealesrganError, printable
 from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.reader import file_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 FORMAT = 1
+SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
 _LOCK = "lock"
@@ -95,7 +97,7 @@ class SegmentWriter:
         self._time_base = encoding.time_base
         self._numbers: dict[int, int] = {}  # of frames whose packets are to come, by their pts
         self._packets = 0
-        self._container, self._stream = open_encoder(str(path), encoding)
+        self._container, self._stream = open_encoder(path, encoding)
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -161,7 +163,7 @@ class SegmentWriter:
             self._container.mux_one(packet)
 
 
-def open_encoder(path: str, encoding: Encoding) -> tuple[OutputContainer, VideoStream]:
+def open_encoder(path: Path, encoding: Encoding) -> tuple[OutputContainer, VideoStream]:
     """A Matroska file and its only stream, whose encoder is open.
 
     Raises:
@@ -169,13 +171,13 @@ def open_encoder(path: str, encoding: Encoding) -> tuple[OutputContainer, VideoS
         OSError: The file cannot be made.
     """
     plainly = {"fflags": "+bitexact"}
-    container = av.open(path, "w", format="matroska", container_options=plainly)
+    container = av.open(file_url(path), "w", format=SEGMENT_FORMAT, container_options=plainly)
     try:
         return container, start_video(container, encoding)
     except BaseException:
         with suppress(av.error.FFmpegError):
             container.close()
-        Path(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 
@@ -215,7 +217,7 @@ def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
     """
     count = 0
     try:
-        with av.open(str(segment.path)) as container:
+        with av.open(file_url(segment.path)) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.pts is None:
                     continue
@@ -237,7 +239,7 @@ def encoder_header(segment: Segment) -> bytes:
         WorkError: The file is damaged.
     """
     try:
-        with av.open(str(segment.path)) as container:
+        with av.open(file_url(segment.path)) as container:
             return container.streams.video[0].codec_context.extradata or b""
     except (av.error.FFmpegError, IndexError) as error:
         raise _damaged(segment.path) from error
@@ -266,6 +268,8 @@ class Workspace:
             OSError: The folder cannot be made or read.
         """
         self.folder = _folder_of(target)
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise self._in_the_way()
         self.segments: list[Segment] = []
         self._lock: BinaryIO | None = None
         try:
@@ -371,10 +375,7 @@ class Workspace:
         try:
             found = json.loads(record.read_bytes())
         except FileNotFoundError:
-            raise WorkError(
-                f"folder {printable(self.folder)} is in the way: it is no unfinished video; move "
-                "it away"
-            ) from None
+            raise self._in_the_way() from None
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -391,6 +392,12 @@ class Workspace:
                 f"({printable('; '.join(other))}); use those to go on, or begin again with "
                 "--restart"
             )
+
+    def _in_the_way(self) -> WorkError:
+        return WorkError(
+            f"{printable(self.folder)} is in the way: it is no folder of an unfinished video; move "
+            "it away"
+        )
 
     def _find(self) -> None:
         while not self.is_complete:

@@ -20,11 +20,19 @@ import av
 from av.stream import Disposition
 
 from realesrgan_vk.errors import printable
+from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.frames import exact
 from realesrgan_vk.video.options import CONTAINERS, VideoOptions
-from realesrgan_vk.video.reader import Continuity, VideoReader, open_input, video_index
+from realesrgan_vk.video.reader import (
+    Continuity,
+    VideoReader,
+    file_url,
+    open_input,
+    video_index,
+)
 from realesrgan_vk.video.segments import (
+    SEGMENT_FORMAT,
     Segment,
     WorkError,
     encoder_header,
@@ -45,7 +53,8 @@ _ISO = frozenset({"mp4", "mov"})
 _TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
 _COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
-_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_LEAST_GAP = 0.05  # seconds; sound of a shorter one follows at once
 _MARKUP = re.compile(r"<[^>\n]{1,40}>|\{\\[^}\n]{1,200}\}")
 # Of the file that was, not of the result.
 _OWN_TAGS = re.compile(
@@ -74,8 +83,10 @@ def container_of(target: Path, options: VideoOptions) -> str:
     """FFmpeg's name of the result's format.
 
     Raises:
-        ValueError: The suffix is none of a video.
+        ValueError: The suffix is none of a video, or the target is a pipe or a device.
     """
+    if is_stream(target):
+        raise ValueError(f"output {target} is a pipe or a device; a video is written to a file")
     if options.container is not None:
         name = {"mkv": "matroska", "ts": "mpegts"}.get(options.container, options.container)
         try:
@@ -85,7 +96,12 @@ def container_of(target: Path, options: VideoOptions) -> str:
         if name == "avi":
             raise ValueError("an AVI file holds no time stamps of frames; take mkv or mp4")
         if known is None or not known.is_output:
-            raise ValueError(f"container is {options.container!r}; FFmpeg writes no such format")
+            raise ValueError(
+                f"container is {options.container!r}; FFmpeg writes no such format; take mp4, mov, "
+                "mkv or webm"
+            )
+        if known.no_file:
+            raise ValueError(f"container {options.container!r} is not one file; take mkv or mp4")
         return name
     found = CONTAINERS.get(target.suffix.lower())
     if found is None:
@@ -140,8 +156,13 @@ def plan_streams(
 
 
 def _check_video(target_format: str, encoding: Encoding) -> None:
-    with av.open(BytesIO(), "w", format=target_format) as container:
-        start_video(container, encoding)
+    for name in dict.fromkeys((target_format, SEGMENT_FORMAT)):
+        container = av.open(BytesIO(), "w", format=name)
+        try:
+            start_video(container, encoding)
+        finally:
+            with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
+                container.close()
 
 
 def _check_together(
@@ -173,7 +194,9 @@ def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | Non
     if stream.type == "attachment":
         return "attachment" if target_format in _ATTACHING else None
     if stream.type == "audio" and options.audio == "aac":
-        return "aac"
+        context: Any = stream.codec_context
+        can_be_decoded = context is not None and context.sample_rate and context.layout.nb_channels
+        return "aac" if can_be_decoded else None
     if _is_cover(stream):
         if target_format in _ATTACHING and _codec(stream) in _IMAGES:
             return "attachment"
@@ -290,12 +313,12 @@ def join(
         options["movie_timescale"] = str(min(reader.info.time_base.denominator, _LARGEST_UNIT))
     with (
         open_input(source) as given,
-        av.open(str(part), "w", format=target_format, container_options=options) as result,
+        av.open(file_url(part), "w", format=target_format, container_options=options) as result,
     ):
         shift = reader.shift(given)
         _copy_tags(given, result, reader, shift)
         main = video_index(given, source)
-        template = av.open(str(segments[0].path))
+        template = av.open(file_url(segments[0].path))
         outputs: dict[int, _Output] = {}
         video: Any = None
         by_index = {each.index: each for each in kept}
@@ -527,39 +550,80 @@ def _attach(result: OutputContainer, given: InputContainer, stream: Stream) -> N
 
 
 def _aac(result: OutputContainer, stream: Stream) -> _Output:
-    context: Any = stream.codec_context
-    output: Any = result.add_stream("aac", rate=context.sample_rate)
+    given: Any = stream.codec_context
+    rates = av.codec.Codec("aac", "w").audio_rates or [given.sample_rate]
+    rate = min(rates, key=lambda each: (each < given.sample_rate, abs(each - given.sample_rate)))
+    output: Any = result.add_stream("aac", rate=rate)
     # PCM often has channels without names.
-    output.codec_context.layout = _LAYOUTS.get(context.layout.name, context.layout)
-    output.codec_context.time_base = Fraction(1, context.sample_rate)
+    is_named = not given.layout.name.endswith("channels")
+    layout = None if is_named else _LAYOUTS.get(given.layout.nb_channels)
+    output.codec_context.layout = layout or given.layout
+    output.codec_context.time_base = Fraction(1, rate)
     _copy_stream_tags(stream, output)
-    resampler: list[Any] = []
+    return _Output(_AacPackets(given, output), is_encoder=True)
 
-    def convert(packet: Packet[Any]) -> list[Packet[Any]]:
-        encoder = output.codec_context
-        if not resampler:
-            resampler.append(
-                av.AudioResampler(
-                    format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate,
-                    frame_size=encoder.frame_size,
-                )
-            )  # fmt: skip
-        last = packet.size == 0
+
+class _AacPackets:
+    """Encodes the sound of packets.
+
+    Time stamps in a coarse unit (AVI's) make sound seem to overlap, or to have gaps, by a part of
+    a packet: it goes on without any. A real gap stays one.
+    """
+
+    def __init__(self, decoder: Any, output: Any) -> None:  # noqa: ANN401
+        self._decoder = decoder
+        self._output = output
+        self._resampler: Any = None
+        self._form: tuple[object, ...] = ()
+        self._next: int | None = None  # time of the next sample, in samples
+
+    def __call__(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        encoder = self._output.codec_context
+        is_last = packet.size == 0
         frames: list[Any] = []
-        with suppress(av.error.InvalidDataError, av.error.EOFError):
-            frames = list(stream.codec_context.decode(None if last else packet))  # type: ignore[attr-defined]
-        made = []
-        for frame in [*frames, *([None] if last else [])]:
-            for piece in resampler[0].resample(frame):
-                if piece is not None:
-                    made += encoder.encode(piece)
-        if last:
+        with suppress(av.error.FFmpegError):  # damaged
+            frames = list(self._decoder.decode(None if is_last else packet))
+        made = [packet for frame in frames for packet in self._encoded(frame)]
+        if is_last:
+            made += self._rest()
             made += encoder.encode(None)
         for each in made:
-            each.stream = output
+            each.stream = self._output
         return made
 
-    return _Output(convert, is_encoder=True)
+    def _encoded(self, frame: Any) -> list[Packet[Any]]:  # noqa: ANN401
+        encoder = self._output.codec_context
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        made = []
+        if form != self._form:
+            made = self._rest()
+            self._form = form
+            self._resampler = av.AudioResampler(
+                encoder.format, encoder.layout, encoder.sample_rate, encoder.frame_size
+            )
+        for piece in self._resampler.resample(frame):
+            made += self._placed(piece)
+        return made
+
+    def _rest(self) -> list[Packet[Any]]:
+        """What the resampler still holds."""
+        if self._resampler is None:
+            return []
+        return [made for piece in self._resampler.resample(None) for made in self._placed(piece)]
+
+    def _placed(self, piece: Any) -> list[Packet[Any]]:  # noqa: ANN401
+        if piece is None:
+            return []
+        encoder = self._output.codec_context
+        rate = encoder.sample_rate
+        unit = exact(piece.time_base) or Fraction(1, rate)
+        given = None if piece.pts is None else round(piece.pts * unit * rate)
+        place = self._next
+        if place is None or (given is not None and given - place >= _LEAST_GAP * rate):
+            place = given or 0
+        piece.pts, piece.time_base = place, Fraction(1, rate)
+        self._next = place + piece.samples
+        return list(encoder.encode(piece))
 
 
 def _rise(packet: Packet[Any], latest: dict[int, int]) -> None:
