@@ -15,6 +15,13 @@ def shown(text: str, limit: int = 80) -> str:
     return printable(text if len(text) <= limit else f"{text[:limit]}...")
 
 
+def os_error_text(error: OSError) -> str:
+    """Return what the system says of a file: its name first, without the number of the error."""
+    if error.strerror is None:
+        return printable(str(error))
+    return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+
+
 def first_line(error: BaseException, limit: int = 200) -> str:
     """Return the first line of an error's message, or its type where it has none."""
     return shown(str(error).strip().split("\n", 1)[0], limit) or type(error).__name__

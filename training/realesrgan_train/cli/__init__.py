@@ -32,8 +32,8 @@ for command in (run, preview, doctor, validate, interpolate, presets, schema):
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done; 2 wrong argument or configuration; 3 pictures missing or unreadable;
-    4 checkpoint damaged or of another network; 5 stopped by a guard; 10 `doctor` found only
-    warnings; 130 interrupted; 143 ended by SIGTERM before the training began.
+    Exit codes: 0 done; 1 a file cannot be written; 2 wrong argument or configuration; 3 pictures
+    missing or unreadable; 4 checkpoint damaged or of another network; 5 stopped by a guard; 10
+    `doctor` found only warnings; 130 interrupted; 143 ended by SIGTERM before the training began.
     """
     app()

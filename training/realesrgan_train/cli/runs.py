@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from realesrgan_train.cli.shared import INTERRUPTED, handle_signals
+from realesrgan_train.cli.shared import INTERRUPTED, check_output_file, handle_signals
 from realesrgan_train.errors import ConfigError
 
 _WARNINGS_ONLY = 10
@@ -77,8 +77,7 @@ def preview(config: str, overrides: tuple[str, ...], count: int, out: Path) -> N
 
     handle_signals()
     checked = load_config(config, overrides)
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+    check_output_file(out)
     source = open_sources(checked.data.pictures)
     if source is None:
         raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")

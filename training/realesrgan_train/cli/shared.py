@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
-from realesrgan_train.errors import TrainError
+from realesrgan_train.errors import ConfigError, TrainError
 from realesrgan_train.signals import raise_interrupted, restore
-from realesrgan_train.wording import printable
+from realesrgan_train.wording import os_error_text, printable
 
 INTERRUPTED = 130
 
@@ -34,6 +35,19 @@ class Group(click.Group):
         return list(self.commands)
 
 
+def check_output_file(out: Path) -> None:
+    """Refuse a value of `--out` that cannot be a file, before the work is done.
+
+    Raises:
+        ConfigError: It is a folder, or its own folder does not exist.
+    """
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: this is a folder; name a file in it")
+    if not out.parent.is_dir():
+        what = "is a file" if out.parent.exists() else "does not exist"
+        raise ConfigError(f"--out {out}: the folder {out.parent} {what}")
+
+
 @contextmanager
 def reported_errors() -> Iterator[None]:
     """Turn errors a user can cause, and Ctrl-C, into a message on stderr and an exit code."""
@@ -46,7 +60,7 @@ def reported_errors() -> Iterator[None]:
         click.echo("\n".join([f"{prefix}error: {lines[0]}", *lines[1:]]), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
     except OSError as error:  # such as a full disk
-        click.echo(f"{prefix}error: {printable(str(error))}", err=True)
+        click.echo(f"{prefix}error: {os_error_text(error)}", err=True)
         raise click.exceptions.Exit(TrainError.exit_code) from error
     except KeyboardInterrupt as error:
         click.echo(f"{prefix}interrupted", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from realesrgan_train.cli.shared import act_type_option, handle_signals
+from realesrgan_train.cli.shared import act_type_option, check_output_file, handle_signals
 from realesrgan_train.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:  # importing it takes time that --help does not have
@@ -100,6 +100,8 @@ def validate(
     from realesrgan_train.weights import load_checked  # noqa: PLC0415 - loads PyTorch
 
     handle_signals()
+    if samples is not None and samples.exists() and not samples.is_dir():
+        raise ConfigError(f"--samples {samples}: this is a file; name a folder")
     loaded = load_checked(weights, act_type)
     config = _config(
         pictures,
@@ -153,8 +155,7 @@ def interpolate(a: Path, b: Path, alpha: float, out: Path, act_type: str | None)
         raise ConfigError(f"alpha is {alpha}, but must be between 0 (A) and 1 (B)")
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out {out}: weights are written as .safetensors")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+    check_output_file(out)
     first, second = load_checked(a, act_type), load_checked(b, act_type)
     if str(first.architecture) != str(second.architecture):
         raise CheckpointError(

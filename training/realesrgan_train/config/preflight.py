@@ -17,7 +17,11 @@ def check_ready(config: RunConfig) -> None:
         ConfigError, DataError, CheckpointError: Naming all problems; of the class with the highest
             exit code.
     """
-    problems: list[TrainError] = [*unfilled(config), *missing_files(config)]
+    problems: list[TrainError] = [
+        *unfilled(config),
+        *obstructed_folder(config),
+        *missing_files(config),
+    ]
     if not problems:
         return
     kind = type(max(problems, key=lambda problem: problem.exit_code))
@@ -43,6 +47,22 @@ def unfilled(config: RunConfig) -> list[ConfigError]:
             "or set stages.gan.perceptual=null to train without, which makes textures less natural"
         )
     return [ConfigError(problem) for problem in problems]
+
+
+def obstructed_folder(config: RunConfig) -> list[ConfigError]:
+    """A file where the run's folder, or one above it, has to be."""
+    for path in (config.run_dir, *config.run_dir.parents):
+        if path.is_dir():
+            break
+        if path.exists():
+            key = "name" if path == config.run_dir else "output"
+            return [
+                ConfigError(
+                    f"the run's folder is {config.run_dir}, but {path} is a file: choose another "
+                    f"{key}"
+                )
+            ]
+    return []
 
 
 def missing_files(config: RunConfig) -> list[TrainError]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.preflight import cautions, unfilled
+from realesrgan_train.config.preflight import cautions, obstructed_folder, unfilled
 from realesrgan_train.doctor.memory import available_bytes, estimate
 from realesrgan_train.doctor.pictures import DataExamination
 from realesrgan_train.doctor.report import Report
@@ -17,7 +17,7 @@ from realesrgan_train.losses.perceptual import check_perceptual, must_be_fetched
 def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Report:
     """Examine everything a run needs; see `DataExamination`."""
     report = Report()
-    for error in unfilled(config):
+    for error in (*unfilled(config), *obstructed_folder(config)):
         report.error(error)
     for caution in cautions(config):
         report.warn(caution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -40,11 +41,22 @@ def _write(path: Path, state: State) -> None:
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
-        # A write that fails, such as on a full disk, makes PyTorch's writer fail once more.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
+        cause = _system_error(error)
+        if cause is None:
             raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """Return the system's error behind one of PyTorch's writer.
+
+    A write that fails, such as on a full disk, makes the writer fail again while it closes the
+    archive ("unexpected pos 128 vs 22"), in some releases more than once.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return cause
 
 
 def _own_file(rank: int) -> str:
@@ -109,6 +121,10 @@ class CheckpointStore:
         One that is already there and whole is kept: the same step of the same run is the same
         content, and removing it first could leave none. The shared state (`main`) is the main
         process's, `own` each one's.
+
+        Raises:
+            OSError: On all processes, if one cannot write its file. Nothing of the checkpoint is
+                left then, and the earlier ones are untouched.
         """
         name = f"step-{step:09d}-{rollbacks}"
         final, temporary = self.folder / name, self.folder / f".{name}.tmp"
@@ -122,10 +138,11 @@ class CheckpointStore:
                 temporary.mkdir()
         if self.group.from_main(there):
             return final
-        _write(temporary / _own_file(self.group.rank), own)
-        if self.group.is_main:
-            _write(temporary / "main.pt", main)
-        self.group.barrier()
+        failures = self.group.gather(self._write_files(temporary, main, own))
+        if failures:
+            if self.group.is_main:
+                shutil.rmtree(temporary, ignore_errors=True)
+            raise self._unsaved(failures[0], final)
         if self.group.is_main:
             _sync_folder(temporary)
             if final.exists():  # damaged, see above
@@ -138,6 +155,28 @@ class CheckpointStore:
                 shutil.rmtree(self.folder / old)
         self.group.barrier()
         return final
+
+    def _write_files(self, folder: Path, main: State, own: State) -> list[OSError]:
+        """Write this process's files; returns why that failed, so that all processes learn it."""
+        try:
+            _write(folder / _own_file(self.group.rank), own)
+            if self.group.is_main:
+                _write(folder / "main.pt", main)
+        except OSError as error:
+            return [error]
+        return []
+
+    def _unsaved(self, error: OSError, checkpoint: Path) -> OSError:
+        """The error of a checkpoint that could not be written, and what is left to go on from."""
+        names = self.names()
+        left = f"the run can go on from {names[-1]}" if names else "there is no earlier one"
+        reason = error.strerror or str(error)
+        return OSError(
+            error.errno or errno.EIO,
+            f"{reason} while the checkpoint was written; {left}: make room or mend the disk, and "
+            "give the same command again",
+            str(checkpoint),
+        )
 
     def load_newest(self, warn: Callable[[str], None]) -> tuple[State, State] | None:
         """The shared and the own state of the newest checkpoint that can be read, None for none.

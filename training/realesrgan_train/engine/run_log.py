@@ -7,7 +7,9 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TextIO
 
 from realesrgan_train.config import RunConfig
@@ -60,6 +62,15 @@ class _Wandb:
         self._run.log(dict(values), step=step)
 
 
+def _drop_cut_line(path: Path) -> None:
+    """Remove the part of a line that a kill or a full disk left at the end of a log."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        whole = sum(len(line) for line in file if line.endswith(b"\n"))
+        file.truncate(whole)
+
+
 class RunLog:
     """Appends one JSON object per event; does nothing on processes other than the main one.
 
@@ -80,18 +91,30 @@ class RunLog:
         if config.logging.wandb:
             self._sinks.append(_Wandb(config))
         path = config.run_dir / "log.jsonl"
+        _drop_cut_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def event(self, event: str, step: int, **values: object) -> None:
-        """Write one line; numbers of `step` and `validation` events also go to the extras."""
+        """Write one line; numbers of `step` and `validation` events also go to the extras.
+
+        Raises:
+            OSError: Naming the log, if it cannot be written.
+        """
         if self._file is None:
             return
         line: dict[str, object] = {"event": event, "step": step, "time": round(time.time(), 3)}
         for name, value in values.items():
             is_number = not isinstance(value, float) or math.isfinite(value)
             line[name] = value if is_number else str(value)  # JSON has no NaN
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            name = self._file.name
+            with suppress(OSError):  # it still holds the line, which cannot be written now either
+                self._file.close()
+            self._file = None
+            raise OSError(error.errno, error.strerror, name) from error
         if event in ("step", "validation"):
             numbers = {f"{event}/{k}": v for k, v in values.items() if isinstance(v, float)}
             for sink in self._sinks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -365,13 +366,79 @@ def test_a_file_that_cannot_be_written_is_one_line(
     micro: Overrides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "main.pt")
+        raise OSError(errno.ENOSPC, "No space left on device", "main.pt")
 
     monkeypatch.setattr("realesrgan_train.engine.checkpoints._write", full)
     result = call("run", "tiny", *micro())
     assert result.exit_code == 1
-    assert result.stderr.endswith("error: [Errno 28] No space left on device: 'main.pt'\n")
+    assert re.search(
+        r"^error: \S+/step-000000000-0: No space left on device while the checkpoint was written; "
+        r".*the same command again\n$",
+        result.stderr,
+    )
     assert "Traceback" not in result.output
+
+
+def test_an_output_that_cannot_be_a_file_is_refused(
+    micro: Overrides, weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder, file = tmp_path / "folder.png", tmp_path / "notes"
+    (tmp_path / "folder.safetensors").mkdir()
+    folder.mkdir()
+    file.write_text("a file")
+    for result in (
+        call("preview", "tiny", *micro(), "--out", folder),
+        call("interpolate", weights, weights, "--out", tmp_path / "folder.safetensors"),
+    ):
+        assert result.exit_code == 2
+        assert "this is a folder; name a file in it" in result.stderr
+    for result in (
+        call("preview", "tiny", *micro(), "--out", file / "sheet.png"),
+        call("interpolate", weights, weights, "--out", file / "mix.safetensors"),
+    ):
+        assert result.exit_code == 2
+        assert f"the folder {file} is a file" in result.stderr
+    result = call("validate", weights, "--pictures", pictures, "--samples", file)
+    assert result.exit_code == 2
+    assert f"--samples {file}: this is a file; name a folder" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.safetensors",
+        "folder.png",
+        "folder.safetensors",
+        "notes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "name", "other"),
+    [("notes", "r", "output"), ("notes/deep", "r", "output"), ("", "notes", "name")],
+)
+def test_a_file_in_the_place_of_the_run_folder_is_refused(
+    micro: Overrides, tmp_path: Path, output: str, name: str, other: str
+) -> None:
+    file = tmp_path / "notes"
+    file.write_text("a file")
+    more = micro(f"output={tmp_path / output}", f"name={name}")
+    for command in ("run", "doctor"):
+        result = call(command, "tiny", *more)
+        assert result.exit_code == 2, result.output
+        assert f"{file} is a file: choose another {other}" in result.output
+    assert file.read_text() == "a file"
+
+
+def test_a_full_disk_names_the_file_that_was_asked_for(
+    micro: Overrides, weights: Path, small_disk: Path
+) -> None:
+    (small_disk / "rest").write_bytes(bytes(2 << 20))
+    sheet, mixed = small_disk / "sheet.png", small_disk / "mix.safetensors"
+    for out, result in (
+        (sheet, call("preview", "tiny", *micro(), "--count", "1", "--out", sheet)),
+        (mixed, call("interpolate", weights, weights, "--out", mixed)),
+    ):
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: {out}: ")
+        assert "No space left on device" in result.stderr
+    assert [path.name for path in small_disk.iterdir()] == ["rest"]
 
 
 def test_given_pairs_alone_are_enough(micro: Overrides, tmp_path: Path) -> None:

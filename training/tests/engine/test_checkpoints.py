@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from realesrgan_train.networks import RRDBNet
 from realesrgan_train.weights import load_network, save_network
 
 from ..conftest import Overrides
+from ..processes import events, finish, start
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
@@ -63,7 +65,8 @@ def test_a_crash_while_writing_leaves_the_last_good_one(
     with pytest.raises(OSError, match="no space"):
         _save(store, 6)
     monkeypatch.undo()
-    assert store.names() == ["step-000000003-0"]
+    assert [p.name for p in store.folder.iterdir()] == ["step-000000003-0"]
+    (store.folder / ".step-000000006-0.tmp").mkdir()  # as a kill leaves it
     _save(store, 9)  # and the leftovers are swept up
     assert sorted(p.name for p in store.folder.iterdir()) == [
         "step-000000003-0",
@@ -77,11 +80,65 @@ def test_a_write_that_fails_is_an_error_of_the_file(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
     try:
-        with pytest.raises(OSError, match=r"step-000000001-0\.tmp/main\.pt"):
+        with pytest.raises(OSError, match=r"no earlier one.*/step-000000001-0'") as caught:
             _save(_store(tmp_path / "c"), 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not _store(tmp_path / "c").names()
+    assert caught.value.errno == errno.EFBIG
+    assert not list((tmp_path / "c").iterdir())
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(
+    micro: Overrides, small_disk: Path
+) -> None:
+    common = micro(
+        f"output={small_disk}",
+        "network.num_feat=24",
+        "data.workers=0",
+        "stages.gan=null",
+        "stages.net.steps=60",
+        "checkpoint={every: 3, keep: 20}",
+    )
+    [process] = start(["run", "tiny", *common])
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 1, output
+    lines = output.splitlines()
+    assert "Traceback" not in output
+    assert lines[-1].startswith(f"error: {small_disk / 'micro'}")
+    assert "No space left on device" in lines[-1]
+    folder = small_disk / "micro" / "checkpoints"
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) > 2
+    assert all(name.startswith("step-") for name in names)
+    store = _store(folder, 20)
+    assert all(not store._fault(name) for name in names)
+    for name in names[:-2]:
+        shutil.rmtree(folder / name)  # makes room
+    finish(start(["run", "tiny", *common, "checkpoint.every=30", "checkpoint.keep=1"]))
+    found = _store(folder).load_newest(pytest.fail)
+    assert found is not None
+    assert found[0]["step"] == 60
+    steps = [event["step"] for event in events(small_disk / "micro")]  # every line is whole
+    assert steps[-1] == 60
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_error_of_the_system_is_found_behind_those_of_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    def fail(_state: object, _file: object, again: int = depth) -> None:
+        try:
+            if not again:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fail(_state, _file, again - 1)
+        except (OSError, RuntimeError):
+            raise RuntimeError("unexpected pos 128 vs 22")  # noqa: B904 - as a C++ error, without a cause
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        _save(_store(tmp_path / "c"), 1)
+    assert caught.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "c").iterdir())
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])
