@@ -522,6 +522,34 @@ def test_a_part_has_the_frames_and_the_sound_of_the_whole(
     assert [(packet.pts, packet.data_hash) for packet in sound.packets] == expected
 
 
+@pytest.mark.parametrize(
+    ("sound", "source", "target"),
+    [
+        ("flac", ".mkv", ".mp4"),
+        ("alac", ".mkv", ".mp4"),
+        ("libopus", ".nut", ".mp4"),
+        ("libmp3lame", ".avi", ".mkv"),
+        ("ac3", ".mkv", ".ts"),
+        ("flac", ".mkv", ".mkv"),
+    ],
+)
+def test_sound_of_every_codec_is_copied_to_its_end(
+    upscale: Upscale, sound: str, source: str, target: str
+) -> None:
+    codec = "mpeg4" if source == ".avi" else "libx264"
+    make = partial(plain, codec=codec, sound=0.5, sound_codec=sound)
+    clip, result, _ = upscale(make, source, target)
+    (before,), (after,) = probe(clip.path).of_kind("audio"), probe(result).of_kind("audio")
+    assert (after.codec, after.hashes) == (before.codec, before.hashes)
+
+
+def test_sound_that_a_container_has_not_is_said(upscale: Upscale) -> None:
+    make = partial(plain, sound=0.5, sound_codec="flac")
+    _, result, messages = upscale(make, ".mkv", ".ts")
+    assert re.search(r"audio stream 1 \(flac\) is left out", messages)
+    assert [stream.kind for stream in probe(result).streams] == ["video"]
+
+
 @pytest.mark.parametrize(("audio", "streams"), [("none", 0), ("aac", 2)])
 def test_sound_left_out_or_encoded(upscale: Upscale, audio: str, streams: int) -> None:
     clip, result, _ = upscale(video_files.many_streams, ".mkv", ".mkv", "--audio", audio)

@@ -51,6 +51,7 @@ _ATTACHING = frozenset({"matroska"})
 _ADDS_FILES = "an attachment"
 _ISO = frozenset({"mp4", "mov"})
 _TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
+_TS_SOUND = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"})
 _COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -203,7 +204,9 @@ def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | Non
         return "copy" if target_format == "mp4" and _codec(stream) in _COVERS else None
     if stream.type == "subtitle":
         return _how_subtitles(stream, target_format)
-    return "copy" if _holds(target_format, stream) else None
+    # MPEG-TS writes any stream, but as private data, which nothing can read.
+    known = stream.type != "audio" or target_format != "mpegts" or _codec(stream) in _TS_SOUND
+    return "copy" if known and _holds(target_format, stream) else None
 
 
 def _how_subtitles(stream: Stream, target_format: str) -> How | None:
@@ -212,7 +215,6 @@ def _how_subtitles(stream: Stream, target_format: str) -> How | None:
         return "mov_text"
     if target_format == "matroska" and codec == "mov_text":
         return "text"
-    # MPEG-TS writes any stream as private data, which nothing can read.
     if target_format == "mpegts" and codec in _TEXTS | {"mov_text"}:
         return None
     return "copy" if _holds(target_format, stream) else None
@@ -296,6 +298,7 @@ def join(
 
     Raises:
         WorkError: A segment is damaged, or not of the same encoder's settings as the first.
+        ValueError: The container refuses a stream's packets.
         OSError: A file cannot be read or written.
     """
     source = reader.path
@@ -343,7 +346,13 @@ def join(
         keeps = target_format in _ISO
         for packet in _other_packets(given, outputs, reader, shift, keeps_priming=keeps):
             own.mux_until(_time(packet), result)
-            result.mux_one(packet)
+            try:
+                result.mux_one(packet)
+            except av.error.ArgumentError as error:
+                raise ValueError(
+                    f"a file of format {target_format} does not take {_title(packet.stream)} "
+                    f"({error.strerror}); another container, --audio aac or --audio none may help"
+                ) from error
             progress(own.count / total)
         own.mux_until(None, result)
         progress(1.0)
@@ -626,19 +635,24 @@ class _AacPackets:
         return list(encoder.encode(piece))
 
 
-def _rise(packet: Packet[Any], latest: dict[int, int]) -> None:
+def _follow(packet: Packet[Any], latest: dict[int, int]) -> None:
     """Move a packet behind the one before, where its decoding time is not; no container takes that.
 
-    Subtitles and data may have the same time.
+    Subtitles and data may have the same time. A packet of sound without a duration gets that of the
+    one before, for MPEG-4's last one would not be heard.
     """
     if packet.dts is None:
         return
     stream = packet.stream
-    step = 0 if stream.type in ("subtitle", "data") else 1
-    packet.dts = max(packet.dts, latest.get(stream.index, packet.dts - step) + step)
+    before = latest.get(stream.index)
+    if before is not None:
+        step = 0 if stream.type in ("subtitle", "data") else 1
+        packet.dts = max(packet.dts, before + step)
+        if not packet.duration and stream.type == "audio":
+            packet.duration = packet.dts - before
+        if packet.pts is not None:
+            packet.pts = max(packet.pts, packet.dts)
     latest[stream.index] = packet.dts
-    if packet.pts is not None:
-        packet.pts = max(packet.pts, packet.dts)
 
 
 def _other_packets(
@@ -690,5 +704,5 @@ def _other_packets(
         if steps:
             packet.pts = None if packet.pts is None else packet.pts - steps
             packet.dts = None if packet.dts is None else packet.dts - steps
-        _rise(packet, latest)
+        _follow(packet, latest)
         yield from convert(packet)
