@@ -80,6 +80,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "yuv444p10le": {"subsampling": (1, 1), "bits": 10},
     "yuv422p10le": {"subsampling": (2, 1), "bits": 10},
     "yuva444p10le": {"subsampling": (1, 1), "bits": 10},
+    "yuva444p12le": {"subsampling": (1, 1), "bits": 12},
     "yuv444p16le": {"subsampling": (1, 1), "bits": 16},
     "gray": {"subsampling": (1, 1)},
     "bgr0": {"subsampling": (1, 1), "matrix": "rgb", "full_range": True},

@@ -7,7 +7,7 @@ of a step of 8 bits.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -138,6 +138,41 @@ def test_frames_of_an_official_network(tmp_path: Path) -> None:
     target = form_of_16_bits(clip.form)
     with Upscaler("realesr-animevideov3-x2", device="cpu") as upscaler:
         for frame, planes in zip(frames, clip.frames, strict=True):
+            expected = planes_by_h273(expected_colours(upscaler, planes, clip.form), target)
+            assert steps_between(frame, expected) <= 1
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("ffv1", "mkv"), ("prores_ks", "mov")])
+def test_transparent_frames_are_transparent_pictures(
+    codec: Literal["ffv1", "prores_ks"], suffix: str, model: Path, tmp_path: Path
+) -> None:
+    """Colours within one step of 16 bits, alpha too: of `Upscaler.upscale` with four channels."""
+    clip = video_files.with_alpha(tmp_path / f"source.{suffix}", codec)
+    source = video_files.decoded(clip.path)
+    frames = upscaled(clip.path, model, "yuva444p16le")
+    form = video_files.pixel_format("yuva444p" if codec == "ffv1" else "yuva444p12le")
+    with Upscaler(model, device="cpu") as upscaler:
+        for frame, planes in zip(frames, source, strict=True):
+            colours = rgb_by_h273(planes[:3], form)
+            alpha = planes[3] / (2**form.bits - 1)
+            large = upscaler.upscale(np.dstack([colours, alpha]).astype(np.float32))
+            expected = planes_by_h273(large[..., :3], form_of_16_bits(form))
+            expected.append(np.round(large[..., 3].astype(np.float64) * 65535).astype(np.uint16))
+            assert steps_between(frame, expected) <= 1
+
+
+@pytest.mark.parametrize("pixels", ["bgr0", "gray"])
+def test_frames_of_rgb_and_grey(pixels: str, model: Path, tmp_path: Path) -> None:
+    """RGB becomes BT.709 of limited range, grey keeps its range; within one step of 16 bits."""
+    clip = plain(tmp_path / "source.mkv", 2, codec="ffv1", pixels=pixels)
+    frames = upscaled(clip.path, model, "yuv444p16le")
+    matrix: Matrix = "bt709" if pixels == "bgr0" else "bt601"
+    target = video_files.pixel_format("yuv444p16le", matrix)
+    with Upscaler(model, device="cpu") as upscaler:
+        for frame, planes in zip(frames, clip.frames, strict=True):
+            if pixels == "gray":
+                for plane in planes[1:]:
+                    plane[...] = 128
             expected = planes_by_h273(expected_colours(upscaler, planes, clip.form), target)
             assert steps_between(frame, expected) <= 1
 
