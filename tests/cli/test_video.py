@@ -49,6 +49,7 @@ def upscaled(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("clip.mp4 -o x.mkv --codec divx9", "codec is 'divx9'; it must be one of x264, x265"),
         ("clip.mp4 -o x.mkv --codec aac", "codec 'aac' is none of video"),
         ("clip.mp4 -o x.webm --codec x264", "a file of format webm cannot hold libx264's video"),
+        ("clip.mp4 -o x.ts --codec ffv1", "a file of format mpegts cannot hold ffv1's video"),
         ("clip.mp4 -o x.avi --container avi", "an AVI file holds no time stamps of frames"),
         ("clip.mp4 -o x.mkv --container nonsense", "FFmpeg writes no such format"),
         ("clip.mp4 -o x.mkv --pixel-format yuv420p16le", "libx264 has no pixel format"),
@@ -278,6 +279,25 @@ def test_sound_whose_times_are_rounded_is_encoded_without_gaps(folder: Path) -> 
     with av.open(str(folder / "x.mp4")) as result:
         times = [packet.pts for packet in result.demux(audio=0) if packet.pts is not None]
     assert {later - one for one, later in itertools.pairwise(times)} == {1024}
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "target", "result"),
+    [
+        ("x.mov", "pcm_s16le", "y.ts", ["aac"]),
+        ("x.mkv", "flac", "y.mov", ["aac"]),
+        ("x.mkv", "flac", "y.webm", []),
+    ],
+)
+def test_sound_that_the_container_does_not_take_is_encoded_or_left_out(
+    source: str, codec: str, target: str, result: list[str], folder: Path
+) -> None:
+    video_files.plain(folder / source, 6, sound=0.5, sound_codec=codec)
+    done = upscaled(folder, source, "-o", target)
+    assert done.returncode == 0, done.stderr
+    assert ("is encoded as AAC: a file" if result else "is left out: a file") in done.stderr
+    with av.open(str(folder / target)) as file:
+        assert [stream.codec_context.name for stream in file.streams.audio] == result
 
 
 def test_missing_pyav_is_said_with_the_command_that_installs_it(folder: Path) -> None:

@@ -50,8 +50,14 @@ How = Literal["copy", "text", "mov_text", "attachment", "aac"]
 _ATTACHING = frozenset({"matroska"})
 _ADDS_FILES = "an attachment"
 _ISO = frozenset({"mp4", "mov"})
-_TEXTS = frozenset({"subrip", "srt", "webvtt", "text", "ass", "ssa"})
-_TS_SOUND = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"})
+# What MPEG-TS holds; FFmpeg writes other streams, too, but as data that nothing can read.
+_OF_TS = frozenset(
+    {
+        *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "vc1", "jpeg2000"),
+        *("mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus", "s302m"),
+        *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "arib_caption"),
+    }
+)
 _COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -141,6 +147,8 @@ def plan_streams(
             if how is None:
                 note(f"{title} is left out: a file of format {target_format} cannot hold it")
                 continue
+            if how == "aac" and options.audio == "copy":
+                note(f"{title} is encoded as AAC: a file of format {target_format} cannot hold it")
             if how in ("text", "mov_text"):
                 kind = "SubRip" if how == "text" else "MPEG-4 timed text"
                 note(f"{title} is converted to {kind}; styles of its text are lost")
@@ -160,7 +168,9 @@ def _check_video(target_format: str, encoding: Encoding) -> None:
     for name in dict.fromkeys((target_format, SEGMENT_FORMAT)):
         container = av.open(BytesIO(), "w", format=name)
         try:
-            start_video(container, encoding)
+            codec = start_video(container, encoding).codec_context.codec.canonical_name
+            if name == "mpegts" and codec not in _OF_TS:
+                raise ValueError(f"a file of format mpegts cannot hold {encoding.encoder}'s video")
         finally:
             with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
                 container.close()
@@ -194,19 +204,21 @@ def _check_together(
 def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
     if stream.type == "attachment":
         return "attachment" if target_format in _ATTACHING else None
-    if stream.type == "audio" and options.audio == "aac":
-        context: Any = stream.codec_context
-        can_be_decoded = context is not None and context.sample_rate and context.layout.nb_channels
-        return "aac" if can_be_decoded else None
+    if stream.type == "audio":
+        return _how_sound(stream, target_format, options)
     if _is_cover(stream):
         if target_format in _ATTACHING and _codec(stream) in _IMAGES:
             return "attachment"
         return "copy" if target_format == "mp4" and _codec(stream) in _COVERS else None
     if stream.type == "subtitle":
         return _how_subtitles(stream, target_format)
-    # MPEG-TS writes any stream, but as private data, which nothing can read.
-    known = stream.type != "audio" or target_format != "mpegts" or _codec(stream) in _TS_SOUND
-    return "copy" if known and _holds(target_format, stream) else None
+    return "copy" if _holds(target_format, stream) else None
+
+
+def _how_sound(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
+    if options.audio == "copy" and _holds(target_format, stream):
+        return "copy"
+    return "aac" if _can_be_aac(target_format, stream) else None
 
 
 def _how_subtitles(stream: Stream, target_format: str) -> How | None:
@@ -215,25 +227,44 @@ def _how_subtitles(stream: Stream, target_format: str) -> How | None:
         return "mov_text"
     if target_format == "matroska" and codec == "mov_text":
         return "text"
-    if target_format == "mpegts" and codec in _TEXTS | {"mov_text"}:
-        return None
     return "copy" if _holds(target_format, stream) else None
 
 
 def _holds(target_format: str, stream: Stream) -> bool:
-    with suppress(ValueError, OSError, av.error.FFmpegError):
-        container = av.open(BytesIO(), "w", format=target_format)
-        try:
-            container.add_stream_from_template(stream, opaque=True)
-            container.start_encoding()
-        except BaseException:
-            with suppress(ValueError, OSError, av.error.FFmpegError):
-                container.close()
-            raise
-        with suppress(ValueError, OSError, av.error.FFmpegError):
+    codec = _codec(stream)
+    if target_format == "mpegts" and stream.type != "data" and codec not in _OF_TS:
+        return False
+    options = {}
+    if target_format in _ISO and codec.startswith("pcm_"):
+        options["movflags"] = "empty_moov"  # asks for the names of channels now, not at the end
+    return _takes(
+        target_format,
+        lambda container: container.add_stream_from_template(stream, opaque=True),
+        options,
+    )
+
+
+def _can_be_aac(target_format: str, stream: Stream) -> bool:
+    context: Any = stream.codec_context
+    if context is None or not context.sample_rate or not context.layout.nb_channels:
+        return False  # its codec is not known, or nothing of it can be decoded
+    return _takes(target_format, lambda container: _aac(container, stream), {})
+
+
+def _takes(
+    target_format: str, add: Callable[[OutputContainer], object], options: dict[str, str]
+) -> bool:
+    """Whether a header can be written with the stream that `add` makes."""
+    container = av.open(BytesIO(), "w", format=target_format, container_options=options)
+    try:
+        add(container)
+        container.start_encoding()
+    except (ValueError, OSError, av.error.FFmpegError):
+        return False
+    finally:
+        with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
             container.close()
-        return True
-    return False
+    return True
 
 
 def _is_cover(stream: Stream) -> bool:
