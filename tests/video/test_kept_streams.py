@@ -543,11 +543,20 @@ def test_sound_of_every_codec_is_copied_to_its_end(
     assert (after.codec, after.hashes) == (before.codec, before.hashes)
 
 
+def test_prores_frames_are_tagged(upscale: Upscale) -> None:
+    """Their own header decides, not the container's."""
+    _, result, _ = upscale(video_files.hdr10, ".mp4", ".mov", "--codec", "prores")
+    fields = probe(result).video.fields
+    assert [fields.get(f"color_{name}") for name in ("space", "transfer", "primaries")] == [
+        "bt2020nc", "smpte2084", "bt2020"
+    ]  # fmt: skip
+
+
 def test_sound_that_a_container_has_not_is_said(upscale: Upscale) -> None:
     make = partial(plain, sound=0.5, sound_codec="flac")
     _, result, messages = upscale(make, ".mkv", ".ts")
-    assert re.search(r"audio stream 1 \(flac\) is left out", messages)
-    assert [stream.kind for stream in probe(result).streams] == ["video"]
+    assert re.search(r"audio stream 1 \(flac\) is encoded as AAC", messages)
+    assert [stream.kind for stream in probe(result).streams] == ["video", "audio"]
 
 
 @pytest.mark.parametrize(("audio", "streams"), [("none", 0), ("aac", 2)])

@@ -163,6 +163,11 @@ class Encoding:
     def new_frame(self) -> tuple[av.VideoFrame, tuple[Plane, ...], Plane | None]:
         """An empty frame, and views of its colour planes and its alpha."""
         frame = av.VideoFrame(self.width, self.height, self.pixel_format)
+        # ProRes takes its tags from frames.
+        frame.colorspace = TAGS[self.matrix]
+        frame.color_range = ColorRange.JPEG if self.full_range else ColorRange.MPEG
+        frame.color_primaries = self.primaries
+        frame.color_trc = self.transfer
         planes, alpha = planes_of(frame, self.form)
         return frame, planes, alpha
 
