@@ -155,8 +155,7 @@ def _read_pickle(path: Path) -> object:
             warnings.simplefilter("ignore")  # of old formats, and of kinds of tensors refused below
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile file provokes in the unpickler
-        text = str(error)
-        if "weights_only" in text or "Unsupported" in text:
+        if would_run_code(error):
             raise CheckpointError(
                 f"{path}: refused, because reading it would run code stored in it; export plain "
                 "weights (a state dict) or a .safetensors file instead"
@@ -165,6 +164,14 @@ def _read_pickle(path: Path) -> object:
             f"{path}: not a whole PyTorch checkpoint ({first_line(error)}); copy or download it "
             "again"
         ) from error
+
+
+def would_run_code(error: Exception) -> bool:
+    """Whether PyTorch refused a pickle for what it calls.
+
+    PyTorch's own message advises to switch `weights_only` off, which would run the code.
+    """
+    return "weights_only" in str(error) or "Unsupported" in str(error)
 
 
 def _named_tensors(path: Path, content: object) -> dict[str, Tensor]:

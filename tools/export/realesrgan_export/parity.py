@@ -35,6 +35,9 @@ FP32 = Limits(1e-4, 1, 0.999)
 FP16 = Limits(4e-3, 1, None)
 REPORTED = Limits(None, None, None)
 
+_DARK = 4 / 255
+"""Pictures of a smaller mean may become all black; realesrgan-vk has the same limit."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -111,7 +114,7 @@ def parity_table(
 
     Raises:
         ParityError: If sizes differ or something is not finite.
-        ExportError: If an engine cannot run a picture.
+        ExportError: If PyTorch's result is all black, or an engine cannot run a picture.
         RealesrganError: If realesrgan-vk cannot.
     """
     rows: list[Row] = []
@@ -119,6 +122,13 @@ def parity_table(
         expected = _run("PyTorch", reference, picture)
         if not np.isfinite(expected).all():
             raise ParityError(f"PyTorch itself makes NaN or infinity of {picture.name}")
+        if picture.pixels.mean() >= _DARK and not (to_8bit(expected) > 1).any():
+            # realesrgan-vk refuses such results, too, and would suspect the device.
+            raise ExportError(
+                f"the network makes an all black picture of {picture.name}, in PyTorch, too: it "
+                "has learned too little; train longer (a network trained long enough that does "
+                "so has damaged weights)"
+            )
         rows += [
             compare(
                 name,

@@ -143,6 +143,19 @@ def test_broken_checkpoints(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_network_that_makes_black_pictures_is_told_to_be_trained_longer(
+    save: Save, tmp_path: Path
+) -> None:
+    network = small_rrdbnet()  # a fresh one has results around 0, many of them below
+    assert network.conv_last.bias is not None
+    with torch.no_grad():
+        network.conv_last.weight.mul_(0.01)
+        network.conv_last.bias.fill_(-0.1)
+    with pytest.raises(ExportError, match=r"all black picture of 1x1, in PyTorch, too.*longer"):
+        export_checkpoint(save(network, "fresh"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_checkpoint_and_bad_name(save: Save, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no such checkpoint"):
         export_checkpoint(tmp_path / "absent.pth", tmp_path / "out")

@@ -71,8 +71,14 @@ def run(config: str, overrides: tuple[str, ...], dry_run: bool) -> None:
 def preview(config: str, overrides: tuple[str, ...], count: int, out: Path) -> None:
     """Write a contact sheet: each picture, sharpened, and degraded with the parameters drawn."""
     from realesrgan_train.config import load_config  # noqa: PLC0415
+    from realesrgan_train.data.batches import decode_or_replace  # noqa: PLC0415 - loads PyTorch
     from realesrgan_train.data.opening import open_sources  # noqa: PLC0415
-    from realesrgan_train.data.sampler import picture_at  # noqa: PLC0415
+    from realesrgan_train.data.sampler import (  # noqa: PLC0415
+        CROP_STREAM,
+        REPLACEMENT_STREAM,
+        picture_at,
+        random_stream,
+    )
     from realesrgan_train.preview import preview as draw_sheet  # noqa: PLC0415 - loads PyTorch
 
     handle_signals()
@@ -81,8 +87,16 @@ def preview(config: str, overrides: tuple[str, ...], count: int, out: Path) -> N
     source = open_sources(checked.data.pictures)
     if source is None:
         raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")
-    indices = [picture_at(n, len(source), checked.seed) for n in range(min(count, len(source)))]
-    pictures = [source.decode(index) for index in indices]
+    pictures, told, size, seed = [], set(), len(source), checked.seed
+    for position in range(min(count, size)):
+        index = picture_at(position, size, seed + CROP_STREAM)
+        spare = random_stream(seed, REPLACEMENT_STREAM, CROP_STREAM, position)
+        picture, damaged = decode_or_replace(source.decode, index, size, spare)
+        pictures.append(picture)
+        for message in damaged:
+            if message not in told:
+                told.add(message)
+                click.echo(f"warning: damaged picture replaced by another: {message}", err=True)
     draw_sheet(pictures, checked.degradation, checked.scale, out, checked.seed)
     click.echo(str(out))
 

@@ -14,7 +14,7 @@ from realesrgan_train.config.degradation import (
     Probability,
     Section,
 )
-from realesrgan_train.config.nearest import nearest
+from realesrgan_train.config.nearest import hint
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -260,10 +260,9 @@ class PerceptualLossConfig(Section):
     def _are_layers(cls, layers: dict[str, float]) -> dict[str, float]:
         for name in layers:
             if name not in VGG19_LAYERS:
-                guess = nearest(name, VGG19_LAYERS)
-                hint = f"did you mean {guess!r}? " if guess else ""
                 raise ValueError(
-                    f"VGG19 has no layer {name!r}; {hint}There are: {', '.join(VGG19_LAYERS)}"
+                    f"VGG19 has no layer {name!r}{hint(name, VGG19_LAYERS)} There are: "
+                    f"{', '.join(VGG19_LAYERS)}"
                 )
         return layers
 

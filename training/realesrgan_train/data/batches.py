@@ -61,6 +61,36 @@ def _stack(pictures: list[Picture], edge: int) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
 
+def decode_or_replace(
+    decode: Callable[[int], _T], index: int, size: int, spare: np.random.Generator
+) -> tuple[_T, list[str]]:
+    """Decode a picture or pair, or another one where it is damaged.
+
+    Args:
+        decode: Of a source; raises `DataError` for a damaged one.
+        index: Which one.
+        size: How many there are.
+        spare: The sample's stream of random numbers for replacements.
+
+    Returns:
+        What was decoded, and one message per damaged picture.
+
+    Raises:
+        DataError: Sixteen in a row are damaged.
+    """
+    damaged: list[str] = []
+    for _ in range(_ATTEMPTS):
+        try:
+            return decode(index), damaged
+        except DataError as error:
+            damaged.append(str(error))
+            index = int(spare.integers(size))
+    raise DataError(
+        f"{_ATTEMPTS} pictures in a row could not be read; the last: {damaged[-1]}. "
+        "Run `realesrgan-train doctor` to list the damaged ones."
+    )
+
+
 class BatchDataset(Dataset[TrainingBatch]):
     """Micro-batches of one process as a pure function of their number.
 
@@ -140,16 +170,9 @@ class BatchDataset(Dataset[TrainingBatch]):
     ) -> _T:
         index = picture_at(position, size, self.seed + stream)
         spare = random_stream(self.seed, REPLACEMENT_STREAM, stream, position)
-        for _ in range(_ATTEMPTS):
-            try:
-                return decode(index)
-            except DataError as error:
-                damaged.append(str(error))
-                index = int(spare.integers(size))
-        raise DataError(
-            f"{_ATTEMPTS} pictures in a row could not be read; the last: {damaged[-1]}. "
-            "Run `realesrgan-train doctor` to list the damaged ones."
-        )
+        picture, messages = decode_or_replace(decode, index, size, spare)
+        damaged += messages
+        return picture
 
 
 class _ErrorsAsValues(Dataset[TrainingBatch | TrainError]):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from realesrgan_train.checkpoint_file import would_run_code
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.wording import first_line
@@ -67,7 +68,12 @@ def _read(path: Path, *, mmap: bool = False) -> State:
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # whatever a damaged file provokes in the unpickler
-        raise CheckpointError(f"{path} cannot be read ({first_line(error)})") from error
+        reason = (
+            "it holds what no checkpoint of a run does, and reading it could run code"
+            if would_run_code(error)
+            else first_line(error)
+        )
+        raise CheckpointError(f"{path} cannot be read ({reason})") from error
     return state
 
 

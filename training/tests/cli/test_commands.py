@@ -209,6 +209,32 @@ def test_preview_shows_what_training_sees(micro: Overrides, tmp_path: Path) -> N
     assert sorted(rows, key=str) == [(200, 10, 10), (64, 64, 64)]
 
 
+def test_preview_replaces_a_damaged_picture_as_a_run_does(micro: Overrides, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "sheet.png"
+    folder.mkdir()
+    for number in range(3):
+        draw_picture(number).save(folder / f"{number}.png")
+    (folder / "1.png").write_bytes(b"damaged")
+    result = call("preview", "tiny", *micro(f"data.pictures={folder}"), "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("warning: damaged picture replaced by another: ") == 1
+    assert f"{folder / '1.png'}: not a picture" in result.stderr
+    with Image.open(out) as sheet:
+        assert sheet.format == "PNG"
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"damaged")
+    result = call("preview", "tiny", *micro(f"data.pictures={folder}"), "--out", out)
+    assert result.exit_code == 3
+    assert "16 pictures in a row could not be read" in result.stderr
+
+
+def test_what_follows_a_question_is_a_sentence_of_its_own(micro: Overrides) -> None:
+    layers = "stages.gan.perceptual={layers: {conv9_9: 1}}"
+    for result in (call("run", "tini"), call("run", "none"), call("run", "tiny", *micro(layers))):
+        assert result.exit_code == 2
+        assert re.search(r"[?.] (Presets|There are): \w", result.stderr), result.stderr
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["schema"]])
 def test_help_does_without_pytorch(words: list[str]) -> None:
     script = (

@@ -160,6 +160,22 @@ def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, damage: str) -> Non
     assert "passing over a damaged checkpoint" in warnings[0]
 
 
+class _Stranger:
+    """Of a type that PyTorch does not read without running code."""
+
+
+def test_no_message_advises_to_switch_a_protection_off(tmp_path: Path) -> None:
+    store, warnings = _store(tmp_path / "c"), list[str]()
+    _save(store, 3)
+    torch.save({"world": 1, "value": _Stranger()}, _save(store, 6) / "main.pt")
+    found = store.load_newest(warnings.append)
+    assert found is not None
+    assert found[0]["value"][0] == 3
+    assert len(warnings) == 1
+    assert "reading it could run code" in warnings[0]
+    assert "weights_only" not in warnings[0]
+
+
 def test_the_file_of_every_process_must_be_there(tmp_path: Path) -> None:
     store, warnings = _store(tmp_path / "c"), list[str]()
     _save(store, 3)
