@@ -545,7 +545,7 @@ def test_sound_of_every_codec_is_copied_to_its_end(
 
 def test_prores_frames_are_tagged(upscale: Upscale) -> None:
     """Their own header decides, not the container's."""
-    _, result, _ = upscale(video_files.hdr10, ".mp4", ".mov", "--codec", "prores")
+    _, result, _ = upscale(video_files.hdr10, ".mp4", ".mov", codec="prores")
     fields = probe(result).video.fields
     assert [fields.get(f"color_{name}") for name in ("space", "transfer", "primaries")] == [
         "bt2020nc", "smpte2084", "bt2020"
