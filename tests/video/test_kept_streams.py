@@ -522,6 +522,21 @@ def test_a_part_has_the_frames_and_the_sound_of_the_whole(
     assert [(packet.pts, packet.data_hash) for packet in sound.packets] == expected
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_part_begins_at_zero_with_the_subtitle_that_is_shown(
+    upscale: Upscale, suffix: str
+) -> None:
+    clip, result, _ = upscale(video_files.many_streams, ".mkv", suffix, "--start", "0.2")
+    after = probe(result)
+    assert after.video.times == [time - Fraction(1, 5) for time in clip.times[5:]]
+    texts = spoken(after.of_kind("subtitle")[0])
+    assert [(packet.pts, packet.duration) for packet in texts] == [
+        (Fraction(0), Fraction(1, 10)),
+        (Fraction(3, 20), Fraction(1, 10)),
+    ]
+    assert [(each.start, each.end) for each in after.chapters] == [(Fraction(0), Fraction(7, 25))]
+
+
 @pytest.mark.parametrize(
     ("sound", "source", "target"),
     [

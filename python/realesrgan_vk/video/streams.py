@@ -302,7 +302,8 @@ def _codec(stream: Stream) -> str:
 def _title(stream: Stream) -> str:
     codec = _codec(stream) or ("" if stream.type == "attachment" else stream.name or "unknown")
     kind = "cover picture" if _is_cover(stream) else stream.type
-    named = stream.metadata.get("title") or stream.metadata.get("filename") or ""
+    tags = stream.metadata
+    named = tags.get("title") or tags.get("name") or tags.get("filename") or ""
     language = stream.language if stream.language and stream.language != "und" else ""
     about = ", ".join(part for part in (codec, language, named) if part)
     return printable(f"{kind} stream {stream.index} ({about})")
@@ -666,6 +667,28 @@ class _AacPackets:
         return list(encoder.encode(piece))
 
 
+def _is_taken(
+    packet: Packet[Any], first: Fraction | None, last: Fraction | None, *, keeps_priming: bool
+) -> bool:
+    """Whether a packet is of the part from `first` to `last`; a subtitle then begins with it."""
+    unit = exact(packet.time_base) or Fraction(1)
+    moment = packet.pts if packet.pts is not None else packet.dts
+    if moment is None:
+        return not packet.is_discard
+    if packet.is_discard and not (keeps_priming and moment * unit >= -_PRIMING):
+        return False  # it is before an edit list's beginning
+    start, end = moment * unit, (moment + (packet.duration or 0)) * unit
+    if last is not None and start >= last:
+        return False
+    if first is None or start >= first:
+        return True
+    if end <= first or packet.stream.type != "subtitle":
+        return end > first and keeps_priming
+    packet.pts = packet.dts = round(first / unit)
+    packet.duration = round(end / unit) - packet.pts
+    return True
+
+
 def _follow(packet: Packet[Any], latest: dict[int, int]) -> None:
     """Move a packet behind the one before, where its decoding time is not; no container takes that.
 
@@ -697,7 +720,8 @@ def _other_packets(
     """The packets of the kept streams within the part that is taken, with the result's times.
 
     What a decoder of AAC needs before an edit list's beginning has a time below zero: MPEG-4 has an
-    edit list again, and others would move everything else for it.
+    edit list again, and others would move everything else for it. So it is with sound that begins
+    before the part; a subtitle begins with it.
     """
     streams = [given.streams[index] for index in outputs]
     if not streams:
@@ -719,19 +743,9 @@ def _other_packets(
             yield from convert(packet) if outputs[index].is_encoder else ()
             continue
         clocks[index].correct(packet)
-        unit = exact(packet.time_base) or Fraction(1)
-        moment = packet.pts if packet.pts is not None else packet.dts
-        if packet.is_discard:  # before an edit list's beginning
-            is_priming = moment is not None and moment * unit >= -_PRIMING
-            if not (is_priming and keeps_priming):
-                continue
-        if moment is not None:
-            start, end = moment * unit, (moment + (packet.duration or 0)) * unit
-            if last is not None and start >= last:
-                continue
-            if first is not None and (end <= first if packet.duration else start < first):
-                continue
-        steps = round(shift / unit)
+        if not _is_taken(packet, first, last, keeps_priming=keeps_priming):
+            continue
+        steps = round(shift / (exact(packet.time_base) or Fraction(1)))
         if steps:
             packet.pts = None if packet.pts is None else packet.pts - steps
             packet.dts = None if packet.dts is None else packet.dts - steps
