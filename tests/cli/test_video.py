@@ -176,6 +176,26 @@ def test_a_codec_that_cannot_be_decoded_is_said(folder: Path) -> None:
     assert "clip.mp4 has a video that FFmpeg cannot decode" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("source", "codec", "tag", "other"),
+    [
+        ("x.mkv", "aac", b"A_AAC", b"A_ZZZ"),
+        ("x.avi", "libmp3lame", b"auds", b"zzzz"),
+    ],
+)
+def test_a_stream_that_cannot_be_decoded_is_left_out(
+    source: str, codec: str, tag: bytes, other: bytes, folder: Path
+) -> None:
+    video_files.plain(folder / source, 6, sound=0.5, sound_codec=codec)
+    data = (folder / source).read_bytes()
+    assert tag in data
+    (folder / source).write_bytes(data.replace(tag, other))
+    for sound in ("copy", "aac"):
+        done = upscaled(folder, source, "-o", "y.mp4", "--audio", sound)
+        assert done.returncode == 0, done.stderr
+        assert "stream 1 (unknown) is left out" in done.stderr
+
+
 def test_folders_and_patterns(folder: Path) -> None:
     films = folder / "films"
     films.mkdir()

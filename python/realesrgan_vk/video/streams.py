@@ -300,7 +300,9 @@ def _codec(stream: Stream) -> str:
 
 
 def _title(stream: Stream) -> str:
-    codec = _codec(stream) or ("" if stream.type == "attachment" else stream.name or "unknown")
+    # A stream of a kind that FFmpeg does not know has no name.
+    name = "" if stream.type == "attachment" else getattr(stream, "name", None) or "unknown"
+    codec = _codec(stream) or name
     kind = "cover picture" if _is_cover(stream) else stream.type
     tags = stream.metadata
     named = tags.get("title") or tags.get("name") or tags.get("filename") or ""
