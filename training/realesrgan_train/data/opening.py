@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from realesrgan_train.config.schema import (
@@ -21,6 +21,7 @@ from realesrgan_train.data.sources import (
     PictureCache,
     PictureSource,
 )
+from realesrgan_train.errors import DataError
 
 
 def open_source(source: SourceConfig, cache: PictureCache | None = None) -> PictureSource:
@@ -71,25 +72,68 @@ def open_pairs(
     return JoinedPairs(opened) if opened else None
 
 
-def _fingerprint(names: Sequence[str]) -> str:
+_SAMPLE = 16
+"""Pictures of which `data_manifest` reads the content."""
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _sample(size: int, read: Callable[[int], Sequence[bytes]]) -> Iterator[bytes]:
+    """The content of pictures that are evenly spread; nothing for one that cannot be read."""
+    count = min(size, _SAMPLE)
+    for number in range(count):
+        try:
+            yield from read(number * size // count)
+        except DataError:
+            yield b""
+
+
+def data_manifest(pictures: PictureSource | None, pairs: JoinedPairs | None) -> dict[str, Any]:
+    """Count, ordered names and a sample of the contents of pictures and pairs.
+
+    The order of names decides which picture a position of the run shows (`names_sha256`). Sixteen
+    pictures, or pairs, evenly spread, tell data sets apart whose pictures have the same names
+    (`sample_sha256`): hashing a terabyte at every start would cost more than it tells.
+    """
+    manifest = {}
+    if pictures is not None:
+        manifest["pictures"] = {
+            "count": len(pictures),
+            "names_sha256": _names_digest(pictures.names),
+            "sample_sha256": _digest(_sample(len(pictures), lambda i: [pictures.read(i)])),
+        }
+    if pairs is not None:
+        names = [pairs.label(index).rsplit("/", 1)[-1] for index in range(len(pairs))]
+        manifest["pairs"] = {
+            "count": len(pairs),
+            "names_sha256": _names_digest(names),
+            "sample_sha256": _digest(_sample(len(pairs), pairs.read)),
+        }
+    return manifest
+
+
+def _names_digest(names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
         digest.update(name.encode(errors="surrogateescape") + b"\0")
     return digest.hexdigest()
 
 
-def data_manifest(pictures: PictureSource | None, pairs: JoinedPairs | None) -> dict[str, Any]:
-    """Count and sha256 of the ordered names of pictures and pairs.
-
-    Names, not contents: hashing a terabyte at every start would cost more than it tells, and the
-    order of names is what decides which picture a position of the run shows.
-    """
-    names: dict[str, Sequence[str]] = {}
-    if pictures is not None:
-        names["pictures"] = pictures.names
-    if pairs is not None:
-        names["pairs"] = [pairs.label(index).rsplit("/", 1)[-1] for index in range(len(pairs))]
-    return {
-        kind: {"count": len(found), "names_sha256": _fingerprint(found)}
-        for kind, found in names.items()
-    }
+def data_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs between two manifests, in words."""
+    found = []
+    for kind in sorted({*old, *new}):
+        before, now = old.get(kind, {}), new.get(kind, {})
+        counts = before.get("count", 0), now.get("count", 0)
+        if counts[0] != counts[1]:
+            found.append(f"there were {counts[0]} {kind}, now there are {counts[1]}")
+        elif before["names_sha256"] != now["names_sha256"]:
+            found.append(f"{kind} have other names, or come in another order")
+        elif before.get("sample_sha256") != now["sample_sha256"]:
+            found.append(f"{kind} have the same names, but other contents")
+    return found

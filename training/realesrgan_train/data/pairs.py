@@ -46,6 +46,15 @@ class PairedSource:
         """Name of the pair's target, for messages."""
         return self.gt.label(self.matches[index][0])
 
+    def read(self, index: int) -> tuple[bytes, bytes]:
+        """The encoded target and the encoded small picture.
+
+        Raises:
+            DataError: One cannot be read.
+        """
+        gt_index, lq_index = self.matches[index]
+        return self.gt.read(gt_index), self.lq.read(lq_index)
+
     def decode(self, index: int) -> tuple[Picture, Picture]:
         """Target `uint8[s*h, s*w, 3]` and small picture `uint8[h, w, 3]`.
 
@@ -85,6 +94,11 @@ class JoinedPairs:
         """Name of the pair's target, for messages."""
         part, inner = self._where[index]
         return part.label(inner)
+
+    def read(self, index: int) -> tuple[bytes, bytes]:
+        """See `PairedSource.read`."""
+        part, inner = self._where[index]
+        return part.read(inner)
 
     def decode(self, index: int) -> tuple[Picture, Picture]:
         """See `PairedSource.decode`."""

@@ -13,15 +13,20 @@ import yaml
 
 from realesrgan_train.config import RunConfig, config_to_yaml, parse_config
 from realesrgan_train.config.schema import OptimizerConfig
+from realesrgan_train.data.opening import data_changes
 from realesrgan_train.engine.checkpoints import newest_step
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.files import replacing
 
 #: May change when a run is continued: they do not touch what is computed. (`execution.compile`
-#: does: its kernels add in another order.)
+#: does: its kernels add in another order.) Another device or number of threads adds in another
+#: order, too, but a run must be able to move to another machine: the user is told.
 _FREE = (
     "output",
     "preset",
+    "licence",
+    "execution.device",
+    "execution.threads",
     "data.workers",
     "data.prefetch",
     "data.cache_mb",
@@ -30,6 +35,10 @@ _FREE = (
     "checkpoint",
     "logging",
 )
+
+
+#: Where the pictures are. May change while they are the same, which their manifest tells.
+_PLACES = ("data.pictures", "data.pairs")
 
 
 def _is_lower(old: Any, new: Any) -> bool:  # noqa: ANN401 - a configuration's value
@@ -56,10 +65,12 @@ class Changes:
     Attributes:
         advised: What a guard advised when it stopped the run.
         rescheduled: Stages made longer whose learning rate depends on their length.
+        moved: Other places of the pictures; see `check_same_data`.
     """
 
     advised: list[str] = field(default_factory=list)
     rescheduled: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
 
 
 def _rates(config: RunConfig, stage: str) -> list[OptimizerConfig]:
@@ -151,7 +162,8 @@ def check_same_run(config: RunConfig) -> Changes:
     advised: list[_Difference] = []
     if found and _was_stopped_by_a_guard(config):
         advised = [(k, a, b) for k, a, b in found if k in _ADVICE and _ADVICE[k](a, b)]
-    refused = [difference for difference in found if difference not in advised]
+    moved = [difference for difference in found if difference[0] in _PLACES]
+    refused = [each for each in found if each not in advised and each not in moved]
     if refused:
         lines = _in_words(refused)
         if any(key == "stages.net.steps" for key, _, _ in refused) and old.stages.gan:
@@ -174,7 +186,31 @@ def check_same_run(config: RunConfig) -> Changes:
             for stage in rescheduled
             if _depends_on_length(config, stage)
         ],
+        _in_words(moved),
     )
+
+
+def check_same_data(
+    config: RunConfig, changes: Changes, before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    """Refuse to continue with pictures of another place unless they are the same.
+
+    Args:
+        config: Configuration of the run.
+        changes: As `check_same_run` returned them.
+        before: The manifest of the checkpoint; see `data_manifest`.
+        now: The manifest of the configured pictures.
+
+    Raises:
+        ConfigError: Saying what differs.
+    """
+    different = data_changes(before, now)
+    if changes.moved and different:
+        raise ConfigError(
+            f"{config.run_dir} holds a run with other pictures; continued, it would give the "
+            "result of neither. Choose another name, or give the run's own pictures, which may "
+            "have moved:\n  " + "\n  ".join([*changes.moved, *different])
+        )
 
 
 def save_config(config: RunConfig) -> None:

@@ -106,6 +106,7 @@ class TrainingState:
             "rate_factor": self.rate_factor,
             "world": self.group.world,
             "threads": torch.get_num_threads(),
+            "device": self.group.device.type,
             "stage": self.stage.name,
             "generator": self.generator.state_dict(),
             "average": self.average.network.state_dict(),

@@ -12,14 +12,14 @@ import torch
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.preflight import cautions, check_ready
 from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loader
-from realesrgan_train.data.opening import data_manifest, open_pairs, open_sources
+from realesrgan_train.data.opening import data_changes, data_manifest, open_pairs, open_sources
 from realesrgan_train.data.sampler import torch_seed
 from realesrgan_train.data.sources import PictureCache
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.engine.export import export_weights
 from realesrgan_train.engine.progress import ProgressReport
-from realesrgan_train.engine.run_folder import check_same_run, owned, save_config
+from realesrgan_train.engine.run_folder import check_same_data, check_same_run, owned, save_config
 from realesrgan_train.engine.run_log import RunLog
 from realesrgan_train.engine.stages import GanStage
 from realesrgan_train.engine.state import TrainingState
@@ -102,6 +102,8 @@ class Trainer:
     def _begin(self) -> None:
         """Continue from the newest checkpoint, or start."""
         found = self.store.load_newest(self._warn)
+        if found is not None:
+            check_same_data(self.config, self._changes, found[0]["data"], self.manifest)
         if self.group.is_main:
             save_config(self.config)
         for caution in cautions(self.config):
@@ -126,10 +128,23 @@ class Trainer:
             self._warn(f"after a guard's advice: {change}")
         for change in self._changes.rescheduled:
             self._warn(change)
-        if main["data"] != self.manifest:
+        if self._changes.moved:
+            self.progress.message(
+                "the pictures are at another place than before, and the same by their names and by "
+                "a sample of their contents"
+            )
+        different = data_changes(main["data"], self.manifest)
+        if different:
             self._warn(
-                "the data has changed since the checkpoint: pictures were added, removed or "
-                "renamed. The run goes on, but shows them in another order than it would have"
+                f"the data has changed since the checkpoint: {'; '.join(different)}. The run goes "
+                "on, but is no longer the one that it would have been"
+            )
+        device = self.group.device.type
+        before = main.get("device", device)  # an older checkpoint does not tell
+        if before != device:
+            self._warn(
+                f"the run was on {before} before, and is on {device} now: results are close, but "
+                "not equal to the bit"
             )
         if main["threads"] != torch.get_num_threads():
             self._warn(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from realesrgan_train.config import RunConfig, load_config
+from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.engine.run_folder import Changes, check_same_run, save_config
 from realesrgan_train.errors import ConfigError, TrainingStopped
+from realesrgan_train.weights import load_network
 
 from ..conftest import Overrides, draw_picture
 from .test_resume import assert_same_bits
@@ -89,6 +93,109 @@ def test_changed_data_is_told_of(
     assert "the data has changed since the checkpoint" in capsys.readouterr().err
     counts = [e["data"]["pictures"]["count"] for e in _events(config) if "data" in e]  # type: ignore[index]
     assert counts == [3, 3, 4]
+
+
+def test_pictures_of_other_contents_are_told_of(
+    micro: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "replaced"
+    folder.mkdir()
+    draw_picture(0).save(folder / "0.png")
+    config = load_config("tiny", micro(f"data.pictures={folder}", "stages.gan=null"))
+    Trainer(config, ALONE).run()
+    draw_picture(1).save(folder / "0.png")
+    Trainer(config, ALONE).run()
+    assert "pictures have the same names, but other contents" in capsys.readouterr().err
+
+
+def _stopped_at(config: RunConfig, step: int) -> None:
+    """Train and stop as after a signal."""
+    trainer = Trainer(config, ALONE)
+    inner = trainer._one_step
+
+    def stop(batches: Iterator[TrainingBatch]) -> None:
+        if trainer.state.step == step:
+            trainer._save()
+            raise KeyboardInterrupt
+        inner(batches)
+
+    trainer._one_step = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+
+
+def test_what_changes_no_result_may_change(
+    micro: Overrides,
+    pictures: Path,
+    pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Moved pictures and pairs, another device, another licence: the bits stay the same."""
+    straight = load_config("tiny", micro("name=straight"))
+    Trainer(straight, ALONE).run()
+    _stopped_at(load_config("tiny", micro("name=moved")), 5)
+    shutil.copytree(pictures, tmp_path / "disk" / "pictures")
+    shutil.copytree(pairs, tmp_path / "disk" / "pairs")
+    moved = load_config(
+        "tiny",
+        micro(
+            "name=moved",
+            f"data.pictures={tmp_path / 'disk' / 'pictures'}",
+            f"data.pairs=[{{gt: {tmp_path}/disk/pairs/gt, lq: {tmp_path}/disk/pairs/lq}}]",
+            "licence=CC0-1.0",
+            f"execution.device={'cpu' if torch.cuda.is_available() else 'auto'}",
+            "execution.threads=0",
+        ),
+    )
+    assert Trainer(moved, ALONE).run().finished
+    last = Path("checkpoints") / "step-000000014-0"
+    assert_same_bits(straight.run_dir / last, moved.run_dir / last)
+    told = capsys.readouterr().err
+    assert "the pictures are at another place than before, and the same" in told
+    assert "warning" not in told
+    weights = load_network(moved.run_dir / "weights" / "gan.safetensors")
+    assert weights.metadata["licence"] == "CC0-1.0"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("other contents", "pictures have the same names, but other contents"),
+        ("one renamed", "pictures have other names"),
+        ("one more", "there were 6 pictures, now there are 7"),
+    ],
+)
+def test_other_pictures_at_another_place_are_refused(
+    micro: Overrides, pictures: Path, tmp_path: Path, change: str, words: str
+) -> None:
+    config = load_config("tiny", micro("stages.gan=null"))
+    _stopped_at(config, 5)
+    saved = (config.run_dir / "config.yaml").read_bytes()
+    other = tmp_path / "other"
+    shutil.copytree(pictures, other)
+    if change == "other contents":
+        for path in other.rglob("*.png"):
+            draw_picture(77).save(path)
+    elif change == "one renamed":
+        (other / "p0.png").rename(other / "p00.png")
+    else:
+        draw_picture(7).save(other / "p9.png")
+    changed = load_config("tiny", micro("stages.gan=null", f"data.pictures={other}"))
+    with pytest.raises(ConfigError, match="holds a run with other pictures") as caught:
+        Trainer(changed, ALONE).run()
+    assert words in str(caught.value)
+    assert (config.run_dir / "config.yaml").read_bytes() == saved
+    assert Trainer(config, ALONE).run().finished
+
+
+def test_another_device_is_told_of(micro: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config("tiny", micro("stages.gan=null"))
+    _stopped_at(config, 5)
+    path = config.run_dir / "checkpoints" / "step-000000005-0" / "main.pt"
+    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    assert Trainer(config, ALONE).run().finished
+    assert "the run was on cuda before, and is on cpu now" in capsys.readouterr().err
 
 
 def test_pairs_that_are_not_used_are_told_of(
