@@ -20,7 +20,7 @@ from video_files import COLOURS, ClipFile, Matrix, plain
 from realesrgan_vk import Upscaler, YuvFormat, video
 from realesrgan_vk.ncnn.param import format_graph
 from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
-from realesrgan_vk.video import VideoOptions
+from realesrgan_vk.video import VideoOptions, VideoReader
 
 MATRICES: tuple[Matrix, ...] = get_args(Matrix)
 SIXTEEN_BITS = "yuv444p16le"
@@ -213,3 +213,14 @@ def test_white_black_and_primaries_are_exact(
     else:
         assert (white[0].min(), black[0].max()) == (235 * unit, 16 * unit)
     assert all((plane == 128 * unit).all() for plane in (*white[1:], *black[1:]))
+
+
+def test_colours_that_change_within_a_file(tmp_path: Path) -> None:
+    """As in a stream that was put together of two."""
+    path, other = tmp_path / "clip.h264", tmp_path / "other.h264"
+    video_files.plain(path, 2, container="h264", tags="bt709")
+    video_files.plain(other, 2, container="h264", tags="bt601", full_range=True)
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    with VideoReader(path) as frames:
+        found = [(frame.yuv_format.matrix, frame.yuv_format.full_range) for frame in frames]
+    assert found == [("bt709", False)] * 2 + [("bt601", True)] * 2

@@ -25,7 +25,7 @@ Siting = Literal["left", "center", "top_left"]
 
 # ITU-T H.273, table 4: the matrices that the engine has. BT.470BG and SMPTE 170M are BT.601.
 _BT2020_NCL, _UNSPECIFIED = 9, 2
-_MATRICES: dict[int, Matrix] = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
+MATRICES_BY_TAG: dict[int, Matrix] = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 TAGS: dict[Matrix, int] = {"rgb": 0, "bt709": 1, "bt601": 6, "bt2020": _BT2020_NCL}
 _SITINGS: dict[int, Siting] = {1: "left", 2: "center", 3: "top_left"}  # FFmpeg's AVChromaLocation
 _HIGH_DEFINITION = 720  # lines from which an untagged picture is taken for BT.709
@@ -231,6 +231,11 @@ def _is_close(one: Plane, another: Plane, most: int) -> bool:
     return True
 
 
+def default_matrix(height: int) -> Matrix:
+    """The matrix of a frame that is not tagged."""
+    return "bt601" if height < _HIGH_DEFINITION else "bt709"
+
+
 def matrix_of(colours: Colours, form: PixelFormat, height: int) -> Matrix:
     """The matrix of a frame; that of an untagged one follows from its height.
 
@@ -240,8 +245,8 @@ def matrix_of(colours: Colours, form: PixelFormat, height: int) -> Matrix:
     if form.rgb:
         return "rgb"
     if colours.matrix == _UNSPECIFIED:
-        return "bt601" if height < _HIGH_DEFINITION else "bt709"
-    found = _MATRICES.get(colours.matrix)
+        return default_matrix(height)
+    found = MATRICES_BY_TAG.get(colours.matrix)
     if found is None or found == "rgb":
         try:
             name = Colorspace(colours.matrix).name

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import av
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorRange
 
 from realesrgan_vk.checks import file_path, flag, one_of, real_number
 from realesrgan_vk.errors import ImageError, printable
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.video.frames import (
+    MATRICES_BY_TAG,
     Colours,
     Matrix,
     PixelFormat,
     Siting,
     VideoFrame,
+    default_matrix,
     exact,
     matrix_of,
     planes_of,
@@ -390,6 +393,18 @@ class VideoReader:
             graph.vpush(None)
             yield from _pulled(graph)
 
+    def _colours_of(self, raw: av.VideoFrame, form: PixelFormat) -> tuple[Matrix, bool]:
+        """Matrix and range of a frame; they may differ from those of the first."""
+        matrix, full_range = self.info.matrix, self.info.full_range
+        own = MATRICES_BY_TAG.get(int(raw.colorspace), "rgb")
+        if self._matrix == "auto" and own != "rgb":
+            matrix = own
+        if matrix == "rgb" and not form.rgb:
+            matrix = default_matrix(raw.height)
+        if raw.color_range in (ColorRange.MPEG, ColorRange.JPEG):
+            full_range = raw.color_range == ColorRange.JPEG
+        return matrix, full_range
+
     def _frame(self, raw: av.VideoFrame, pts: int, clock: _Clock) -> VideoFrame:
         info = self.info
         if (raw.width, raw.height) != (info.width, info.height):
@@ -399,7 +414,8 @@ class VideoReader:
             )
         viewed, form = view_frame(raw)
         planes, alpha = planes_of(viewed, form)
-        described = yuv_format(form, info.matrix, info.siting, full_range=info.full_range)
+        matrix, full_range = self._colours_of(raw, form)
+        described = yuv_format(form, matrix, info.siting, full_range=full_range)
         unit = exact(raw.time_base) or clock.time_base  # a filter has its own
         duration = round((raw.duration or 0) * unit / clock.time_base)
         return VideoFrame(planes, described, alpha, pts, duration, clock.time_base)

@@ -23,6 +23,7 @@ from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.options import Progress, Request, TargetSize, UpscalerOptions
 from realesrgan_vk.processing.ordered_map import ordered_map
+from realesrgan_vk.video.completeness import declared_bytes
 from realesrgan_vk.video.encoders import Encoding, plan_encoding
 from realesrgan_vk.video.frames import VideoFrame
 from realesrgan_vk.video.options import DEFAULT_MODEL, NEAR, VideoOptions
@@ -176,6 +177,7 @@ class VideoRun:
             note=self.notes.append,
         )
         self._note_colours()
+        self._note_missing_rest()
         self._kept: list[Kept] = plan_streams(
             source, self._format, self.encoding, options, self.notes.append
         )
@@ -432,6 +434,15 @@ class VideoRun:
                 f"about {format_bytes(needed)} are needed beside {printable(self._target)} while "
                 f"the video is made, and {format_bytes(free)} are free; make space, or take a "
                 "smaller size or a higher --crf, and run the same command again"
+            )
+
+    def _note_missing_rest(self) -> None:
+        declared = declared_bytes(self._source)
+        size = self._source.stat().st_size
+        if declared is not None and declared > size:
+            self.notes.append(
+                f"{printable(self._source)} ends too early, after {format_bytes(size)} of "
+                f"{format_bytes(declared)}; so will the result"
             )
 
     def _note_colours(self) -> None:
