@@ -178,6 +178,14 @@ def test_another_source_of_the_same_name_is_noticed(
     assert "source" in done.stderr
 
 
+def change_a_bit(path: Path) -> None:
+    """In the middle: of a packet, or of a frame's time."""
+    content = bytearray(path.read_bytes())
+    place = next(place for place in range(len(content) // 2, len(content)) if content[place] > 48)
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -185,6 +193,8 @@ def test_another_source_of_the_same_name_is_noticed(
         lambda work: (work / "record.json").write_text("[]"),
         lambda work: (work / "000000.json").write_text('{"times": 3}'),
         lambda work: (work / "000000.json").write_text('{"times": [[1e400, 1]]}'),
+        lambda work: change_a_bit(work / "000000.mkv"),
+        lambda work: change_a_bit(work / "000000.json"),
         lambda work: (work / "000000.mkv").write_bytes(b"\0" * 100),
         lambda work: (work / "000000.mkv").write_bytes((work / "000000.mkv").read_bytes()[:900]),
     ],

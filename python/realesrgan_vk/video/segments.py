@@ -21,6 +21,7 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from zlib import crc32
 
 import av
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from typing_extensions import Self
 
-FORMAT = 1
+FORMAT = 2
 SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
@@ -334,6 +335,8 @@ class Workspace:
 
     def _record(self, segment: Segment) -> None:
         record = {key: value for key, value in asdict(segment).items() if key != "path"}
+        record["file_checksum"] = _file_checksum(segment.path)
+        record["record_checksum"] = _record_checksum(record)
         write_whole(segment.path.with_suffix(".json"), json.dumps(record).encode())
 
     @property
@@ -405,10 +408,7 @@ class Workspace:
             record = path.with_suffix(".json")
             if not (path.exists() and record.exists()):
                 break
-            segment = _read_segment(path, record)
-            for _ in packets_of(segment):  # what is damaged is found before any work
-                pass
-            self.segments.append(segment)
+            self.segments.append(_read_segment(path, record))
         known = {_RECORD}
         for segment in self.segments:
             known |= {segment.path.name, segment.path.with_suffix(".json").name}
@@ -461,6 +461,8 @@ def recorded_threads(target: Path) -> int | None:
 def _read_segment(path: Path, record: Path) -> Segment:
     try:
         found = json.loads(record.read_bytes())
+        if found.pop("record_checksum") != _record_checksum(found):
+            raise ValueError("checksum")
         times = tuple((int(pts), int(duration)) for pts, duration in found["times"])
         segment = Segment(
             path,
@@ -476,9 +478,23 @@ def _read_segment(path: Path, record: Path) -> Segment:
             raise ValueError("times")
         if not 0 <= segment.delay < len(times):
             raise ValueError("delay")
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise _damaged(record) from error
+    if found["file_checksum"] != _file_checksum(path):  # what is damaged is found before any work
+        raise _damaged(path)
     return segment
+
+
+def _record_checksum(record: dict[str, Any]) -> int:
+    return crc32(json.dumps(record).encode())
+
+
+def _file_checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = crc32(block, value)
+    return value
 
 
 def _damaged(path: Path) -> WorkError:
