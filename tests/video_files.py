@@ -560,6 +560,17 @@ def many_streams(path: Path, other_sound: Literal["libopus", "aac"] = "aac") -> 
     return Clip(path, frames, form, times, TEXTS)
 
 
+def unknown_sound(path: Path) -> Clip:
+    """mp4 whose sound is of a codec that nobody knows."""
+    clip = plain(path, sound=0.5)
+    data = path.read_bytes()
+    for name in (b"mp4a", b"esds"):  # the sample entry, and the box that says AAC, too
+        assert data.count(name) == 1
+        data = data.replace(name, b"zzzz")
+    path.write_bytes(data)
+    return clip
+
+
 def simultaneous_texts(path: Path) -> Clip:
     """Two lines in ASS that are shown at the same time, as signs and speech are."""
     form = pixel_format("yuv420p")

@@ -574,6 +574,12 @@ def test_sound_that_a_container_has_not_is_said(upscale: Upscale) -> None:
     assert [stream.kind for stream in probe(result).streams] == ["video", "audio"]
 
 
+def test_sound_that_nobody_knows_is_left_out_and_said(upscale: Upscale) -> None:
+    _, result, messages = upscale(video_files.unknown_sound, ".mp4", ".mkv")
+    assert re.search(r"audio stream 1 \(.*\) is left out", messages)
+    assert [stream.kind for stream in probe(result).streams] == ["video"]
+
+
 @pytest.mark.parametrize(("audio", "streams"), [("none", 0), ("aac", 2)])
 def test_sound_left_out_or_encoded(upscale: Upscale, audio: str, streams: int) -> None:
     clip, result, _ = upscale(video_files.many_streams, ".mkv", ".mkv", "--audio", audio)
