@@ -277,6 +277,38 @@ def tall() -> str:
     return _rows(["network, picture", "peak without the picture", "picture and result"], rows)
 
 
+def videos() -> str:
+    """Frames a second of a video on the CPU, end to end."""
+    found = _results("video-2-cores.json")["end to end"]
+    names = {
+        "alone": "the network alone",
+        "pipeline": "realesrgan-vk video",
+        "pipes": "ffmpeg, {}, ffmpeg",
+    }
+    rows = []
+    for way, name in names.items():
+        run = found[way]
+        frames = [f"{run[key]:.2f}" for key in ("fps", "fps_of_a_core")]
+        rows.append([name.format(run["version"]), *frames])
+    return _rows(["way", "frames a second", "frames a second of processor time"], rows)
+
+
+def video_parts() -> str:
+    """Milliseconds a frame of a video's parts, with planes copied in the network's place."""
+    report = _results("video-2-cores.json")
+    names = ["decode", "copy", "encode", "pipeline", "overhead"]
+    rows = []
+    for part in ("overhead", "overhead of large frames"):
+        found = report[part]
+        times = found["milliseconds a frame, cpu_seconds"]
+        size = f"{found['width']}x{found['height']}"
+        rows.append([
+            size, *(f"{times[name]:.2f} ms" for name in names), f"{times['overhead / parts']:.3f}",
+        ])  # fmt: skip
+    header = ["source", "decoding", "copying", "encoding", "a whole run", "difference", "share"]
+    return _rows(header, rows)
+
+
 def networks() -> str:
     """What a network costs, for choosing one."""
     cpu = _runs(*AVX2)
@@ -305,6 +337,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "peaks": peaks,
     "accuracy": accuracy,
     "tall": tall,
+    "videos": videos,
+    "video-parts": video_parts,
     "h-one-hundred": h100,
     "gpu-limits": gpu_limits,
     "bands": bands,

@@ -224,7 +224,7 @@ def _is_close(one: Plane, another: Plane, most: int) -> bool:
     for top in range(0, one.shape[0], rows):
         mine, other = one[top : top + rows], another[top : top + rows]
         if most == 0:
-            if not np.array_equal(mine, other):
+            if (mine != other).any():
                 return False
         elif int((np.maximum(mine, other) - np.minimum(mine, other)).max()) > most:
             return False
@@ -329,7 +329,8 @@ def yuv_format(form: PixelFormat, matrix: Matrix, siting: Siting, *, full_range:
 def _samples(plane: VideoPlane, form: PixelFormat, width: int, height: int) -> Plane:
     dtype = np.dtype(np.uint8 if form.bits == 8 else "<u2")
     line = plane.line_size
-    rows: Plane = np.frombuffer(memoryview(plane), dtype).reshape(-1, abs(line) // dtype.itemsize)
+    buffer = memoryview(plane)
+    first = 0
     if line < 0:  # stored from the bottom up; the buffer begins at its lowest address
-        rows = rows[::-1]
-    return rows[:height, :width]
+        first = (buffer.nbytes // -line - 1) * -line
+    return np.ndarray((height, width), dtype, buffer, first, (line, dtype.itemsize))
