@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -243,6 +244,23 @@ def test_help_does_without_pytorch(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("given", [None, "ACTIVE"])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(given: str | None) -> None:
+    """OpenMP itself says what it was told: it reads the variable before any of our code of it."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "TRUE"} | ({"OMP_WAIT_POLICY": given} if given else {})
+    done = subprocess.run(
+        [sys.executable, "-m", "realesrgan_train", "presets"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    if "OPENMP DISPLAY ENVIRONMENT BEGIN" not in done.stderr:
+        pytest.skip("this PyTorch's OpenMP does not say what it was told")
+    assert f"OMP_WAIT_POLICY = '{given or 'PASSIVE'}'" in done.stderr
 
 
 def test_the_help_names_every_command_and_what_it_does() -> None:
