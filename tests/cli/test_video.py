@@ -49,6 +49,8 @@ def upscaled(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("clip.mp4 -o x.mkv --codec divx9", "codec is 'divx9'; it must be one of x264, x265"),
         ("clip.mp4 -o x.mkv --codec aac", "codec 'aac' is none of video"),
         ("clip.mp4 -o x.webm --codec x264", "a file of format webm cannot hold libx264's video"),
+        ("clip.mp4 -o x.ts --codec mpeg4", "a file of format mpegts cannot hold mpeg4's video"),
+        ("clip.mp4 -o x.mkv --codec rawvideo", "codec 'rawvideo' cannot be used for segments"),
         ("clip.mp4 -o x.ts --codec ffv1", "a file of format mpegts cannot hold ffv1's video"),
         ("clip.mp4 -o x.avi --container avi", "an AVI file holds no time stamps of frames"),
         ("clip.mp4 -o x.mkv --container nonsense", "FFmpeg writes no such format"),
@@ -221,11 +223,13 @@ def test_folders_and_patterns(folder: Path) -> None:
 
 def test_a_result_replaces_the_one_before_only_when_it_is_whole(folder: Path) -> None:
     (folder / "x.mkv").write_bytes(b"before")
+    (folder / "x.mkv").chmod(0o600)
     refused = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--start", "50")
     assert refused.returncode == 1
     assert (folder / "x.mkv").read_bytes() == b"before"
     assert upscaled(folder, "clip.mp4", "-o", "x.mkv").returncode == 0
     assert (folder / "x.mkv").read_bytes()[:4] == b"\x1aE\xdf\xa3"
+    assert (folder / "x.mkv").stat().st_mode & 0o777 == 0o600
 
 
 def test_events_have_the_fields_of_the_table(folder: Path) -> None:

@@ -87,6 +87,7 @@ ENCODERS = {
     "ffv1": Encoder("ffv1", lossless={}, fixed={"level": "3", "slices": "4", "slicecrc": "1"}),
     "prores": Encoder("prores_ks", fixed={"vendor": "apl0"}),
 }  # fmt: skip
+_UNSUITABLE = frozenset({"rawvideo", "jpeg2000"})  # FFmpeg's Matroska cannot be read again
 _QUALITY_OF_OTHERS = (("_nvenc", "cq"), ("_qsv", "global_quality"), ("_amf", "qp_i"))
 
 
@@ -110,6 +111,8 @@ def encoder_named(name: str) -> Encoder:
         ) from error
     if codec.type != "video":
         raise ValueError(f"codec {name!r} is none of video")
+    if name in _UNSUITABLE:
+        raise ValueError(f"codec {name!r} cannot be used for segments; take ffv1")
     quality = next((option for part, option in _QUALITY_OF_OTHERS if part in name), "crf")
     return Encoder(codec.name, quality, preset="preset")
 

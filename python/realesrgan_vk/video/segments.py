@@ -360,6 +360,8 @@ class Workspace:
         for left in self.folder.iterdir():
             if left.name not in (_RESULT, _RECORD, _LOCK):
                 left.unlink()
+        with suppress(OSError):  # the file that is replaced may be another user's
+            shutil.copymode(target, result)
         result.replace(target)
         self.remove()
 

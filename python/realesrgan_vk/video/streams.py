@@ -58,6 +58,8 @@ _OF_TS = frozenset(
         *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "arib_caption"),
     }
 )
+# Of these FFmpeg moves an encoder's header from the segments into MPEG-TS.
+_HEADERS_IN_TS = frozenset({"h264", "hevc"})
 _COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -169,7 +171,7 @@ def _check_video(target_format: str, encoding: Encoding) -> None:
         container = av.open(BytesIO(), "w", format=name)
         try:
             codec = start_video(container, encoding).codec_context.codec.canonical_name
-            if name == "mpegts" and codec not in _OF_TS:
+            if name == "mpegts" and codec not in _HEADERS_IN_TS:
                 raise ValueError(f"a file of format mpegts cannot hold {encoding.encoder}'s video")
         finally:
             with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
