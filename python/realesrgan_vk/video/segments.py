@@ -527,8 +527,12 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: It cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    appear(part, path)
+    try:
+        part.write_bytes(content)
+        appear(part, path)
+    except BaseException:  # also Ctrl-C
+        part.unlink(missing_ok=True)
+        raise
 
 
 def appear(part: Path, path: Path) -> None:
