@@ -58,6 +58,8 @@ def upscaled(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("clip.mp4 -o x.mkv --width 33 --pixel-format yuv420p", "whose chroma needs even sides"),
         ("clip.mp4 -o x.mkv --preset warp", "refuses"),
         ("clip.mp4 -o x.mkv --encoder-options nonsense=1", "has no option 'nonsense'"),
+        ("clip.mp4 -o x.mkv --encoder-options tune=\u00fc", "must be ASCII text"),
+        ("clip.mp4 -o x.mkv --encoder-options video_size=8x8", "video_size is set here"),
         ("clip.mp4 -o x.mkv --encoder-options nonsense", "is not NAME=VALUE"),
         ("clip.mp4 -o x.mkv --crf 300", "crf is 300.0; it must be from 0 to 255"),
         ("clip.mp4 -o x.mkv --crf 3 --lossless", "give only one of crf and lossless"),
@@ -147,6 +149,16 @@ def test_names_that_look_like_addresses_are_of_files(folder: Path) -> None:
 def test_the_container_decides_about_the_suffix(folder: Path) -> None:
     assert upscaled(folder, "clip.mp4", "--container", "mkv").returncode == 0
     assert (folder / "clip-upscaled.mkv").exists()
+
+
+def test_an_encoder_has_its_settings_by_any_of_its_names(folder: Path) -> None:
+    results = []
+    for name in ("x265", "libx265", "hevc"):
+        done = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--codec", name, "--quiet")
+        assert done.returncode == 0
+        assert done.stderr == ""
+        results.append((folder / "x.mkv").read_bytes())
+    assert results[0] == results[1] == results[2]
 
 
 def test_a_link_as_output_stays_and_leads_to_the_result(folder: Path) -> None:

@@ -109,6 +109,9 @@ def encoder_named(name: str) -> Encoder:
             f"codec is {name!r}; it must be one of {', '.join(ENCODERS)}, or the name of one of "
             "FFmpeg's encoders in PyAV, such as hevc_nvenc"
         ) from error
+    for known in ENCODERS.values():  # of a name such as hevc, for which FFmpeg takes libx265
+        if known.name == codec.name:
+            return known
     if codec.type != "video":
         raise ValueError(f"codec {name!r} is none of video")
     if name in _UNSUITABLE:

@@ -54,6 +54,11 @@ VIDEO_SUFFIXES = frozenset(CONTAINERS) | {
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MOST_THREADS = 256
+_SET_HERE = {
+    "pixel_format": "give pixel_format (--pixel-format)",
+    "video_size": "give the size of the result",
+    "time_base": "it is the source's",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,10 @@ class VideoOptions:
         for pair in self.encoder_options:
             if len(pair) != 2 or not _NAME.fullmatch(pair[0]):
                 raise ValueError(f"encoder option {pair!r} must be a name and a value")
+            if pair[0] in _SET_HERE:
+                raise ValueError(f"encoder option {pair[0]} is set here; {_SET_HERE[pair[0]]}")
+            if not pair[1].isascii():
+                raise ValueError(f"encoder option {pair!r} must be ASCII text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
