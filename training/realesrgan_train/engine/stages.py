@@ -221,8 +221,9 @@ class GanStage(Stage):
         network = self.wrapped_discriminator
         for number, (batch, output) in enumerate(zip(batches, outputs, strict=True), 1):
             with self._collecting(network, number == len(batches)):
-                # Real and generated pictures go through together: without batch norm that changes
-                # nothing, and spectral norm takes one power iteration for both.
+                # Real and generated pictures go through together. Without batch norm the answers
+                # are those of one pass each, but spectral norm takes one power iteration instead
+                # of two: with the generator's pass it takes two a step, the reference three.
                 both = torch.cat((batch.target(self.stage.gan.target), output))
                 real, fake = self._run(network, both).chunk(2)
                 loss = self.gan.discriminator(real, fake)

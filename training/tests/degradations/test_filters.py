@@ -153,6 +153,18 @@ def test_usm_is_opencvs(height: int, width: int) -> None:
     assert 0 <= float(out.min()) <= float(out.max()) <= 1
 
 
+def test_sharpening_a_patch_differs_from_a_patch_of_the_sharpened_only_near_its_edges() -> None:
+    """The README says within 50 px: the reference sharpens the patch for its target."""
+    x = crops(1, 200, 220)
+    inside = usm_sharpen(x)[..., 20:180, 30:190]
+    again = usm_sharpen(x[..., 20:180, 30:190].contiguous())
+    middle = slice(50, -50)
+    torch.testing.assert_close(
+        inside[..., middle, middle], again[..., middle, middle], rtol=0, atol=1e-6
+    )
+    assert (inside - again).abs().max() > 0.01
+
+
 def test_usm_leaves_flat_and_faint_pictures_alone() -> None:
     faint = 0.5 + (torch.rand(1, 3, 60, 60) - 0.5) * 9 / 255
     assert torch.equal(usm_sharpen(faint), faint)

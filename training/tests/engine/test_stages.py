@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.config.schema import ExecutionConfig, OptimizerConfig, Target
@@ -147,6 +148,23 @@ def test_both_networks_learn_with_every_gan_loss(micro: Overrides, kind: str) ->
     still = [n for n, p in stage.discriminator.named_parameters() if torch.equal(judge[n], p)]
     # The hinge loss cannot move the last bias while all answers lie between -1 and 1.
     assert still == (["conv9.bias"] if kind == "hinge" else [])
+
+
+def test_spectral_norm_takes_two_power_iterations_a_step(
+    micro: Overrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README says so; the reference takes three."""
+    stage = _gan_stage(load_config("tiny", micro()))
+    inner, iterations = SpectralNorm.compute_weight, []
+
+    def counted(norm: SpectralNorm, module: torch.nn.Module, do_power_iteration: bool) -> Tensor:
+        if module is stage.discriminator.conv1 and do_power_iteration:
+            iterations.append(module)
+        return inner(norm, module, do_power_iteration)
+
+    monkeypatch.setattr(SpectralNorm, "compute_weight", counted)
+    stage.train_step([_batch(2)], 0, 1.0)
+    assert len(iterations) == 2
 
 
 def test_the_discriminator_learns_to_tell(micro: Overrides) -> None:
