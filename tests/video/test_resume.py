@@ -18,7 +18,7 @@ from compact_network import write_compact
 
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.options import Request, UpscalerOptions
-from realesrgan_vk.video import VideoOptions, WorkError
+from realesrgan_vk.video import VideoOptions, WorkError, segments
 from realesrgan_vk.video.run import VideoProgress, VideoRun
 
 SEGMENT = 0.4  # seconds: ten frames
@@ -313,3 +313,14 @@ def test_two_runs_do_not_share_a_folder(clip: Path, network: Path, tmp_path: Pat
     assert "another run is at work in" in refused[0]
     assert summary.frames > 0
     assert leftovers(target) == []
+
+
+def test_a_lock_in_a_folder_that_another_run_removes_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run ends between the opening of the file and its locking."""
+    fcntl = pytest.importorskip("fcntl")
+    lock = tmp_path / "lock"
+    monkeypatch.setattr(fcntl, "flock", lambda *_: lock.unlink())
+    with pytest.raises(WorkError, match="another run is at work"):
+        segments._locked(lock)

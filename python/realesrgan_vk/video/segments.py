@@ -367,8 +367,12 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove the folder."""
-        self.close()
-        shutil.rmtree(self.folder)
+        if sys.platform == "win32":  # which removes no open file
+            self.close()
+        try:
+            shutil.rmtree(self.folder)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let another run take the folder."""
@@ -425,6 +429,7 @@ def _locked(path: Path) -> BinaryIO:
     The system lets go of it when a process ends, however it does.
     """
     file = path.open("ab")
+    busy = f"another run is at work in {printable(path.parent)}; wait for its end"
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - of Windows only
@@ -437,10 +442,11 @@ def _locked(path: Path) -> BinaryIO:
     except OSError as error:
         file.close()
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            raise WorkError(
-                f"another run is at work in {printable(path.parent)}; wait for its end"
-            ) from error
+            raise WorkError(busy) from error
         return path.open("ab")  # a file system without locks
+    if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
+        file.close()  # the other run removed the folder in the meantime
+        raise WorkError(busy)
     return file
 
 
