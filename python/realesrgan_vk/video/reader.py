@@ -153,7 +153,6 @@ class VideoReader:
         self._deinterlace = flag("deinterlace", deinterlace)
         self._matrix = one_of("matrix", matrix, MATRICES)
         self.damaged = 0
-        self._damaged_frames = 0
         self._container: InputContainer | None = None
         self._jumps: list[Fraction] | None = None
         with self._opened() as container:
@@ -215,7 +214,7 @@ class VideoReader:
             self._container = container
             stream = _video_stream(container, self.path)
             clock = _Clock(stream, container)
-            first, last = self._span(container)
+            first, last = self.span(container)
             seeking = first if start is None else start
             if seeking is not None and clock.is_stored and not self.jumps():
                 _seek(container, stream, seeking)
@@ -254,17 +253,14 @@ class VideoReader:
 
     def span(self, container: InputContainer) -> tuple[Fraction | None, Fraction | None]:
         """The first time that is taken and the first that is not, by the file's time stamps."""
-        return self._span(container)
-
-    def _opened(self) -> InputContainer:
-        return open_input(self.path)
-
-    def _span(self, container: InputContainer) -> tuple[Fraction | None, Fraction | None]:
         start = Fraction(container.start_time or 0, av.time_base)
         return (
             None if self._start is None else self._start + start,
             None if self._end is None else self._end + start,
         )
+
+    def _opened(self) -> InputContainer:
+        return open_input(self.path)
 
     def _probe(self, container: InputContainer) -> VideoInfo:
         stream = _video_stream(container, self.path)

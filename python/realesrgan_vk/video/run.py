@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from realesrgan_vk.upscaler import Upscaler
 
 _MOST_THREADS = 16  # of an encoder: more lose quality
+# Options that are in the encoding already, or that the segments do not depend on.
+_NOT_OF_FRAMES = frozenset(
+    {"codec", "crf", "preset", "encoder_options", "encoder_threads", "audio"}
+)
 _MANY = 1 << 20  # frames: more than are in work at a time
 _GPU_RUNS = 2
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
@@ -398,11 +402,11 @@ class VideoRun:
         return Made(image, item.frame)
 
     def _settings(self) -> dict[str, Any]:
-        """All that decides about the result's bits, but for the device."""
+        """All that decides about the segments' bits, but for the device."""
         options = {
             field.name: getattr(self._options, field.name)
             for field in fields(self._options)
-            if field.name not in ("codec", "crf", "preset", "encoder_options", "encoder_threads")
+            if field.name not in _NOT_OF_FRAMES
         }
         upscaler = self._upscalers[0]
         encoding = {
