@@ -28,7 +28,8 @@ _EPILOG = (
 )
 _EXAMPLES = (
     "realesrgan-vk video film.mkv -o film-x2.mkv --scale 2",
-    "realesrgan-vk video clip.mp4 --height 2160 --codec x265 --crf 16 --preset slow",
+    "realesrgan-vk video clip.mp4 --width 3840 --codec x265 --crf 16 --preset slow",
+    "realesrgan-vk video film.mkv -o part.mkv --scale 2 --start 0:01:30 --end 0:01:40",
     "realesrgan-vk video episodes/ -o larger/ -m realesr-animevideov3-x2",
 )
 _OUTPUT, _ENCODER, _FRAMES = "Output", "Encoder", "Frames"
@@ -70,29 +71,35 @@ def _pair(text: str) -> tuple[str, str]:
            help="Where to begin: seconds, or as 0:01:30."),
     option("--end", type=Parsed(_seconds), metavar="TIME", group=INPUT, help="Where to end."),
     option("--deinterlace", is_flag=True, group=INPUT,
-           help="Make a whole frame of each pair of fields, as interlaced videos need."),
+           help="Make a whole frame of each pair of fields, as interlaced videos need; the frame "
+           "rate stays."),
     option("--matrix", type=click.Choice(SOURCE_MATRICES), default="auto", group=INPUT,
-           help="The source's colour matrix, where its tag is wrong. Default: auto."),
+           help="The source's colour matrix, where its tag is wrong. Default: its tag, or without "
+           "one bt601 below 720 lines, else bt709."),
     option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
-           help="File or folder. Default: beside the video or folder, with '-upscaled' added to "
-           "its name; for several, the folder 'upscaled'."),
+           help="File (mkv, mp4, m4v, mov, webm, ts, nut) or folder. Default: beside the video or "
+           "folder, with '-upscaled' added to its name; for several, the folder 'upscaled'."),
     option("--container", metavar="NAME", group=_OUTPUT,
            help="The file's format, such as mp4, mov, mkv or webm. Default: by its suffix."),
     option("--audio", type=click.Choice(AUDIO), default="copy", group=_OUTPUT,
            help="Copy all audio (default), leave it out, or encode it as AAC."),
-    option("--skip-existing", is_flag=True, group=_OUTPUT, help="Skip videos whose result exists."),
+    option("--skip-existing", is_flag=True, group=_OUTPUT,
+           help="Skip videos whose result exists, which is replaced otherwise."),
     option("--restart", is_flag=True, group=_OUTPUT,
            help="Begin again, without what an interrupted run finished."),
     option("--segment-seconds", type=float, default=10.0, metavar="N", group=_OUTPUT,
-           help="What an interruption loses at most, in seconds of video. Default: 10."),
+           help="What an interruption loses at most, in seconds of video. Default: 10; less is "
+           "better on a slow device."),
     option("--codec", default="auto", metavar="NAME", group=_ENCODER,
-           help="x264 (default), x265, av1, vp9, ffv1, prores, or one of FFmpeg's encoders, such "
-           "as hevc_nvenc."),
+           help="x264 (default), x265, av1, vp9 (default for webm), ffv1, prores, or one of "
+           "FFmpeg's encoders, such as hevc_nvenc."),
     option("--crf", type=float, metavar="N", group=_ENCODER,
            help="Quality; less is better and larger. Default: x264 16, x265 18, av1 22, vp9 18."),
     option("--preset", metavar="NAME", group=_ENCODER,
-           help="Speed, by the encoder's names. Default: medium; av1 6, vp9 2."),
-    option("--lossless", is_flag=True, group=_ENCODER, help="Keep every sample of the result."),
+           help="Speed, by the encoder's names: slow, fast and others; av1 0 (slowest) to 13, vp9 "
+           "0 to 5. Default: medium; av1 6, vp9 2."),
+    option("--lossless", is_flag=True, group=_ENCODER,
+           help="Encode the result without a loss (not prores)."),
     option("--pixel-format", default="auto", metavar="NAME", group=_ENCODER,
            help="FFmpeg's name, such as yuv420p10le. Default: as the source."),
     option("--encoder-options", type=Parsed(_pair), multiple=True, metavar="NAME=VALUE",
@@ -101,9 +108,10 @@ def _pair(text: str) -> tuple[str, str]:
            help="Threads of the encoder. Default: one a core, 16 at most."),
     option("--reuse", type=click.Choice(REUSES), default="exact", group=_FRAMES,
            help="Frames that take the result of the one before: those equal to it (exact, the "
-           "default), or nearly (near), or none (off)."),
+           "default), or within 2 of 255 (near), or none (off)."),
     option("--preview", type=float, metavar="SECONDS", group=_FRAMES,
-           help="Every so many seconds write a frame before and after, OUT.preview.png."),
+           help="Every so many seconds of the run write a frame before and after, "
+           "OUT.preview.png."),
     option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
     shared.json_option("events on stdout, one JSON object a line"),
 )  # fmt: skip

@@ -46,6 +46,7 @@ _DELAY = 1000  # of a packet's number as a time stamp over its place in the orde
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
 _FINGERPRINT_BYTES = 1 << 20
 _MOST_THREADS = 256
+_OF_HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_vulkan", "_videotoolbox", "_v4l2m2m")
 _MOST_FRAMES = 1 << 26  # of a segment: more than an hour at 10,000 frames a second
 
 
@@ -201,13 +202,29 @@ def start_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
     except av.error.FFmpegError as error:
         if "avcodec_open2" not in str(error):
             raise ValueError(f"{cannot} in {encoding.pixel_format}") from error
-        raise ValueError(
-            f"encoder {encoding.encoder} refuses {encoding.width}x{encoding.height} in "
-            f"{encoding.pixel_format} with {encoding.options}: {error.strerror}"
-        ) from error
+        options = ", ".join(f"{name}={value}" for name, value in encoding.options.items())
+        words = f"encoder {encoding.encoder} refuses {encoding.width}x{encoding.height} in "
+        words += f"{encoding.pixel_format}{' with ' if options else ''}{options}: {error.strerror}"
+        if encoding.encoder.endswith(_OF_HARDWARE):
+            words += "; it needs hardware and a driver that this machine may not have"
+        raise ValueError(words) from error
     if unknown := list(stream.codec_context.options):  # FFmpeg leaves what it does not know
         raise ValueError(f"encoder {encoding.encoder} has no option {unknown[0]!r}")
     return stream
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Words for each setting that is not the same, also of the dictionaries inside."""
+    words = []
+    for name in sorted(found.keys() | wanted.keys()):
+        old, new = found.get(name), wanted.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            words += _differences(old, new)
+        else:
+            words.append(f"{name}: {json.dumps(old)}, now {json.dumps(new)}")
+    return words
 
 
 def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
@@ -389,13 +406,7 @@ class Workspace:
             found = None
         if not isinstance(found, dict):
             raise _damaged(record)
-        names = sorted(found.keys() | wanted.keys())
-        other = [
-            f"{name}: {json.dumps(found.get(name))}, now {json.dumps(wanted.get(name))}"
-            for name in names
-            if found.get(name) != wanted.get(name)
-        ]
-        if other:
+        if other := _differences(found, wanted):
             raise WorkError(
                 f"{printable(self.folder)} holds an unfinished run with other settings "
                 f"({printable('; '.join(other))}); use those to go on, or begin again with "
