@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import av
@@ -190,7 +193,12 @@ class Encoding:
         context.color_trc = self.transfer
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        context.options = dict(self.options)
+        options = dict(self.options)
+        # What x264 does with AVX-512 for its macroblock tree depends on memory that it has not
+        # written: the same frames give other bits now and then.
+        if self.encoder == "libx264" and _has_avx512() and "asm=" not in str(options):
+            _add(options, {"x264-params": "asm=AVX2"})
+        context.options = options
 
 
 def plan_encoding(
@@ -265,6 +273,15 @@ def plan_encoding(
         transfer=info.colours.transfer,
         aspect=info.aspect,
     )
+
+
+@cache
+def _has_avx512() -> bool:
+    """Whether this processor has AVX-512, as NumPy found out."""
+    for name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+        with suppress(ImportError, AttributeError, KeyError):
+            return bool(import_module(name).__cpu_features__["AVX512F"])
+    return False
 
 
 def _add(settings: dict[str, str], more: dict[str, str]) -> None:
