@@ -342,3 +342,26 @@ def test_bits_do_not_depend_on_what_was_in_memory(codec: str) -> None:
         )
         digests.add(done.stdout)
     assert len(digests) == 1
+
+
+def test_a_run_that_was_killed_as_it_named_its_result_ends(
+    clip: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.mkv"
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    options = VideoOptions(segment_seconds=SEGMENT, encoder_threads=2)
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copymode", fail)
+        with pytest.raises(KeyboardInterrupt):
+            VideoRun(clip, target, upscalers, Request(), options).run()
+    work = tmp_path / "a.mkv.realesrgan"
+    assert len(list(work.iterdir())) == 1, "the result alone is left"
+    other = run("video", clip, "-o", target, *options_of(network, "--crf", "30"))
+    assert other.returncode == 1
+    assert "other settings" in other.stderr
+    assert whole(clip, network, target) == whole(clip, network, tmp_path / "b.mkv")
+    assert not work.exists()

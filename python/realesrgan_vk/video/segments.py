@@ -290,8 +290,11 @@ class Workspace:
             raise self._in_the_way()
         self.segments: list[Segment] = []
         self._lock: BinaryIO | None = None
+        wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
+        digest = sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        self._result = self.folder / f"{_RESULT}-{digest[:16]}"
         try:
-            self._open(json.loads(json.dumps({"format": FORMAT, **settings})), restart=restart)
+            self._open(wanted, restart=restart)
         except BaseException:
             self.close()
             raise
@@ -300,11 +303,16 @@ class Workspace:
         record = self.folder / _RECORD
         if record.exists():
             self._lock = _locked(self.folder / _LOCK)
-        if restart and record.exists():
+        results = sorted(self.folder.glob(f"{_RESULT}-*"))  # of a run that ended as it named it
+        if restart and (record.exists() or results):
             for left in self.folder.iterdir():
                 if left.name != _LOCK:
                     left.unlink()
-        if self.folder.exists() and {path.name for path in self.folder.iterdir()} - {_LOCK}:
+            results = []
+        if results and not record.exists():
+            if results != [self._result]:
+                raise self._other_settings("all")
+        elif self.folder.exists() and {path.name for path in self.folder.iterdir()} - {_LOCK}:
             self._check(record, wanted)
             for left in self.folder.glob("*.part"):
                 left.unlink()
@@ -359,28 +367,32 @@ class Workspace:
     @property
     def result(self) -> Path | None:
         """The complete result, where a run ended while it was given its name."""
-        path = self.folder / _RESULT
-        return path if path.exists() else None
+        return self._result if self._result.exists() else None
 
     def finish(self, part: Path, target: Path) -> None:
         """Give the complete result its name, and remove the folder.
 
-        The segments go first, which may take a while: a run that is killed then leaves the result,
-        and one that is killed later next to nothing.
+        All else goes first, so that a run that is killed leaves the result in the folder, or
+        nothing but the empty folder. Its name there tells the settings, whose record is gone then.
 
         Raises:
             OSError: A file cannot be renamed or removed.
         """
-        result = self.folder / _RESULT
-        if part != result:
-            appear(part, result)
-        for left in self.folder.iterdir():
-            if left.name not in (_RESULT, _RECORD, _LOCK):
-                left.unlink()
-        with suppress(OSError):  # the file that is replaced may be another user's
-            shutil.copymode(target, result)
-        result.replace(target)
-        self.remove()
+        if part != self._result:
+            appear(part, self._result)
+        if sys.platform == "win32":  # which removes no open file
+            self.close()
+        try:
+            last = (_LOCK, _RECORD)
+            for left in sorted(self.folder.iterdir(), key=lambda path: path.name in last):
+                if left != self._result:
+                    left.unlink()
+            with suppress(OSError):  # the file that is replaced may be another user's
+                shutil.copymode(target, self._result)
+            self._result.replace(target)
+            self.folder.rmdir()
+        finally:
+            self.close()
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -407,11 +419,13 @@ class Workspace:
         if not isinstance(found, dict):
             raise _damaged(record)
         if other := _differences(found, wanted):
-            raise WorkError(
-                f"{printable(self.folder)} holds an unfinished run with other settings "
-                f"({printable('; '.join(other))}); use those to go on, or begin again with "
-                "--restart"
-            )
+            raise self._other_settings("; ".join(other))
+
+    def _other_settings(self, which: str) -> WorkError:
+        return WorkError(
+            f"{printable(self.folder)} holds an unfinished run with other settings "
+            f"({printable(which)}); use those to go on, or begin again with --restart"
+        )
 
     def _in_the_way(self) -> WorkError:
         return WorkError(
