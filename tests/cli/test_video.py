@@ -273,6 +273,26 @@ def test_the_bar_shows_frames_speed_and_size(folder: Path) -> None:
     assert re.search(r"fps|joining, \d+\.?\d* (B|KiB)", shown)
 
 
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (["--height", "50"], (66, 50)),  # 66.7 would be 67
+        (["--width", "50"], (50, 38)),  # 37.5
+        (["--long-edge", "75"], (75, 56)),
+        (["--scale", "1.02"], (64, 48)),  # 65 x 49
+        (["--width", "67", "--height", "49"], (67, 49)),
+    ],
+)
+def test_sides_that_follow_are_even(words: list[str], size: tuple[int, int], folder: Path) -> None:
+    done = upscaled(folder, "clip.mp4", "-o", "x.mkv", *words)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(folder / "x.mkv")) as result:
+        context = result.streams.video[0].codec_context
+        assert (context.width, context.height) == size
+        even = size[0] % 2 == 0 and size[1] % 2 == 0
+        assert context.pix_fmt == ("yuv420p" if even else "yuv444p")
+
+
 def test_a_preview_shows_a_frame_before_and_after(folder: Path) -> None:
     done = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--preview", "0.001")
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -170,7 +170,10 @@ class VideoRun:
                 f"{printable(source)} is interlaced: each frame holds two moments, whose lines an "
                 "enlargement would tear apart; --deinterlace makes whole frames first"
             )
-        self.size = request.size.of(info.width, info.height, self._upscalers[0].scale)
+        wanted = request.size.of(info.width, info.height, self._upscalers[0].scale)
+        self.size = _with_even_sides(request.size, wanted)
+        if self.size != wanted:
+            self._request = replace(request, size=TargetSize(None, *self.size))
         threads = recorded_threads(target) or min(usable_cores(), _MOST_THREADS)
         self.encoding = plan_encoding(
             options,
@@ -462,6 +465,22 @@ class VideoRun:
             self.notes.append(f"{' and '.join(info.dynamic)} cannot be kept")
         if info.rotation_matrix is not None and not can_rotate(self._format):
             self.notes.append(f"the rotation is left out: a file of format {self._format} has none")
+
+
+def _with_even_sides(asked: TargetSize, size: tuple[int, int]) -> tuple[int, int]:
+    """A size whose sides are even where they were not asked for themselves.
+
+    4:2:0 of most encoders needs even sides. A whole scale is exact, whatever the source's sides.
+    """
+    width, height = size
+    whole = asked.scale is None or asked.scale == int(asked.scale)
+    if whole and asked.width is None and asked.height is None and asked.long_edge is None:
+        return size
+    largest = max(size) if asked.long_edge is not None else 0
+    return (
+        width if width in (asked.width, largest) else max(2, width - width % 2),
+        height if height in (asked.height, largest) else max(2, height - height % 2),
+    )
 
 
 def load_video_upscalers(
