@@ -111,15 +111,16 @@ def test_kills_at_random_times_lose_nothing(
     killed = 0
     command = [*COMMAND, "video", str(clip), "-o", str(target), *options_of(network)]
     while not target.exists():
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        try:
-            process.wait(chance.uniform(0.2, seconds * 1.2))
-        except subprocess.TimeoutExpired:
-            process.send_signal(chance.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
-            process.wait(TIMEOUT)
-            killed += 1
-        else:
-            assert process.returncode == 0, process.stderr and process.stderr.read()
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            try:
+                process.wait(chance.uniform(0.2, seconds * 1.2))
+            except subprocess.TimeoutExpired:
+                process.send_signal(chance.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
+                process.wait(TIMEOUT)
+                killed += 1
+            else:
+                assert process.stderr is not None
+                assert process.returncode == 0, process.stderr.read()
         assert killed < 100
     assert target.read_bytes() == expected
     assert leftovers(target) == []
@@ -365,3 +366,16 @@ def test_a_run_that_was_killed_as_it_named_its_result_ends(
     assert "other settings" in other.stderr
     assert whole(clip, network, target) == whole(clip, network, tmp_path / "b.mkv")
     assert not work.exists()
+
+
+@pytest.mark.parametrize("names", [[], ["lock"], ["record.json.part", "lock"], ["segment.part"]])
+def test_what_a_kill_leaves_of_an_empty_folder_is_no_hindrance(
+    names: list[str], clip: Path, network: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.mkv"
+    work = tmp_path / "a.mkv.realesrgan"
+    work.mkdir()
+    for name in names:
+        (work / name).write_bytes(b"half")
+    whole(clip, network, target)
+    assert leftovers(target) == []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
 _LOCK = "lock"
+_UNFINISHED = re.compile(r"(record\.json|segment|result|[0-9]{6}\.json)\.part")
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
 _FINGERPRINT_BYTES = 1 << 20
@@ -309,18 +311,31 @@ class Workspace:
                 if left.name != _LOCK:
                     left.unlink()
             results = []
-        if results and not record.exists():
-            if results != [self._result]:
-                raise self._other_settings("all")
-        elif self.folder.exists() and {path.name for path in self.folder.iterdir()} - {_LOCK}:
+        if record.exists():
             self._check(record, wanted)
             for left in self.folder.glob("*.part"):
                 left.unlink()
             self._find()
-        else:
+        elif results:
+            if results != [self._result]:
+                raise self._other_settings("all")
+        elif self._has_only_leftovers():
             self.folder.mkdir(exist_ok=True)
             self._lock = self._lock or _locked(self.folder / _LOCK)
+            for left in self.folder.iterdir():
+                if left.name != _LOCK:
+                    left.unlink()
             write_whole(record, json.dumps(wanted, indent=1).encode())
+        else:
+            raise self._in_the_way()
+
+    def _has_only_leftovers(self) -> bool:
+        """Whether there is no folder, or one of a run that was killed as it made or removed it."""
+        if not self.folder.exists():
+            return True
+        return all(
+            path.name == _LOCK or _UNFINISHED.fullmatch(path.name) for path in self.folder.iterdir()
+        )
 
     @property
     def frames(self) -> int:
@@ -395,11 +410,14 @@ class Workspace:
             self.close()
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Remove the folder, its record last, so that what a kill leaves is known as its own."""
         if sys.platform == "win32":  # which removes no open file
             self.close()
         try:
-            shutil.rmtree(self.folder)
+            last = (_LOCK, _RECORD)
+            for left in sorted(self.folder.iterdir(), key=lambda path: path.name in last):
+                left.unlink()
+            self.folder.rmdir()
         finally:
             self.close()
 
