@@ -11,7 +11,7 @@ import click
 from realesrgan_vk._core import __version__
 from realesrgan_vk.cli.devices import devices
 from realesrgan_vk.cli.help import Group
-from realesrgan_vk.cli.interruption import exit_code
+from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import discard_output, error_words, say, say_notices, tell
 from realesrgan_vk.cli.models import models
 from realesrgan_vk.cli.plan import plan
@@ -20,7 +20,6 @@ from realesrgan_vk.cli.upscale import upscale
 from realesrgan_vk.cli.video import video
 from realesrgan_vk.errors import RealesrganError, printable
 
-EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 
 

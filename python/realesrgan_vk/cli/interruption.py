@@ -2,6 +2,9 @@
 
 import signal
 
+EXIT_SOME_FAILED = 1
+"""Of a program some of whose pictures or videos were not made."""
+
 
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM came.

@@ -25,7 +25,7 @@ from realesrgan_vk.batch.jobs import (
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_for_runs
-from realesrgan_vk.cli.interruption import exit_code
+from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import error_words, say, say_notices, unalarming
 from realesrgan_vk.cli.ncnn_flags import DEFAULT_FOLDER, BadArgument, Options, parse, usage
 from realesrgan_vk.devices import find_device, list_devices
@@ -44,7 +44,6 @@ from realesrgan_vk.models.registry import (
 from realesrgan_vk.options import Request, TargetSize, UpscalerOptions, WriteOptions
 from realesrgan_vk.upscaler import Upscaler
 
-EXIT_SOME_FAILED = 1
 EXIT_BAD_ARGUMENT = 255
 _ANIME_VIDEO = "realesr-animevideov3"
 # Callers know these words; "decode" stands for all that comes before the network.

@@ -213,6 +213,14 @@ max_pixels_option = option(
 )  # fmt: skip
 
 
+def report_options() -> Decorator:
+    """`--quiet` and `--json`, of a command that works for long."""
+    return options(
+        option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
+        json_option("events on stdout, one JSON object a line"),
+    )
+
+
 def json_option(printed: str) -> Decorator:
     """`--json`, which prints this."""
     return option("--json", "as_json", is_flag=True, group=MESSAGES, help=f"Print {printed}.")

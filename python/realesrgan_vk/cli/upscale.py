@@ -7,7 +7,7 @@ import click
 
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.arguments import Arguments
-from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.options import INPUT, Parsed, option
 from realesrgan_vk.options import (
     SUBSAMPLINGS,
@@ -78,8 +78,7 @@ def _suffixes() -> list[str]:
            help="Of PNG: 0 is fastest, 9 smallest. Default: 6."),
     option("--strip", is_flag=True, group=_METADATA,
            help="Drop EXIF, XMP, resolution and colour profile; colours become sRGB."),
-    option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
-    shared.json_option("events on stdout, one JSON object a line"),
+    shared.report_options(),
 )  # fmt: skip
 @shared.grouped(
     size=TargetSize,

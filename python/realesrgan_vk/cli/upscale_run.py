@@ -22,7 +22,7 @@ from realesrgan_vk.batch.jobs import (
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.cli.arguments import Arguments
-from realesrgan_vk.cli.interruption import exit_code
+from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
@@ -30,7 +30,6 @@ from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
-EXIT_SOME_FAILED = 1
 _STDOUT = 1
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
 

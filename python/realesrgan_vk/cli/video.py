@@ -8,7 +8,7 @@ import click
 
 from realesrgan_vk import video as video_package
 from realesrgan_vk.cli import options as shared
-from realesrgan_vk.cli.help import MESSAGES, Command
+from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.options import INPUT, Parsed, option
 from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
 from realesrgan_vk.video.options import (
@@ -112,8 +112,7 @@ def _pair(text: str) -> tuple[str, str]:
     option("--preview", type=float, metavar="SECONDS", group=_FRAMES,
            help="Every so many seconds of the run write a frame before and after, "
            "OUT.preview.png."),
-    option("--quiet", is_flag=True, group=MESSAGES, help="Print failures only."),
-    shared.json_option("events on stdout, one JSON object a line"),
+    shared.report_options(),
 )  # fmt: skip
 @shared.grouped(
     size=TargetSize,

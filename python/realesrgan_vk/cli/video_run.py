@@ -29,7 +29,7 @@ from realesrgan_vk.batch.jobs import (
     refuse_unwritable_file,
 )
 from realesrgan_vk.checks import format_bytes
-from realesrgan_vk.cli.interruption import exit_code
+from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import error_words, say, tell, unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.errors import DeviceError, RealesrganError, printable
@@ -45,7 +45,6 @@ from realesrgan_vk.video.run import (
     load_video_upscalers,
 )
 
-EXIT_SOME_FAILED = 1
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
 _PROGRESS_INTERVAL = 0.5  # seconds between two progress events
 _LONGEST_PREVIEW = 4096  # pixels of a side

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import av
 from av.video.reformatter import ColorRange
 
-from realesrgan_vk._core import YuvFormat
+from realesrgan_vk._core import YuvFormat, usable_cores
 from realesrgan_vk.video.frames import (
     TAGS,
     Matrix,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.video.reader import VideoInfo
 
 _UNSPECIFIED = 2
+_MOST_THREADS = 16  # more lose quality
 _MASTERING = struct.Struct("=20i2i")  # AVMasteringDisplayMetadata: 10 rationals, 2 flags
 _LIGHT = struct.Struct("=2I")  # AVContentLightMetadata
 _CHROMATICITY, _LUMINANCE = 50000, 10000  # units a step of the encoders' texts
@@ -206,9 +207,9 @@ def plan_encoding(
     info: VideoInfo,
     size: tuple[int, int],
     *,
-    threads: int,
     container: str,
     note: Callable[[str], object],
+    threads: int | None = None,
 ) -> Encoding:
     """What the encoder is told for a video.
 
@@ -216,9 +217,9 @@ def plan_encoding(
         options: What was asked for.
         info: The source.
         size: Of the result, in pixels.
-        threads: Of the encoder, unless the options say.
         container: FFmpeg's name of the result's format.
         note: Called with what cannot be kept.
+        threads: Of the encoder, unless the options say; None: one a core, up to a number.
 
     Raises:
         ValueError: An encoder, a pixel format or an option that there is not.
@@ -265,7 +266,7 @@ def plan_encoding(
         height=size[1],
         rate=info.rate,
         time_base=info.time_base,
-        threads=options.encoder_threads or threads,
+        threads=options.encoder_threads or threads or min(usable_cores(), _MOST_THREADS),
         matrix=matrix,
         siting=info.siting,
         full_range=full,

@@ -53,7 +53,7 @@ VIDEO_SUFFIXES = frozenset(CONTAINERS) | {
 """Of files that are taken for videos."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_MOST_THREADS = 256
+MOST_THREADS = 256
 _SET_HERE = {
     "pixel_format": "give pixel_format (--pixel-format)",
     "video_size": "give the size of the result",
@@ -129,7 +129,7 @@ class VideoOptions:
         if self.lossless and self.crf is not None:
             raise ValueError("give only one of crf and lossless")
         if self.encoder_threads is not None:
-            whole_number("encoder_threads", self.encoder_threads, 1, _MOST_THREADS)
+            whole_number("encoder_threads", self.encoder_threads, 1, MOST_THREADS)
         for pair in self.encoder_options:
             if len(pair) != 2 or not _NAME.fullmatch(pair[0]):
                 raise ValueError(f"encoder option {pair!r} must be a name and a value")

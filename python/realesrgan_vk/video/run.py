@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from realesrgan_vk._core import __version__, usable_cores
+from realesrgan_vk._core import __version__
 from realesrgan_vk.batch.jobs import refuse_folder, refuse_overwrite, refuse_unwritable_file
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
@@ -40,7 +40,6 @@ from realesrgan_vk.video.upscaling import upscale_into
 if TYPE_CHECKING:
     from realesrgan_vk.upscaler import Upscaler
 
-_MOST_THREADS = 16  # of an encoder: more lose quality
 # Options that are in the encoding already, or that the segments do not depend on.
 _NOT_OF_FRAMES = frozenset(
     {"codec", "crf", "preset", "encoder_options", "encoder_threads", "audio"}
@@ -50,7 +49,6 @@ _GPU_RUNS = 2
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
 _BITS_A_PIXEL = {"ffv1": 12.0, "prores_ks": 3.0}  # of encoders that hardly lose anything
 _USUAL_BITS_A_PIXEL = 0.12
-_MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +172,13 @@ class VideoRun:
         self.size = _with_even_sides(request.size, wanted)
         if self.size != wanted:
             self._request = replace(request, size=TargetSize(None, *self.size))
-        threads = recorded_threads(target) or min(usable_cores(), _MOST_THREADS)
         self.encoding = plan_encoding(
             options,
             info,
             self.size,
-            threads=threads,
             container=self._format,
             note=self.notes.append,
+            threads=recorded_threads(target),
         )
         self._note_colours()
         self._note_missing_rest()

@@ -27,7 +27,9 @@ from zlib import crc32
 import av
 
 from realesrgan_vk.errors import RealesrganError, printable
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.options import MOST_THREADS
 from realesrgan_vk.video.reader import file_url
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from typing_extensions import Self
 
-FORMAT = 2
+FORMAT = 3
 SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
@@ -47,7 +49,6 @@ _UNFINISHED = re.compile(r"(record\.json|segment|result|[0-9]{6}\.json)\.part")
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
 _FINGERPRINT_BYTES = 1 << 20
-_MOST_THREADS = 256
 _OF_HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_vulkan", "_videotoolbox", "_v4l2m2m")
 _MOST_FRAMES = 1 << 26  # of a segment: more than an hour at 10,000 frames a second
 
@@ -375,7 +376,7 @@ class Workspace:
 
     def _record(self, segment: Segment) -> None:
         record = {key: value for key, value in asdict(segment).items() if key != "path"}
-        record["file_checksum"] = _file_checksum(segment.path)
+        record["sha256"] = file_sha256(segment.path)
         record["record_checksum"] = _record_checksum(record)
         write_whole(segment.path.with_suffix(".json"), json.dumps(record).encode())
 
@@ -504,7 +505,7 @@ def recorded_threads(target: Path) -> int | None:
     """
     with suppress(OSError, ValueError, TypeError, KeyError):
         found = json.loads((_folder_of(target) / _RECORD).read_bytes())["encoding"]["threads"]
-        if isinstance(found, int) and 1 <= found <= _MOST_THREADS:
+        if isinstance(found, int) and 1 <= found <= MOST_THREADS:
             return found
     return None
 
@@ -531,21 +532,13 @@ def _read_segment(path: Path, record: Path) -> Segment:
             raise ValueError("delay")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise _damaged(record) from error
-    if found["file_checksum"] != _file_checksum(path):  # what is damaged is found before any work
+    if found["sha256"] != file_sha256(path):  # what is damaged is found before any work
         raise _damaged(path)
     return segment
 
 
 def _record_checksum(record: dict[str, Any]) -> int:
     return crc32(json.dumps(record).encode())
-
-
-def _file_checksum(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            value = crc32(block, value)
-    return value
 
 
 def _damaged(path: Path) -> WorkError:

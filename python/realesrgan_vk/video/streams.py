@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 How = Literal["copy", "text", "mov_text", "attachment", "aac"]
 
 _ATTACHING = frozenset({"matroska"})
-_ADDS_FILES = "an attachment"
 _ISO = frozenset({"mp4", "mov"})
 # What MPEG-TS holds; FFmpeg writes other streams, too, but as data that nothing can read.
 _OF_TS = frozenset(
@@ -155,7 +154,7 @@ def plan_streams(
                 kind = "SubRip" if how == "text" else "MPEG-4 timed text"
                 note(f"{title} is converted to {kind}; styles of its text are lost")
             if how == "attachment" and stream.type == "video":
-                note(f"{title} becomes {_ADDS_FILES}")
+                note(f"{title} becomes an attachment")
             kept.append(Kept(stream.index, how))
         if _wrong_timecode(container.streams[main], encoding.rate, target_format):
             note(

@@ -49,7 +49,7 @@ def upscale_into(
             list(frame.planes), frame.yuv_format, list(planes), target_format, progress
         )
         if alpha is not None:
-            _fill_opaque(alpha, target_format)
+            fill_opaque(alpha, target_format)
         return
     opacity = _unit(frame.alpha, frame.yuv_format) if transparent else None
     picture = Picture((Frame(frame.rgb(), opacity, 0),), "colour", 32)
@@ -58,7 +58,7 @@ def upscale_into(
     if alpha is None:
         return
     if large.alpha is None:
-        _fill_opaque(alpha, target_format)
+        fill_opaque(alpha, target_format)
     else:
         largest = (1 << target_format.bits) - 1
         values = np.rint(np.clip(large.alpha, 0, 1) * largest).astype(alpha.dtype)
@@ -73,5 +73,6 @@ def _unit(alpha: Plane | None, form: YuvFormat) -> NDArray[np.float32] | None:
     return unit
 
 
-def _fill_opaque(alpha: Plane, form: YuvFormat) -> None:
+def fill_opaque(alpha: Plane, form: YuvFormat) -> None:
+    """Fill an alpha plane with full opacity."""
     alpha[...] = ((1 << form.bits) - 1) << form.low_bits

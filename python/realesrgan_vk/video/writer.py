@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from realesrgan_vk._core import rgb_to_yuv, usable_cores
+from realesrgan_vk._core import rgb_to_yuv
 from realesrgan_vk.batch.jobs import refuse_unwritable_file
 from realesrgan_vk.checks import file_path, instance_of, picture_size
 from realesrgan_vk.video.encoders import plan_encoding
@@ -20,13 +20,12 @@ from realesrgan_vk.video.options import VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
 from realesrgan_vk.video.segments import Segment, SegmentWriter, appear
 from realesrgan_vk.video.streams import container_of, join, plan_streams
+from realesrgan_vk.video.upscaling import fill_opaque
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
-
-_MOST_THREADS = 16
 
 
 class VideoWriter:
@@ -77,7 +76,6 @@ class VideoWriter:
             options,
             source.info,
             picture_size(size, "size"),
-            threads=min(usable_cores(), _MOST_THREADS),
             container=self._format,
             note=self.notes.append,
         )
@@ -141,7 +139,7 @@ class VideoWriter:
         form = self._encoding.yuv_format
         rgb_to_yuv(np.ascontiguousarray(rgb), list(planes), form)
         if alpha is not None:
-            alpha[...] = ((1 << form.bits) - 1) << form.low_bits
+            fill_opaque(alpha, form)
         self._writer.write(image, int(pts), int(duration))
 
     def close(self) -> None:
