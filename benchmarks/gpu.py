@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk import DeviceInfo, Model, _core, list_devices, list_models
-from realesrgan_vk.ncnn.param import read_graph
+from realesrgan_vk.models.ncnn.param import read_graph
 
 PHOTOGRAPH = Path(__file__).parents[1] / "tools/export/realesrgan_export/photograph.png"
 ENGINES = (

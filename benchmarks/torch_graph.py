@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from realesrgan_vk.ncnn.param import Layer, read_graph
-from realesrgan_vk.ncnn.weights import read_weights
+from realesrgan_vk.models.ncnn.param import Layer, read_graph
+from realesrgan_vk.models.ncnn.weights import read_weights
 
 NEAREST, BILINEAR, BICUBIC = 1, 2, 3
 MODES = {NEAREST: "nearest", BILINEAR: "bilinear", BICUBIC: "bicubic"}

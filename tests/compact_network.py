@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realesrgan_vk.ncnn.param import Graph, Layer, format_graph
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
+from realesrgan_vk.models.ncnn.param import Graph, Layer, format_graph
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights
 
 
 def conv(name: str, blobs: tuple[str, str], inputs: int, outputs: int) -> Layer:

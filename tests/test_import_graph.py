@@ -8,10 +8,10 @@ PACKAGE = Path(__file__).parents[1] / "python" / "realesrgan_vk"
 MOST_AT_THE_TOP = 18
 # A part may import itself and those before it; the longest name that fits is a module's part.
 ORDER = [
-    *("_core", "errors", "checks", "options", "devices", "imaging", "ncnn", "models"),
+    *("_core", "errors", "checks", "options", "devices", "imaging", "models"),
     *(f"image_io.{name}" for name in ("streams", "limits", "formats", "foreign")),
     *(f"image_io.{name}" for name in ("atomic", "containers", "metadata", "codecs")),
-    *("image_io", "processing", "upscaler", "functional", "batch", "video"),
+    *("image_io", "processing", "upscaler", "batch", "video"),
     *("cli", "__main__", "__init__"),
 ]
 

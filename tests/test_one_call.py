@@ -12,16 +12,16 @@ from compact_network import write_compact
 from numpy.typing import NDArray
 
 import realesrgan_vk
-from realesrgan_vk import DeviceError, ModelError, Upscaler, functional
+from realesrgan_vk import DeviceError, ModelError, Upscaler, upscaler
 
 IMAGE = np.full((4, 5, 3), 0.5, np.float32)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    functional._kept.clear()
+    upscaler._kept.clear()
     yield
-    functional._kept.clear()
+    upscaler._kept.clear()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Upscaler]:
         loaded.append(Upscaler(model, **options))  # type: ignore[arg-type]
         return loaded[-1]
 
-    monkeypatch.setattr(functional, "Upscaler", load)
+    monkeypatch.setattr(upscaler, "Upscaler", load)
     return loaded
 
 

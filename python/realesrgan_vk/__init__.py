@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from realesrgan_vk.errors import ModelError as ModelError
     from realesrgan_vk.errors import OutOfMemoryError as OutOfMemoryError
     from realesrgan_vk.errors import RealesrganError as RealesrganError
-    from realesrgan_vk.functional import upscale as upscale
     from realesrgan_vk.image_io.rows import RowReader as RowReader
     from realesrgan_vk.image_io.rows import RowWriter as RowWriter
     from realesrgan_vk.imaging.picture import Frame as Frame
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
     from realesrgan_vk.options import UpscaleArguments as UpscaleArguments
     from realesrgan_vk.processing.plan import RunPlan as RunPlan
     from realesrgan_vk.upscaler import Upscaler as Upscaler
+    from realesrgan_vk.upscaler import upscale as upscale
 
 _MODULES = {
     "_core": "DeviceInfo NetworkInfo YuvFormat __version__",
     "devices": "list_devices",
     "errors": "Cancelled DeviceError ImageError ModelError OutOfMemoryError RealesrganError",
-    "functional": "upscale",
     "image_io.rows": "RowReader RowWriter",
     "imaging.picture": "Frame Metadata Mode Picture Pixels TiffTags",
     "models": "Model list_models",
@@ -56,7 +55,7 @@ _MODULES = {
         "TargetSize Tile UpscaleArguments"
     ),
     "processing.plan": "RunPlan",
-    "upscaler": "Upscaler",
+    "upscaler": "Upscaler upscale",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of str

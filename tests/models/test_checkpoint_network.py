@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import realesrgan_vk
 from realesrgan_vk.models.checkpoint_network import convert_network
-from realesrgan_vk.ncnn.param import format_graph
-from realesrgan_vk.ncnn.weights import format_weights
+from realesrgan_vk.models.ncnn.param import format_graph
+from realesrgan_vk.models.ncnn.weights import format_weights
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 import realesrgan_vk
 from realesrgan_vk.models.interpolation import blended_weights
+from realesrgan_vk.models.ncnn.param import Graph, format_graph
+from realesrgan_vk.models.ncnn.weights import format_weights, read_weights
 from realesrgan_vk.models.registry import find_model, model_at
-from realesrgan_vk.ncnn.param import Graph, format_graph
-from realesrgan_vk.ncnn.weights import format_weights, read_weights
 
 PICTURE = np.random.default_rng(3).random((13, 17, 3)).astype(np.float32)
 

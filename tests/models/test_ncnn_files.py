@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from realesrgan_vk import ModelError
 from realesrgan_vk.models import find_model
-from realesrgan_vk.ncnn.param import Layer, format_graph, parse_graph, read_graph
-from realesrgan_vk.ncnn.weights import format_weights, read_weights
+from realesrgan_vk.models.ncnn.param import Layer, format_graph, parse_graph, read_graph
+from realesrgan_vk.models.ncnn.weights import format_weights, read_weights
 
 
 @pytest.mark.parametrize("name", ["realesrgan-x4plus-anime", "realesr-animevideov3-x2"])

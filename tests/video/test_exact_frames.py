@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from video_files import COLOURS, ClipFile, Matrix, plain
 
 from realesrgan_vk import Upscaler, YuvFormat, video
-from realesrgan_vk.ncnn.param import format_graph
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
+from realesrgan_vk.models.ncnn.param import format_graph
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights
 from realesrgan_vk.video import VideoOptions, VideoReader
 
 MATRICES: tuple[Matrix, ...] = get_args(Matrix)

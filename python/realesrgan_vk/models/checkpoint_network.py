@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.names import escaped
+from realesrgan_vk.models.ncnn.param import Graph, Layer, ParamValue, format_graph, with_splits
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights
 from realesrgan_vk.models.torch_file import read_tensors
-from realesrgan_vk.ncnn.param import Graph, Layer, ParamValue, format_graph, with_splits
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights
 
 Array = NDArray[np.float32]
 

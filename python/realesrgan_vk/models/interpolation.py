@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.models.ncnn.param import Graph, read_graph
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights, read_weights
 from realesrgan_vk.models.registry import Model
-from realesrgan_vk.ncnn.param import Graph, read_graph
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights, read_weights
 
 
 @contextmanager

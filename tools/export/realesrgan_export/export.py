@@ -31,9 +31,9 @@ from realesrgan_export.target import (
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
 from realesrgan_vk.errors import RealesrganError
+from realesrgan_vk.models.ncnn.param import Graph, format_graph, read_graph
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights, read_weights
 from realesrgan_vk.models.user_store import install_files, locked
-from realesrgan_vk.ncnn.param import Graph, format_graph, read_graph
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights, read_weights
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -23,8 +23,8 @@ from realesrgan_train.weights import deduce_architecture, save_network
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models import find_model
 from realesrgan_vk.models.checksums import file_sha256
-from realesrgan_vk.ncnn.param import Graph, Layer, read_graph
-from realesrgan_vk.ncnn.weights import read_weights
+from realesrgan_vk.models.ncnn.param import Graph, Layer, read_graph
+from realesrgan_vk.models.ncnn.weights import read_weights
 
 RESIZE_NAMES = {1: "nearest", 2: "bilinear", 3: "bicubic"}
 """ncnn's `Interp` types."""

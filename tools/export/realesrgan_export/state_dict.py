@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from realesrgan_export.errors import ExportError
 from realesrgan_export.fold import unfold_kernel
 from realesrgan_export.tidy import LEAKY_RELU, RELU
-from realesrgan_vk.ncnn.param import Graph, Layer
-from realesrgan_vk.ncnn.weights import LayerWeights
+from realesrgan_vk.models.ncnn.param import Graph, Layer
+from realesrgan_vk.models.ncnn.weights import LayerWeights
 
 DENSE_CONVS = 5
 DENSE_BLOCKS = 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from realesrgan_vk.ncnn.param import Graph, Layer, with_splits
+from realesrgan_vk.models.ncnn.param import Graph, Layer, with_splits
 
 ADD, MULTIPLY = 0, 2
 """ncnn's `BinaryOp` operations."""

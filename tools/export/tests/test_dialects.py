@@ -12,7 +12,7 @@ from torch import nn
 from realesrgan_export import recover_network
 from realesrgan_export.convert import convert
 from realesrgan_train.weights import load_network
-from realesrgan_vk.ncnn.param import read_graph
+from realesrgan_vk.models.ncnn.param import read_graph
 
 NETWORKS = {
     "rrdb-x1": (small_rrdbnet(1), {"Reorg", "BinaryOp"}),

@@ -20,7 +20,7 @@ from torch.nn import functional
 from realesrgan_export import ExportOptions, export_checkpoint
 from realesrgan_export.errors import ExportError
 from realesrgan_train.networks.rrdbnet import RRDB
-from realesrgan_vk.ncnn.param import read_graph
+from realesrgan_vk.models.ncnn.param import read_graph
 
 
 class _Attention(nn.Module):

@@ -16,7 +16,7 @@ from realesrgan_export.engines import ncnn_engine
 from realesrgan_export.pictures import verification_pictures
 from realesrgan_export.recover import read_network
 from realesrgan_train.weights import load_network
-from realesrgan_vk.ncnn.param import Graph, read_graph
+from realesrgan_vk.models.ncnn.param import Graph, read_graph
 
 NAMES = [
     "REALESRGAN_ANIMAVIDEOV3_UP4X",

@@ -24,10 +24,10 @@ from realesrgan_export.export import export_checkpoint
 from realesrgan_vk.cli import app
 from realesrgan_vk.models import find_model, pull
 from realesrgan_vk.models.checkpoint_network import convert_network
+from realesrgan_vk.models.ncnn.param import format_graph
+from realesrgan_vk.models.ncnn.weights import format_weights
 from realesrgan_vk.models.published import Published
 from realesrgan_vk.models.torch_file import read_tensors
-from realesrgan_vk.ncnn.param import format_graph
-from realesrgan_vk.ncnn.weights import format_weights
 
 
 class _Quiet(SimpleHTTPRequestHandler):

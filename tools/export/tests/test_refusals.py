@@ -21,8 +21,8 @@ from realesrgan_export.cli import main
 from realesrgan_export.errors import ExportError
 from realesrgan_export.tidy import tidy
 from realesrgan_train.networks import UNetDiscriminatorSN
-from realesrgan_vk.ncnn.param import Graph, Layer, format_graph, read_graph
-from realesrgan_vk.ncnn.weights import LayerWeights, format_weights, read_weights
+from realesrgan_vk.models.ncnn.param import Graph, Layer, format_graph, read_graph
+from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights, read_weights
 
 
 class _Payload:

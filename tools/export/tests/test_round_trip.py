@@ -17,7 +17,7 @@ from realesrgan_export import ExportOptions, export_checkpoint
 from realesrgan_export.recover import read_network
 from realesrgan_export.verify import CHECKPOINT, CORE, NCNN
 from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
-from realesrgan_vk.ncnn.param import read_graph
+from realesrgan_vk.models.ncnn.param import read_graph
 
 SMALL: dict[str, nn.Module] = {
     **{f"rrdb-x{scale}": small_rrdbnet(scale) for scale in (1, 2, 4)},

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realesrgan_vk.errors import ModelError
-from realesrgan_vk.ncnn.param import Graph, Layer
+from realesrgan_vk.models.ncnn.param import Graph, Layer
 
 TAG_FP16 = 0x01306B47
 TAG_FP32 = (0, 0x0002C056)
