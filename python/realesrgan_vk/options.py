@@ -40,8 +40,11 @@ AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
 Tile = Literal["auto", "whole"]
 
+FaceChoice = Literal["all", "largest"]
+
 ALPHA_METHODS: tuple[AlphaMethod, ...] = get_args(AlphaMethod)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+FACE_CHOICES: tuple[FaceChoice, ...] = get_args(FaceChoice)
 
 MIN_TILE = 32
 """Smallest side of a tile in input pixels."""
@@ -197,6 +200,38 @@ class WriteOptions:
         whole_number("quality", self.quality, 1, 100)
         one_of("subsampling", self.subsampling, SUBSAMPLINGS)
         whole_number("compression", self.compression, 0, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceOptions:
+    """Which faces of a picture are wanted.
+
+    Attributes:
+        min_size: Least height or width, whichever is larger, in pixels of the picture.
+        max_faces: How many at most, the largest first; None: all.
+        only: "all", or "largest" for the largest one.
+        threshold: The least score, 0..1; a higher one finds fewer faces and mistakes less for one.
+
+    Raises:
+        TypeError: A number of the wrong type.
+        ValueError: A value out of range.
+    """
+
+    min_size: int = 16
+    max_faces: int | None = None
+    only: FaceChoice = "all"
+    threshold: float = 0.8
+
+    def __post_init__(self) -> None:
+        # Numbers of other types, such as NumPy's, are kept as Python's own.
+        set_ = object.__setattr__
+        set_(self, "min_size", whole_number("min_size", self.min_size, 1, _MAX_SIDE))
+        if self.max_faces is not None:
+            most = whole_number("max_faces", self.max_faces, 1, others=", or None")
+            set_(self, "max_faces", most)
+        one_of("only", self.only, FACE_CHOICES)
+        score = real_number("threshold", self.threshold, "from 0 to 1", lambda x: 0 <= x <= 1)
+        set_(self, "threshold", score)
 
 
 class FrameArguments(TypedDict, total=False):

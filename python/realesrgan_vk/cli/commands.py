@@ -10,6 +10,7 @@ import click
 
 from realesrgan_vk._core import __version__
 from realesrgan_vk.cli.devices import devices
+from realesrgan_vk.cli.faces import faces
 from realesrgan_vk.cli.help import Group
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import discard_output, error_words, say, say_notices, tell
@@ -39,7 +40,7 @@ def app(context: click.Context) -> None:
         raise SystemExit(EXIT_USAGE)
 
 
-for command in (upscale, video, plan, models, devices, tune):
+for command in (upscale, video, faces, plan, models, devices, tune):
     app.add_command(command)
 
 

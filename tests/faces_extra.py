@@ -1,0 +1,44 @@
+"""The extra `faces`, which some tests need, and pictures with faces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from numpy.typing import NDArray
+from PIL import Image
+
+from realesrgan_vk.faces.detect import require_detector
+
+PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
+
+
+def detector_weights() -> Path:
+    """YuNet's file.
+
+    Skips the test where it or OpenCV is missing; in CI, where the variable `CI` is set, fails it.
+    """
+    try:
+        return require_detector()
+    except ImportError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+def photograph(name: str) -> Image.Image:
+    """One of scikit-image's photographs, in RGB."""
+    with Image.open(PHOTOGRAPHS / name) as image:
+        return image.convert("RGB")
+
+
+def turned(image: Image.Image, degrees: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The picture turned clockwise on grey, and the matrix (2, 3) from its points to the result."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    result = image.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(90, 100, 110))
+    shift = np.array(result.size) / 2 - turn @ (np.array(image.size) / 2)
+    return np.asarray(result), np.column_stack([turn, shift])
