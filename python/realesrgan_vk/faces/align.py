@@ -60,7 +60,7 @@ class Similarity:
 
     def inverse(self) -> Similarity:
         """The map back."""
-        back: Points = np.linalg.inv(self.turn)
+        back = np.linalg.inv(self.turn).astype(np.float64)
         return Similarity(back, -back @ self.shift)
 
     def of_scaled(self, across: float, down: float) -> Similarity:
