@@ -1,13 +1,15 @@
 """Real photographs and the fast official network, shared by the tests of the Python side."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import drop_in
 import numpy as np
+import page_server
 import pytest
 import skimage
+from compact_network import write_compact
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -70,3 +72,24 @@ def rgba(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     width, height = FORMAT_SIZE
     ramp = np.linspace(40, 255, width).astype(np.uint8)
     return np.dstack([rgb, np.broadcast_to(ramp, (height, width))])
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> page_server.Servers:
+    """Servers of the page, with jobs in one folder; the network `page_server.NET` is installed."""
+    page_server.require()
+    write_compact(tmp_path / "installed", page_server.NET)
+    return page_server.Servers(tmp_path / "jobs")
+
+
+@pytest.fixture
+def client(servers: page_server.Servers) -> Iterator[page_server.Client]:
+    """A client of a server that runs."""
+    with servers.run() as running:
+        yield running.client
+
+
+@pytest.fixture
+def png(photo: Photo) -> bytes:
+    """A photograph of 48 x 32 pixels as a file."""
+    return page_server.picture(photo, 48, 32, "PNG")

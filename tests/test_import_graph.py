@@ -11,7 +11,7 @@ ORDER = [
     *("_core", "errors", "checks", "options", "devices", "imaging", "models"),
     *(f"image_io.{name}" for name in ("streams", "limits", "formats", "foreign")),
     *(f"image_io.{name}" for name in ("atomic", "containers", "metadata", "codecs")),
-    *("image_io", "faces", "processing", "upscaler", "batch", "video"),
+    *("image_io", "faces", "processing", "upscaler", "batch", "video", "page"),
     *("cli", "__main__", "__init__"),
 ]
 

@@ -30,7 +30,9 @@ print("imported:", *({"numpy", "PIL", "pyvips", "rich", "http.client"} & set(sys
 """
 
 
-@pytest.mark.parametrize("words", ["--help", "upscale --help", "plan --help", "models --help"])
+@pytest.mark.parametrize(
+    "words", ["--help", "upscale --help", "page --help", "plan --help", "models --help"]
+)
 def test_help_is_printed_without_what_is_for_pictures(words: str) -> None:
     command = [sys.executable, "-c", READ_COMMAND_LINE, *words.split()]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)

@@ -15,6 +15,7 @@ from realesrgan_vk.cli.help import Group
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import discard_output, error_words, say, say_notices, tell
 from realesrgan_vk.cli.models import models
+from realesrgan_vk.cli.page import page
 from realesrgan_vk.cli.plan import plan
 from realesrgan_vk.cli.tune import tune
 from realesrgan_vk.cli.upscale import upscale
@@ -40,7 +41,7 @@ def app(context: click.Context) -> None:
         raise SystemExit(EXIT_USAGE)
 
 
-for command in (upscale, video, faces, plan, models, devices, tune):
+for command in (upscale, video, faces, page, plan, models, devices, tune):
     app.add_command(command)
 
 

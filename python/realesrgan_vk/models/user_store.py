@@ -25,19 +25,24 @@ def own_models_folder() -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: float | None = None) -> Iterator[None]:
     """Make a folder where it is missing, and hold its lock.
 
     The lock is the operating system's on a file `.lock`, so it ends with the process that holds it.
     The file is removed afterwards; a process that got the lock of a removed file tries again.
 
+    Args:
+        folder: What to lock.
+        wait: Seconds to wait for another process; None: two minutes.
+
     Raises:
         OSError: The folder or the file cannot be written, or another process has held the lock for
-            two minutes (`TimeoutError`).
+            that long (`TimeoutError`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    handle = _acquire(path, time.monotonic() + WAIT)
+    wait = WAIT if wait is None else wait
+    handle = _acquire(path, wait, time.monotonic() + wait)
     try:
         yield
     finally:
@@ -101,7 +106,7 @@ def _write(path: Path, content: bytes | Path) -> None:
         os.fsync(file.fileno())
 
 
-def _acquire(path: Path, deadline: float) -> int:
+def _acquire(path: Path, wait: float, deadline: float) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
@@ -113,7 +118,7 @@ def _acquire(path: Path, deadline: float) -> int:
         os.close(handle)
         if time.monotonic() > deadline:
             raise TimeoutError(
-                0, f"another process has been changing it for {WAIT:.0f} seconds", str(path)
+                0, f"another process has been changing it for {wait:.0f} seconds", str(path)
             )
         time.sleep(_PAUSE)
 

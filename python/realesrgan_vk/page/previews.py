@@ -1,0 +1,136 @@
+"""Parts of pictures to look at: 8-bit sRGB, at any zoom.
+
+A picture is decoded once, into a file in libvips' own form, of which a part is then read without
+the rest. So a large result is never in memory whole again, nor in the browser.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from realesrgan_vk import image_io
+from realesrgan_vk.image_io.codecs import color, vips
+from realesrgan_vk.imaging.picture import Frame, Picture
+from realesrgan_vk.imaging.samples import colour, eight_bit
+from realesrgan_vk.page.jobs import PageJob
+from realesrgan_vk.page.problems import Problem
+
+Which = Literal["original", "result"]
+MOST_SIDE = 4096  # of a preview, in pixels
+_QUALITY = 92
+
+
+def of_job(
+    job: PageJob, which: Which, part: tuple[int, int, int, int] | None, zoom: float | None
+) -> tuple[bytes, str]:
+    """A part of a job's result, or the same part of its picture enlarged without a network.
+
+    Args:
+        job: A job; for its result it must be done.
+        which: What to show.
+        part: Left, top, width and height in pixels of the result; None: all.
+        zoom: Preview pixels per pixel of the result; None: as large as fits 1024 pixels.
+
+    Returns:
+        The file and its media type: PNG where nothing is lost at this zoom, else JPEG.
+
+    Raises:
+        Problem: A part outside the picture, or too large (422).
+    """
+    source = job.original_file if which == "original" else job.result_file
+    stored = job.folder / f"{which}.v"
+    with job.preview_lock:
+        if not stored.exists():
+            _store(image_io.read(source, max_pixels=None), stored)
+    image = vips.Image.new_from_file(str(stored))
+    full = _full_size(job)
+    left, top, width, height = part or (0, 0, *full)
+    if zoom is None:
+        zoom = min(1.0, 1024 / max(width, height))
+    grown = max(1, round(full[0] * zoom)), max(1, round(full[1] * zoom))
+    return _encoded(image, grown, (left, top, width, height), zoom, full)
+
+
+def of_picture(
+    path: Path, part: tuple[int, int, int, int] | None, side: int, max_pixels: int
+) -> bytes:
+    """A part of a picture file as PNG, at most `side` pixels a side.
+
+    Raises:
+        Problem: A part outside the picture (422).
+        ImageError: The file is no picture, or too large.
+    """
+    image = vips.image_of(_samples(image_io.read(path, max_pixels=max_pixels)))
+    left, top, width, height = part or (0, 0, image.width, image.height)
+    _check_part((left, top, width, height), (image.width, image.height))
+    image = image.crop(left, top, width, height)
+    if max(width, height) > side:
+        image = _resized(image, side / max(width, height), side / max(width, height))
+    return bytes(image.pngsave_buffer(compression=1, keep="none"))
+
+
+def _full_size(job: PageJob) -> tuple[int, int]:
+    size = job.result or {"width": job.plan["result_width"], "height": job.plan["result_height"]}
+    return int(size["width"]), int(size["height"])
+
+
+def _check_part(part: tuple[int, int, int, int], full: tuple[int, int]) -> None:
+    left, top, width, height = part
+    inside = left >= 0 and top >= 0 and left + width <= full[0] and top + height <= full[1]
+    if min(width, height) < 1 or not inside:
+        raise Problem(422, f"the part is not inside {full[0]} x {full[1]} pixels")
+
+
+def _encoded(
+    image: vips.Image,
+    grown: tuple[int, int],
+    part: tuple[int, int, int, int],
+    zoom: float,
+    full: tuple[int, int],
+) -> tuple[bytes, str]:
+    _check_part(part, full)
+    left, top = (min(round(at * zoom), side - 1) for at, side in zip(part[:2], grown, strict=True))
+    width = max(1, min(round(part[2] * zoom), grown[0] - left))
+    height = max(1, min(round(part[3] * zoom), grown[1] - top))
+    if max(width, height) > MOST_SIDE:
+        raise Problem(422, f"a preview has at most {MOST_SIDE} pixels a side; take less zoom")
+    image = _resized(image, grown[0] / image.width, grown[1] / image.height)
+    # The size that libvips rounds to may be one less.
+    left, top = min(left, image.width - 1), min(top, image.height - 1)
+    width, height = min(width, image.width - left), min(height, image.height - top)
+    shown = image.crop(left, top, width, height)
+    if zoom >= 1 or image.hasalpha():
+        return bytes(shown.pngsave_buffer(compression=1, keep="none")), "image/png"
+    encoded = shown.jpegsave_buffer(Q=_QUALITY, subsample_mode="off", keep="none")
+    return bytes(encoded), "image/jpeg"
+
+
+def _resized(image: vips.Image, across: float, down: float) -> vips.Image:
+    if across == 1 and down == 1:
+        return image
+    kernel = "cubic" if across > 1 else "lanczos3"
+    if not image.hasalpha():
+        return image.resize(across, vscale=down, kernel=kernel)
+    return image.premultiply().resize(across, vscale=down, kernel=kernel).unpremultiply().cast(
+        "uchar"
+    )  # fmt: skip
+
+
+def _samples(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """RGB or RGBA of the first frame, in sRGB and 8 bits."""
+    frame = picture.frames[0]
+    profile = picture.metadata.icc
+    if profile is not None:
+        frame = Frame(color.to_srgb(frame.pixels, profile), frame.alpha)
+    samples: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = colour(eight_bit(frame))
+    return samples
+
+
+def _store(picture: Picture, target: Path) -> None:
+    part = target.with_suffix(".part.v")
+    try:
+        vips.image_of(_samples(picture)).write_to_file(str(part))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
