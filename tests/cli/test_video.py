@@ -17,6 +17,10 @@ pytest.importorskip("av", reason="PyAV is not installed (realesrgan-vk[video])")
 import av
 import video_files
 
+from realesrgan_vk.cli import video_run
+from realesrgan_vk.video.options import DEFAULT_MODEL
+from realesrgan_vk.video.run import VideoProgress
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -255,9 +259,11 @@ def test_events_have_the_fields_of_the_table(folder: Path) -> None:
     video_files.plain(films / "c.mp4", 3)
     (folder / "out").mkdir()
     (folder / "out" / "c.mp4").touch()
-    done = upscaled(folder, "films", "-o", "out", "--json", "--skip-existing")
+    words = ("films", "-o", "out", "--json", "--skip-existing")
+    plan = upscaled(folder, *words, "--plan")
+    done = upscaled(folder, *words)
     told = {}
-    for line in done.stdout.splitlines():
+    for line in (plan.stdout + done.stdout).splitlines():
         event = json.loads(line)
         told[event["event"]] = set(event) - {"event"}
     assert done.stderr == ""
@@ -300,6 +306,45 @@ def test_a_preview_shows_a_frame_before_and_after(folder: Path) -> None:
         assert picture.size == (2 * 128, 96)
 
 
+def test_a_preview_that_cannot_be_written_is_said_and_the_run_goes_on(folder: Path) -> None:
+    (folder / "x.mkv.preview.png").mkdir()
+    done = upscaled(folder, "clip.mp4", "-o", "x.mkv", "--preview", "0.001")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("no more previews: ") == 1
+    assert (folder / "x.mkv").stat().st_size > 0
+
+
+def test_notes_name_their_video_where_there_are_several(folder: Path) -> None:
+    done = upscaled(folder, "clip.mp4", "interlaced.mp4", "-o", "out/")
+    assert done.returncode == 1
+    assert "clip.mp4: the source does not say which colour matrix" in done.stderr
+
+
+def test_progress_is_a_line_now_and_then_off_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(video_run, "_LINE_INTERVAL", 0)
+    report = video_run.Report()
+    with report.running(Path("film.mkv")):
+        for done, total in ((1, 0), (1, 1), (30, 100)):
+            report.progress(
+                Path("film.mkv"), VideoProgress(done, total, 0, 0, joining=False, fraction=0)
+            )
+        report.progress(Path("film.mkv"), VideoProgress(100, 100, 0, 0, joining=True, fraction=0.5))
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"[0-9.:]+ (fps|left)", r"N \1", line) for line in lines] == [
+        "1 frame, N fps",
+        "1 of 1 frame, N fps, N left",
+        "30 of 100 frames, N fps, N left",
+    ]
+
+
+def test_what_is_wrong_comes_without_other_notes(folder: Path) -> None:
+    done = run("video", "missing.mp4", "-o", "x.mkv", "-m", "net.param", cwd=folder)
+    assert done.returncode == 2
+    assert "no GPU" not in done.stderr
+
+
 def test_a_plan_of_a_video(folder: Path) -> None:
     done = run("plan", "clip.mp4", *NET, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -312,6 +357,30 @@ def test_a_plan_of_a_video(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "clip.mp4", "net.bin", "net.param", "notes.txt"
     ]  # fmt: skip
+
+
+def test_a_plan_of_a_run_writes_nothing(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    words = ("clip.mp4", "--plan", "-o", "out/x.webm", "--width", "96", "--start", "0.25")
+    done = upscaled(folder, *words)
+    assert done.returncode == 2  # what the run would refuse
+    words = ("clip.mp4", "--plan", "-o", "x.webm", "--width", "96", "--start", "0.25")
+    done = upscaled(folder, *words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^video +64 x 48, 6 frames, 0\.2 s$", done.stdout, re.M)
+    assert re.search(r"^result +96 x 72$", done.stdout, re.M)
+    assert "is encoded as Opus" in done.stderr
+    found = json.loads(upscaled(folder, *words, "--json").stdout.splitlines()[-2])
+    assert (found["event"], found["frames"], found["result_width"]) == ("plan", 6, 96)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_plan_of_a_video_has_the_network_of_videos(folder: Path) -> None:
+    done = run("plan", "clip.mp4", "-d", "cpu", cwd=folder)
+    assert re.search(r"^result +256 x 192$", done.stdout, re.M)
+    own = json.loads(run("plan", "clip.mp4", "-d", "cpu", "--json", cwd=folder).stdout)
+    given = run("plan", "clip.mp4", "-d", "cpu", "--json", "-m", DEFAULT_MODEL, cwd=folder)
+    assert own["device_bytes"] == json.loads(given.stdout)["device_bytes"]
 
 
 def test_sound_is_encoded_as_aac_or_left_out(folder: Path) -> None:
@@ -340,20 +409,20 @@ def test_sound_whose_times_are_rounded_is_encoded_without_gaps(folder: Path) -> 
 @pytest.mark.parametrize(
     ("source", "codec", "target", "result"),
     [
-        ("x.mov", "pcm_s16le", "y.ts", ["aac"]),
-        ("x.mkv", "flac", "y.mov", ["aac"]),
-        ("x.mkv", "flac", "y.webm", []),
+        ("x.mov", "pcm_s16le", "y.ts", "AAC"),
+        ("x.mkv", "flac", "y.mov", "AAC"),
+        ("x.mkv", "flac", "y.webm", "Opus"),
     ],
 )
-def test_sound_that_the_container_does_not_take_is_encoded_or_left_out(
-    source: str, codec: str, target: str, result: list[str], folder: Path
+def test_sound_that_the_container_does_not_take_is_encoded(
+    source: str, codec: str, target: str, result: str, folder: Path
 ) -> None:
     video_files.plain(folder / source, 6, sound=0.5, sound_codec=codec)
     done = upscaled(folder, source, "-o", target)
     assert done.returncode == 0, done.stderr
-    assert ("is encoded as AAC: a file" if result else "is left out: a file") in done.stderr
+    assert f"is encoded as {result}: a file" in done.stderr
     with av.open(str(folder / target)) as file:
-        assert [stream.codec_context.name for stream in file.streams.audio] == result
+        assert [stream.codec_context.name for stream in file.streams.audio] == [result.lower()]
 
 
 def test_missing_pyav_is_said_with_the_command_that_installs_it(folder: Path) -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     options = VideoOptions(codec=codec, preset=PRESETS.get(codec), encoder_threads=1)
     with VideoReader(folder / "clip.mkv") as reader:
         encoding = plan_encoding(
-            options, reader.info, (WIDTH, HEIGHT), threads=1, container="matroska", note=str
+            options, reader.info, (WIDTH, HEIGHT), None, threads=1, container="matroska", note=str
         )
     random = np.random.default_rng(1)
     with SegmentWriter(folder / "segment.mkv", encoding) as writer:

@@ -254,6 +254,61 @@ def test_mp4_subtitles_and_cover_become_those_of_matroska(upscale: Upscale) -> N
     assert titles == ["Picture", "Sound", "Comments", "Signs"]
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_and_subtitles_become_those_of_webm(upscale: Upscale, suffix: str) -> None:
+    clip, result, messages = upscale(video_files.many_streams, suffix, ".webm", codec="vp9")
+    before, after = probe(clip.path), probe(result)
+    assert_same_frames(before, after, ROUNDING[".webm"])
+    sound = after.of_kind("audio")
+    assert [stream.codec for stream in sound] == ["opus", "opus"]
+    assert [language(stream) for stream in sound] == ["eng", "jpn"]
+    for old, new in zip(before.of_kind("audio"), sound, strict=True):
+        before_seconds, after_seconds = (
+            sum((packet.duration or Fraction(0) for packet in each.packets), Fraction(0))
+            for each in (old, new)
+        )
+        assert abs(before_seconds - after_seconds) < Fraction(6, 100)
+    (texts,) = after.of_kind("subtitle")
+    assert texts.codec == "webvtt"
+    assert language(texts) == "ger"
+    assert [packet.pts for packet in texts.packets] == [start for start, _, _ in TEXTS]
+    assert [packet.duration for packet in texts.packets] == [end - start for start, end, _ in TEXTS]
+    assert texts.hashes == [text_hash(text.replace(r"\N", "\n"), "subrip") for _, _, text in TEXTS]
+    for words in ("is encoded as Opus: a file of format webm", "is converted to WebVTT"):
+        assert words in messages
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_hevc_has_the_tag_that_all_players_know(upscale: Upscale, suffix: str) -> None:
+    _, result, _ = upscale(partial(plain, count=2), ".mkv", suffix, codec="x265")
+    assert probe(result).video.fields["codec_tag_string"] == "hvc1"
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "aspect"),
+    [
+        (plain, (128, 80), "5:6"),
+        (plain, (128, 96), None),
+        (video_files.wide_pixels, (256, 135), None),
+        (video_files.wide_pixels, (128, 96), "64:45"),
+        (video_files.wide_pixels, (128, 90), "4:3"),
+        (plain, (95, 71), None),  # the nearest whole side
+    ],
+)
+def test_the_shape_stays_with_both_sides(
+    upscale: Upscale, make: Make, size: tuple[int, int], aspect: str | None
+) -> None:
+    width, height = size
+    words = ("--width", str(width), "--height", str(height), "--pixel-format", "yuv444p")
+    clip, result, messages = upscale(make, ".mkv", ".mkv", *words)
+    found = probe(result).video.fields
+    assert (found["width"], found["height"]) == size
+    own = found.get("sample_aspect_ratio", "1:1")
+    assert own == (aspect or "1:1")
+    source = probe(clip.path).video.fields.get("sample_aspect_ratio", "1:1")
+    assert ("another shape" in messages) == (own != source)
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "x265"), (".mp4", "x265"), (".mkv", "av1")])
 def test_high_dynamic_range_stays_as_it_is(upscale: Upscale, suffix: str, codec: str) -> None:
     clip, result, _ = upscale(video_files.hdr10, suffix, suffix, codec=codec)
@@ -580,13 +635,13 @@ def test_sound_that_nobody_knows_is_left_out_and_said(upscale: Upscale) -> None:
     assert [stream.kind for stream in probe(result).streams] == ["video"]
 
 
-@pytest.mark.parametrize(("audio", "streams"), [("none", 0), ("aac", 2)])
+@pytest.mark.parametrize(("audio", "streams"), [("none", 0), ("aac", 2), ("opus", 2)])
 def test_sound_left_out_or_encoded(upscale: Upscale, audio: str, streams: int) -> None:
     clip, result, _ = upscale(video_files.many_streams, ".mkv", ".mkv", "--audio", audio)
     before, after = probe(clip.path), probe(result)
     assert_same_frames(before, after, ROUNDING[".mkv"])
     sound = after.of_kind("audio")
-    assert [stream.codec for stream in sound] == ["aac"] * streams
+    assert [stream.codec for stream in sound] == [audio] * streams
     assert [language(stream) for stream in sound] == ["eng", "jpn"][:streams]
 
 

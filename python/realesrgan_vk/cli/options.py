@@ -146,11 +146,11 @@ def _tile(text: str) -> str | int:
     raise ValueError(f"{text!r} is not 'auto', 'whole' or a whole number")
 
 
-def network_options(default: str = DEFAULT_MODEL) -> Decorator:
-    """The network, by default this one, and how it is run."""
+def network_options(default: str | None = DEFAULT_MODEL) -> Decorator:
+    """The network, by default this one, and how it is run; None: the default is the command's."""
     return options(
-        option("-m", "-n", "--model", default=default, show_default=True, metavar="NAME",
-               group=NETWORK, shell_complete=_complete_model,
+        option("-m", "-n", "--model", default=default, show_default=default is not None,
+               metavar="NAME", group=NETWORK, shell_complete=_complete_model,
                help="A name that 'realesrgan-vk models' lists, a .param file or its folder."),
         option("--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
                help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend."),

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -13,7 +12,8 @@ from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import show
 from realesrgan_vk.options import UpscalerOptions
 from realesrgan_vk.processing.plan import RunPlan
-from realesrgan_vk.upscaler import Upscaler
+from realesrgan_vk.upscaler import DEFAULT_MODEL, Upscaler
+from realesrgan_vk.video.options import DEFAULT_MODEL as VIDEO_MODEL
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 
@@ -27,7 +27,7 @@ from realesrgan_vk.video.options import VIDEO_SUFFIXES
 )
 @click.argument("image", metavar="IMAGE|WxH", type=shared.PathName())
 @shared.options(
-    shared.network_options(),
+    shared.network_options(None),
     shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
     shared.run_options,
     shared.max_pixels_option,
@@ -35,21 +35,21 @@ from realesrgan_vk.video.options import VIDEO_SUFFIXES
 )
 @shared.grouped(options=UpscalerOptions)
 def plan(
-    image: str, model: str, options: UpscalerOptions, max_pixels: int | None, as_json: bool
+    image: str, model: str | None, options: UpscalerOptions, max_pixels: int | None, as_json: bool
 ) -> None:
     """Show how a picture or a video would be run: memory, work, time.
 
     IMAGE is a picture, whose pixels are not decoded, a size such as 1920x1080, or a video, of which
-    some frames are run to time them.
+    some frames are run to time them; `realesrgan-vk video IN --plan` takes a video's other options.
     """
     with shared.usage_errors():
         size = _size(image)
         if size is None and Path(image).suffix.lower() in VIDEO_SUFFIXES and Path(image).exists():
-            _show_video(Path(image), model, options, as_json=as_json)
+            _show_video(Path(image), model or VIDEO_MODEL, options, as_json=as_json)
             return
         if size is None and not Path(image).exists():
             raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
-        upscaler = Upscaler(model, **asdict(options))
+        upscaler = Upscaler(model or DEFAULT_MODEL, **asdict(options))
         found = upscaler.plan(size or Path(image), max_pixels=max_pixels)
     if as_json:
         show(json.dumps(found.as_dict()))
@@ -70,17 +70,7 @@ def _show_video(path: Path, model: str, options: UpscalerOptions, *, as_json: bo
     if as_json:
         show(json.dumps(found.as_dict()))
         return
-    frames = f"{found.frames} frames" if found.frames else "unknown"
-    rows = [
-        ("video", f"{found.width} x {found.height}, {frames}, {found.duration:.1f} s"),
-        ("result", f"{found.result_width} x {found.result_height}"),
-        ("time a frame", f"{found.seconds_a_frame:.3f} s"),
-        ("time", str(timedelta(seconds=round(found.seconds))) if found.seconds else "unknown"),
-        ("memory, device", format_bytes(found.device_bytes)),
-        ("memory, frames", format_bytes(found.frame_bytes)),
-        ("disk, about", format_bytes(found.disk_bytes)),
-    ]
-    for name, value in rows:
+    for name, value in found.rows():
         show(f"{name:<28}{value}")
 
 

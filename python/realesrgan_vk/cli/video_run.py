@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import av
@@ -30,7 +32,7 @@ from realesrgan_vk.batch.jobs import (
 )
 from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
-from realesrgan_vk.cli.messages import error_words, say, tell, unalarming
+from realesrgan_vk.cli.messages import error_words, say, show, tell, unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.errors import DeviceError, RealesrganError, printable
 from realesrgan_vk.image_io.atomic import whole_file
@@ -38,6 +40,7 @@ from realesrgan_vk.upscaler import Upscaler
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.frames import VideoFrame, planes_of
 from realesrgan_vk.video.options import CONTAINERS, VIDEO_SUFFIXES, VideoArguments
+from realesrgan_vk.video.plan import VideoPlan, plan_run
 from realesrgan_vk.video.run import (
     VideoProgress,
     VideoRun,
@@ -47,6 +50,7 @@ from realesrgan_vk.video.run import (
 
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
 _PROGRESS_INTERVAL = 0.5  # seconds between two progress events
+_LINE_INTERVAL = 60  # seconds between two lines of progress where there is no terminal
 _LONGEST_PREVIEW = 4096  # pixels of a side
 
 
@@ -78,15 +82,16 @@ def run(arguments: VideoArguments) -> None:
         )
         if found.note:
             report.note(None, unalarming(found.note))
-        on_cpu = all(upscaler.device == CPU_DEVICE for upscaler in upscalers)
-        if on_cpu and "auto" in arguments.devices:
-            report.note(None, "no GPU with Vulkan was found; the CPU is used")
         planned = None
         if len(jobs) == 1:  # what is wrong with the only one is an error of the arguments
             if _is_there(arguments, jobs[0][1]):
                 report.skipped(*jobs[0])
                 return
             planned = _plan(arguments, upscalers, *jobs[0])
+        on_cpu = all(upscaler.device == CPU_DEVICE for upscaler in upscalers)
+        if on_cpu and "auto" in arguments.devices:
+            report.note(None, "no GPU with Vulkan was found; the CPU is used")
+        report.several = len(jobs) > 1
     failed = done = skipped = 0
     try:
         for source, target in jobs:
@@ -95,7 +100,8 @@ def run(arguments: VideoArguments) -> None:
                 skipped += 1
                 continue
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                if not arguments.plan:
+                    target.parent.mkdir(parents=True, exist_ok=True)
                 work = planned or _plan(arguments, upscalers, source, target)
                 _run_one(arguments, report, work, source, target)
                 done += 1
@@ -105,7 +111,7 @@ def run(arguments: VideoArguments) -> None:
     except KeyboardInterrupt as error:
         report.interrupted(done, len(jobs))
         raise SystemExit(exit_code(error)) from error
-    report.end(done, failed, skipped, time.perf_counter() - started)
+    report.end(0 if arguments.plan else done, failed, skipped, time.perf_counter() - started)
     if failed:
         raise SystemExit(EXIT_SOME_FAILED)
 
@@ -136,9 +142,14 @@ def _run_one(
 ) -> None:
     for words in work.notes:
         report.note(source, unalarming(words))
+    if arguments.plan:
+        report.planned(source, plan_run(work))
+        return
     preview = None
     if arguments.preview is not None:
-        preview = _Preview(target, work.encoding, arguments.preview)
+        preview = _Preview(
+            target, work.encoding, arguments.preview, lambda words: report.note(source, words)
+        )
     with report.running(source):
         summary = work.run(
             restart=arguments.restart,
@@ -200,12 +211,18 @@ def _suffix(container: str | None, source: Path) -> str:
 
 
 class _Preview:
-    """Writes a frame and its result side by side, every so many seconds of the run."""
+    """Writes a frame and its result side by side, every so many seconds of the run.
 
-    def __init__(self, target: Path, encoding: Encoding, seconds: float) -> None:
+    Where that cannot be written, `note` is told, and there are no more.
+    """
+
+    def __init__(
+        self, target: Path, encoding: Encoding, seconds: float, note: Callable[[str], object]
+    ) -> None:
         self._path = target.with_name(f"{target.name}.preview.png")
         self._encoding = encoding
         self._seconds = seconds
+        self._note = note
         self._next = 0.0
 
     def __call__(self, frame: VideoFrame, image: av.VideoFrame) -> None:
@@ -220,8 +237,12 @@ class _Preview:
         both.paste(before, (0, 0))
         both.paste(after, (after.width, 0))
         both.thumbnail((2 * _LONGEST_PREVIEW, _LONGEST_PREVIEW))
-        with whole_file(self._path) as file:
-            both.save(file, "PNG", compress_level=1)
+        try:
+            with whole_file(self._path) as file:
+                both.save(file, "PNG", compress_level=1)
+        except OSError as error:
+            self._next = math.inf
+            self._note(f"no more previews: {error_words(error)}")
 
 
 def _picture(rgb: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
@@ -236,28 +257,57 @@ def _report(arguments: VideoArguments) -> Report:
     return Report(quiet=arguments.quiet)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Report:
-    """Lines on stderr: failures and, unless it is quiet, notes and results, but no progress."""
+    """Lines on stderr: failures and, unless it is quiet, notes, results and, rarely, progress.
+
+    Attributes:
+        several: Whether there are several videos, so that a note names its own.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
+        self.several = False
         self._quiet = quiet
+        self._last_line = 0.0
         self._started = time.perf_counter()
         self._first = 0
 
     @contextmanager
     def running(self, source: Path) -> Iterator[None]:
         """The time in which one video is made."""
-        self._started, self._first = time.perf_counter(), -1
+        self._started = self._last_line = time.perf_counter()
+        self._first = -1
         yield
 
     def note(self, source: Path | None, words: str) -> None:
         """Something to know that is no failure."""
-        del source
         if not self._quiet:
-            self.line(words)
+            name = "" if source is None else unalarming(printable(source.name))
+            self.line(f"{name}: {words}" if self.several and name not in words else words)
 
     def progress(self, source: Path, progress: VideoProgress) -> None:
-        """Another frame is done, or another part of the result written."""
+        """Another frame is done, or another part of the result written: a line a minute."""
+        speed = self._speed(progress)
+        now = time.perf_counter()
+        if progress.joining or now - self._last_line < _LINE_INTERVAL:
+            return
+        self._last_line = now
+        words = f"{_count(progress.frames, 'frame')}, {speed:.2f} fps"
+        if progress.total:
+            left = timedelta(seconds=round((progress.total - progress.frames) / max(speed, 1e-6)))
+            words = f"{progress.frames} of {_count(progress.total, 'frame')}, {speed:.2f} fps"
+            words += f", {left} left"
+        self.note(source, words)
+
+    def planned(self, source: Path, plan: VideoPlan) -> None:
+        """What a run would take; this is what was asked for, and goes to stdout."""
+        if self.several:
+            show(unalarming(printable(source)))
+        for name, value in plan.rows():
+            show(f"{name:<28}{value}")
 
     def retired(self, source: Path, error: DeviceError) -> None:
         """A device gets no more frames."""
@@ -270,7 +320,7 @@ class Report:
 
     def done(self, source: Path, target: Path, summary: VideoSummary) -> None:
         """A result was written."""
-        parts = [f"{summary.width} x {summary.height}", f"{summary.frames} frames"]
+        parts = [f"{summary.width} x {summary.height}", _count(summary.frames, "frame")]
         if summary.resumed:
             parts.append(f"{summary.resumed} of them from before")
         if summary.reused:
@@ -278,9 +328,11 @@ class Report:
         parts += [format_bytes(summary.bytes_written), f"{summary.seconds:.1f} s"]
         self.note(source, unalarming(f"{printable(target.name)} ({', '.join(parts)})"))
         if summary.damaged:
-            count = summary.damaged
-            packets = "1 packet is" if count == 1 else f"{count} packets are"
-            words = f"  note: {packets} damaged in the source; frames may be missing or damaged"
+            packets = _count(summary.damaged, "packet")
+            are = "is" if summary.damaged == 1 else "are"
+            words = (
+                f"  note: {packets} {are} damaged in the source; frames may be missing or damaged"
+            )
             self.note(source, words)
 
     def failed(self, source: Path, words: str) -> None:
@@ -290,9 +342,9 @@ class Report:
 
     def interrupted(self, done: int, videos: int) -> None:
         """The run was stopped."""
-        of_all = "1 video" if videos == 1 else f"{videos} videos"
         self.line(
-            f"interrupted: {done} of {of_all} written; the same command goes on where this one was"
+            f"interrupted: {done} of {_count(videos, 'video')} written; the same command goes on "
+            "where this one was"
         )
 
     def end(self, done: int, failed: int, skipped: int, seconds: float) -> None:
@@ -385,6 +437,10 @@ class JsonReport(Report):
         self._printed, self._whole = now, whole
         fields = asdict(progress) | {"fraction": round(progress.fraction, 4)}
         self._print("progress", source=str(source), **fields, fps=round(speed, 3))
+
+    def planned(self, source: Path, plan: VideoPlan) -> None:
+        """Print it as an event."""
+        self._print("plan", source=str(source), **plan.as_dict())
 
     def retired(self, source: Path, error: DeviceError) -> None:
         """Print it as an event."""

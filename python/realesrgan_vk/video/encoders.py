@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.video.reader import VideoInfo
 
 _UNSPECIFIED = 2
+_LARGEST_ASPECT = 255  # of a numerator or denominator, as MPEG-4's codecs store it
 _MOST_THREADS = 16  # more lose quality
 _MASTERING = struct.Struct("=20i2i")  # AVMasteringDisplayMetadata: 10 rationals, 2 flags
 _LIGHT = struct.Struct("=2I")  # AVContentLightMetadata
@@ -206,6 +207,7 @@ def plan_encoding(
     options: VideoOptions,
     info: VideoInfo,
     size: tuple[int, int],
+    aspect: Fraction | None,
     *,
     container: str,
     note: Callable[[str], object],
@@ -217,6 +219,7 @@ def plan_encoding(
         options: What was asked for.
         info: The source.
         size: Of the result, in pixels.
+        aspect: Width by height of its pixels; None: they are square.
         container: FFmpeg's name of the result's format.
         note: Called with what cannot be kept.
         threads: Of the encoder, unless the options say; None: one a core, up to a number.
@@ -272,8 +275,35 @@ def plan_encoding(
         full_range=full,
         primaries=info.colours.primaries,
         transfer=info.colours.transfer,
-        aspect=info.aspect,
+        aspect=aspect,
     )
+
+
+def kept_shape(
+    info: VideoInfo, size: tuple[int, int], note: Callable[[str], object]
+) -> Fraction | None:
+    """Width by height of a result's pixels, so that it is shown in the source's shape.
+
+    Args:
+        info: The source.
+        size: Of the result, in pixels.
+        note: Called, in words, where they are not the source's.
+
+    Returns:
+        None where pixels are square.
+    """
+    width, height = size
+    own = info.aspect or Fraction(1)
+    aspect = own * Fraction(info.width * height, info.height * width)
+    if abs(aspect / own - 1) * max(size) < 1:  # a side was rounded to a whole pixel
+        return info.aspect
+    aspect = aspect.limit_denominator(_LARGEST_ASPECT)
+    words = f"{aspect.numerator}:{aspect.denominator}" if aspect != 1 else "square"
+    note(
+        f"{width}x{height} is another shape than the source's {info.width}x{info.height} pixels; "
+        f"the result's pixels are {words}, so that it is shown in the source's shape"
+    )
+    return aspect if aspect != 1 else None
 
 
 @cache

@@ -11,7 +11,7 @@ from realesrgan_vk.options import Request, UpscalerOptions
 
 DEFAULT_MODEL = "realesr-animevideov3"
 
-Audio = Literal["copy", "none", "aac"]
+Audio = Literal["copy", "none", "aac", "opus"]
 Reuse = Literal["exact", "near", "off"]
 SourceMatrix = Literal["auto", "bt601", "bt709", "bt2020"]
 
@@ -75,7 +75,7 @@ class VideoOptions:
             nothing), or FFmpeg's name.
         encoder_options: Further options of FFmpeg's encoder, as (name, value).
         container: FFmpeg's name of the output's format; None: by the file's suffix.
-        audio: Whether audio streams are copied, left out, or encoded as AAC.
+        audio: Whether audio streams are copied, left out, or encoded as AAC or Opus.
         start: Seconds from the beginning at which the result begins.
         end: Seconds from the beginning at which it ends.
         segment_seconds: Seconds of video that are encoded on their own, and are repeated at most
@@ -153,6 +153,7 @@ class VideoArguments:
     output: str | None
     skip_existing: bool
     restart: bool
+    plan: bool
     preview: float | None
     quiet: bool
     as_json: bool

@@ -412,9 +412,7 @@ class VideoReader:
         planes, alpha = planes_of(viewed, form)
         matrix, full_range = self._colours_of(raw, form)
         described = yuv_format(form, matrix, info.siting, full_range=full_range)
-        unit = exact(raw.time_base) or clock.time_base  # a filter has its own
-        duration = round((raw.duration or 0) * unit / clock.time_base)
-        return VideoFrame(planes, described, alpha, pts, duration, clock.time_base)
+        return VideoFrame(planes, described, alpha, pts, clock.duration_of(raw), clock.time_base)
 
 
 class Continuity:
@@ -478,6 +476,7 @@ class _Clock:
         self._step = max(1, round(1 / (rate * self.time_base)))
         self._by_decoding = _is_avi(container)
         self.is_stored = not (self._by_decoding or _has_no_time(stream))
+        self._unit = (self.time_base.numerator, self.time_base.denominator)
         self._offset: int | None = None
         self._last: int | None = None
 
@@ -488,15 +487,24 @@ class _Clock:
                 self._offset = frame.dts
             both = frame.dts is not None and self._offset is not None
             pts = (frame.dts or 0) - (self._offset or 0) if both else None
-        own = exact(frame.time_base)
-        if pts is not None and own is not None and own != self.time_base:
-            pts = round(pts * own / self.time_base)  # a filter's
+        pts = None if pts is None else self._in_own_unit(frame, pts)
         if pts is None:
             pts = 0 if self._last is None else self._last + self._step
         elif self._last is not None and pts <= self._last:
             pts = self._last + 1
         self._last = pts
         return pts
+
+    def duration_of(self, frame: av.VideoFrame) -> int:
+        """0 is unknown."""
+        return self._in_own_unit(frame, frame.duration) if frame.duration else 0
+
+    def _in_own_unit(self, frame: av.VideoFrame, time: int) -> int:
+        """A frame's number of its own unit; a filter has another unit than the stream."""
+        unit = frame.time_base
+        if not unit or (unit.numerator, unit.denominator) == self._unit:
+            return time
+        return round(time * Fraction(unit.numerator, unit.denominator) / self.time_base)
 
 
 def file_url(path: Path) -> str:

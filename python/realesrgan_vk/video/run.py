@@ -24,7 +24,7 @@ from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.options import Progress, Request, TargetSize, UpscalerOptions
 from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.completeness import declared_bytes
-from realesrgan_vk.video.encoders import Encoding, plan_encoding
+from realesrgan_vk.video.encoders import Encoding, kept_shape, plan_encoding
 from realesrgan_vk.video.frames import VideoFrame
 from realesrgan_vk.video.options import DEFAULT_MODEL, NEAR, VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
@@ -121,12 +121,14 @@ class VideoRun:
 
     Attributes:
         info: The source.
+        upscalers: They share the frames.
         size: Of the result, in pixels.
         encoding: What the encoder is told.
         notes: What cannot be kept, in words.
     """
 
     info: VideoInfo
+    upscalers: list[Upscaler]
     size: tuple[int, int]
     encoding: Encoding
 
@@ -153,7 +155,7 @@ class VideoRun:
             if target.is_symlink():
                 raise ValueError(f"output {target} is a link to itself")
         self._source, self._target = source, target
-        self._upscalers, self._request, self._options = list(upscalers), request, options
+        self.upscalers, self._request, self._options = list(upscalers), request, options
         refuse_overwrite(source, target)
         self._reader = VideoReader(
             source,
@@ -168,14 +170,18 @@ class VideoRun:
                 f"{printable(source)} is interlaced: each frame holds two moments, whose lines an "
                 "enlargement would tear apart; --deinterlace makes whole frames first"
             )
-        wanted = request.size.of(info.width, info.height, self._upscalers[0].scale)
+        wanted = request.size.of(info.width, info.height, self.upscalers[0].scale)
         self.size = _with_even_sides(request.size, wanted)
         if self.size != wanted:
             self._request = replace(request, size=TargetSize(None, *self.size))
+        aspect = info.aspect
+        if request.size.width is not None and request.size.height is not None:
+            aspect = kept_shape(info, self.size, self.notes.append)
         self.encoding = plan_encoding(
             options,
             info,
             self.size,
+            aspect,
             container=self._format,
             note=self.notes.append,
             threads=recorded_threads(target),
@@ -206,7 +212,7 @@ class VideoRun:
 
     @property
     def _ahead(self) -> int:
-        return len(self._upscalers) + _SPARE_FRAMES
+        return len(self.upscalers) + _SPARE_FRAMES
 
     def run(
         self,
@@ -286,7 +292,7 @@ class VideoRun:
 
         Closing the generator stops the upscalers within a frame.
         """
-        workers = [partial(self._upscale, upscaler) for upscaler in self._upscalers]
+        workers = [partial(self._upscale, upscaler) for upscaler in self.upscalers]
         return ordered_map(self._works(work), workers, ahead=self._ahead, retired=retired)
 
     def _encode(
@@ -408,7 +414,7 @@ class VideoRun:
             for field in fields(self._options)
             if field.name not in _NOT_OF_FRAMES
         }
-        upscaler = self._upscalers[0]
+        upscaler = self.upscalers[0]
         encoding = {
             key: str(value) if isinstance(value, Fraction) else value
             for key, value in asdict(self.encoding).items()

@@ -48,6 +48,8 @@ _LOCK = "lock"
 _UNFINISHED = re.compile(r"(record\.json|segment|result|[0-9]{6}\.json)\.part")
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
+# Of a segment's packets and header nothing has to be found out by decoding its first frames.
+_UNPROBED = {"probesize": "32", "skip_frame": "all"}
 _FINGERPRINT_BYTES = 1 << 20
 _OF_HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_vulkan", "_videotoolbox", "_v4l2m2m")
 _MOST_FRAMES = 1 << 26  # of a segment: more than an hour at 10,000 frames a second
@@ -238,7 +240,7 @@ def packets_of(segment: Segment) -> Iterator[tuple[Packet[Any], int, int]]:
     """
     count = 0
     try:
-        with av.open(file_url(segment.path)) as container:
+        with av.open(file_url(segment.path), options=_UNPROBED) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.pts is None:
                     continue
@@ -260,7 +262,7 @@ def encoder_header(segment: Segment) -> bytes:
         WorkError: The file is damaged.
     """
     try:
-        with av.open(file_url(segment.path)) as container:
+        with av.open(file_url(segment.path), options=_UNPROBED) as container:
             return container.streams.video[0].codec_context.extradata or b""
     except (av.error.FFmpegError, IndexError) as error:
         raise _damaged(segment.path) from error

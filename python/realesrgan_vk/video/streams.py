@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-How = Literal["copy", "text", "mov_text", "attachment", "aac"]
+SoundCodec = Literal["aac", "opus"]
+How = Literal["copy", "text", "mov_text", "webvtt", "attachment", "aac", "opus"]
 
 _ATTACHING = frozenset({"matroska"})
 _ISO = frozenset({"mp4", "mov"})
@@ -62,6 +63,9 @@ _HEADERS_IN_TS = frozenset({"h264", "hevc"})
 _COVERS = frozenset({"png", "mjpeg", "bmp"})  # of MPEG-4
 _IMAGES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_SOUND_NAMES = {"aac": "AAC", "opus": "Opus"}
+_SOUND_ENCODERS = {"aac": "aac", "opus": "libopus"}
+_TEXT_NAMES = {"text": "SubRip", "mov_text": "MPEG-4 timed text", "webvtt": "WebVTT"}
 _LEAST_GAP = 0.05  # seconds; sound of a shorter one follows at once
 _MARKUP = re.compile(r"<[^>\n]{1,40}>|\{\\[^}\n]{1,200}\}")
 # Of the file that was, not of the result.
@@ -79,8 +83,8 @@ class Kept:
 
     Attributes:
         index: Of the stream in the source.
-        how: As it is; as text, or MPEG-4's timed text, of the same lines; as a file attached to the
-            container; encoded as AAC.
+        how: As it is; as SubRip, MPEG-4's timed text or WebVTT of the same lines; as a file
+            attached to the container; encoded as AAC or Opus.
     """
 
     index: int
@@ -148,11 +152,15 @@ def plan_streams(
             if how is None:
                 note(f"{title} is left out: a file of format {target_format} cannot hold it")
                 continue
-            if how == "aac" and options.audio == "copy":
-                note(f"{title} is encoded as AAC: a file of format {target_format} cannot hold it")
-            if how in ("text", "mov_text"):
-                kind = "SubRip" if how == "text" else "MPEG-4 timed text"
-                note(f"{title} is converted to {kind}; styles of its text are lost")
+            if how in _SOUND_NAMES and how != options.audio:
+                as_asked = _SOUND_NAMES.get(options.audio)
+                what = "it" if as_asked is None else as_asked
+                note(
+                    f"{title} is encoded as {_SOUND_NAMES[how]}: a file of format {target_format} "
+                    f"cannot hold {what}"
+                )
+            if how in _TEXT_NAMES:
+                note(f"{title} is converted to {_TEXT_NAMES[how]}; styles of its text are lost")
             if how == "attachment" and stream.type == "video":
                 note(f"{title} becomes an attachment")
             kept.append(Kept(stream.index, how))
@@ -219,7 +227,8 @@ def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | Non
 def _how_sound(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
     if options.audio == "copy" and _holds(target_format, stream):
         return "copy"
-    return "aac" if _can_be_aac(target_format, stream) else None
+    codecs: tuple[SoundCodec, ...] = ("opus", "aac") if options.audio == "opus" else ("aac", "opus")
+    return next((codec for codec in codecs if _can_be(codec, target_format, stream)), None)
 
 
 def _how_subtitles(stream: Stream, target_format: str) -> How | None:
@@ -228,6 +237,8 @@ def _how_subtitles(stream: Stream, target_format: str) -> How | None:
         return "mov_text"
     if target_format == "matroska" and codec == "mov_text":
         return "text"
+    if target_format == "webm" and codec in ("subrip", "srt", "text", "mov_text"):
+        return "webvtt"
     return "copy" if _holds(target_format, stream) else None
 
 
@@ -245,11 +256,11 @@ def _holds(target_format: str, stream: Stream) -> bool:
     )
 
 
-def _can_be_aac(target_format: str, stream: Stream) -> bool:
+def _can_be(codec: SoundCodec, target_format: str, stream: Stream) -> bool:
     context: Any = stream.codec_context
     if context is None or not context.sample_rate or not context.layout.nb_channels:
         return False  # its codec is not known, or nothing of it can be decoded
-    return _takes(target_format, lambda container: _aac(container, stream), {})
+    return _takes(target_format, lambda container: _sound(container, stream, codec), {})
 
 
 def _takes(
@@ -367,6 +378,8 @@ def join(
                 video.time_base = reader.info.time_base
                 video.codec_context.framerate = reader.info.rate
                 _copy_video_tags(stream, video, reader.info.rate, target_format)
+                if target_format in _ISO and _codec(video) == "hevc":
+                    video.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
                 if reader.info.rotation_matrix is not None and can_rotate(target_format):
                     video.set_display_matrix(struct.unpack("=9i", reader.info.rotation_matrix))
                 if reader.info.form.alpha and encoded.metadata.get("alpha_mode"):
@@ -522,12 +535,14 @@ def _output(
         if _codec(stream) == "mov_text":  # the container fills the time between two itself
             return _Output(lambda packet: [_moved(packet, output)] if _text_of(packet) else [])
         return _Output(lambda packet: [_moved(packet, output)])
-    if how == "aac":
-        return _aac(result, stream)
-    if how == "text":
-        output = result.add_mux_stream("subrip", time_base=stream.time_base)
+    if how in ("aac", "opus"):
+        return _sound(result, stream, how)
+    if how in ("text", "webvtt"):
+        name = "subrip" if how == "text" else "webvtt"
+        output = result.add_mux_stream(name, time_base=stream.time_base)
         _copy_stream_tags(stream, output)
-        return _Output(lambda packet: _as_text(packet, output))
+        read = _text_of if _codec(stream) == "mov_text" else _plain_text
+        return _Output(lambda packet: _as_text(packet, read(packet), output))
     output = result.add_stream("mov_text")
     output.codec_context.subtitle_header = _STYLES
     output.time_base = Fraction(1, 1000)
@@ -567,13 +582,17 @@ def _text_of(packet: Packet[Any]) -> bytes:
     return data[2 : 2 + int.from_bytes(data[:2], "big")]
 
 
-def _as_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
-    text = _text_of(packet)
+def _plain_text(packet: Packet[Any]) -> bytes:
+    """The lines of SubRip without its marks of style."""
+    return _MARKUP.sub("", bytes(packet).decode("utf-8", "replace")).encode()
+
+
+def _as_text(packet: Packet[Any], text: bytes, output: Stream) -> list[Packet[Any]]:
     return [_like(packet, text, output)] if text else []  # empty: nothing is shown
 
 
 def _as_timed_text(packet: Packet[Any], output: Stream) -> list[Packet[Any]]:
-    text = _MARKUP.sub("", bytes(packet).decode("utf-8", "replace")).encode()[: 2**16 - 1]
+    text = _plain_text(packet)[: 2**16 - 1]
     return [_like(packet, len(text).to_bytes(2, "big") + text, output)]
 
 
@@ -593,21 +612,22 @@ def _attach(result: OutputContainer, given: InputContainer, stream: Stream) -> N
     given.seek(0)
 
 
-def _aac(result: OutputContainer, stream: Stream) -> _Output:
+def _sound(result: OutputContainer, stream: Stream, codec: SoundCodec) -> _Output:
     given: Any = stream.codec_context
-    rates = av.codec.Codec("aac", "w").audio_rates or [given.sample_rate]
+    encoder = _SOUND_ENCODERS[codec]
+    rates = av.codec.Codec(encoder, "w").audio_rates or [given.sample_rate]
     rate = min(rates, key=lambda each: (each < given.sample_rate, abs(each - given.sample_rate)))
-    output: Any = result.add_stream("aac", rate=rate)
-    # PCM often has channels without names.
-    is_named = not given.layout.name.endswith("channels")
-    layout = None if is_named else _LAYOUTS.get(given.layout.nb_channels)
+    output: Any = result.add_stream(encoder, rate=rate)
+    # PCM often has channels without names; Opus has one order of each number of channels.
+    is_fitting = codec == "aac" and not given.layout.name.endswith("channels")
+    layout = None if is_fitting else _LAYOUTS.get(given.layout.nb_channels)
     output.codec_context.layout = layout or given.layout
     output.codec_context.time_base = Fraction(1, rate)
     _copy_stream_tags(stream, output)
-    return _Output(_AacPackets(given, output), is_encoder=True)
+    return _Output(_EncodedSound(given, output), is_encoder=True)
 
 
-class _AacPackets:
+class _EncodedSound:
     """Encodes the sound of packets.
 
     Time stamps in a coarse unit (AVI's) make sound seem to overlap, or to have gaps, by a part of

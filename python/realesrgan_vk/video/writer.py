@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from realesrgan_vk._core import rgb_to_yuv
 from realesrgan_vk.batch.jobs import refuse_unwritable_file
 from realesrgan_vk.checks import file_path, instance_of, picture_size
-from realesrgan_vk.video.encoders import plan_encoding
+from realesrgan_vk.video.encoders import kept_shape, plan_encoding
 from realesrgan_vk.video.options import VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
 from realesrgan_vk.video.segments import Segment, SegmentWriter, appear
@@ -72,10 +72,12 @@ class VideoWriter:
         self.info: VideoInfo = source.info
         self.notes: list[str] = []
         self._format = container_of(self._target, options)
+        checked = picture_size(size, "size")
         self._encoding = plan_encoding(
             options,
             source.info,
-            picture_size(size, "size"),
+            checked,
+            kept_shape(source.info, checked, self.notes.append),
             container=self._format,
             note=self.notes.append,
         )
