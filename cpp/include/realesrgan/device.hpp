@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "realesrgan/api.h"
+
 namespace realesrgan {
 
 enum class DeviceType { discrete, integrated, virtual_gpu, cpu, other };
@@ -23,6 +25,6 @@ struct DeviceInfo {
 
 // All Vulkan devices, in the loader's order; empty where there is no loader, driver or device.
 // Safe to call from any thread; the instance is created on first use.
-std::vector<DeviceInfo> list_devices();
+REALESRGAN_API std::vector<DeviceInfo> list_devices();
 
 }  // namespace realesrgan

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "realesrgan/api.h"
 #include "realesrgan/image.hpp"
 
 namespace realesrgan {
 
 // A picture that comes in rows, so that it need not be in memory whole.
-class RowSource {
+class REALESRGAN_API RowSource {
   public:
     virtual ~RowSource() = default;
 
@@ -23,7 +24,7 @@ class RowSource {
 };
 
 // Where a result's rows go.
-class RowSink {
+class REALESRGAN_API RowSink {
   public:
     virtual ~RowSink() = default;
 

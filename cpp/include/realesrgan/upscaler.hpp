@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "realesrgan/api.h"
 #include "realesrgan/device.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
@@ -24,7 +25,7 @@ struct NetworkInfo {
 };
 
 // What the .param file alone tells; a scale of 0 when it needs the weights, too. Throws ModelError.
-NetworkInfo inspect_network(const std::string& param_path);
+REALESRGAN_API NetworkInfo inspect_network(const std::string& param_path);
 
 inline constexpr int kMostSide = 1 << 26;  // of a picture, in pixels
 
@@ -52,7 +53,7 @@ struct Options {
 using Progress = std::function<void(double)>;
 
 // One network on one device. Any number of threads may call `run` on one object at once.
-class Upscaler {
+class REALESRGAN_API Upscaler {
   public:
     Upscaler(const std::string& param_path, const std::string& bin_path, const Options& options);
     ~Upscaler();

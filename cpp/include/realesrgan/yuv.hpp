@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "realesrgan/api.h"
 #include "realesrgan/rows.hpp"
 
 namespace realesrgan {
@@ -70,11 +71,11 @@ using YuvView = BasicYuvView<const std::byte>;
 using MutableYuvView = BasicYuvView<std::byte>;
 
 // Throws std::invalid_argument for a format that is not possible.
-void check_yuv_format(const YuvFormat& format);
+REALESRGAN_API void check_yuv_format(const YuvFormat& format);
 
 // A planar picture as rows of RGB, f32: 0 is black and 1 is white; samples beyond the nominal range
 // give values beyond it. Chroma between its samples is interpolated linearly.
-class YuvSource final : public RowSource {
+class REALESRGAN_API YuvSource final : public RowSource {
   public:
     // Throws std::invalid_argument.
     explicit YuvSource(const YuvView& picture);
@@ -96,7 +97,7 @@ class YuvSource final : public RowSource {
 // Rows of RGB, f32, as a planar picture: rounded to the nearest, halves up. Chroma is the mean over
 // its luma samples along an axis where it lies between them, else the mean weighted by 1 - d/s for
 // the distance d < s from it, s being the subsampling.
-class YuvSink final : public RowSink {
+class REALESRGAN_API YuvSink final : public RowSink {
   public:
     // Throws std::invalid_argument.
     explicit YuvSink(const MutableYuvView& picture);
