@@ -134,7 +134,7 @@ class Servers:
         from realesrgan_vk.page.server import App, Server, open_sockets  # noqa: PLC0415
         from realesrgan_vk.page.settings import Settings  # noqa: PLC0415
 
-        sockets = open_sockets(("127.0.0.1",), 0)
+        sockets = open_sockets(("127.0.0.1",), int(str(changes.pop("port", 0))))
         port = int(sockets[0].getsockname()[1])
         given: dict[str, Any] = {
             "folder": self.folder,

@@ -354,7 +354,7 @@ def test_every_answer_has_the_headers_that_protect_it(client: Client, png: bytes
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["x-frame-options"] == "DENY"
         assert "server" not in headers
     assert client.ask("PUT", "/api/jobs").status == 405

@@ -1,0 +1,69 @@
+// Puts the parts of the page together.
+
+import { json, listen, pause } from "./api.js";
+import * as compare from "./compare.js";
+import * as jobs from "./jobs.js";
+import * as pending from "./pending.js";
+import * as settings from "./settings.js";
+import * as words from "./text.js";
+import * as trial from "./trial.js";
+
+const language = document.getElementById("language");
+const theme = document.getElementById("theme");
+const state = document.getElementById("state");
+
+function showTheme() {
+  if (theme.value === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme.value;
+}
+
+function showState(found) {
+  if (found === "ok") {
+    delete state.dataset.problem;
+    jobs.redraw();
+    return;
+  }
+  state.dataset.problem = found;
+  state.textContent = words.text(`state.${found}`);
+}
+
+async function fetched(path) {
+  for (;;) {
+    try {
+      return await json(path);
+    } catch {
+      showState("away");
+      await pause(1);
+    }
+  }
+}
+
+theme.value = settings.remembered("theme") ?? "auto";
+showTheme();
+theme.onchange = () => {
+  settings.remember("theme", theme.value);
+  showTheme();
+};
+await words.load(settings.remembered("language"));
+language.value = words.language();
+language.onchange = async () => {
+  settings.remember("language", language.value);
+  await words.load(language.value);
+  settings.drawModels();
+  pending.redraw();
+  jobs.redraw();
+};
+const [{ models }, { devices, limits }] = await Promise.all([fetched("/api/models"), fetched("/api/devices")]);
+let wait = 0;
+settings.setUp(models, devices, () => {
+  clearTimeout(wait);
+  wait = setTimeout(pending.replan, 300);
+});
+compare.setUp();
+jobs.setUp(compare.open);
+pending.setUp(limits, () => {
+  document.getElementById("try").disabled = !pending.first();
+});
+trial.setUp();
+listen({ job: jobs.update, removed: jobs.removed, state: showState });
+document.documentElement.dataset.ready = "";

@@ -1,0 +1,151 @@
+// The options of the next jobs. They are remembered in this browser only.
+
+import { text, has } from "./text.js";
+
+const form = document.getElementById("settings");
+const KEY = "realesrgan-vk.settings";
+const LOSSY = new Set(["", "jpg", "webp", "avif"]);
+const DENOISED = "realesr-general-x4v3";
+let models = [];
+
+export function shownModels() {
+  return models;
+}
+
+export function modelWords(model) {
+  const key = `model.${model.name}`;
+  return has(key) ? text(key) : model.made_for;
+}
+
+function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+export function remembered(name) {
+  return read("realesrgan-vk.page")[name];
+}
+
+export function remember(name, value) {
+  localStorage.setItem("realesrgan-vk.page", JSON.stringify({ ...read("realesrgan-vk.page"), [name]: value }));
+}
+
+// Networks that are another one with a resize behind it: the size says the same.
+function isVariant(model, all) {
+  const base = model.name.replace(/-x[234]$/, "");
+  return base !== model.name && all.some((other) => other.name === base);
+}
+
+export function setUp(found, devices, changed) {
+  models = found.filter((model) => !isVariant(model, found));
+  form.elements.device.append(
+    ...devices.map((device) => {
+      const option = new Option(device.id === "cpu" ? text("device.cpu") : device.name, device.id);
+      if (device.id === "cpu") option.dataset.text = "device.cpu";
+      return option;
+    }),
+  );
+  drawModels();
+  const kept = read(KEY);
+  for (const element of form.elements) {
+    if (!element.name || !(element.name in kept)) continue;
+    if (element.type === "checkbox") element.checked = kept[element.name];
+    else if (element.type === "radio") element.checked = element.value === kept[element.name];
+    else if (element.tagName !== "SELECT" || [...element.options].some((o) => o.value === kept[element.name])) {
+      element.value = kept[element.name];
+    }
+  }
+  if (!form.elements.model.value) form.querySelector('[name="model"]').checked = true;
+  const update = () => {
+    adapt();
+    store();
+    changed();
+  };
+  form.addEventListener("input", update);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  adapt();
+}
+
+export function drawModels() {
+  const chosen = form.elements.model?.value;
+  document.getElementById("models").replaceChildren(
+    ...models.map((model) => {
+      const label = document.createElement("label");
+      label.className = "model";
+      const radio = Object.assign(document.createElement("input"), { type: "radio", name: "model", value: model.name });
+      radio.checked = model.name === chosen;
+      const name = document.createElement("b");
+      name.textContent = model.name;
+      label.append(radio, name);
+      const words = modelWords(model);
+      if (words) {
+        const small = document.createElement("small");
+        small.textContent = words;
+        label.append(small);
+      }
+      return label;
+    }),
+  );
+}
+
+export function choose(model) {
+  const radio = form.querySelector(`[name="model"][value="${CSS.escape(model)}"]`);
+  if (!radio) return;
+  radio.checked = true;
+  form.dispatchEvent(new Event("input"));
+}
+
+// Shows the options that mean something with the others.
+function adapt() {
+  const { sizing, amount, format, quality, denoise, model } = form.elements;
+  document.getElementById("amount-label").hidden = sizing.value === "own";
+  if (sizing.value !== "own" && !amount.value) amount.value = sizing.value === "scale" ? 2 : 1920;
+  if (sizing.value === "scale" && Number(amount.value) > 256) amount.value = 2;
+  if (sizing.value !== "own" && sizing.value !== "scale" && Number(amount.value) < 16) amount.value = 1920;
+  document.getElementById("quality-label").hidden = !LOSSY.has(format.value);
+  document.getElementById("quality-value").textContent = quality.value;
+  document.getElementById("denoise-label").hidden = model.value !== DENOISED;
+  document.getElementById("denoise-value").textContent = denoise.value;
+}
+
+function store() {
+  const kept = {};
+  for (const element of form.elements) {
+    if (!element.name || (element.type === "radio" && !element.checked)) continue;
+    kept[element.name] = element.type === "checkbox" ? element.checked : element.value;
+  }
+  localStorage.setItem(KEY, JSON.stringify(kept));
+}
+
+// The options of the network and the size, as a query; of a plan.
+export function planQuery() {
+  const { model, sizing, amount, tta, alpha, device, denoise } = form.elements;
+  const query = new URLSearchParams({ model: model.value, device: device.value, alpha: alpha.value });
+  if (tta.checked) query.set("tta", "true");
+  if (model.value === DENOISED) query.set("denoise", denoise.value);
+  if (sizing.value !== "own" && amount.value) {
+    query.set(sizing.value, sizing.value === "scale" ? amount.value : String(Math.round(Number(amount.value))));
+  }
+  return query;
+}
+
+// All options, of a job.
+export function jobQuery(name) {
+  const { format, quality, strip } = form.elements;
+  const query = planQuery();
+  query.set("name", name);
+  if (format.value) query.set("format", format.value);
+  if (LOSSY.has(format.value)) query.set("quality", quality.value);
+  if (strip.checked) query.set("strip", "true");
+  return query;
+}
+
+export function trialQuery(model) {
+  const { device, denoise } = form.elements;
+  const query = new URLSearchParams({ model, device: device.value, scale: "4", trial: "true", name: "crop.png" });
+  if (model === DENOISED) query.set("denoise", denoise.value);
+  return query;
+}
