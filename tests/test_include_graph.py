@@ -17,6 +17,7 @@ ORDER = (
     "vulkan",
     "tiles",
     "upscaler.cpp",
+    "c_api.cpp",
 )
 """What lies at the top of cpp/src; each part includes only itself and those before it."""
 VULKAN_ORDER = ("instance", "cache", "device", "operations", "tuning", "")

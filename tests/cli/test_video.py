@@ -431,7 +431,7 @@ def test_missing_pyav_is_said_with_the_command_that_installs_it(folder: Path) ->
     for words in (["video", "clip.mp4"], ["plan", "clip.mp4"]):
         done = run(*words, *NET, cwd=folder, PYTHONPATH=str(folder / "without"))
         assert done.returncode == 2
-        assert "pip install 'realesrgan-vk[video]'" in " ".join(done.stderr.split())
+        assert "pip install 'av>=18.1'" in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
 
 

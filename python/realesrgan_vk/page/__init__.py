@@ -10,5 +10,5 @@ def require_server() -> None:
     except ImportError as error:
         raise ImportError(
             "the page needs Starlette, uvicorn and python-multipart, which are not installed: "
-            f"pip install 'realesrgan-vk[page]' ({error})"
+            f"pip install starlette uvicorn python-multipart ({error})"
         ) from error

@@ -38,7 +38,7 @@ def require_av() -> None:
     except ImportError as error:
         raise ImportError(
             "videos need PyAV, which is not installed (or not for this Python: it needs 3.11 or "
-            f"later): pip install 'realesrgan-vk[video]' ({error})"
+            f"later): pip install 'av>=18.1' ({error})"
         ) from error
 
 
