@@ -12,6 +12,7 @@ NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Quality = Annotated[float, Field(ge=1.0, le=100.0)]
 PresetName = Literal["paper", "per-sample"]
+JpegKind = Literal["libjpeg", "diffjpeg"]
 
 LARGEST_KERNEL = 21
 """Blur kernels are drawn on a grid of this many taps a side; smaller ones are zero-padded to it."""
@@ -157,11 +158,18 @@ class FinalSincConfig(_RecipeSection):
 
 
 class UsmConfig(_RecipeSection):
-    """Unsharp masking of the ground truth. `radius` is made odd; `threshold` is in 1/255."""
+    """Unsharp masking of the ground truth. `radius` is made odd; `threshold` is in 1/255.
+
+    Attributes:
+        target: What the sharpened target is. "picture": the patch of the sharpened picture that
+            the low resolution is made from. "patch": the patch of the plain picture, sharpened on
+            its own, as the published training has it; that differs near the patch's edges.
+    """
 
     weight: NonNegative = 0.5
     radius: Annotated[int, Field(ge=1)] = 50
     threshold: NonNegative = 10.0
+    target: Literal["picture", "patch"] = "picture"
 
 
 class SecondKernelConfig(KernelConfig):
@@ -200,7 +208,9 @@ class SecondOrderConfig(OrderConfig):
 
 
 class DegradationConfig(_RecipeSection):
-    """The whole recipe; `DegradationConfig()` is the published one.
+    """The whole recipe; `DegradationConfig()` has the published figures.
+
+    Two details are not as in the published training by default: `jpeg` and `usm.target`.
 
     Attributes:
         granularity: "batch": resize direction, factor and mode, noise family, whether the second
@@ -213,6 +223,9 @@ class DegradationConfig(_RecipeSection):
         resize_before_jpeg: Probability of [resize, final sinc] before the last JPEG rather than
             after it.
         usm: Sharpening of the ground truth the picture is degraded from.
+        jpeg: "libjpeg" compresses as libjpeg, and so nearly all programs, do. "diffjpeg" is the
+            approximation that the published networks were trained with: table of luminance
+            transposed, chroma repeated, only the coefficients rounded.
         pool_size: Pairs each process keeps to decorrelate its batches; 0 for none.
     """
 
@@ -224,6 +237,7 @@ class DegradationConfig(_RecipeSection):
     resize_before_jpeg: Probability = 0.5
     final_sinc: FinalSincConfig = FinalSincConfig()
     usm: UsmConfig = UsmConfig()
+    jpeg: JpegKind = "libjpeg"
     pool_size: Annotated[int, Field(ge=0)] = 180
 
     @model_validator(mode="after")

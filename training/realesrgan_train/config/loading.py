@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from realesrgan_train.config.degradation import DegradationConfig
 from realesrgan_train.config.nearest import describe_error, hint, models_in
 from realesrgan_train.config.schema import RunConfig
 from realesrgan_train.errors import ConfigError
@@ -104,10 +105,26 @@ def read_config_file(config: str | Path) -> dict[str, Any]:
     return values
 
 
+def _is_resolved(values: Mapping[str, Any]) -> bool:
+    """Whether every default is spelled out, as `config_to_yaml` does.
+
+    The preset is then merged already, and what is missing did not exist when the configuration was
+    written: it keeps the default of its type, whatever the preset says of it today. A run that
+    began with libjpeg's JPEG goes on with it.
+    """
+    recipe = values.get("degradation")
+    known = DegradationConfig.model_fields.keys() - {"jpeg"}
+    return (
+        isinstance(recipe, Mapping)
+        and known <= recipe.keys()
+        and RunConfig.model_fields.keys() <= values.keys()
+    )
+
+
 def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
     """Merge the chain of parents; `preset` in the result is the outermost name."""
     name = values.get("preset")
-    if name is None:
+    if name is None or _is_resolved(values):
         return values
     if not isinstance(name, str):
         raise ConfigError(f"preset is the name of a preset, not {name!r}")

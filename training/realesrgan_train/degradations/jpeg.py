@@ -1,8 +1,6 @@
-"""Baseline JPEG with 4:2:0 chroma, there and back, as libjpeg does it, with gradients.
+"""Baseline JPEG with 4:2:0 chroma, there and back, with gradients: as libjpeg or as DiffJPEG does.
 
-Colour, subsampling, transform, quantisation, triangle-filtered chroma and the rounding to integers
-between these steps follow libjpeg's defaults; entropy coding loses nothing and is left out.
-Rounding passes gradients through unchanged.
+Entropy coding loses nothing and is left out. Rounding passes gradients through unchanged.
 """
 
 from __future__ import annotations
@@ -15,9 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from realesrgan_train.degradations.extent import Extent, pad, to_device
+from realesrgan_train.degradations.extent import Extent, indicator, pad, to_device
 
 _EPSILON = 1e-4
+
+_SMALLEST_STEP = 1e-6
+"""Of DiffJPEG, whose steps are 0 at quality 100; such small ones change no coefficient."""
 
 
 class _RoundStraightThrough(torch.autograd.Function):
@@ -44,7 +45,10 @@ def _transform(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
-    """Compress and decompress; the result is as x, in steps of 1/255.
+    """Compress and decompress as libjpeg does; the result is as x, in steps of 1/255.
+
+    Colour, subsampling, transform, quantisation, triangle-filtered chroma and the rounding to
+    integers between these steps follow libjpeg's defaults.
 
     Args:
         x: [B, 3, H, W] RGB, 0..1; clamped to that range and rounded to 8 bits.
@@ -57,26 +61,56 @@ def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
     luma, chroma = _to_ycc(_round(padded.clamp(0, 1).mul_(255)))
     tables = quantisation_tables(quality.double()).to(x.dtype)
     steps = to_device(tables, x.device)
-    luma = _quantise(luma.unsqueeze(1), steps[:, 0])
-    chroma = _quantise(_subsample(chroma), steps[:, 1])
-    return _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent)).div_(255)
+    luma = _quantise(_round(luma).unsqueeze(1), steps[:, 0])
+    chroma = _quantise(_subsample(_round(chroma)), steps[:, 1])
+    rgb = _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent))
+    return _round(rgb).clamp(0, 255).div_(255)
+
+
+def diffjpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
+    """Compress and decompress as DiffJPEG does, which the published networks were trained with.
+
+    It is the JPEG of Shin and Song (2017) with plain rounding of the coefficients. Unlike libjpeg
+    it rounds nothing else, to no whole steps either; its table of luminance is transposed, chroma
+    is repeated rather than interpolated, and samples are continued in black to whole blocks.
+
+    Args:
+        x: [B, 3, H, W] RGB, 0..1; clamped to that range.
+        quality: [B] on the host, 1..100, one for each sample.
+        extent: Sizes of the samples where they differ.
+
+    Returns:
+        As x, 0..1.
+    """
+    extent = extent or Extent.of(x)
+    height, width = extent.canvas
+    if not extent.is_uniform:
+        x = x.masked_fill(~indicator(extent, x.device), 0)
+    padded = functional.pad(x.clamp(0, 1), (0, -width % 16, 0, -height % 16))
+    luma, chroma = _to_ycc(padded.mul(255))
+    steps = to_device(diffjpeg_tables(quality.double()).to(x.dtype), x.device)
+    luma = _quantise_only(luma.unsqueeze(1), steps[:, 0])
+    chroma = _quantise_only(functional.avg_pool2d(chroma, 2), steps[:, 1])
+    doubled = functional.interpolate(chroma, scale_factor=2, mode="nearest")
+    rgb = _to_rgb(luma[:, 0, :height, :width], doubled[..., :height, :width])
+    return rgb.clamp(0, 255).div_(255)
 
 
 def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """JFIF colour: luma [B, H, W] and chroma [B, 2, H, W] around 128, rounded."""
+    """JFIF colour: luma [B, H, W] and chroma [B, 2, H, W] around 128."""
     red, green, blue = rgb.unbind(1)
     luma = (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
     chroma = torch.stack(((blue - luma).div_(1.772), (red - luma).div_(1.402)), dim=1)
-    return _round(luma), _round(chroma.add_(128))
+    return luma, chroma.add_(128)
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Back from JFIF colour: [B, 3, H, W], 0..255, rounded."""
+    """Back from JFIF colour: [B, 3, H, W]."""
     blueness, redness = (chroma - 128).unbind(1)
     red = torch.add(luma, redness, alpha=1.402)
     green = luma.sub(blueness, alpha=0.344136286).sub_(redness, alpha=0.714136286)
     blue = torch.add(luma, blueness, alpha=1.772)
-    return _round(torch.stack((red, green, blue), dim=1)).clamp(0, 255)
+    return torch.stack((red, green, blue), dim=1)
 
 
 def _subsample(chroma: Tensor) -> Tensor:
@@ -100,18 +134,35 @@ def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
 
     Planes are [B, C, H, W], 0..255, H and W multiples of 8; the result is rounded.
     """
-    batch, channels, height, width = planes.shape
-    matrix = _transform(planes.device, planes.dtype)
-    blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8)
-    blocks = blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, 64)
+    matrix, blocks = _transform(planes.device, planes.dtype), _blocks(planes)
     step = steps.unsqueeze(1)
     # libjpeg's coefficients are whole eighths. Halves are frequent among mean values; they round
     # away from zero on the way there and up on the way back, hence slightly more than the number.
     eighths = _round((blocks - 128) @ (matrix * 8))
     coefficients = _round(eighths / (step * (8 - _EPSILON))).mul_(step)
     restored = _round((coefficients @ matrix.T).add_(128 + _EPSILON)).clamp(0, 255)
-    tiles = restored.view(batch, channels, height // 8, width // 8, 8, 8)
-    return tiles.permute(0, 1, 2, 4, 3, 5).reshape(planes.shape)
+    return _merged(restored, planes.shape)
+
+
+def _quantise_only(planes: Tensor, steps: Tensor) -> Tensor:
+    """As `_quantise`, but nothing else is rounded, nor clamped."""
+    matrix, step = _transform(planes.device, planes.dtype), steps.unsqueeze(1)
+    coefficients = _round(((_blocks(planes) - 128) @ matrix) / step).mul_(step)
+    return _merged((coefficients @ matrix.T).add_(128), planes.shape)
+
+
+def _blocks(planes: Tensor) -> Tensor:
+    """The 8x8 blocks of [B, C, H, W], C by C, row by row: [B, N, 64]."""
+    batch, channels, height, width = planes.shape
+    blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8)
+    return blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, 64)
+
+
+def _merged(blocks: Tensor, shape: torch.Size) -> Tensor:
+    """The planes of a shape [B, C, H, W] that `_blocks` has cut."""
+    batch, channels, height, width = shape
+    tiles = blocks.view(batch, channels, height // 8, width // 8, 8, 8)
+    return tiles.permute(0, 1, 2, 4, 3, 5).reshape(shape)
 
 
 def _upsample(chroma: Tensor, extent: Extent) -> Tensor:
@@ -164,6 +215,18 @@ def quantisation_tables(quality: Tensor) -> Tensor:
     scale = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
     steps = (tables * scale.view(-1, 1, 1) + 50) / 100
     return steps.floor().clamp(1, 255)
+
+
+def diffjpeg_tables(quality: Tensor) -> Tensor:
+    """Steps of luminance and chrominance for each quality as DiffJPEG has them, [B, 2, 64].
+
+    s = 50 / q below 50, else 2 - q / 50; a step is table * s, not rounded, with K.1 transposed.
+    Qualities are float64 [B], 1..100.
+    """
+    luminance = torch.tensor(LUMINANCE, dtype=quality.dtype).view(8, 8).T.flatten()
+    tables = torch.stack((luminance, torch.tensor(CHROMINANCE, dtype=quality.dtype)))
+    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
+    return (tables * scale.view(-1, 1, 1)).clamp(min=_SMALLEST_STEP)
 
 
 def cosine_transform() -> Tensor:

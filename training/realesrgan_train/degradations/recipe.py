@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.config.degradation import DegradationConfig, JpegKind
 from realesrgan_train.config.schema import Target
 from realesrgan_train.degradations.blur import filter2d
 from realesrgan_train.degradations.draw import DrawnKernel, DrawnNoise, DrawnParameters, draw
 from realesrgan_train.degradations.extent import Extent, take, to_device
-from realesrgan_train.degradations.jpeg import jpeg
+from realesrgan_train.degradations.jpeg import diffjpeg, jpeg
 from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
 from realesrgan_train.degradations.noise import gaussian_noise, poisson_noise
 from realesrgan_train.degradations.resize import resize
@@ -117,12 +117,15 @@ class Degrader(nn.Module):
         with _no_autocast(gt.device):
             usm = self.config.usm
             gt_usm = usm_sharpen(gt, usm.weight, usm.radius, usm.threshold)
-            lq = degrade(gt_usm, drawn, self.scale)
+            lq = degrade(gt_usm, drawn, self.scale, self.config.jpeg)
             batch = DegradedBatch(lq, gt, gt_usm)
-            patch = self.config.patch_size
-            if patch is None:
-                return batch
-            return crop_patches(batch, patch, self.scale, drawn.crop_y, drawn.crop_x)
+            if self.config.patch_size is not None:
+                place = (drawn.crop_y, drawn.crop_x)
+                batch = crop_patches(batch, self.config.patch_size, self.scale, *place)
+            if usm.target == "patch" and batch.gt.shape != gt.shape:
+                again = usm_sharpen(batch.gt, usm.weight, usm.radius, usm.threshold)
+                batch = batch._replace(gt_usm=again)
+            return batch
 
     def _check(self, gt: Tensor) -> None:
         if gt.dim() != 4 or gt.shape[1] != 3 or gt.dtype != torch.float32:
@@ -153,19 +156,21 @@ _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
 """(samples [N, 3, H, W], their indices [N] on the host, their extent) -> [N, 3, H, W]."""
 
 
-def degrade(x: Tensor, drawn: DrawnParameters, scale: int) -> Tensor:
+def degrade(
+    x: Tensor, drawn: DrawnParameters, scale: int, jpeg_kind: JpegKind = "libjpeg"
+) -> Tensor:
     """Both orders of the recipe: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size."""
     kernels = (drawn.first.kernel, drawn.second.kernel, drawn.final_sinc)
     taps = tuple(drawn_kernels(kernel) for kernel in kernels)
     x = _blur(x, drawn.first.kernel, taps[0], Extent.of(x))
     groups = same_sizes(drawn) if x.device.type == "cpu" else [list(range(len(x)))]
     if len(groups) == 1:
-        return _tail(_to_low(x, drawn, taps[1], scale), drawn, taps[2])
+        return _tail(_to_low(x, drawn, taps[1], scale, jpeg_kind), drawn, taps[2], jpeg_kind)
     low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
     for group in groups:
         some = torch.tensor(group)
-        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale)
-    return _tail(low, drawn, taps[2])
+        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, jpeg_kind)
+    return _tail(low, drawn, taps[2], jpeg_kind)
 
 
 def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
@@ -186,7 +191,9 @@ def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
     return [group for alike in groups.values() for group in alike]
 
 
-def _to_low(x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int) -> Tensor:
+def _to_low(
+    x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int, jpeg_kind: JpegKind
+) -> Tensor:
     """From the first resize to the one to [N, 3, H / scale, W / scale]; taps: the second blur's."""
     full = Extent.of(x)
     low = full.divided(scale)
@@ -195,7 +202,7 @@ def _to_low(x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int) -> Tens
     extent = full.scaled(first.resize.factor.tolist())
     x = resize(x, full, extent, first.resize.mode)
     x = _noise(x, first.noise, extent)
-    x = _jpeg(x, first.jpeg.quality, first.jpeg.applied, extent)
+    x = _jpeg(x, first.jpeg.quality, first.jpeg.applied, extent, jpeg_kind)
 
     x = _blur(x, second.kernel, taps, extent)
     smaller = low.scaled(second.resize.factor.tolist())
@@ -203,15 +210,15 @@ def _to_low(x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int) -> Tens
     x = _noise(x, second.noise, smaller)
 
     compressed = second.jpeg.applied & ~drawn.resize_before_jpeg
-    x = _jpeg(x, second.jpeg.quality, compressed, smaller)
+    x = _jpeg(x, second.jpeg.quality, compressed, smaller, jpeg_kind)
     return resize(x, smaller, low, drawn.final_mode)
 
 
-def _tail(x: Tensor, drawn: DrawnParameters, taps: Tensor) -> Tensor:
+def _tail(x: Tensor, drawn: DrawnParameters, taps: Tensor, jpeg_kind: JpegKind) -> Tensor:
     """The final sinc of `taps`, JPEG where it comes last, and 8 bits."""
     low, last = Extent.of(x), drawn.second.jpeg
     x = _blur(x, drawn.final_sinc, taps, low)
-    x = _jpeg(x, last.quality, last.applied & drawn.resize_before_jpeg, low)
+    x = _jpeg(x, last.quality, last.applied & drawn.resize_before_jpeg, low, jpeg_kind)
     return (x.clamp(0, 1) * 255).round() / 255
 
 
@@ -256,8 +263,12 @@ def _noise(x: Tensor, drawn: DrawnNoise, extent: Extent) -> Tensor:
     return _only(x, extent, drawn.applied & ~drawn.is_gaussian, poisson)
 
 
-def _jpeg(x: Tensor, quality: Tensor, applied: Tensor, extent: Extent) -> Tensor:
+def _jpeg(
+    x: Tensor, quality: Tensor, applied: Tensor, extent: Extent, jpeg_kind: JpegKind
+) -> Tensor:
+    compress = diffjpeg if jpeg_kind == "diffjpeg" else jpeg
+
     def stage(some: Tensor, samples: Tensor, sizes: Extent) -> Tensor:
-        return jpeg(some, quality[samples], sizes)
+        return compress(some, quality[samples], sizes)
 
     return _only(x, extent, applied, stage)

@@ -95,7 +95,8 @@ DEGRADATION: dict[str, Any] = {
     },
     "resize_before_jpeg": 0.5,
     "final_sinc": {"probability": 0.8, "size": (7, 21), "cutoff": (PI / 3, PI)},
-    "usm": {"weight": 0.5, "radius": 50, "threshold": 10.0},
+    "usm": {"weight": 0.5, "radius": 50, "threshold": 10.0, "target": "patch"},
+    "jpeg": "diffjpeg",
 }
 ADAM: dict[str, Any] = {
     "kind": "adam",
@@ -145,6 +146,27 @@ def test_the_published_presets_have_the_published_figures(
     data, execution = config.data, config.execution
     assert (data.batch_size, data.horizontal_flip, data.rotate) == (12, True, False)
     assert (execution.ema_decay, execution.accumulate, execution.clip_norm) == (0.999, 1, 0.0)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_without_a_published_recipe_compress_as_libjpeg(name: str) -> None:
+    published = name in ("realesrnet_x4plus", "realesrgan_x4plus", "x2plus")
+    recipe = load_config(name).degradation
+    assert recipe.jpeg == ("diffjpeg" if published else "libjpeg")
+    assert recipe.usm.target == ("patch" if published else "picture")
+
+
+def test_a_resolved_configuration_of_before_keeps_its_meaning(tmp_path: Path) -> None:
+    """It names a preset, which today asks for what did not exist then."""
+    values = load_config("realesrgan_x4plus", ["data.pictures=a"]).model_dump(mode="json")
+    del values["degradation"]["jpeg"], values["degradation"]["usm"]["target"]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    for config in (parse_config(values), load_config(path), load_config(path, ["seed=3"])):
+        assert config.preset == "realesrgan_x4plus"
+        assert config.degradation.jpeg == "libjpeg"
+        assert config.degradation.usm.target == "picture"
+    assert load_config(path, ["degradation.jpeg=diffjpeg"]).degradation.jpeg == "diffjpeg"
 
 
 def test_resolved_config_is_the_same_config() -> None:

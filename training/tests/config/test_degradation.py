@@ -30,6 +30,8 @@ from realesrgan_train.config.degradation import DegradationConfig
         ({"patch_size": 512}, "patch_size 512 is larger than input_size 400"),
         ({"granularity": "pixel"}, "'batch' or 'sample'"),
         ({"pool_size": "180"}, "valid integer"),
+        ({"jpeg": "pillow"}, "'libjpeg' or 'diffjpeg'"),
+        ({"usm": {"target": "none"}}, "'picture' or 'patch'"),
         ({"usm": {"weight": "0.5"}}, "valid number"),
         ({"final_sinc": {"probability": True}}, "valid number"),
     ],

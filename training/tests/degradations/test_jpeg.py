@@ -38,6 +38,21 @@ def test_close_to_libjpeg(quality: int, height: int, width: int) -> None:
     assert float((x - expected).abs().mean()) * 255 > 0.8  # the comparison means something
 
 
+@pytest.mark.parametrize(("sigma", "least", "most"), [(0, 0.02, 0.16), (30, 0.1, 0.36)])
+def test_mean_difference_to_pillow_is_as_the_readme_says(
+    sigma: float, least: float, most: float
+) -> None:
+    """At whole qualities, in 1/255: on photographs, and on ones with strong noise."""
+    generator, found = torch.Generator().manual_seed(0), []
+    for quality in range(30, 96, 5):
+        x = crops(8, 128, 160, seed=quality)
+        x = (x + torch.randn(x.shape, generator=generator) * sigma / 255).clamp(0, 1)
+        expected = torch.stack([through_pillow(picture, quality) for picture in x])
+        out = jpeg(x, torch.full((8,), float(quality)))
+        found.append(float((out - expected).abs().mean()) * 255)
+    assert least < min(found) < max(found) < most
+
+
 def test_quantisation_tables_are_libjpegs() -> None:
     for quality in range(1, 101):
         file = io.BytesIO()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.data.batches import TrainingBatch
@@ -75,6 +76,24 @@ def test_only_after_a_stop_and_only_in_the_advised_direction(
         with pytest.raises(ConfigError, match="holds a run with another configuration"):
             check_same_run(changed)
     assert check_same_run(config) == Changes()
+
+
+def test_a_run_of_before_goes_on_with_libjpeg_and_not_with_diffjpeg(micro: Overrides) -> None:
+    """Its stored configuration lacks what the preset of the same name asks for today."""
+    asked = [next(o for o in micro() if o.startswith("output=")), "data.pictures=photos"]
+    config = load_config("x2plus", asked)
+    assert config.degradation.jpeg == "diffjpeg"
+    save_config(config)
+    path = config.run_dir / "config.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del values["degradation"]["jpeg"], values["degradation"]["usm"]["target"]
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        check_same_run(config)
+    assert "degradation.jpeg was 'libjpeg', now 'diffjpeg'" in str(caught.value)
+    assert "degradation.usm.target was 'picture', now 'patch'" in str(caught.value)
+    as_before = ("degradation.jpeg=libjpeg", "degradation.usm.target=picture")
+    assert check_same_run(load_config("x2plus", [*asked, *as_before])) == Changes()
 
 
 def test_changed_data_is_told_of(
