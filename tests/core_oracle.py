@@ -69,3 +69,19 @@ def oracle(network: str, picture: Picture) -> Result:
 def steps(a: Result, b: Result) -> NDArray[np.int64]:
     """Differences of the 8-bit pictures."""
     return np.abs(np.rint(a * 255).astype(np.int64) - np.rint(b * 255).astype(np.int64))
+
+
+def seams(difference: NDArray[np.float64], boundaries: list[int]) -> float:
+    """How much more the difference changes across a boundary than in the columns around it.
+
+    Measured for x4plus on a photograph: 1.0 to 1.3 as blended, 2.1 to 4.5 at the worst boundary
+    when blended over one pixel or not at all. (The difference itself is larger near a boundary;
+    that is no seam, and the bound on its size is another.)
+    """
+    change = np.abs(np.diff(difference, axis=1)).mean(axis=(0, 2))
+    worst = 0.0
+    for boundary in boundaries:
+        here = boundary - 1
+        around = np.r_[here - 32 : here - 4, here + 5 : here + 33]
+        worst = max(worst, float(change[here] / max(np.median(change[around]), 1e-7)))
+    return worst

@@ -17,7 +17,8 @@ std::string describe(const NetworkInfo& network) {
     text << "NetworkInfo(scale=" << network.scale << ", input_channels=" << network.input_channels
          << ", output_channels=" << network.output_channels
          << ", receptive_field=" << network.receptive_field
-         << ", row_local=" << (network.row_local ? "True" : "False") << ")";
+         << ", row_local=" << (network.row_local ? "True" : "False")
+         << ", border=" << network.border << ")";
     return text.str();
 }
 
@@ -30,6 +31,9 @@ void bind_network(py::module_& module) {
         .def_readonly("output_channels", &NetworkInfo::output_channels)
         .def_readonly("receptive_field", &NetworkInfo::receptive_field)
         .def_readonly("row_local", &NetworkInfo::row_local)
+        .def_readonly("border", &NetworkInfo::border)
+        .def_readonly("pools_all", &NetworkInfo::pools_all)
+        .def_readonly("adds_source", &NetworkInfo::adds_source)
         .def("__repr__", &describe);
     module.def(
         "inspect_network",

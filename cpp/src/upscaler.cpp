@@ -89,28 +89,49 @@ void check_views(const NetworkInfo& network, const ImageView& input,
                 std::to_string(network.output_channels));
 }
 
-// Runs a small grey picture through a network whose layers do not tell its scale and channels.
+// What a network makes of a grey picture of side x side pixels.
+ncnn::Mat result_of_grey(const NcnnNetwork& network, int side, int channels,
+                         const std::string& param_path) {
+    constexpr std::size_t kMostBytes = std::size_t{512} << 20;
+    ncnn::Mat grey(side, side, channels);
+    grey.fill(0.5F);
+    const std::string size = std::to_string(side) + "x" + std::to_string(side) + " pixels";
+    ncnn::Mat result;
+    try {
+        result = network.infer(grey, nullptr, kMostBytes);
+    } catch (const OutOfMemoryError&) {
+        throw OutOfMemoryError(shown_path(param_path) +
+                               ": needs more than 512 MiB for a picture of " + size +
+                               ", or more than there is");
+    }
+    if (result.dims != 3 || result.h != result.w) {
+        throw ModelError(shown_path(param_path) + ": makes " + std::to_string(result.w) + "x" +
+                         std::to_string(result.h) + " of " + size +
+                         ", which is no picture of them");
+    }
+    return result;
+}
+
+// Runs small grey pictures through a network whose layers do not tell its scale and channels. Two
+// sizes tell the scale of one whose result lacks a border.
 void complete(NetworkInfo& info, const NcnnNetwork& network, const std::string& param_path) {
     constexpr int kSide = 64;
-    ncnn::Mat grey(kSide, kSide, info.input_channels);
-    grey.fill(0.5F);
-    const ncnn::Mat result = [&] {
-        constexpr std::size_t kMostBytes = std::size_t{512} << 20;
-        try {
-            return network.infer(grey, nullptr, kMostBytes);
-        } catch (const OutOfMemoryError&) {
-            throw OutOfMemoryError(
-                shown_path(param_path) +
-                ": needs more than 512 MiB for a picture of 64x64 pixels, or more than there is");
-        }
-    }();
-    if (result.dims != 3 || result.w % kSide != 0 || result.h != result.w) {
-        throw ModelError(param_path + ": makes " + std::to_string(result.w) + "x" +
-                         std::to_string(result.h) +
-                         " of 64x64 pixels; only whole scales from 1 are supported");
-    }
+    constexpr int kMore = 32;
+    const ncnn::Mat result = result_of_grey(network, kSide, info.input_channels, param_path);
     info.scale = result.w / kSide;
     info.output_channels = result.c;
+    if (result.w % kSide == 0) return;
+    const int grown =
+        result_of_grey(network, kSide + kMore, info.input_channels, param_path).w - result.w;
+    info.scale = grown / kMore;
+    const int lost = info.scale * kSide - result.w;
+    if (grown % kMore != 0 || info.scale < 1 || lost < 0 || lost % (2 * info.scale) != 0) {
+        throw ModelError(shown_path(param_path) + ": makes " + std::to_string(result.w) + "x" +
+                         std::to_string(result.h) +
+                         " of 64x64 pixels; only whole scales from 1, less a border that is the "
+                         "same on each side, are supported");
+    }
+    info.border = lost / (2 * info.scale);
 }
 
 NetworkInfo inspect_file(const Graph& graph, const std::string& param_path) {
@@ -322,7 +343,7 @@ PlanReport Upscaler::plan(const RunShape& size) const {
     check_size(impl_->network, size.width, size.height);
     PlanReport report = impl_->engine->plan(size);
     if (!impl_->why_tiles.empty()) {
-        report.reason = impl_->why_tiles;
+        report.reason = impl_->why_tiles + report.reason;
     }
     return report;
 }

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
-from core_oracle import FILES, Picture, load, oracle, run, steps
-from numpy.typing import NDArray
+from core_oracle import FILES, Picture, load, oracle, run, seams, steps
 
 from realesrgan_vk import _core
 
@@ -68,22 +67,6 @@ def test_16_bit_storage_is_within_2_steps_of_the_oracle(
     assert steps(result, oracle(network, picture)).max() <= 2
 
 
-def _seams(difference: NDArray[np.float64], boundaries: list[int]) -> float:
-    """How much more the difference changes across a boundary than in the columns around it.
-
-    Measured for x4plus on a photograph: 1.0 to 1.3 as blended, 2.1 to 4.5 at the worst boundary
-    when blended over one pixel or not at all. (The difference itself is larger near a boundary;
-    that is no seam, and the bound on its size is another.)
-    """
-    change = np.abs(np.diff(difference, axis=1)).mean(axis=(0, 2))
-    worst = 0.0
-    for boundary in boundaries:
-        here = boundary - 1
-        around = np.r_[here - 32 : here - 4, here + 5 : here + 33]
-        worst = max(worst, float(change[here] / max(np.median(change[around]), 1e-7)))
-    return worst
-
-
 @pytest.mark.parametrize(
     "network",
     [pytest.param(n, marks=pytest.mark.slow) if n == "x4plus" else n for n in FILES],
@@ -96,9 +79,9 @@ def test_tiles_are_close_to_the_whole_picture_and_leave_no_grid(network: str, ph
     difference = tiled.astype(np.float64) - whole
     scale = whole.shape[1] // 192
     if np.abs(difference).max() > 1e-5:  # otherwise there is nothing that could show
-        assert _seams(difference, [64 * scale, 128 * scale]) < 1.5
+        assert seams(difference, [64 * scale, 128 * scale]) < 1.5
         rows = [160 // 3 * scale, 320 // 3 * scale]
-        assert _seams(difference.transpose(1, 0, 2), rows) < 1.5
+        assert seams(difference.transpose(1, 0, 2), rows) < 1.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3)])

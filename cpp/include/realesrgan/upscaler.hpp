@@ -22,6 +22,11 @@ struct NetworkInfo {
     int output_channels = 0;
     int receptive_field = 0;  // input pixels on each side that an output pixel depends on
     bool row_local = false;   // the row stream can run it
+    // Input pixels on each side that the result lacks, as that of a network without padding does:
+    // the picture is mirrored beyond its edges by as many.
+    int border = 0;
+    bool pools_all = false;    // some layer reads means of the whole picture, or of a tile
+    bool adds_source = false;  // the source, enlarged by nearest, is added to the network's result
 };
 
 // What the .param file alone tells; a scale of 0 when it needs the weights, too. Throws ModelError.

@@ -40,10 +40,10 @@ inline ImageView as_const(const MutableImageView& view) {
             view.channels, view.row_stride, view.pixel_stride, view.channel_stride};
 }
 
-// Position `i` of an axis continued by mirroring without repeating the edge.
+// Position `i` of an axis continued to both sides by mirroring without repeating the edge.
 inline std::ptrdiff_t mirrored(std::ptrdiff_t i, std::ptrdiff_t length) {
     if (length == 1) return 0;
-    const std::ptrdiff_t phase = i % (2 * (length - 1));
+    const std::ptrdiff_t phase = (i < 0 ? -i : i) % (2 * (length - 1));
     return phase < length ? phase : 2 * (length - 1) - phase;
 }
 

@@ -29,8 +29,8 @@ Sample to_sample(float value, [[maybe_unused]] bool clamp = true) {
 }
 
 // Reads the rectangle of to.width x to.height pixels whose corner is (x, y) as floats, 0..1 for
-// whole numbers. Positions past the picture's end mirror it (padding for networks that need even
-// sides). Returns the sum of the positive samples.
+// whole numbers. Positions beyond the picture mirror it (padding for networks that need even
+// sides or lose a border). Returns the sum of the positive samples.
 double load_samples(const ImageView& from, std::int64_t x, std::int64_t y, const Planes& to);
 
 // Writes rows of floats to the picture's rows from `y` on: clamped to 0..1, whole numbers rounded

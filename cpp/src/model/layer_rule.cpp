@@ -22,12 +22,11 @@ LayerRule convolution(const Layer& layer) {
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
-    const std::int64_t slack = window.pad_before + window.pad_after - window.reach() - 1;
-    const bool keeps_size = window.pad_before >= 0 && slack >= -window.stride && slack < 0;
-    if (!(window == kernel_columns(layer)) || !keeps_size) {
-        return rule;  // it crops or pads
+    if (!(window == kernel_columns(layer)) || window.pad_before < 0) {
+        return rule;
     }
     rule.known = true;
+    rule.more = window.pad_before + window.pad_after - window.reach() - 1 + window.stride;
     rule.rows = {1, window.stride, -2 * window.pad_before,
                  2 * (window.reach() - window.pad_before)};
     return rule;
@@ -38,12 +37,13 @@ LayerRule deconvolution(const Layer& layer) {
     LayerRule rule;
     rule.channels = LayerRule::Channels::fixed;
     rule.factor = layer.integer(0, 0);
-    const std::int64_t surplus = window.reach() + 1 - window.stride - window.pad_before -
-                                 window.pad_after + layer.integer(19, layer.integer(18, 0));
-    if (!(window == kernel_columns(layer)) || surplus != 0) {
+    if (!(window == kernel_columns(layer)) ||
+        layer.integer(19, layer.integer(18, 0)) != layer.integer(18, 0)) {
         return rule;
     }
     rule.known = true;
+    rule.more = window.reach() + 1 - window.stride - window.pad_before - window.pad_after +
+                layer.integer(18, 0);
     const std::int64_t reach = window.reach() / window.stride * window.stride;
     rule.rows = {window.stride, 1, 2 * (window.pad_before - reach), 2 * window.pad_before};
     return rule;
@@ -96,6 +96,44 @@ LayerRule shuffle(const Layer& layer, bool to_channels) {
     rule.factor = factor * factor;
     rule.channels = to_channels ? LayerRule::Channels::times : LayerRule::Channels::divided;
     rule.rows = to_channels ? RowDependency{1, factor, 0, 2 * (factor - 1)} : RowDependency{factor};
+    return rule;
+}
+
+// As converters write them: as many rows and columns off each end, of all channels.
+LayerRule crop(const Layer& layer) {
+    LayerRule rule;
+    const std::vector<int> starts = layer.integers(9);
+    const std::vector<int> ends = layer.integers(10);
+    const std::vector<int> axes = layer.integers(11);
+    const bool planes = axes == std::vector<int>{-2, -1} || axes == std::vector<int>{1, 2};
+    std::int64_t lost = -1;
+    if (layer.inputs.size() == 2 && layer.integer(0, 0) == layer.integer(1, 0) &&
+        layer.integer(2, 0) == 0 && layer.text(19).empty()) {
+        lost = layer.integer(0, 0);
+        rule.as_second = true;
+        rule.channels = LayerRule::Channels::second;
+    } else if (layer.inputs.size() == 1 && planes && starts.size() == 2 && ends.size() == 2 &&
+               starts[0] == starts[1] && ends[0] == -starts[0] && ends[1] == -starts[0]) {
+        lost = starts[0];
+    }
+    if (lost < 0) return rule;
+    rule.known = true;
+    rule.rows = {1, 1, 2 * lost, 2 * lost};
+    rule.more = -2 * lost;
+    return rule;
+}
+
+LayerRule padding(const Layer& layer) {
+    LayerRule rule;
+    const std::int64_t before = layer.integer(0, 0);
+    const std::int64_t after = layer.integer(1, 0);
+    if (layer.integer(2, 0) != before || layer.integer(3, 0) != after || layer.integer(7, 0) != 0 ||
+        layer.integer(8, 0) != 0) {
+        return rule;
+    }
+    rule.known = true;
+    rule.rows = {1, 1, -2 * before, -2 * before};
+    rule.more = before + after;
     return rule;
 }
 
@@ -155,7 +193,13 @@ LayerRule layer_rule(const Layer& layer) {
         return layer.type == "Concat" ? along_channels(layer, 0, LayerRule::Channels::sum)
                                       : along_channels(layer, 1, LayerRule::Channels::slices);
     }
-    return layer.type == "MemoryData" ? constant(layer) : LayerRule{};
+    if (layer.type == "Crop" || layer.type == "Padding") {
+        return layer.type == "Crop" ? crop(layer) : padding(layer);
+    }
+    if (layer.type == "MemoryData") return constant(layer);
+    LayerRule rule;
+    rule.pools_all = layer.type == "Pooling" && layer.integer(4, 0) != 0;
+    return rule;
 }
 
 }  // namespace realesrgan

@@ -1,6 +1,7 @@
 #include "model/shape_inference.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int kMostInputChannels = 64;
 constexpr std::int64_t kMostBlobChannels = 1 << 20;
+constexpr std::int64_t kMostBorder = 1024;  // on both sides together
 
 std::size_t at(int id) {
     return static_cast<std::size_t>(id);
@@ -89,6 +91,9 @@ std::vector<int> out_channels(const Layer& layer, const LayerRule& rule,
         case LayerRule::Channels::divided:
             channels = bounded(most / rule.factor);
             break;
+        case LayerRule::Channels::second:
+            channels = blobs[at(layer.inputs[1])].channels;
+            break;
         case LayerRule::Channels::slices:
             return sliced_channels(layer, static_cast<int>(most));
         case LayerRule::Channels::same:
@@ -107,6 +112,12 @@ bool weights_fit(const Layer& layer, const std::vector<BlobSize>& blobs) {
     return channels == 0 || channels * area * layer.integer(0, 0) == layer.integer(6, 0);
 }
 
+bool makes_vector(const Layer& layer, const LayerRule& rule, const std::vector<BlobSize>& blobs) {
+    return rule.pools_all || (!layer.inputs.empty() &&
+                              std::all_of(layer.inputs.begin(), layer.inputs.end(),
+                                          [&](int input) { return blobs[at(input)].vector; }));
+}
+
 // With this number of input channels; nothing where the convolutions' weights do not fit it.
 std::optional<Trace> trace_with(const Graph& graph, const std::vector<LayerRule>& rules,
                                 int input_channels) {
@@ -118,15 +129,17 @@ std::optional<Trace> trace_with(const Graph& graph, const std::vector<LayerRule>
         const Layer& layer = graph.layers[i];
         const LayerRule& rule = rules[i];
         result.known = result.known && rule.known;
+        const bool vector = makes_vector(layer, rule, result.blobs);
+        result.local = result.local && (rule.known || vector);
         if (!weights_fit(layer, result.blobs)) return std::nullopt;
-        const Ratio zoom =
-            rule.known ? picture_zoom(layer, result.blobs) * Ratio{rule.rows.up, rule.rows.down}
-                       : Ratio{};
+        const Ratio zoom = rule.known && !vector ? picture_zoom(layer, result.blobs) *
+                                                       Ratio{rule.rows.up, rule.rows.down}
+                                                 : Ratio{};
         const std::vector<int> channels = out_channels(layer, rule, result.blobs);
         for (std::size_t o = 0; o < layer.outputs.size(); ++o) {
             result.blobs[at(layer.outputs[o])] = layer.outputs[o] == graph.input
-                                                     ? BlobSize{input_channels, {1, 1}}
-                                                     : BlobSize{channels[o], zoom};
+                                                     ? BlobSize{input_channels, {1, 1}, 0, false}
+                                                     : BlobSize{channels[o], zoom, 0, vector};
         }
         if (zoom.known() && result.alignment <= kMostAlignment) {
             result.alignment = std::lcm(result.alignment, zoom.denominator);
@@ -135,9 +148,65 @@ std::optional<Trace> trace_with(const Graph& graph, const std::vector<LayerRule>
     return result;
 }
 
-// The side of an input to try sizes with: a multiple of the alignment and, for kernels that
+// The rows that each blob has beyond its zoom times the largest multiple of the alignment in the
+// input's rows, which are `rest` more than that; 0 where the zoom is unknown. Nothing where layers
+// would get inputs of different sizes.
+std::optional<std::vector<std::int64_t>> follow_rest(const Graph& graph, const Trace& sizes,
+                                                     std::int64_t rest) {
+    std::vector<std::int64_t> rows(graph.blobs.size(), 0);
+    rows[at(graph.input)] = rest;
+    for (std::size_t i = 0; i < graph.layers.size(); ++i) {
+        const Layer& layer = graph.layers[i];
+        const LayerRule& rule = sizes.rules[i];
+        std::optional<int> first;
+        for (const int input : layer.inputs) {
+            const Ratio& zoom = sizes.blobs[at(input)].zoom;
+            if (!zoom.known()) continue;
+            if (!first) {
+                first = input;
+                continue;
+            }
+            const std::int64_t wanted = rows[at(*first)] + (rule.as_second ? rule.more : 0);
+            if (zoom == sizes.blobs[at(*first)].zoom && rows[at(input)] != wanted) {
+                return std::nullopt;
+            }
+        }
+        if (!first) continue;
+        const std::int64_t made =
+            floor_div(rule.rows.up * rows[at(*first)] + rule.more, rule.rows.down);
+        for (const int output : layer.outputs) {
+            if (sizes.blobs[at(output)].zoom.known()) rows[at(output)] = made;
+        }
+    }
+    return rows;
+}
+
+// Finds the rest and the border: the smallest one that is the same on each side.
+void find_border(const Graph& graph, Trace& sizes) {
+    const std::int64_t zoom = sizes.blobs[at(graph.output)].zoom.numerator;
+    const bool whole = sizes.blobs[at(graph.output)].zoom.denominator == 1;
+    if (zoom == 0 || !whole || sizes.alignment > kMostAlignment) return;
+    for (std::int64_t rest = 0; rest < sizes.alignment && sizes.border != 0; ++rest) {
+        const auto rows = follow_rest(graph, sizes, rest);
+        if (!rows) continue;
+        const std::int64_t lost = rest * zoom - (*rows)[at(graph.output)];
+        if (lost < 0 || lost % (2 * zoom) != 0 || lost / zoom > kMostBorder) continue;
+        const int border = static_cast<int>(lost / (2 * zoom));
+        if (sizes.border && *sizes.border <= border) continue;
+        sizes.border = border;
+        sizes.rest = rest;
+        for (std::size_t i = 0; i < sizes.blobs.size(); ++i) {
+            BlobSize& blob = sizes.blobs[i];
+            blob.offset = blob.zoom.known() ? static_cast<double>((*rows)[i]) -
+                                                  static_cast<double>(rest) * blob.zoom.value()
+                                            : 0;
+        }
+    }
+}
+
+// The side of an input to try sizes with: of a length that the network takes and, for kernels that
 // networks have, larger than any of them.
-std::int64_t sample_side(const Graph& graph, std::int64_t alignment) {
+std::int64_t sample_side(const Graph& graph, const Trace& sizes) {
     constexpr std::int64_t kUsual = 64;
     constexpr std::int64_t kMost = 4096;
     std::int64_t side = kUsual;
@@ -148,15 +217,17 @@ std::int64_t sample_side(const Graph& graph, std::int64_t alignment) {
                             layer.type == "Pooling" || layer.type == "Unfold";
         if (window) side = std::max(side, std::min(kernel * dilation, kMost));
     }
-    return round_up(side, alignment);
+    return round_up(side + 2 * sizes.border.value_or(0), sizes.alignment) + sizes.rest;
 }
 
-Shape traced_shape(const BlobSize& blob, std::int64_t side) {
+Shape traced_shape(const BlobSize& blob, std::int64_t side, std::int64_t rest) {
     if (!blob.zoom.known() || blob.channels == 0) {
         return {};
     }
-    const std::int64_t zoomed = side * blob.zoom.numerator / blob.zoom.denominator;
-    return Shape::picture(zoomed, zoomed, blob.channels);
+    const std::int64_t rows =
+        (side - rest) * blob.zoom.numerator / blob.zoom.denominator +
+        std::llround(static_cast<double>(rest) * blob.zoom.value() + blob.offset);
+    return rows > 0 ? Shape::picture(rows, rows, blob.channels) : Shape{};
 }
 
 struct Interval {
@@ -170,13 +241,16 @@ Interval needed_input(const Graph& graph, const Trace& sizes, std::int64_t row) 
     blobs[at(graph.output)] = Interval{row, row};
     for (std::size_t i = graph.layers.size(); i-- > 0;) {
         for (const int output : graph.layers[i].outputs) {
-            if (!blobs[at(output)]) {
+            if (!blobs[at(output)] || sizes.blobs[at(output)].vector) {
                 continue;
             }
             const RowDependency& reads = sizes.rules[i].rows;
             const Interval rows{reads.first_row(blobs[at(output)]->low),
                                 reads.rows_end(blobs[at(output)]->high + 1) - 1};
             for (const int input : graph.layers[i].inputs) {
+                const bool shape_alone =
+                    sizes.rules[i].as_second && input != graph.layers[i].inputs.front();
+                if (shape_alone) continue;
                 std::optional<Interval>& known = blobs[at(input)];
                 known = known ? Interval{std::min(known->low, rows.low),
                                          std::max(known->high, rows.high)}
@@ -187,16 +261,31 @@ Interval needed_input(const Graph& graph, const Trace& sizes, std::int64_t row) 
     return blobs[at(graph.input)].value_or(Interval{0, 0});
 }
 
+// Real-CUGAN's network for 4x leaves the last addition to the program that runs it. Its graph
+// differs from those for 2x and 3x by its end; the names are those by which its own programs reach
+// its four poolings, and are kept by whoever converts it for them.
+bool lacks_enlarged_source(const Graph& graph, const NetworkInfo& info) {
+    constexpr int kScale = 4;
+    if (info.scale != kScale || info.border == 0 || info.input_channels != info.output_channels ||
+        graph.layers.back().type != "PixelShuffle") {
+        return false;
+    }
+    const std::vector<std::string> names = {"gap0", "gap1", "gap2", "gap3"};
+    return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+        return std::find(graph.blobs.begin(), graph.blobs.end(), name) != graph.blobs.end();
+    });
+}
+
 void check_sizes(const Graph& graph, const Trace& sizes) {
     if (sizes.alignment > kMostAlignment) {
         throw ModelError("the network needs pictures whose sides are multiples of more than " +
                          std::to_string(kMostAlignment) + ", which is not supported");
     }
-    const std::int64_t side = sample_side(graph, sizes.alignment);
+    const std::int64_t side = sample_side(graph, sizes);
     for (const Layer& layer : graph.layers) {
         std::vector<Shape> inputs;
         for (const int input : layer.inputs) {
-            inputs.push_back(traced_shape(sizes.blobs[at(input)], side));
+            inputs.push_back(traced_shape(sizes.blobs[at(input)], side, sizes.rest));
         }
         const std::string fault = size_fault(layer, inputs);
         if (!fault.empty()) {
@@ -220,6 +309,7 @@ Trace trace(const Graph& graph) {
                          ": no number of input channels fits the sizes of the convolutions' "
                          "weights; the .param file is damaged");
     }
+    find_border(graph, *result);
     check_sizes(graph, *result);
     return *std::move(result);
 }
@@ -235,11 +325,15 @@ int receptive_field(const Graph& graph, const Trace& sizes) {
     }
     std::int64_t field = 0;
     for (std::int64_t phase = 0; phase < period * scale; ++phase) {
-        const std::int64_t input = home * period + phase / scale;
+        const std::int64_t input = home * period + phase / scale + sizes.border.value_or(0);
         const Interval rows = needed_input(graph, sizes, home * period * scale + phase);
         field = std::max({field, input - rows.low, rows.high - input});
     }
     return static_cast<int>(std::min<std::int64_t>(field, 1 << 20));
+}
+
+double BlobSize::rows(double input_rows) const {
+    return std::max(0.0, std::ceil(input_rows * zoom.value() + offset));
 }
 
 NetworkInfo inspect(const Graph& graph) {
@@ -256,11 +350,18 @@ NetworkInfo inspect(const Graph& graph) {
                          " times its input; scales to 64 are supported");
     }
     NetworkInfo info;
-    info.scale = static_cast<int>(output.zoom.numerator);
+    info.scale = sizes.border ? static_cast<int>(output.zoom.numerator) : 0;
+    info.border = sizes.border.value_or(0);
     info.input_channels = sizes.input_channels;
     info.output_channels = output.channels;
+    // Vectors hold values of the whole picture: their reach is not known, but for networks that
+    // lose a border, which are made to be run on parts of a picture.
+    const bool traced = sizes.known || (sizes.local && info.border > 0);
     info.receptive_field =
-        sizes.known && output.zoom.known() ? receptive_field(graph, sizes) : kFieldUnknown;
+        traced && output.zoom.known() ? receptive_field(graph, sizes) : kFieldUnknown;
+    info.pools_all = std::any_of(sizes.rules.begin(), sizes.rules.end(),
+                                 [](const LayerRule& rule) { return rule.pools_all; });
+    info.adds_source = lacks_enlarged_source(graph, info);
     return info;
 }
 

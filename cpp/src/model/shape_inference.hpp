@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "model/graph.hpp"
@@ -25,20 +26,29 @@ bool operator==(const Ratio& a, const Ratio& b);
 
 // What one layer does to sizes.
 struct LayerRule {
-    enum class Channels { same, fixed, sum, times, divided, slices };
+    enum class Channels { same, second, fixed, sum, times, divided, slices };
 
     bool known = false;  // the size of the output and the rows read follow from the parameters
     Channels channels = Channels::same;
     std::int64_t factor = 0;  // fixed: the channels; times, divided: by how much
     RowDependency rows;
+    // The output has (rows.up * input rows + more) / rows.down rows, rounded down.
+    std::int64_t more = 0;
+    bool pools_all = false;  // one value a channel, of all rows and columns
+    bool as_second = false;  // as many rows and channels as the second input
 };
 
 LayerRule layer_rule(const Layer& layer);
 
-// A blob's size relative to the network's input.
+// A blob's size relative to the network's input: `zoom` times its rows, and `offset` more.
 struct BlobSize {
     int channels = 0;  // 0: unknown
-    Ratio zoom;        // rows per input row
+    Ratio zoom;        // unknown where the blob is no picture, or nothing is known
+    double offset = 0;
+    bool vector =
+        false;  // no picture: values of whole pictures' channels, and what is made of them
+
+    double rows(double input_rows) const;
 };
 
 inline constexpr int kFieldUnknown = 64;  // the tile path's cap on the halo
@@ -48,9 +58,12 @@ struct Trace {
     std::vector<LayerRule> rules;  // one for each layer
     std::vector<BlobSize> blobs;
     int input_channels = 0;
-    std::int64_t alignment = 1;  // sides of the input must be multiples of it; above kMostAlignment
-                                 // where that is not to be had
-    bool known = true;           // no layer's rule is unknown
+    std::int64_t alignment = 1;  // sides of the input must be multiples of it, and `rest` more;
+                                 // above kMostAlignment where that is not to be had
+    std::int64_t rest = 0;
+    std::optional<int> border;  // input pixels on each side that the output lacks; if it is known
+    bool known = true;          // no layer's rule is unknown
+    bool local = true;          // none but of layers of vectors, which hold values of all rows
 };
 
 // Follows sizes from the input to the output. The number of input channels is the one that the
@@ -60,7 +73,7 @@ struct Trace {
 Trace trace(const Graph& graph);
 
 // Input rows that one output row depends on, beyond the row it lies in, at most; by going backwards
-// through the layers. Only for a known trace with a known zoom at the output.
+// through the layers, vectors left out. Only for a local trace with a known zoom at the output.
 int receptive_field(const Graph& graph, const Trace& sizes);
 
 }  // namespace realesrgan

@@ -53,9 +53,13 @@ AxisTiling tile_axis(std::int64_t length, const TileRequest& request) {
     // In units of the alignment, so that every boundary is a multiple of it.
     const std::int64_t unit = request.alignment;
     const std::int64_t units = ceil_div(length, unit);
-    const std::int64_t tile = std::max<std::int64_t>(1, request.tile / unit);
+    const std::int64_t tile =
+        request.tile >= length ? units : std::max<std::int64_t>(1, request.tile / unit);
     const std::int64_t halo = ceil_div(request.halo, unit);
     const std::int64_t count = ceil_div(units, tile);
+
+    const std::int64_t behind = request.rest - 2 * request.border -
+                                unit * floor_div(request.rest - 2 * request.border, unit);
 
     AxisTiling plan;
     plan.length = length;
@@ -66,8 +70,8 @@ AxisTiling tile_axis(std::int64_t length, const TileRequest& request) {
         const std::int64_t end = units * (i + 1) / count;
         AxisTile part;
         part.core = {begin * unit, std::min(end * unit, length)};
-        part.read = {std::max<std::int64_t>(begin - halo, 0) * unit,
-                     std::min(end + halo, units) * unit};
+        part.read = {std::max<std::int64_t>(begin - halo, 0) * unit - request.border,
+                     std::min(end + halo, units) * unit + request.border + behind};
         part.write = {i == 0 ? 0 : std::max<std::int64_t>(part.core.begin - plan.feather, 0),
                       i + 1 == count ? length : std::min(part.core.end + plan.feather, length)};
         plan.tiles.push_back(part);

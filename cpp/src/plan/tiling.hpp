@@ -17,7 +17,8 @@ struct AxisTile {
 };
 
 // One axis of a picture cut into tiles of nearly equal size. Cores cover the axis once. Reads may
-// end past it, by less than the alignment: such a network's input is padded there.
+// begin before it by the border, and end past it by the border, the alignment and the rest: such a
+// network's input is padded there.
 struct AxisTiling {
     std::int64_t length = 0;
     std::int64_t feather = 0;  // half the width, in input pixels, over which neighbours are blended
@@ -34,10 +35,13 @@ struct AxisTiling {
 struct TileRequest {
     std::int64_t tile = 0;  // the longest core; at least the axis' length: one tile
     std::int64_t halo = 0;  // input pixels read on each side of a core
-    int alignment = 1;      // reads begin and end at multiples of it
+    int alignment = 1;      // reads begin and end at multiples of it, but for border and rest
     // How far past its core a tile is blended into its neighbour, at most; less than the halo. Not
     // needed when the halo covers the receptive field: neighbours then agree.
     std::int64_t feather = 0;
+    // Read beyond that on each side, because the network's result lacks as much of what it reads.
+    std::int64_t border = 0;
+    std::int64_t rest = 0;  // a read's length is a multiple of the alignment and this, less than it
 };
 
 AxisTiling tile_axis(std::int64_t length, const TileRequest& request);

@@ -36,9 +36,17 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> ne
     : network_(std::move(network)),
       info_(info),
       options_(options),
-      halo_(std::min<std::int64_t>(info.receptive_field, kMostHalo)),
-      feather_(info.receptive_field > kMostHalo ? kFeather : 0),
-      alignment_(static_cast<int>(trace(graph).alignment)) {}
+      halo_(std::clamp<std::int64_t>(info.receptive_field - info.border, 0, kMostHalo)),
+      feather_(halo_ + info.border < info.receptive_field ? kFeather : 0) {
+    const Trace sizes = trace(graph);
+    alignment_ = static_cast<int>(sizes.alignment);
+    rest_ = sizes.rest;
+    if (info.border > 0 && info.pools_all) {
+        // Neighbours differ by what each pools, wherever they meet.
+        halo_ = std::max(halo_, kFeather);
+        feather_ = kFeather;
+    }
+}
 
 TileEngine::Bytes TileEngine::bytes(int width, int height, std::int64_t tile) const {
     const bool turn = runs_transposed(width, height, tile);
@@ -120,8 +128,8 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
         const MutableImageView to = turn ? transposed(output) : output;
         const AxisTiling columns = tile_axis(from.width, tiling(tile));
         const AxisTiling rows = tile_axis(from.height, tiling(tile));
-        TileRun::Settings settings{*network_, info_.scale, info_.output_channels,
-                                   orientations(options_.tta)};
+        TileRun::Settings settings{*network_,    info_.scale,       info_.output_channels,
+                                   info_.border, info_.adds_source, orientations(options_.tta)};
         for (Orientation& orientation : settings.orientations) {
             orientation.transpose =
                 orientation.transpose != turn;  // the network sees the picture as it is
@@ -148,14 +156,31 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
     }
 }
 
+// What is to be known of the result beside the path, each note begun by a semicolon.
+std::string TileEngine::notes(bool cut) const {
+    std::string notes;
+    if (info_.border > 0) {
+        notes += "; its result lacks " + std::to_string(info_.border) +
+                 " pixels on each side, by which the picture is mirrored beyond its edges";
+    }
+    if (info_.adds_source) notes += "; the source, enlarged by nearest, is added to its result";
+    if (info_.pools_all) {
+        notes +=
+            cut ? "; a layer takes means of the whole picture, here of each tile: the result is "
+                  "not that of the picture at once (--tile whole)"
+                : "; a layer takes means of the whole picture, which is run at once";
+    }
+    return notes;
+}
+
 PlanReport TileEngine::plan(const RunShape& size) const {
     const std::int64_t tile = first_tile(size.width, size.height);
     const Bytes bytes = this->bytes(size.width, size.height, tile);
     PlanReport report;
     report.path = "tiles";
-    report.reason = "tiles were asked for, or the network is not local in rows";
+    report.reason = notes(bytes.cut);
     report.tile = static_cast<int>(tile);
-    report.halo = bytes.cut ? static_cast<int>(halo_) : 0;
+    report.halo = bytes.cut ? static_cast<int>(halo_) + info_.border : 0;
     report.memory_bytes = {
         {"tile", bytes.tile}, {"host", bytes.host}, {"total", bytes.tile + bytes.host}};
     return report;

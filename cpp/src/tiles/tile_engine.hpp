@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "engine.hpp"
 #include "model/graph.hpp"
@@ -11,8 +12,9 @@ namespace realesrgan {
 
 // The path for every network: ncnn's own layers over tiles. A tile is read with a halo of the
 // receptive field, at most 64 pixels, and blended into its neighbours; at the picture's border it
-// ends there, so that the network pads exactly where it pads the whole picture. One tile for the
-// whole picture is exact.
+// ends there, so that the network pads exactly where it pads the whole picture. What a network
+// without padding lacks at its result's borders is read beyond the tile, mirrored where there is no
+// picture. One tile for the whole picture is exact.
 class TileEngine : public Engine {
   public:
     TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> network,
@@ -34,8 +36,11 @@ class TileEngine : public Engine {
     Bytes bytes(int width, int height, std::int64_t tile) const;
     std::int64_t largest_within(int width, int height, std::uint64_t limit) const;
     std::int64_t first_tile(int width, int height) const;
+    std::string notes(bool cut) const;
     [[noreturn]] void refuse(int width, int height, std::int64_t tile, std::uint64_t limit) const;
-    TileRequest tiling(std::int64_t tile) const { return {tile, halo_, alignment_, feather_}; }
+    TileRequest tiling(std::int64_t tile) const {
+        return {tile, halo_, alignment_, feather_, info_.border, rest_};
+    }
 
     std::unique_ptr<const NcnnNetwork> network_;
     NetworkInfo info_;
@@ -43,6 +48,7 @@ class TileEngine : public Engine {
     std::int64_t halo_;
     std::int64_t feather_;
     int alignment_;
+    std::int64_t rest_;
 };
 
 }  // namespace realesrgan

@@ -230,11 +230,13 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
             }
         }
         const bool grouped = layer.type == "ConvolutionDepthWise";
-        if (layer.type == "Convolution" || grouped) {
+        const bool transposed = layer.type == "Deconvolution";
+        if (layer.type == "Convolution" || grouped || transposed) {
             const int kernel = layer.integer(1, 1);
             step.convolution.push_back({layer.inputs.front(), layer.outputs.front(), kernel,
                                         layer.integer(11, kernel), layer.integer(3, 1),
-                                        layer.integer(2, 1), grouped, layer.integer(4, 0) != 0});
+                                        layer.integer(2, 1), grouped, layer.integer(4, 0) != 0,
+                                        transposed});
         }
         steps.push_back(std::move(step));
     }
@@ -244,16 +246,15 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
 // Values of a blob for an input of this size.
 double TileMemory::values(int blob, double width, double height) const {
     const BlobSize& size = blobs_[idx(blob)];
-    const double zoom = size.zoom.value();
-    return size.channels * std::ceil(width * zoom) * std::ceil(height * zoom);
+    return size.channels * size.rows(width) * size.rows(height);
 }
 
 // Values of what ncnn's convolutions on the CPU take beside blobs and padded copy.
 double TileMemory::cpu_workspace(const Convolution& convolution, double width,
                                  double height) const {
     const BlobSize& to = blobs_[idx(convolution.to)];
-    const double out_width = std::ceil(width * to.zoom.value());
-    const double out_height = std::ceil(height * to.zoom.value());
+    const double out_width = to.rows(width);
+    const double out_height = to.rows(height);
     const int inputs = blobs_[idx(convolution.from)].channels;
     const int outputs = to.channels;
     const double taps = static_cast<double>(convolution.kernel_width) * convolution.kernel_height;
@@ -288,11 +289,29 @@ std::vector<double> TileMemory::workspace(const Convolution& convolution, double
     std::vector<double> taken;
     const BlobSize& from = blobs_[idx(convolution.from)];
     const BlobSize& to = blobs_[idx(convolution.to)];
+    if (convolution.transposed) {
+        // A product of every input position and tap, its input in another order, and the result
+        // before padding is cut off.
+        const double positions = from.rows(width) * from.rows(height);
+        const double taps =
+            static_cast<double>(convolution.kernel_width) * convolution.kernel_height;
+        if (convolution.padded) {
+            const auto whole = [&](double rows, int kernel) {
+                return (rows - 1) * convolution.step + convolution.spacing * (kernel - 1.0) + 1;
+            };
+            taken.push_back(value_bytes_ * to.channels *
+                            whole(from.rows(width), convolution.kernel_width) *
+                            whole(from.rows(height), convolution.kernel_height));
+        }
+        taken.push_back(value_bytes_ * positions * taps * to.channels);
+        if (!device_.vulkan) taken.push_back(value_bytes_ * positions * from.channels);
+        return taken;
+    }
     if (convolution.padded) {
         const auto more = [&](int kernel) { return convolution.spacing * (kernel - 1.0); };
         taken.push_back(value_bytes_ * from.channels *
-                        (std::ceil(width * from.zoom.value()) + more(convolution.kernel_width)) *
-                        (std::ceil(height * from.zoom.value()) + more(convolution.kernel_height)));
+                        (from.rows(width) + more(convolution.kernel_width)) *
+                        (from.rows(height) + more(convolution.kernel_height)));
     }
     if (!device_.vulkan) {
         taken.push_back(value_bytes_ * cpu_workspace(convolution, width, height));
@@ -303,8 +322,7 @@ std::vector<double> TileMemory::workspace(const Convolution& convolution, double
     constexpr double kTransformed = 36;
     if (value_bytes_ > 2 && convolution.suits_winograd() && from.channels >= kLeastChannels &&
         to.channels >= kLeastChannels) {
-        const double squares = std::ceil(std::ceil(width * to.zoom.value()) / 4) *
-                               std::ceil(std::ceil(height * to.zoom.value()) / 4);
+        const double squares = std::ceil(to.rows(width) / 4) * std::ceil(to.rows(height) / 4);
         taken.push_back(value_bytes_ * kTransformed * squares * from.channels);
         taken.push_back(value_bytes_ * kTransformed * squares * to.channels);
     }

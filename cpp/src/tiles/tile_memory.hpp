@@ -41,10 +41,12 @@ class TileMemory {
         int spacing;   // dilation
         bool grouped;  // ConvolutionDepthWise
         bool padded;
+        bool transposed;  // Deconvolution
 
         // The shape that ncnn may compute by Winograd's algorithm.
         bool suits_winograd() const {
-            return !grouped && kernel_width == 3 && kernel_height == 3 && step == 1 && spacing == 1;
+            return !grouped && !transposed && kernel_width == 3 && kernel_height == 3 &&
+                   step == 1 && spacing == 1;
         }
     };
     struct Step {

@@ -27,10 +27,10 @@ ConstPlanes cut(const ConstPlanes& planes, const Span& columns, const Span& rows
     return part;
 }
 
-// What is used of a tile's result, in result pixels from where the tile's read begins.
-Span used(const AxisTile& tile, int scale) {
-    return {(tile.write.begin - tile.read.begin) * scale,
-            (tile.write.end - tile.read.begin) * scale};
+// What is used of a tile's result, in result pixels from where the result begins.
+Span used(const AxisTile& tile, int border, int scale) {
+    const std::int64_t begin = tile.read.begin + border;
+    return {(tile.write.begin - begin) * scale, (tile.write.end - begin) * scale};
 }
 
 }  // namespace
@@ -99,15 +99,32 @@ ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientat
     }
     copy(source, planes_of(input));
     ncnn::Mat result = settings_.network.infer(input, progress);
-    if (result.w != input.w * settings_.scale || result.h != input.h * settings_.scale ||
-        result.c != settings_.output_channels || result.elemsize != sizeof(float)) {
+    const int lost = 2 * settings_.border;
+    if (result.w != (input.w - lost) * settings_.scale ||
+        result.h != (input.h - lost) * settings_.scale || result.c != settings_.output_channels ||
+        result.elemsize != sizeof(float)) {
         throw ModelError("the network made " + size_text(result.w, result.h, result.c) + " of " +
                          size_text(input.w, input.h, input.c) + ", not " +
-                         std::to_string(settings_.scale) +
-                         " times the size; it cannot be run in tiles of this size");
+                         std::to_string(settings_.scale) + " times the size" +
+                         (lost > 0 ? " without the border" : "") +
+                         "; it cannot be run in tiles of this size");
     }
+    if (settings_.adds_source) add_source(planes_of(result), as_const(planes_of(input)));
     check_.saw_result(as_const(planes_of(result)), region);
     return result;
+}
+
+void TileRun::add_source(const Planes& result, const ConstPlanes& source) const {
+    const int scale = settings_.scale;
+    for (int c = 0; c < result.channels; ++c) {
+        for (std::int64_t y = 0; y < result.height; ++y) {
+            float* to = result.row(c, y);
+            const float* from = source.row(c, y / scale + settings_.border);
+            for (std::int64_t x = 0; x < result.width; ++x) {
+                to[x] += from[x / scale + settings_.border];
+            }
+        }
+    }
 }
 
 void TileRun::blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
@@ -116,9 +133,9 @@ void TileRun::blend(const ncnn::Mat& result, const Orientation& orientation, std
     const AxisTile& x = columns_.tiles[column];
     const AxisTile& y = rows_.tiles[row];
     const ConstPlanes upright = inverse_oriented_view(as_const(planes_of(result)), orientation);
-    sums_.add(cut(upright, used(x, scale), used(y, scale)), x.write.begin * scale,
-              y.write.begin * scale, columns_.weights(column, scale), rows_.weights(row, scale),
-              1.0F / static_cast<float>(settings_.orientations.size()));
+    sums_.add(cut(upright, used(x, settings_.border, scale), used(y, settings_.border, scale)),
+              x.write.begin * scale, y.write.begin * scale, columns_.weights(column, scale),
+              rows_.weights(row, scale), 1.0F / static_cast<float>(settings_.orientations.size()));
 }
 
 }  // namespace realesrgan

@@ -18,6 +18,8 @@ class TileRun {
         const NcnnNetwork& network;
         int scale;
         int output_channels;
+        int border;        // input pixels on each side that the network's result lacks
+        bool adds_source;  // to the network's result, enlarged by nearest
         std::vector<Orientation> orientations;  // their mean is the result
     };
 
@@ -32,6 +34,7 @@ class TileRun {
     void run_tile(std::size_t column, std::size_t row, const Progress& progress);
     ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& orientation,
                    const Progress& progress);
+    void add_source(const Planes& result, const ConstPlanes& source) const;
     void blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
                std::size_t row);
 

@@ -43,6 +43,17 @@ inline std::vector<std::string> seeds() {
         "Pooling mp 1 1 st mp 0=0 1=3 2=1 3=1 5=1\nHardSwish hs 1 1 mp hs\n"
         "Deconvolution dc 1 1 hs dc 0=8 1=4 3=2 4=1 5=1 6=1024\n"
         "DeconvolutionDepthWise dd 1 1 dc out 0=8 1=4 3=2 4=1 5=1 6=128 7=8\n",
+        // Networks whose results lack a border, as waifu2x' and Real-CUGAN's.
+        "7767517\n4 4\nInput data 0 1 data\nConvolution c0 1 1 data x 0=8 1=3 5=1 6=216 9=2 "
+        "-23310=1,1.000000e-01\nConvolution c1 1 1 x y 0=8 1=3 5=1 6=576\n"
+        "Deconvolution d 1 1 y out 0=3 1=4 3=2 4=3 5=1 6=384\n",
+        "7767517\n13 17\nInput data 0 1 data\nConvolution c0 1 1 data x 0=8 1=3 5=1 6=216\n"
+        "Split s 1 3 x x0 x1 x2\nConvolution c1 1 1 x0 y 0=8 1=2 3=2 5=1 6=256\n"
+        "Convolution c2 1 1 y z 0=8 1=3 5=1 6=576\n"
+        "Deconvolution d0 1 1 z u 0=8 1=2 3=2 5=1 6=256\nSplit s1 1 3 u u0 u1 u2\n"
+        "Crop k0 2 1 x1 u0 v 0=2 1=2\nCrop k1 1 1 x2 w -23309=2,2,2 -23310=2,-2,-2 "
+        "-23311=2,-2,-1\nEltwise e0 2 1 v u1 a 0=1\nBinaryOp b0 2 1 w u2 b 0=0\n"
+        "Concat k 2 1 a b c\nDeconvolution d1 1 1 c out0 0=3 1=4 3=2 4=3 5=1 6=768\n",
         // Attention, over 8x8 means as the time grows with the square of the area.
         "7767517\n18 20\nInput data 0 1 data\nConvolution c 1 1 data x 0=8 1=3 4=1 5=1 6=216\n"
         "Split s 1 2 x x1 x2\nPooling mean 1 1 x1 a 0=1 7=1 8=8 18=8\nSplit u 1 2 a a1 a2\n"

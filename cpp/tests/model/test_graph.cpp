@@ -1,4 +1,5 @@
 #include "model/graph.hpp"
+#include "model/shape_inference.hpp"
 #include "program/fuse.hpp"
 #include "realesrgan/errors.hpp"
 #include "support/check.hpp"
@@ -10,6 +11,8 @@ using realesrgan::is_row_local;
 using realesrgan::ModelError;
 using realesrgan::NetworkInfo;
 using realesrgan::read_graph;
+using realesrgan::trace;
+using realesrgan::Trace;
 
 namespace {
 
@@ -106,6 +109,40 @@ TEST_CASE("layers that look beyond rows, or are unknown, go to the tile path") {
     CHECK(!is_row_local(deconvolution));
     CHECK_EQUAL(transposed.scale, 2);
     CHECK_EQUAL(transposed.receptive_field, 1);
+}
+
+TEST_CASE("the border that a result lacks is found from the graph, with sides that suit it") {
+    const std::string head = "7767517\n4 4\nInput in 0 1 data\n";
+    const auto convolution = [](const std::string& from, const std::string& to,
+                                const std::string& more) {
+        return "Convolution " + to + " 1 1 " + from + " " + to + " 0=3 6=81 1=3 " + more + "\n";
+    };
+    const Graph valid = read(head + convolution("data", "a", "") + convolution("a", "b", "4=1") +
+                             "Deconvolution d 1 1 b out 0=3 1=4 3=2 4=3 6=144\n");
+    const NetworkInfo info = inspect(valid);
+    CHECK_EQUAL(info.scale, 2);
+    CHECK_EQUAL(info.border, 2);
+    CHECK_EQUAL(info.receptive_field, 3);
+    CHECK(!info.pools_all && !is_row_local(valid));
+    // A padding layer in front keeps the size; its rows are no border.
+    const Graph reflected = read(head + "Padding p 1 1 data a 0=2 1=2 2=2 3=2 4=2\n" +
+                                 convolution("a", "b", "") + convolution("b", "out", ""));
+    CHECK_EQUAL(inspect(reflected).border, 0);
+    CHECK_EQUAL(inspect(reflected).scale, 1);
+    CHECK_EQUAL(inspect(reflected).receptive_field, 2);
+    // 2k + 1 rows become k, then k - 2, then 2k - 3; of 2k rows there would be 5 less.
+    const Graph odd = read(head + convolution("data", "a", "3=2") + convolution("a", "b", "") +
+                           "Deconvolution d 1 1 b out 0=3 1=3 3=2 6=81\n");
+    const Trace sizes = trace(odd);
+    CHECK_EQUAL(sizes.alignment, 2);
+    CHECK_EQUAL(sizes.rest, 1);
+    CHECK_EQUAL(sizes.border.value_or(-1), 2);
+    // One row less on one side alone: left to a run of the network.
+    const Graph uneven = read(
+        "7767517\n2 2\nInput in 0 1 data\n"
+        "Convolution c 1 1 data out 0=3 1=2 6=36\n");
+    CHECK_EQUAL(inspect(uneven).scale, 0);
+    CHECK(!trace(uneven).border);
 }
 
 TEST_CASE("input channels are those the weights fit") {

@@ -24,11 +24,15 @@ void check_cover(const AxisTiling& plan, const TileRequest& request) {
         CHECK(tile.write.begin <= tile.core.begin && tile.write.end >= tile.core.end);
         CHECK(tile.write.begin >= tile.read.begin && tile.write.end <= tile.read.end);
         CHECK(tile.write.begin >= 0 && tile.write.end <= plan.length);
-        CHECK(tile.read.begin % request.alignment == 0 &&
-              tile.read.size() % request.alignment == 0);
-        CHECK(tile.read.begin == 0 || tile.core.begin - tile.read.begin >= request.halo);
-        CHECK(tile.read.end >= plan.length || tile.read.end - tile.core.end >= request.halo);
-        CHECK(tile.read.end < plan.length + request.alignment);
+        const std::int64_t begin = tile.read.begin + request.border;
+        const std::int64_t end = tile.read.end - request.border;
+        CHECK(begin % request.alignment == 0 &&
+              tile.read.size() % request.alignment == request.rest);
+        CHECK(begin == 0 || tile.core.begin - begin >= request.halo);
+        CHECK(begin >= 0 && (end >= plan.length || end - tile.core.end >= request.halo));
+        // Without border and rest an aligned end is exact.
+        const int spare = request.border == 0 && request.rest == 0 ? 1 : 2;
+        CHECK(end < plan.length + spare * request.alignment);
     }
     CHECK_EQUAL(position, plan.length);
 }
@@ -61,6 +65,10 @@ TEST_CASE("tiles cover random axes once and their weights sum to one") {
         request.halo = pick(0, 64);
         request.alignment = std::vector<int>{1, 1, 2, 4}[idx(pick(0, 3))];
         request.feather = pick(0, static_cast<int>(request.halo));
+        if (round % 2 == 1) {
+            request.border = pick(0, 40);
+            request.rest = pick(0, request.alignment - 1);
+        }
         const AxisTiling plan = tile_axis(pick(1, 1500), request);
         CHECK(plan.feather <= request.feather);
         check_cover(plan, request);
@@ -74,6 +82,15 @@ TEST_CASE("an axis that fits is one tile without halo") {
         CHECK_EQUAL(plan.tiles.size(), 1U);
         CHECK_EQUAL(plan.tiles[0].read.size(), length);
         CHECK_EQUAL(plan.weights(0, 2).size(), static_cast<std::size_t>(2 * length));
+    }
+}
+
+TEST_CASE("a tile as long as the axis is one tile, whatever the alignment") {
+    for (const std::int64_t length : {1, 7, 97, 501}) {
+        const AxisTiling plan = tile_axis(length, {length, 64, 4, 32, 18, 0});
+        CHECK_EQUAL(plan.tiles.size(), 1U);
+        CHECK_EQUAL(plan.tiles[0].read.begin, -18);
+        CHECK_EQUAL(plan.tiles[0].read.size(), (length + 3) / 4 * 4 + 36);
     }
 }
 
