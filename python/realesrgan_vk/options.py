@@ -34,6 +34,7 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 
 DEFAULT_MAX_PIXELS = 1 << 26
+MOST_SHARDS = 1_000_000
 """Largest file by default: 256 MiB as RGBA, below 1 GiB with a decoder's copies."""
 
 AlphaMethod = Literal["network", "lanczos"]
@@ -232,6 +233,50 @@ class FaceOptions:
         one_of("only", self.only, FACE_CHOICES)
         score = real_number("threshold", self.threshold, "from 0 to 1", lambda x: 0 <= x <= 1)
         set_(self, "threshold", score)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several machines' shares of the same pictures.
+
+    A picture's share follows from its name and the number of shares alone, so that machines need
+    not know of each other, and a picture that is added moves no other one. Of n pictures in N
+    shares the sizes of shares have a standard deviation of sqrt((N - 1) / n) of their mean.
+
+    Attributes:
+        number: Which share, from 0.
+        count: How many there are.
+
+    Raises:
+        TypeError: A number of the wrong type.
+        ValueError: A number out of range.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        whole_number("the number of shards", self.count, 1, MOST_SHARDS)
+        whole_number("the shard", self.number, 0, self.count - 1)
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Of a text such as 0/4.
+
+        Raises:
+            ValueError: It is none.
+        """
+        number, slash, count = text.partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and len(text) < 20):
+            raise ValueError(f"{text!r} is no shard; give I/N with I from 0, such as 0/4")
+        return cls(int(number), int(count))
+
+    def takes(self, name: str) -> bool:
+        """Whether a picture of this name, below the folder it is in, belongs to this share."""
+        from hashlib import sha256  # noqa: PLC0415 - of runs with shards only
+
+        digest = sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number
 
 
 class FrameArguments(TypedDict, total=False):

@@ -11,9 +11,10 @@ from drop_in import SCRIPTS
 from PIL import Image
 
 from realesrgan_vk import image_io
-from realesrgan_vk.batch.jobs import Job, Naming, Targets, find_sources, plan_jobs
+from realesrgan_vk.batch.jobs import Job, Naming, Targets, find_sources, of_shard, plan_jobs
 from realesrgan_vk.cli import ncnn_compat
 from realesrgan_vk.image_io.formats import JPEG, PNG
+from realesrgan_vk.options import Shard
 
 
 def sources_of(root: Path, *names: str) -> list[tuple[Path, Path]]:
@@ -21,6 +22,47 @@ def sources_of(root: Path, *names: str) -> list[tuple[Path, Path]]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return find_sources([str(root / name) for name in names], recursive=False).pictures
+
+
+NAMES = [f"holiday/IMG_{number:04}.jpg" for number in range(1000)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_shards_have_every_picture_once(count: int) -> None:
+    shards = [[name for name in NAMES if Shard(i, count).takes(name)] for i in range(count)]
+    assert sorted(name for shard in shards for name in shard) == NAMES
+    # Three standard deviations of a binomial distribution's share.
+    mean = len(NAMES) / count
+    assert all(abs(len(shard) / mean - 1) <= 3 * ((count - 1) / 1000) ** 0.5 for shard in shards)
+
+
+def test_a_picture_that_is_added_moves_no_other(tmp_path: Path) -> None:
+    names = [f"{place}/{name}.png" for place in "xy" for name in "abcdefgh"]
+    before = sources_of(tmp_path, *names)
+    after = sources_of(tmp_path, *names, "x/aa.png", "z/b.png")
+    for number in range(3):
+        shard = Shard(number, 3)
+        old, new = (set(of_shard(each, each, shard)) for each in (before, after))
+        assert old <= new
+        assert {source.name for source, _ in new - old} <= {"aa.png", "b.png"}
+
+
+def test_shards_agree_on_the_names_of_results(tmp_path: Path) -> None:
+    sources = sources_of(tmp_path, *(f"{place}/a.png" for place in "xyzvw"), "x/b.png")
+    jobs = plan_jobs(sources, tmp_path / "out", Naming())
+    parts = [
+        of_shard(plan_jobs(sources, tmp_path / "out", Naming()), sources, Shard(number, 2))
+        for number in range(2)
+    ]
+    assert sorted((*parts[0], *parts[1]), key=lambda job: job.target) == sorted(
+        jobs, key=lambda job: job.target
+    )
+
+
+@pytest.mark.parametrize("text", ["", "1", "3/3", "-1/3", "0/0", "1/x", "0/9999999", "1/2/3"])
+def test_what_is_no_shard_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no shard; give I/N|must be from"):
+        Shard.parse(text)
 
 
 def test_any_number_of_sources_of_one_name_get_a_result_each(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_examples_are_command_lines_that_can_be_read(name: str) -> None:
         ("'my photo.jpg'", "to upscale it: realesrgan-vk upscale 'my photo.jpg'"),
         ("album", "to upscale it: realesrgan-vk upscale album"),
         ("upscal photo.jpg", "no command 'upscal'; did you mean 'upscale'?"),
-        ("frobnicate", "the commands are upscale, video, faces, plan, models, devices, tune"),
+        ("frobnicate", "the commands are upscale, video, faces, page, plan, models, devices, tune"),
         ("models pul x", "did you mean 'pull'?"),
         ("upscale photo.jpg --scal 2", "--scale"),
         ("upscale -i photo.jpg", "without an option: realesrgan-vk upscale IN"),
@@ -213,3 +213,17 @@ def test_a_removed_current_folder_is_one_line(pictures: Path) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "None" not in done.stderr
+
+
+def test_shards_write_every_picture_once(pictures: Path) -> None:
+    written = []
+    for number in range(3):
+        words = ("upscale", "album", "-o", "out", "--skip-existing", "--shard", f"{number}/3")
+        done = run(*words, *NET, cwd=pictures)
+        assert done.returncode == 0, done.stderr
+        written.append("no picture belongs to this shard" not in done.stderr)
+    assert sorted(path.name for path in (pictures / "out").iterdir()) == ["a.png", "b.png"]
+    assert 1 <= sum(written) <= 2
+    done = run("upscale", "album/a.png", "-o", "x.png", "--shard", "0/3", *NET, cwd=pictures)
+    assert done.returncode == 2
+    assert "the output is one file" in done.stderr

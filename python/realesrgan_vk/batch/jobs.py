@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from realesrgan_vk.image_io.atomic import folder_of
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for
 from realesrgan_vk.image_io.streams import STDIN, is_stream, is_writable
+from realesrgan_vk.options import Shard
 
 DEFAULT_TEMPLATE = "{stem}"
 _NAMED = 3  # of the files that are passed over
@@ -79,6 +81,9 @@ class Naming:
         return stem + suffix, known
 
 
+Planned = TypeVar("Planned")
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What was found to read.
@@ -104,6 +109,25 @@ class Sources:
         kind = self.kind
         words = f"1 file is no {kind}" if total == 1 else f"{total} files are no {kind}s"
         return f"{words}: {names}{more}"
+
+
+def of_shard(
+    planned: Sequence[Planned], sources: Sequence[tuple[Path, Path]], shard: Shard | None
+) -> list[Planned]:
+    """Those of one share; None: all.
+
+    Results are planned for all sources first, so that all shares agree on the names.
+
+    Args:
+        planned: What is planned for each source.
+        sources: Each with its place below the folder it was found in.
+        shard: The share.
+    """
+    return [
+        each
+        for each, (_, place) in zip(planned, sources, strict=True)
+        if shard is None or shard.takes(place.as_posix())
+    ]
 
 
 def find_sources(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from realesrgan_vk.options import Request, UpscalerOptions, WriteOptions
+from realesrgan_vk.options import Request, Shard, UpscalerOptions, WriteOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +12,7 @@ class Arguments:
     Attributes:
         max_pixels: Refuse larger pictures; None: never.
         suffix: Of results, with its dot.
+        shard: The share of the pictures that is taken; None: all.
     """
 
     inputs: tuple[str, ...]
@@ -20,6 +21,7 @@ class Arguments:
     upscaler: UpscalerOptions
     devices: tuple[str, ...]
     recursive: bool
+    shard: Shard | None
     max_pixels: int | None
     output: str | None
     suffix: str | None

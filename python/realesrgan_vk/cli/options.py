@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from realesrgan_vk.cli.help import MESSAGES, Option
 from realesrgan_vk.cli.messages import error_words
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.options import ALPHA_METHODS, DEFAULT_MAX_PIXELS, LIGHTS, PRECISIONS
+from realesrgan_vk.options import ALPHA_METHODS, DEFAULT_MAX_PIXELS, LIGHTS, PRECISIONS, Shard
 from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -211,6 +211,14 @@ max_pixels_option = option(
     callback=lambda ctx, param, value: value or None,
     help=f"Refuse larger pictures. Default: {DEFAULT_MAX_PIXELS}; 0: no limit.",
 )  # fmt: skip
+
+
+def shard_option(what: str) -> Decorator:
+    """`--shard`, of a command that makes many results."""
+    return option(
+        "--shard", type=Parsed(Shard.parse), metavar="I/N", group=INPUT,
+        help=f"Take the I-th (from 0) of N shares of the {what}, by their names: for N machines "
+        "that see the same folders.")  # fmt: skip
 
 
 def report_options() -> Decorator:

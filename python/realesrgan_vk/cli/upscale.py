@@ -55,6 +55,7 @@ def _suffixes() -> list[str]:
         "share the pictures."),
     shared.run_options,
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
+    shared.shard_option("pictures"),
     shared.max_pixels_option,
     option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
            help="File or folder; - is stdout. Default: beside the picture or folder, with "

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realesrgan_vk._core import CPU_DEVICE
+from realesrgan_vk.batch.events import Summary
 from realesrgan_vk.batch.jobs import (
     DEFAULT_TEMPLATE,
     Job,
     Naming,
     find_sources,
     names_folder,
+    of_shard,
     plan_jobs,
     refuse_overwrite,
     refuse_unwritable,
@@ -59,11 +61,18 @@ def run(arguments: Arguments) -> None:
             raise ValueError(
                 "--json prints to stdout, where the picture goes; choose another output"
             )
+        if to_file and arguments.shard is not None:
+            raise ValueError("--shard shares the pictures of a folder; the output is one file")
+        count = len(of_shard(sources, sources, arguments.shard))
+        if not count:
+            report.note("no picture belongs to this shard")
+            report.end(Summary(), time.perf_counter() - started)
+            return
         upscalers = load_upscalers(
             arguments.model,
             arguments.upscaler,
             arguments.devices,
-            pictures=len(sources),
+            pictures=count,
             note=lambda words: report.note(unalarming(words)),
         )
         scale = f"{arguments.request.size.scale or upscalers[0].scale:g}"
@@ -73,7 +82,7 @@ def run(arguments: Arguments) -> None:
         if to_file:
             jobs = [_job(sources[0][0], path, arguments.suffix)]
         else:
-            jobs = plan_jobs(sources, path, naming)
+            jobs = of_shard(plan_jobs(sources, path, naming), sources, arguments.shard)
     options = BatchOptions(
         request=arguments.request,
         write=arguments.write,

@@ -26,6 +26,7 @@ from realesrgan_vk.batch.jobs import (
     Targets,
     find_sources,
     names_folder,
+    of_shard,
     refuse_folder,
     refuse_unwritable,
     refuse_unwritable_file,
@@ -73,7 +74,11 @@ def run(arguments: VideoArguments) -> None:
             suffixes=VIDEO_SUFFIXES,
             kind="video",
         )
-        jobs = _jobs(arguments, found.pictures)
+        jobs = of_shard(_jobs(arguments, found.pictures), found.pictures, arguments.shard)
+        if not jobs:
+            report.note(None, "no video belongs to this shard")
+            report.end(0, 0, 0, time.perf_counter() - started)
+            return
         upscalers = load_video_upscalers(
             arguments.model,
             arguments.upscaler,

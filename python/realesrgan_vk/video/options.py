@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from realesrgan_vk.checks import flag, one_of, real_number, whole_number
-from realesrgan_vk.options import Request, UpscalerOptions
+from realesrgan_vk.options import Request, Shard, UpscalerOptions
 
 DEFAULT_MODEL = "realesr-animevideov3"
 
@@ -150,6 +150,7 @@ class VideoArguments:
     options: VideoOptions
     devices: tuple[str, ...]
     recursive: bool
+    shard: Shard | None
     output: str | None
     skip_existing: bool
     restart: bool
