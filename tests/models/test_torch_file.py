@@ -139,7 +139,7 @@ REFUSED = {
     "negative offset": (_one(_strided((1,), (1,), -1)), "no list of numbers"),
     "negative stride": (_one(_strided((2,), (-1,))), "no list of numbers"),
     "empty": (_one(_strided((0,), (1,))), "no list of numbers"),
-    "dimensions": (_one(_strided((1,) * 5, (1,) * 5)), "5 dimensions"),
+    "dimensions": (_one(_strided((1,) * 6, (1,) * 6)), "6 dimensions"),
     "one value often": (_one(_strided((1 << 20, 1 << 9), (0, 0))), "larger than the file"),
     "storage without a type": (_one(_nested_type()), "storage without a type"),
     "no storage": (files.archive(files.described(ARRAYS), {}), "is damaged"),

@@ -28,10 +28,19 @@
 #include "tiles/tile_pool.hpp"
 #include "vulkan/instance/instance.hpp"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace realesrgan {
 namespace {
 
 constexpr int kNoMemory = CheckedNet::kNoMemory;
+#if defined(__x86_64__) || defined(_M_X64)
+constexpr bool kNarrowMatrices = true;
+#else
+constexpr bool kNarrowMatrices = false;
+#endif
 
 ncnn::Option make_option(const Options& options) {
     ncnn::Option option;
@@ -65,6 +74,30 @@ void ask_for_weights(const std::string& bin_path, int threads) {
     // Called as functions: a pair of a new and a delete expression may be left out by a compiler.
     ::operator delete(
         ::operator new(bytes * kMostGrowth + static_cast<unsigned>(threads) * kThreadBytes));
+}
+
+// On the CPU: the graph with ncnn's masks of what a layer must not use, so that matrices of many
+// weights, where the file has 16 bits, are kept in 16 bits; sums stay 32-bit. ncnn does that on x86
+// alone without making the inputs 16-bit, too.
+Graph with_narrow_matrices(const Graph& graph, const WeightFile& weights) {
+    constexpr int kFeatureMask = 31;
+    constexpr int kNotNarrow = 2;
+    constexpr int kManyWeights = 1 << 20;
+    Graph masked = graph;
+    for (std::size_t i = 0; i < masked.layers.size(); ++i) {
+        Layer& layer = masked.layers[i];
+        const bool narrow = layer.type == "InnerProduct" && layer.integer(2, 0) >= kManyWeights &&
+                            weights.has_fp16(i);
+        if (!narrow) layer.params[kFeatureMask] = layer.integer(kFeatureMask, 0) | kNotNarrow;
+    }
+    return masked;
+}
+
+// Gives back what reading and transforming weights left of the heap: a fifth of a large network's.
+void trim_heap() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 class WatchedStaging final : public ncnn::VkStagingAllocator {
@@ -183,7 +216,7 @@ void NcnnNetwork::release() noexcept {
 void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
     end_openmp_team_at_fork();
     const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
-    const std::string text = param_text(graph);
+    std::string text = param_text(graph);
     const WeightReader weights(bin_path);
     std::unique_ptr<GpuActivityGuard> use;
     if (device_ != nullptr) {
@@ -191,6 +224,10 @@ void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
         net_->set_vulkan_device(device_);
     } else {
         ask_for_weights(bin_path, net_->opt.num_threads);
+        if (kNarrowMatrices) {
+            text = param_text(with_narrow_matrices(graph, whole));
+            net_->opt.use_fp16_storage = true;
+        }
     }
     const auto* cursor = reinterpret_cast<const unsigned char*>(text.data());
     if (net_->load_param(ncnn::DataReaderFromMemory(cursor, text.size())) != 0) {
@@ -212,6 +249,7 @@ void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
                          std::to_string(code) + "); the file is damaged");
     }
     net_->check_layers(graph);
+    trim_heap();
     if (device_ != nullptr) {
         register_object();
     }

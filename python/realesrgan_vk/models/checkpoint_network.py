@@ -1,4 +1,4 @@
-"""Real-ESRGAN's two architectures: PyTorch checkpoints to the two files of an ncnn network.
+"""PyTorch checkpoints to the two files of an ncnn network: Real-ESRGAN's two, and GFPGAN's.
 
 The result is what `realesrgan-export` writes, byte for byte. RRDBNet: Wang et al., "ESRGAN" (ECCV
 workshops 2018) and "Real-ESRGAN" (ICCV workshops 2021); SRVGGNetCompact: the small network of
@@ -8,22 +8,26 @@ Real-ESRGAN's general and video models.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.checksums import file_sha256
+from realesrgan_vk.models.face_network import convert_face_network, is_face_network
 from realesrgan_vk.models.names import escaped
-from realesrgan_vk.models.ncnn.param import Graph, Layer, ParamValue, format_graph, with_splits
+from realesrgan_vk.models.ncnn.param import ParamValue, format_graph
 from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights
+from realesrgan_vk.models.network_builder import (
+    LARGEST_FP16,
+    Array,
+    Builder,
+    ConvertedNetwork,
+    Tensors,
+)
 from realesrgan_vk.models.torch_file import read_tensors
-
-Array = NDArray[np.float32]
 
 _LEAKY_RELU = 2
 _NEAREST = 1
@@ -33,23 +37,6 @@ _RESIDUAL = 0.2
 _TRUNK = ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
 _UNSHUFFLES = {1: 1, 4: 2, 16: 4}
 """RRDBNet: the factor of the pixel-unshuffle, by input channels of the body and of the picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertedNetwork:
-    """A network in ncnn's form.
-
-    Attributes:
-        architecture: In words.
-        scale: Output pixels per input pixel, each way.
-        graph: The layers.
-        weights: By layer name, convolutions in 16 bits where all fit.
-    """
-
-    architecture: str
-    scale: int
-    graph: Graph
-    weights: dict[str, LayerWeights]
 
 
 def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, Any]:
@@ -96,7 +83,10 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
         ModelError: They are those of another network, a tensor is missing, left over or has a shape
             that does not fit, or a value is not finite.
     """
-    if "conv_first.weight" in tensors and "body.0.rdb1.conv1.weight" in tensors:
+    build: Callable[[Tensors], ConvertedNetwork]
+    if is_face_network(tensors):
+        build = convert_face_network
+    elif "conv_first.weight" in tensors and "body.0.rdb1.conv1.weight" in tensors:
         build = _rrdbnet
     elif "body.0.weight" in tensors and "body.1.weight" in tensors:
         build = _compact
@@ -109,50 +99,11 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelError(f"{escaped(name)} has values that are not finite")
-    return build(_Tensors(tensors))
+    return build(Tensors(tensors))
 
 
-class _Tensors:
-    """Returns each tensor once, and checks its shape."""
-
-    def __init__(self, tensors: Mapping[str, Array]) -> None:
-        self._left = dict(tensors)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._left
-
-    def shape(self, name: str, dimensions: int) -> tuple[int, ...]:
-        shape = self._left[name].shape if name in self._left else ()
-        if len(shape) != dimensions:
-            raise ModelError(f"{name} is missing or has not {dimensions} dimensions")
-        return shape
-
-    def take(self, name: str, *shape: int) -> Array:
-        if self.shape(name, len(shape)) != shape:
-            raise ModelError(f"{name} has the shape {self._left[name].shape} instead of {shape}")
-        return self._left.pop(name)
-
-    def finish(self) -> None:
-        if self._left:
-            raise ModelError(f"{escaped(next(iter(self._left)))} belongs to no layer")
-
-
-class _Builder:
-    """Collects layers in the order they run, which also numbers the blobs."""
-
-    def __init__(self, tensors: _Tensors) -> None:
-        self.tensors = tensors
-        self.weights: dict[str, LayerWeights] = {}
-        self._layers = [Layer("Input", "input_0", [], ["data"])]
-        self._counts: dict[str, int] = {}
-
-    def add(self, kind: str, inputs: list[str], params: dict[int, ParamValue]) -> str:
-        """Add a layer, and return the name of its output."""
-        number = self._counts.get(kind, 0)
-        self._counts[kind] = number + 1
-        name, output = f"{kind.lower()}_{number}", str(len(self._layers))
-        self._layers.append(Layer(kind, name, inputs, [output], params))
-        return output
+class _Builder(Builder):
+    """With the layers of these two architectures."""
 
     def convolution(  # noqa: PLR0917 - read like a layer's line
         self,
@@ -179,13 +130,13 @@ class _Builder:
         if slope:
             params |= {9: _LEAKY_RELU, 10: (slope,)}
         output = self.add("Convolution", [source], params)
-        self.weights[self._layers[-1].name] = LayerWeights(kernel, bias)
+        self.weights[self.last] = LayerWeights(kernel, bias)
         return output
 
     def prelu(self, source: str, name: str, channels: int) -> str:
         output = self.add("PReLU", [source], {0: channels})
         slopes = self.tensors.take(f"{name}.weight", channels)
-        self.weights[self._layers[-1].name] = LayerWeights(slopes)
+        self.weights[self.last] = LayerWeights(slopes)
         return output
 
     def residual(self, block: str, skip: str) -> str:
@@ -195,19 +146,16 @@ class _Builder:
         return self.add("Interp", [source], {0: _NEAREST, 1: float(factor), 2: float(factor), 6: 0})
 
     def finish(self, architecture: str, scale: int) -> ConvertedNetwork:
-        """Name the output, and store the weights in 16 bits if none is too large for them."""
-        self.tensors.finish()
-        self._layers[-1].outputs = ["output"]
-        largest = np.finfo(np.float16).max
+        """Store the weights in 16 bits if none is too large for them."""
         kernels = [kept.weight for kept in self.weights.values() if kept.bias is not None]
-        fp16 = all(np.abs(kernel).max() <= largest for kernel in kernels)
-        stored = {
+        fp16 = all(np.abs(kernel).max() <= LARGEST_FP16 for kernel in kernels)
+        self.weights = {
             name: LayerWeights(kept.weight, kept.bias, fp16) for name, kept in self.weights.items()
         }
-        return ConvertedNetwork(architecture, scale, with_splits(Graph(self._layers)), stored)
+        return self.network(architecture, scale)
 
 
-def _rrdbnet(tensors: _Tensors) -> ConvertedNetwork:
+def _rrdbnet(tensors: Tensors) -> ConvertedNetwork:
     features, body_inputs = tensors.shape("conv_first.weight", 4)[:2]
     channels = tensors.shape("conv_last.weight", 4)[0]
     growth = tensors.shape("body.0.rdb1.conv1.weight", 4)[0]
@@ -249,7 +197,7 @@ def _dense_block(to: _Builder, source: str, name: str, features: int, growth: in
     return to.residual(last, source)
 
 
-def _compact(tensors: _Tensors) -> ConvertedNetwork:
+def _compact(tensors: Tensors) -> ConvertedNetwork:
     features, channels = tensors.shape("body.0.weight", 4)[:2]
     last = 0
     while f"body.{last + 2}.weight" in tensors:

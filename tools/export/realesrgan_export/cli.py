@@ -70,6 +70,30 @@ def checkpoint(  # noqa: PLR0917 - one argument an option
 
 
 @app.command()
+@click.argument("checkpoint", type=_PATH, help="GFPGANv1.4.pth, or another GFPGANv1Clean.")
+@click.option(
+    *("-o", "--output"), type=_PATH, required=True, help="Folder to write to; made when missing."
+)
+@click.option("--name", default="gfpgan-1.4", help="Name of the network.")
+@click.option("--licence", default="", help="SPDX identifier for the manifest.")
+@click.option(
+    "--device", help="Vulkan device to verify on besides the CPU; default: the first GPU."
+)
+def faces(checkpoint: Path, output: Path, name: str, licence: str, device: str | None) -> None:
+    """Convert a network that restores faces (GFPGANv1Clean) to ncnn.
+
+    Written only if ncnn and realesrgan-vk agree with PyTorch.
+    """
+    from realesrgan_export.faces import export_faces  # noqa: PLC0415 - loads torch
+
+    raise_interrupted()
+    written = export_faces(checkpoint, output, name, licence, device, print_rows)
+    for path in (written.param, written.bin, written.manifest):
+        click.echo(f"wrote {path}")
+    click.echo(f"to install it: realesrgan-vk models add {output}")
+
+
+@app.command()
 @click.argument(
     "network", help="NAME.param with NAME.bin beside it, or the name of an installed network."
 )

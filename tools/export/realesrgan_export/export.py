@@ -115,7 +115,7 @@ def export_checkpoint(
         if failure is not None:
             raise failure
         entry = _entry(name, source, options, files, rows)
-        return _install(folder, entry, files, rows)
+        return install_network(folder, entry, files, rows)
 
 
 def checked_name(name: str) -> str:
@@ -209,7 +209,9 @@ def _entry(
     return entry
 
 
-def _install(folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]) -> Exported:
+def install_network(
+    folder: Path, entry: Mapping[str, Any], files: Files, rows: list[Row]
+) -> Exported:
     """Put the files and the new manifest into the folder, all of them or none."""
     paths = [path for path in (files.bin, files.param, files.onnx) if path is not None]
     contents: dict[str, bytes | Path] = {path.name: path for path in paths}

@@ -36,6 +36,22 @@ def verification_pictures(channels: int) -> list[NamedPicture]:
     return [*pictures, NamedPicture("photograph", _photograph(channels))]
 
 
+def square_pictures(side: int) -> list[NamedPicture]:
+    """Return a synthetic picture and the photograph's middle, both of this side, in colour."""
+    photograph = _photograph(3)
+    shorter = min(photograph.shape[:2])
+    top, left = ((length - shorter) // 2 for length in photograph.shape[:2])
+    middle = photograph[top : top + shorter, left : left + shorter]
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((side, side)))
+        for plane in middle.transpose(2, 0, 1)
+    ]
+    return [
+        NamedPicture(f"{side}x{side}", _synthetic(side, side, 3)),
+        NamedPicture("photograph", np.clip(np.stack(planes, axis=-1), 0, 1)),
+    ]
+
+
 def _synthetic(width: int, height: int, channels: int) -> Picture:
     """Slow waves, sharp edges and noise: every frequency a network reacts to."""
     rng = np.random.default_rng([width, height, channels])

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from realesrgan_export.export import _install
+from realesrgan_export.export import install_network
 from realesrgan_export.verify import Files
 
 
@@ -21,7 +21,7 @@ def test_exports_at_once_are_all_listed(tmp_path: Path) -> None:
         for path in (files.param, files.bin):
             path.write_text(path.name)
         ready.wait()
-        _install(folder, {"name": name}, files, [])
+        install_network(folder, {"name": name}, files, [])
 
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(install, names))

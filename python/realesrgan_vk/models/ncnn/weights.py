@@ -26,6 +26,7 @@ WEIGHTLESS = frozenset({
     "Input", "Split", "Concat", "Eltwise", "BinaryOp", "UnaryOp", "Interp", "PixelShuffle",
     "Reorg", "ReLU", "Clip", "Crop", "Sigmoid", "HardSigmoid", "HardSwish", "Mish", "GELU",
     "SiLU", "Swish", "ELU", "TanH", "Noop", "Dropout", "Reshape", "Permute", "Slice", "Pooling",
+    "Flatten",
 })
 # fmt: on
 """Layer types without weights in the `.bin`."""
@@ -38,7 +39,8 @@ class LayerWeights:
     """The weights of one layer.
 
     Attributes:
-        weight: A convolution's [out, in, height, width], or a PReLU's slopes [channels].
+        weight: A convolution's [out, in, height, width], an inner product's [out, in], a PReLU's
+            slopes [channels], or a constant's [channels, height, width].
         bias: [out], or None.
         fp16: Whether the weights are stored in 16 bits.
     """
@@ -102,13 +104,17 @@ def read_weights(graph: Graph, path: Path) -> dict[str, LayerWeights]:
 
 
 def format_weights(graph: Graph, weights: Mapping[str, LayerWeights]) -> bytes:
-    """Return the bytes of a `.bin` file, from the weights of each layer by its name."""
+    """Return the bytes of a `.bin` file, from the weights of each layer by its name.
+
+    Layers with weights are Convolution, InnerProduct, PReLU and MemoryData (of the type 1, which
+    has no tag).
+    """
     parts: list[bytes] = []
     for layer in graph:
         if layer.type in WEIGHTLESS:
             continue
         kept = weights[layer.name]
-        tagged = layer.type == "Convolution"
+        tagged = layer.type in ("Convolution", "InnerProduct")
         fp16 = tagged and kept.fp16
         stored = kept.weight.astype("<f2" if fp16 else "<f4").tobytes()
         if tagged:
