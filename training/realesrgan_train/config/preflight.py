@@ -71,7 +71,12 @@ def missing_files(config: RunConfig) -> list[TrainError]:
     for key in ("generator", "discriminator"):
         path: Path | None = getattr(config.start, key)
         if path is not None and not path.exists():
-            found.append(CheckpointError(f"{path}: no such checkpoint (start.{key})"))
+            otherwise = (
+                ": without it, leave the key out and set stages.gan.warmup_discriminator=1000"
+                if key == "discriminator"
+                else ""
+            )
+            found.append(CheckpointError(f"{path}: no such checkpoint (start.{key}){otherwise}"))
     vgg = config.perceptual.weights if config.perceptual else None
     if isinstance(vgg, Path) and not vgg.exists():
         found.append(

@@ -195,7 +195,9 @@ class StartConfig(Section):
         generator: `.pth` or `.safetensors`, checked against `network` and `scale`.
         strict: Off, tensors that are missing or have another shape keep their random start;
             this is how an x2 network starts from x4plus.
-        discriminator: Weights for the second stage's discriminator.
+        discriminator: Weights for the second stage's discriminator, of the same formats:
+            `weights/discriminator.safetensors` of a run, or the published file that belongs to the
+            generator. A generator that was trained against one should meet it again.
     """
 
     generator: Path | None = None
@@ -295,6 +297,10 @@ class GanStageConfig(Section):
     Attributes:
         perceptual: `null` leaves it out, as a weight of 0 does. No VGG19 weights are needed then,
             but textures follow the discriminator alone and look less natural.
+        warmup_discriminator: Steps at the stage's start, of its `steps`, in which only the
+            discriminator learns. For a finished generator whose discriminator is not at hand: a
+            random one would teach it nonsense at first. The generator's learning rate begins its
+            schedule after them.
     """
 
     steps: PositiveInt = 400_000
@@ -304,6 +310,16 @@ class GanStageConfig(Section):
     perceptual: PerceptualLossConfig | None = PerceptualLossConfig()
     gan: GanLossConfig = GanLossConfig()
     discriminator_steps: PositiveInt = 1
+    warmup_discriminator: Count = 0
+
+    @model_validator(mode="after")
+    def _trains_the_generator(self) -> GanStageConfig:
+        if self.warmup_discriminator >= self.steps:
+            raise ValueError(
+                f"warmup_discriminator {self.warmup_discriminator} leaves none of the {self.steps} "
+                "steps to the generator: lower it, or raise steps"
+            )
+        return self
 
 
 class StagesConfig(Section):

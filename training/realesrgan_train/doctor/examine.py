@@ -9,7 +9,11 @@ from realesrgan_train.config.preflight import cautions, obstructed_folder, unfil
 from realesrgan_train.doctor.memory import available_bytes, estimate
 from realesrgan_train.doctor.pictures import DataExamination
 from realesrgan_train.doctor.report import Report
-from realesrgan_train.engine.building import build_discriminator, build_generator
+from realesrgan_train.engine.building import (
+    build_discriminator,
+    build_generator,
+    discriminator_caution,
+)
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.losses.perceptual import check_perceptual, must_be_fetched
 
@@ -35,6 +39,9 @@ def _check_start(config: RunConfig, report: Report, tell: Callable[[str], None])
                 f"{len(random_start)} tensors of the generator start at random, "
                 f"e.g. {random_start[0]}"
             )
+        caution = discriminator_caution(config)
+        if caution:
+            report.warn(caution)
 
     def check_vgg() -> None:
         if must_be_fetched(config):

@@ -11,37 +11,37 @@ from torch import Tensor, nn
 
 
 class RunningMeans:
-    """Sums of scalars and how many steps they cover."""
+    """Sums of scalars, and how many steps each of them covers."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self.count = 0
+        self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars; every step must name the same ones."""
+        """Add one step's scalars; a mean is over the steps that name it."""
         for name, value in values.items():
             sum_so_far = self._sums.get(name)
             self._sums[name] = value.double() if sum_so_far is None else sum_so_far + value
-        self.count += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, Tensor]:
         """The means since the last call, and start anew."""
-        means = {name: value / self.count for name, value in self._sums.items()}
+        means = {name: value / self._counts[name] for name, value in self._sums.items()}
         self.clear()
         return means
 
     def clear(self) -> None:
         """Start anew."""
-        self._sums, self.count = {}, 0
+        self._sums, self._counts = {}, {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Sums and count."""
-        return {"sums": {k: v.cpu() for k, v in self._sums.items()}, "count": self.count}
+        """Sums and counts."""
+        return {"sums": {k: v.cpu() for k, v in self._sums.items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; in an older checkpoint all have one count."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self.count = state["count"]
+        self._counts = dict(state.get("counts") or dict.fromkeys(self._sums, state.get("count", 0)))
 
 
 class WeightAverage:

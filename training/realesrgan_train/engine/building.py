@@ -87,6 +87,39 @@ def build_discriminator(config: RunConfig) -> nn.Module:
     return network
 
 
+def discriminator_caution(config: RunConfig) -> str | None:
+    """What to do where a generator that may be finished meets a random discriminator, or None.
+
+    The result of the stage `net` starts against a random one in the published training, too; its
+    file says what it is where this package wrote it.
+
+    Raises:
+        CheckpointError: `start.generator` cannot be read.
+    """
+    stage, start = config.stages.gan, config.start
+    if stage is None or config.stages.net is not None or not stage.gan.weight:
+        return None
+    if start.generator is None or start.discriminator is not None or stage.warmup_discriminator:
+        return None
+    made_by = read_tensors(start.generator)[1].get("stage")
+    if made_by == "net":
+        return None
+    if made_by == "gan":
+        what = f"{start.generator} was trained against a discriminator, but a random one"
+    else:
+        what = (
+            "the discriminator starts at random. That is right for a first stage's result; if "
+            f"{start.generator} was trained against a discriminator, a random one"
+        )
+    return (
+        f"{what} knows nothing yet, and the generator would follow it away from what it has "
+        "learned. Name the discriminator that belongs to it as start.discriminator "
+        "(weights/discriminator.safetensors of its run; RealESRGAN_x4plus_netD.pth for "
+        "RealESRGAN_x4plus), or let the discriminator learn alone first: "
+        "stages.gan.warmup_discriminator=1000"
+    )
+
+
 def _fill_discriminator(network: nn.Module, path: Path) -> None:
     tensors, _ = read_tensors(path)
     wanted = network.state_dict()

@@ -26,7 +26,8 @@ class Guards:
 
         Args:
             figures: Means over processes and steps since the last check.
-            stage_step: Steps done in this stage.
+            stage_step: Steps of this stage in which the generator has learned; below 0 while only
+                the discriminator learns.
         """
         broken = [name for name, value in figures.items() if not math.isfinite(value)]
         if broken:

@@ -51,10 +51,12 @@ class Stage(ABC):
     ) -> None:
         self.config, self.stage, self.generator, self.group = config, stage, generator, group
         self.steps = stage.steps
+        self.idle = stage.warmup_discriminator if isinstance(stage, GanStageConfig) else 0
+        """Steps at the stage's start in which the generator does not learn."""
         self.wrapped = wrap(generator, group, config.execution)
         pixel = L1Loss if stage.pixel.kind == "l1" else CharbonnierLoss
         self.pixel = pixel(weight=stage.pixel.weight)
-        self.updater = self._updater(generator, stage.optimizer)
+        self.updater = self._updater(generator, stage.optimizer, self.steps - self.idle)
         self.parts: dict[str, Updater | nn.Module] = {"generator_updater": self.updater}
         """What a checkpoint keeps of the stage, by its name there."""
         precision = config.execution.precision
@@ -73,7 +75,7 @@ class Stage(ABC):
 
         Returns:
             Detached scalars on the device: losses by name, and `colour_r/g/b`, the mean difference
-            between output and target per channel.
+            between output and target per channel. Losses that were not computed are left out.
         """
 
     @property
@@ -90,9 +92,9 @@ class Stage(ABC):
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 
-    def _updater(self, network: nn.Module, optimizer: OptimizerConfig) -> Updater:
+    def _updater(self, network: nn.Module, optimizer: OptimizerConfig, steps: int) -> Updater:
         execution, device = self.config.execution, self.group.device
-        return Updater(network.parameters(), optimizer, execution, device, self.steps)
+        return Updater(network.parameters(), optimizer, execution, device, steps)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._dtype is None:
@@ -164,7 +166,7 @@ class GanStage(Stage):
         if self.perceptual is not None:
             self.perceptual.to(group.device)
         self.discriminator_updater = self._updater(
-            self.discriminator, stage.discriminator_optimizer
+            self.discriminator, stage.discriminator_optimizer, self.steps
         )
         self.parts["discriminator"] = self.discriminator
         self.parts["discriminator_updater"] = self.discriminator_updater
@@ -174,9 +176,33 @@ class GanStage(Stage):
     ) -> dict[str, Tensor]:
         """See `Stage.train_step`.
 
-        Reports `loss`, its parts, `discriminator_loss`, and the discriminator's mean answers to
-        real and to generated pictures.
+        Reports `loss` and its parts (but in the discriminator's warm-up), `discriminator_loss`, and
+        the discriminator's mean answers to real and to generated pictures.
         """
+        if step < self.idle:
+            report, outputs = self._look(batches)
+        else:
+            report, outputs = self._generator_step(batches, step - self.idle, rate_factor)
+        for _ in range(self.stage.discriminator_steps):
+            answers = self._discriminator_step(batches, outputs, step, rate_factor)
+        return {**report, **answers}
+
+    @torch.no_grad()
+    def _look(self, batches: Sequence[DegradedBatch]) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The generator's figures and outputs, while it does not learn."""
+        report: dict[str, Tensor] = {}
+        outputs = []
+        for batch in batches:
+            output = self._run(self.generator, batch.lq)
+            outputs.append(output)
+            drift = _colour(output, batch.target(self.stage.pixel.target))
+            _add(report, drift, 1 / len(batches))
+        return report, outputs
+
+    def _generator_step(
+        self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """One step of the generator, the `step`-th that it learns in: its figures and outputs."""
         report: dict[str, Tensor] = {}
         outputs: list[Tensor] = []
         self.discriminator.requires_grad_(False)
@@ -190,9 +216,7 @@ class GanStage(Stage):
             _add(report, {**losses, **drift}, 1 / len(batches))
         self.updater.update(step, rate_factor)
         self.discriminator.requires_grad_(True)
-        for _ in range(self.stage.discriminator_steps):
-            answers = self._discriminator_step(batches, outputs, step, rate_factor)
-        return {**report, **answers}
+        return report, outputs
 
     def _generator_losses(self, output: Tensor, batch: DegradedBatch) -> dict[str, Tensor]:
         stage = self.stage

@@ -15,6 +15,7 @@ from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loa
 from realesrgan_train.data.opening import data_changes, data_manifest, open_pairs, open_sources
 from realesrgan_train.data.sampler import torch_seed
 from realesrgan_train.data.sources import PictureCache
+from realesrgan_train.engine.building import discriminator_caution
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.engine.export import export_weights
@@ -116,6 +117,8 @@ class Trainer:
         left = self.state.random_start
         if left:
             self._warn(f"{len(left)} tensors start at random, e.g. {left[0]}")
+        if unmatched := discriminator_caution(self.config):
+            self._warn(unmatched)
         self.log.event("start", 0, name=self.config.name, data=self.manifest)
         self._save()
 
@@ -154,10 +157,12 @@ class Trainer:
     def _train(self, stop: StopRequest) -> None:
         state = self.state
         batches = self._batches()
+        self._tell_warmup()
         while state.step < state.total_steps and not stop.asked:
             if state.enter_stage():
                 self.log.event("stage", state.step, stage=state.stage.name)
                 self.progress.message(f"stage {state.stage.name} begins at step {state.step}")
+                self._tell_warmup()
             self._one_step(batches)
             problem = self._after_step()
             if problem is not None:
@@ -169,6 +174,14 @@ class Trainer:
             self.log.event("interrupted", state.step)
         elif state.step >= state.total_steps:
             self.log.event("finished", state.step)
+
+    def _tell_warmup(self) -> None:
+        left = self.state.stage.idle - self.state.stage_step
+        if left > 0:
+            self.progress.message(
+                f"only the discriminator learns until step {self.state.step + left} "
+                "(stages.gan.warmup_discriminator)"
+            )
 
     def _batches(self) -> Iterator[TrainingBatch]:
         """Loaded micro-batches from the present step on."""
@@ -212,7 +225,7 @@ class Trainer:
         save = step % config.checkpoint.every == 0 or last
         if step % config.guards.every == 0 or save:
             figures = self.group.mean(state.guarded.take())
-            problem = state.guards.check(figures, state.stage_step)
+            problem = state.guards.check(figures, state.stage_step - state.stage.idle)
             if problem is None and save and not state.is_finite():
                 problem = "a weight became infinite or not a number. Lower the learning rates"
             if problem is not None:

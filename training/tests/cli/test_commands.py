@@ -354,6 +354,27 @@ def test_missing_vgg_weights_are_noticed_before_step_one(micro: Overrides, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_finished_generator_without_its_discriminator_is_told_of(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    made = call("run", "tiny", *micro("stages.gan.steps=1", "name=made"))
+    assert made.exit_code == 0, made.output
+    generator = tmp_path / "runs" / "made" / "weights" / "gan.safetensors"
+    more = micro("stages.net=null", f"start.generator={generator}", "stages.gan.steps=3")
+    words = "was trained against a discriminator, but a random one"
+    doctor = call("doctor", "tiny", *more)
+    assert doctor.exit_code == 10
+    assert doctor.stdout.count(words) == 1
+    warmed = call("run", "tiny", *more, "stages.gan.warmup_discriminator=2", "name=warmed")
+    assert warmed.exit_code == 0, warmed.output
+    assert words not in warmed.output
+    assert "only the discriminator learns until step 2" in warmed.output
+    run = call("run", "tiny", *more)
+    assert run.exit_code == 0, run.output
+    assert run.output.count(words) == 1
+    assert "set" not in call("run", "tiny", *more).output  # it is said at the start alone
+
+
 def test_all_missing_files_are_named_at_once(micro: Overrides, tmp_path: Path) -> None:
     more = micro(
         "start.generator=absent.pth",

@@ -122,6 +122,7 @@ GAN: dict[str, Any] = {
     },
     "gan": {"kind": "vanilla", "weight": 0.1, "target": "plain"},
     "discriminator_steps": 1,
+    "warmup_discriminator": 0,
 }
 
 
@@ -254,6 +255,11 @@ def test_another_architecture_replaces_the_network_section() -> None:
             "{conv1_2: 0, conv2_2: 0, conv3_4: 0, conv4_4: 0, conv5_4: 0}}",
             "layers has no weight above 0",
         ),
+        (
+            "stages.gan={steps: 5, warmup_discriminator: 5}",
+            "warmup_discriminator 5 leaves none of the 5 steps to the generator",
+        ),
+        ("stages.gan.warmup_discriminator=-1", "Input should be greater than or equal to 0"),
         ("stages.gan.perceptual.sha256=xyz", "String should match pattern"),
         ("degradation.pool_size='180'", "degradation.pool_size: Input should be a valid integer"),
         ("degradation.usm.weight='0.5'", "degradation.usm.weight: Input should be a valid number"),

@@ -18,11 +18,15 @@ from realesrgan_train.checkpoint_file import read_tensors
 from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.engine import checkpoints as checkpoints_module
-from realesrgan_train.engine.building import build_discriminator, build_generator
+from realesrgan_train.engine.building import (
+    build_discriminator,
+    build_generator,
+    discriminator_caution,
+)
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.run_folder import owned
 from realesrgan_train.errors import CheckpointError, ConfigError
-from realesrgan_train.networks import RRDBNet
+from realesrgan_train.networks import RRDBNet, UNetDiscriminatorSN
 from realesrgan_train.weights import load_network, save_network
 
 from ..conftest import Overrides
@@ -266,6 +270,49 @@ def test_fine_tuning_starts_from_the_exported_weights(micro: Overrides) -> None:
     assert all(torch.equal(tensors[k], v) for k, v in generator.state_dict().items())
     judge, _ = read_tensors(folder / "discriminator.safetensors")
     assert all(torch.equal(judge[k], v) for k, v in build_discriminator(tuned).state_dict().items())
+
+
+def test_a_published_discriminator_starts_the_second_stage(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    """The published files are pickles that keep the weights under `params`."""
+    torch.manual_seed(5)
+    judge = UNetDiscriminatorSN(num_feat=4).state_dict()
+    path = tmp_path / "RealESRGAN_x4plus_netD.pth"
+    torch.save({"params": judge}, path)
+    built = build_discriminator(load_config("tiny", micro(f"start.discriminator={path}")))
+    assert all(torch.equal(judge[k], v) for k, v in built.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"check discriminator\.num_feat"):
+        build_discriminator(
+            load_config("tiny", micro(f"start.discriminator={path}", "discriminator.num_feat=8"))
+        )
+
+
+def test_a_finished_generator_without_its_discriminator_is_told_of(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    Trainer(load_config("tiny", micro("stages.gan.steps=1", "name=made")), ALONE).run()
+    weights = tmp_path / "runs" / "made" / "weights"
+    bare = tmp_path / "bare.pth"
+    torch.save({"params_ema": read_tensors(weights / "gan.safetensors")[0]}, bare)
+
+    def caution(generator: Path, *more: str) -> str | None:
+        asked = micro("stages.net=null", f"start.generator={generator}", *more)
+        return discriminator_caution(load_config("tiny", asked))
+
+    said = caution(weights / "gan.safetensors")
+    assert said is not None
+    assert said.startswith(f"{weights / 'gan.safetensors'} was trained against a discriminator")
+    assert "start.discriminator" in said
+    assert "stages.gan.warmup_discriminator=1000" in said
+    said = caution(bare)
+    assert said is not None
+    assert "That is right for a first stage's result; if" in said
+    assert caution(weights / "net.safetensors") is None
+    assert caution(bare, f"start.discriminator={weights / 'discriminator.safetensors'}") is None
+    assert caution(bare, "stages.gan.warmup_discriminator=2") is None
+    assert caution(bare, "stages.gan.gan.weight=0") is None
+    assert caution(bare, "stages.net.steps=3") is None  # a first stage comes between
 
 
 def test_start_weights_of_another_network_are_refused(micro: Overrides, tmp_path: Path) -> None:

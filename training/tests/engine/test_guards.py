@@ -160,6 +160,20 @@ def test_a_discriminator_that_wins_in_training_stops_the_run(micro: Overrides) -
     assert f"step-{saved[-1]:09d}-0" in str(stop.value)  # the last before it looked bad
 
 
+def test_the_guards_warmup_begins_when_the_generator_learns(micro: Overrides) -> None:
+    """A discriminator that learns alone may well tell all pictures apart for a while."""
+    config = load_config(
+        "tiny",
+        micro(
+            "stages.net.steps=1",
+            "stages.gan={steps: 12, warmup_discriminator: 7}",
+            "guards={every: 1, warmup: 2, patience: 1, discriminator_loss: 1000}",
+        ),
+    )
+    with pytest.raises(TrainingStopped, match=r"stopped at step 10: the discriminator tells all"):
+        Trainer(config, ALONE).run()
+
+
 def test_a_discriminator_that_is_not_finite_is_not_saved(micro: Overrides) -> None:
     trainer = Trainer(load_config("tiny", micro("stages.net={steps: 1}")), ALONE)
     trainer.state.step = 1

@@ -194,6 +194,85 @@ def test_every_part_of_the_state_is_restored(
         assert main["stage_state"]["generator_updater"]["scaler"]["scale"] > 0
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("stop_at", [10, 12, 13])
+def test_the_warmup_of_the_discriminator_is_continued(
+    micro: Overrides, precision: str, stop_at: int
+) -> None:
+    """Stopped inside it, exactly at its end, and after it; figures are logged across its end."""
+    options = (
+        f"execution.precision={precision}",
+        "execution.accumulate=2",
+        "checkpoint.every=100",
+        "logging.every=5",
+        "stages.gan.steps=8",
+        "stages.gan.warmup_discriminator=4",
+        "stages.gan.discriminator_steps=2",
+    )
+    straight = load_config("tiny", micro(*options, "name=straight"))
+    Trainer(straight, ALONE).run()
+    weights = _tensors(straight.run_dir / "weights/gan.safetensors")
+    first_stage = _tensors(straight.run_dir / "weights/net.safetensors")
+    assert any(not torch.equal(weights[key], first_stage[key]) for key in weights)
+
+    broken = load_config("tiny", micro(*options, "name=broken"))
+    first = Trainer(broken, ALONE)
+    inner = first._one_step
+
+    def interrupt(batches: Iterator[TrainingBatch]) -> None:
+        if first.state.step == stop_at:
+            first._save()
+            raise KeyboardInterrupt
+        inner(batches)
+
+    first._one_step = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    if stop_at <= 12:
+        assert_same_weights(broken.run_dir / "weights/gan.safetensors", first_stage)
+    Trainer(broken, ALONE).run()
+    last = "checkpoints/step-000000016-0"
+    assert assert_same_bits(straight.run_dir / last, broken.run_dir / last) > 50
+    ours, theirs = (
+        [e for e in events(c.run_dir) if e["event"] == "step"] for c in (straight, broken)
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        assert {k: v for k, v in a.items() if k not in _TIMES} == {
+            k: v for k, v in b.items() if k not in _TIMES
+        }
+
+
+#: What two runs of the same bits log differently.
+_TIMES = ("steps_per_second", "time", "seconds")
+
+
+def assert_same_weights(path: Path, expected: dict[str, Tensor]) -> None:
+    found = _tensors(path)
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_sigkill_in_the_warmup_of_the_discriminator_changes_no_bit(
+    micro: Overrides, tmp_path: Path
+) -> None:
+    common = micro(
+        "stages.net.steps=2",
+        "stages.gan.steps=12",
+        "stages.gan.warmup_discriminator=6",
+        "checkpoint.every=2",
+    )
+    finish(start(["run", "tiny", *common, "name=straight"]))
+    command = ["run", "tiny", *common, "name=killed"]
+    for updates in (5, 3):  # within the warm-up, and soon after it
+        start_and_be_killed("update", updates, command, 1, 0)
+    finish(start(command))
+    killed, straight = (tmp_path / "runs" / name for name in ("killed", "straight"))
+    resumed = [event["step"] for event in events(killed) if event["event"] == "resume"]
+    assert len(resumed) == 2
+    assert 2 < resumed[0] < 8
+    last = "checkpoints/step-000000014-0"
+    assert assert_same_bits(straight / last, killed / last) > 50
+
+
 _COUNT_THREADS = """
 import os, sys
 from pathlib import Path

@@ -13,7 +13,7 @@ from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.config.schema import ExecutionConfig, OptimizerConfig, Target
 from realesrgan_train.degradations.recipe import DegradedBatch
 from realesrgan_train.engine import ProcessGroup
-from realesrgan_train.engine.averages import WeightAverage
+from realesrgan_train.engine.averages import RunningMeans, WeightAverage
 from realesrgan_train.engine.building import build_generator
 from realesrgan_train.engine.stages import GanStage, NetStage
 from realesrgan_train.engine.updater import Updater, rate_at
@@ -165,6 +165,54 @@ def test_spectral_norm_takes_two_power_iterations_a_step(
     monkeypatch.setattr(SpectralNorm, "compute_weight", counted)
     stage.train_step([_batch(2)], 0, 1.0)
     assert len(iterations) == 2
+
+
+def test_in_its_warmup_only_the_discriminator_learns(micro: Overrides) -> None:
+    slow_start = "stages.gan.optimizer={lr: 1.0e-3, warmup: 4, schedule: cosine}"
+    stage = _gan_stage(load_config("tiny", micro("stages.gan.warmup_discriminator=2", slow_start)))
+    assert (stage.idle, stage.steps) == (2, 6)
+    start, rates = _weights(stage), []
+    for step in range(6):
+        judge = [p.detach().clone() for p in stage.discriminator.parameters()]
+        figures = stage.train_step([_batch(2, step), _batch(2, step + 9)], step, 1.0)
+        learned = zip(judge, stage.discriminator.parameters(), strict=True)
+        assert any(not torch.equal(before, now) for before, now in learned)
+        assert {"discriminator_loss", "colour_r", "colour_g", "colour_b"} <= figures.keys()
+        assert ("loss" in figures) == (step >= 2)
+        assert torch.equal(start, _weights(stage)) == (step < 2)
+        assert all(p.grad is None for p in stage.generator.parameters())
+        rates.append(stage.updater.optimizer.param_groups[0]["lr"])
+    optimizer = stage.stage.optimizer
+    assert rates == [1e-3, 1e-3, *(rate_at(optimizer, step, 4) for step in range(4))]
+
+
+def test_the_warmup_changes_nothing_for_the_discriminator(micro: Overrides) -> None:
+    """It sees what it would see of a generator that does not move."""
+    still = "stages.gan.optimizer.lr=1e-30"
+    idle = _gan_stage(load_config("tiny", micro(still, "stages.gan.warmup_discriminator=5")))
+    # Without the adversarial loss, whose pass would take a power iteration of its own.
+    trained = _gan_stage(load_config("tiny", micro(still, "stages.gan.gan.weight=0")))
+    for step in range(4):
+        a, b = (stage.train_step([_batch(2, step)], step, 1.0) for stage in (idle, trained))
+        for name in ("discriminator_loss", "discriminator_real", "discriminator_fake", "colour_g"):
+            assert torch.equal(a[name], b[name]), name
+
+
+def test_means_are_over_the_steps_that_name_a_figure() -> None:
+    means = RunningMeans()
+    means.add({"judge": torch.tensor(1.0)})
+    means.add({"judge": torch.tensor(3.0), "loss": torch.tensor(5.0)})
+    again = RunningMeans()
+    again.load_state_dict(means.state_dict(), torch.device("cpu"))
+    for one in (means, again):
+        assert {name: float(value) for name, value in one.take().items()} == {
+            "judge": 2.0,
+            "loss": 5.0,
+        }
+        assert one.take() == {}
+    older = {"sums": {"loss": torch.tensor(6.0, dtype=torch.float64)}, "count": 3}
+    again.load_state_dict(older, torch.device("cpu"))
+    assert float(again.take()["loss"]) == 2.0
 
 
 def test_the_discriminator_learns_to_tell(micro: Overrides) -> None:
