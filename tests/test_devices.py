@@ -1,5 +1,6 @@
 """Which device the words mean."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -13,8 +14,11 @@ class Fake:
     index: int
     name: str
     type: str
+    uuid: str = ""
+    pci_address: str = ""
 
 
+UUIDS = [f"0000000{number}-89ab-cdef-0123-456789abcdef" for number in range(2)]
 SOFTWARE = Fake(0, "llvmpipe (LLVM 15)", "cpu")
 INTEGRATED = Fake(1, "Intel UHD 630", "integrated")
 DISCRETE = Fake(2, "NVIDIA RTX 4070", "discrete")
@@ -77,3 +81,34 @@ def test_other_types_are_refused() -> None:
     for wrong in (None, 1.0, True):
         with pytest.raises(TypeError, match="device must be a name or an index"):
             find_device(wrong, ALL)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "index"),
+    [
+        (UUIDS[1], 1),
+        (f"GPU-{UUIDS[0]}", 0),
+        (f" {UUIDS[1].upper()} ", 1),
+        ("0000:41:00.0", 1),
+    ],
+)
+def test_equal_devices_are_told_apart_by_uuid_and_address(words: str, index: int) -> None:
+    pair = [
+        Fake(number, "NVIDIA H100", "discrete", UUIDS[number], f"0000:{address}:00.0")
+        for number, address in enumerate(("01", "41"))
+    ]
+    assert find_device(words, pair) == index
+    with pytest.raises(realesrgan_vk.DeviceError, match="no device"):
+        find_device("GPU-ffffffff-89ab-cdef-0123-456789abcdef", pair)
+
+
+def test_every_device_has_an_identity_of_its_own() -> None:
+    devices = realesrgan_vk.list_devices()
+    if not devices:
+        pytest.skip("no Vulkan device")
+    for device in devices:
+        assert re.fullmatch("([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?", device.uuid)
+        assert re.fullmatch("([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}.[0-7])?", device.pci_address)
+        if device.uuid:
+            assert find_device(device.uuid, devices) == device.index
+    assert realesrgan_vk.list_devices()[0].uuid == devices[0].uuid

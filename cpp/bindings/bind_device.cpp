@@ -64,6 +64,8 @@ void bind_device(py::module_& module) {
         .def_readonly("memory_bytes", &DeviceInfo::memory_bytes)
         .def_readonly("fp16_storage", &DeviceInfo::fp16_storage)
         .def_readonly("cooperative_matrix", &DeviceInfo::cooperative_matrix)
+        .def_readonly("uuid", &DeviceInfo::uuid)
+        .def_readonly("pci_address", &DeviceInfo::pci_address)
         .def("__repr__", &describe);
     module.def("list_devices", &list_devices, py::call_guard<GilReleased>(),
                "All Vulkan devices; empty without a loader, driver or device.");

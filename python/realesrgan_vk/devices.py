@@ -1,4 +1,4 @@
-"""Finds the device that "auto", "cpu", an index, "vulkan:0" or part of a name stands for."""
+"""Finds the device that "auto", "cpu", an index, a UUID or part of a name stands for."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,9 @@ from realesrgan_vk._core import list_devices as core_devices
 from realesrgan_vk.checks import shown
 from realesrgan_vk.errors import DeviceError
 
+_IDENTITY = re.compile(  # a UUID, or a PCI address
+    "(gpu-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}[.][0-7]"
+)
 # Not "cpu", a software driver: the CPU backend is faster.
 _AUTO_ORDER = ("discrete", "integrated", "virtual")
 
@@ -22,6 +25,10 @@ class _Device(Protocol):
     def name(self) -> str: ...
     @property
     def type(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def pci_address(self) -> str: ...
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -33,7 +40,8 @@ def find_device(device: str | int, devices: Sequence[_Device]) -> int:
     """The index of the device that `device` means, or `CPU_DEVICE`.
 
     Args:
-        device: "auto", "cpu", an index into `devices`, "vulkan:INDEX", or part of a name.
+        device: "auto", "cpu", an index into `devices`, "vulkan:INDEX", a UUID (as it is, or with
+            NVIDIA's "GPU-" before it), a PCI address as "0000:01:00.0", or part of a name.
         devices: All Vulkan devices.
 
     Raises:
@@ -51,6 +59,8 @@ def find_device(device: str | int, devices: Sequence[_Device]) -> int:
         return CPU_DEVICE
     if re.fullmatch("(vulkan:|-?)[0-9]{1,9}", text):
         return _by_index(int(text.removeprefix("vulkan:")), device, devices)
+    if _IDENTITY.fullmatch(text):
+        return _by_identity(text.removeprefix("gpu-"), device, devices)
     return _by_name(text, device, devices)
 
 
@@ -65,6 +75,13 @@ def _best(devices: Sequence[_Device]) -> int:
 def _by_index(index: int, given: str | int, devices: Sequence[_Device]) -> int:
     if index == CPU_DEVICE or any(device.index == index for device in devices):
         return index
+    raise DeviceError(_unknown(given, devices))
+
+
+def _by_identity(identity: str, given: str, devices: Sequence[_Device]) -> int:
+    for known in devices:
+        if identity in (known.uuid, known.pci_address):
+            return known.index
     raise DeviceError(_unknown(given, devices))
 
 

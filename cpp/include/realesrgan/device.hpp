@@ -21,6 +21,10 @@ struct DeviceInfo {
     std::uint64_t memory_bytes = 0;       // size of the largest device-local heap
     bool fp16_storage = false;
     bool cooperative_matrix = false;
+    // The same in every process and on every start, "01234567-89ab-cdef-0123-456789abcdef", and for
+    // NVIDIA's devices the one that its other tools print; empty where the driver has none.
+    std::string uuid;
+    std::string pci_address;  // "0000:01:00.0"; empty where there is none or it is not told
 };
 
 // All Vulkan devices, in the loader's order; empty where there is no loader, driver or device.

@@ -16,10 +16,12 @@ def devices(as_json: bool) -> None:
     """List the devices that --device can name, with the kernels chosen for each."""
     found = list_devices()
     if as_json:
-        keys = ("index", "name", "type", "driver", "memory_bytes", "fp16_storage")
+        keys = (
+            *("index", "name", "type", "driver", "memory_bytes", "fp16_storage"),
+            *("cooperative_matrix", "uuid", "pci_address"),
+        )
         rows = [
-            {key: getattr(device, key) for key in (*keys, "cooperative_matrix")}
-            | {"kernels": stored_kernels(device.index)}
+            {key: getattr(device, key) for key in keys} | {"kernels": stored_kernels(device.index)}
             for device in found
         ]
         show(json.dumps(rows))

@@ -85,8 +85,8 @@ def _bytes(text: str) -> int:
            help="Open the browser (default) or only print the address."),
     shared.device_option(
         "devices", multiple=True, default=("auto",),
-        help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; each of "
-        "several does a job of its own."),
+        help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
+        "each of several does a job of its own."),
     option("--threads", type=click.IntRange(1), metavar="N", group=DEVICE,
            help="CPU threads of a job. Default: one a core."),
     option("--memory-limit", metavar="SIZE", type=Parsed(_bytes), group=DEVICE,

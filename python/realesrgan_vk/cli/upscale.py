@@ -51,8 +51,8 @@ def _suffixes() -> list[str]:
     shared.alpha_option,
     shared.device_option(
         "devices", multiple=True, default=("auto",),
-        help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; several "
-        "share the pictures."),
+        help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
+        "several share the pictures."),
     shared.run_options,
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
     shared.shard_option("pictures"),

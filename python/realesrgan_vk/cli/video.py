@@ -63,8 +63,8 @@ def _pair(text: str) -> tuple[str, str]:
     shared.alpha_option,
     shared.device_option(
         "devices", multiple=True, default=("auto",),
-        help="auto (default), cpu, an index or part of a name of 'realesrgan-vk devices'; several "
-        "share the frames."),
+        help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
+        "several share the frames."),
     shared.run_options,
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
     shared.shard_option("videos"),
