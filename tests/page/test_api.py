@@ -162,6 +162,8 @@ def test_broken_pictures_are_refused_or_fail_with_their_name(client: Client, png
         ("device=0", "device is '0'; it must be auto or one of cpu"),
         ("model=no-such", "model is 'no-such'; it must be one of"),
         ("quality=101", "quality is 101"),
+        ("precision=fp16", "precision is fp16"),
+        ("denoise=0", "has no weakly denoising twin"),
         ("nonsense=1", "there is no parameter 'nonsense'"),
         ("scale=2&scale=3", "scale is given twice"),
     ],
@@ -187,7 +189,15 @@ def test_a_preview_has_the_results_pixels(client: Client, png: bytes) -> None:
     with Image.open(io.BytesIO(png)) as image:
         enlarged = image.resize((96, 64), Image.Resampling.BICUBIC)
     assert np.abs(before.astype(int) - np.asarray(enlarged)[4:24, 10:40]).mean() < 3
-    for wrong in ("x=90&y=0&w=30&h=20", "x=0&y=0&w=0&h=1", "zoom=0", "zoom=nan", "x=1", "of=x"):
+    for wrong in (
+        "x=90&y=0&w=30&h=20",
+        "x=0&y=0&w=0&h=0",
+        "x=0&y=0&w=0&h=1&zoom=1",
+        "zoom=0",
+        "zoom=nan",
+        "x=1",
+        "of=x",
+    ):
         assert client.get(f"{at}?{wrong}").status == 422, wrong
 
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from realesrgan_vk.page.problems import CLOSE, Problem
+from realesrgan_vk.page.problems import Problem
 from realesrgan_vk.page.settings import Settings
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -108,7 +108,7 @@ class Access:
         if not same and (
             unsafe or (site in ("cross-site", "same-site") and not _is_entry(request))
         ):
-            raise Problem(403, "the request comes from another site", headers=CLOSE)
+            raise Problem(403, "the request comes from another site")
         path = request.url.path
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return
@@ -116,14 +116,13 @@ class Access:
         if scheme.lower() == "bearer" and is_token(bearer.strip(), self._settings):
             return
         if not has_cookie(request, self._settings):
-            headers = {"WWW-Authenticate": "Bearer"} | CLOSE
+            headers = {"WWW-Authenticate": "Bearer"}
             raise Problem(401, "the token is missing or wrong", headers=headers)
         if unsafe and site is None and origin is None:
             raise Problem(
                 403,
                 "a request with the cookie must say where it comes from (Origin); a program sends "
                 "the token as 'Authorization: Bearer TOKEN'",
-                headers=CLOSE,
             )
 
     def _check_host(self, request: Request) -> str:
@@ -131,10 +130,10 @@ class Access:
         given = request.headers.getlist("host")
         found = _HOST.fullmatch(given[0]) if len(given) == 1 else None
         if found is None:
-            raise Problem(400, "the request has no valid Host", headers=CLOSE)
+            raise Problem(400, "the request has no valid Host")
         name = (found[1] or found[2]).lower()
         if name not in self._hosts and not (self._settings.any_address and _is_address(name)):
-            raise Problem(421, "the server does not go by this Host", headers=CLOSE)
+            raise Problem(421, "the server does not go by this Host")
         return given[0].lower()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -83,15 +83,12 @@ class Api:
             Route("/api/openapi.json", self.openapi),
             Route("/api/models", self.models),
             Route("/api/devices", self.devices),
-            Route("/api/plan", self.plan),
-            Route("/api/plan", self.plan_of_picture, methods=["POST"]),
+            _route("/api/plan", GET=self.plan, POST=self.plan_of_picture),
             Route("/api/preview", self.preview_of_picture, methods=["POST"]),
             Route("/api/events", self.events),
             Route("/api/results.zip", self.results),
-            Route("/api/jobs", self.list),
-            Route("/api/jobs", self.create, methods=["POST"]),
-            Route(one, self.job),
-            Route(one, self.delete, methods=["DELETE"]),
+            _route("/api/jobs", GET=self.list, POST=self.create),
+            _route(one, GET=self.job, DELETE=self.delete),
             Route(f"{one}/events", self.events),
             Route(f"{one}/result", self.result),
             Route(f"{one}/original", self.original),
@@ -217,7 +214,11 @@ class Api:
 
     async def list(self, request: Request) -> Response:
         """The jobs, the oldest first."""
-        with_trials = request.query_params.get("trial", "false") in ("true", "1")
+        with_trials = False
+        for text in request.query_params.getlist("trial"):
+            if text not in ("true", "false"):
+                raise Problem(422, "trial must be true or false")
+            with_trials = text == "true"
         jobs = [job for job in self._jobs.all() if with_trials or not job.options.trial]
         body = {"jobs": [job.public() for job in jobs], "queue": self._jobs.counts()}
         return JSONResponse(body)
@@ -346,6 +347,16 @@ class Api:
 
     async def _limited(self, limiter: CapacityLimiter, make: Callable[[], Made]) -> Made:
         return await to_thread.run_sync(make, limiter=limiter)
+
+
+def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A path with a handler for each method, so that a refusal of another one names all."""
+
+    async def handle(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await handlers[method](request)
+
+    return Route(path, handle, methods=list(handlers))
 
 
 def _read(path: Path, limit: int, accept: Callable[[image_io.Header], object]) -> object:

@@ -57,9 +57,9 @@ def document(settings: Settings) -> Schema:
         for name in ("of_width", "of_height")
     ]
     plan = _answer("What it takes.", {"$ref": "#/components/schemas/Plan"})
-    stream = _answer("Events.", {"type": "string"}, "text/event-stream")
+    stream: Schema = {"description": "Events.", "content": {"text/event-stream": {}}}
     last = {
-        "name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "maxLength": 64},
+        "name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
         "description": "The last event that was seen.",
     }  # fmt: skip
     listed = {"type": "array", "items": {"$ref": "#/components/schemas/Job"}}
@@ -119,7 +119,8 @@ def document(settings: Settings) -> Schema:
         "/api/jobs": {
             "get": _operation(
                 "jobs", "The jobs, the oldest first.",
-                {"200": _answer("They, and the queue.", _object({"jobs": listed}))}, "401 403 421",
+                {"200": _answer("They, and the queue.", _object({"jobs": listed}))},
+                "401 403 421 422",
                 [_query("trial", {"type": "boolean"}, "Whether trials are listed, too.")],
             ),
             "post": _operation(

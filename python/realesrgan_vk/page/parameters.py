@@ -94,7 +94,7 @@ _FLAG = {"type": "boolean", "default": False}
 NAME = Parameter(
     "name",
     "The picture's file name. Its suffix decides the result's format where `format` does not.",
-    {"type": "string", "maxLength": 1024},
+    {"type": "string"},
 )
 _NETWORK = (
     Parameter(

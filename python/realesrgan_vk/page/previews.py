@@ -46,10 +46,11 @@ def of_job(
     image = vips.Image.new_from_file(str(stored))
     full = _full_size(job)
     left, top, width, height = part or (0, 0, *full)
+    _check_part((left, top, width, height), full)
     if zoom is None:
         zoom = min(1.0, 1024 / max(width, height))
     grown = max(1, round(full[0] * zoom)), max(1, round(full[1] * zoom))
-    return _encoded(image, grown, (left, top, width, height), zoom, full)
+    return _encoded(image, grown, (left, top, width, height), zoom)
 
 
 def of_picture(
@@ -87,9 +88,7 @@ def _encoded(
     grown: tuple[int, int],
     part: tuple[int, int, int, int],
     zoom: float,
-    full: tuple[int, int],
 ) -> tuple[bytes, str]:
-    _check_part(part, full)
     left, top = (min(round(at * zoom), side - 1) for at, side in zip(part[:2], grown, strict=True))
     width = max(1, min(round(part[2] * zoom), grown[0] - left))
     height = max(1, min(round(part[3] * zoom), grown[1] - top))

@@ -113,7 +113,7 @@ async def _write_form(
     try:
         form: FormData = await parser.parse()
     except MultiPartException as error:
-        raise Problem(400, error.message, headers=CLOSE) from error
+        raise Problem(400, error.message) from error
     try:
         picture = form.get("file")
         if not isinstance(picture, UploadFile):

@@ -16,7 +16,7 @@ from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progre
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import Cancelled, RealesrganError
+from realesrgan_vk.errors import Cancelled, ModelError, OutOfMemoryError, RealesrganError
 from realesrgan_vk.image_io import Header, check_size
 from realesrgan_vk.image_io.formats import Format
 from realesrgan_vk.image_io.limits import ResultSizeError
@@ -43,6 +43,7 @@ class Worker:
         self.index = index
         self.id = "cpu" if index == CPU_DEVICE else str(index)
         self._device = device
+        self._has_fp16 = any(each.index == index and each.fp16_storage for each in list_devices())
         self._settings = settings
         self._jobs = jobs
         self._waiting: deque[PageJob] = deque()
@@ -87,6 +88,8 @@ class Worker:
         Raises:
             Problem: The result cannot be made (422), or the network cannot be run (503).
         """
+        if options.upscaler.precision == "fp16" and not self._has_fp16:
+            raise Problem(422, "precision is fp16, which this device does not have; take auto")
         try:
             upscaler = self._upscaler(options)
             width, height = header.width, header.height
@@ -103,9 +106,7 @@ class Worker:
             passes = PassCount.to(width, height, target, upscaler.scale)
             grown = passes.scale ** (passes.runs - 1)
             run = upscaler.plan((width * grown, height * grown), max_pixels=None)
-        except ResultSizeError as error:
-            raise Problem(422, str(error)) from error
-        except (ValueError, TypeError) as error:
+        except (ResultSizeError, ModelError, OutOfMemoryError, ValueError, TypeError) as error:
             raise Problem(422, str(error)) from error
         except RealesrganError as error:
             raise Problem(503, str(error)) from error
