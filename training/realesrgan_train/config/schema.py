@@ -76,6 +76,9 @@ class DataConfig(Section):
         batch_size: Pairs per process and per micro-batch.
         crop_scales: A crop is taken from the picture shrunk by one of these factors, drawn
             uniformly; it replaces a prepared multiscale copy of the data set.
+        weight_by: How often a picture is cropped. `picture`: all equally often. `area`: once an
+            epoch for each crop that its area holds (at least once), as if it had been cut into
+            sub-images; the sizes are read from the pictures' headers when the run starts.
         horizontal_flip: Mirror half of the crops.
         rotate: Turn half of the crops by 90 degrees.
         workers: Loader processes; the data does not depend on their number.
@@ -95,6 +98,7 @@ class DataConfig(Section):
         0.5,
         1 / 3,
     )
+    weight_by: Literal["picture", "area"] = "picture"
     horizontal_flip: bool = True
     rotate: bool = False
     workers: Count = 4

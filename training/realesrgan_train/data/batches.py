@@ -19,6 +19,8 @@ from realesrgan_train.data.sampler import (
     CROP_STREAM,
     PAIR_STREAM,
     REPLACEMENT_STREAM,
+    PictureOrder,
+    crops_in,
     picture_at,
     plan_batch,
     random_stream,
@@ -125,6 +127,10 @@ class BatchDataset(Dataset[TrainingBatch]):
         self.crop_size, self.gt_size = config.degradation.input_size, config.gt_size
         self.pictures, self.pairs = pictures, pairs
         self.seed, self.rank, self.world = seed, rank, world
+        self.order: PictureOrder | None = None
+        if pictures is not None and self.config.weight_by == "area":
+            areas = (pictures.area(index) for index in range(len(pictures)))
+            self.order = PictureOrder([crops_in(area, self.crop_size) for area in areas])
 
     def __getitem__(self, batch: int) -> TrainingBatch:
         """Micro-batch number `batch` since the start of the run.
@@ -141,8 +147,9 @@ class BatchDataset(Dataset[TrainingBatch]):
         given: list[tuple[Picture, Picture]] = []
         for position in plan.synthetic:
             assert self.pictures is not None
+            index, size = self._picture_at(position), len(self.pictures)
             picture = self._read(
-                self.pictures.decode, len(self.pictures), position, CROP_STREAM, damaged
+                self.pictures.decode, index, size, (CROP_STREAM, position), damaged
             )
             rng = random_stream(self.seed, CROP_STREAM, position)
             crops.append(
@@ -150,7 +157,9 @@ class BatchDataset(Dataset[TrainingBatch]):
             )
         for position in plan.paired:
             assert self.pairs is not None
-            gt, lq = self._read(self.pairs.decode, len(self.pairs), position, PAIR_STREAM, damaged)
+            size = len(self.pairs)
+            index = picture_at(position, size, self.seed + PAIR_STREAM)
+            gt, lq = self._read(self.pairs.decode, index, size, (PAIR_STREAM, position), damaged)
             rng = random_stream(self.seed, PAIR_STREAM, position)
             given.append(paired_crop(gt, lq, self.gt_size, self.scale, rng, **turns))
         return TrainingBatch(
@@ -160,16 +169,23 @@ class BatchDataset(Dataset[TrainingBatch]):
             damaged,
         )
 
+    def _picture_at(self, position: int) -> int:
+        seed = self.seed + CROP_STREAM
+        if self.order is not None:
+            return self.order.picture_at(position, seed)
+        assert self.pictures is not None
+        return picture_at(position, len(self.pictures), seed)
+
     def _read(
         self,
         decode: Callable[[int], _T],
+        index: int,
         size: int,
-        position: int,
-        stream: int,
+        place: tuple[int, int],
         damaged: list[str],
     ) -> _T:
-        index = picture_at(position, size, self.seed + stream)
-        spare = random_stream(self.seed, REPLACEMENT_STREAM, stream, position)
+        """Decode, or replace by a picture drawn from the stream of `place`."""
+        spare = random_stream(self.seed, REPLACEMENT_STREAM, *place)
         picture, messages = decode_or_replace(decode, index, size, spare)
         damaged += messages
         return picture

@@ -88,6 +88,17 @@ def _what_pillow_lacks(data: bytes) -> str:
     )
 
 
+def picture_area(data: bytes) -> int | None:
+    """Pixels of an encoded picture by its header, of which `data` may be all; None if unknown."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in decode_picture
+            with Image.open(io.BytesIO(data)) as image:
+                return image.width * image.height
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return None
+
+
 def decode_picture(data: bytes, name: str) -> Picture:
     """Decode an encoded picture to `uint8[H, W, 3]`, RGB, upright by its EXIF orientation.
 

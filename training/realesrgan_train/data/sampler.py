@@ -9,6 +9,7 @@ loader workers nor their order of finishing can matter.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,35 @@ def picture_at(position: int, size: int, seed: int) -> int:
     """The picture at a position of the run: every epoch shows each of `size` pictures once."""
     epoch, index = divmod(position, size)
     return permuted(index, size, seed, epoch)
+
+
+class PictureOrder:
+    """Which picture a position of the run shows, where some come oftener than others.
+
+    An epoch shows picture i `counts[i]` times, in an order of its own.
+
+    Raises:
+        ValueError: There are no pictures, or one has a count below 1.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        if not counts or min(counts) < 1:
+            raise ValueError("PictureOrder: needs pictures, each with a count of at least 1")
+        self._ends = np.cumsum(np.asarray(counts, dtype=np.int64))
+
+    def __len__(self) -> int:
+        """Positions of an epoch."""
+        return int(self._ends[-1])
+
+    def picture_at(self, position: int, seed: int) -> int:
+        """The picture at a position of the run."""
+        place = picture_at(position, len(self), seed)
+        return int(np.searchsorted(self._ends, place, side="right"))
+
+
+def crops_in(area: int, crop: int) -> int:
+    """How many crops of `crop` by `crop` pixels an area holds, rounded; at least one."""
+    return max(1, round(area / crop**2))
 
 
 def random_stream(seed: int, *key: int) -> np.random.Generator:

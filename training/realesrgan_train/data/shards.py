@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from realesrgan_train.data.pictures import is_picture_name
-from realesrgan_train.data.sources import PictureSource
+from realesrgan_train.data.sources import HEADER, PictureSource
 from realesrgan_train.errors import ConfigError, DataError
 from realesrgan_train.files import replacing
 
@@ -141,12 +141,19 @@ class ShardSource(PictureSource):
 
     def read(self, index: int) -> bytes:
         """See `PictureSource.read`."""
+        return self._bytes(index, self.members[index].length)
+
+    def beginning(self, index: int) -> bytes:
+        """See `PictureSource.beginning`."""
+        return self._bytes(index, min(HEADER, self.members[index].length))
+
+    def _bytes(self, index: int, count: int) -> bytes:
         member = self.members[index]
         filesystem, path = self._filesystem(self.urls[member.shard])
         try:
-            data = bytes(filesystem.cat_file(path, member.offset, member.offset + member.length))
+            data = bytes(filesystem.cat_file(path, member.offset, member.offset + count))
         except (OSError, ValueError) as error:
             raise DataError(f"{self.label(index)}: cannot be read ({error})") from error
-        if len(data) != member.length:
+        if len(data) != count:
             raise DataError(f"{self.label(index)}: the shard ends in the middle of this picture")
         return data

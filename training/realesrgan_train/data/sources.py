@@ -10,8 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from realesrgan_train.data.pictures import Picture, decode_picture, is_picture_name
+from realesrgan_train.data.pictures import (
+    Picture,
+    decode_picture,
+    is_picture_name,
+    picture_area,
+)
 from realesrgan_train.errors import ConfigError, DataError
+
+HEADER = 1 << 16
+"""Bytes in which nearly every picture says its size."""
 
 
 class PictureSource(ABC):
@@ -46,6 +54,21 @@ class PictureSource(ABC):
         Raises:
             DataError: It cannot be read.
         """
+
+    def beginning(self, index: int) -> bytes:
+        """At least the first `HEADER` bytes of the encoded picture, or all of it.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        return self.read(index)
+
+    def area(self, index: int) -> int:
+        """Pixels of the picture as its header says; 0 where that cannot be read."""
+        try:
+            return picture_area(self.beginning(index)) or picture_area(self.read(index)) or 0
+        except DataError:
+            return 0
 
     def decode(self, index: int) -> Picture:
         """The picture as `uint8[H, W, 3]`; one from a cache is shared and cannot be written to.
@@ -88,6 +111,11 @@ class JoinedSource(PictureSource):
         part, inner = self._locate(index)
         return part.read(inner)
 
+    def beginning(self, index: int) -> bytes:
+        """See `PictureSource.beginning`."""
+        part, inner = self._locate(index)
+        return part.beginning(inner)
+
 
 class FolderSource(PictureSource):
     """Every picture below `path`; hidden files and folders are left out.
@@ -123,8 +151,16 @@ class FolderSource(PictureSource):
 
     def read(self, index: int) -> bytes:
         """See `PictureSource.read`."""
+        return self._bytes(index, -1)
+
+    def beginning(self, index: int) -> bytes:
+        """See `PictureSource.beginning`."""
+        return self._bytes(index, HEADER)
+
+    def _bytes(self, index: int, count: int) -> bytes:
         try:
-            return (self.root / self.names[index]).read_bytes()
+            with (self.root / self.names[index]).open("rb") as file:
+                return file.read(count)
         except OSError as error:
             raise DataError(f"{self.label(index)}: cannot be read ({error.strerror})") from error
 

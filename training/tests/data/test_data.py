@@ -27,6 +27,8 @@ from realesrgan_train.data.shards import ShardSource, expand_range
 from realesrgan_train.data.sources import FolderSource, LmdbSource, PictureCache
 from realesrgan_train.errors import ConfigError, DataError
 
+from ..conftest import Overrides, draw_picture
+
 
 def _tar(folder: Path, names: list[str]) -> bytes:
     buffer = io.BytesIO()
@@ -75,10 +77,65 @@ def test_all_sources_give_the_same_pictures(pictures: Path, tmp_path: Path) -> N
         for _ in range(2):
             for index in range(len(folder)):
                 assert source.key(index) == folder.key(index)
+                assert source.area(index) == 96 * 80
                 assert np.array_equal(source.decode(index), folder.decode(index))
     revived = pickle.loads(pickle.dumps(others[0]))  # as a spawned worker gets it
     assert np.array_equal(revived.decode(3), folder.decode(3))
     memory.rm("/remote", recursive=True)
+
+
+def test_areas_come_from_headers_wherever_these_are(tmp_path: Path) -> None:
+    """A JPEG may say its size after 64 KiB of metadata, a TIFF at its end."""
+    picture = draw_picture(1, 300, 200)
+    picture.save(tmp_path / "a.jpg", quality=98)
+    # Two comments of 60,000 bytes: the size comes after them.
+    plain = (tmp_path / "a.jpg").read_bytes()
+    comment = b"\xff\xfe" + struct.pack(">H", 60_002) + bytes(60_000)
+    (tmp_path / "b.jpg").write_bytes(plain[:2] + comment * 2 + plain[2:])
+    Image.fromarray(np.asarray(picture)).save(tmp_path / "c.tif")
+    picture.save(tmp_path / "d.png")
+    (tmp_path / "e.png").write_bytes(b"nothing")
+    (tmp_path / "f.png").write_bytes(b"")
+    source = FolderSource(tmp_path)
+    assert [source.area(index) for index in range(6)] == [60_000] * 4 + [0, 0]
+    (tmp_path / "d.png").unlink()
+    assert source.area(3) == 0
+
+
+def test_crops_can_be_weighed_by_area(micro: Overrides, tmp_path: Path) -> None:
+    """A picture of nine crops comes nine times as often as one of a single crop."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    Image.new("RGB", (120, 120), (255, 0, 0)).save(folder / "large.png")
+    Image.new("RGB", (40, 40), (0, 255, 0)).save(folder / "small.png")
+    Image.new("RGB", (20, 20), (0, 0, 255)).save(folder / "tiny.png")
+    (folder / "torn.png").write_bytes(b"nothing")
+    shown = {}
+    for weight_by in ("picture", "area"):
+        config = load_config(
+            "tiny",
+            micro(
+                f"data.pictures={folder}",
+                "data.pairs=[]",
+                "data.pair_ratio=0",
+                "data.batch_size=12",
+                f"data.weight_by={weight_by}",
+            ),
+        )
+        dataset = BatchDataset(config, open_sources(config.data.pictures), None, seed=0)
+        batches = [dataset[number] for number in range(10)]
+        crops = torch.cat([batch.crops for batch in batches])
+        shown[weight_by] = [int((crops[:, c, 0, 0] == 255).sum()) for c in range(3)]
+        torn = sum(len(batch.damaged) for batch in batches)
+        times = 10 if weight_by == "area" else 30  # and now and then a torn one replaces it
+        assert times <= torn < 2 * times
+        revived = pickle.loads(pickle.dumps(dataset))  # as a spawned worker gets it
+        assert torch.equal(revived[7].crops, batches[7].crops)
+    # Of 120 crops, 90 are of the large one, 10 of each other one, and 10 replace the torn one.
+    assert sum(shown["area"]) == 120
+    assert 90 <= shown["area"][0] <= 100
+    assert all(10 <= count <= 20 for count in shown["area"][1:])
+    assert all(30 <= count <= 60 for count in shown["picture"])
 
 
 def test_shard_members_can_be_chosen_by_extension(pictures: Path, tmp_path: Path) -> None:

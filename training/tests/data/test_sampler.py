@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from realesrgan_train.config import RunConfig
 from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loader
 from realesrgan_train.data.opening import open_pairs, open_sources
 from realesrgan_train.data.sampler import (
+    PictureOrder,
+    crops_in,
     permuted,
     picture_at,
     plan_batch,
@@ -44,6 +48,34 @@ def test_epochs_and_seeds_differ_and_places_are_even() -> None:
     ).double()
     chi_square = float(((counts - epochs / size).square() / (epochs / size)).sum())
     assert chi_square < 95
+
+
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
+    seed=st.integers(0, 2**63 - 1),
+    epoch=st.integers(0, 2**40),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_an_epoch_shows_each_picture_as_often_as_it_counts(
+    counts: list[int], seed: int, epoch: int
+) -> None:
+    order = PictureOrder(counts)
+    assert len(order) == sum(counts)
+    positions = range(epoch * len(order), (epoch + 1) * len(order))
+    shown = Counter(order.picture_at(position, seed) for position in positions)
+    assert [shown[index] for index in range(len(counts))] == counts
+
+
+def test_equal_counts_of_one_are_the_plain_order() -> None:
+    order = PictureOrder([1] * 30)
+    assert all(order.picture_at(p, 4) == picture_at(p, 30, 4) for p in range(90))
+    for counts in ([], [2, 0]):
+        with pytest.raises(ValueError, match="PictureOrder"):
+            PictureOrder(counts)
+
+
+def test_crops_of_an_area() -> None:
+    assert [crops_in(area, 400) for area in (0, 1, 400**2, 2040 * 1356)] == [1, 1, 1, 17]
 
 
 @given(

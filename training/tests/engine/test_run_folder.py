@@ -57,6 +57,9 @@ def test_a_run_stopped_by_a_guard_goes_on_with_what_the_guard_advised(micro: Ove
         ("execution.precision=fp16", "execution.precision=bf16", True),
         ("execution.precision=bf16", "execution.precision=fp16", False),
         ("", "data.batch_size=3", False),
+        ("", "data.weight_by=area", False),
+        ("", "degradation.jpeg=diffjpeg", False),
+        ("", "stages.gan.warmup_discriminator=2", False),
         ("", "execution.compile=true", False),
     ],
 )
