@@ -261,9 +261,10 @@ def test_events_have_the_fields_of_the_table(folder: Path) -> None:
     (folder / "out" / "c.mp4").touch()
     words = ("films", "-o", "out", "--json", "--skip-existing")
     plan = upscaled(folder, *words, "--plan")
+    shard = upscaled(folder, "clip.mp4", "-o", "x.mp4", "--json", "--shard", "0/2")
     done = upscaled(folder, *words)
     told = {}
-    for line in (plan.stdout + done.stdout).splitlines():
+    for line in (plan.stdout + shard.stdout + done.stdout).splitlines():
         event = json.loads(line)
         told[event["event"]] = set(event) - {"event"}
     assert done.stderr == ""

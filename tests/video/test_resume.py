@@ -18,7 +18,7 @@ from command import COMMAND, run
 from compact_network import write_compact
 
 from realesrgan_vk.batch.workers import load_upscalers
-from realesrgan_vk.options import Request, UpscalerOptions
+from realesrgan_vk.options import Request, Shard, UpscalerOptions
 from realesrgan_vk.video import VideoOptions, WorkError, segments
 from realesrgan_vk.video.run import VideoProgress, VideoRun
 
@@ -379,3 +379,110 @@ def test_what_a_kill_leaves_of_an_empty_folder_is_no_hindrance(
         (work / name).write_bytes(b"half")
     whole(clip, network, target)
     assert leftovers(target) == []
+
+
+SHORT = ("--segment-seconds", "0.12")  # three frames: there are ten segments
+
+
+def shard(clip: Path, network: Path, target: Path, which: str, *more: str) -> str:
+    done = run("video", clip, "-o", target, "--shard", which, *options_of(network, *SHORT, *more))
+    assert done.returncode == 0, done.stderr
+    assert not target.exists()
+    return done.stderr
+
+
+@pytest.mark.parametrize(("count", "suffix"), [(2, "mp4"), (3, "mkv"), (13, "mkv")])
+def test_shards_make_the_same_bytes_in_any_order(
+    count: int, suffix: str, clip: Path, network: Path, tmp_path: Path
+) -> None:
+    """With 13 shards some have no segment."""
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "shards").mkdir()
+    expected = whole(clip, network, tmp_path / "whole" / f"a.{suffix}", *SHORT)
+    target = tmp_path / "shards" / f"a.{suffix}"
+    work = target.with_name(f"{target.name}.realesrgan")
+    for number in reversed(range(count)):
+        shard(clip, network, target, f"{number}/{count}")
+        made = {int(path.stem) for path in work.glob("*.mkv")}
+        assert made == {n for n in range(10) if n % count >= number}
+    assert whole(clip, network, target, *SHORT) == expected
+    assert leftovers(target) == []
+
+
+def test_a_run_makes_what_shards_left_out(clip: Path, network: Path, tmp_path: Path) -> None:
+    expected = whole(clip, network, tmp_path / "b.mkv", *SHORT)
+    target = tmp_path / "a.mkv"
+    shard(clip, network, target, "1/3")
+    shard(clip, network, target, "2/3")
+    done = run("video", clip, "-o", target, *options_of(network, *SHORT), "--json")
+    last = json.loads(done.stdout.splitlines()[-2])
+    assert last["event"] == "done"
+    assert (last["frames"], last["resumed"]) == (30, 18)
+    assert target.read_bytes() == expected
+
+
+def test_shards_run_at_the_same_time_and_go_on_after_kills(
+    clip: Path, network: Path, tmp_path: Path
+) -> None:
+    expected = whole(clip, network, tmp_path / "b.mkv", *SHORT)
+    target = tmp_path / "a.mkv"
+    chance = random.Random(1)
+    words = [str(clip), "-o", str(target), *options_of(network, *SHORT)]
+    waiting = {f"{number}/3" for number in range(3)}
+    while waiting:
+        running = {
+            which: subprocess.Popen([*COMMAND, "video", *words, "--shard", which])
+            for which in waiting
+        }
+        for which, process in running.items():
+            try:
+                if process.wait(chance.uniform(0.5, 3)) == 0:
+                    waiting.discard(which)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(TIMEOUT)
+    assert whole(clip, network, target, *SHORT) == expected
+    assert leftovers(target) == ["b.mkv"]
+
+
+def test_a_run_and_a_shard_do_not_share_a_folder(clip: Path, network: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="Windows has no shared locks")
+    target = tmp_path / "a.mkv"
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    options = VideoOptions(segment_seconds=SEGMENT, encoder_threads=2)
+    refused: list[str] = []
+
+    def other(*more: str) -> str:
+        done = run("video", clip, "-o", target, *options_of(network, *more))
+        assert done.returncode == 1
+        return done.stderr
+
+    def report(progress: VideoProgress) -> None:
+        if progress.frames == 5 and not refused:
+            refused.extend(other(*more) for more in others)
+
+    others = [[], ["--shard", "0/2"]]
+    planned = VideoRun(clip, target, upscalers, Request(), options)
+    planned.run(shard=Shard(0, 2), report=report)
+    others = [["--shard", "0/2"]]
+    whole_run = VideoRun(clip, target, upscalers, Request(), options)
+    first = [*refused]
+    refused.clear()
+    whole_run.run(report=lambda progress: None if refused else refused.append(other(*others[0])))
+    assert all("another run is at work in" in words for words in (*first, *refused))
+    assert len(first) == 2
+    assert leftovers(target) == []
+
+
+def test_shards_of_other_settings_are_refused(clip: Path, network: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.mkv"
+    shard(clip, network, target, "0/2")
+    words = ("--shard", "1/2", "--crf", "30")
+    done = run("video", clip, "-o", target, *options_of(network, *SHORT, *words))
+    assert done.returncode == 1
+    assert "other settings" in done.stderr
+    done = run(
+        "video", clip, "-o", target, *options_of(network, *SHORT, "--shard", "1/2", "--restart")
+    )
+    assert done.returncode == 2
+    assert "give only one of restart and shard" in done.stderr

@@ -217,8 +217,8 @@ def shard_option(what: str) -> Decorator:
     """`--shard`, of a command that makes many results."""
     return option(
         "--shard", type=Parsed(Shard.parse), metavar="I/N", group=INPUT,
-        help=f"Take the I-th (from 0) of N shares of the {what}, by their names: for N machines "
-        "that see the same folders.")  # fmt: skip
+        help=f"Take the I-th (from 0) of N shares of {what}: for N machines that see the same "
+        "folders.")  # fmt: skip
 
 
 def report_options() -> Decorator:

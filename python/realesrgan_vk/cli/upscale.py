@@ -55,7 +55,7 @@ def _suffixes() -> list[str]:
         "several share the pictures."),
     shared.run_options,
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
-    shared.shard_option("pictures"),
+    shared.shard_option("the pictures, by their names"),
     shared.max_pixels_option,
     option("-o", "--output", metavar="OUT", type=shared.PathName(), group=_OUTPUT,
            help="File or folder; - is stdout. Default: beside the picture or folder, with "

@@ -67,7 +67,7 @@ def _pair(text: str) -> tuple[str, str]:
         "several share the frames."),
     shared.run_options,
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
-    shared.shard_option("videos"),
+    shared.shard_option("each video's segments"),
     option("--start", type=Parsed(_seconds), metavar="TIME", group=INPUT,
            help="Where to begin: seconds, or as 0:01:30."),
     option("--end", type=Parsed(_seconds), metavar="TIME", group=INPUT, help="Where to end."),

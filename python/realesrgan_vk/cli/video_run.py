@@ -26,7 +26,6 @@ from realesrgan_vk.batch.jobs import (
     Targets,
     find_sources,
     names_folder,
-    of_shard,
     refuse_folder,
     refuse_unwritable,
     refuse_unwritable_file,
@@ -37,6 +36,7 @@ from realesrgan_vk.cli.messages import error_words, say, show, tell, unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.errors import DeviceError, RealesrganError, printable
 from realesrgan_vk.image_io.atomic import whole_file
+from realesrgan_vk.options import Shard
 from realesrgan_vk.upscaler import Upscaler
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.frames import VideoFrame, planes_of
@@ -74,11 +74,7 @@ def run(arguments: VideoArguments) -> None:
             suffixes=VIDEO_SUFFIXES,
             kind="video",
         )
-        jobs = of_shard(_jobs(arguments, found.pictures), found.pictures, arguments.shard)
-        if not jobs:
-            report.note(None, "no video belongs to this shard")
-            report.end(0, 0, 0, time.perf_counter() - started)
-            return
+        jobs = _jobs(arguments, found.pictures)
         upscalers = load_video_upscalers(
             arguments.model,
             arguments.upscaler,
@@ -158,11 +154,15 @@ def _run_one(
     with report.running(source):
         summary = work.run(
             restart=arguments.restart,
+            shard=arguments.shard,
             report=lambda progress: report.progress(source, progress),
             retired=lambda error: report.retired(source, error),
             preview=preview,
         )
-    report.done(source, target, summary)
+    if arguments.shard is None:
+        report.done(source, target, summary)
+    else:
+        report.shard_done(source, target, arguments.shard, summary)
 
 
 def _jobs(arguments: VideoArguments, sources: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
@@ -340,6 +340,16 @@ class Report:
             )
             self.note(source, words)
 
+    def shard_done(self, source: Path, target: Path, shard: Shard, summary: VideoSummary) -> None:
+        """The segments of a shard were written."""
+        name = unalarming(printable(target.name))
+        count = _count(summary.frames, "frame")
+        self.note(
+            source,
+            f"{name}: shard {shard.number}/{shard.count} has {count} ready; when all shards have, "
+            "the same command without --shard writes the video",
+        )
+
     def failed(self, source: Path, words: str) -> None:
         """A video was not made."""
         named = words if str(source) in words else f"{printable(source)}: {words}"
@@ -459,6 +469,11 @@ class JsonReport(Report):
         """Print it as an event."""
         fields = asdict(summary) | {"seconds": round(summary.seconds, 3)}
         self._print("done", source=str(source), target=str(target), **fields)
+
+    def shard_done(self, source: Path, target: Path, shard: Shard, summary: VideoSummary) -> None:
+        """Print it as an event."""
+        fields = asdict(summary) | {"seconds": round(summary.seconds, 3)}
+        self._print("shard", source=str(source), target=str(target), **asdict(shard), **fields)
 
     def failed(self, source: Path, words: str) -> None:
         """Print it as an event."""

@@ -160,5 +160,7 @@ class VideoArguments:
     as_json: bool
 
     def __post_init__(self) -> None:
+        if self.shard is not None and self.restart:
+            raise ValueError("give only one of restart and shard; a shard keeps what others made")
         if self.preview is not None:
             real_number("preview", self.preview, "of seconds above 0", lambda x: 0 < x <= 86400)

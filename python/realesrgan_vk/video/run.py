@@ -21,7 +21,7 @@ from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
 from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.models.checksums import file_sha256
-from realesrgan_vk.options import Progress, Request, TargetSize, UpscalerOptions
+from realesrgan_vk.options import Progress, Request, Shard, TargetSize, UpscalerOptions
 from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.completeness import declared_bytes
 from realesrgan_vk.video.encoders import Encoding, kept_shape, plan_encoding
@@ -99,6 +99,7 @@ class VideoSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
+    number: int
     frame: VideoFrame
     repeats: bool
 
@@ -108,10 +109,12 @@ class Made:
     """A frame for the encoder, and the one that it was made of.
 
     Attributes:
+        number: Of the frame, from 0.
         image: The result; None: the one before again.
         source: The frame.
     """
 
+    number: int
     image: av.VideoFrame | None
     source: VideoFrame
 
@@ -193,6 +196,8 @@ class VideoRun:
         )
         self._segment_frames = max(1, round(options.segment_seconds * info.rate))
         self.reused = 0
+        self._seen = 0  # frames of the source, so far, from its beginning
+        self._shard: Shard | None = None
 
     @property
     def estimated_bytes(self) -> int:
@@ -218,6 +223,7 @@ class VideoRun:
         self,
         *,
         restart: bool = False,
+        shard: Shard | None = None,
         report: Callable[[VideoProgress], object] = lambda _: None,
         retired: Callable[[DeviceError], object] = lambda _: None,
         preview: Callable[[VideoFrame, av.VideoFrame], object] | None = None,
@@ -226,6 +232,8 @@ class VideoRun:
 
         Args:
             restart: Forget the segments of an earlier run.
+            shard: Make this share of the segments only, beside other shards; a run without one
+                puts the result together, and makes what is still missing.
             report: Called with progress, in this thread. What it raises stops the run.
             retired: Called, in this thread, with the error of a device that gets no more frames;
                 others go on.
@@ -239,8 +247,13 @@ class VideoRun:
             DeviceError: All devices failed.
         """
         started = time.perf_counter()
-        work = Workspace(self._target, self._settings(), restart=restart)
+        if restart and shard is not None:
+            raise ValueError("give only one of restart and shard; a shard keeps what others made")
+        self._shard = shard
+        work = Workspace(self._target, self._settings(), restart=restart, shard=shard)
         resumed = work.frames
+        if shard is not None:
+            return self._run_shard(work, started, report, retired, preview)
         part = work.result
         try:
             if part is None:
@@ -249,7 +262,7 @@ class VideoRun:
                     self._encode(work, report, retired, preview)
                 part = self._join(work, report)
         except BaseException:
-            if work.segments:
+            if work.finished:
                 work.close()
             else:  # there is nothing to go on from
                 work.remove()
@@ -266,6 +279,32 @@ class VideoRun:
             *self.size,
             seconds=time.perf_counter() - started,
             bytes_written=written,
+        )
+
+    def _run_shard(
+        self,
+        work: Workspace,
+        started: float,
+        report: Callable[[VideoProgress], object],
+        retired: Callable[[DeviceError], object],
+        preview: Callable[[VideoFrame, av.VideoFrame], object] | None,
+    ) -> VideoSummary:
+        """Make the segments of a shard; the summary is of them."""
+        resumed = work.frames
+        try:
+            self._check_space(work)
+            self._encode(work, report, retired, preview)
+        finally:
+            work.close()
+        segments = work.finished.values()
+        return VideoSummary(
+            work.frames,
+            resumed,
+            self.reused,
+            max((segment.damaged for segment in segments), default=0),
+            *self.size,
+            seconds=time.perf_counter() - started,
+            bytes_written=sum(segment.path.stat().st_size for segment in segments),
         )
 
     def _join(self, work: Workspace, report: Callable[[VideoProgress], object]) -> Path:
@@ -303,8 +342,9 @@ class VideoRun:
         preview: Callable[[VideoFrame, av.VideoFrame], object] | None,
     ) -> None:
         frames = self.upscaled(work, retired)
-        written = sum(segment.path.stat().st_size for segment in work.segments)
+        written = sum(segment.path.stat().st_size for segment in work.finished.values())
         done = work.frames
+        current = -1  # the number of the writer's segment
         image: av.VideoFrame | None = None
         source: VideoFrame | None = None
         writer: SegmentWriter | None = None
@@ -313,11 +353,12 @@ class VideoRun:
         try:
             with closing(frames):
                 for made in frames:
-                    if writer is not None and len(writer.times) == self._segment_frames:
-                        written += self._finish(work, writer, part, reused, source, last=False)
+                    number = made.number // self._segment_frames
+                    if writer is not None and number != current:
+                        written += self._finish(work, current, writer, reused, source)
                         writer, reused = None, 0
                     if writer is None:
-                        writer = SegmentWriter(part, self.encoding)
+                        writer, current = SegmentWriter(part, self.encoding), number
                     if made.image is None:
                         reused += 1
                         self.reused += 1
@@ -334,27 +375,30 @@ class VideoRun:
             if writer is not None:
                 writer.abandon()
             raise
-        if writer is None:
-            if not work.segments:
-                raise ValueError(f"{printable(self._source)} has no frame in the part asked for")
-            work.mark_last()
-            return
-        self._finish(work, writer, part, reused, source, last=True)
+        if not self._seen and not work.finished and self._shard is None:
+            raise ValueError(f"{printable(self._source)} has no frame in the part asked for")
+        last = (self._seen - 1) // self._segment_frames if work.last is None else work.last
+        if writer is not None:
+            self._finish(work, current, writer, reused, source, last=current == last)
+        work.mark_last(last)
 
     def _progress(self, done: int, written: int) -> VideoProgress:
-        total = max(self.info.frames, done) if self.info.frames else 0
+        total = self.info.frames
+        if self._shard is not None and total:
+            total = _frames_of(self._shard, total, self._segment_frames)
+        total = max(total, done) if total else 0
         fraction = done / total if total else 0.0
         return VideoProgress(done, total, self.reused, written, joining=False, fraction=fraction)
 
     def _finish(
         self,
         work: Workspace,
+        number: int,
         writer: SegmentWriter,
-        part: Path,
         reused: int,
         source: VideoFrame | None,
         *,
-        last: bool,
+        last: bool = False,
     ) -> int:
         """Complete a segment, whose last frame was made of `source`; return its size in bytes."""
         try:
@@ -362,10 +406,12 @@ class VideoRun:
         except BaseException:
             writer.abandon()
             raise
+        part = work.part("segment")
         size = part.stat().st_size
         checksum = 0 if source is None else source.checksum()
         damaged = self._reader.damaged
-        work.add(part, writer, reused=reused, damaged=damaged, checksum=checksum, last=last)
+        about = {"reused": reused, "damaged": damaged, "checksum": checksum, "last": last}
+        work.add(number, part, writer, **about)
         return size
 
     def _works(self, work: Workspace | None) -> Iterator[_Work]:
@@ -376,12 +422,26 @@ class VideoRun:
         options = self._options
         most = NEAR if options.reuse == "near" else 0
         anchor: VideoFrame | None = None
-        skip, after = 0, None
-        if work is not None and work.segments:
-            done = work.segments[-1]
-            skip, after = work.frames, (done.times[-1][0], done.checksum)
+        begin = 0  # the first segment that is made
+        while work is not None and not work.takes(begin):
+            begin += 1
+        skip, after = begin * self._segment_frames, None
+        before = None if work is None else work.finished.get(begin - 1)
+        if before is not None:
+            after = before.times[-1][0], before.checksum
+        # All frames before are in finished segments; of a shard, in others' or nowhere.
+        self._seen = skip if self._shard is None else 0
         for number, frame in enumerate(self._reader.frames(skip, after), start=skip):
-            first = number % self._segment_frames == 0
+            segment, place = divmod(number, self._segment_frames)
+            if work is not None and work.last is not None:
+                rest = range(segment, work.last + 1)
+                if not any(map(work.takes, rest)):
+                    return
+            self._seen = number + 1
+            if work is not None and not work.takes(segment):
+                anchor = None
+                continue
+            first = place == 0
             repeats = (
                 options.reuse != "off"
                 and not first
@@ -390,11 +450,11 @@ class VideoRun:
             )
             if not repeats:
                 anchor = frame
-            yield _Work(frame, repeats)
+            yield _Work(number, frame, repeats)
 
     def _upscale(self, upscaler: Upscaler, item: _Work, progress: Progress) -> Made:
         if item.repeats:
-            return Made(None, item.frame)
+            return Made(item.number, None, item.frame)
         image, planes, alpha = self.encoding.new_frame()
         upscale_into(
             upscaler,
@@ -405,7 +465,7 @@ class VideoRun:
             target_format=self.encoding.yuv_format,
             progress=progress,
         )
-        return Made(image, item.frame)
+        return Made(item.number, image, item.frame)
 
     def _settings(self) -> dict[str, Any]:
         """All that decides about the segments' bits, but for the device."""
@@ -436,7 +496,9 @@ class VideoRun:
         """Refuse a run whose segments and result will not fit, by what such encoders take."""
         left = self.info.frames - work.frames
         share = max(0.0, left / self.info.frames) if self.info.frames else 0.0
-        done = sum(segment.path.stat().st_size for segment in work.segments)
+        if self._shard is not None:
+            share /= self._shard.count
+        done = sum(segment.path.stat().st_size for segment in work.finished.values())
         needed = int(self.estimated_bytes * share) * 2 + done  # the segments, and the result
         free = shutil.disk_usage(work.folder).free
         if needed > free:
@@ -468,6 +530,14 @@ class VideoRun:
             self.notes.append(f"{' and '.join(info.dynamic)} cannot be kept")
         if info.rotation_matrix is not None and not can_rotate(self._format):
             self.notes.append(f"the rotation is left out: a file of format {self._format} has none")
+
+
+def _frames_of(shard: Shard, frames: int, each: int) -> int:
+    """How many of a video's frames are in a shard's segments of `each` frames."""
+    return sum(
+        min(each, frames - first)
+        for first in range(shard.number * each, frames, shard.count * each)
+    )
 
 
 def _with_even_sides(asked: TargetSize, size: tuple[int, int]) -> tuple[int, int]:

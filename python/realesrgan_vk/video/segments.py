@@ -28,6 +28,7 @@ import av
 
 from realesrgan_vk.errors import RealesrganError, printable
 from realesrgan_vk.models.checksums import file_sha256
+from realesrgan_vk.options import Shard
 from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.options import MOST_THREADS
 from realesrgan_vk.video.reader import file_url
@@ -45,7 +46,12 @@ SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
 _LOCK = "lock"
-_UNFINISHED = re.compile(r"(record\.json|segment|result|[0-9]{6}\.json)\.part")
+_OF_SHARD = r"-[0-9]{1,7}-[0-9]{1,7}"
+_UNFINISHED = re.compile(
+    rf"(record\.json|segment|result|[0-9]{{6}}\.json|(record\.json|segment){_OF_SHARD})\.part"
+    rf"|lock{_OF_SHARD}"
+)
+_SEGMENT = re.compile(r"[0-9]{6}\.(mkv|json)")
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
 # Of a segment's packets and header nothing has to be found out by decoding its first frames.
@@ -271,19 +277,29 @@ def encoder_header(segment: Segment) -> bytes:
 class Workspace:
     """The folder of a video in work, beside its result.
 
+    One run at a time uses it, or several shards, each of which makes segments of its own.
+
     Attributes:
         folder: Its path.
-        segments: Those that are finished, in order.
+        finished: The segments that are finished, by their numbers; of a shard its own.
     """
 
-    def __init__(self, target: Path, settings: dict[str, Any], *, restart: bool = False) -> None:
+    def __init__(
+        self,
+        target: Path,
+        settings: dict[str, Any],
+        *,
+        restart: bool = False,
+        shard: Shard | None = None,
+    ) -> None:
         """Open the folder, or make it.
 
         Args:
             target: The result's path.
             settings: All that decides about the result, as JSON can store it; the finished segments
                 of a folder with other settings are refused.
-            restart: Remove what is there first.
+            restart: Remove what is there first; not of a shard.
+            shard: Whose segments are made; None: all.
 
         Raises:
             WorkError: The folder is of a run with other settings, is damaged, or is no folder of
@@ -293,13 +309,17 @@ class Workspace:
         self.folder = _folder_of(target)
         if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
             raise self._in_the_way()
-        self.segments: list[Segment] = []
-        self._lock: BinaryIO | None = None
+        self.finished: dict[int, Segment] = {}
+        self._shard = shard
+        self._locks: list[BinaryIO] = []
         wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
         digest = sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
         self._result = self.folder / f"{_RESULT}-{digest[:16]}"
         try:
-            self._open(wanted, restart=restart)
+            if shard is None:
+                self._open(wanted, restart=restart)
+            else:
+                self._open_shared(wanted, shard)
         except BaseException:
             self.close()
             raise
@@ -307,12 +327,10 @@ class Workspace:
     def _open(self, wanted: dict[str, Any], *, restart: bool) -> None:
         record = self.folder / _RECORD
         if record.exists():
-            self._lock = _locked(self.folder / _LOCK)
+            self._locks.append(_locked(self.folder / _LOCK))
         results = sorted(self.folder.glob(f"{_RESULT}-*"))  # of a run that ended as it named it
         if restart and (record.exists() or results):
-            for left in self.folder.iterdir():
-                if left.name != _LOCK:
-                    left.unlink()
+            self._clear()
             results = []
         if record.exists():
             self._check(record, wanted)
@@ -324,13 +342,53 @@ class Workspace:
                 raise self._other_settings("all")
         elif self._has_only_leftovers():
             self.folder.mkdir(exist_ok=True)
-            self._lock = self._lock or _locked(self.folder / _LOCK)
-            for left in self.folder.iterdir():
-                if left.name != _LOCK:
-                    left.unlink()
+            if not self._locks:
+                self._locks.append(_locked(self.folder / _LOCK))
+            self._clear()
             write_whole(record, json.dumps(wanted, indent=1).encode())
         else:
             raise self._in_the_way()
+
+    def _clear(self) -> None:
+        for left in self.folder.iterdir():
+            if left.name != _LOCK:
+                left.unlink()
+
+    def _open_shared(self, wanted: dict[str, Any], shard: Shard) -> None:
+        """Open it beside other shards, none of whose files are touched."""
+        record = self.folder / _RECORD
+        if list(self.folder.glob(f"{_RESULT}-*")):
+            raise WorkError(
+                f"{printable(self.folder)} holds the complete result; run the same command without "
+                "--shard to give it its name"
+            )
+        if not (record.exists() or self._has_only_leftovers()):
+            raise self._in_the_way()
+        self.folder.mkdir(exist_ok=True)
+        self._locks.append(_locked(self.folder / _LOCK, shared=True))
+        own = f"{shard.number}-{shard.count}"
+        self._locks.append(_locked(self.folder / f"{_LOCK}-{own}"))
+        if not record.exists():  # of several that write it at once, all write the same
+            content = json.dumps(wanted, indent=1).encode()
+            write_whole(record, content, self.folder / f"{_RECORD}-{own}.part")
+        self._check(record, wanted)
+        for name in ("segment", _RECORD):
+            (self.folder / f"{name}-{own}.part").unlink(missing_ok=True)
+        self._find()
+
+    def takes(self, number: int) -> bool:
+        """Whether the segment of this number is still to be made here."""
+        shard = self._shard
+        is_own = shard is None or number % shard.count == shard.number
+        return is_own and number not in self.finished
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Those that are finished, in order, up to the first that is not."""
+        found: list[Segment] = []
+        while len(found) in self.finished:
+            found.append(self.finished[len(found)])
+        return found
 
     def _has_only_leftovers(self) -> bool:
         """Whether there is no folder, or one of a run that was killed as it made or removed it."""
@@ -343,38 +401,52 @@ class Workspace:
     @property
     def frames(self) -> int:
         """Of all finished segments."""
-        return sum(len(segment.times) for segment in self.segments)
+        return sum(len(segment.times) for segment in self.finished.values())
+
+    @property
+    def last(self) -> int | None:
+        """The number of the video's last segment, where that is finished."""
+        return next((number for number, each in self.finished.items() if each.last), None)
 
     @property
     def is_complete(self) -> bool:
-        """Whether the video's last segment is finished."""
-        return bool(self.segments) and self.segments[-1].last
+        """Whether all of the video's segments are finished."""
+        segments = self.segments
+        return bool(segments) and segments[-1].last
 
     def part(self, name: str) -> Path:
         """The path of an unfinished file, which the next run removes."""
-        return self.folder / f"{name}.part"
+        shard = "" if self._shard is None else f"-{self._shard.number}-{self._shard.count}"
+        return self.folder / f"{name}{shard}.part"
 
-    def add(self, part: Path, writer: SegmentWriter, **about: Any) -> Segment:  # noqa: ANN401
-        """Take a writer's finished file as the next segment; `about` is for the other fields.
+    def add(
+        self,
+        number: int,
+        part: Path,
+        writer: SegmentWriter,
+        **about: Any,  # noqa: ANN401
+    ) -> None:
+        """Take a writer's finished file as a segment; `about` is for the other fields.
 
         Raises:
             OSError: The record cannot be written.
         """
-        path = self.folder / f"{len(self.segments):06}.mkv"
+        path = self.folder / f"{number:06}.mkv"
         part.replace(path)
         segment = Segment(path, tuple(writer.times), delay=writer.delay, **about)
         self._record(segment)
-        self.segments.append(segment)
-        return segment
+        self.finished[number] = segment
 
-    def mark_last(self) -> None:
-        """Record that no frame comes after the finished segments.
+    def mark_last(self, number: int) -> None:
+        """Record that no frame comes after a finished segment; of another shard's nothing is done.
 
         Raises:
             OSError: The record cannot be written.
         """
-        segment = self.segments[-1] = replace(self.segments[-1], last=True)
-        self._record(segment)
+        segment = self.finished.get(number)
+        if segment is not None and not segment.last:
+            self.finished[number] = replace(segment, last=True)
+            self._record(self.finished[number])
 
     def _record(self, segment: Segment) -> None:
         record = {key: value for key, value in asdict(segment).items() if key != "path"}
@@ -426,9 +498,9 @@ class Workspace:
 
     def close(self) -> None:
         """Let another run take the folder."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
 
     def _check(self, record: Path, wanted: dict[str, Any]) -> None:
         try:
@@ -455,24 +527,25 @@ class Workspace:
         )
 
     def _find(self) -> None:
-        while not self.is_complete:
-            path = self.folder / f"{len(self.segments):06}.mkv"
-            record = path.with_suffix(".json")
-            if not (path.exists() and record.exists()):
-                break
-            self.segments.append(_read_segment(path, record))
-        known = {_RECORD}
-        for segment in self.segments:
-            known |= {segment.path.name, segment.path.with_suffix(".json").name}
-        for left in self.folder.iterdir():  # of a segment whose record was not written
-            if left.name not in known and left.suffix in (".mkv", ".json"):
-                left.unlink()
+        """Read the finished segments, and remove those whose record was not written."""
+        for path in sorted(self.folder.iterdir()):
+            if not _SEGMENT.fullmatch(path.name):
+                continue
+            number = int(path.stem)
+            other = path.with_suffix(".mkv" if path.suffix == ".json" else ".json")
+            if not self.takes(number):
+                continue
+            if other.exists():
+                self.finished[number] = _read_segment(*sorted((path, other), reverse=True))
+            else:
+                path.unlink()
 
 
-def _locked(path: Path) -> BinaryIO:
+def _locked(path: Path, *, shared: bool = False) -> BinaryIO:
     """A file that is open, and that no other process can open like this until it is closed.
 
-    The system lets go of it when a process ends, however it does.
+    The system lets go of it when a process ends, however it does. `shared`: others may, if theirs
+    is shared, too; Windows has no such locks, and there nothing is locked then.
     """
     file = path.open("ab")
     busy = f"another run is at work in {printable(path.parent)}; wait for its end"
@@ -480,11 +553,12 @@ def _locked(path: Path) -> BinaryIO:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - of Windows only
 
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            if not shared:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl  # noqa: PLC0415 - not of Windows
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
@@ -546,7 +620,7 @@ def _record_checksum(record: dict[str, Any]) -> int:
 def _damaged(path: Path) -> WorkError:
     return WorkError(
         f"{printable(path)} is damaged; remove that segment's files (.mkv and .json) to make it "
-        "and those after it again, or begin again with --restart"
+        "again, or begin again with --restart"
     )
 
 
@@ -564,13 +638,13 @@ def fingerprint(path: Path) -> dict[str, Any]:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file that appears whole, on the disk itself.
+def write_whole(path: Path, content: bytes, part: Path | None = None) -> None:
+    """Write a small file that appears whole, on the disk itself; by this unfinished name.
 
     Raises:
         OSError: It cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part or path.with_name(f"{path.name}.part")
     try:
         part.write_bytes(content)
         appear(part, path)
