@@ -17,9 +17,11 @@ WAITS = ("cudaStreamSynchronize", "cudaEventSynchronize")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_no_decision_depends_on_pixels(preset: PresetName) -> None:
+@pytest.mark.parametrize("details", [{}, {"jpeg": "diffjpeg", "usm": {"target": "patch"}}])
+def test_no_decision_depends_on_pixels(preset: PresetName, details: dict[str, object]) -> None:
     """On the meta device tensors have no content: whatever would read any raises."""
-    degrader = Degrader(DegradationConfig.preset(preset), 4)
+    recipe = DegradationConfig.preset(preset).model_dump() | details
+    degrader = Degrader(DegradationConfig.model_validate(recipe), 4)
     for seed in range(8):
         gt = torch.empty(6, 3, 400, 400, device="meta")
         batch = degrader(gt, torch.Generator().manual_seed(seed))
