@@ -226,6 +226,71 @@ def test_a_checkpoint_is_converted(tmp_path: Path) -> None:
     assert len(list(installed.iterdir())) == 5
 
 
+def _without_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realesrgan_vk.models.add.find_spec", lambda _: None)
+
+
+def _with_exporter(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[list[str]]:
+    """A stand-in for the exporter's process; returns the commands that were run."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        if fails:
+            return subprocess.CompletedProcess(command, 1, "", "rows\nError: no\x1b such network\n")
+        folder = Path(command[command.index("--output") + 1])
+        name = command[command.index("--name") + 1]
+        param = write_compact(folder, name)
+        hashes = {
+            kind: hashlib.sha256(param.with_suffix(f".{kind}").read_bytes()).hexdigest()
+            for kind in ("param", "bin")
+        }
+        files = {
+            kind: {"file": f"{name}.{kind}", "sha256": digest} for kind, digest in hashes.items()
+        }
+        manifest = {"models": [{"name": name, "files": files, "licence": "MIT"}]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("realesrgan_vk.models.add.find_spec", lambda _: object())
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+FOREIGN = checkpoint_files.checkpoint({"model.0.weight": np.ones(3, "f4")})
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_the_exporter_converts_what_is_not_converted_here(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = _with_exporter(monkeypatch)
+    source = tmp_path / f"net{suffix}"
+    source.write_bytes(FOREIGN)
+    installed = tmp_path / "installed"
+    assert add_models(source, installed, name="mine") == ["mine"]
+    assert commands[0][:5] == [sys.executable, "-m", "realesrgan_export", "checkpoint", str(source)]
+    entry = json.loads((installed / "manifest.json").read_text())["models"][0]
+    assert (entry["name"], entry["licence"]) == ("mine", "MIT")
+    _with_exporter(monkeypatch, fails=True)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"export: Error: no\\x1b such network$"):
+        add_models(source, installed, name="other")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_without_the_exporter_the_command_that_installs_it_is_named(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_exporter(monkeypatch)
+    source = tmp_path / f"net{suffix}"
+    source.write_bytes(FOREIGN)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"pip install ./training ./tools/export"):
+        add_models(source, tmp_path / "installed")
+    with pytest.raises(realesrgan_vk.ModelError, match=r"cannot be read|does not exist"):
+        add_models(tmp_path / f"none{suffix}", tmp_path / "installed")
+    assert not (tmp_path / "installed").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -234,7 +299,10 @@ def test_a_checkpoint_is_converted(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_other_checkpoints_are_refused(content: bytes | None, reason: str, tmp_path: Path) -> None:
+def test_other_checkpoints_are_refused(
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_exporter(monkeypatch)
     source = tmp_path / "net.pth"
     if content is not None:
         source.write_bytes(content)

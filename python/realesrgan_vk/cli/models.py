@@ -101,7 +101,8 @@ def add(source: Path, name: str | None, replace: bool) -> None:
     """Install a network under a name for --model.
 
     FOLDER_OR_FILE is a .param file, a folder with such files (the exporter makes one), or the .pth
-    checkpoint of an RRDBNet or SRVGGNetCompact, which is converted.
+    checkpoint of an RRDBNet or SRVGGNetCompact, which is converted. Other networks, and
+    .safetensors files, are converted by realesrgan-export where it is installed.
     """
     from realesrgan_vk.models.add import add_models
 

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,11 @@ from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of, manifest_entries, manifest_text
-from realesrgan_vk.models.names import checked_name, name_key
+from realesrgan_vk.models.names import checked_name, escaped, name_key
 from realesrgan_vk.models.registry import model_at, official_name, whole_networks
 from realesrgan_vk.models.user_store import SCRATCH, install_files, locked, own_models_folder
 
-CHECKPOINTS = (".pth", ".pt", ".ckpt")
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors")
 MAX_ENTRY = 1 << 16
 _KINDS = ("param", "bin")
 
@@ -51,7 +54,8 @@ def add_models(
     Args:
         source: A `.param` or `.bin` file with the other beside it, a folder of such files, with
             or without the `manifest.json` that `realesrgan-export` writes, or the `.pth` of an
-            RRDBNet or an SRVGGNetCompact, which is converted.
+            RRDBNet or an SRVGGNetCompact, which is converted. Other checkpoints, and
+            `.safetensors`, are converted by `realesrgan-export` where it is installed.
         folder: Where to; by default `own_models_folder()`.
         name: Under which the network is installed, instead of the manifest's or the file's.
         replacing: Whether a network that has the name already is replaced.
@@ -89,18 +93,60 @@ def _converted(source: Path, name: str | None) -> Iterator[Path]:
     if source.suffix.lower() not in CHECKPOINTS or source.is_dir():
         yield source
         return
-    # It imports NumPy, which most sources do not need.
-    from realesrgan_vk.models.checkpoint_network import convert_checkpoint  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
         folder = Path(scratch)
         try:
-            entry = convert_checkpoint(source, folder, _usable_name(source, name or source.stem))
-            (folder / MANIFEST).write_text(manifest_text([entry]), "utf-8")
+            _convert(source, folder, _usable_name(source, name or source.stem))
         except OSError as error:
             problem = f"{error.filename or folder} cannot be written ({error.strerror})"
             raise ModelError(f"{problem}; nothing was added") from error
         yield folder
+
+
+def _convert(source: Path, folder: Path, name: str) -> None:
+    """Write a checkpoint's network and its manifest into a folder."""
+    if source.suffix.lower() == ".safetensors":
+        if not source.is_file():
+            raise ModelError(f"{source} does not exist")
+        _export(source, folder, name, f"{source.name} is not converted without the exporter")
+        return
+    # It imports NumPy, which most sources do not need.
+    from realesrgan_vk.models.checkpoint_network import (  # noqa: PLC0415
+        ForeignNetworkError,
+        convert_checkpoint,
+    )
+
+    try:
+        entry = convert_checkpoint(source, folder, name)
+    except ForeignNetworkError as error:
+        _export(source, folder, name, str(error))
+        return
+    (folder / MANIFEST).write_text(manifest_text([entry]), "utf-8")
+
+
+def _export(source: Path, folder: Path, name: str, reason: str) -> None:
+    """Convert a checkpoint with `realesrgan-export`, which compares the result with PyTorch's.
+
+    It runs in a process of its own: this one needs no PyTorch.
+    """
+    if find_spec("realesrgan_export") is None:
+        raise ModelError(
+            f"{reason}; realesrgan-export may convert it: in a checkout of this project, pip "
+            "install ./training ./tools/export spandrel, then add it again"
+        )
+    command = [sys.executable, "-m", "realesrgan_export", "checkpoint", str(source.absolute())]
+    command += ["--output", str(folder), "--name", name]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode or not (folder / MANIFEST).is_file():
+        words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise ModelError(f"{reason}; realesrgan-export: {escaped(words[-1])}")
 
 
 def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
@@ -122,7 +168,7 @@ def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:
     if source.suffix not in (".param", ".bin"):
         problem = "is not a network" if source.exists() else "does not exist"
         raise ModelError(
-            f"{source} {problem}; give a .param file, a folder with one, or a .pth checkpoint"
+            f"{source} {problem}; give a .param file, a folder with one, or a checkpoint"
         )
     param = source.with_suffix(".param")
     entry = entry_of(param)

@@ -39,6 +39,10 @@ _UNSHUFFLES = {1: 1, 4: 2, 16: 4}
 """RRDBNet: the factor of the pixel-unshuffle, by input channels of the body and of the picture."""
 
 
+class ForeignNetworkError(ModelError):
+    """The tensors are those of a network that is not converted here."""
+
+
 def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, Any]:
     """Write `NAME.param` and `NAME.bin` into a folder.
 
@@ -51,13 +55,14 @@ def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, A
         The network's entry for the manifest of the folder.
 
     Raises:
-        ModelError: The file is no such checkpoint.
+        ForeignNetworkError: The file holds another network.
+        ModelError: The file is no checkpoint, or a damaged one.
         OSError: The folder cannot be written.
     """
     try:
         network = convert_network(read_tensors(checkpoint))
     except ModelError as error:
-        raise ModelError(f"{checkpoint.name} cannot be converted: {error}") from error
+        raise type(error)(f"{checkpoint.name} cannot be converted: {error}") from error
     param, weights = folder / f"{name}.param", folder / f"{name}.bin"
     param.write_text(format_graph(network.graph), "utf-8")
     weights.write_bytes(format_weights(network.graph, network.weights))
@@ -80,8 +85,9 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
         tensors: By PyTorch's names; convolutions [out, in, height, width].
 
     Raises:
-        ModelError: They are those of another network, a tensor is missing, left over or has a shape
-            that does not fit, or a value is not finite.
+        ForeignNetworkError: They are those of another network.
+        ModelError: A tensor is missing, left over or has a shape that does not fit, or a value is
+            not finite.
     """
     build: Callable[[Tensors], ConvertedNetwork]
     if is_face_network(tensors):
@@ -92,9 +98,8 @@ def convert_network(tensors: Mapping[str, Array]) -> ConvertedNetwork:
         build = _compact
     else:
         found = ", ".join(escaped(name) for name in list(tensors)[:4])
-        raise ModelError(
-            f"neither an RRDBNet nor an SRVGGNetCompact with PReLU (found {found}); other networks "
-            "may be converted by realesrgan-export, from tools/export of this project"
+        raise ForeignNetworkError(
+            f"neither an RRDBNet nor an SRVGGNetCompact with PReLU (found {found})"
         )
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
