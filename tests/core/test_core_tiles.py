@@ -84,6 +84,14 @@ def test_tiles_are_close_to_the_whole_picture_and_leave_no_grid(network: str, ph
         assert seams(difference.transpose(1, 0, 2), rows) < 1.5
 
 
+def test_the_plan_tells_how_much_of_the_field_tiles_read() -> None:
+    field = load("x4plus", tile=64).network.receptive_field
+    cut = load("x4plus", tile=64).plan(200, 100)["reason"]
+    assert f"tiles read 64 pixels around, of the {field}" in cut
+    assert "around" not in load("x4plus", tile=_core.TILE_WHOLE).plan(200, 100)["reason"]
+    assert "around" not in load("animevideov3", tile=64).plan(200, 100)["reason"]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3)])
 def test_tiny_and_narrow_pictures(size: tuple[int, int], photo: Photo) -> None:
     picture = np.ascontiguousarray(np.resize(photo(64, 64), (size[1], size[0], 3)))

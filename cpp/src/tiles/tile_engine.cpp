@@ -164,6 +164,11 @@ std::string TileEngine::notes(bool cut) const {
                  " pixels on each side, by which the picture is mirrored beyond its edges";
     }
     if (info_.adds_source) notes += "; the source, enlarged by nearest, is added to its result";
+    if (cut && halo_ + info_.border < info_.receptive_field) {
+        notes += "; tiles read " + std::to_string(halo_ + info_.border) +
+                 " pixels around, of the " + std::to_string(info_.receptive_field) +
+                 " that a result depends on: it is not quite that of the picture at once";
+    }
     if (info_.pools_all) {
         notes +=
             cut ? "; a layer takes means of the whole picture, here of each tile: the result is "
