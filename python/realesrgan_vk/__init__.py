@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.models import list_models as list_models
     from realesrgan_vk.options import AlphaMethod as AlphaMethod
     from realesrgan_vk.options import CallArguments as CallArguments
+    from realesrgan_vk.options import FaceOptions as FaceOptions
     from realesrgan_vk.options import FileSource as FileSource
     from realesrgan_vk.options import Filter as Filter
     from realesrgan_vk.options import Light as Light
@@ -51,8 +52,8 @@ _MODULES = {
     "imaging.picture": "Frame Metadata Mode Picture Pixels TiffTags",
     "models": "Model list_models",
     "options": (
-        "AlphaMethod CallArguments FileSource Filter Light Precision Progress Request "
-        "TargetSize Tile UpscaleArguments"
+        "AlphaMethod CallArguments FaceOptions FileSource Filter Light Precision Progress "
+        "Request TargetSize Tile UpscaleArguments"
     ),
     "processing.plan": "RunPlan",
     "upscaler": "Upscaler upscale",

@@ -10,6 +10,7 @@ from typing import IO, Literal, SupportsFloat, SupportsIndex, TypedDict, Union, 
 from realesrgan_vk.checks import (
     MAX_INPUT_SIDE,
     flag,
+    instance_of,
     is_whole,
     one_of,
     parse_bytes,
@@ -40,6 +41,8 @@ MOST_SHARDS = 1_000_000
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
 Tile = Literal["auto", "whole"]
+
+DEFAULT_FACE_MODEL = "gfpgan-1.4"
 
 FaceChoice = Literal["all", "largest"]
 
@@ -159,6 +162,7 @@ class Request:
         alpha: What upscales an alpha channel.
         light: Whether the final resampling averages encoded values or linear light.
         kernel: The filter of the final resampling.
+        faces: Which faces are restored, and how; None: none.
 
     Raises:
         ValueError: A value that is not one of the possible ones.
@@ -168,6 +172,7 @@ class Request:
     alpha: AlphaMethod = "network"
     light: Light = "gamma"
     kernel: Filter = "lanczos"
+    faces: "FaceOptions | None" = None
 
     def __post_init__(self) -> None:
         one_of("alpha", self.alpha, ALPHA_METHODS)
@@ -205,9 +210,11 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceOptions:
-    """Which faces of a picture are wanted.
+    """Which faces of a picture are wanted, and how they are restored.
 
     Attributes:
+        strength: How much of the restored face is in the result, 0..1.
+        model: The network that restores them: a name, or the path of a `.param` file.
         min_size: Least height or width, whichever is larger, in pixels of the picture.
         max_faces: How many at most, the largest first; None: all.
         only: "all", or "largest" for the largest one.
@@ -218,6 +225,8 @@ class FaceOptions:
         ValueError: A value out of range.
     """
 
+    strength: float = 0.8
+    model: str = DEFAULT_FACE_MODEL
     min_size: int = 16
     max_faces: int | None = None
     only: FaceChoice = "all"
@@ -231,6 +240,9 @@ class FaceOptions:
             most = whole_number("max_faces", self.max_faces, 1, others=", or None")
             set_(self, "max_faces", most)
         one_of("only", self.only, FACE_CHOICES)
+        instance_of("model", self.model, str)
+        share = real_number("strength", self.strength, "from 0 to 1", lambda x: 0 <= x <= 1)
+        set_(self, "strength", share)
         score = real_number("threshold", self.threshold, "from 0 to 1", lambda x: 0 <= x <= 1)
         set_(self, "threshold", score)
 
@@ -295,6 +307,7 @@ class UpscaleArguments(FrameArguments, total=False):
     """The keywords of `Upscaler.upscale`, which describes them, but for `as_array`."""
 
     progress: Progress | None
+    faces: bool | FaceOptions
 
 
 class CallArguments(UpscaleArguments, total=False):

@@ -28,6 +28,7 @@ from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
     AlphaMethod,
     CallArguments,
+    FaceOptions,
     FileSource,
     FrameArguments,
     Light,
@@ -183,9 +184,15 @@ class Upscaler:
 
     @functools.cached_property
     def _processor(self) -> Processor:
+        from realesrgan_vk.faces.restore import Restorer
         from realesrgan_vk.processing.processor import Processor
 
-        return Processor(self._open_core)
+        def restorer(model: str) -> Restorer:
+            return Restorer(
+                model, device=self.device, fp16=self.fp16, threads=self._options.threads or 0
+            )
+
+        return Processor(self._open_core, restorer)
 
     @property
     def _open_core(self) -> Core:
@@ -246,6 +253,7 @@ class Upscaler:
         light: Light = "gamma",
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
+        faces: bool | FaceOptions = False,
         as_array: bool = False,
     ) -> NDArray[Any] | Image.Image:
         """Upscale one picture.
@@ -266,6 +274,8 @@ class Upscaler:
             max_pixels: Refuse a file of more pixels before it is decoded; None: no limit.
             progress: Called with the completed fraction, 0..1, in this thread. What it raises (such
                 as `realesrgan_vk.Cancelled`) stops the run and is raised by this call.
+            faces: Whether faces are restored, or which and how. It invents what it draws; see
+                `FaceOptions`. Needs the extra `faces` and a network for them.
             as_array: Return an array for a PIL image or a file, too: uint8, uint16 or float32, as
                 the picture stores its samples, (H, W) for grey, else (H, W, 3) or (H, W, 4).
 
@@ -279,12 +289,14 @@ class Upscaler:
         Raises:
             TypeError: An argument of the wrong type.
             ValueError: An argument out of range, an array of another shape, or floats beyond -1..2.
+            ImportError: Faces are asked for, and what finds them is not installed.
+            ModelError: Faces are asked for, and the network for them is not installed.
             ImageError: A file that is not a picture, or a value that is not finite.
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
-        request = Request(size, alpha, light)
+        request = Request(size, alpha, light, faces=_face_options(faces))
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
@@ -518,6 +530,12 @@ class Upscaler:
         )
 
 
+def _face_options(faces: object) -> FaceOptions | None:
+    if isinstance(faces, FaceOptions):
+        return faces
+    return FaceOptions() if flag("faces", faces) else None
+
+
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:
     devices = list_devices() if device != "cpu" else []
     index = find_device(device, devices)
@@ -612,6 +630,7 @@ def upscale(
     light: Light = "gamma",
     max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
+    faces: bool | FaceOptions = False,
     as_array: bool = False,
 ) -> NDArray[Any] | Image.Image:
     """Upscale one picture; the network is loaded on first use and kept for the next call.
@@ -639,6 +658,7 @@ def upscale(
         light: "gamma" or "linear": what the final resampling works in.
         max_pixels: Refuse a file of more pixels; None: no limit.
         progress: Called with the completed fraction, 0..1; what it raises stops the run.
+        faces: Whether faces are restored, or which and how.
         as_array: Return an array for a PIL image or a file, too.
 
     Returns:
@@ -673,6 +693,7 @@ def upscale(
             light=light,
             max_pixels=max_pixels,
             progress=progress,
+            faces=faces,
             as_array=as_array,
         )
     except DeviceError:

@@ -38,7 +38,7 @@ def test_help_has_groups_and_fits_80_columns() -> None:
     text = run("upscale", "--help").stdout
     headings = re.findall(r"^(\w.*):$", text, re.M)
     assert headings == [
-        "Examples", "Size", "Network", "Device", "Input", "Output", "Metadata", "Messages"
+        "Examples", "Size", "Network", "Faces", "Device", "Input", "Output", "Metadata", "Messages"
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search(r"[a-z]-$", text, re.M), "a name is not broken at its hyphen"

@@ -56,6 +56,7 @@ def list_command(as_json: bool, everything: bool) -> None:
     """List the networks that --model can name."""
     known = list_models()
     if as_json:
+        notices = {item.name: item.notice for item in PUBLISHED}
         rows = [
             {
                 "name": model.name,
@@ -64,6 +65,7 @@ def list_command(as_json: bool, everything: bool) -> None:
                 "for": model.made_for,
                 "architecture": model.architecture,
                 "licence": model.licence,
+                "notice": notices.get(model.name, ""),
                 "origin": model.origin,
                 "param": str(model.param),
                 "bin": str(model.bin),
@@ -101,8 +103,8 @@ def add(source: Path, name: str | None, replace: bool) -> None:
     """Install a network under a name for --model.
 
     FOLDER_OR_FILE is a .param file, a folder with such files (the exporter makes one), or the .pth
-    checkpoint of an RRDBNet or SRVGGNetCompact, which is converted. Other networks, and
-    .safetensors files, are converted by realesrgan-export where it is installed.
+    checkpoint of an RRDBNet, an SRVGGNetCompact or a GFPGANv1Clean, which is converted. Other
+    networks, and .safetensors files, are converted by realesrgan-export where it is installed.
     """
     from realesrgan_vk.models.add import add_models
 
@@ -149,5 +151,9 @@ def pull(name: str, sha256: str | None, replace: bool) -> None:
             task = bars.add_task(file, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 
-        for added in pull_model(name, sha256, progress, replacing=replace):
-            show(f"added {added} to {own_models_folder()}")
+        added_models = pull_model(name, sha256, progress, replacing=replace)
+    terms = {item.name: item for item in PUBLISHED}
+    for added in added_models:
+        show(f"added {added} to {own_models_folder()}")
+        if (item := terms.get(added)) is not None and item.notice:
+            say(f"note: {added}: {item.notice}")

@@ -13,13 +13,23 @@ from click.shell_completion import CompletionItem
 from realesrgan_vk.cli.help import MESSAGES, Option
 from realesrgan_vk.cli.messages import error_words
 from realesrgan_vk.errors import RealesrganError
-from realesrgan_vk.options import ALPHA_METHODS, DEFAULT_MAX_PIXELS, LIGHTS, PRECISIONS, Shard
+from realesrgan_vk.options import (
+    ALPHA_METHODS,
+    DEFAULT_FACE_MODEL,
+    DEFAULT_MAX_PIXELS,
+    FACE_CHOICES,
+    LIGHTS,
+    PRECISIONS,
+    FaceChoice,
+    FaceOptions,
+    Shard,
+)
 from realesrgan_vk.upscaler import DEFAULT_MODEL
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
-NETWORK, DEVICE, INPUT, SIZE = "Network", "Device", "Input", "Size"
+NETWORK, DEVICE, INPUT, SIZE, FACES = "Network", "Device", "Input", "Size", "Faces"
 
 
 def option(*names: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's
@@ -189,6 +199,40 @@ def device_option(*name: str, **attributes: Any) -> Decorator:  # noqa: ANN401 -
     """`--device`, passed by another name if one is given."""
     return option("-d", "--device", *name, metavar="DEVICE", group=DEVICE,
                   shell_complete=completing(_devices), **attributes)  # fmt: skip
+
+
+face_options = options(
+    option("--faces", "with_faces", is_flag=True, group=FACES,
+           help="Restore faces: draw them anew with the network of --face-model. What it draws is "
+           "invented."),
+    option("--face-strength", "strength", type=click.FloatRange(0, 1), default=0.8,
+           metavar="0..1", group=FACES,
+           help="How much of the restored face is in the result. Default: 0.8."),
+    option("--face-min-size", "min_size", type=click.IntRange(1), default=16, metavar="PIXELS",
+           group=FACES, help="Leave faces alone whose longer side is less. Default: 16."),
+    option("--max-faces", type=click.IntRange(1), metavar="N", group=FACES,
+           help="At most so many, the largest. Default: all."),
+    option("--face-only", "only", type=click.Choice(FACE_CHOICES), default="all", group=FACES,
+           help="all (default), or the largest one."),
+    option("--face-model", default=DEFAULT_FACE_MODEL, show_default=True, metavar="NAME",
+           group=FACES, help="A network for faces, or its .param file."),
+)  # fmt: skip
+
+
+def wanted_faces(  # noqa: PLR0917 - one argument an option
+    with_faces: bool,
+    strength: float,
+    min_size: int,
+    max_faces: int | None,
+    only: FaceChoice,
+    face_model: str,
+) -> FaceOptions | None:
+    """What `face_options` ask for; None: faces are left as they are."""
+    if not with_faces:
+        return None
+    return FaceOptions(
+        strength=strength, model=face_model, min_size=min_size, max_faces=max_faces, only=only
+    )
 
 
 alpha_option = option(

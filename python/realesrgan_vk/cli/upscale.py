@@ -23,6 +23,7 @@ _EPILOG = (
 )
 _EXAMPLES = (
     "realesrgan-vk upscale photo.jpg -o photo-x4.png",
+    "realesrgan-vk upscale family.jpg --faces",
     "realesrgan-vk upscale holiday/ -o larger/ --scale 2 --format webp",
     "realesrgan-vk upscale drawing.png -m realesrgan-x4plus-anime --width 3840",
 )
@@ -49,6 +50,7 @@ def _suffixes() -> list[str]:
     shared.size_options,
     shared.network_options(),
     shared.alpha_option,
+    shared.face_options,
     shared.device_option(
         "devices", multiple=True, default=("auto",),
         help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
@@ -83,6 +85,7 @@ def _suffixes() -> list[str]:
 )  # fmt: skip
 @shared.grouped(
     size=TargetSize,
+    faces=shared.wanted_faces,
     request=Request,
     upscaler=UpscalerOptions,
     write=WriteOptions,

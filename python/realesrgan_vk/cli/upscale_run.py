@@ -24,12 +24,15 @@ from realesrgan_vk.batch.jobs import (
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.cli.arguments import Arguments
+from realesrgan_vk.cli.faces import require_faces
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import unalarming
 from realesrgan_vk.cli.options import usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
+from realesrgan_vk.models.registry import find_model
+from realesrgan_vk.options import FaceOptions
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 _STDOUT = 1
@@ -68,6 +71,8 @@ def run(arguments: Arguments) -> None:
             report.note("no picture belongs to this shard")
             report.end(Summary(), time.perf_counter() - started)
             return
+        if arguments.request.faces is not None:
+            _require_faces(arguments.request.faces)
         upscalers = load_upscalers(
             arguments.model,
             arguments.upscaler,
@@ -104,6 +109,12 @@ def run(arguments: Arguments) -> None:
     report.end(summary, time.perf_counter() - started)
     if summary.failed:
         raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _require_faces(options: FaceOptions) -> None:
+    """Refuse to begin where what finds or restores faces is not installed."""
+    require_faces()
+    find_model(options.model)
 
 
 def _report(arguments: Arguments) -> Report:

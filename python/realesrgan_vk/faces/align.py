@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from realesrgan_vk.imaging.picture import Pixels
+from realesrgan_vk.imaging.samples import to_unit
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -87,16 +90,19 @@ def to_crop(landmarks: Points) -> Similarity:
     return Similarity(turn, TEMPLATE.mean(axis=0) - turn @ landmarks.mean(axis=0))
 
 
-def warp(pixels: Floats, similarity: Similarity, size: tuple[int, int]) -> Floats:
+def warp(pixels: Pixels, similarity: Similarity, size: tuple[int, int]) -> Floats:
     """The picture mapped by a similarity, by bicubic interpolation; edges are continued outwards.
 
     Where the result is smaller the picture is first shrunk by Lanczos' filter, so that its detail
     does not become false patterns.
 
     Args:
-        pixels: Height x width x channels.
+        pixels: Height x width x channels, of any sample type.
         similarity: From the picture to the result.
         size: Width and height of the result in pixels.
+
+    Returns:
+        Floats; those of whole numbers in 0..1.
     """
     pixels, similarity = _part(pixels, similarity, size)
     if similarity.scale < 1:
@@ -104,10 +110,11 @@ def warp(pixels: Floats, similarity: Similarity, size: tuple[int, int]) -> Float
         smaller = tuple(max(1, math.ceil(side * similarity.scale)) for side in (width, height))
         planes = [
             np.asarray(Image.fromarray(plane).resize(smaller, Image.Resampling.LANCZOS))
-            for plane in np.ascontiguousarray(pixels.transpose(2, 0, 1))
+            for plane in map(_float_plane, pixels.transpose(2, 0, 1))
         ]
         pixels = np.stack(planes, axis=-1)
         similarity = similarity.of_scaled(smaller[0] / width, smaller[1] / height)
+    samples = to_unit(pixels)
     back = similarity.inverse()
     out = np.empty((size[1], size[0], pixels.shape[2]), np.float32)
     columns = np.arange(size[0]) + 0.5
@@ -115,8 +122,12 @@ def warp(pixels: Floats, similarity: Similarity, size: tuple[int, int]) -> Float
         rows = np.arange(top, bottom)[:, None] + 0.5
         x = back.turn[0, 0] * columns + back.turn[0, 1] * rows + (back.shift[0] - 0.5)
         y = back.turn[1, 0] * columns + back.turn[1, 1] * rows + (back.shift[1] - 0.5)
-        out[top:bottom] = _sampled(pixels, x, y)
+        out[top:bottom] = _sampled(samples, x, y)
     return out
+
+
+def _float_plane(plane: Pixels) -> Floats:
+    return np.ascontiguousarray(to_unit(plane))
 
 
 def _bands(out: Floats) -> Iterator[tuple[int, int]]:
@@ -126,8 +137,8 @@ def _bands(out: Floats) -> Iterator[tuple[int, int]]:
 
 
 def _part(
-    pixels: Floats, similarity: Similarity, size: tuple[int, int]
-) -> tuple[Floats, Similarity]:
+    pixels: Pixels, similarity: Similarity, size: tuple[int, int]
+) -> tuple[Pixels, Similarity]:
     """The rectangle of the picture that the result can depend on, at least one pixel of it."""
     height, width = pixels.shape[:2]
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size], np.float64)

@@ -1,13 +1,14 @@
-"""Official networks that no package carries, and where their project publishes them."""
+"""Official networks that no package carries, and where their projects publish them."""
 
 from dataclasses import dataclass
 
+GFPGAN_RELEASES = "https://github.com/TencentARC/GFPGAN/releases/download"
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A checkpoint of the Real-ESRGAN project.
+    """A checkpoint of the Real-ESRGAN project, or of GFPGAN's.
 
     Attributes:
         name: Under which it is installed.
@@ -17,6 +18,8 @@ class Published:
         max_bytes: The file is not longer; a download that is gets refused.
         scale: Output pixels per input pixel.
         made_for: The kind of pictures it is for.
+        licence: SPDX identifier.
+        notice: What else its terms say, for who installs it; empty: nothing.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Published:
     max_bytes: int = 100_000_000
     scale: int = 4
     made_for: str = ""
+    licence: str = "BSD-3-Clause"
+    notice: str = ""
 
 
 # Upstream publishes no hashes. Those here, and the sizes, are the ones that many independent
@@ -59,5 +64,19 @@ PUBLISHED = (
         "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
         max_bytes=4_885_111,
         made_for="photos; fast, keeps noise",
+    ),
+    Published(
+        "gfpgan-1.4",
+        f"{GFPGAN_RELEASES}/v1.3.0/GFPGANv1.4.pth",
+        "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+        max_bytes=348_632_874,
+        scale=1,
+        made_for="faces, with --faces",
+        licence="Apache-2.0",
+        notice=(
+            "its code and weights are under Apache-2.0; the generator in it derives from NVIDIA's "
+            "StyleGAN2, whose licence allows non-commercial use only: decide for yourself what "
+            "that means for your use"
+        ),
     ),
 )

@@ -170,5 +170,5 @@ def _converted(item: Published, checkpoint: Path, folder: Path) -> dict[str, Any
     from realesrgan_vk.models.checkpoint_network import convert_checkpoint  # noqa: PLC0415
 
     entry = convert_checkpoint(checkpoint, folder, item.name)
-    entry |= {"for": item.made_for, "licence": "BSD-3-Clause", "origin": item.url}
+    entry |= {"for": item.made_for, "licence": item.licence, "origin": item.url}
     return entry | ({"weak_denoise": item.twin} if item.twin else {})

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk._core import installed_memory
 from realesrgan_vk.checks import file_path, picture_size
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
+from realesrgan_vk.faces.enhance import FaceEnhancer, Restore
 from realesrgan_vk.image_io.codecs import pillow
 from realesrgan_vk.image_io.codecs.color import WorkingCurve
 from realesrgan_vk.image_io.limits import Accept, Header
@@ -23,10 +25,11 @@ from realesrgan_vk.imaging.alpha import bleed, is_constant
 from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
 from realesrgan_vk.imaging.resample import resize
 from realesrgan_vk.imaging.samples import from_unit, to_unit
-from realesrgan_vk.options import FileSource, Progress, Request
+from realesrgan_vk.options import FaceOptions, FileSource, Progress, Request
 from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.processing.planned_passes import passes_of
 
+_FACE_WORK = 64 * 64
 _KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"
 
 
@@ -76,9 +79,11 @@ class PassCount:
 class Processor:
     """Runs the network of an `Upscaler` on pictures; created for the first one."""
 
-    def __init__(self, core: Core) -> None:
-        """`core` runs the network."""
+    def __init__(self, core: Core, restorer: Callable[[str], Restore] | None = None) -> None:
+        """`core` runs the network; `restorer` gives what restores faces, by a network's name."""
         self._core = core
+        self._restorer = restorer
+        self._enhancers: dict[str, FaceEnhancer] = {}
         self._network = core.network
         self._scale = core.network.scale
 
@@ -169,7 +174,34 @@ class Processor:
             plans.append(RunPlan(width=width, height=height, picture_bytes=beside, **report))
         return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)
 
+    def enhancer(self, options: FaceOptions) -> FaceEnhancer:
+        """What restores faces with the network of these options; kept for the next picture.
+
+        Raises:
+            ImportError: What finds faces is not installed.
+            ModelError: The network is not installed.
+        """
+        if self._restorer is None:
+            raise TypeError("this processor has nothing that restores faces")
+        if options.model not in self._enhancers:
+            self._enhancers[options.model] = FaceEnhancer(self._restorer(options.model))
+        return self._enhancers[options.model]
+
     def _upscaled(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
+        options = request.faces
+        if options is None:
+            return self._enlarged(frame, request, progress)
+        enhancer = self.enhancer(options)
+        faces = enhancer.find(frame.pixels, options)
+        work = frame.width * frame.height
+        # A face takes about as long as a photograph of 64 x 64 pixels by the default network.
+        steps = Steps(work + len(faces) * _FACE_WORK, progress)
+        large = self._enlarged(frame, request, steps.step(work))
+        step = steps.step(len(faces) * _FACE_WORK)
+        pixels = enhancer.enhance(frame.pixels, faces, large.pixels, options, step)
+        return replace(large, pixels=pixels)
+
+    def _enlarged(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
         target = request.size.of(frame.width, frame.height, self._scale)
         passes = PassCount.to(frame.width, frame.height, target, self._scale)
         alpha = frame.alpha

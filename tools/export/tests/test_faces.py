@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +15,23 @@ import torch
 from click.testing import CliRunner
 
 from realesrgan_export.cli import app
-from realesrgan_export.faces import load_face_network
+from realesrgan_export.engines import torch_engine
+from realesrgan_export.faces import InUnits, load_face_network, with_stored_weights
+from realesrgan_export.pictures import verification_pictures
 from realesrgan_train.networks import GFPGANv1Clean, RRDBNet
+from realesrgan_vk import FaceOptions
+from realesrgan_vk.cli import app as commands
+from realesrgan_vk.faces.align import TEMPLATE, Similarity
+from realesrgan_vk.faces.enhance import FaceEnhancer
+from realesrgan_vk.faces.face import Face
+from realesrgan_vk.faces.restore import Restorer
 from realesrgan_vk.models.checkpoint_network import convert_checkpoint
+from realesrgan_vk.models.published import Published
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def random_network(size: int = 64, **arguments: float) -> GFPGANv1Clean:
@@ -86,6 +104,61 @@ def test_the_sizes_are_deduced() -> None:
             picture = torch.rand(1, 3, size, size)
             with torch.inference_mode():
                 assert torch.equal(found(picture), network(picture))
+
+
+def test_pulled_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a server, after an interruption; the result is PyTorch's to a step."""
+    network = random_network(512, num_style_feat=24, num_mlp=2, narrow=1 / 32)
+    release = tmp_path / "release"
+    release.mkdir()
+    torch.save({"params_ema": network.state_dict()}, release / "face.pth")
+    content = (release / "face.pth").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "REALESRGAN_VK_MODELS"):
+        monkeypatch.delenv(variable, raising=False)
+    cache = tmp_path / "cache" / "realesrgan-vk" / "checkpoints"
+    cache.mkdir(parents=True)
+    part = cache / f"face.pth.{digest[:16]}.part"
+    part.write_bytes(content[:1000])  # of an interrupted download
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=release)) as server:
+        url = f"http://127.0.0.1:{server.server_port}/face.pth"
+        listed = Published(
+            "face", url, digest, max_bytes=len(content), scale=1, licence="MIT", notice="Of a test."
+        )
+        for module in ("models.pull", "cli.models"):
+            monkeypatch.setattr(f"realesrgan_vk.{module}.PUBLISHED", (listed,))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        done = CliRunner().invoke(commands, ["models", "pull", "face"])
+        server.shutdown()
+        thread.join()
+    assert done.exit_code == 0, done.output
+    assert "note: face: Of a test." in done.output
+    assert not part.exists()
+    rng = np.random.default_rng(3)
+    crop = rng.random((512, 512, 3), np.float32)
+    restorer = Restorer("face", device=-1, fp16=False, threads=1)
+    made = restorer(crop)
+    with torch.inference_mode():
+        stored = InUnits(with_stored_weights(network))
+        expected = stored(torch.from_numpy(crop.transpose(2, 0, 1).copy())[None])
+    reference = expected[0].numpy().transpose(1, 2, 0).clip(0, 1)
+    assert np.abs(made - reference).max() < 1e-4
+    photograph = next(each for each in verification_pictures(3) if each.name == "photograph").pixels
+    small = np.rint(photograph * 255).astype(np.uint8)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    there = Similarity(np.eye(2) * 6, np.array([40.0, -20.0]))
+    face = Face((0, 0, 50, 50), 1.0, there.inverse()(TEMPLATE))
+    monkeypatch.setattr("realesrgan_vk.faces.enhance.require_detector", lambda: None)
+    with torch.inference_mode():
+        results = [
+            FaceEnhancer(restore).enhance(small, [face], large.copy(), FaceOptions(strength=1))
+            for restore in (restorer, lambda crop, _: torch_engine(stored)(crop).clip(0, 1))
+        ]
+    assert np.abs(results[0].astype(int) - results[1].astype(int)).max() <= 1
+    assert np.abs(results[0].astype(int) - large.astype(int)).max() > 8
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:

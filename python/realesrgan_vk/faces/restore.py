@@ -1,0 +1,71 @@
+"""The network that restores aligned crops of faces."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from realesrgan_vk._core import TILE_WHOLE
+from realesrgan_vk._core import Upscaler as Core
+from realesrgan_vk.errors import ModelError
+from realesrgan_vk.faces.align import CROP, Floats
+from realesrgan_vk.models.registry import find_model
+from realesrgan_vk.options import Progress
+
+
+class Restorer:
+    """A network for crops of `CROP` pixels a side, on one device; it is loaded at the first face.
+
+    Threads may share it; one crop runs at a time, because each takes about half a gigabyte.
+    """
+
+    def __init__(self, model: str, *, device: int, fp16: bool, threads: int) -> None:
+        """Find a network's files.
+
+        Args:
+            model: A name, or the path of a `.param` file.
+            device: The Vulkan device's index, or that of the CPU.
+            fp16: Whether values are stored in 16 bits between layers.
+            threads: On the CPU; 0: one a core.
+
+        Raises:
+            ModelError: There is no such network; the message has the command that gets it.
+        """
+        self._model = find_model(model)
+        self._device, self._fp16, self._threads = device, fp16, threads
+        self._lock = threading.Lock()
+        self._core: Core | None = None
+
+    def __call__(self, crop: Floats, progress: Progress | None = None) -> Floats:
+        """Restore a crop: height x width x RGB in 0..1, to the same.
+
+        Raises:
+            ModelError: The network is not one for such crops.
+            DeviceError: The device failed.
+            OutOfMemoryError: There is not enough memory.
+        """
+        restored = np.empty((CROP, CROP, 3), np.float32)
+        with self._lock:
+            if self._core is None:
+                self._core = self._loaded()
+            self._core.run(np.ascontiguousarray(np.clip(crop, 0, 1)), restored, progress)
+        return restored
+
+    def _loaded(self) -> Core:
+        core = Core(
+            self._model.param,
+            self._model.bin,
+            device=self._device,
+            fp16=self._fp16,
+            tile=TILE_WHOLE,
+            threads=self._threads,
+        )
+        network = core.network
+        if (network.scale, network.input_channels, network.output_channels) != (1, 3, 3):
+            raise ModelError(
+                f"model {self._model.name} enlarges by {network.scale} and maps "
+                f"{network.input_channels} channels to {network.output_channels}; a network for "
+                "faces keeps the size and has 3 channels"
+            )
+        return core
