@@ -91,6 +91,9 @@ def list_command(as_json: bool, everything: bool) -> None:
     if others:
         show("")
         show("To install one: realesrgan-vk models pull NAME")
+    for item in PUBLISHED:
+        if item.notice:
+            show(f"{item.name}: {item.notice}")
     if not everything:
         show(f"Networks of {', '.join(FAMILIES)}: realesrgan-vk models list --all")
 
