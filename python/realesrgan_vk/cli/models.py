@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,8 @@ def list_command(as_json: bool, everything: bool) -> None:
         show("To install one: realesrgan-vk models pull NAME")
     for item in PUBLISHED:
         if item.notice:
-            show(f"{item.name}: {item.notice}")
+            for line in textwrap.wrap(f"{item.name}: {item.notice}", 80):
+                show(line)
     if not everything:
         show(f"Networks of {', '.join(FAMILIES)}: realesrgan-vk models list --all")
 
