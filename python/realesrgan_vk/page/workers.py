@@ -29,6 +29,7 @@ from realesrgan_vk.processing.processor import PassCount
 from realesrgan_vk.upscaler import Upscaler
 
 _MOST_LOADED = 2  # networks of a device
+_ORIENTATIONS = 8  # that `tta` runs
 _PROBES = (32, 128, 512)  # sides of the pictures that are timed
 _PROBE_SECONDS = 0.01  # a probe that takes less is followed by the next one
 _STOP_SECONDS = 5.0  # until a device must have stopped at the end
@@ -111,7 +112,7 @@ class Worker:
         except RealesrganError as error:
             raise Problem(503, str(error)) from error
         with_alpha = header.has_alpha and options.request.alpha == "network"
-        rate = self._rate(options, upscaler)
+        rate = self._rate(options)
         work = passes.work * header.frames * (1 + with_alpha)
         return {
             "width": width,
@@ -151,12 +152,16 @@ class Worker:
         with self._loading:
             self._loaded.pop(self._key(options), None)
 
-    def _rate(self, options: JobOptions, upscaler: Upscaler) -> float | None:
+    def _rate(self, options: JobOptions) -> float | None:
         """Seconds for an input pixel; None while the device is at work and none is known."""
         key = self._key(options)
+        if key not in self._rates and options.upscaler.tta:
+            once = replace(options, upscaler=replace(options.upscaler, tta=False))
+            rate = self._rate(once)
+            return None if rate is None else rate * _ORIENTATIONS
         if key not in self._rates and self._busy.acquire(blocking=False):
             try:
-                self._rates[key] = _timed(upscaler)
+                self._rates[key] = _timed(self._upscaler(options))
             except (RealesrganError, MemoryError):
                 return None
             finally:
