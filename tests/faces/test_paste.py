@@ -159,7 +159,7 @@ def test_a_face_cut_by_the_border(centre: tuple[float, float]) -> None:
     small = np.rint(waves(120, 110, 1) * 255).astype(np.uint8)
     large = np.rint(waves(480, 440, 4) * 255).astype(np.uint8)
     away = np.abs(enhanced(small, large, [face(17, 25, centre)]).astype(int) - large)
-    assert away[8:-8, 8:-8].max() <= 2
+    assert away[2:-2, 2:-2].max() <= 2
     assert away.max() <= 8  # beyond their borders both pictures are continued by their last pixels
 
 

@@ -22,6 +22,7 @@ _INNER = (0.24 * CROP, 0.31 * CROP)
 _OUTER = (0.36 * CROP, 0.43 * CROP)
 _EXPONENT = 2.5
 _CELLS = 8  # a side, of the grid on which colours are matched
+_MARGIN = 8  # pixels along the picture's border whose colours are not matched
 _BAND_PIXELS = 1 << 20  # of the picture that are changed at once
 
 
@@ -87,7 +88,12 @@ def _change(picture: Pixels, restored: Floats, to_crop: Similarity) -> Floats:
         restored = restored.mean(axis=2, keepdims=True, dtype=np.float32)
     change = restored - present
     x, y = np.meshgrid(np.arange(CROP) + 0.5, np.arange(CROP) + 0.5)
-    mask = mask_at(np.stack([x, y], axis=-1))
+    points = np.stack([x, y], axis=-1)
+    # Beyond the picture both crops hold its border, each at its own scale.
+    places = to_crop.inverse()(points.reshape(-1, 2)).reshape(points.shape)
+    size = np.array([picture.shape[1], picture.shape[0]])
+    within = ((places >= _MARGIN) & (places <= size - _MARGIN)).all(axis=-1)
+    mask = mask_at(points) * within
     weights = _smooth(mask)
     drift = [
         _smooth(change[..., channel] * mask) / np.maximum(weights, 1e-3)
