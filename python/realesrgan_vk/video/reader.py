@@ -289,7 +289,7 @@ class VideoReader:
         duration = self._duration(container, stream)
         counted = 0 if _is_avi(container) else stream.frames  # that counts empty frames, too
         # A time stamp that is far off makes a duration of years.
-        frames = counted or min(round(duration * rate), container.size // _LEAST_PACKET)
+        frames = counted or min(round(duration * rate), (container.size or 0) // _LEAST_PACKET)
         if self._start is not None or self._end is not None:
             whole = duration
             duration = max(0.0, min(float(self._end or whole), whole) - float(self._start or 0))
