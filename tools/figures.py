@@ -305,7 +305,16 @@ def video_parts() -> str:
         rows.append([
             size, *(f"{times[name]:.2f} ms" for name in names), f"{times['overhead / loop']:.3f}",
         ])  # fmt: skip
-    header = ["source", "decoding", "copying", "encoding", "in a loop", "a whole run", "difference", "share"]
+    header = [
+        "source",
+        "decoding",
+        "copying",
+        "encoding",
+        "in a loop",
+        "a whole run",
+        "difference",
+        "share",
+    ]
     return _rows(header, rows)
 
 

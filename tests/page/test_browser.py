@@ -26,14 +26,6 @@ SHOTS = os.environ.get("REALESRGAN_VK_SCREENSHOTS")  # a folder: the documents' 
 _SECONDS = 60_000  # milliseconds, as playwright counts
 
 
-def _missing() -> str:
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright is not installed"
-    if _chromium() is None:
-        return "there is no chromium; Debian has it in the package chromium"
-    return ""
-
-
 def _chromium() -> str | None:
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((found for name in names if (found := shutil.which(name))), None)
@@ -41,11 +33,13 @@ def _chromium() -> str | None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; without it the test is skipped, or fails where `CI` is set."""
-    if missing := _missing():
+    """Chromium; without it the test is skipped. Without playwright it fails where `CI` is set."""
+    if importlib.util.find_spec("playwright") is None:
         if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+            pytest.fail("playwright is not installed")
+        pytest.skip("playwright is not installed")
+    if _chromium() is None:
+        pytest.skip("there is no chromium; Debian has it in the package chromium")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an optional dependency
 
     with sync_playwright() as driver:

@@ -7,14 +7,15 @@ const list = document.getElementById("jobs");
 const live = document.getElementById("live");
 const rows = new Map(); // by id: {job, row, told}
 const FINISHED = new Set(["done", "failed", "cancelled"]);
+const ENDED = 2; // beyond any fraction
 const trials = new Map(); // by id, as they are
 const watchers = new Map(); // by the id of a trial: called when it has ended
 let compare = () => {};
-let fresh = Infinity; // the time from which on jobs are new, in milliseconds of the page
+let opened = Infinity; // when the page was, in milliseconds since 1970
 
 export function setUp(openCompare) {
   compare = openCompare;
-  fresh = performance.now() + 1000;
+  opened = Date.now();
   document.getElementById("tidy").onclick = () => {
     for (const { job } of rows.values()) if (FINISHED.has(job.status)) erase(job);
   };
@@ -45,7 +46,8 @@ export function update(job) {
   let known = rows.get(job.id);
   if (!known) {
     // What had ended before the page was opened is no news.
-    known = { row: make(job), told: FINISHED.has(job.status) && performance.now() < fresh ? 1 : 0 };
+    const isOld = FINISHED.has(job.status) && Date.parse(job.created) < opened;
+    known = { row: make(job), told: isOld ? ENDED : 0 };
     rows.set(job.id, known);
     const older = [...list.children].find((row) => row.dataset.created < job.created);
     list.insertBefore(known.row, older ?? null); // the newest first
@@ -141,7 +143,7 @@ function button(key, job, action) {
 // What a screen reader says: each quarter of a job, and its end.
 function tell(known) {
   const { job } = known;
-  const part = FINISHED.has(job.status) ? 1 : Math.floor(job.fraction * 4) / 4;
+  const part = FINISHED.has(job.status) ? ENDED : Math.floor(job.fraction * 4) / 4;
   if (part <= known.told) return;
   known.told = part;
   live.textContent = FINISHED.has(job.status)
