@@ -53,9 +53,7 @@ class MemoryCap {
 };
 
 // Takes what the process still has, in pieces too small for the sums of a band of rows.
-std::vector<std::vector<char>> everything_free() {
-    std::vector<std::vector<char>> blocks;
-    blocks.reserve(1U << 16);
+void take_everything_free(std::vector<std::vector<char>>& blocks) {
     for (std::size_t size = 1U << 20; size >= 1U << 15;) {
         try {
             blocks.emplace_back(size);
@@ -63,7 +61,6 @@ std::vector<std::vector<char>> everything_free() {
             size /= 2;
         }
     }
-    return blocks;
 }
 #endif
 
@@ -119,8 +116,10 @@ TEST_CASE("a failed allocation tries smaller tiles, then says so; the next run w
     }
     {
         Picture output(2000, 2000);
+        std::vector<std::vector<char>> blocks;
+        blocks.reserve(1U << 16);  // before nothing can be had
         const MemoryCap cap(0);
-        const auto blocks = everything_free();
+        take_everything_free(blocks);
         CHECK_THROWS(OutOfMemoryError, std::vector<std::string>{"no memory left"},
                      upscaler.run(input.view(), output.writable()));
     }
