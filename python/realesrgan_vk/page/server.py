@@ -178,6 +178,9 @@ def _sockets(addresses: Sequence[str], port: int) -> list[socket.socket]:
                 if not opened or address not in LOOPBACK:  # a machine without IPv6
                     raise
                 continue
+            # Connections inherit it. asyncio sets it only for sockets whose protocol is named, and
+            # without it an answer waits 40 ms for the acknowledgement of its head.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             opened.append(listening)
             port = int(listening.getsockname()[1])
     except OSError:
