@@ -133,7 +133,11 @@ def test_options_of_an_upscaler(net: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["scale", "width", "height", "long_edge", "alpha", "light", "max_pixels", "as_array"]
+    "name",
+    [
+        *("scale", "width", "height", "long_edge", "alpha", "light", "strength"),
+        *("max_pixels", "as_array"),
+    ],
 )
 def test_options_of_a_picture(small: Upscaler, name: str) -> None:
     # A size within its range may still be more than this machine's memory holds.
@@ -241,7 +245,7 @@ def test_row_readers_and_writers(tmp_path: Path) -> None:
 def test_requests_and_decoded_pictures(small: Upscaler) -> None:
     picture = Picture((Frame(IMAGE),), "colour", 8)
     for odd in ODD:
-        for name in ("alpha", "light", "kernel"):
+        for name in ("alpha", "light", "kernel", "strength"):
             keeps_the_promise((name,), Request, **{name: odd})
         keeps_the_promise(("picture",), small.upscale_picture, odd, Request())
         keeps_the_promise(("request",), small.upscale_picture, picture, odd)

@@ -106,6 +106,27 @@ def test_sizes_other_than_the_networks(photo: Photo, fast: Upscaler) -> None:
                               fast.upscale(image, scale=2))  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("scale", [4, 2.5])
+def test_less_strength_keeps_more_of_the_source(
+    photo: Photo, fast: Upscaler, dtype: type, scale: float
+) -> None:
+    """Against Pillow's Lanczos of floats, blended in doubles."""
+    top = 1.0 if dtype is np.float32 else float(np.iinfo(dtype).max)
+    image: realesrgan_vk.Pixels = (photo(24, 20) / 255 * top).astype(dtype)
+    full = fast.upscale(image, scale=scale)
+    size = (full.shape[1], full.shape[0])
+    planes = [Image.fromarray(image[..., c].astype(np.float32)) for c in range(3)]
+    plain = np.dstack([np.asarray(p.resize(size, Image.Resampling.LANCZOS)) for p in planes])
+    result = fast.upscale(image, scale=scale, strength=0.3)
+    assert result.dtype == dtype
+    difference = result - (0.3 * full.astype(np.float64) + 0.7 * plain.clip(0, top))
+    assert np.abs(difference).max() <= (1e-6 if dtype is np.float32 else 1)
+    assert np.array_equal(fast.upscale(image, scale=scale, strength=1), full)
+    (frame,) = fast.upscale_frames([image], scale=scale, strength=0.3)
+    assert np.array_equal(frame, result)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 120), (120, 1), (7, 3)])
 def test_odd_and_tiny_pictures(fast: Upscaler, size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -35,8 +35,9 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 
 DEFAULT_MAX_PIXELS = 1 << 26
-MOST_SHARDS = 1_000_000
 """Largest file by default: 256 MiB as RGBA, below 1 GiB with a decoder's copies."""
+
+MOST_SHARDS = 1_000_000
 
 AlphaMethod = Literal["network", "lanczos"]
 Precision = Literal["auto", "fp32", "fp16"]
@@ -163,8 +164,11 @@ class Request:
         light: Whether the final resampling averages encoded values or linear light.
         kernel: The filter of the final resampling.
         faces: Which faces are restored, and how; None: none.
+        strength: How much of the network's result is in the picture, 0..1; the rest is the source,
+            enlarged by the filter of the final resampling.
 
     Raises:
+        TypeError: A strength that is no number.
         ValueError: A value that is not one of the possible ones.
     """
 
@@ -173,8 +177,11 @@ class Request:
     light: Light = "gamma"
     kernel: Filter = "lanczos"
     faces: "FaceOptions | None" = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
+        share = real_number("strength", self.strength, "from 0 to 1", lambda x: 0 <= x <= 1)
+        object.__setattr__(self, "strength", share)
         one_of("alpha", self.alpha, ALPHA_METHODS)
         one_of("light", self.light, LIGHTS)
         one_of("kernel", self.kernel, FILTERS)
@@ -300,6 +307,7 @@ class FrameArguments(TypedDict, total=False):
     long_edge: SupportsIndex | None
     alpha: AlphaMethod
     light: Light
+    strength: SupportsFloat
     max_pixels: SupportsIndex | None
 
 

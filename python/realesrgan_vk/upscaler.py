@@ -251,6 +251,7 @@ class Upscaler:
         long_edge: SupportsIndex | None = None,
         alpha: AlphaMethod = "network",
         light: Light = "gamma",
+        strength: SupportsFloat = 1.0,
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
         faces: bool | FaceOptions = False,
@@ -271,6 +272,8 @@ class Upscaler:
             alpha: What upscales an alpha channel: "network" or "lanczos".
             light: Whether the final resampling, to a size that is not a power of the network's
                 scale, works on "gamma"-encoded values or in "linear" light.
+            strength: How much of the network's result is in the picture, 0..1; the rest is the
+                picture, enlarged by Lanczos.
             max_pixels: Refuse a file of more pixels before it is decoded; None: no limit.
             progress: Called with the completed fraction, 0..1, in this thread. What it raises (such
                 as `realesrgan_vk.Cancelled`) stops the run and is raised by this call.
@@ -296,7 +299,8 @@ class Upscaler:
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
-        request = Request(size, alpha, light, faces=_face_options(faces))
+        share: float = strength  # type: ignore[assignment]  # Request converts
+        request = Request(size, alpha, light, faces=_face_options(faces), strength=share)
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
@@ -336,6 +340,7 @@ class Upscaler:
         long_edge: SupportsIndex | None = None,
         alpha: AlphaMethod = "network",
         light: Light = "gamma",
+        strength: SupportsFloat = 1.0,
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
         as_array: bool = False,
     ) -> Generator[NDArray[Any] | Image.Image, None, None]:
@@ -361,6 +366,7 @@ class Upscaler:
             long_edge: In pixels.
             alpha: What upscales an alpha channel.
             light: What the final resampling works on.
+            strength: How much of the network's result is in the frame.
             max_pixels: Of a file.
             as_array: Whether results of PIL images and files are arrays, too.
 
@@ -376,7 +382,8 @@ class Upscaler:
         from realesrgan_vk.processing.ordered_map import ordered_map
 
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
-        request = Request(size, alpha, light)
+        share: float = strength  # type: ignore[assignment]  # Request converts
+        request = Request(size, alpha, light, strength=share)
         limit = pixel_limit(max_pixels)
         as_array = flag("as_array", as_array)
         if isinstance(frames, (str, bytes)):
@@ -628,6 +635,7 @@ def upscale(
     long_edge: SupportsIndex | None = None,
     alpha: AlphaMethod = "network",
     light: Light = "gamma",
+    strength: SupportsFloat = 1.0,
     max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     faces: bool | FaceOptions = False,
@@ -656,6 +664,7 @@ def upscale(
         long_edge: Longer side of the output in pixels.
         alpha: What upscales an alpha channel: "network" or "lanczos".
         light: "gamma" or "linear": what the final resampling works in.
+        strength: How much of the network's result is in the picture, 0..1.
         max_pixels: Refuse a file of more pixels; None: no limit.
         progress: Called with the completed fraction, 0..1; what it raises stops the run.
         faces: Whether faces are restored, or which and how.
@@ -691,6 +700,7 @@ def upscale(
             long_edge=long_edge,
             alpha=alpha,
             light=light,
+            strength=strength,
             max_pixels=max_pixels,
             progress=progress,
             faces=faces,

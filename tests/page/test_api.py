@@ -24,6 +24,7 @@ def test_the_result_is_the_commands(client: Client, photo: Photo, tmp_path: Path
         ("a.jpg", "", []),
         ("b.png", "scale=3&format=webp&quality=80", ["-s", "3", "-f", "webp", "-q", "80"]),
         ("c.jpg", "width=50&light=linear&tta=1", ["--width", "50", "--light", "linear", "--tta"]),
+        ("f.jpg", "strength=0.4", ["--strength", "0.4"]),
         ("d.jpg", "format=tif&tile=32&strip=true", ["-f", "tif", "--tile", "32", "--strip"]),
         ("e.jpg", "subsampling=4:2:0&alpha=lanczos", ["--subsampling", "4:2:0"]),
     ):  # fmt: skip

@@ -83,11 +83,13 @@ def enlarging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "net.param"
 
 
-def upscaled(source: Path, model: Path | str, pixels: str) -> list[list[Plane]]:
+def upscaled(
+    source: Path, model: Path | str, pixels: str, strength: float = 1
+) -> list[list[Plane]]:
     """Planes of all frames of the result, which is lossless."""
     result = source.with_name("result.mkv")
     options = VideoOptions(codec="ffv1", pixel_format=pixels)
-    video.upscale(source, result, model=model, device="cpu", options=options)
+    video.upscale(source, result, model=model, device="cpu", options=options, strength=strength)
     return video_files.decoded(result)
 
 
@@ -139,6 +141,18 @@ def test_frames_of_an_official_network(tmp_path: Path) -> None:
     with Upscaler("realesr-animevideov3-x2", device="cpu") as upscaler:
         for frame, planes in zip(frames, clip.frames, strict=True):
             expected = planes_by_h273(expected_colours(upscaler, planes, clip.form), target)
+            assert steps_between(frame, expected) <= 1
+
+
+def test_frames_of_less_strength(model: Path, tmp_path: Path) -> None:
+    """Within one step of 16 bits."""
+    clip = plain(tmp_path / "source.mkv", 2, codec="ffv1", tags="bt709")
+    frames = upscaled(clip.path, model, SIXTEEN_BITS, strength=0.25)
+    target = form_of_16_bits(clip.form)
+    with Upscaler(model, device="cpu") as upscaler:
+        for frame, planes in zip(frames, clip.frames, strict=True):
+            colours = rgb_by_h273(planes, clip.form).astype(np.float32)
+            expected = planes_by_h273(upscaler.upscale(colours, strength=0.25), target)
             assert steps_between(frame, expected) <= 1
 
 

@@ -205,7 +205,7 @@ face_options = options(
     option("--faces", "with_faces", is_flag=True, group=FACES,
            help="Restore faces: draw them anew with the network of --face-model. What it draws is "
            "invented."),
-    option("--face-strength", "strength", type=click.FloatRange(0, 1), default=0.8,
+    option("--face-strength", type=click.FloatRange(0, 1), default=0.8,
            metavar="0..1", group=FACES,
            help="How much of the restored face is in the result. Default: 0.8."),
     option("--face-min-size", "min_size", type=click.IntRange(1), default=16, metavar="PIXELS",
@@ -221,7 +221,7 @@ face_options = options(
 
 def wanted_faces(  # noqa: PLR0917 - one argument an option
     with_faces: bool,
-    strength: float,
+    face_strength: float,
     min_size: int,
     max_faces: int | None,
     only: FaceChoice,
@@ -231,10 +231,15 @@ def wanted_faces(  # noqa: PLR0917 - one argument an option
     if not with_faces:
         return None
     return FaceOptions(
-        strength=strength, model=face_model, min_size=min_size, max_faces=max_faces, only=only
+        strength=face_strength, model=face_model, min_size=min_size, max_faces=max_faces, only=only
     )
 
 
+strength_option = option(
+    "--strength", type=click.FloatRange(0, 1), default=1.0, metavar="0..1", group=NETWORK,
+    help="How much of the network's result is in the picture; the rest is the source, enlarged by "
+    "Lanczos. Default: 1.",
+)  # fmt: skip
 alpha_option = option(
     "--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
     help="What upscales transparency. Default: network.",

@@ -49,6 +49,7 @@ def _suffixes() -> list[str]:
 @shared.options(
     shared.size_options,
     shared.network_options(),
+    shared.strength_option,
     shared.alpha_option,
     shared.face_options,
     shared.device_option(

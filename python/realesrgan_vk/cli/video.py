@@ -60,6 +60,7 @@ def _pair(text: str) -> tuple[str, str]:
 @shared.options(
     shared.size_options,
     shared.network_options(DEFAULT_MODEL),
+    shared.strength_option,
     shared.alpha_option,
     shared.device_option(
         "devices", multiple=True, default=("auto",),

@@ -131,6 +131,10 @@ _SIZE = (
     Parameter(
         "light", "What the final resampling averages.", _choice(LIGHTS, "gamma")
     ),
+    Parameter(
+        "strength", "How much of the network's result is in the picture.",
+        {"type": "number", "minimum": 0, "maximum": 1, "default": 1}, _number,
+    ),
     Parameter("alpha", "What upscales transparency.", _choice(ALPHA_METHODS, "network")),
 )  # fmt: skip
 _OUTPUT = (

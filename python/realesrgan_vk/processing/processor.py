@@ -24,7 +24,7 @@ from realesrgan_vk.imaging import arrays
 from realesrgan_vk.imaging.alpha import bleed, is_constant
 from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
 from realesrgan_vk.imaging.resample import resize
-from realesrgan_vk.imaging.samples import from_unit, to_unit
+from realesrgan_vk.imaging.samples import blended, from_unit, to_unit
 from realesrgan_vk.options import FaceOptions, FileSource, Progress, Request
 from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.processing.planned_passes import passes_of
@@ -223,11 +223,17 @@ class Processor:
         """
         # A grey picture is repeated in the network's channels; a colour picture through a grey
         # network runs channel by channel.
-        _check_memory(passes, pixels, max(pixels.shape[2], self._network.output_channels))
+        strength = request.strength
+        channels = max(pixels.shape[2], self._network.output_channels)
+        _check_memory(passes, pixels, channels, results=1 if strength == 1 else 2)
+        source = pixels
         try:
             for _ in range(passes.runs):
                 pixels = self._run(pixels, steps.step(pixels.shape[0] * pixels.shape[1]))
-            return resize(pixels, passes.target, request.light, request.kernel)
+            large = resize(pixels, passes.target, request.light, request.kernel)
+            if strength == 1:
+                return large
+            return _weakened(large, source, request)
         except MemoryError as error:
             raise OutOfMemoryError(
                 f"there is no memory left for a result of {passes.target[0]} x {passes.target[1]} "
@@ -269,6 +275,18 @@ class Processor:
 
         self._core.run_rows(width, height, read, write, dtype="float32", progress=progress)
         return out
+
+
+def _weakened(large: Pixels, source: Pixels, request: Request) -> Pixels:
+    """A result with its source, enlarged by the final filter, blended in; a channel at a time."""
+    size = large.shape[1], large.shape[0]
+    out = np.empty_like(large)
+    for channel in range(large.shape[2]):
+        plane = to_unit(source[..., channel : channel + 1])
+        plain = resize(plane, size, request.light, request.kernel)
+        mixed = blended(large[..., channel : channel + 1], plain, request.strength)
+        out[..., channel : channel + 1] = mixed
+    return out
 
 
 def _levels_to_caller() -> int:
@@ -326,11 +344,11 @@ def _picture_of_pil(image: Image.Image) -> Picture:
     return pillow.from_pil(image)
 
 
-def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int) -> None:
+def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int, *, results: int) -> None:
     """Refuse a result that exceeds the installed memory, before the system kills the process."""
     grown = passes.scale**passes.runs
     last_run = passes.width * grown * passes.height * grown * run_channels
-    target = passes.target[0] * passes.target[1] * pixels.shape[2]
+    target = passes.target[0] * passes.target[1] * pixels.shape[2] * results
     needed = (last_run + target) * pixels.itemsize
     installed = installed_memory()
     if installed is not None and needed > installed:

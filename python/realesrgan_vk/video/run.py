@@ -581,6 +581,7 @@ def upscale(
     width: int | None = None,
     height: int | None = None,
     long_edge: int | None = None,
+    strength: float = 1.0,
     options: VideoOptions | None = None,
     upscaler: UpscalerOptions | None = None,
     restart: bool = False,
@@ -602,6 +603,7 @@ def upscale(
         width: Output width in pixels.
         height: Output height in pixels.
         long_edge: Longer side of the output in pixels.
+        strength: How much of the network's result is in a frame, 0..1.
         options: How the video is read and written.
         upscaler: How the network is run; its device and `runs_at_once` are set here.
         restart: Forget what an earlier run finished.
@@ -625,7 +627,7 @@ def upscale(
     upscalers = load_video_upscalers(
         model, upscaler or UpscalerOptions(), devices, note=note or (lambda _: None)
     )
-    request = Request(TargetSize(scale, width, height, long_edge))
+    request = Request(TargetSize(scale, width, height, long_edge), strength=strength)
     run = VideoRun(path, result, upscalers, request, options or VideoOptions())
     for words in run.notes:
         if note is not None:

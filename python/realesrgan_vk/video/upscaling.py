@@ -28,8 +28,8 @@ def upscale_into(
 ) -> None:
     """Fill planes of the size that `request` asks for with an upscaled frame.
 
-    Without alpha, and by the network's own scale, colours are converted row by row on the way;
-    else a whole frame of floats is made, as for a picture.
+    Without alpha, by the network's own scale and at full strength, colours are converted row by
+    row on the way; else a whole frame of floats is made, as for a picture.
 
     Args:
         upscaler: Runs the network.
@@ -44,7 +44,8 @@ def upscale_into(
     network = upscaler.network
     own_size = (frame.width * network.scale, frame.height * network.scale) == (width, height)
     transparent = frame.alpha is not None and alpha is not None
-    if own_size and not transparent and network.input_channels == 3:
+    is_direct = own_size and request.strength == 1
+    if is_direct and not transparent and network.input_channels == 3:
         upscaler.upscale_yuv(
             list(frame.planes), frame.yuv_format, list(planes), target_format, progress
         )

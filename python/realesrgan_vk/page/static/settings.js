@@ -100,7 +100,7 @@ export function choose(model) {
 
 // Shows the options that mean something with the others.
 function adapt() {
-  const { sizing, amount, format, quality, denoise, model } = form.elements;
+  const { sizing, amount, format, quality, denoise, strength, model } = form.elements;
   document.getElementById("amount-label").hidden = sizing.value === "own";
   if (sizing.value !== "own" && !amount.value) amount.value = sizing.value === "scale" ? 2 : 1920;
   if (sizing.value === "scale" && Number(amount.value) > 256) amount.value = 2;
@@ -109,6 +109,7 @@ function adapt() {
   document.getElementById("quality-value").textContent = quality.value;
   document.getElementById("denoise-label").hidden = model.value !== DENOISED;
   document.getElementById("denoise-value").textContent = denoise.value;
+  document.getElementById("strength-value").textContent = strength.value;
 }
 
 function store() {
@@ -122,9 +123,10 @@ function store() {
 
 // The options of the network and the size, as a query; of a plan.
 export function planQuery() {
-  const { model, sizing, amount, tta, alpha, device, denoise } = form.elements;
+  const { model, sizing, amount, tta, alpha, device, denoise, strength } = form.elements;
   const query = new URLSearchParams({ model: model.value, device: device.value, alpha: alpha.value });
   if (tta.checked) query.set("tta", "true");
+  if (strength.value !== "1") query.set("strength", strength.value);
   if (model.value === DENOISED) query.set("denoise", denoise.value);
   if (sizing.value !== "own" && amount.value) {
     query.set(sizing.value, sizing.value === "scale" ? amount.value : String(Math.round(Number(amount.value))));
@@ -144,8 +146,9 @@ export function jobQuery(name) {
 }
 
 export function trialQuery(model) {
-  const { device, denoise } = form.elements;
+  const { device, denoise, strength } = form.elements;
   const query = new URLSearchParams({ model, device: device.value, scale: "4", trial: "true", name: "crop.png" });
+  if (strength.value !== "1") query.set("strength", strength.value);
   if (model === DENOISED) query.set("denoise", denoise.value);
   return query;
 }
