@@ -8,6 +8,7 @@ and a restorer that changes nothing changes no sample.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.faces.align import CROP, Floats, Points, Similarity, warp
@@ -71,7 +72,7 @@ def paste(picture: Pixels, restored: Floats, to_crop: Similarity, strength: floa
         np.copyto(part, changed, where=mask > 0)
 
 
-def _region(picture: Pixels, to_crop: Similarity) -> tuple[Points, Points]:
+def _region(picture: Pixels, to_crop: Similarity) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first pixels (x, y) that the mask covers and those after the last, inside the picture."""
     corners = np.array([[sx * _OUTER[0], sy * _OUTER[1]] for sx in (-1, 1) for sy in (-1, 1)])
     covered = to_crop.inverse()(corners + _CENTRE)
