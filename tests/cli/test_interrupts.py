@@ -237,6 +237,25 @@ def test_a_signal_at_any_moment_of_the_start(source: Path, tmp_path: Path, numbe
         assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_an_import_turns_into_its_own_error(number: int) -> None:
+    """As NumPy's core does, which is imported with the first picture."""
+    script = """
+import os, sys, time
+from realesrgan_vk.cli import start
+def program():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(10)
+    except KeyboardInterrupt:
+        raise ImportError("the core failed to import") from None
+start.run(lambda: program, not_loaded=2)
+"""
+    command = [sys.executable, "-c", script, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (SIGNALS[signal.Signals(number)], "")
+
+
 def test_a_shells_background_job_ignores_ctrl_c(tmp_path: Path) -> None:
     """What is ignored when the process starts stays so."""
     program = (

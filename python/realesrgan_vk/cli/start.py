@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+_arrived: "list[int]" = []  # signals that were raised
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
@@ -68,9 +69,12 @@ def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "
     except KeyboardInterrupt as error:
         code = exit_code(error)
     except (ImportError, MemoryError) as error:  # programs import what they need when they do
-        words = " ".join(str(error).split()) or "no memory is left"
-        sys.stderr.write(f"Error: the program cannot be loaded: {words}\n")
-        code = not_loaded
+        if _arrived:  # NumPy makes an ImportError of what is raised while its core is imported
+            code = 128 + _arrived[0]
+        else:
+            words = " ".join(str(error).split()) or "no memory is left"
+            sys.stderr.write(f"Error: the program cannot be loaded: {words}\n")
+            code = not_loaded
     finally:
         _on_signals(_exit_at_once)
     if code in _INTERRUPTED and len(sys._current_frames()) > 1:
@@ -95,6 +99,7 @@ def _exit_at_once(number: int, _: "FrameType | None") -> None:
 
 
 def _interrupt(number: int, _: "FrameType | None") -> None:
+    _arrived.append(number)
     raise Interrupted(number)
 
 
