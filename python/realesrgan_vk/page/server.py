@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -197,7 +197,7 @@ def serve(
 
     Args:
         settings: How it runs.
-        sockets: Where it listens.
+        sockets: Where it listens; they are closed.
         ready: Called when requests will be answered.
 
     Raises:
@@ -205,8 +205,11 @@ def serve(
         TimeoutError: Another server uses the folder.
         OSError: The folder cannot be written.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # the pictures are private
-    with locked(settings.folder, wait=0):
+    with ExitStack() as opened:
+        for each in sockets:
+            opened.enter_context(each)  # closed also where the server does not begin
+        settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # the pictures are private
+        opened.enter_context(locked(settings.folder, wait=0))
         app = App(settings)
         for name in ("uvicorn", "python_multipart"):  # what is wrong with requests is answered
             logging.getLogger(name).setLevel(logging.ERROR)
