@@ -77,7 +77,4 @@ def require_faces() -> None:
     """Raise `ValueError`, with the command that installs it, where the extra is missing."""
     from realesrgan_vk.faces.detect import require_detector  # noqa: PLC0415 - imports NumPy
 
-    try:
-        require_detector()
-    except ImportError as error:
-        raise ValueError(str(error)) from error
+    shared.require(require_detector)

@@ -80,6 +80,18 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(error_words(error)) from error
 
 
+def require(check: Callable[[], object]) -> None:
+    """Call what raises `ImportError` where an extra is missing, as something that can be mended.
+
+    Raises:
+        ValueError: In the words of the `ImportError`, which name the command that installs it.
+    """
+    try:
+        check()
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+
+
 class PathName(click.Path):
     """A path; not the empty text of a shell's unset variable, which means the current folder."""
 

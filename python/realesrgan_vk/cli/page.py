@@ -119,10 +119,7 @@ def page(
     """
     with shared.usage_errors():
         _require_secret(addresses, token or password)
-        try:
-            page_package.require_server()
-        except ImportError as error:
-            raise ValueError(str(error)) from error
+        shared.require(page_package.require_server)
     from realesrgan_vk.cli import page_run  # noqa: PLC0415 - imports the server
 
     page_run.run(port=port, addresses=addresses, token=token, password=password, **given)  # type: ignore[arg-type]  # as the options say

@@ -62,9 +62,9 @@ def plan(
 
 def _show_video(path: Path, model: str, options: UpscalerOptions, *, as_json: bool) -> None:
     # These import what is for videos.
-    from realesrgan_vk.cli.video import require_av  # noqa: PLC0415
+    from realesrgan_vk.video import require_av  # noqa: PLC0415
 
-    require_av()
+    shared.require(require_av)
     from realesrgan_vk.video.plan import plan_video  # noqa: PLC0415
     from realesrgan_vk.video.run import load_video_upscalers  # noqa: PLC0415
 

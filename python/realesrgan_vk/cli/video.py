@@ -131,15 +131,7 @@ def video(arguments: VideoArguments) -> None:
     IN is a file, a pattern such as '*.mkv', or a folder.
     """
     with shared.usage_errors():
-        require_av()
+        shared.require(video_package.require_av)
     from realesrgan_vk.cli import video_run  # noqa: PLC0415 - imports what is for videos
 
     video_run.run(arguments)
-
-
-def require_av() -> None:
-    """Raise `ValueError`, with the command that installs it, where PyAV is missing."""
-    try:
-        video_package.require_av()
-    except ImportError as error:
-        raise ValueError(str(error)) from error

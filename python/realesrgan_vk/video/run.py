@@ -433,7 +433,7 @@ class VideoRun:
         self._seen = skip if self._shard is None else 0
         for number, frame in enumerate(self._reader.frames(skip, after), start=skip):
             segment, place = divmod(number, self._segment_frames)
-            if work is not None and work.last is not None:
+            if place == 0 and work is not None and work.last is not None:
                 rest = range(segment, work.last + 1)
                 if not any(map(work.takes, rest)):
                     return

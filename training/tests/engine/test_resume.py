@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from realesrgan_train.config import load_config
-from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.weights import load_network
 
 from ..conftest import Overrides
+from ..interruption import stop_at_step
 from ..processes import (
     events,
     finish,
@@ -172,18 +172,7 @@ def test_every_part_of_the_state_is_restored(
     Trainer(straight, ALONE).run()
 
     broken = load_config("tiny", micro(*options, "name=broken"))
-    first = Trainer(broken, ALONE)
-    inner = first._one_step
-
-    def interrupt(batches: Iterator[TrainingBatch]) -> None:
-        if first.state.step == stop_at:
-            first._save()
-            raise KeyboardInterrupt
-        inner(batches)
-
-    first._one_step = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        first.run()
+    stop_at_step(broken, stop_at)
     torch.manual_seed(99)  # whatever the global generator did meanwhile must not matter
     second = Trainer(broken, ALONE)
     second.run()
@@ -216,18 +205,7 @@ def test_the_warmup_of_the_discriminator_is_continued(
     assert any(not torch.equal(weights[key], first_stage[key]) for key in weights)
 
     broken = load_config("tiny", micro(*options, "name=broken"))
-    first = Trainer(broken, ALONE)
-    inner = first._one_step
-
-    def interrupt(batches: Iterator[TrainingBatch]) -> None:
-        if first.state.step == stop_at:
-            first._save()
-            raise KeyboardInterrupt
-        inner(batches)
-
-    first._one_step = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        first.run()
+    stop_at_step(broken, stop_at)
     if stop_at <= 12:
         assert_same_weights(broken.run_dir / "weights/gan.safetensors", first_stage)
     Trainer(broken, ALONE).run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,13 @@ import torch
 import yaml
 
 from realesrgan_train.config import RunConfig, load_config
-from realesrgan_train.data.batches import TrainingBatch
 from realesrgan_train.engine import ProcessGroup, Trainer
 from realesrgan_train.engine.run_folder import Changes, check_same_run, save_config
 from realesrgan_train.errors import ConfigError, TrainingStopped
 from realesrgan_train.weights import load_network
 
 from ..conftest import Overrides, draw_picture
+from ..interruption import stop_at_step
 from .test_resume import assert_same_bits
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
@@ -130,22 +129,6 @@ def test_pictures_of_other_contents_are_told_of(
     assert "pictures have the same names, but other contents" in capsys.readouterr().err
 
 
-def _stopped_at(config: RunConfig, step: int) -> None:
-    """Train and stop as after a signal."""
-    trainer = Trainer(config, ALONE)
-    inner = trainer._one_step
-
-    def stop(batches: Iterator[TrainingBatch]) -> None:
-        if trainer.state.step == step:
-            trainer._save()
-            raise KeyboardInterrupt
-        inner(batches)
-
-    trainer._one_step = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        trainer.run()
-
-
 def test_what_changes_no_result_may_change(
     micro: Overrides,
     pictures: Path,
@@ -156,7 +139,7 @@ def test_what_changes_no_result_may_change(
     """Moved pictures and pairs, another device, another licence: the bits stay the same."""
     straight = load_config("tiny", micro("name=straight"))
     Trainer(straight, ALONE).run()
-    _stopped_at(load_config("tiny", micro("name=moved")), 5)
+    stop_at_step(load_config("tiny", micro("name=moved")), 5)
     shutil.copytree(pictures, tmp_path / "disk" / "pictures")
     shutil.copytree(pairs, tmp_path / "disk" / "pairs")
     moved = load_config(
@@ -192,7 +175,7 @@ def test_other_pictures_at_another_place_are_refused(
     micro: Overrides, pictures: Path, tmp_path: Path, change: str, words: str
 ) -> None:
     config = load_config("tiny", micro("stages.gan=null"))
-    _stopped_at(config, 5)
+    stop_at_step(config, 5)
     saved = (config.run_dir / "config.yaml").read_bytes()
     other = tmp_path / "other"
     shutil.copytree(pictures, other)
@@ -213,7 +196,7 @@ def test_other_pictures_at_another_place_are_refused(
 
 def test_another_device_is_told_of(micro: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config("tiny", micro("stages.gan=null"))
-    _stopped_at(config, 5)
+    stop_at_step(config, 5)
     path = config.run_dir / "checkpoints" / "step-000000005-0" / "main.pt"
     torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
     assert Trainer(config, ALONE).run().finished
