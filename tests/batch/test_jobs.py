@@ -3,6 +3,8 @@
 import subprocess
 from itertools import permutations
 from pathlib import Path
+from random import Random
+from string import ascii_lowercase
 
 import numpy as np
 import pytest
@@ -24,16 +26,48 @@ def sources_of(root: Path, *names: str) -> list[tuple[Path, Path]]:
     return find_sources([str(root / name) for name in names], recursive=False).pictures
 
 
-NAMES = [f"holiday/IMG_{number:04}.jpg" for number in range(1000)]
+NUMBERED = (
+    [f"holiday/IMG_{number:04}.jpg" for number in range(1000)],
+    [f"{number}.png" for number in range(500, 1500)],
+    [f"film/frame{number}_left.tif" for number in range(0, 24_000, 24)],
+    [f"scans/page-{number}" for number in range(0, 10_000, 10)],
+)
+
+
+def shares(names: list[str], count: int) -> list[list[str]]:
+    parts = [[name for name in names if Shard(i, count).takes(name)] for i in range(count)]
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    return parts
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_shards_have_every_picture_once(count: int) -> None:
-    shards = [[name for name in NAMES if Shard(i, count).takes(name)] for i in range(count)]
-    assert sorted(name for shard in shards for name in shard) == NAMES
+@pytest.mark.parametrize("names", NUMBERED, ids=lambda names: names[0].partition("/")[0])
+def test_shards_of_numbered_pictures_are_equal(names: list[str], count: int) -> None:
+    mean = len(names) / count
+    assert all(abs(len(part) / mean - 1) <= 0.1 for part in shares(names, count))
+
+
+def test_numbered_pictures_are_shared_by_their_numbers_not_in_runs() -> None:
+    """Neighbours go to different shards, so that a folder's large pictures do not stay together."""
+    part = {name for name in NUMBERED[0] if Shard(2, 7).takes(name)}
+    neighbours = zip(NUMBERED[0], NUMBERED[0][1:], strict=False)
+    assert not any(one in part and other in part for one, other in neighbours)
+
+
+@pytest.mark.parametrize("count", [3, 7])
+def test_shards_of_other_pictures_differ_by_chance(count: int) -> None:
+    random = Random(7)
+    names = ["".join(random.choices(ascii_lowercase, k=12)) + ".jpg" for _ in range(1000)]
     # Three standard deviations of a binomial distribution's share.
-    mean = len(NAMES) / count
-    assert all(abs(len(shard) / mean - 1) <= 3 * ((count - 1) / 1000) ** 0.5 for shard in shards)
+    bound = 3 * ((count - 1) / 1000) ** 0.5
+    assert all(abs(len(part) * count / 1000 - 1) <= bound for part in shares(names, count))
+
+
+def test_a_picture_keeps_its_share_between_releases() -> None:
+    """Machines of different versions must not leave a picture out."""
+    kept = {"a.png": 39, "x/IMG_0001.jpg": 49, "x/IMG_0002.jpg": 30, "7": 37}
+    kept |= {"film 2/b (12).tif": 13, "\udce9 3.png": 3}
+    assert all(Shard(number, 50).takes(name) for name, number in kept.items())
 
 
 def test_a_picture_that_is_added_moves_no_other(tmp_path: Path) -> None:
