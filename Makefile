@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -160,6 +160,12 @@ test-export-slow: $(VENV)/.export
 # and debootstrap; an hour on two cores.
 test-trixie:
 	tools/trixie-test
+
+# The portable folder and its archive, for systems whose C library is not older than this one's: dist/*.zip. In a bare
+# Debian (root and debootstrap) `tools/bundle/chroot-test dist/*.zip .venv/bin` compares its pictures with the program's.
+bundle: $(VENV)/.core
+	$(PIP) install packaging
+	$(BIN)/python tools/bundle/bundle.py dist
 
 # The site as static pages, build/docs/index.html. Sphinx needs Python 3.11.
 $(VENV)/.docs: $(VENV)/.core tools/requirements/docs.txt

