@@ -88,14 +88,21 @@ lint: $(VENV)/.export
 	cd training && ../$(BIN)/mypy
 	cd tools/export && ../../$(BIN)/mypy
 
+# The library and headers of VapourSynth, for the test of the plugin.
+VAPOURSYNTH := build/vapoursynth
+$(VAPOURSYNTH)/.installed: $(VENV)/.created tools/requirements/vapoursynth.txt
+	tools/install-vapoursynth $(BIN)/python $(VAPOURSYNTH)
+	mkdir -p $(VAPOURSYNTH)
+	touch $@
+
 # The wheel has built the extension already: here only the library and its tests. ctest keeps the reasons of
 # skipped cases to its log.
-test-cpp: $(VENV)/.test
+test-cpp: $(VENV)/.test $(VAPOURSYNTH)/.installed
 	$(call ctest,default)
 	tools/second-driver build/default/cpp/tests
 
 # The same under AddressSanitizer: it takes as long as half of the other tests together, so not part of `make test`.
-test-asan: $(VENV)/.test
+test-asan: $(VENV)/.test $(VAPOURSYNTH)/.installed
 	$(call ctest,asan)
 
 # What several threads do at once, under ThreadSanitizer.
@@ -103,7 +110,8 @@ test-tsan: $(VENV)/.test
 	$(call ctest,tsan)
 
 define build-cpp
-	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF -DREALESRGAN_VK_WERROR=$(STRICT)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --preset $(1) -DREALESRGAN_VK_PYTHON=OFF -DREALESRGAN_VK_WERROR=$(STRICT) \
+	    $(if $(wildcard $(VAPOURSYNTH)/vapoursynth/.),-DREALESRGAN_VK_VAPOURSYNTH=$(abspath $(VAPOURSYNTH)))
 	$(BIN)/cmake --build --preset $(1)
 endef
 
