@@ -14,9 +14,11 @@ target_compile_features(realesrgan_shared PUBLIC cxx_std_17)
 set_target_properties(realesrgan_shared PROPERTIES OUTPUT_NAME realesrgan VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} EXPORT_NAME realesrgan)
 realesrgan_warnings(realesrgan_shared)
-# The symbols of ncnn and glslang stay inside.
+# The symbols of ncnn and glslang stay inside. A program that closes the library (dlclose) keeps it: the threads of its
+# pool wait in its code for the next run.
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-    target_link_options(realesrgan_shared PRIVATE "-Wl,--version-script,${CMAKE_CURRENT_SOURCE_DIR}/library.map")
+    target_link_options(realesrgan_shared PRIVATE "-Wl,--version-script,${CMAKE_CURRENT_SOURCE_DIR}/library.map"
+        -Wl,-z,nodelete)
     set_target_properties(realesrgan_shared PROPERTIES LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/library.map")
 endif()
 

@@ -139,6 +139,16 @@ def test_ctypes_alone_is_enough(library: Path, network: Path, photo: Photo, tmp_
     assert_upscales([sys.executable, "-I", program, library], network, photo, tmp_path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+def test_a_library_that_is_closed_stays_loaded(library: Path) -> None:
+    """Threads of its pool wait in its code, also when the program has no use for it any more."""
+    program = (
+        "import _ctypes, ctypes, sys; _ctypes.dlclose(ctypes.CDLL(sys.argv[1])._handle); "
+        "print(open('/proc/self/maps').read())"
+    )
+    assert str(library.resolve()) in output(sys.executable, "-c", program, library)
+
+
 def test_the_library_shows_its_api_and_nothing_else(library: Path) -> None:
     if shutil.which("nm") is None:
         pytest.skip("nm is not installed")
