@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from realesrgan_vk._core import NetworkInfo as NetworkInfo
     from realesrgan_vk._core import YuvFormat as YuvFormat
     from realesrgan_vk._core import __version__ as __version__
+    from realesrgan_vk.batch import ray as ray
     from realesrgan_vk.devices import list_devices as list_devices
     from realesrgan_vk.errors import Cancelled as Cancelled
     from realesrgan_vk.errors import DeviceError as DeviceError
@@ -60,11 +61,12 @@ _MODULES = {
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of str
+_SUBMODULES = {"_core": "_core", "ray": "batch.ray"}
 
 if not TYPE_CHECKING:  # type checkers know all names from above
 
     def __getattr__(name: str) -> object:
-        if name != "_core" and name not in _HOMES:
+        if name not in _SUBMODULES and name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415 - see above
 
@@ -78,6 +80,8 @@ if not TYPE_CHECKING:  # type checkers know all names from above
             ) from error
         if name in _HOMES:
             found = getattr(import_module(f"realesrgan_vk.{_HOMES[name]}"), name)
+        elif name in _SUBMODULES:
+            found = import_module(f"realesrgan_vk.{_SUBMODULES[name]}")
         globals()[name] = found
         return found
 

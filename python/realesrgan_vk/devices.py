@@ -16,19 +16,33 @@ _IDENTITY = re.compile(  # a UUID, or a PCI address
 _AUTO_ORDER = ("discrete", "integrated", "virtual")
 
 
-class _Device(Protocol):
+class Device(Protocol):
     """The properties by which a device is chosen."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Its place in the list."""
+        ...
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its driver's name of it."""
+        ...
+
     @property
-    def type(self) -> str: ...
+    def type(self) -> str:
+        """What it is: "discrete", "integrated", "virtual", "cpu" or "other"."""
+        ...
+
     @property
-    def uuid(self) -> str: ...
+    def uuid(self) -> str:
+        """Its UUID."""
+        ...
+
     @property
-    def pci_address(self) -> str: ...
+    def pci_address(self) -> str:
+        """Such as "0000:01:00.0"."""
+        ...
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -36,7 +50,7 @@ def list_devices() -> list[DeviceInfo]:
     return core_devices()
 
 
-def find_device(device: str | int, devices: Sequence[_Device]) -> int:
+def find_device(device: str | int, devices: Sequence[Device]) -> int:
     """The index of the device that `device` means, or `CPU_DEVICE`.
 
     Args:
@@ -64,7 +78,7 @@ def find_device(device: str | int, devices: Sequence[_Device]) -> int:
     return _by_name(text, device, devices)
 
 
-def _best(devices: Sequence[_Device]) -> int:
+def _best(devices: Sequence[Device]) -> int:
     for kind in _AUTO_ORDER:
         for device in devices:
             if device.type == kind:
@@ -72,20 +86,20 @@ def _best(devices: Sequence[_Device]) -> int:
     return CPU_DEVICE
 
 
-def _by_index(index: int, given: str | int, devices: Sequence[_Device]) -> int:
+def _by_index(index: int, given: str | int, devices: Sequence[Device]) -> int:
     if index == CPU_DEVICE or any(device.index == index for device in devices):
         return index
     raise DeviceError(_unknown(given, devices))
 
 
-def _by_identity(identity: str, given: str, devices: Sequence[_Device]) -> int:
+def _by_identity(identity: str, given: str, devices: Sequence[Device]) -> int:
     for known in devices:
         if identity in (known.uuid, known.pci_address):
             return known.index
     raise DeviceError(_unknown(given, devices))
 
 
-def _by_name(part: str, given: str, devices: Sequence[_Device]) -> int:
+def _by_name(part: str, given: str, devices: Sequence[Device]) -> int:
     found = [device for device in devices if part and part in device.name.casefold()]
     if not found:
         raise DeviceError(_unknown(given, devices))
@@ -95,7 +109,7 @@ def _by_name(part: str, given: str, devices: Sequence[_Device]) -> int:
     return found[0].index
 
 
-def _unknown(given: str | int, devices: Sequence[_Device]) -> str:
+def _unknown(given: str | int, devices: Sequence[Device]) -> str:
     asked = shown(given) if isinstance(given, str) else f"'{shown(given)}'"
     if not devices:
         return (

@@ -32,20 +32,29 @@ class Done(Event):
         height: Of the result, in pixels.
         seconds: Of its decoding, upscaling, encoding and writing, without waiting between them.
         notes: What could not be kept, in words.
+        sha256: Of the result's file, in hexadecimal; empty where it was not asked for.
     """
 
     width: int
     height: int
     seconds: float
     notes: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """There is no result; `error` says why in words."""
+    """There is no result.
+
+    Attributes:
+        stage: Where.
+        error: Why, in words.
+        by_device: The device failed; another one may do the job.
+    """
 
     stage: Stage
     error: str
+    by_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

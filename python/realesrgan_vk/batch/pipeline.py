@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from realesrgan_vk import image_io
 from realesrgan_vk.batch import events
@@ -22,6 +23,7 @@ from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.models.registry import Model
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
 from realesrgan_vk.processing.work_queue import WorkQueue
 from realesrgan_vk.upscaler import Upscaler
@@ -108,22 +110,42 @@ class Batch:
         # An interruption may lose a thread that is being started: none works before all are.
         self._go = threading.Event()
         self._error: BaseException | None = None
+        self._taking = threading.Lock()
+        self._folders: set[Path | None] = set()  # of the results of jobs that were taken
+        self._streams = False  # whether one of these jobs reads or writes a stream
         self._retired: set[int] = set()
         self._workers: list[_Thread] = []
         self._started: list[_Thread] = []
         self._decoded: WorkQueue[_Item] = WorkQueue(max(2, len(upscalers)))
         self._upscaled: WorkQueue[_Item] = WorkQueue(max(2, options.save_threads))
 
-    def run(self, jobs: Sequence[Job]) -> events.Summary:
+    @property
+    def model(self) -> Model:
+        """The network."""
+        return self._upscalers[0].model
+
+    @property
+    def scale(self) -> int:
+        """The network's scale."""
+        return self._upscalers[0].scale
+
+    @property
+    def device(self) -> int:
+        """The first device's index, or -1 for the CPU."""
+        return self._upscalers[0].device
+
+    def run(self, jobs: Iterable[Job]) -> events.Summary:
         """Do all jobs; one that fails is reported and the others go on.
+
+        Args:
+            jobs: They may come while others are in work; the next one is asked for by one thread at
+                a time.
 
         Raises:
             OutOfMemoryError: The system cannot start the threads.
             KeyboardInterrupt: Interrupted; every file is whole or not there.
             Exception: What `report` raised.
         """
-        folders = {folder_of(job.target) for job in jobs}
-        remove_leftovers(folder for folder in folders if folder is not None)
         pending = iter(jobs)
         try:
             loaders = self._start([partial(self._load, pending)] * self._options.load_threads)
@@ -137,23 +159,22 @@ class Batch:
             self._join(savers)
         except BaseException:
             self._halt()
-            self._wait_for_threads(jobs)
+            self._wait_for_threads()
             raise
         if self._error is not None:
             raise self._error
         return self.summary
 
-    def _wait_for_threads(self, jobs: Sequence[Job]) -> None:
+    def _wait_for_threads(self) -> None:
         """Wait until files are written, and for a limited time for a device or a pipe.
 
         A device may compute for long before it can be stopped, a pipe may wait for another program.
         """
-        streams = any(is_stream(path) for job in jobs for path in (job.source, job.target))
         for thread in self._started:
             if thread in self._workers:
                 thread.ended.wait(_DEVICE_PATIENCE)
             else:
-                thread.ended.wait(_PIPE_PATIENCE if streams else None)
+                thread.ended.wait(_PIPE_PATIENCE if self._streams else None)
 
     def _start(self, bodies: Sequence[Callable[[], None]]) -> list[_Thread]:
         def guarded(body: Callable[[], None]) -> None:
@@ -186,8 +207,7 @@ class Batch:
 
     def _load(self, pending: Iterator[Job]) -> None:
         while not self._stop.is_set():
-            with self._lock:
-                job = next(pending, None)
+            job = self._take(pending)
             if job is None:
                 return
             started = time.perf_counter()
@@ -208,6 +228,19 @@ class Batch:
             else:
                 self._decoded.put(item)
 
+    def _take(self, pending: Iterator[Job]) -> Job | None:
+        """The next job; what killed processes left in its folder is removed with the first one."""
+        with self._taking:
+            job = next(pending, None)
+            if job is None:
+                return None
+            self._streams |= is_stream(job.source) or is_stream(job.target)
+            folder = folder_of(job.target)
+            if folder not in self._folders:
+                self._folders.add(folder)
+                remove_leftovers([] if folder is None else [folder])
+            return job
+
     def _is_there(self, job: Job) -> bool:
         return self._options.skip_existing and job.target.is_file() and not is_stream(job.target)
 
@@ -227,8 +260,7 @@ class Batch:
 
     def _check(self, job: Job, header: image_io.Header, *, format_is_sure: bool) -> None:
         """Refuse what its format or the memory cannot hold, before any work."""
-        scale = self._upscalers[0].scale
-        width, height = self._options.request.size.of(header.width, header.height, scale)
+        width, height = self._options.request.size.of(header.width, header.height, self.scale)
         if format_is_sure:
             image_io.check_size(job.known, width, height)
         check_frames(header.frames, width, height)
@@ -247,7 +279,7 @@ class Batch:
                 if self._retire(upscaler, item.job, error):
                     self._decoded.give_back(item)
                     return
-                self._fail(item.job, "upscale", error)
+                self._fail(item.job, "upscale", error, by_device=True)
             except Exception as error:
                 self._fail(item.job, "upscale", error)
             else:
@@ -290,8 +322,10 @@ class Batch:
                 self._tell(events.Done(job, picture.width, picture.height, seconds, all_notes))
             self._upscaled.done()
 
-    def _fail(self, job: Job, stage: events.Stage, error: Exception) -> None:
-        self._tell(events.Failed(job, stage, _in_words(error, job)))
+    def _fail(
+        self, job: Job, stage: events.Stage, error: Exception, *, by_device: bool = False
+    ) -> None:
+        self._tell(events.Failed(job, stage, _in_words(error, job), by_device))
 
     def _tell(self, event: events.Event) -> None:
         with self._lock:

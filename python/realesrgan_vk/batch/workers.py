@@ -56,6 +56,8 @@ def load_for_runs(
     model: str | os.PathLike[str],
     options: Sequence[UpscalerOptions],
     runs: Sequence[tuple[int, int]],
+    *,
+    processes: int = 1,
 ) -> list[Upscaler]:
     """One upscaler for each of `runs`, repeated for each picture that it works on at a time.
 
@@ -66,6 +68,7 @@ def load_for_runs(
         model: As `Upscaler` takes it.
         options: For each of `runs`; the device and how many runs share it are set here.
         runs: Devices, and how many pictures each works on at a time.
+        processes: How many processes of this machine do the same, and divide the memory.
 
     Raises:
         ModelError, DeviceError, ValueError: As `Upscaler`; one device may lack what was asked of
@@ -80,7 +83,7 @@ def load_for_runs(
             own,
             device="cpu" if device == CPU_DEVICE else device,
             threads=threads,
-            runs_at_once=_shared_runs(runs, device),
+            runs_at_once=_shared_runs(runs, device) * processes,
         )
         loaded += [Upscaler(model, **asdict(arguments))] * at_once
     return loaded

@@ -13,6 +13,9 @@ class Arguments:
         max_pixels: Refuse larger pictures; None: never.
         suffix: Of results, with its dot.
         shard: The share of the pictures that is taken; None: all.
+        ray: The address of the Ray cluster that works, "" for the one that is found or started;
+            None: this machine without Ray.
+        ray_workers: At most so many workers of it; None: as many as it has room for.
     """
 
     inputs: tuple[str, ...]
@@ -22,6 +25,8 @@ class Arguments:
     devices: tuple[str, ...]
     recursive: bool
     shard: Shard | None
+    ray: str | None
+    ray_workers: int | None
     max_pixels: int | None
     output: str | None
     suffix: str | None

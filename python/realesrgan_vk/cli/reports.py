@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -15,9 +16,25 @@ from realesrgan_vk.batch.events import Done, Event, Failed, Progress, Retired, S
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.cli.messages import say, tell, unalarming
 from realesrgan_vk.errors import NO_THREAD, OutOfMemoryError, printable
-from realesrgan_vk.upscaler import Upscaler
+from realesrgan_vk.models import Model
 
 _PROGRESS_INTERVAL = 0.5  # seconds between two JSON progress events of one picture
+
+
+class Runner(Protocol):
+    """What runs the network, such as an `Upscaler`."""
+
+    @property
+    def model(self) -> Model:
+        """The network."""
+
+    @property
+    def scale(self) -> int:
+        """Its scale."""
+
+    @property
+    def device(self) -> int | str:
+        """The device's index, or what there is in its place."""
 
 
 class Report:
@@ -27,7 +44,7 @@ class Report:
         self._quiet = quiet
 
     @contextmanager
-    def running(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
+    def running(self, pictures: int, runner: Runner) -> Iterator[None]:
         """The time in which events come; `pictures` of them in all."""
         yield
 
@@ -95,7 +112,7 @@ class BarReport(Report):
         self._started = time.perf_counter()
 
     @contextmanager
-    def running(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
+    def running(self, pictures: int, runner: Runner) -> Iterator[None]:
         """Show the bar."""
         self._started = time.perf_counter()
         self._pictures = pictures
@@ -151,11 +168,11 @@ class JsonReport(Report):
         self._lock = threading.Lock()
 
     @contextmanager
-    def running(self, pictures: int, upscaler: Upscaler) -> Iterator[None]:
+    def running(self, pictures: int, runner: Runner) -> Iterator[None]:
         """Print what is about to be done."""
-        model = upscaler.model.name
-        device = upscaler.device
-        self._print("start", pictures=pictures, model=model, scale=upscaler.scale, device=device)
+        model = runner.model.name
+        device = runner.device
+        self._print("start", pictures=pictures, model=model, scale=runner.scale, device=device)
         yield
 
     def note(self, words: str) -> None:
@@ -186,6 +203,7 @@ class JsonReport(Report):
                     height=event.height,
                     seconds=round(event.seconds, 3),
                     notes=event.notes,
+                    **({"sha256": event.sha256} if event.sha256 else {}),
                 )
 
     def end(self, summary: Summary, seconds: float) -> None:

@@ -5,7 +5,9 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch.events import Summary
@@ -27,13 +29,16 @@ from realesrgan_vk.cli.arguments import Arguments
 from realesrgan_vk.cli.faces import require_faces
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import unalarming
-from realesrgan_vk.cli.options import usage_errors
+from realesrgan_vk.cli.options import require, usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
 from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import FaceOptions
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from realesrgan_vk.batch.ray import RayBatch
 
 _STDOUT = 1
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
@@ -73,42 +78,73 @@ def run(arguments: Arguments) -> None:
             return
         if arguments.request.faces is not None:
             _require_faces(arguments.request.faces)
-        upscalers = load_upscalers(
-            arguments.model,
-            arguments.upscaler,
-            arguments.devices,
-            pictures=count,
-            note=lambda words: report.note(unalarming(words)),
-        )
-        scale = f"{arguments.request.size.scale or upscalers[0].scale:g}"
-        naming = Naming(
-            arguments.template or template, arguments.suffix, upscalers[0].model.name, scale
-        )
+        if arguments.ray is not None and any(
+            map(is_stream, [path, *(each for each, _ in sources)])
+        ):
+            raise ValueError(
+                "--ray cannot use streams, which other machines do not see; name files"
+            )
+        if arguments.ray is None and arguments.ray_workers is not None:
+            raise ValueError("--ray-workers is for --ray, which is not given")
+        batch = (_batch if arguments.ray is None else _ray_batch)(arguments, report, count)
+        scale = f"{arguments.request.size.scale or batch.scale:g}"
+        naming = Naming(arguments.template or template, arguments.suffix, batch.model.name, scale)
         if to_file:
             jobs = [_job(sources[0][0], path, arguments.suffix)]
         else:
             jobs = of_shard(plan_jobs(sources, path, naming), sources, arguments.shard)
-    options = BatchOptions(
+    try:
+        with report.running(len(jobs), batch):
+            if found.note:
+                report.note(unalarming(found.note))
+            batch.run(jobs)
+    except KeyboardInterrupt as error:
+        report.interrupted(batch.summary, len(jobs))
+        raise SystemExit(exit_code(error)) from error
+    report.end(batch.summary, time.perf_counter() - started)
+    if batch.summary.failed:
+        raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _settings(arguments: Arguments) -> BatchOptions:
+    return BatchOptions(
         request=arguments.request,
         write=arguments.write,
         skip_existing=arguments.skip_existing,
         max_pixels=arguments.max_pixels,
     )
+
+
+def _batch(arguments: Arguments, report: Report, pictures: int) -> Batch:
+    """The devices of this machine, each with the network."""
+    upscalers = load_upscalers(
+        arguments.model,
+        arguments.upscaler,
+        arguments.devices,
+        pictures=pictures,
+        note=lambda words: report.note(unalarming(words)),
+    )
     on_cpu = all(upscaler.device == CPU_DEVICE for upscaler in upscalers)
     if on_cpu and "auto" in arguments.devices:
         report.note("no GPU with Vulkan was found; the CPU is used")
-    batch = Batch(upscalers, options, report.event)
-    try:
-        with report.running(len(jobs), upscalers[0]):
-            if found.note:
-                report.note(unalarming(found.note))
-            summary = batch.run(jobs)
-    except KeyboardInterrupt as error:
-        report.interrupted(batch.summary, len(jobs))
-        raise SystemExit(exit_code(error)) from error
-    report.end(summary, time.perf_counter() - started)
-    if summary.failed:
-        raise SystemExit(EXIT_SOME_FAILED)
+    return Batch(upscalers, _settings(arguments), report.event)
+
+
+def _ray_batch(arguments: Arguments, report: Report, _: int) -> "RayBatch":
+    """The machines of a Ray cluster, which are not asked for anything yet."""
+    from realesrgan_vk.batch import ray  # noqa: PLC0415 - for this option only
+
+    require(ray.require_ray)
+    if len(arguments.devices) > 1:
+        raise ValueError("with --ray each worker has one device; give one --device, or none")
+    return ray.RayBatch(
+        arguments.model,
+        replace(arguments.upscaler, device=arguments.devices[0]),
+        _settings(arguments),
+        ray.Cluster(address=arguments.ray or None, workers=arguments.ray_workers),
+        lambda job, row: report.event(ray.event_of(job, row)),
+        note=lambda words: report.note(unalarming(words)),
+    )
 
 
 def _require_faces(options: FaceOptions) -> None:
