@@ -255,6 +255,17 @@ class FaceOptions:
         set_(self, "threshold", score)
 
 
+def face_options(faces: object) -> FaceOptions | None:
+    """What `faces=` asks for: True is the default options; None: faces are left as they are.
+
+    Raises:
+        TypeError: Neither a boolean nor `FaceOptions`.
+    """
+    if isinstance(faces, FaceOptions):
+        return faces
+    return FaceOptions() if flag("faces", faces) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One of several machines' shares of the same pictures.

@@ -39,6 +39,7 @@ from realesrgan_vk.options import (
     Tile,
     UpscaleArguments,
     UpscalerOptions,
+    face_options,
 )
 
 # `processing` imports NumPy, Pillow and libvips, which takes about as long as loading a network;
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import Self, Unpack
 
+    from realesrgan_vk.faces.enhance import FaceEnhancer
     from realesrgan_vk.image_io.rows import RowReader, RowWriter
     from realesrgan_vk.imaging.picture import Picture
     from realesrgan_vk.processing.plan import RunPlan
@@ -300,7 +302,7 @@ class Upscaler:
         """
         size = TargetSize(scale, width, height, long_edge)  # type: ignore[arg-type]  # converts
         share: float = strength  # type: ignore[assignment]  # Request converts
-        request = Request(size, alpha, light, faces=_face_options(faces), strength=share)
+        request = Request(size, alpha, light, faces=face_options(faces), strength=share)
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
@@ -425,6 +427,18 @@ class Upscaler:
         callback("progress", progress)
         return self._processor.picture(picture, request, progress)
 
+    def face_enhancer(self, options: FaceOptions) -> FaceEnhancer:
+        """What finds faces, and restores them on this upscaler's device.
+
+        Args:
+            options: The network that restores them is named here.
+
+        Raises:
+            ImportError: What finds faces is not installed.
+            ModelError: The network is not installed.
+        """
+        return self._processor.enhancer(options)
+
     def prepare(self, image: NDArray[Any] | Image.Image | FileSource | tuple[int, int]) -> int:
         """Create in advance what the first picture of this size needs, without a run.
 
@@ -535,12 +549,6 @@ class Upscaler:
         self._open_core.run_yuv(
             list(source), source_format, list(target), target_format or source_format, progress
         )
-
-
-def _face_options(faces: object) -> FaceOptions | None:
-    if isinstance(faces, FaceOptions):
-        return faces
-    return FaceOptions() if flag("faces", faces) else None
 
 
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:

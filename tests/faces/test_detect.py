@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from realesrgan_vk.faces import detect as module
-from realesrgan_vk.faces.detect import detect
+from realesrgan_vk.faces.detect import _distinct, detect
 from realesrgan_vk.faces.face import Face
 from realesrgan_vk.options import FaceOptions
 
@@ -231,3 +231,14 @@ def test_the_command_needs_a_picture(tmp_path: Path) -> None:
     done = run_here("faces", tmp_path / "none.png")
     assert done.returncode == 2
     assert "does not exist" in done.stderr
+
+
+def test_looks_at_one_face_in_two_ways_are_both_kept_until_one_is_sure() -> None:
+    """The surer look at first may be the one that has the face upside down."""
+    points = np.array([[40.0, 50], [60, 50], [50, 60], [42, 70], [58, 70]])
+    upright = Face((30, 30, 40, 50), 0.5, points)
+    upside_down = Face((31, 31, 40, 50), 0.6, np.array([100.0, 105]) - points)
+    nearly = Face((32, 30, 40, 50), 0.4, points + 1)
+    faces = [upright, upside_down, nearly]
+    assert _distinct(faces, turned=np.radians(60)) == [upside_down, upright]
+    assert _distinct(faces) == [upside_down]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command import run_here
 from compact_network import write_compact
-from faces_extra import detector_weights, photograph
+from faces_extra import detector_weights, photograph, write_sharpener
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,8 +24,6 @@ from realesrgan_vk.faces.detect import detect
 from realesrgan_vk.faces.enhance import FaceEnhancer, crop_of
 from realesrgan_vk.faces.paste import mask_at, paste
 from realesrgan_vk.faces.restore import Restorer
-from realesrgan_vk.models.ncnn.param import Graph, Layer, format_graph
-from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights
 
 pytestmark = pytest.mark.usefixtures("weights")
 weights = pytest.fixture(detector_weights)
@@ -40,23 +38,7 @@ def portrait() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def restorer(tmp_path: Path) -> Path:
-    """A 3x3 convolution that doubles contrast: 2 x - the mean of its neighbours."""
-    kernel = np.zeros((3, 3, 3, 3), np.float32)
-    for channel in range(3):
-        kernel[channel, channel] = -1 / 9
-        kernel[channel, channel, 1, 1] += 2
-    params = {0: 3, 1: 3, 4: 1, 5: 1, 6: kernel.size}
-    graph = Graph(
-        [
-            Layer("Input", "input", [], ["data"]),
-            Layer("Convolution", "sharpen", ["data"], ["output"], dict(params)),
-        ]
-    )
-    path = tmp_path / "sharpen.param"
-    path.write_text(format_graph(graph), "utf-8")
-    stored = {"sharpen": LayerWeights(kernel, np.zeros(3, np.float32))}
-    path.with_suffix(".bin").write_bytes(format_weights(graph, stored))
-    return path
+    return write_sharpener(tmp_path)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import option
+from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import FACE_CHOICES, FaceOptions
 
 _FACES, _OUTPUT = "Faces", "Output"
@@ -73,8 +74,18 @@ def faces(
         say("no faces found")
 
 
-def require_faces() -> None:
-    """Raise `ValueError`, with the command that installs it, where the extra is missing."""
+def require_faces(restored: FaceOptions | None = None) -> None:
+    """Refuse to begin where what finds or restores faces is not installed.
+
+    Args:
+        restored: How faces are restored; None: they are only found.
+
+    Raises:
+        ValueError: The extra is missing; the message has the command that installs it.
+        ModelError: The network that restores faces is missing.
+    """
     from realesrgan_vk.faces.detect import require_detector  # noqa: PLC0415 - imports NumPy
 
     shared.require(require_detector)
+    if restored is not None:
+        find_model(restored.model)

@@ -33,8 +33,6 @@ from realesrgan_vk.cli.options import require, usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
-from realesrgan_vk.models.registry import find_model
-from realesrgan_vk.options import FaceOptions
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def run(arguments: Arguments) -> None:
             report.end(Summary(), time.perf_counter() - started)
             return
         if arguments.request.faces is not None:
-            _require_faces(arguments.request.faces)
+            require_faces(arguments.request.faces)
         if arguments.ray is not None and any(
             map(is_stream, [path, *(each for each, _ in sources)])
         ):
@@ -145,12 +143,6 @@ def _ray_batch(arguments: Arguments, report: Report, _: int) -> "RayBatch":
         lambda job, row: report.event(ray.event_of(job, row)),
         note=lambda words: report.note(unalarming(words)),
     )
-
-
-def _require_faces(options: FaceOptions) -> None:
-    """Refuse to begin where what finds or restores faces is not installed."""
-    require_faces()
-    find_model(options.model)
 
 
 def _report(arguments: Arguments) -> Report:

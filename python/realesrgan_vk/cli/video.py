@@ -62,6 +62,7 @@ def _pair(text: str) -> tuple[str, str]:
     shared.network_options(DEFAULT_MODEL),
     shared.strength_option,
     shared.alpha_option,
+    shared.face_options,
     shared.device_option(
         "devices", multiple=True, default=("auto",),
         help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
@@ -120,6 +121,7 @@ def _pair(text: str) -> tuple[str, str]:
 )  # fmt: skip
 @shared.grouped(
     size=TargetSize,
+    faces=shared.wanted_faces,
     request=Request,
     upscaler=UpscalerOptions,
     options=VideoOptions,

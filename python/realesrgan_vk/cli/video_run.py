@@ -31,6 +31,7 @@ from realesrgan_vk.batch.jobs import (
     refuse_unwritable_file,
 )
 from realesrgan_vk.checks import format_bytes
+from realesrgan_vk.cli.faces import require_faces
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import error_words, say, show, tell, unalarming
 from realesrgan_vk.cli.options import usage_errors
@@ -75,6 +76,8 @@ def run(arguments: VideoArguments) -> None:
             kind="video",
         )
         jobs = _jobs(arguments, found.pictures)
+        if arguments.request.faces is not None:
+            require_faces(arguments.request.faces)
         upscalers = load_video_upscalers(
             arguments.model,
             arguments.upscaler,

@@ -40,6 +40,8 @@ _LOOK = 320  # side of the square in which a face is looked at again
 _FACE_SIDES = (220.0, 180.0)  # of the face in that square; smaller faces are seen less well turned
 _MOST_TURNS = 4  # of a look until the face is upright in it
 _UPRIGHT = math.radians(3)
+_SURE = 0.9  # score of a face that is not looked at in other ways
+_OTHER_WAY = math.radians(60)  # between two looks at one face
 _MOST_CANDIDATES = 500
 _SAME = 0.3  # boxes that share more of their union are one face
 _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order in a mirrored picture
@@ -78,11 +80,18 @@ def detect(pixels: Bytes, options: FaceOptions | None = None) -> list[Face]:
     options = options or FaceOptions()
     detector = _Detector(require_detector())
     levels = _levels(pixels)
-    candidates = _distinct([*_looks(detector, levels), *_turned_looks(detector, levels)])
+    # A turned face may be seen upside down, too; which way it is shows when it is looked at again.
+    looks = [*_looks(detector, levels), *_turned_looks(detector, levels)]
+    candidates = _distinct(looks, turned=_OTHER_WAY)
     wanted = [face for face in candidates if face.size >= options.min_size / 2]
-    seen = (_look_again(detector, levels, face) for face in wanted[:_MOST_CANDIDATES])
-    found = _distinct([face for face in seen if face and face.score >= options.threshold])
-    found = [face for face in found if face.size >= options.min_size]
+    seen: list[Face] = []
+    for candidate in wanted[:_MOST_CANDIDATES]:
+        if any(_is_same(candidate, face) and face.score >= _SURE for face in seen):
+            continue
+        face = _look_again(detector, levels, candidate)
+        if face is not None and face.score >= options.threshold:
+            seen.append(face)
+    found = [face for face in _distinct(seen) if face.size >= options.min_size]
     found.sort(key=lambda face: -face.size)
     most = 1 if options.only == "largest" else options.max_faces
     return found[:most]
@@ -184,24 +193,28 @@ def _turned_back(points: Points, quarters: int, width: int, height: int) -> Poin
     return np.stack([y, height - x], axis=1)
 
 
-def _distinct(faces: list[Face]) -> list[Face]:
-    """The best face of each group that overlaps, the surest first."""
+def _distinct(faces: list[Face], turned: float = math.inf) -> list[Face]:
+    """The best face of each group that overlaps, the surest first.
+
+    Args:
+        faces: What was found.
+        turned: Radians; faces that overlap are two ones where their rolls differ by more.
+    """
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(_shared(face.box, other.box) < _SAME for other in kept):
+        if not any(_is_same(face, other) and face.turned_from(other) <= turned for other in kept):
             kept.append(face)
     return kept
 
 
-def _shared(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> float:
-    """The boxes' intersection divided by their union."""
+def _is_same(face: Face, another: Face) -> bool:
+    """Whether the boxes' intersection is at least `_SAME` of their union."""
+    one, other = face.box, another.box
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     both = max(0.0, width) * max(0.0, height)
     union = one[2] * one[3] + other[2] * other[3] - both
-    return both / union if union > 0 else 0.0
+    return union > 0 and both / union >= _SAME
 
 
 def _look_again(detector: _Detector, levels: list[Bytes], face: Face) -> Face | None:
@@ -212,7 +225,7 @@ def _look_again(detector: _Detector, levels: list[Bytes], face: Face) -> Face | 
         if not looks:
             return None
         seen = _mean(looks)
-        turned = abs(math.remainder(seen.roll - face.roll, math.tau))
+        turned = seen.turned_from(face)
         face = seen
         if turned < _UPRIGHT:  # else the landmarks are drawn towards an upright face's
             break

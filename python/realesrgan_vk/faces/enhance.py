@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -44,10 +44,12 @@ class FaceEnhancer:
     def enhance(
         self,
         pixels: Pixels,
-        faces: list[Face],
+        faces: Sequence[Face],
         large: Pixels,
         options: FaceOptions,
         progress: Progress | None = None,
+        *,
+        shares: Sequence[float] | None = None,
     ) -> Pixels:
         """Return the enlarged picture with the faces restored.
 
@@ -57,15 +59,17 @@ class FaceEnhancer:
             large: The enlarged picture, of any size; it is changed where it can be.
             options: How strongly.
             progress: Called with the completed fraction.
+            shares: How much of `options.strength` each face gets, 0..1; None: all of it.
         """
         if not faces or options.strength == 0:
             return large
         large = large if large.flags.writeable else large.copy()
         across, down = (large.shape[axis] / pixels.shape[axis] for axis in (1, 0))
-        for number, face in enumerate(faces):
+        shares = [1.0] * len(faces) if shares is None else shares
+        for number, (face, share) in enumerate(zip(faces, shares, strict=True)):
             there = to_crop(face.landmarks)
             restored = self._restore(crop_of(pixels, there), _part(progress, number, len(faces)))
-            paste(large, restored, there.of_scaled(across, down), options.strength)
+            paste(large, restored, there.of_scaled(across, down), options.strength * share)
         return large
 
 

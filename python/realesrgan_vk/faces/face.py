@@ -1,5 +1,8 @@
 """A face that was found in a picture."""
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +36,10 @@ class Face:
         """How far the face is turned in the picture's plane, in radians; clockwise is positive."""
         across = self.landmarks[1] - self.landmarks[0] + self.landmarks[4] - self.landmarks[3]
         return float(np.arctan2(across[1], across[0]))
+
+    def turned_from(self, other: Face) -> float:
+        """The angle between the rolls of two faces, in radians, 0..pi."""
+        return abs(math.remainder(self.roll - other.roll, math.tau))
 
     def as_dict(self) -> dict[str, object]:
         """The numbers as JSON has them, rounded to a hundredth of a pixel."""

@@ -20,11 +20,23 @@ from realesrgan_vk.batch.jobs import refuse_folder, refuse_overwrite, refuse_unw
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import callback, file_path, format_bytes
 from realesrgan_vk.errors import DeviceError, printable
+from realesrgan_vk.faces.detect import require_detector
+from realesrgan_vk.imaging.picture import Pixels
 from realesrgan_vk.models.checksums import file_sha256
-from realesrgan_vk.options import Progress, Request, Shard, TargetSize, UpscalerOptions
+from realesrgan_vk.models.registry import find_model
+from realesrgan_vk.options import (
+    FaceOptions,
+    Progress,
+    Request,
+    Shard,
+    TargetSize,
+    UpscalerOptions,
+    face_options,
+)
 from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.completeness import declared_bytes
 from realesrgan_vk.video.encoders import Encoding, kept_shape, plan_encoding
+from realesrgan_vk.video.faces import RADIUS, Window, find_all, windows
 from realesrgan_vk.video.frames import VideoFrame
 from realesrgan_vk.video.options import DEFAULT_MODEL, NEAR, VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
@@ -35,7 +47,7 @@ from realesrgan_vk.video.segments import (
     recorded_threads,
 )
 from realesrgan_vk.video.streams import Kept, can_rotate, container_of, join, plan_streams
-from realesrgan_vk.video.upscaling import upscale_into
+from realesrgan_vk.video.upscaling import Enhance, upscale_into
 
 if TYPE_CHECKING:
     from realesrgan_vk.upscaler import Upscaler
@@ -102,6 +114,7 @@ class _Work:
     number: int
     frame: VideoFrame
     repeats: bool
+    window: Window | None  # where faces are restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,7 @@ class VideoRun:
             ValueError: Something that the encoder or the container refuses, or a target that is the
                 source, or cannot be written.
             ImageError: The source is no video that can be read.
+            ImportError, ModelError: What finds or restores faces is not installed.
             OSError: The source cannot be read.
         """
         self.notes: list[str] = []
@@ -160,6 +174,11 @@ class VideoRun:
         self._source, self._target = source, target
         self.upscalers, self._request, self._options = list(upscalers), request, options
         refuse_overwrite(source, target)
+        faces = request.faces
+        self._faces = faces if faces is not None and faces.strength > 0 else None
+        if faces is not None:
+            model = find_model(faces.model)
+            self._face_files = [require_detector(), model.param, model.bin]
         self._reader = VideoReader(
             source,
             start=options.start,
@@ -212,8 +231,13 @@ class VideoRun:
     def frame_bytes(self) -> int:
         """Memory of the frames and results that wait, at most: about 3 samples a pixel each."""
         width, height = self.size
-        samples = 3 * (self.info.width * self.info.height + width * height)
-        return samples * (2 if self.encoding.form.bits > 8 else 1) * self._ahead
+        own, large = self.info.width * self.info.height, width * height
+        sample = 2 if self.encoding.form.bits > 8 else 1
+        waiting = 3 * (own + large) * sample * self._ahead
+        if self._faces is None:
+            return waiting
+        # A frame with faces is in floats; those around it wait.
+        return waiting + 3 * own * sample * 2 * RADIUS + 12 * large * len(self.upscalers)
 
     @property
     def _ahead(self) -> int:
@@ -425,19 +449,15 @@ class VideoRun:
         begin = 0  # the first segment that is made
         while work is not None and not work.takes(begin):
             begin += 1
-        skip, after = begin * self._segment_frames, None
-        before = None if work is None else work.finished.get(begin - 1)
-        if before is not None:
-            after = before.times[-1][0], before.checksum
         # All frames before are in finished segments; of a shard, in others' or nowhere.
-        self._seen = skip if self._shard is None else 0
-        for number, frame in enumerate(self._reader.frames(skip, after), start=skip):
+        self._seen = begin * self._segment_frames if self._shard is None else 0
+        for number, frame, window in self._frames(work, begin):
             segment, place = divmod(number, self._segment_frames)
             if place == 0 and work is not None and work.last is not None:
                 rest = range(segment, work.last + 1)
                 if not any(map(work.takes, rest)):
                     return
-            self._seen = number + 1
+            self._seen = max(self._seen, number + 1)
             if work is not None and not work.takes(segment):
                 anchor = None
                 continue
@@ -450,7 +470,28 @@ class VideoRun:
             )
             if not repeats:
                 anchor = frame
-            yield _Work(number, frame, repeats)
+            yield _Work(number, frame, repeats, window)
+
+    def _frames(
+        self, work: Workspace | None, begin: int
+    ) -> Iterator[tuple[int, VideoFrame, Window | None]]:
+        """The source's frames from a segment on, numbered; for faces with those around them.
+
+        For faces it begins with the segments before, as far as the first frame looks back.
+        """
+        if self._faces is not None:
+            begin = max(0, begin - -(-RADIUS // self._segment_frames))
+        skip, after = begin * self._segment_frames, None
+        before = None if work is None else work.finished.get(begin - 1)
+        if before is not None:
+            after = before.times[-1][0], before.checksum
+        frames = self._reader.frames(skip, after)
+        if self._faces is None:
+            for number, frame in enumerate(frames, start=skip):
+                yield number, frame, None
+        else:
+            for number, window in enumerate(windows(frames), start=skip):
+                yield number, window.frame, window
 
     def _upscale(self, upscaler: Upscaler, item: _Work, progress: Progress) -> Made:
         if item.repeats:
@@ -464,8 +505,26 @@ class VideoRun:
             alpha=alpha,
             target_format=self.encoding.yuv_format,
             progress=progress,
+            enhance=self._enhance(upscaler, item.window),
         )
         return Made(item.number, image, item.frame)
+
+    def _enhance(self, upscaler: Upscaler, window: Window | None) -> Enhance | None:
+        """What restores a frame's faces; None: there are none."""
+        options = self._faces
+        if options is None or window is None:
+            return None
+        enhancer = upscaler.face_enhancer(options)
+        every = find_all(options)
+        found = window.faces(lambda pixels: enhancer.find(pixels, every), options)
+        if not found:
+            return None
+        faces, shares = zip(*found, strict=True)
+
+        def enhance(source: Pixels, large: Pixels, progress: Progress | None) -> Pixels:
+            return enhancer.enhance(source, faces, large, options, progress, shares=shares)
+
+        return enhance
 
     def _settings(self) -> dict[str, Any]:
         """All that decides about the segments' bits, but for the device."""
@@ -479,6 +538,12 @@ class VideoRun:
             key: str(value) if isinstance(value, Fraction) else value
             for key, value in asdict(self.encoding).items()
         }
+        faces = {}
+        if self._faces is not None:
+            import cv2  # noqa: PLC0415 - an optional dependency
+
+            files = [file_sha256(path) for path in self._face_files]
+            faces = {"faces": {"files": files, "opencv": cv2.__version__}}
         return {
             "version": __version__,
             "av": av.__version__,
@@ -490,6 +555,7 @@ class VideoRun:
             "segment_frames": self._segment_frames,
             "options": options,
             "encoding": encoding,
+            **faces,
         }
 
     def _check_space(self, work: Workspace) -> None:
@@ -582,6 +648,7 @@ def upscale(
     height: int | None = None,
     long_edge: int | None = None,
     strength: float = 1.0,
+    faces: bool | FaceOptions = False,
     options: VideoOptions | None = None,
     upscaler: UpscalerOptions | None = None,
     restart: bool = False,
@@ -604,6 +671,8 @@ def upscale(
         height: Output height in pixels.
         long_edge: Longer side of the output in pixels.
         strength: How much of the network's result is in a frame, 0..1.
+        faces: Whether faces are restored, or which and how, as for `Upscaler.upscale`. They are
+            followed over the frames around each frame, and so do not flicker.
         options: How the video is read and written.
         upscaler: How the network is run; its device and `runs_at_once` are set here.
         restart: Forget what an earlier run finished.
@@ -615,6 +684,7 @@ def upscale(
         ValueError: An argument out of range, or one that the encoder or the container refuses.
         WorkError: The folder of segments is of a run with other settings, or is damaged.
         ImageError: The source cannot be read, or changes its size.
+        ImportError: Faces are asked for, and what finds them is not installed.
         ModelError, DeviceError, OutOfMemoryError: As `Upscaler`.
         OSError: A file cannot be read or written.
     """
@@ -627,7 +697,8 @@ def upscale(
     upscalers = load_video_upscalers(
         model, upscaler or UpscalerOptions(), devices, note=note or (lambda _: None)
     )
-    request = Request(TargetSize(scale, width, height, long_edge), strength=strength)
+    size = TargetSize(scale, width, height, long_edge)
+    request = Request(size, faces=face_options(faces), strength=strength)
     run = VideoRun(path, result, upscalers, request, options or VideoOptions())
     for words in run.notes:
         if note is not None:

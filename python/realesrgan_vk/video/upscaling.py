@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realesrgan_vk._core import YuvFormat, rgb_to_yuv
-from realesrgan_vk.imaging.picture import Frame, Picture
+from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
+from realesrgan_vk.options import Progress
 
 if TYPE_CHECKING:
-    from realesrgan_vk.options import Progress, Request
+    from realesrgan_vk.options import Request
     from realesrgan_vk.upscaler import Upscaler
     from realesrgan_vk.video.frames import Plane, VideoFrame
+
+Enhance = Callable[[Pixels, Pixels, "Progress | None"], Pixels]
+"""Maps a frame and its enlarged version, RGB in 0..1, to the latter with faces restored."""
 
 
 def upscale_into(
@@ -25,11 +31,12 @@ def upscale_into(
     alpha: Plane | None,
     target_format: YuvFormat,
     progress: Progress | None = None,
+    enhance: Enhance | None = None,
 ) -> None:
     """Fill planes of the size that `request` asks for with an upscaled frame.
 
-    Without alpha, by the network's own scale and at full strength, colours are converted row by
-    row on the way; else a whole frame of floats is made, as for a picture.
+    Without alpha and faces, by the network's own scale and at full strength, colours are converted
+    row by row on the way; else a whole frame of floats is made, as for a picture.
 
     Args:
         upscaler: Runs the network.
@@ -39,12 +46,13 @@ def upscale_into(
         alpha: Of its transparency; None: it has none. It is opaque where the frame has no alpha.
         target_format: How the planes stand for colours.
         progress: As for `Upscaler.upscale`.
+        enhance: Puts what is restored into the result; None: nothing is.
     """
     height, width = planes[0].shape
     network = upscaler.network
     own_size = (frame.width * network.scale, frame.height * network.scale) == (width, height)
     transparent = frame.alpha is not None and alpha is not None
-    is_direct = own_size and request.strength == 1
+    is_direct = own_size and request.strength == 1 and enhance is None
     if is_direct and not transparent and network.input_channels == 3:
         upscaler.upscale_yuv(
             list(frame.planes), frame.yuv_format, list(planes), target_format, progress
@@ -53,9 +61,11 @@ def upscale_into(
             fill_opaque(alpha, target_format)
         return
     opacity = _unit(frame.alpha, frame.yuv_format) if transparent else None
-    picture = Picture((Frame(frame.rgb(), opacity, 0),), "colour", 32)
-    large = upscaler.upscale_picture(picture, request, progress).frames[0]
-    rgb_to_yuv(np.ascontiguousarray(large.pixels), list(planes), target_format)
+    source = frame.rgb()
+    picture = Picture((Frame(source, opacity, 0),), "colour", 32)
+    large = upscaler.upscale_picture(picture, replace(request, faces=None), progress).frames[0]
+    pixels = large.pixels if enhance is None else enhance(source, large.pixels, progress)
+    rgb_to_yuv(np.ascontiguousarray(pixels), list(planes), target_format)
     if alpha is None:
         return
     if large.alpha is None:
