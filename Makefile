@@ -87,6 +87,8 @@ lint: $(VENV)/.export
 	$(BIN)/stubtest realesrgan_vk._core --allowlist tools/stubtest-allowlist.txt
 	cd training && ../$(BIN)/mypy
 	cd tools/export && ../../$(BIN)/mypy
+	$(PIP) install zizmor==1.32.0
+	tools/lint-workflows $(BIN)
 
 # The library and headers of VapourSynth, for the test of the plugin.
 VAPOURSYNTH := build/vapoursynth
