@@ -106,7 +106,7 @@ def race(preset: PresetName, batch: int, size: int, rounds: int) -> dict[str, An
 
 def _report(options: argparse.Namespace, races: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "machine": _processor(),
+        "machine": processor(),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
         "threads": torch.get_num_threads(),
@@ -118,7 +118,7 @@ def _report(options: argparse.Namespace, races: list[dict[str, Any]]) -> dict[st
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name where Linux tells it."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []

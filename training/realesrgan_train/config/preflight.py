@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,28 @@ def _sources(config: RunConfig) -> Iterator[tuple[str, SourceConfig]]:
 
 def cautions(config: RunConfig) -> list[str]:
     """What is allowed, but hardly meant."""
+    found = []
     if config.data.pairs and not config.data.pair_ratio:
-        return ["data.pairs is given, but data.pair_ratio is 0: none of the pairs will be used"]
-    return []
+        found.append(
+            "data.pairs is given, but data.pair_ratio is 0: none of the pairs will be used"
+        )
+    return found + _little_shared_memory(config)
+
+
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+def _little_shared_memory(config: RunConfig) -> list[str]:
+    """Say when the pools of the loader workers will not fit where they pass them on."""
+    data = config.data
+    if data.crops_per_picture == 1 or not data.workers or not _SHARED_MEMORY.is_dir():
+        return []
+    pool = data.pool_pictures * data.crops_per_picture * 3 * config.degradation.input_size**2
+    need, free = pool * (data.workers + 1), shutil.disk_usage(_SHARED_MEMORY).free
+    if need <= free:
+        return []
+    return [
+        f"the loader's pools take up to {need >> 20} MB of shared memory, of which "
+        f"{_SHARED_MEMORY} has {free >> 20} MB: lower data.pool_pictures, data.crops_per_picture "
+        "or data.workers, or give a container more (--shm-size)"
+    ]

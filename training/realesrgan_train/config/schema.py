@@ -82,10 +82,20 @@ class DataConfig(Section):
         horizontal_flip: Mirror half of the crops.
         rotate: Turn half of the crops by 90 degrees.
         workers: Loader processes; the data does not depend on their number.
-        prefetch: Batches each worker prepares ahead.
+        prefetch: Batches each worker prepares ahead; at least the pool, with
+            `crops_per_picture` above 1.
         cache_mb: Megabytes of decoded pictures (`pictures` and `pairs` together) that a process
-            keeps, for small data sets. Each loader worker has a cache of its own: together they
-            take up to `workers * cache_mb`.
+            and its loader workers keep together. Once they are full the pictures in them stay.
+        cache_folder: Where they are kept, in a file without a name that vanishes with the process;
+            the system's folder for temporary files when null. `/dev/shm` never goes to a disk.
+        crops_per_picture: Crops that are taken of a picture each time it is decoded. Decoding is
+            most of a loader's work: with 32 it feeds about ten times as many samples. The crops of
+            `pool_pictures` pictures are mixed; a picture comes that many times within the pool,
+            and then not before the next epoch, which is as many times as long. Above 1 a picture
+            is shrunk whole by the factors of `crop_scales`, as the published training prepared it.
+        pool_pictures: Pictures whose crops are mixed, with `crops_per_picture` above 1. As a
+            multiple of the batch size it gives batches of different pictures. A worker holds
+            `pool_pictures * crops_per_picture` crops of 3 `degradation.input_size`² bytes.
     """
 
     pictures: tuple[SourceConfig, ...] = ()
@@ -104,6 +114,9 @@ class DataConfig(Section):
     workers: Count = 4
     prefetch: PositiveInt = 2
     cache_mb: Count = 0
+    cache_folder: Path | None = None
+    crops_per_picture: PositiveInt = 1
+    pool_pictures: PositiveInt = 48
 
     @model_validator(mode="after")
     def _ratio_has_pairs(self) -> DataConfig:

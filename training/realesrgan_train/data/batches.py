@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from realesrgan_train.config.schema import RunConfig
-from realesrgan_train.data.crops import multiscale_crop, paired_crop
+from realesrgan_train.config.schema import DataConfig, RunConfig
+from realesrgan_train.data.crops import (
+    draw_factor,
+    multiscale_crop,
+    pad_to_crop,
+    paired_crop,
+    random_crop,
+)
 from realesrgan_train.data.pairs import JoinedPairs
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.data.sampler import (
     CROP_STREAM,
     PAIR_STREAM,
+    POOL_STREAM,
     REPLACEMENT_STREAM,
     PictureOrder,
     crops_in,
+    dealt,
     picture_at,
     plan_batch,
     random_stream,
+    torch_seed,
 )
 from realesrgan_train.data.sources import PictureSource
+from realesrgan_train.data.versions import PictureVersions
 from realesrgan_train.errors import DataError, TrainError
 
 _ATTEMPTS = 16
 _T = TypeVar("_T")
+_Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -56,11 +70,53 @@ class TrainingBatch:
         return self
 
 
-def _stack(pictures: list[Picture], edge: int) -> Tensor:
-    """`uint8[N, 3, edge, edge]`, also for none."""
-    if not pictures:
-        return torch.empty((0, 3, edge, edge), dtype=torch.uint8)
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+@dataclass
+class BatchGroup:
+    """Micro-batches that are prepared together, one after the other in one `TrainingBatch`.
+
+    Attributes:
+        whole: Crops, pairs and messages of all.
+        sizes: Crops and pairs of each.
+    """
+
+    whole: TrainingBatch
+    sizes: list[tuple[int, int]]
+
+    def split(self) -> list[TrainingBatch]:
+        """The micro-batches, which share the group's memory; the first has all the messages."""
+        batches, crop, pair = [], 0, 0
+        for crops, pairs in self.sizes:
+            given = slice(pair, pair + pairs)
+            batches.append(
+                TrainingBatch(
+                    self.whole.crops[crop : crop + crops],
+                    self.whole.pair_gt[given],
+                    self.whole.pair_lq[given],
+                )
+            )
+            crop, pair = crop + crops, pair + pairs
+        batches[0].damaged = self.whole.damaged
+        return batches
+
+    def pin_memory(self) -> BatchGroup:
+        """Called by the loader for CUDA."""
+        return BatchGroup(self.whole.pin_memory(), self.sizes)
+
+
+def cache_levels(config: DataConfig) -> int:
+    """Versions of each picture that a cache may be asked to keep; see `PictureVersions`."""
+    return 1 + len(config.crop_scales) if config.crops_per_picture > 1 else 1
+
+
+def _room(count: int, edge: int) -> _Pixels:
+    """For `count` pictures, `uint8[count, 3, edge, edge]`."""
+    return np.empty((count, 3, edge, edge), np.uint8)
+
+
+def _batch(crops: _Pixels, gt: _Pixels, lq: _Pixels, damaged: list[str]) -> TrainingBatch:
+    return TrainingBatch(
+        torch.from_numpy(crops), torch.from_numpy(gt), torch.from_numpy(lq), damaged
+    )
 
 
 def decode_or_replace(
@@ -127,47 +183,140 @@ class BatchDataset(Dataset[TrainingBatch]):
         self.crop_size, self.gt_size = config.degradation.input_size, config.gt_size
         self.pictures, self.pairs = pictures, pairs
         self.seed, self.rank, self.world = seed, rank, world
+        self.versions: PictureVersions | None = None
+        if pictures is not None:
+            self.versions = PictureVersions(pictures, self.crop_size, self.config.crop_scales)
+        self.per_picture = self.config.crops_per_picture
+        self.group_size = 1
+        """Micro-batches of a group: as many as hold the crops of the pool."""
+        if self.per_picture > 1:
+            crops = self.config.pool_pictures * self.per_picture
+            self.group_size = -(-crops // self.config.batch_size)
         self.order: PictureOrder | None = None
         if pictures is not None and self.config.weight_by == "area":
             areas = (pictures.area(index) for index in range(len(pictures)))
             self.order = PictureOrder([crops_in(area, self.crop_size) for area in areas])
 
     def __getitem__(self, batch: int) -> TrainingBatch:
-        """Micro-batch number `batch` since the start of the run.
+        """Micro-batch number `batch` since the start of the run."""
+        number, place = divmod(batch, self.group_size)
+        return self.group(number).split()[place]
+
+    def group(self, number: int) -> BatchGroup:
+        """Micro-batches `number * group_size` and following, as many as `group_size`.
 
         A picture that cannot be read is reported in `damaged` and replaced by another one, drawn
         from a stream of its own, so that every other sample of the run stays what it was.
         """
+        if self.per_picture == 1:
+            whole = self._single(number)
+            return BatchGroup(whole, [(len(whole.crops), len(whole.pair_gt))])
+        first = number * self.group_size
+        plans = [
+            plan_batch(batch, 0, 1, self.config.batch_size, self.config.pair_ratio)
+            for batch in range(first, first + self.group_size)
+        ]
+        whole = self._pool(
+            number,
+            [crop for plan in plans for crop in plan.synthetic],
+            [crop for plan in plans for crop in plan.paired],
+        )
+        return BatchGroup(whole, [(len(plan.synthetic), len(plan.paired)) for plan in plans])
+
+    @property
+    def _turns(self) -> dict[str, bool]:
+        return {"flip": self.config.horizontal_flip, "rotate": self.config.rotate}
+
+    def _rooms(self, crops: int, given: int) -> tuple[_Pixels, _Pixels, _Pixels]:
+        """Room for crops, and for targets and small versions of pairs."""
+        small = self.gt_size // self.scale
+        return _room(crops, self.crop_size), _room(given, self.gt_size), _room(given, small)
+
+    def _single(self, batch: int) -> TrainingBatch:
+        """One micro-batch, each crop of a picture of its own."""
         plan = plan_batch(
             batch, self.rank, self.world, self.config.batch_size, self.config.pair_ratio
         )
-        turns = {"flip": self.config.horizontal_flip, "rotate": self.config.rotate}
         damaged: list[str] = []
-        crops: list[Picture] = []
-        given: list[tuple[Picture, Picture]] = []
-        for position in plan.synthetic:
+        crops, targets, small = self._rooms(len(plan.synthetic), len(plan.paired))
+        for slot, position in enumerate(plan.synthetic):
             assert self.pictures is not None
             index, size = self._picture_at(position), len(self.pictures)
             picture = self._read(
                 self.pictures.decode, index, size, (CROP_STREAM, position), damaged
             )
             rng = random_stream(self.seed, CROP_STREAM, position)
-            crops.append(
-                multiscale_crop(picture, self.crop_size, self.config.crop_scales, rng, **turns)
+            crop = multiscale_crop(
+                picture, self.crop_size, self.config.crop_scales, rng, **self._turns
             )
-        for position in plan.paired:
-            assert self.pairs is not None
-            size = len(self.pairs)
-            index = picture_at(position, size, self.seed + PAIR_STREAM)
-            gt, lq = self._read(self.pairs.decode, index, size, (PAIR_STREAM, position), damaged)
+            crops[slot] = crop.transpose(2, 0, 1)
+        for slot, position in enumerate(plan.paired):
+            gt, lq = self._pair(position, damaged)
             rng = random_stream(self.seed, PAIR_STREAM, position)
-            given.append(paired_crop(gt, lq, self.gt_size, self.scale, rng, **turns))
-        return TrainingBatch(
-            _stack(crops, self.crop_size),
-            _stack([gt for gt, _ in given], self.gt_size),
-            _stack([lq for _, lq in given], self.gt_size // self.scale),
-            damaged,
-        )
+            self._cut_pair(gt, lq, rng, targets[slot], small[slot])
+        return _batch(crops, targets, small, damaged)
+
+    def _pool(self, number: int, crops: list[int], given: list[int]) -> TrainingBatch:
+        """The crops and pairs of pool `number`, which are consecutive, in its order.
+
+        Crop c is of picture c // `crops_per_picture` of this process.
+        """
+        damaged: list[str] = []
+        room, targets, small = self._rooms(len(crops), len(given))
+        for position, members in self._dealt(number, crops, CROP_STREAM):
+            assert self.pictures is not None
+            assert self.versions is not None
+            streams = [random_stream(self.seed, CROP_STREAM, position, m) for m, _ in members]
+            factors = [draw_factor(self.config.crop_scales, rng) for rng in streams]
+            versions = self._read(
+                partial(self.versions.get, numbers=factors),
+                self._picture_at(position),
+                len(self.pictures),
+                (CROP_STREAM, position),
+                damaged,
+            )
+            for (_, slot), rng, factor in zip(members, streams, factors, strict=True):
+                picture = pad_to_crop(versions[factor], self.crop_size)
+                crop = random_crop(picture, self.crop_size, rng, **self._turns)
+                room[slot] = crop.transpose(2, 0, 1)
+        for position, members in self._dealt(number, given, PAIR_STREAM):
+            gt, lq = self._pair(position, damaged)
+            for turn, slot in members:
+                rng = random_stream(self.seed, PAIR_STREAM, position, turn)
+                self._cut_pair(gt, lq, rng, targets[slot], small[slot])
+        return _batch(room, targets, small, damaged)
+
+    def _dealt(
+        self, number: int, crops: list[int], stream: int
+    ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """Positions in the stream of pictures; with each, its crops' numbers and their slots."""
+        if not crops:
+            return
+        seed = torch_seed(self.seed, POOL_STREAM, stream, self.rank)
+        order = dealt(crops[0], crops[-1] + 1, self.per_picture, seed, number)
+        slots = {crop: slot for slot, crop in enumerate(order)}
+        for picture, members in groupby(crops, lambda crop: crop // self.per_picture):
+            yield (
+                picture * self.world + self.rank,
+                [(crop % self.per_picture, slots[crop]) for crop in members],
+            )
+
+    def _pair(self, position: int, damaged: list[str]) -> tuple[Picture, Picture]:
+        assert self.pairs is not None
+        size = len(self.pairs)
+        index = picture_at(position, size, self.seed + PAIR_STREAM)
+        return self._read(self.pairs.decode, index, size, (PAIR_STREAM, position), damaged)
+
+    def _cut_pair(
+        self,
+        gt: Picture,
+        lq: Picture,
+        rng: np.random.Generator,
+        target: _Pixels,
+        small: _Pixels,
+    ) -> None:
+        cut = paired_crop(gt, lq, self.gt_size, self.scale, rng, **self._turns)
+        target[:], small[:] = (side.transpose(2, 0, 1) for side in cut)
 
     def _picture_at(self, position: int) -> int:
         seed = self.seed + CROP_STREAM
@@ -191,15 +340,15 @@ class BatchDataset(Dataset[TrainingBatch]):
         return picture
 
 
-class _ErrorsAsValues(Dataset[TrainingBatch | TrainError]):
-    """Returns errors: one raised in a worker would arrive as text, with its traceback."""
+class _ErrorsAsValues(Dataset[BatchGroup | TrainError]):
+    """Groups by number; returns errors: one raised in a worker would arrive as text."""
 
     def __init__(self, dataset: BatchDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, batch: int) -> TrainingBatch | TrainError:
+    def __getitem__(self, number: int) -> BatchGroup | TrainError:
         try:
-            return self.dataset[batch]
+            return self.dataset.group(number)
         except TrainError as error:
             return error
 
@@ -212,16 +361,21 @@ def batch_loader(
     Raises:
         DataError: As `BatchDataset`, with the same message from a worker as without one.
     """
-    workers = dataset.config.workers
-    loader: DataLoader[TrainingBatch | TrainError] = DataLoader(
+    workers, size = dataset.config.workers, dataset.group_size
+    loader: DataLoader[BatchGroup | TrainError] = DataLoader(
         _ErrorsAsValues(dataset),
         batch_size=None,
-        sampler=range(first, end),
+        sampler=range(first // size, -(-end // size)),
         num_workers=workers,
-        prefetch_factor=dataset.config.prefetch if workers else None,
+        prefetch_factor=-(-dataset.config.prefetch // size) if workers else None,
         pin_memory=pin_memory,
     )
+    skip = first % size  # a run may go on in the middle of a group
+    left = end - first
     for item in loader:
         if isinstance(item, TrainError):
             raise item
-        yield item
+        batches = item.split()[skip:][:left]
+        batches[0].damaged = item.whole.damaged
+        yield from batches
+        skip, left = 0, left - len(batches)

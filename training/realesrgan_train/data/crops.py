@@ -24,14 +24,54 @@ def _pad_to(
 def _orient(
     pictures: Sequence[Picture], flip: bool, rotate: bool, rng: np.random.Generator
 ) -> list[Picture]:
-    """The same mirroring and quarter turn for all; both are drawn whether used or not."""
+    """The same mirroring and quarter turn for all, as views; both are drawn whether used or not."""
     mirrored, turned = (bool(value) for value in rng.random(2) < 0.5)
     result = list(pictures)
     if flip and mirrored:
         result = [picture[:, ::-1] for picture in result]
     if rotate and turned:
         result = [picture.transpose(1, 0, 2) for picture in result]
-    return [np.ascontiguousarray(picture) for picture in result]
+    return result
+
+
+def draw_factor(scales: Sequence[float], rng: np.random.Generator) -> int:
+    """The number of one of the factors, equally likely."""
+    return int(rng.integers(len(scales)))
+
+
+def shrunken_size(height: int, width: int, size: int, factor: float) -> tuple[int, int]:
+    """Height and width of a picture shrunk by a factor, which is raised until crops just fit."""
+    least = min(height, width)
+    factor = 1.0 if least <= size else max(factor, size / least)
+    return max(size, round(height * factor)), max(size, round(width * factor))
+
+
+def shrink(picture: Picture, height: int, width: int) -> Picture:
+    """The whole picture in another size (Lanczos)."""
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def pad_to_crop(picture: Picture, size: int) -> Picture:
+    """A picture that is too small for a crop is continued by reflection; others as they are."""
+    return _pad_to(picture, size, size, "reflect")
+
+
+def random_crop(
+    picture: Picture, size: int, rng: np.random.Generator, *, flip: bool, rotate: bool
+) -> Picture:
+    """Cut a square out of a picture that is large enough; a view of it.
+
+    Args:
+        picture: `uint8[H, W, 3]`, both edges at least `size`.
+        size: Edge of the crop in pixels.
+        rng: The sample's own stream.
+        flip: Mirror half of the crops.
+        rotate: Transpose half of the crops.
+    """
+    top = int(rng.integers(picture.shape[0] - size + 1))
+    left = int(rng.integers(picture.shape[1] - size + 1))
+    return _orient([picture[top : top + size, left : left + size]], flip, rotate, rng)[0]
 
 
 def multiscale_crop(
@@ -57,8 +97,8 @@ def multiscale_crop(
         flip: Mirror half of the crops.
         rotate: Transpose half of the crops.
     """
-    scale = float(scales[int(rng.integers(len(scales)))])
-    picture = _pad_to(picture, size, size, "reflect")
+    scale = float(scales[draw_factor(scales, rng)])
+    picture = pad_to_crop(picture, size)
     height, width = picture.shape[:2]
     window = min(max(size, round(size / scale)), height, width)
     top = int(rng.integers(height - window + 1))

@@ -12,19 +12,19 @@ from realesrgan_train.config.schema import (
     PairSourceConfig,
     SourceConfig,
 )
+from realesrgan_train.data.cache import DecodedCache
 from realesrgan_train.data.pairs import JoinedPairs, PairedSource
 from realesrgan_train.data.shards import ShardSource
 from realesrgan_train.data.sources import (
     FolderSource,
     JoinedSource,
     LmdbSource,
-    PictureCache,
     PictureSource,
 )
 from realesrgan_train.errors import DataError
 
 
-def open_source(source: SourceConfig, cache: PictureCache | None = None) -> PictureSource:
+def open_source(source: SourceConfig, cache: DecodedCache | None = None) -> PictureSource:
     """Open one source; the cache keeps its decoded pictures.
 
     Raises:
@@ -37,14 +37,16 @@ def open_source(source: SourceConfig, cache: PictureCache | None = None) -> Pict
         opened = LmdbSource(source.path)
     else:
         opened = ShardSource(source.urls, source.picture)
-    opened.cache = cache
+    opened.cache = cache.part(len(opened)) if cache else None
     return opened
 
 
 def open_sources(
-    sources: Sequence[SourceConfig], cache: PictureCache | None = None
+    sources: Sequence[SourceConfig], cache: DecodedCache | None = None, levels: int = 1
 ) -> PictureSource | None:
     """Open several sources as one, None when there are none.
+
+    The cache keeps its decoded pictures, each in up to `levels` versions.
 
     Raises:
         DataError: A source is missing or empty.
@@ -53,12 +55,12 @@ def open_sources(
     if not opened:
         return None
     joined = opened[0] if len(opened) == 1 else JoinedSource(opened)
-    joined.cache = cache
+    joined.cache = cache.part(len(joined), levels) if cache else None
     return joined
 
 
 def open_pairs(
-    pairs: Sequence[PairSourceConfig], scale: int, cache: PictureCache | None = None
+    pairs: Sequence[PairSourceConfig], scale: int, cache: DecodedCache | None = None
 ) -> JoinedPairs | None:
     """Open given pairs, None when there are none; the cache keeps pictures of both sides.
 

@@ -19,6 +19,7 @@ _ROUNDS = 4
 
 #: Separate uses of the same seed.
 CROP_STREAM, REPLACEMENT_STREAM, PAIR_STREAM, DEGRADATION_STREAM, START_STREAM = range(5)
+POOL_STREAM = 7  # 6 is the training step's
 
 
 def _splitmix64(value: int) -> int:
@@ -88,6 +89,28 @@ def torch_seed(seed: int, *key: int) -> int:
     """A seed for `torch.Generator.manual_seed` belonging to (seed, key)."""
     state = np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
+
+
+def dealt(first: int, end: int, per_picture: int, seed: int, pool: int) -> list[int]:
+    """The crops `first` to `end` (exclusive) of a stream, in the order in which a pool gives them.
+
+    Crop c is of picture c // `per_picture` of the stream. The pool goes over its pictures
+    `per_picture` times, in another order each time, and takes one crop of each: the crops of one
+    picture are as far apart as they can be.
+
+    Args:
+        first: The pool's first crop.
+        end: The one after its last.
+        per_picture: Crops of a picture.
+        seed: The stream's.
+        pool: The pool's number.
+    """
+    order: list[int] = []
+    for turn in range(per_picture):
+        crops = range(first + (turn - first) % per_picture, end, per_picture)
+        count, key = len(crops), pool * per_picture + turn
+        order.extend(crops[permuted(place, count, seed, key)] for place in range(count))
+    return order
 
 
 @dataclass(frozen=True)

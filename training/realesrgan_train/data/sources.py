@@ -5,11 +5,11 @@ from __future__ import annotations
 import bisect
 import os
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from realesrgan_train.data.cache import CachePart
 from realesrgan_train.data.pictures import (
     Picture,
     decode_picture,
@@ -33,8 +33,8 @@ class PictureSource(ABC):
     origin: str
     #: One name per picture, unique within the source.
     names: Sequence[str]
-    #: Keeps decoded pictures; may be shared with other sources.
-    cache: PictureCache | None = None
+    #: Keeps decoded pictures.
+    cache: CachePart | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,8 +76,21 @@ class PictureSource(ABC):
         Raises:
             DataError: It cannot be read or decoded.
         """
+        kept = self.cache.get(index) if self.cache is not None else None
+        if kept is not None:
+            return kept
+        picture = self.decode_anew(index)
         if self.cache is not None:
-            return self.cache.picture(self, index)
+            picture.setflags(write=False)
+            self.cache.keep(picture, index)
+        return picture
+
+    def decode_anew(self, index: int) -> Picture:
+        """As `decode`, without a look at the cache.
+
+        Raises:
+            DataError: It cannot be read or decoded.
+        """
         return decode_picture(self.read(index), self.label(index))
 
 
@@ -226,34 +239,3 @@ class LmdbSource(PictureSource):
         if value is None:
             raise DataError(f"{self.label(index)}: no longer in the LMDB")
         return bytes(value)
-
-
-class PictureCache:
-    """The decoded pictures used last, of one source or several, up to `capacity` bytes.
-
-    What is read does not depend on it. Each loader process has a cache of its own.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self._kept: OrderedDict[tuple[int, int], Picture] = OrderedDict()
-        self._bytes = 0
-
-    def picture(self, source: PictureSource, index: int) -> Picture:
-        """Return a source's picture, decoded now or earlier; see `PictureSource.decode`."""
-        key = id(source), index
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        picture = decode_picture(source.read(index), source.label(index))
-        picture.setflags(write=False)
-        self._kept[key] = picture
-        self._bytes += picture.nbytes
-        while self._bytes > self.capacity and self._kept:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.nbytes
-        return picture
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A process that gets a copy starts with an empty cache: there, sources have other ids."""
-        return {"capacity": self.capacity, "_kept": OrderedDict(), "_bytes": 0}

@@ -30,6 +30,7 @@ _FREE = (
     "data.workers",
     "data.prefetch",
     "data.cache_mb",
+    "data.cache_folder",
     "validation",
     "guards",
     "checkpoint",

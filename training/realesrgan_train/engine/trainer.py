@@ -11,10 +11,15 @@ import torch
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.preflight import cautions, check_ready
-from realesrgan_train.data.batches import BatchDataset, TrainingBatch, batch_loader
+from realesrgan_train.data.batches import (
+    BatchDataset,
+    TrainingBatch,
+    batch_loader,
+    cache_levels,
+)
+from realesrgan_train.data.cache import DecodedCache
 from realesrgan_train.data.opening import data_changes, data_manifest, open_pairs, open_sources
 from realesrgan_train.data.sampler import torch_seed
-from realesrgan_train.data.sources import PictureCache
 from realesrgan_train.engine.building import discriminator_caution
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
@@ -55,9 +60,10 @@ class Trainer:
         if config.execution.threads:
             torch.set_num_threads(config.execution.threads)
         self.config, self.group = config, group
-        cache = PictureCache(config.data.cache_mb << 20) if config.data.cache_mb else None
-        self.pictures = open_sources(config.data.pictures, cache)
-        self.pairs = open_pairs(config.data.pairs, config.scale, cache)
+        data = config.data
+        cache = DecodedCache(data.cache_mb << 20, data.cache_folder) if data.cache_mb else None
+        self.pictures = open_sources(data.pictures, cache, cache_levels(data))
+        self.pairs = open_pairs(data.pairs, config.scale, cache)
         self.manifest = data_manifest(self.pictures, self.pairs)
         self.validation = self._open_validation()
         if group.is_first_on_node:

@@ -19,12 +19,14 @@ from PIL import Image
 
 from realesrgan_train.config import RunConfig, load_config
 from realesrgan_train.config.schema import FolderSourceConfig, PairSourceConfig
+from realesrgan_train.data import sources
 from realesrgan_train.data.batches import BatchDataset, batch_loader
+from realesrgan_train.data.cache import DecodedCache
 from realesrgan_train.data.opening import open_pairs, open_source, open_sources
 from realesrgan_train.data.pairs import PairedSource
 from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.shards import ShardSource, expand_range
-from realesrgan_train.data.sources import FolderSource, LmdbSource, PictureCache
+from realesrgan_train.data.sources import FolderSource, LmdbSource
 from realesrgan_train.errors import ConfigError, DataError
 
 from ..conftest import Overrides, draw_picture
@@ -65,7 +67,7 @@ def test_all_sources_give_the_same_pictures(pictures: Path, tmp_path: Path) -> N
     memory = fsspec.filesystem("memory")
     memory.pipe("/remote/all.tar", _tar(pictures, names))
     cached = FolderSource(pictures)
-    cached.cache = PictureCache(30_000)
+    cached.cache = DecodedCache(96 * 80 * 3 * 4).part(len(cached))  # four of the six
     others = [
         LmdbSource(tmp_path / "set.lmdb"),
         ShardSource([str(tmp_path / "set-{0..1}.tar")]),
@@ -346,7 +348,9 @@ def test_pictures_whose_white_is_unknown_are_refused_with_words(
         decode_picture(tiff(values), "deep.tif")
 
 
-def test_pictures_and_pairs_share_one_cache(pictures: Path, pairs: Path) -> None:
+def test_pictures_and_pairs_share_one_cache(
+    pictures: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = FolderSourceConfig(kind="folder", path=pictures)
     given = PairSourceConfig(
         gt=FolderSourceConfig(kind="folder", path=pairs / "gt"),
@@ -355,22 +359,38 @@ def test_pictures_and_pairs_share_one_cache(pictures: Path, pairs: Path) -> None
     plain_source, plain_pairs = open_sources([folder]), open_pairs([given], 2)
     assert plain_source is not None
     assert plain_pairs is not None
-    cache = PictureCache(1 << 20)
+    cache = DecodedCache(1 << 20)
     source, paired = open_sources([folder], cache), open_pairs([given], 2, cache)
     assert source is not None
     assert paired is not None
     first = paired.decode(0), source.decode(0)
-    assert paired.decode(0)[0] is first[0][0]
-    assert paired.decode(0)[1] is first[0][1]
-    assert source.decode(0) is first[1]
+    used = cache.used
+    assert used == sum(picture.nbytes for picture in (*first[0], first[1]))
+    monkeypatch.setattr(sources, "decode_picture", pytest.fail)  # none is decoded again
+    for read, expected in zip(paired.decode(0), first[0], strict=True):
+        assert np.array_equal(read, expected)
+        assert not read.flags.writeable
+    assert np.array_equal(source.decode(0), first[1])
+    monkeypatch.undo()
     for read, expected in zip(paired.decode(0), plain_pairs.decode(0), strict=True):
         assert np.array_equal(read, expected)
     assert np.array_equal(source.decode(0), plain_source.decode(0))
-    small = PictureCache(first[1].nbytes)  # one picture drives out the others, of whichever source
+    assert cache.used == used
+    small = DecodedCache(first[1].nbytes)  # holds one picture, which stays
     source, paired = open_sources([folder], small), open_pairs([given], 2, small)
     assert source is not None
     assert paired is not None
-    kept = source.decode(0)
-    assert source.decode(0) is kept
+    source.decode(0)
     paired.decode(0)
-    assert source.decode(0) is not kept
+    assert small.used == first[1].nbytes
+    decoded: list[str] = []
+
+    def noted(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+        decoded.append(name)
+        return decode_picture(data, name)
+
+    monkeypatch.setattr(sources, "decode_picture", noted)
+    source.decode(0)
+    assert decoded == []
+    paired.decode(0)
+    assert len(decoded) == 2

@@ -22,7 +22,6 @@ from realesrgan_train.data.sampler import (
     random_stream,
     torch_seed,
 )
-from realesrgan_train.data.sources import PictureCache
 
 
 @given(
@@ -141,7 +140,7 @@ def test_each_epoch_shows_every_picture(micro_config: RunConfig) -> None:
 
 def test_the_dataset_travels_to_spawned_workers(micro_config: RunConfig) -> None:
     """Platforms without fork send it pickled."""
-    sources = open_sources(micro_config.data.pictures, PictureCache(1 << 20))
+    sources = open_sources(micro_config.data.pictures)
     pairs = open_pairs(micro_config.data.pairs, micro_config.scale)
     dataset = BatchDataset(micro_config, sources, pairs, seed=0)
     before = dataset[3]

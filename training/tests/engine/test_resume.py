@@ -107,6 +107,33 @@ def test_sigkill_at_random_steps_changes_no_bit(
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_sigkill_changes_no_bit_with_pools_and_caches(
+    micro: Overrides, world: int, tmp_path: Path
+) -> None:
+    """Killed within a pool; the run that never was has neither workers nor a cache."""
+    common = micro(
+        "data.crops_per_picture=3",
+        "data.pool_pictures=4",
+        "stages.net.steps=10",
+        "stages.gan.steps=6",
+        "checkpoint.every=4",
+    )
+    straight, killed = (tmp_path / "runs" / name for name in ("straight", "killed"))
+    finish(start(["run", "tiny", *common, "name=straight", "data.workers=0"], world))
+    cached = ("data.workers=2", "data.cache_mb=1", f"data.cache_folder={tmp_path}")
+    command = ["run", "tiny", *common, *cached, "name=killed"]
+    kills = (6, 5) if world == 1 else (6,)
+    for updates in kills:
+        start_and_be_killed("update", updates, command, world, world - 1)
+    finish(start(command, world))
+    resumed = [event["step"] for event in events(killed) if event["event"] == "resume"]
+    assert len(resumed) == len(kills)
+    last = "checkpoints/step-000000016-0"
+    assert assert_same_bits(straight / last, killed / last) > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]  # nothing of the cache
+
+
 def test_a_run_killed_with_its_loader_workers_starts_again_at_once(
     micro: Overrides, tmp_path: Path
 ) -> None:
