@@ -97,11 +97,64 @@ void run_yuv(const Upscaler& upscaler, const std::vector<py::array>& source,
     upscaler.run(from, to, python_progress(callback, released));
 }
 
-py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& dtype) {
+const char* name_of(ProfiledWork work) {
+    switch (work) {
+        case ProfiledWork::fill:
+            return "fill";
+        case ProfiledWork::submit:
+            return "submit";
+        case ProfiledWork::wait:
+            return "wait";
+        case ProfiledWork::take:
+            return "take";
+        case ProfiledWork::load:
+            return "load";
+        case ProfiledWork::operation:
+            return "operation";
+        case ProfiledWork::halo:
+            return "halo";
+        case ProfiledWork::store:
+            break;
+    }
+    return "store";
+}
+
+py::dict profile(const Upscaler& upscaler, const py::array& image, py::array& output, int band_rows,
+                 bool timed) {
+    using namespace py::literals;  // NOLINT(google-build-using-namespace)
+    const auto from =
+        view_of<ImageView>(image, static_cast<const std::byte*>(image.data()), "image");
+    const auto to =
+        view_of<MutableImageView>(output, static_cast<std::byte*>(output.mutable_data()), "output");
+    const RunProfile found = [&] {
+        const LongCall call;
+        return upscaler.profile(from, to, band_rows, timed);
+    }();
+    py::list layers;
+    for (const ProfiledLayer& layer : found.layers) {
+        layers.append(py::dict("kind"_a = layer.kind, "names"_a = layer.names,
+                               "inputs"_a = layer.inputs, "outputs"_a = layer.outputs,
+                               "zoom"_a = layer.zoom));
+    }
+    py::list intervals;
+    for (const ProfiledInterval& one : found.intervals) {
+        intervals.append(py::dict("work"_a = name_of(one.work), "band"_a = one.band,
+                                  "layer"_a = one.layer, "kernel"_a = one.kernel,
+                                  "begin"_a = one.begin, "end"_a = one.end, "flops"_a = one.flops,
+                                  "bytes"_a = one.bytes));
+    }
+    return py::dict("seconds"_a = found.seconds, "bands"_a = found.bands, "layers"_a = layers,
+                    "intervals"_a = intervals);
+}
+
+py::dict plan(const Upscaler& upscaler, int width, int height, const py::object& dtype,
+              int band_rows) {
     const SampleType type = sample_type(py::dtype::from_args(dtype), "picture");
     const PlanReport report = [&] {
         const LongCall call;
-        return upscaler.plan(RunShape{width, height, type, type});
+        RunShape shape{width, height, type, type};
+        shape.band_rows = band_rows;
+        return upscaler.plan(shape);
     }();
     py::dict memory;
     for (const auto& [kind, bytes] : report.memory_bytes) {
@@ -152,10 +205,18 @@ void bind_upscaler(py::module_& module) {
             "Fill the planes `target`, scale times the size of the planes `source`. Planes are H x "
             "W arrays with any strides, uint8 where the format has 8 bits, else uint16: luma and "
             "both chroma planes, or luma alone.")
+        .def("profile", &profile, py::arg("image"), py::arg("output"), py::kw_only(),
+             py::arg("band_rows") = 0, py::arg("timed") = true,
+             "As `run`, in bands of so many rows (0: what fits best), with the times of everything "
+             "that host and device do: a dict with seconds, bands, layers (of the row stream) and "
+             "intervals, whose begin and end are seconds from the run's begin. Not `timed`, there "
+             "is "
+             "only seconds.")
         .def("plan", &plan, py::arg("width"), py::arg("height"), py::kw_only(),
-             py::arg("dtype") = "uint8",
+             py::arg("dtype") = "uint8", py::arg("band_rows") = 0,
              "How a picture of this size in pixels, with samples of the type `dtype`, would be "
-             "run: a dict with path ('stream' or 'tiles'), reason, band_rows, column_tiles, halo, "
+             "run, in bands of so many rows (0: what fits best): a dict with path ('stream' or "
+             "'tiles'), reason, band_rows, column_tiles, halo, "
              "tile, "
              "memory_bytes (by kind, and total), dispatches_per_band and "
              "bytes_moved_per_input_pixel.");

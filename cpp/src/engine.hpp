@@ -7,6 +7,7 @@
 
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
+#include "realesrgan/profile.hpp"
 #include "realesrgan/rows.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "realesrgan/yuv.hpp"
@@ -50,6 +51,13 @@ class Engine {
     // convert their colours.
     virtual bool run_planes(const YuvView& /*source*/, const MutableYuvView& /*target*/,
                             const Progress& /*progress*/) const {
+        return false;
+    }
+
+    // As `run`, and times the run and, where `timed`, everything in it. False, and nothing written,
+    // where this way of running cannot.
+    virtual bool run_profiled(const ImageView& /*input*/, const MutableImageView& /*output*/,
+                              int /*band_rows*/, bool /*timed*/, RunProfile& /*profile*/) const {
         return false;
     }
 

@@ -73,6 +73,12 @@ void check_size(const NetworkInfo& network, int width, int height) {
     }
 }
 
+void check_band_rows(int band_rows) {
+    require(band_rows >= 0 && band_rows <= kMostSide,
+            "band_rows " + std::to_string(band_rows) +
+                ": expected a number of rows, or 0 for what fits best");
+}
+
 void check_views(const NetworkInfo& network, const ImageView& input,
                  const MutableImageView& output) {
     if (input.data == nullptr || input.width < 1 || input.height < 1) {
@@ -339,8 +345,25 @@ void Upscaler::run(const YuvView& source, const MutableYuvView& target,
     run(rows, sink, SampleType::f32, progress);
 }
 
+RunProfile Upscaler::profile(const ImageView& input, const MutableImageView& output, int band_rows,
+                             bool timed) const {
+    check_views(impl_->network, input, output);
+    check_band_rows(band_rows);
+    RunProfile profile;
+    try {
+        if (impl_->engine->run_profiled(input, output, band_rows, timed, profile)) return profile;
+    } catch (const BadResult& bad) {
+        impl_->blame(bad, &input, 0.0F, nullptr);
+    }
+    throw std::invalid_argument(
+        "this network is run in tiles by ncnn, and only networks that run "
+        "in row bands can be timed by layer: " +
+        impl_->why_tiles);
+}
+
 PlanReport Upscaler::plan(const RunShape& size) const {
     check_size(impl_->network, size.width, size.height);
+    check_band_rows(size.band_rows);
     PlanReport report = impl_->engine->plan(size);
     if (!impl_->why_tiles.empty()) {
         report.reason = impl_->why_tiles + report.reason;

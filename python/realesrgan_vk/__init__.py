@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from realesrgan_vk.options import Tile as Tile
     from realesrgan_vk.options import UpscaleArguments as UpscaleArguments
     from realesrgan_vk.processing.plan import RunPlan as RunPlan
+    from realesrgan_vk.processing.profile import LayerTime as LayerTime
+    from realesrgan_vk.processing.profile import RunProfile as RunProfile
     from realesrgan_vk.upscaler import Upscaler as Upscaler
     from realesrgan_vk.upscaler import upscale as upscale
 
@@ -57,6 +59,7 @@ _MODULES = {
         "Request TargetSize Tile UpscaleArguments"
     ),
     "processing.plan": "RunPlan",
+    "processing.profile": "LayerTime RunProfile",
     "upscaler": "Upscaler upscale",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -135,6 +135,29 @@ class PlanReport(TypedDict):
     dispatches_per_band: int
     bytes_moved_per_input_pixel: float
 
+class ProfiledLayer(TypedDict):
+    kind: Literal["convolution", "pixel_shuffle", "resize"]
+    names: list[str]
+    inputs: int
+    outputs: int
+    zoom: float
+
+class ProfiledInterval(TypedDict):
+    work: Literal["fill", "submit", "wait", "take", "load", "operation", "halo", "store"]
+    band: int
+    layer: int
+    kernel: str
+    begin: float
+    end: float
+    flops: float
+    bytes: float
+
+class ProfileReport(TypedDict):
+    seconds: float
+    bands: int
+    layers: list[ProfiledLayer]
+    intervals: list[ProfiledInterval]
+
 class Upscaler:
     def __init__(
         self,
@@ -179,4 +202,14 @@ class Upscaler:
         target_format: YuvFormat,
         progress: Callable[[float], object] | None = ...,
     ) -> None: ...
-    def plan(self, width: int, height: int, *, dtype: DTypeLike = ...) -> PlanReport: ...
+    def profile(
+        self,
+        image: NDArray[Any],
+        output: NDArray[Any],
+        *,
+        band_rows: int = ...,
+        timed: bool = ...,
+    ) -> ProfileReport: ...
+    def plan(
+        self, width: int, height: int, *, dtype: DTypeLike = ..., band_rows: int = ...
+    ) -> PlanReport: ...

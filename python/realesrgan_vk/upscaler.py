@@ -19,7 +19,15 @@ from realesrgan_vk._core import (
     usable_cores,
 )
 from realesrgan_vk._core import Upscaler as Core
-from realesrgan_vk.checks import callback, flag, instance_of, picture_size, pixel_limit
+from realesrgan_vk.checks import (
+    MAX_INPUT_SIDE,
+    callback,
+    flag,
+    instance_of,
+    picture_size,
+    pixel_limit,
+    whole_number,
+)
 from realesrgan_vk.devices import find_device, list_devices
 from realesrgan_vk.errors import DeviceError, ModelError, printable
 from realesrgan_vk.models.denoise import blended_networks, denoised
@@ -58,6 +66,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.imaging.picture import Picture
     from realesrgan_vk.processing.plan import RunPlan
     from realesrgan_vk.processing.processor import Processor
+    from realesrgan_vk.processing.profile import RunProfile
 
 DEFAULT_MODEL = "realesrgan-x4plus"
 _FRAMES_ON_GPU = 2  # in work at a time: one is uploaded or downloaded while the other is computed
@@ -466,6 +475,7 @@ class Upscaler:
         image: NDArray[Any] | Image.Image | FileSource | tuple[int, int],
         *,
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
+        band_rows: SupportsIndex | None = None,
     ) -> RunPlan:
         """Plan one run of the network over a picture, without running it.
 
@@ -473,15 +483,54 @@ class Upscaler:
             image: A picture, as for `upscale`, or its (width, height) in pixels for one of 8 bits.
                 The pixels of a file are not decoded.
             max_pixels: As for `upscale`.
+            band_rows: Picture rows of a row band, no more than the picture has; None: what fits
+                best. Tiles have none.
 
         Raises:
             TypeError: An argument of the wrong type.
-            ValueError: A side below 1 or above 2^26 pixels.
+            ValueError: A side below 1 or above 2^26 pixels, or no band rows.
             ImageError: A file that is not a picture, or that is refused by `max_pixels`.
             OutOfMemoryError: Not even the smallest plan fits the memory.
         """
+        rows = _band_rows(band_rows)
         picture = self._processor.planned(image, pixel_limit(max_pixels))
-        return self._processor.plan(picture, tta=self._options.tta)
+        return self._processor.plan(picture, tta=self._options.tta, band_rows=rows)
+
+    def profile(
+        self,
+        size: tuple[int, int],
+        *,
+        rounds: SupportsIndex = 3,
+        band_rows: SupportsIndex | None = None,
+    ) -> RunProfile:
+        """Run the network over a picture of noise and time every dispatch.
+
+        Timing takes time itself, on a GPU a few microseconds a dispatch, so as many runs are made
+        without it, in turns.
+
+        Args:
+            size: Width and height of the picture, in pixels.
+            rounds: Runs with times, 1 to 1000; the one that takes the median is described.
+            band_rows: As for `plan`.
+
+        Raises:
+            TypeError: An argument of the wrong type.
+            ValueError: An argument out of range, or a network that is run in tiles.
+            DeviceError: The device has no timestamps, or failed.
+            OutOfMemoryError: Not even the smallest plan fits, or the picture does not.
+        """
+        from realesrgan_vk.processing.profile import MOST_ROUNDS, profile
+
+        known = {} if self.device == CPU_DEVICE else {one.index: one for one in list_devices()}
+        return profile(
+            self._open_core,
+            picture_size(size, "size"),
+            model=self.model.name,
+            device=known.get(self.device),
+            fp16=self.fp16,
+            rounds=whole_number("rounds", rounds, 1, MOST_ROUNDS),
+            band_rows=_band_rows(band_rows),
+        )
 
     def upscale_rows(
         self, source: RowReader, sink: RowWriter, progress: Progress | None = None
@@ -549,6 +598,13 @@ class Upscaler:
         self._open_core.run_yuv(
             list(source), source_format, list(target), target_format or source_format, progress
         )
+
+
+def _band_rows(band_rows: object) -> int:
+    """Rows of a row band for the core; 0: what fits best."""
+    if band_rows is None:
+        return 0
+    return whole_number("band_rows", band_rows, 1, MAX_INPUT_SIDE, others=", or None")
 
 
 def _device_and_precision(device: str | int, precision: Precision) -> tuple[int, bool]:

@@ -43,7 +43,7 @@ def test_help_has_groups_and_fits_80_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search(r"[a-z]-$", text, re.M), "a name is not broken at its hyphen"
     nested = [["models", name] for name in ("list", "add", "remove", "pull")]
-    for words in ([], ["plan"], ["faces"], ["models"], ["devices"], ["tune"], *nested):
+    for words in ([], ["plan"], ["faces"], ["models"], ["devices"], ["tune"], ["profile"], *nested):
         text = run(*words, "--help").stdout
         assert max(map(len, text.splitlines())) <= 80
         assert "..." not in text.partition("Commands:")[2], "a summary is cut off"
@@ -81,7 +81,10 @@ def test_examples_are_command_lines_that_can_be_read(name: str) -> None:
         ("'my photo.jpg'", "to upscale it: realesrgan-vk upscale 'my photo.jpg'"),
         ("album", "to upscale it: realesrgan-vk upscale album"),
         ("upscal photo.jpg", "no command 'upscal'; did you mean 'upscale'?"),
-        ("frobnicate", "the commands are upscale, video, faces, page, plan, models, devices, tune"),
+        (
+            "frobnicate",
+            "the commands are upscale, video, faces, page, plan, models, devices, tune, profile",
+        ),
         ("models pul x", "did you mean 'pull'?"),
         ("upscale photo.jpg --scal 2", "--scale"),
         ("upscale -i photo.jpg", "without an option: realesrgan-vk upscale IN"),

@@ -22,11 +22,12 @@ struct RunShape {
     // rows that it is run as where the device does not convert planes.
     std::optional<PlaneFormat> input_planes = std::nullopt;
     std::optional<PlaneFormat> output_planes = std::nullopt;
+    int band_rows = 0;  // picture rows the stream takes at a time; 0: what fits best
 
     bool operator==(const RunShape& other) const {
-        return std::tie(width, height, input, output, input_planes, output_planes) ==
+        return std::tie(width, height, input, output, input_planes, output_planes, band_rows) ==
                std::tie(other.width, other.height, other.input, other.output, other.input_planes,
-                        other.output_planes);
+                        other.output_planes, other.band_rows);
     }
 };
 

@@ -5,6 +5,7 @@
 #include "realesrgan/errors.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
+#include "realesrgan/profile.hpp"
 #include "realesrgan/rows.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "realesrgan/yuv.hpp"

@@ -10,6 +10,7 @@
 #include "realesrgan/device.hpp"
 #include "realesrgan/image.hpp"
 #include "realesrgan/plan_report.hpp"
+#include "realesrgan/profile.hpp"
 #include "realesrgan/rows.hpp"
 #include "realesrgan/yuv.hpp"
 
@@ -94,6 +95,14 @@ class REALESRGAN_API Upscaler {
     // std::invalid_argument for frames that are not possible or do not fit each other.
     void run(const YuvView& source, const MutableYuvView& target,
              const Progress& progress = nullptr) const;
+
+    // As the first `run`, in bands of so many rows of the picture (0: what fits best), with the
+    // times of everything that host and device do. Timing takes time itself: on a GPU a few
+    // microseconds a dispatch. Throws std::invalid_argument for a network that is run in tiles, and
+    // DeviceError for a device without timestamps. Not `timed`, the result has the seconds of the
+    // whole run only.
+    RunProfile profile(const ImageView& input, const MutableImageView& output, int band_rows = 0,
+                       bool timed = true) const;
 
     // How such a picture would be run. Throws OutOfMemoryError when it could not be.
     PlanReport plan(const RunShape& size) const;

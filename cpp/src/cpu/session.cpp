@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/host_clock.hpp"
 #include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "cpu/pixels.hpp"
@@ -99,29 +100,42 @@ ImageView CpuSession::output_rows() {
 }
 
 void CpuSession::run(const Step& step) {
-    for (const Command& command : step.commands) {
-        if (command.kind != CommandKind::halo) ++dispatches_;
-        switch (command.kind) {
-            case CommandKind::input:
-                buffer(program_.input)
-                    .reach(command.rows.first, command.rows.end(), command.first_live_row);
-                load_rows(
-                    program_, format_.input, input_.bytes(), buffer(program_.input),
-                    static_cast<int>(command.rows.first),
-                    planned(command.rows.count * program_.unshuffle, plan_->max_input_rows()) /
-                        program_.unshuffle,
-                    kernels_.threads);
-                break;
-            case CommandKind::run:
-                run_op(command);
-                break;
-            case CommandKind::output:
-                store(command, step);
-                break;
-            case CommandKind::halo:
-                copy_halo_rows(command);
-                break;
-        }
+    if (!timed_) {
+        for (const Command& command : step.commands) run_command(command, step);
+        return;
+    }
+    times_ = StepTimes{};
+    times_.host_clock = true;
+    times_.submitted = host_seconds();
+    for (std::size_t i = 0; i < step.commands.size(); ++i) {
+        const double begin = host_seconds();
+        run_command(step.commands[i], step);
+        times_.commands.push_back({i, "cpu", begin, host_seconds()});
+    }
+    times_.wait_end = host_seconds();
+}
+
+void CpuSession::run_command(const Command& command, const Step& step) {
+    if (command.kind != CommandKind::halo) ++dispatches_;
+    switch (command.kind) {
+        case CommandKind::input:
+            buffer(program_.input)
+                .reach(command.rows.first, command.rows.end(), command.first_live_row);
+            load_rows(program_, format_.input, input_.bytes(), buffer(program_.input),
+                      static_cast<int>(command.rows.first),
+                      planned(command.rows.count * program_.unshuffle, plan_->max_input_rows()) /
+                          program_.unshuffle,
+                      kernels_.threads);
+            break;
+        case CommandKind::run:
+            run_op(command);
+            break;
+        case CommandKind::output:
+            store(command, step);
+            break;
+        case CommandKind::halo:
+            copy_halo_rows(command);
+            break;
     }
 }
 

@@ -25,6 +25,8 @@ class CpuSession final : public Session {
     MutableImageView input_rows(int count) override;
     void run(const Step& step) override;
     ImageView output_rows() override;
+    void time_steps() override { timed_ = true; }
+    StepTimes step_times() const override { return times_; }
     std::uint64_t not_finite() const override { return not_finite_; }
     std::uint64_t allocated_bytes() const override { return meter_.most(); }
     std::uint64_t dispatches() const override { return dispatches_; }
@@ -34,6 +36,7 @@ class CpuSession final : public Session {
     void make_halo_rows(int tensor);
     RowLayout layout_of(int tensor) const;
     RowBand band_of(const Op& op, const Command& command) const;
+    void run_command(const Command& command, const Step& step);
     void run_op(const Command& command);
     void expect_inputs(const Op& op, const RowRange& rows) const;
     void copy_halo_rows(const Command& command);
@@ -59,6 +62,8 @@ class CpuSession final : public Session {
     int output_rows_ = 0;
     std::uint64_t not_finite_ = 0;
     std::uint64_t dispatches_ = 0;
+    bool timed_ = false;
+    StepTimes times_;
 };
 
 }  // namespace realesrgan::cpu

@@ -224,6 +224,8 @@ class ExecutionPlan {
     std::uint64_t output_bytes() const { return output_bytes_; }  // the same of its result
 
     BandTraffic traffic() const;
+    // Bytes of buffers that a command reads and writes, as traffic() counts them.
+    double bytes_of(const Command& command) const;
 
   private:
     void check_sides() const;
@@ -232,7 +234,6 @@ class ExecutionPlan {
     void count_bytes();
     void count_scratch();
     void count_staging();
-    double bytes_of(const Command& command) const;
     int value_bytes(bool full_precision) const;
     std::uint64_t row_bytes(int tensor) const;
     bool in_parts(int tensor) const;

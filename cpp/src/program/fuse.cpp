@@ -149,6 +149,7 @@ class BufferAssigner {
         op.slope = node.slope;
         op.factor = node.factor;
         op.resize = node.resize;
+        op.layers = node.layers;
         for (const LoweredSkip& skip : node.skips) {
             op.skips.push_back(Skip{skip_place(skip.from.parts[0], index), skip.value_scale,
                                     skip.skip_scale, skip.from.upsample});

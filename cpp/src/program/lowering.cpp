@@ -92,6 +92,21 @@ class GraphLowering {
             values_[out] = stands_for;
             uses_[out] = uses;
         }
+        auto names = folded_.extract(layer.inputs[0]);
+        if (!names.empty()) folded_[layer.outputs[0]] = std::move(names.mapped());
+    }
+
+    // A layer without a node of its own, which the next reader of its result computes.
+    void fold(const Layer& layer) { folded_[layer.outputs[0]].push_back(layer.name); }
+
+    // Adds the names of a layer and of what was folded into its inputs.
+    void name_layers(const Layer& layer, Node& node) {
+        node.layers.push_back(layer.name);
+        for (const int blob : layer.inputs) {
+            auto names = folded_.extract(blob);
+            if (names.empty()) continue;
+            node.layers.insert(node.layers.end(), names.mapped().begin(), names.mapped().end());
+        }
     }
 
     // The one node behind the layer's input, read as it is.
@@ -127,6 +142,7 @@ class GraphLowering {
         node.channels = size_of(layer.outputs[0]).channels;
         if (node.channels == 0) refuse(layer, "makes a result of unknown channels");
         node.scale = scale_of(layer);
+        name_layers(layer, node);
         values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F};
         lowered_.nodes.push_back(std::move(node));
     }
@@ -181,6 +197,7 @@ class GraphLowering {
             node->activation = Activation::leaky_relu;
             node->slope = layer.number(0, 0.0F);
         }
+        name_layers(layer, *node);
         values_[layer.outputs[0]] = value(layer.inputs[0]);
     }
 
@@ -203,7 +220,8 @@ class GraphLowering {
         if (binary && operation == 2 && layer.integer(1, 0) != 0) {  // times a number
             Value scaled = value(layer.inputs[0]);
             scaled.scale *= layer.number(2, 0.0F);
-            return alias(layer, scaled);
+            alias(layer, scaled);
+            return fold(layer);
         }
         const bool sum = binary ? operation == 0 && layer.integer(1, 0) == 0 : operation == 1;
         if (!sum) refuse(layer, "is neither a sum nor a product with a number");
@@ -230,6 +248,7 @@ class GraphLowering {
             LoweredSkip skip{other, weights[first] * value(layer.inputs[first]).scale,
                              weights[second] * other.scale};
             node->skips.push_back(skip);
+            name_layers(layer, *node);
             values_[layer.outputs[0]] = Value{{id}, 1, 1.0F};
             return;
         }
@@ -244,7 +263,8 @@ class GraphLowering {
             Value enlarged = value(layer.inputs[0]);
             enlarged.upsample *= static_cast<int>(rule.rows.up);
             if (enlarged.upsample > kMostFactor) refuse(layer, "enlarges the picture too much");
-            return alias(layer, enlarged);
+            alias(layer, enlarged);
+            return fold(layer);
         }
         Node node;
         node.kind = OpKind::resize;
@@ -278,6 +298,7 @@ class GraphLowering {
         }
         lowered_.unshuffle = factor;
         values_[layer.outputs[0]] = source;
+        fold(layer);
     }
 
     const Graph& graph_;
@@ -285,6 +306,8 @@ class GraphLowering {
     LoweredGraph lowered_;
     std::map<int, Value> values_;  // by blob
     std::map<int, int> uses_;      // by blob; blobs that stand for one tensor share their count
+    // By blob: names of layers that are folded into whatever reads it.
+    std::map<int, std::vector<std::string>> folded_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "model/graph.hpp"
@@ -44,6 +45,7 @@ struct Node {
     std::vector<LoweredSkip> skips;
     int factor = 1;
     Resize resize;
+    std::vector<std::string> layers;  // as Op::layers
 };
 
 // The lowered graph, before channels of tensors are assigned. nodes[0] is the input, after the

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/integers.hpp"
@@ -75,6 +76,8 @@ struct Op {
     std::vector<Skip> skips;  // applied in this order, at most kMaxSkips
     int factor = 1;           // of pixel_shuffle
     Resize resize;
+    // The names of the graph's layers that it computes, the one that gives it its kind first.
+    std::vector<std::string> layers;
 };
 
 // Rows of the endless picture that plans are made for: so many that no step near its middle reads

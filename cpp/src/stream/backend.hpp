@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -11,6 +12,22 @@
 #include "realesrgan/image.hpp"
 
 namespace realesrgan {
+
+// When a part of a command ran: a dispatch or copy of a device, or all of it on the CPU.
+struct TimedCommand {
+    std::size_t command = 0;  // index into Step::commands
+    std::string kernel;
+    double begin = 0.0;  // seconds of StepTimes' clock
+    double end = 0.0;
+};
+
+// The times of one step; `host_seconds()` unless said otherwise.
+struct StepTimes {
+    double submitted = 0.0;
+    double wait_end = 0.0;    // of the host's wait for it
+    bool host_clock = false;  // of the commands; otherwise a clock of the device
+    std::vector<TimedCommand> commands;
+};
 
 // One run of one plan: its buffers and the steps in flight. Used by one thread at a time.
 //
@@ -37,6 +54,11 @@ class Session {
     // rows, and with window_to_store() of the oldest step's.
     virtual std::byte* input_planes() { throw std::logic_error("a session without planes"); }
     virtual const std::byte* output_planes() { throw std::logic_error("a session without planes"); }
+
+    // Times every step from the next one on. Throws DeviceError if the device cannot.
+    virtual void time_steps() = 0;
+    // The times of the step whose rows were taken last.
+    virtual StepTimes step_times() const = 0;
 
     virtual std::uint64_t not_finite()
         const = 0;  // result samples so far that were NaN or infinite

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "base/host_clock.hpp"
 #include "base/integers.hpp"
 #include "base/interruption.hpp"
 #include "image/array_rows.hpp"
@@ -89,15 +93,127 @@ class PlaneTransfer final : public SampleTransfer {
     StreamRecord& record_;
 };
 
+// Adds the times of one session's steps to a profile; does nothing without one.
+class StepTimer {
+  public:
+    StepTimer(RunProfile* profile, const ExecutionPlan& plan, Session& session)
+        : profile_(profile), plan_(plan), session_(session) {
+        if (profile_ != nullptr) session_.time_steps();
+    }
+
+    // Calls `work`, which is this of the band submitted next.
+    template <typename Work>
+    void host(ProfiledWork kind, const Work& work) {
+        if (profile_ == nullptr) return work();
+        const double begin = host_seconds();
+        work();
+        add({kind, profile_->bands, -1, {}, begin, host_seconds()});
+    }
+
+    void submitted(const Step& step) {
+        if (profile_ == nullptr) return;
+        steps_.push_back({profile_->bands++, step.commands, {}});
+    }
+
+    // Calls `work`, which takes the oldest step's rows.
+    template <typename Work>
+    void take(const Work& work) {
+        if (profile_ == nullptr) return work();
+        const double begin = host_seconds();
+        work();
+        TimedStep& step = steps_[taken_++];
+        step.times = session_.step_times();
+        const double waited = std::max(begin, step.times.wait_end);  // the CPU's is before
+        add({ProfiledWork::wait, step.band, -1, {}, begin, waited});
+        add({ProfiledWork::take, step.band, -1, {}, waited, host_seconds()});
+    }
+
+    void end() {
+        if (profile_ == nullptr) return;
+        const double offset = clock_offset();
+        for (const TimedStep& step : steps_) add_commands(step, offset);
+    }
+
+  private:
+    struct TimedStep {
+        int band = 0;
+        std::vector<Command> commands;
+        StepTimes times;
+    };
+
+    void add(ProfiledInterval interval) { profile_->intervals.push_back(std::move(interval)); }
+
+    // From the device's clock to the host's: so that no step begins before it was submitted.
+    double clock_offset() const {
+        double offset = -std::numeric_limits<double>::infinity();
+        for (const TimedStep& step : steps_) {
+            if (step.times.commands.empty()) continue;
+            if (step.times.host_clock) return 0.0;
+            offset = std::max(offset, step.times.submitted - step.times.commands.front().begin);
+        }
+        return offset;
+    }
+
+    // What a command computes and moves is counted with its first part.
+    void add_commands(const TimedStep& step, double offset) {
+        std::size_t next = 0;  // command that has no part yet
+        for (const TimedCommand& part : step.times.commands) {
+            const Command& command = step.commands[part.command];
+            ProfiledInterval interval{work_of(command),
+                                      step.band,
+                                      command.kind == CommandKind::run ? command.index : -1,
+                                      part.kernel,
+                                      part.begin + offset,
+                                      part.end + offset};
+            if (part.command >= next) {
+                next = part.command + 1;
+                interval.flops = flops_of(command);
+                interval.bytes = plan_.bytes_of(command);
+            }
+            add(std::move(interval));
+        }
+    }
+
+    static ProfiledWork work_of(const Command& command) {
+        switch (command.kind) {
+            case CommandKind::input:
+                return ProfiledWork::load;
+            case CommandKind::run:
+                return ProfiledWork::operation;
+            case CommandKind::output:
+                return ProfiledWork::store;
+            case CommandKind::halo:
+                break;
+        }
+        return ProfiledWork::halo;
+    }
+
+    double flops_of(const Command& command) const {
+        if (command.kind != CommandKind::run) return 0.0;
+        const Op& op = plan_.program().ops[idx(command.index)];
+        if (op.convolution < 0) return 0.0;
+        const ConvolutionShape& shape = plan_.program().convolutions[idx(op.convolution)];
+        return 2.0 * 9 * shape.inputs * shape.outputs * static_cast<double>(command.rows.count) *
+               plan_.tensor_width(op.output.tensor);
+    }
+
+    RunProfile* profile_;
+    const ExecutionPlan& plan_;
+    Session& session_;
+    std::vector<TimedStep> steps_;
+    std::size_t taken_ = 0;
+};
+
 // The rows of a step are taken when `bands_in_flight` steps are running.
 void run_steps(const Backend& backend, const std::shared_ptr<const ExecutionPlan>& plan,
                SampleTransfer& transfer, const Progress& progress, StreamRecord& record) {
     const std::shared_ptr<Session> session = backend.start(plan);
+    StepTimer timer(record.profile, *plan, *session);
     std::deque<RowRange> waiting;
     const auto take = [&] {
         const RowRange rows = waiting.front();
         waiting.pop_front();
-        transfer.take(*session, rows);
+        timer.take([&] { transfer.take(*session, rows); });
         if (rows.count > 0 && record.first_not_finite.count == 0 && session->not_finite() > 0) {
             record.first_not_finite = rows;
         }
@@ -110,14 +226,18 @@ void run_steps(const Backend& backend, const std::shared_ptr<const ExecutionPlan
     const int steps = plan->steps();
     for (int i = 0; i < steps; ++i) {
         const Step step = plan->step(i);
-        if (step.input.count > 0) transfer.fill(*session, step.input);
-        session->run(step);
+        if (step.input.count > 0) {
+            timer.host(ProfiledWork::fill, [&] { transfer.fill(*session, step.input); });
+        }
+        timer.host(ProfiledWork::submit, [&] { session->run(step); });
+        timer.submitted(step);
         waiting.push_back(step.output);
         while (ssize(waiting) >= depth) take();
         fraction = (i + 1.0) / steps;
         if (progress) progress(fraction);
     }
     while (!waiting.empty()) take();
+    timer.end();
     record.not_finite += session->not_finite();
     record.allocated_bytes = std::max(record.allocated_bytes, session->allocated_bytes());
     record.dispatches += session->dispatches();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "realesrgan/profile.hpp"
 #include "realesrgan/rows.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "realesrgan/yuv.hpp"
@@ -21,6 +22,8 @@ struct StreamRecord {
     RowRange first_not_finite{};        // result rows of the step that had the first of them
     std::uint64_t allocated_bytes = 0;  // the session's, at most
     std::uint64_t dispatches = 0;
+    RunProfile* profile =
+        nullptr;  // where the times of everything are added; null: nothing is timed
 };
 
 // Runs all steps of a plan in a session and keeps as many in flight as the backend allows.

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/host_clock.hpp"
 #include "base/integers.hpp"
 #include "base/thread_count.hpp"
 #include "image/blend_rows.hpp"
@@ -93,6 +94,32 @@ void check_result(const StreamRecord& record, int scale) {
     check.finish();
 }
 
+ProfiledLayer layer_of(const Op& op, const Program& program) {
+    ProfiledLayer layer;
+    switch (op.kind) {
+        case OpKind::convolution:
+            layer.kind = "convolution";
+            break;
+        case OpKind::pixel_shuffle:
+            layer.kind = "pixel_shuffle";
+            break;
+        case OpKind::resize:
+            layer.kind = "resize";
+            break;
+    }
+    layer.names = op.layers;
+    layer.inputs = op.input.channels;
+    layer.outputs = op.output.channels;
+    layer.zoom = static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
+    return layer;
+}
+
+std::vector<ProfiledLayer> layers_of(const Program& program) {
+    std::vector<ProfiledLayer> layers;
+    for (const Op& op : program.ops) layers.push_back(layer_of(op, program));
+    return layers;
+}
+
 const char* column_tiles_reason(Shortage shortage) {
     return shortage == Shortage::binding
                ? "; at the whole width a buffer would be larger than the device can bind, so the "
@@ -118,7 +145,10 @@ PlanConstraints StreamEngine::constraints(const RunShape& shape) const {
     constraints.shape = shape;
     constraints.sums = options_.tta;
     constraints.receptive_field = info_.receptive_field;
-    constraints.band = options_.band;
+    // The shape's are rows of the picture, the plan's of the input tensor.
+    constraints.band = shape.band_rows > 0
+                           ? ceil_div(std::min(shape.band_rows, shape.height), program().unshuffle)
+                           : options_.band;
     if (options_.memory_limit > 0) {
         constraints.budget = constraints.most = options_.memory_limit;
         return constraints;
@@ -202,11 +232,33 @@ auto StreamEngine::run_with_less_memory(const RunShape& shape, const PaddedSourc
 
 void StreamEngine::run(const ImageView& input, const MutableImageView& output,
                        const Progress& progress) const {
-    const RunShape shape{input.width, input.height, input.type, output.type};
+    run(input, output, 0, progress, nullptr);
+}
+
+bool StreamEngine::run_profiled(const ImageView& input, const MutableImageView& output,
+                                int band_rows, bool timed, RunProfile& profile) const {
+    const double begin = host_seconds();
+    run(input, output, band_rows, nullptr, timed ? &profile : nullptr);
+    profile.seconds = host_seconds() - begin;
+    for (ProfiledInterval& interval : profile.intervals) {
+        interval.begin -= begin;
+        interval.end -= begin;
+    }
+    std::stable_sort(profile.intervals.begin(), profile.intervals.end(),
+                     [](const auto& a, const auto& b) { return a.begin < b.begin; });
+    return true;
+}
+
+void StreamEngine::run(const ImageView& input, const MutableImageView& output, int band_rows,
+                       const Progress& progress, RunProfile* profile) const {
+    RunShape shape{input.width, input.height, input.type, output.type};
+    shape.band_rows = band_rows;
     const std::vector<Orientation> orientations = realesrgan::orientations(options_.tta);
     const Progress whole = monotone(progress);
     run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
         StreamRecord record;
+        record.profile = profile;
+        if (profile != nullptr) *profile = {layers_of(program()), {}, 0, 0.0};
         const auto sink = make_sink(output, ssize(orientations), ssize(strategies.front().plans));
         const std::vector<TilePass> passes = passes_of(strategies, orientations);
         for (int i = 0; i < ssize(passes); ++i) {

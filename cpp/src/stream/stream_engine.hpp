@@ -31,6 +31,8 @@ class StreamEngine final : public Engine {
                   const Progress& progress) const override;
     bool run_planes(const YuvView& source, const MutableYuvView& target,
                     const Progress& progress) const override;
+    bool run_profiled(const ImageView& input, const MutableImageView& output, int band_rows,
+                      bool timed, RunProfile& profile) const override;
     PlanReport plan(const RunShape& shape) const override;
 
     std::vector<std::string> notices() const override { return backend_->notices(); }
@@ -39,6 +41,8 @@ class StreamEngine final : public Engine {
     const Program& program() const { return network_->program; }
 
   private:
+    void run(const ImageView& input, const MutableImageView& output, int band_rows,
+             const Progress& progress, RunProfile* profile) const;
     PlanConstraints constraints(const RunShape& shape) const;
     // One strategy, and a second one for the transposed picture where all orientations are run.
     std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;

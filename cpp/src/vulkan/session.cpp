@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/fault_injection.hpp"
+#include "base/host_clock.hpp"
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
 
@@ -64,6 +65,15 @@ bool VulkanSession::serves(const DeviceNetwork& network, const ExecutionPlan& pl
 void VulkanSession::begin_run() {
     not_finite_ = 0;
     dispatches_ = 0;
+    time_steps(false);
+}
+
+void VulkanSession::time_steps(bool timed) {
+    const GpuActivityGuard use;
+    for (const auto& flight : flights_) flight->commands.time_dispatches(timed);
+    timed_ = timed;
+    clock_ = DeviceClock{};
+    times_ = StepTimes{};
 }
 
 std::unique_ptr<Buffer> VulkanSession::allocate(BufferKind kind, std::uint64_t bytes) {
@@ -185,6 +195,7 @@ void VulkanSession::run(const Step& step) {
     flight.download->flush();
     flight.commands.begin();
     record(flight, step);
+    if (timed_) flight.submitted = host_seconds();
     submit(flight);
     dispatches_ += static_cast<std::uint64_t>(flight.commands.recorded().dispatches);
     running_.push_back(next_);
@@ -212,7 +223,9 @@ void VulkanSession::submit(Flight& flight) {
 
 void VulkanSession::record(Flight& flight, const Step& step) {
     flight.output_rows = 0;
-    for (const Command& command : step.commands) {
+    flight.command.clear();
+    for (std::size_t i = 0; i < step.commands.size(); i++) {
+        const Command& command = step.commands[i];
         switch (command.kind) {
             case CommandKind::input:
                 record_input(flight, command.rows);
@@ -228,6 +241,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 halo_rows_->record(flight.commands, command);
                 break;
         }
+        flight.command.resize(flight.commands.timed(), i);
     }
 }
 
@@ -292,7 +306,16 @@ const VulkanSession::Flight& VulkanSession::take_oldest() {
     const GpuActivityGuard use;
     Flight& flight = *flights_[running_.front()];
     running_.pop_front();
+    if (timed_) times_ = {flight.submitted, 0.0, false, {}};
     flight.commands.wait();
+    if (timed_) {
+        times_.wait_end = host_seconds();
+        const std::vector<TimedDispatch> found = flight.commands.times(clock_);
+        for (std::size_t i = 0; i < found.size(); i++) {
+            times_.commands.push_back(
+                {flight.command[i], found[i].kernel, found[i].begin, found[i].end});
+        }
+    }
     flight.download->invalidate();
     std::uint32_t bad = 0;
     std::memcpy(&bad, flight.download->data(), sizeof(bad));

@@ -41,6 +41,8 @@ class VulkanSession : public Session {
     ImageView output_rows() override;
     std::byte* input_planes() override;
     const std::byte* output_planes() override;
+    void time_steps() override { time_steps(true); }
+    StepTimes step_times() const override { return times_; }
     std::uint64_t not_finite() const override { return not_finite_; }
     std::uint64_t allocated_bytes() const override { return allocated_; }
     std::uint64_t dispatches() const override { return dispatches_; }
@@ -61,6 +63,8 @@ class VulkanSession : public Session {
         std::unique_ptr<Buffer> upload, download;
         CommandBuffer commands;
         int output_rows = 0;
+        double submitted = 0.0;            // host_seconds()
+        std::vector<std::size_t> command;  // of the step, of each dispatch that is timed
     };
 
     void make_rings();
@@ -69,6 +73,7 @@ class VulkanSession : public Session {
     void make_flights();
     std::unique_ptr<Buffer> allocate(BufferKind kind, std::uint64_t bytes);
     void make_ends();
+    void time_steps(bool timed);
     void submit(Flight& flight);
     const Flight& take_oldest();
     void record(Flight& flight, const Step& step);
@@ -96,6 +101,9 @@ class VulkanSession : public Session {
     std::uint64_t not_finite_ = 0;
     std::uint64_t allocated_ = 0;
     std::uint64_t dispatches_ = 0;
+    bool timed_ = false;
+    DeviceClock clock_;  // of the run
+    StepTimes times_;    // of the step taken last
 };
 
 }  // namespace realesrgan::vulkan

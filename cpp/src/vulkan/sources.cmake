@@ -44,6 +44,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/session.cpp"
     "${vulkan_dir}/session_pool.cpp"
     "${vulkan_dir}/tune_device.cpp"
-    "${vulkan_dir}/vulkan_backend.cpp")
+    "${vulkan_dir}/vulkan_backend.cpp"
+    "${vulkan_dir}/device/timestamps.cpp")
 set_source_files_properties("${vulkan_dir}/cache/spirv_file.cpp" "${vulkan_dir}/tuning/kernel_set.cpp" PROPERTIES
     COMPILE_DEFINITIONS "REALESRGAN_VK_VERSION=\"${PROJECT_VERSION}\"")

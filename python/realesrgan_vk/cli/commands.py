@@ -17,6 +17,7 @@ from realesrgan_vk.cli.messages import discard_output, error_words, say, say_not
 from realesrgan_vk.cli.models import models
 from realesrgan_vk.cli.page import page
 from realesrgan_vk.cli.plan import plan
+from realesrgan_vk.cli.profile import profile
 from realesrgan_vk.cli.tune import tune
 from realesrgan_vk.cli.upscale import upscale
 from realesrgan_vk.cli.video import video
@@ -41,7 +42,7 @@ def app(context: click.Context) -> None:
         raise SystemExit(EXIT_USAGE)
 
 
-for command in (upscale, video, faces, page, plan, models, devices, tune):
+for command in (upscale, video, faces, page, plan, models, devices, tune, profile):
     app.add_command(command)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from realesrgan_vk.checks import picture_size
 from realesrgan_vk.cli.help import MESSAGES, Option
 from realesrgan_vk.cli.messages import error_words
 from realesrgan_vk.errors import RealesrganError
@@ -105,6 +107,19 @@ class PathName(click.Path):
         if not os.fspath(value):
             self.fail("the name is empty; the current folder is '.'", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def size_of(given: str) -> tuple[int, int] | None:
+    """Width and height of a text such as 1920x1080; None for one that is no size but a file.
+
+    Raises:
+        ValueError: A side out of range.
+    """
+    width, cross, height = given.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()) or Path(given).exists():
+        return None
+    # Checked here, before a network is loaded; int() takes 4,300 digits at most.
+    return picture_size((int(width[:20]), int(height[:20])), "the size")
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # takes none before click 8.4
@@ -266,6 +281,10 @@ run_options = options(
            help="CPU threads a picture. Default: one a core."),
     option("--memory-limit", metavar="SIZE", group=DEVICE,
            help="Memory of a run, such as 500MB or 2G. Default: a share of what is free."),
+)  # fmt: skip
+band_rows_option = option(
+    "--band-rows", type=click.IntRange(1), metavar="N", group=DEVICE,
+    help="Picture rows that a row band has. Default: what fits best.",
 )  # fmt: skip
 max_pixels_option = option(
     "--max-pixels", type=click.IntRange(0), metavar="N", default=DEFAULT_MAX_PIXELS, group=INPUT,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from realesrgan_vk.checks import format_bytes, picture_size
+from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import show
@@ -30,12 +30,18 @@ from realesrgan_vk.video.options import VIDEO_SUFFIXES
     shared.network_options(None),
     shared.device_option(default="auto", help="auto (default), cpu, an index or part of a name."),
     shared.run_options,
+    shared.band_rows_option,
     shared.max_pixels_option,
     shared.json_option("one JSON object"),
 )
 @shared.grouped(options=UpscalerOptions)
-def plan(
-    image: str, model: str | None, options: UpscalerOptions, max_pixels: int | None, as_json: bool
+def plan(  # noqa: PLR0917 - one argument an option
+    image: str,
+    model: str | None,
+    options: UpscalerOptions,
+    band_rows: int | None,
+    max_pixels: int | None,
+    as_json: bool,
 ) -> None:
     """Show how a picture or a video would be run: memory, work, time.
 
@@ -43,8 +49,12 @@ def plan(
     some frames are run to time them; `realesrgan-vk video IN --plan` takes a video's other options.
     """
     with shared.usage_errors():
-        size = _size(image)
+        size = shared.size_of(image)
         if size is None and Path(image).suffix.lower() in VIDEO_SUFFIXES and Path(image).exists():
+            if band_rows is not None:
+                raise ValueError(
+                    "--band-rows is for pictures; a video's frames take what fits best"
+                )
             _show_video(
                 Path(image), VIDEO_MODEL if model is None else model, options, as_json=as_json
             )
@@ -52,7 +62,7 @@ def plan(
         if size is None and not Path(image).exists():
             raise ValueError(f"picture {image} does not exist; a size is written as 1920x1080")
         upscaler = Upscaler(DEFAULT_MODEL if model is None else model, **asdict(options))
-        found = upscaler.plan(size or Path(image), max_pixels=max_pixels)
+        found = upscaler.plan(size or Path(image), max_pixels=max_pixels, band_rows=band_rows)
     if as_json:
         show(json.dumps(found.as_dict()))
         return
@@ -74,14 +84,6 @@ def _show_video(path: Path, model: str, options: UpscalerOptions, *, as_json: bo
         return
     for name, value in found.rows():
         show(f"{name:<28}{value}")
-
-
-def _size(given: str) -> tuple[int, int] | None:
-    width, cross, height = given.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()) or Path(given).exists():
-        return None
-    # Checked here, before a network is loaded; int() takes 4,300 digits at most.
-    return picture_size((int(width[:20]), int(height[:20])), "the size")
 
 
 def _rows(found: RunPlan) -> list[tuple[str, str]]:

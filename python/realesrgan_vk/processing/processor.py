@@ -156,12 +156,13 @@ class Processor:
         dtype = curve.encoded_type(np.dtype(header.dtype), header.channels)
         return replace(header, dtype=dtype.name)
 
-    def plan(self, picture: Header, *, tta: bool) -> RunPlan:
+    def plan(self, picture: Header, *, tta: bool, band_rows: int = 0) -> RunPlan:
         """The plan of the pass over this picture that takes the most memory.
 
         Args:
             picture: What the passes run over.
             tta: Whether each pass averages all orientations, for which it needs its picture whole.
+            band_rows: Picture rows of a row band; 0: what fits best.
 
         Raises:
             OutOfMemoryError: Not even the smallest plan fits the memory.
@@ -169,7 +170,7 @@ class Processor:
         width, height = picture.width, picture.height
         plans = []
         for one in passes_of(picture, self._network):
-            report = self._core.plan(width, height, dtype=one.dtype)
+            report = self._core.plan(width, height, dtype=one.dtype, band_rows=band_rows)
             beside = one.picture_bytes(report, tta=tta)
             plans.append(RunPlan(width=width, height=height, picture_bytes=beside, **report))
         return max(plans, key=lambda plan: plan.memory_bytes["total"] + plan.picture_bytes)

@@ -98,6 +98,8 @@ void CommandBuffer::begin() {
     info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
     context_->check(ncnn::vkBeginCommandBuffer(commands_, &info), "recording commands");
     recorded_ = Recorded{};
+    kernels_.clear();
+    if (timestamps_) timestamps_->begin();
     barrier();  // after the submissions before this one
 }
 
@@ -142,11 +144,13 @@ void CommandBuffer::dispatch(const Pipeline& pipeline, const std::vector<Binding
     if (counts[0] > most[0] || counts[1] > most[1] || counts[2] > most[2])
         throw std::logic_error("a dispatch of more workgroups than the device takes");
     order(bindings);
+    write_time();
     ncnn::vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle());
     bind(pipeline, bindings);
     ncnn::vkCmdPushConstants(commands_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
                              static_cast<std::uint32_t>(constant_bytes), constants);
     ncnn::vkCmdDispatch(commands_, counts[0], counts[1], counts[2]);
+    end_timed(pipeline.spec().shader);
     recorded_.dispatches++;
     recorded_.ring_bytes += ring_bytes;
 }
@@ -154,10 +158,38 @@ void CommandBuffer::dispatch(const Pipeline& pipeline, const std::vector<Binding
 void CommandBuffer::copy(const Buffer& from, const Buffer& to,
                          const std::vector<VkBufferCopy>& regions, std::uint64_t ring_bytes) {
     order({{&from, 0, 0, false}, {&to, 0, 0, true}});
+    write_time();
     ncnn::vkCmdCopyBuffer(commands_, from.handle(), to.handle(),
                           static_cast<std::uint32_t>(regions.size()), regions.data());
+    end_timed("copy");
     recorded_.copies++;
     recorded_.ring_bytes += ring_bytes;
+}
+
+void CommandBuffer::time_dispatches(bool timed) {
+    wait();
+    if (timed == (timestamps_ != nullptr)) return;
+    timestamps_ = timed ? std::make_unique<Timestamps>(context_) : nullptr;
+}
+
+void CommandBuffer::write_time() {
+    if (timestamps_) timestamps_->write(commands_);
+}
+
+void CommandBuffer::end_timed(const std::string& kernel) {
+    if (!timestamps_) return;
+    write_time();
+    kernels_.push_back(kernel);
+}
+
+std::vector<TimedDispatch> CommandBuffer::times(DeviceClock& clock) const {
+    std::vector<TimedDispatch> found;
+    if (!timestamps_) return found;
+    const std::vector<double> seconds = timestamps_->seconds(clock);
+    for (std::size_t i = 0; i < kernels_.size(); i++) {
+        found.push_back({kernels_[i], seconds.at(2 * i), seconds.at(2 * i + 1)});
+    }
+    return found;
 }
 
 void CommandBuffer::fill_zero(const Buffer& buffer) {

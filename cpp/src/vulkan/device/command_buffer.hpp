@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "vulkan/device/buffer.hpp"
 #include "vulkan/device/context.hpp"
 #include "vulkan/device/pipeline.hpp"
+#include "vulkan/device/timestamps.hpp"
 
 namespace realesrgan::vulkan {
 
@@ -18,6 +20,13 @@ struct Recorded {
     int barriers = 0;
     int copies = 0;
     std::uint64_t ring_bytes = 0;  // of rings, read or written; each byte once a dispatch or copy
+};
+
+// When the device ran a dispatch or copy, in seconds of its clock.
+struct TimedDispatch {
+    std::string kernel;  // the shader, or "copy"
+    double begin = 0.0;
+    double end = 0.0;
 };
 
 struct Binding {
@@ -65,6 +74,13 @@ class CommandBuffer final : public GpuOwned {
     bool in_flight() const { return in_flight_; }
     const Recorded& recorded() const { return recorded_; }
 
+    // Whether the device writes the time before and after every dispatch and copy, from the next
+    // recording on. Throws DeviceError if it has no timestamps.
+    void time_dispatches(bool timed);
+    // Those recorded so far, in order, and their times once they have ended; none if not timed.
+    std::size_t timed() const { return kernels_.size(); }
+    std::vector<TimedDispatch> times(DeviceClock& clock) const;
+
   private:
     void make();
     void order(const std::vector<Binding>& bindings);
@@ -72,6 +88,8 @@ class CommandBuffer final : public GpuOwned {
     VkResult wait_a_while() const;
     bool is_over() const noexcept;
     void bind(const Pipeline& pipeline, const std::vector<Binding>& bindings);
+    void write_time();
+    void end_timed(const std::string& kernel);
 
     std::shared_ptr<Context> context_;
     VkCommandPool pool_ = 0;
@@ -79,8 +97,10 @@ class CommandBuffer final : public GpuOwned {
     VkFence fence_ = 0;
     bool in_flight_ = false;
     Recorded recorded_;
-    std::vector<const Buffer*> read_;     // since the last barrier
-    std::vector<const Buffer*> written_;  // since the last barrier
+    std::vector<const Buffer*> read_;         // since the last barrier
+    std::vector<const Buffer*> written_;      // since the last barrier
+    std::unique_ptr<Timestamps> timestamps_;  // null: not timed
+    std::vector<std::string> kernels_;        // of the dispatches and copies that are timed
 };
 
 }  // namespace realesrgan::vulkan

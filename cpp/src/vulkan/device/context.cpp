@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "base/fault_injection.hpp"
 #include "base/memory_budget.hpp"
@@ -81,6 +82,16 @@ int Context::most_groups(int axis) const {
                                                        std::numeric_limits<int>::max());
     const int lowered = faults().most_groups;
     return lowered > 0 ? lowered : static_cast<int>(most);
+}
+
+std::uint32_t Context::timestamp_bits() const {
+    if (faults().no_timestamps) return 0;
+    const VkPhysicalDevice device = device_->info.physicalDevice();
+    std::uint32_t count = 0;
+    ncnn::vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
+    std::vector<VkQueueFamilyProperties> families(count);
+    ncnn::vkGetPhysicalDeviceQueueFamilyProperties(device, &count, families.data());
+    return families.at(device_->info.compute_queue_family_index()).timestampValidBits;
 }
 
 void Context::abandon() noexcept {

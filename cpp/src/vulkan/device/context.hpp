@@ -55,6 +55,9 @@ class Context {
     // Workgroups that a dispatch may have along an axis (0 to 2): 65535 at least.
     int most_groups(int axis) const;
 
+    // Bits of a timestamp of the compute queues that count; 0: there are no timestamps.
+    std::uint32_t timestamp_bits() const;
+
     // Bytes this process can still take from the heap that device-local buffers really come from.
     std::uint64_t free_bytes() const;
 
