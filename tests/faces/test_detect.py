@@ -7,6 +7,8 @@ without anything of this package.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +233,25 @@ def test_the_command_needs_a_picture(tmp_path: Path) -> None:
     done = run_here("faces", tmp_path / "none.png")
     assert done.returncode == 2
     assert "does not exist" in done.stderr
+
+
+def test_threads_may_find_their_first_faces_at_once() -> None:
+    """OpenCV is imported with the first picture."""
+    script = """
+import numpy, threading
+from concurrent.futures import ThreadPoolExecutor
+from realesrgan_vk.faces.detect import detect
+start = threading.Barrier(4)
+def look(_):
+    start.wait()
+    return detect(numpy.zeros((32, 32, 3), numpy.uint8))
+with ThreadPoolExecutor(4) as pool:
+    print(list(pool.map(look, range(4))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.stdout == "[[], [], [], []]\n", done.stderr
 
 
 def test_looks_at_one_face_in_two_ways_are_both_kept_until_one_is_sure() -> None:

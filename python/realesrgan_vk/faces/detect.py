@@ -10,6 +10,7 @@ then a face stays, and the landmarks are the means of all these looks.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,9 @@ _SURE = 0.9  # score of a face that is not looked at in other ways
 _OTHER_WAY = math.radians(60)  # between two looks at one face
 _MOST_CANDIDATES = 500
 _SAME = 0.3  # boxes that share more of their union are one face
+# OpenCV's package takes itself out of the loaded modules while it is imported, and puts itself back
+# without what `find_spec` needs; so one thread imports it, and no other looks for it then.
+_importing = threading.Lock()
 _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order in a mirrored picture
 
 
@@ -59,7 +63,9 @@ def require_detector() -> Path:
     folders = package.submodule_search_locations if package else None
     for folder in folders or ():
         weights = Path(folder, WEIGHTS)
-        if weights.exists() and find_spec("cv2") is not None:
+        with _importing:
+            is_there = weights.exists() and find_spec("cv2") is not None
+        if is_there:
             return weights
     raise ImportError(MISSING)
 
@@ -78,7 +84,10 @@ def detect(pixels: Bytes, options: FaceOptions | None = None) -> list[Face]:
         ImportError: What is needed is not installed (`require_detector`).
     """
     options = options or FaceOptions()
-    detector = _Detector(require_detector())
+    weights = require_detector()
+    with _importing:
+        import cv2  # noqa: F401, PLC0415 - an optional dependency
+    detector = _Detector(weights)
     levels = _levels(pixels)
     # A turned face may be seen upside down, too; which way it is shows when it is looked at again.
     looks = [*_looks(detector, levels), *_turned_looks(detector, levels)]
