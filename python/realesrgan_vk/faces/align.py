@@ -37,6 +37,7 @@ TEMPLATE: Points = np.array(
 )
 """Where a crop has the landmarks: their means over FFHQ's faces at 512 pixels, as in facexlib."""
 
+_TAPS = 2  # of the interpolation, on each side of a position
 _BAND_VALUES = 1 << 20  # of the result that are computed at once
 
 
@@ -91,7 +92,10 @@ def to_crop(landmarks: Points) -> Similarity:
 
 
 def warp(pixels: Pixels, similarity: Similarity, size: tuple[int, int]) -> Floats:
-    """The picture mapped by a similarity, by bicubic interpolation; edges are continued outwards.
+    """The picture mapped by a similarity, by bicubic interpolation.
+
+    Beyond its edges the picture is continued by what is at the edge itself, half a pixel beyond the
+    centres of the last pixels. So pictures of any scale are continued alike.
 
     Where the result is smaller the picture is first shrunk by Lanczos' filter, so that its detail
     does not become false patterns.
@@ -139,24 +143,29 @@ def _bands(out: Floats) -> Iterator[tuple[int, int]]:
 def _part(
     pixels: Pixels, similarity: Similarity, size: tuple[int, int]
 ) -> tuple[Pixels, Similarity]:
-    """The rectangle of the picture that the result can depend on, at least one pixel of it."""
+    """The rectangle of the picture that the result can depend on, with the pixels at an edge."""
     height, width = pixels.shape[:2]
+    full = np.array([width, height])
+    least = np.minimum(1 + _TAPS, full)
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size], np.float64)
     needed = similarity.inverse()(corners)
     margin = 4 * max(1.0, 1 / similarity.scale)  # of the filters
-    low = np.clip(np.floor(needed.min(axis=0) - margin), 0, (width - 1, height - 1)).astype(int)
-    high = np.clip(np.ceil(needed.max(axis=0) + margin), low + 1, (width, height)).astype(int)
+    low = np.clip(np.floor(needed.min(axis=0) - margin), 0, full - least).astype(int)
+    high = np.clip(np.ceil(needed.max(axis=0) + margin), low + least, full).astype(int)
     part = pixels[low[1] : high[1], low[0] : high[0]]
     return part, Similarity(similarity.turn, similarity.shift + similarity.turn @ low)
 
 
 def _sampled(pixels: Floats, x: Points, y: Points) -> Floats:
     """Values at positions, where a pixel's centre is at a whole number; cubic with a = -0.5."""
+    x = np.clip(x, -0.5, pixels.shape[1] - 0.5) + _TAPS
+    y = np.clip(y, -0.5, pixels.shape[0] - 0.5) + _TAPS
+    pixels = _continued(pixels)
     height, width, channels = pixels.shape
     left, top = np.floor(x), np.floor(y)
     across, down = _cubic((x - left).astype(np.float32)), _cubic((y - top).astype(np.float32))
     columns, rows = left.astype(np.int64), top.astype(np.int64)
-    flat = np.ascontiguousarray(pixels).reshape(-1, channels)
+    flat = pixels.reshape(-1, channels)
     out = np.zeros((*x.shape, channels), np.float32)
     for row in range(4):
         line = np.clip(rows + (row - 1), 0, height - 1) * width
@@ -164,6 +173,13 @@ def _sampled(pixels: Floats, x: Points, y: Points) -> Floats:
             index = line + np.clip(columns + (column - 1), 0, width - 1)
             out += (down[row] * across[column])[..., None] * flat[index]
     return out
+
+
+def _continued(pixels: Floats) -> Floats:
+    """The pixels with `_TAPS` more on each side, in which slopes go on, within the range of all."""
+    width = ((_TAPS, _TAPS), (_TAPS, _TAPS), (0, 0))
+    padded = np.pad(pixels, width, mode="reflect", reflect_type="odd")
+    return np.clip(padded, min(0, pixels.min()), max(1, pixels.max()))
 
 
 def _cubic(t: Floats) -> list[Floats]:
