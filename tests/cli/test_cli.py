@@ -42,7 +42,7 @@ def test_help_has_groups_and_fits_80_columns() -> None:
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search(r"[a-z]-$", text, re.M), "a name is not broken at its hyphen"
-    nested = [["models", name] for name in ("list", "add", "remove", "pull")]
+    nested = [["models", name] for name in ("list", "add", "remove", "pull", "compare")]
     for words in ([], ["plan"], ["faces"], ["models"], ["devices"], ["tune"], ["profile"], *nested):
         text = run(*words, "--help").stdout
         assert max(map(len, text.splitlines())) <= 80

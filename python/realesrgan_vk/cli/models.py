@@ -4,13 +4,15 @@ import json
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from realesrgan_vk.cli.help import Group
+from realesrgan_vk.cli import options as shared
+from realesrgan_vk.cli.help import Command, Group
+from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED
 from realesrgan_vk.cli.messages import say, show
-from realesrgan_vk.cli.options import PathName, completing, json_option
+from realesrgan_vk.cli.options import Parsed, PathName, completing, json_option, option
 from realesrgan_vk.errors import printable
 from realesrgan_vk.models.packaged import FAMILIES, PACKAGED, Packaged
 from realesrgan_vk.models.published import PUBLISHED, Published
@@ -46,6 +48,13 @@ def models(context: click.Context, as_json: bool) -> None:
     """List the networks that --model can name; add, remove and pull some."""
     if context.invoked_subcommand is None:
         context.invoke(list_command, as_json=as_json, everything=False)
+
+
+def _crop(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(word) if word.isdecimal() else -1 for word in text.split(","))
+    if len(numbers) != 4 or min(numbers) < 0 or min(numbers[2:]) == 0:
+        raise ValueError(f"{text!r} is no crop; give LEFT,TOP,WIDTH,HEIGHT such as 40,30,128,96")
+    return numbers
 
 
 @models.command("list")
@@ -162,3 +171,42 @@ def pull(name: str, sha256: str | None, replace: bool) -> None:
         show(f"added {added} to {own_models_folder()}")
         if (item := terms.get(added)) is not None and item.notice:
             say(f"note: {added}: {item.notice}")
+
+
+@models.command(
+    cls=Command,
+    short_help="Enlarge a part of a picture by each network.",
+    examples=(
+        "realesrgan-vk models compare photo.jpg",
+        "realesrgan-vk models compare photo.jpg --crop 40,30,96,96 -o sheet.png",
+    ),
+)
+@click.argument("image", metavar="IMAGE", type=PathName(path_type=Path))
+@shared.options(
+    option("--crop", type=Parsed(_crop), metavar="LEFT,TOP,WIDTH,HEIGHT", group=shared.INPUT,
+           help="The part, in pixels of the picture. Default: 128 x 128 in its middle."),
+    shared.max_pixels_option,
+    option("-m", "--model", "names", multiple=True, metavar="NAME", group=shared.NETWORK,
+           shell_complete=shared.complete_model,
+           help="A network; may be given several times. Default: all that are installed."),
+    option("-s", "--scale", type=click.IntRange(1, 16), default=4, metavar="FACTOR",
+           group=shared.SIZE, help="How much larger the sheet shows the part. Default: 4."),
+    shared.device_option(default="auto", help="As for 'upscale'. Default: auto."),
+    shared.precision_option,
+    option("-o", "--output", type=PathName(path_type=Path), metavar="SHEET", group="Output",
+           help="The sheet. Default: beside the picture, with '-networks.png' after its name."),
+)  # fmt: skip
+def compare(**asked: Any) -> None:  # noqa: ANN401 - click's
+    """Write one sheet with a part of a picture as each network enlarges it.
+
+    The first is enlarged without a network. The part is run with 32 pixels around it. A network
+    that gives no result is named, and the exit code is then 1.
+    """
+    from realesrgan_vk.cli import compare_run  # imports what is for pictures
+
+    with shared.usage_errors():
+        comparison = compare_run.Comparison(**asked)
+        complete = compare_run.compare(comparison)
+    show(comparison.target)
+    if not complete:
+        raise SystemExit(EXIT_SOME_FAILED)

@@ -167,9 +167,10 @@ def _devices() -> list[tuple[str, str]]:
     return [("auto", "a GPU, else the CPU"), ("cpu", "the processor"), *known]
 
 
-def _complete_model(
+def complete_model(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
+    """Names of networks, or files where none begins like this."""
     found = completing(_models)(ctx, param, incomplete)
     return found or [CompletionItem(incomplete, type="file")]
 
@@ -187,7 +188,7 @@ def network_options(default: str | None = DEFAULT_MODEL) -> Decorator:
     """The network, by default this one, and how it is run; None: the default is the command's."""
     return options(
         option("-m", "-n", "--model", default=default, show_default=default is not None,
-               metavar="NAME", group=NETWORK, shell_complete=_complete_model,
+               metavar="NAME", group=NETWORK, shell_complete=complete_model,
                help="A name that 'realesrgan-vk models' lists, a .param file or its folder."),
         option("--denoise", type=click.FloatRange(0, 1), metavar="0..1", group=NETWORK,
                help="For realesr-general-x4v3: 0 keeps noise, 1 removes it, values between blend."),

@@ -18,6 +18,7 @@ class Published:
         max_bytes: The file is not longer; a download that is gets refused.
         scale: Output pixels per input pixel.
         made_for: The kind of pictures it is for.
+        restores_faces: It takes aligned faces, not pictures.
         licence: SPDX identifier.
         notice: What else its terms say, for who installs it; empty: nothing.
     """
@@ -29,6 +30,7 @@ class Published:
     max_bytes: int = 100_000_000
     scale: int = 4
     made_for: str = ""
+    restores_faces: bool = False
     licence: str = "BSD-3-Clause"
     notice: str = ""
 
@@ -72,6 +74,7 @@ PUBLISHED = (
         max_bytes=348_632_874,
         scale=1,
         made_for="faces, with --faces",
+        restores_faces=True,
         licence="Apache-2.0",
         notice=(
             "its code and weights are under Apache-2.0; the generator in it derives from NVIDIA's "
