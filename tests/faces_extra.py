@@ -37,7 +37,7 @@ def photograph(name: str) -> Image.Image:
         return image.convert("RGB")
 
 
-def write_sharpener(folder: Path) -> Path:
+def write_sharpener(folder: Path, name: str = "sharpen") -> Path:
     """A network for faces that is one 3x3 convolution: 2 x - the mean of its neighbours."""
     kernel = np.zeros((3, 3, 3, 3), np.float32)
     for channel in range(3):
@@ -50,7 +50,7 @@ def write_sharpener(folder: Path) -> Path:
             Layer("Convolution", "sharpen", ["data"], ["output"], dict(params)),
         ]
     )
-    path = folder / "sharpen.param"
+    path = folder / f"{name}.param"
     path.write_text(format_graph(graph), "utf-8")
     stored = {"sharpen": LayerWeights(kernel, np.zeros(3, np.float32))}
     path.with_suffix(".bin").write_bytes(format_weights(graph, stored))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from command import run_here
 from conftest import FAST_MODEL, Photo
+from faces_extra import detector_weights, photograph, write_sharpener
 from page_server import NET, Client, Servers, picture
 from PIL import Image
 
@@ -52,6 +53,36 @@ def test_the_result_is_the_commands(client: Client, photo: Photo, tmp_path: Path
             assert (job["result"]["width"], job["result"]["height"]) == image.size
         assert Path(job["result_name"]).suffix == written.suffix
         assert client.get(job["links"]["original"]).body == jpeg
+
+
+def test_faces_are_the_commands(client: Client, tmp_path: Path) -> None:
+    """Byte for byte; the network for faces is one 3x3 convolution."""
+    detector_weights()
+    write_sharpener(tmp_path / "installed", "gfpgan-1.4")
+    head = photograph("astronaut.png").crop((120, 0, 340, 240)).resize((110, 120))
+    source = tmp_path / "head.png"
+    head.save(source)
+    query = f"model={NET}&name=head.png&faces=true&face_strength=0.5&face_only=largest"
+    job = client.upscale(f"{query}&max_faces=2&face_min_size=20", source.read_bytes())
+    assert job["status"] == "done", job
+    for words in ([], ["--faces", "--face-strength", "0.5", "--face-only", "largest"]):
+        command: list[str | Path] = ["upscale", source, "-m", NET, "-d", "cpu", "--threads", "1"]
+        made = tmp_path / "made.png"
+        assert run_here(*command, *words, "-o", made).returncode == 0
+        same = client.get(job["links"]["result"]).body == made.read_bytes()
+        assert same == bool(words)
+    assert client.get("/api/models").data["faces"] == {"model": "gfpgan-1.4", "missing": {}}
+
+
+def test_what_is_missing_for_faces_is_said(client: Client, png: bytes) -> None:
+    detector_weights()
+    faces = client.get("/api/models").data["faces"]
+    assert list(faces["missing"]) == ["network"]
+    assert "realesrgan-vk models pull gfpgan-1.4" in faces["missing"]["network"]
+    refused = client.post(f"/api/jobs?model={NET}&faces=true", png)
+    assert refused.status == 422
+    assert refused.data["detail"] == faces["missing"]["network"]
+    assert client.upscale(f"model={NET}&faces=false&face_strength=0.2", png)["status"] == "done"
 
 
 def test_a_form_is_a_request_like_any_other(client: Client, png: bytes) -> None:

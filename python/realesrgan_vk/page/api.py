@@ -24,13 +24,14 @@ from realesrgan_vk.checks import picture_size
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.formats import sniff
 from realesrgan_vk.models.registry import list_models
+from realesrgan_vk.options import DEFAULT_FACE_MODEL
 from realesrgan_vk.page import previews
 from realesrgan_vk.page.access import cookie_name, form_value, has_cookie, is_secret, is_token
 from realesrgan_vk.page.archive import zipped
 from realesrgan_vk.page.events import Streams
 from realesrgan_vk.page.jobs import FINISHED, Jobs, PageJob
 from realesrgan_vk.page.openapi import document
-from realesrgan_vk.page.parameters import JobOptions
+from realesrgan_vk.page.parameters import JobOptions, missing_for_faces
 from realesrgan_vk.page.problems import Problem
 from realesrgan_vk.page.settings import Settings
 from realesrgan_vk.page.uploads import body_of, save
@@ -146,11 +147,13 @@ class Api:
         return JSONResponse(document(self._settings))
 
     async def models(self, _: Request) -> Response:
-        """The networks."""
+        """The networks, and what restoring faces needs beside them."""
         found = await to_thread.run_sync(list_models)
         keys = ("name", "scale", "made_for", "architecture", "licence", "origin")
         listed = [{key: getattr(model, key) for key in keys} for model in found]
-        return JSONResponse({"models": listed})
+        missing = await to_thread.run_sync(missing_for_faces)
+        faces = {"model": DEFAULT_FACE_MODEL, "missing": missing}
+        return JSONResponse({"models": listed, "faces": faces})
 
     async def devices(self, _: Request) -> Response:
         """The devices that work, and the limits."""

@@ -72,8 +72,9 @@ def document(settings: Settings) -> Schema:
         },
         "/api/models": {
             "get": _operation(
-                "models", "The networks.",
-                {"200": _answer("Their names.", _object({"models": _objects()}))}, "401 403 421",
+                "models", "The networks, and what is missing before faces can be restored.",
+                {"200": _answer("They.", _object({"models": _objects(), "faces": _FACES}))},
+                "401 403 421",
             )
         },
         "/api/devices": {
@@ -211,6 +212,15 @@ def _objects() -> Schema:
     return {"type": "array", "items": {"type": "object"}}
 
 
+_FACES = _object(
+    {
+        "model": {"type": "string"},
+        "missing": {
+            "type": "object",
+            "properties": {"detector": {"type": "string"}, "network": {"type": "string"}},
+        },
+    }
+)
 _WHOLE: Schema = {"type": "integer", "minimum": 0}
 _PLAN = _object(
     {

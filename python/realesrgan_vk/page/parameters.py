@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.faces.detect import require_detector
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for, sniff
-from realesrgan_vk.models.registry import list_models, official_name
+from realesrgan_vk.models.registry import find_model, list_models, official_name
 from realesrgan_vk.options import (
     ALPHA_METHODS,
+    DEFAULT_FACE_MODEL,
+    FACE_CHOICES,
     LIGHTS,
     MIN_TILE,
     PRECISIONS,
     SUBSAMPLINGS,
+    FaceOptions,
     Request,
     TargetSize,
     UpscalerOptions,
@@ -156,11 +160,32 @@ _OUTPUT = (
     ),
     Parameter("strip", "Drop metadata; colours become sRGB.", _FLAG, _boolean),
 )  # fmt: skip
+_FACES = (
+    Parameter(
+        "faces", "Restore faces: draw them anew. What is drawn is invented.", _FLAG, _boolean
+    ),
+    Parameter(
+        "face_strength", "How much of the restored face is in the result.",
+        {"type": "number", "minimum": 0, "maximum": 1, "default": 0.8}, _number,
+    ),
+    Parameter(
+        "face_min_size", "Leave faces alone whose longer side is less, in pixels.",
+        {**_SIDE, "default": 16}, _whole,
+    ),
+    Parameter("max_faces", "At most so many, the largest.", _SIDE, _whole),
+    Parameter("face_only", "All faces, or the largest.", _choice(FACE_CHOICES, "all")),
+)  # fmt: skip
+_OF_FACES = {
+    "face_strength": "strength",
+    "face_min_size": "min_size",
+    "max_faces": "max_faces",
+    "face_only": "only",
+}
 _TRIAL = Parameter(
     "trial", "A job to look at: not listed, and removed after ten minutes.", _FLAG, _boolean
 )
 PLAN_PARAMETERS = (*_NETWORK, *_SIZE)
-JOB_PARAMETERS = (NAME, *_NETWORK, *_SIZE, *_OUTPUT, _TRIAL)
+JOB_PARAMETERS = (NAME, *_NETWORK, *_SIZE, *_FACES, *_OUTPUT, _TRIAL)
 _BY_NAME = {parameter.name: parameter for parameter in JOB_PARAMETERS}
 
 
@@ -213,6 +238,7 @@ class JobOptions:
         values.setdefault("model", DEFAULT_MODEL)
         size = _taken(values, TargetSize)
         try:
+            values["faces"] = _wanted_faces(values)
             return JobOptions(
                 given,
                 clean_name(values.get("name", "")),
@@ -237,6 +263,39 @@ class JobOptions:
         sniffed = sniff(start) or PNG
         suffix = self.suffix or (Path(self.name).suffix if named else sniffed.suffixes[0])
         return format_for(Path(f"_{suffix}")) or PNG, suffix
+
+
+def missing_for_faces() -> dict[str, str]:
+    """What has to be installed before faces can be restored, each with what to do, in words.
+
+    The keys are `detector`, which finds faces, and `network`, which restores them.
+    """
+    missing = {}
+    try:
+        require_detector()
+    except ImportError as error:
+        missing["detector"] = str(error)
+    try:
+        find_model(DEFAULT_FACE_MODEL)
+    except ModelError as error:
+        missing["network"] = str(error)
+    return missing
+
+
+def _wanted_faces(values: Mapping[str, Any]) -> FaceOptions | None:
+    """Which faces are restored; None: none.
+
+    Raises:
+        Problem: What finds or restores them is not installed (422).
+        ValueError: A value out of range.
+    """
+    if not values.get("faces", False):
+        return None
+    if missing := missing_for_faces():
+        raise Problem(422, "; ".join(missing.values()))
+    return FaceOptions(
+        **{name: values[given] for given, name in _OF_FACES.items() if given in values}
+    )
 
 
 def _taken(values: Mapping[str, Any], kind: type, without: str = "") -> dict[str, Any]:

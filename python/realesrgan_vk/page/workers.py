@@ -223,7 +223,8 @@ class Worker:
         target = (done.width, done.height)
         width, height = int(job.source["width"]), int(job.source["height"])
         work = PassCount.to(width, height, target, upscaler.scale).work * frames
-        if not job.source["has_alpha"] and seconds > 5 * _PROBE_SECONDS:
+        plain = not job.source["has_alpha"] and job.options.request.faces is None
+        if plain and seconds > 5 * _PROBE_SECONDS:
             self._rates[self._key(job.options)] = seconds / work
         size = job.result_file.stat().st_size
         self._jobs.change(

@@ -50,12 +50,13 @@ language.onchange = async () => {
   settings.remember("language", language.value);
   await words.load(language.value);
   settings.drawModels();
+  settings.drawFaces();
   pending.redraw();
   jobs.redraw();
 };
-const [{ models }, { devices, limits }] = await Promise.all([fetched("/api/models"), fetched("/api/devices")]);
+const [{ models, faces }, { devices, limits }] = await Promise.all([fetched("/api/models"), fetched("/api/devices")]);
 let wait = 0;
-settings.setUp(models, devices, () => {
+settings.setUp(models, faces, devices, () => {
   clearTimeout(wait);
   wait = setTimeout(pending.replan, 300);
 });

@@ -7,6 +7,7 @@ const KEY = "realesrgan-vk.settings";
 const LOSSY = new Set(["", "jpg", "webp", "avif"]);
 const DENOISED = "realesr-general-x4v3";
 let models = [];
+let faces = { missing: {} };
 
 export function shownModels() {
   return models;
@@ -39,8 +40,9 @@ function isVariant(model, all) {
   return base !== model.name && all.some((other) => other.name === base);
 }
 
-export function setUp(found, devices, changed) {
-  models = found.filter((model) => !isVariant(model, found));
+export function setUp(found, forFaces, devices, changed) {
+  faces = forFaces;
+  models = found.filter((model) => !isVariant(model, found) && model.name !== faces.model);
   form.elements.device.append(
     ...devices.map((device) => {
       const option = new Option(device.id === "cpu" ? text("device.cpu") : device.name, device.id);
@@ -49,6 +51,7 @@ export function setUp(found, devices, changed) {
     }),
   );
   drawModels();
+  drawFaces();
   const kept = read(KEY);
   for (const element of form.elements) {
     if (!element.name || !(element.name in kept)) continue;
@@ -91,6 +94,21 @@ export function drawModels() {
   );
 }
 
+// Whether faces can be restored, or what is missing for it.
+export function drawFaces() {
+  const words = [];
+  if ("detector" in faces.missing) words.push(text("faces.detector"));
+  if ("network" in faces.missing) words.push(text("faces.network"));
+  const missing = document.getElementById("faces-missing");
+  missing.hidden = !words.length;
+  missing.textContent = words.join(" ");
+  form.elements.faces.disabled = words.length > 0;
+}
+
+function restoresFaces() {
+  return form.elements.faces.checked && !form.elements.faces.disabled;
+}
+
 export function choose(model) {
   const radio = form.querySelector(`[name="model"][value="${CSS.escape(model)}"]`);
   if (!radio) return;
@@ -110,6 +128,8 @@ function adapt() {
   document.getElementById("denoise-label").hidden = model.value !== DENOISED;
   document.getElementById("denoise-value").textContent = denoise.value;
   document.getElementById("strength-value").textContent = strength.value;
+  document.getElementById("face-strength-label").hidden = !restoresFaces();
+  document.getElementById("face-strength-value").textContent = form.elements.face_strength.value;
 }
 
 function store() {
@@ -136,12 +156,16 @@ export function planQuery() {
 
 // All options, of a job.
 export function jobQuery(name) {
-  const { format, quality, strip } = form.elements;
+  const { format, quality, strip, face_strength } = form.elements;
   const query = planQuery();
   query.set("name", name);
   if (format.value) query.set("format", format.value);
   if (LOSSY.has(format.value)) query.set("quality", quality.value);
   if (strip.checked) query.set("strip", "true");
+  if (restoresFaces()) {
+    query.set("faces", "true");
+    query.set("face_strength", face_strength.value);
+  }
   return query;
 }
 
