@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
@@ -26,17 +25,10 @@ from realesrgan_train.degradations.recipe import Degrader
 from realesrgan_train.degradations.resize import RESIZE_MODES
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.files import replacing
+from realesrgan_train.sheet import CELL, Cell, compose
 
 VARIANTS = 3
 """Degraded versions of each picture."""
-
-CELL = 320
-"""Largest side of a cell in pixels; the text below needs about this width."""
-_LINE = 14
-_LINES = 12
-_GAP = 6
-_PAPER = (255, 255, 255)
-_INK = (20, 20, 20)
 
 
 def preview(
@@ -45,7 +37,8 @@ def preview(
     """Write a sheet with one row a picture: as it is, sharpened, and degraded three times.
 
     Each degraded picture is shown at the size of the original (nearest neighbour), with the drawn
-    parameters below it in the order in which they were applied.
+    parameters below it in the order in which they were applied. Small pictures are enlarged a whole
+    number of times.
 
     Args:
         pictures: `uint8[H, W, 3]`; the centre of each is shown.
@@ -67,9 +60,7 @@ def preview(
     degrader = Degrader(config.model_copy(update={"patch_size": None}), scale)
     generator = torch.Generator().manual_seed(seed)
     rows = [_row(_centre(picture, side), degrader, generator) for picture in pictures]
-    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), _PAPER)
-    for number, row in enumerate(rows):
-        sheet.paste(row, (0, number * row.height))
+    sheet = compose(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as partial:
         sheet.save(partial, "PNG")
@@ -84,30 +75,17 @@ def _centre(picture: Picture, side: int) -> Tensor:
     return torch.from_numpy(crop).permute(2, 0, 1).unsqueeze(0)
 
 
-def _row(gt: Tensor, degrader: Degrader, generator: torch.Generator) -> Image.Image:
-    """One picture's cells, side by side. Each variant is a batch of its own, as in a real draw."""
-    cells: list[tuple[Tensor, list[str]]] = []
+def _row(gt: Tensor, degrader: Degrader, generator: torch.Generator) -> list[Cell]:
+    """One picture's cells. Each variant is a batch of its own, as in a real draw."""
+    cells: list[Cell] = []
     for _ in range(VARIANTS):
         drawn = draw(degrader.config, 1, generator)
         lq, _, sharpened = degrader.apply_drawn(gt, drawn)
         shown = lq.repeat_interleave(degrader.scale, 2).repeat_interleave(degrader.scale, 3)
         if not cells:
-            cells = [(gt, ["ground truth"]), (sharpened, ["sharpened"])]
-        cells.append((shown, describe(drawn, 0)))
-    width = CELL + _GAP
-    row = Image.new("RGB", (width * len(cells), gt.shape[2] + _LINES * _LINE + _GAP), _PAPER)
-    pen = ImageDraw.Draw(row)
-    font = ImageFont.load_default()
-    for number, (picture, lines) in enumerate(cells):
-        row.paste(_to_image(picture), (number * width, 0))
-        text = "\n".join(lines)
-        pen.multiline_text((number * width, gt.shape[2] + 2), text, _INK, font, spacing=2)
-    return row
-
-
-def _to_image(picture: Tensor) -> Image.Image:
-    pixels = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-    return Image.fromarray(pixels.contiguous().numpy())
+            cells = [Cell(gt, ["ground truth"]), Cell(sharpened, ["sharpened"])]
+        cells.append(Cell(shown, describe(drawn, 0)))
+    return cells
 
 
 _DIRECTIONS = ("up", "down", "keep")

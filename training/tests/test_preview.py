@@ -13,7 +13,8 @@ from realesrgan_train.config.degradation import DegradationConfig
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations.draw import draw
 from realesrgan_train.errors import ConfigError
-from realesrgan_train.preview import CELL, VARIANTS, describe, preview
+from realesrgan_train.preview import VARIANTS, describe, preview
+from realesrgan_train.sheet import CELL
 from tests.degradations.pictures import photograph
 
 
@@ -31,15 +32,18 @@ def test_sheet_shows_original_sharpened_and_variants(tmp_path: Path) -> None:
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
     original = images[0][12:108, 27:123]
-    assert np.array_equal(a[:96, :96], original)
+    # Enlarged three times, to 288 of 320 pixels; each pixel is repeated.
+    assert a.shape[0] == 2 * (288 + 10 * 14 + 6)
+    assert np.array_equal(a[:288, :288], original.repeat(3, 0).repeat(3, 1))
+    a = a[: a.shape[0] // 2]
     width = a.shape[1] // (2 + VARIANTS)
     for number in range(1, 2 + VARIANTS):
-        cell = a[:96, number * width : number * width + 96]
+        cell = a[:288:3, number * width : number * width + 288 : 3]
         assert not np.array_equal(cell, original)
         if number > 1:  # low resolution, enlarged by repetition
             blocks = cell.reshape(24, 4, 24, 4, 3)
             assert (blocks == blocks[:, :1, :, :1]).all()
-        text = a[96 : a.shape[0] // 2, number * width : (number + 1) * width]
+        text = a[288:, number * width : (number + 1) * width]
         assert (text < 128).any()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.png"]
 

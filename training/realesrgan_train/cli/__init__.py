@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from realesrgan_train import __version__
-from realesrgan_train.cli.runs import doctor, prepare, presets, preview, run, schema
+from realesrgan_train.cli.runs import doctor, prepare, presets, preview, report, run, schema
 from realesrgan_train.cli.shared import Group, reported_errors
 from realesrgan_train.cli.weights import interpolate, validate
 
@@ -25,7 +25,7 @@ def app() -> None:
     """Train Real-ESRGAN networks with the published recipe."""
 
 
-for command in (run, preview, prepare, doctor, validate, interpolate, presets, schema):
+for command in (run, preview, prepare, doctor, report, validate, interpolate, presets, schema):
     app.add_command(command)
 
 

@@ -188,6 +188,25 @@ def doctor(config: str, overrides: tuple[str, ...], limit: int) -> None:
 
 
 @click.command()
+@click.argument("run_folder", type=click.Path(path_type=Path), help="Such as runs/my_run.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="HTML file to write.  [default: report.html in the run's folder]",
+)
+def report(run_folder: Path, out: Path | None) -> None:
+    """Write one HTML page about a run: measures, sheets, losses, settings. Opens offline."""
+    from realesrgan_train.report import write_report  # noqa: PLC0415
+
+    handle_signals()
+    if out is not None:
+        check_output_file(out)
+    page = out or run_folder / "report.html"
+    write_report(run_folder, page)
+    click.echo(str(page))
+
+
+@click.command()
 def presets() -> None:
     """List the presets: network and steps of each stage."""
     from realesrgan_train.config import load_config, preset_names  # noqa: PLC0415

@@ -69,6 +69,9 @@ def _config(
     "--samples", type=_PATH, help="Folder for samples: bicubic, output and target side by side."
 )
 @_count("--sample-count", 4, "Number of samples.")
+@click.option("--lpips", type=_PATH, help="torchvision's AlexNet weights: measure LPIPS, too.")
+@click.option("--dists", type=_PATH, help="torchvision's VGG16 weights: measure DISTS, too.")
+@click.option("--sheet", type=_PATH, help="PNG file for a contact sheet of the samples.")
 @act_type_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -89,19 +92,28 @@ def validate(
     tile_overlap: int,
     samples: Path | None,
     sample_count: int,
+    lpips: Path | None,
+    dists: Path | None,
+    sheet: Path | None,
     act_type: str | None,
     as_json: bool,
     device: str,
 ) -> None:
-    """Measure PSNR and SSIM on luma (Y) and RGB, beside bicubic enlargement."""
+    """Measure PSNR and SSIM on luma (Y) and RGB, LPIPS and DISTS, beside bicubic enlargement."""
     from realesrgan_train.config.degradation import DegradationConfig  # noqa: PLC0415
+    from realesrgan_train.config.schema import LearnedMetricConfig  # noqa: PLC0415
     from realesrgan_train.engine import ValidationSet, process_group  # noqa: PLC0415
     from realesrgan_train.engine import validate as measure  # noqa: PLC0415
+    from realesrgan_train.learned_metrics import configured_metrics  # noqa: PLC0415
     from realesrgan_train.weights import load_checked  # noqa: PLC0415 - loads PyTorch
 
     handle_signals()
     if samples is not None and samples.exists() and not samples.is_dir():
         raise ConfigError(f"--samples {samples}: this is a file; name a folder")
+    if sheet is not None:
+        check_output_file(sheet)
+        if samples is None:
+            raise ConfigError("--sheet shows the samples: name their folder with --samples")
     loaded = load_checked(weights, act_type)
     config = _config(
         pictures,
@@ -112,21 +124,29 @@ def validate(
         tile=tile,
         tile_overlap=tile_overlap,
         samples=sample_count,
+        lpips=LearnedMetricConfig(backbone=lpips) if lpips else None,
+        dists=LearnedMetricConfig(backbone=dists) if dists else None,
     )
     dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
     with process_group(device) as group:
         network = loaded.network.to(group.device)
-        means, each = measure(network, dataset, group, samples, _warn)
+        metrics = configured_metrics(config, group.device)
+        titled = (sheet, weights.name) if sheet else None
+        means, each = measure(
+            network, dataset, group, samples, _warn, metrics=metrics, sheet=titled
+        )
     if not group.is_main:
         return
     if as_json:
         click.echo(json.dumps({"mean": means, "pictures": dict(each)}, indent=2))
         return
-    click.echo("PSNR(Y)  SSIM(Y)  PSNR(RGB)  SSIM(RGB)  bicubic PSNR(Y)  picture")
+    heads = "".join(f"  {name.upper():>6}  bicubic" for name in metrics)
+    click.echo(f"PSNR(Y)  SSIM(Y)  PSNR(RGB)  SSIM(RGB)  bicubic PSNR(Y){heads}  picture")
     for name, figures in [*each, (f"mean of {len(each)}", means)]:
+        learned = "".join(f"  {figures[m]:6.4f}  {figures[f'bicubic_{m}']:7.4f}" for m in metrics)
         click.echo(
             f"{figures['psnr_y']:7.2f}  {figures['ssim_y']:7.4f}  {figures['psnr_rgb']:9.2f}  "
-            f"{figures['ssim_rgb']:9.4f}  {figures['bicubic_psnr_y']:15.2f}  {name}"
+            f"{figures['ssim_rgb']:9.4f}  {figures['bicubic_psnr_y']:15.2f}{learned}  {name}"
         )
 
 

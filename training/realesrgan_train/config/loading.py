@@ -175,6 +175,11 @@ def _expand_shorthand(values: dict[str, Any]) -> dict[str, Any]:
         part = values.get(section)
         if isinstance(part, dict):
             expanded = {key: _sources(part[key]) for key in ("pictures", "pairs") if key in part}
+            expanded |= {
+                key: {"backbone": part[key]}
+                for key in ("lpips", "dists")
+                if isinstance(part.get(key), str)
+            }
             values = {**values, section: {**part, **expanded}}
     return values
 

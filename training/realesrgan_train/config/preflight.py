@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.schema import FolderSourceConfig, LmdbSourceConfig, SourceConfig
+from realesrgan_train.config.schema import (
+    FolderSourceConfig,
+    LearnedMetricConfig,
+    LmdbSourceConfig,
+    SourceConfig,
+)
 from realesrgan_train.errors import CheckpointError, ConfigError, DataError, TrainError
 
 
@@ -83,6 +88,11 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         found.append(
             CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")
         )
+    for key in ("lpips", "dists") if config.validation.every else ():
+        metric: LearnedMetricConfig | None = getattr(config.validation, key)
+        for file in (metric.backbone, metric.fitted) if metric else ():
+            if file is not None and not file.exists():
+                found.append(CheckpointError(f"{file}: no such file (validation.{key})"))
     for key, source in _sources(config):
         if (
             isinstance(source, FolderSourceConfig | LmdbSourceConfig)

@@ -125,6 +125,25 @@ class DataConfig(Section):
         return self
 
 
+Measure = Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips", "dists"]
+
+
+class LearnedMetricConfig(Section):
+    """Files of a learned metric, LPIPS or DISTS. A path alone is short for `backbone`.
+
+    Attributes:
+        backbone: torchvision's weights: for LPIPS of AlexNet (`alexnet-owt-7be5be79.pth`), for
+            DISTS of VGG16 (`vgg16-397923af.pth`). Nothing is downloaded.
+        fitted: The metric's own small file, such as `alex.pth` of LPIPS 0.1; that of the installed
+            package torchmetrics when null.
+        sha256: Expected digest of `backbone`, or its first digits, checked when given.
+    """
+
+    backbone: Path
+    fitted: Path | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8,64}$")] | None = None
+
+
 class ValidationConfig(Section):
     """What is measured while training.
 
@@ -138,7 +157,11 @@ class ValidationConfig(Section):
         limit: At most this many pictures, 0 for all.
         tile: Edge of the input tiles in pixels, 0 for whole pictures.
         tile_overlap: Context around each tile in input pixels.
-        samples: Pictures written as PNG at each validation.
+        samples: Pictures written as PNG at each validation, and shown on its contact sheet.
+        lpips: Measure LPIPS, which judges textures as people do where PSNR prefers blur.
+        dists: Measure DISTS, which forgives textures that are not at the same place.
+        best: The averaged weights of the validation that is best by this measure are kept as
+            `weights/best.safetensors`.
     """
 
     pictures: tuple[SourceConfig, ...] = ()
@@ -150,6 +173,18 @@ class ValidationConfig(Section):
     tile: Count = 0
     tile_overlap: Count = 32
     samples: Count = 4
+    lpips: LearnedMetricConfig | None = None
+    dists: LearnedMetricConfig | None = None
+    best: Measure | None = None
+
+    @model_validator(mode="after")
+    def _measures_best(self) -> ValidationConfig:
+        if self.best in ("lpips", "dists") and getattr(self, self.best) is None:
+            raise ValueError(
+                f"best is {self.best}, which is not measured: name torchvision's file as "
+                f"validation.{self.best}"
+            )
+        return self
 
 
 class GuardConfig(Section):

@@ -20,7 +20,7 @@ from realesrgan_train.data.pairs import PairedSource, wrong_sizes
 from realesrgan_train.data.pictures import decode_picture
 from realesrgan_train.data.sources import PictureSource
 from realesrgan_train.doctor.report import Report
-from realesrgan_train.engine.validation import check_crop, too_small
+from realesrgan_train.engine.validation import check_crop, smallest_edge, too_small
 from realesrgan_train.errors import ConfigError, DataError
 
 _T = TypeVar("_T")
@@ -195,7 +195,9 @@ class DataExamination:
     def _sized(self, section: Section, facts: Sequence[PictureFacts]) -> int:
         """How many targets can be measured on; warns of those that will be left out."""
         readable = [f for f in facts if not f.problem]
-        small = [too_small(f.label, f.height, f.width, self.config.scale) for f in readable]
+        scale = self.config.scale
+        least = smallest_edge(self.config.validation, scale)
+        small = [too_small(f.label, f.height, f.width, scale, least) for f in readable]
         if section == "validation":
             self.report.many([problem for problem in small if problem], 0)
         return small.count("")

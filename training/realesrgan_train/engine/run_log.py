@@ -12,6 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from PIL import Image
+
 from realesrgan_train.config import RunConfig
 from realesrgan_train.errors import ConfigError
 from realesrgan_train.files import replacing
@@ -26,6 +29,10 @@ class _TensorBoard:
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        with Image.open(path) as image:
+            self._writer.add_image(name, np.asarray(image), step, dataformats="HWC")
 
 
 def _import(module: str, extra: str) -> Any:  # noqa: ANN401 - optional, and without types
@@ -60,6 +67,9 @@ class _Wandb:
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        self._run.log({name: _import("wandb", "wandb").Image(str(path))}, step=step)
 
 
 def _drop_cut_line(path: Path) -> None:
@@ -119,6 +129,11 @@ class RunLog:
             numbers = {f"{event}/{k}": v for k, v in values.items() if isinstance(v, float)}
             for sink in self._sinks:
                 sink.scalars(numbers, step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        """Show a picture's file in the extras."""
+        for sink in self._sinks:
+            sink.picture(name, path, step)
 
     def close(self) -> None:
         """Flush everything."""

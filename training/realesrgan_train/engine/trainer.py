@@ -24,13 +24,15 @@ from realesrgan_train.engine.building import discriminator_caution
 from realesrgan_train.engine.checkpoints import CheckpointStore
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.engine.export import export_weights
+from realesrgan_train.engine.measures import is_better, note_best, sheet_path, write_measures
 from realesrgan_train.engine.progress import ProgressReport
 from realesrgan_train.engine.run_folder import check_same_data, check_same_run, owned, save_config
 from realesrgan_train.engine.run_log import RunLog
 from realesrgan_train.engine.stages import GanStage
 from realesrgan_train.engine.state import TrainingState
-from realesrgan_train.engine.validation import ValidationSet, validate
+from realesrgan_train.engine.validation import ValidationSet, title_of, validate
 from realesrgan_train.errors import DataError, TrainingStopped
+from realesrgan_train.learned_metrics import configured_metrics
 from realesrgan_train.losses.perceptual import check_perceptual
 from realesrgan_train.signals import StopRequest, stop_on_signals
 
@@ -66,6 +68,9 @@ class Trainer:
         self.pairs = open_pairs(data.pairs, config.scale, cache)
         self.manifest = data_manifest(self.pictures, self.pairs)
         self.validation = self._open_validation()
+        self.metrics = (
+            configured_metrics(config.validation, group.device) if self.validation else {}
+        )
         if group.is_first_on_node:
             check_perceptual(config)
         group.barrier()  # a download is done once a node
@@ -273,17 +278,44 @@ class Trainer:
 
     def _validate(self, pictures: ValidationSet) -> None:
         samples = self.config.run_dir / "samples" / f"step-{self.state.step:09d}"
-        network = self.state.average.network
+        step, folder, network = self.state.step, self.config.run_dir, self.state.average.network
+        sheet = sheet_path(folder, step)
         try:
-            means, _ = validate(network, pictures, self.group, samples, self._warn)
+            means, each = validate(
+                network,
+                pictures,
+                self.group,
+                samples,
+                self._warn,
+                metrics=self.metrics,
+                sheet=(sheet, f"{self.config.name}, step {step}"),
+            )
         except DataError as error:  # pictures that vanished meanwhile must not end the run
             self._warn(str(error))
             return
-        self.log.event("validation", self.state.step, **means)
+        if self.group.is_main:
+            write_measures(folder, step, means, each)
+            if sheet.is_file():
+                self.log.picture("validation/sheet", sheet, step)
+            self._keep_best(means)
+        self.log.event("validation", step, **means)
+        learned = "".join(f"  {title_of(name)} {means[name]:.4f}" for name in self.metrics)
         self.progress.message(
-            f"step {self.state.step}  PSNR(Y) {means['psnr_y']:.2f} dB "
-            f"(bicubic {means['bicubic_psnr_y']:.2f})  SSIM(Y) {means['ssim_y']:.4f}"
+            f"step {step}  PSNR(Y) {means['psnr_y']:.2f} dB "
+            f"(bicubic {means['bicubic_psnr_y']:.2f})  SSIM(Y) {means['ssim_y']:.4f}{learned}"
         )
+
+    def _keep_best(self, means: dict[str, float]) -> None:
+        """Keep the weights that were just measured if they are the best so far."""
+        measure, state = self.config.validation.best, self.state
+        if measure is None:
+            return
+        if is_better(self.config.run_dir, measure, state.step, means[measure]):
+            export_weights(state.average.network, self.config, self.manifest, "best", state.step)
+            note_best(self.config.run_dir, measure, state.step, means[measure])
+            self.progress.message(
+                f"step {state.step}  best by {title_of(measure)} so far: weights/best.safetensors"
+            )
 
     def _roll_back(self, problem: str) -> None:
         """Go back once to the last good checkpoint when asked; otherwise stop."""

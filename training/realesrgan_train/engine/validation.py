@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -23,7 +23,9 @@ from realesrgan_train.degradations.recipe import Degrader
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.errors import ConfigError, DataError
 from realesrgan_train.files import replacing
+from realesrgan_train.learned_metrics import LEAST_EDGE, LearnedMetric, learned_figures
 from realesrgan_train.metrics import picture_metrics
+from realesrgan_train.sheet import CELL, Cell, compose
 
 _VALIDATION_SEED = 20_240_229  # fixed: the same pictures are degraded alike in every run
 
@@ -73,23 +75,26 @@ def _centre(picture: Picture, edge: int, multiple: int) -> Picture:
     return picture[top : top + h, left : left + w]
 
 
-def smallest_edge(scale: int) -> int:
-    """The least edge of a target, in pixels: without its border it must hold SSIM's window."""
-    return 16 * scale
+def smallest_edge(config: ValidationConfig, scale: int) -> int:
+    """The least edge of a target, in pixels.
+
+    Without its border it must hold SSIM's window; LPIPS and DISTS take no less than 64 pixels.
+    """
+    return max(16 * scale, LEAST_EDGE if config.lpips or config.dists else 0)
 
 
 def check_crop(config: ValidationConfig, scale: int) -> None:
     """Raise ConfigError for a crop that is too small to measure on."""
-    if config.crop and config.crop < smallest_edge(scale):
+    least = smallest_edge(config, scale)
+    if config.crop and config.crop < least:
         raise ConfigError(
             f"validation.crop is {config.crop}, too small to measure on: at scale {scale} "
-            f"{smallest_edge(scale)} pixels is the least (0 takes whole pictures)"
+            f"{least} pixels is the least (0 takes whole pictures)"
         )
 
 
-def too_small(label: str, height: int, width: int, scale: int) -> str:
-    """Why a target cannot be measured on, or nothing."""
-    least = smallest_edge(scale)
+def too_small(label: str, height: int, width: int, scale: int, least: int) -> str:
+    """Why a target cannot be measured on, or nothing; see `smallest_edge`."""
     if min(height, width) >= least:
         return ""
     return (
@@ -142,7 +147,8 @@ class ValidationSet:
             assert self.pictures is not None
             label = self.pictures.label(index)
             gt = _centre(self.pictures.decode(index), self.config.crop, self.scale)
-        problem = too_small(label, gt.shape[0], gt.shape[1], self.scale)
+        least = smallest_edge(self.config, self.scale)
+        problem = too_small(label, gt.shape[0], gt.shape[1], self.scale, least)
         if problem:
             raise DataError(problem)
         target = _tensor(gt)
@@ -236,12 +242,76 @@ def _save_sample(path: Path, *pictures: Tensor) -> None:
         Image.fromarray(array).save(partial, format="PNG")
 
 
+@dataclass
+class Shown:
+    """The middle of a picture for the contact sheet, `uint8[1, 3, H, W]` of one size."""
+
+    index: int
+    lq: Tensor
+    output: Tensor
+    target: Tensor
+
+
+def _shown(index: int, pictures: Sequence[Tensor], scale: int) -> Shown:
+    """Cut out the same middle of input, output and target, as 8 bits on the CPU."""
+    edge = CELL // scale * scale
+    parts = []
+    lq, *others = pictures
+    for picture in (lq.repeat_interleave(scale, 2).repeat_interleave(scale, 3), *others):
+        height, width = (min(edge, side) for side in picture.shape[-2:])
+        top = (picture.shape[-2] - height) // 2 // scale * scale
+        left = (picture.shape[-1] - width) // 2 // scale * scale
+        part = picture[..., top : top + height, left : left + width].cpu()
+        parts.append((part.clamp(0, 1) * 255).round().to(torch.uint8))
+    return Shown(index, *parts)
+
+
+def validation_sheet(
+    shown: Sequence[Shown], each: Sequence[tuple[int, Measured]], title: str
+) -> Image.Image:
+    """A contact sheet: input, output and target of each shown picture, with its figures.
+
+    Args:
+        shown: At least one.
+        each: Number, name and figures of all pictures.
+        title: The line above.
+    """
+    measured = dict(each)
+    rows = []
+    for one in sorted(shown, key=lambda item: item.index):
+        name, figures = measured[one.index]
+        told = [f"{title_of(key)} {value:.4g}" for key, value in figures.items()]
+        own = [line for line in told if not line.startswith("bicubic")]
+        texts = (
+            ["input", Path(name).name[-56:]],
+            ["output", "  ".join(own[:3]), "  ".join(own[3:])],
+        )
+        pictures = (one.lq, one.output, one.target)
+        rows.append(
+            [
+                Cell(picture.float() / 255, lines)
+                for picture, lines in zip(pictures, (*texts, ["target"]), strict=True)
+            ]
+        )
+    return compose(rows, title)
+
+
+def title_of(measure: str) -> str:
+    """A measure's name for people: `bicubic_psnr_y` is "bicubic PSNR(Y)"."""
+    metric, _, channels = measure.removeprefix("bicubic_").partition("_")
+    name = metric.upper() + (f"({channels.upper()})" if channels else "")
+    return f"bicubic {name}" if measure.startswith("bicubic_") else name
+
+
 def _measure(
     network: nn.Module,
     pictures: ValidationSet,
     group: ProcessGroup,
     samples: Path | None,
     warn: Callable[[str], None],
+    *,
+    metrics: Mapping[str, LearnedMetric],
+    shown: list[Shown],
 ) -> Iterator[tuple[int, Measured]]:
     config, scale = pictures.config, pictures.scale
     for index in range(group.rank, len(pictures), group.world):
@@ -255,9 +325,12 @@ def _measure(
         baseline = bicubic(lq, scale)
         figures = picture_metrics(output, gt, scale)
         of_bicubic = picture_metrics(baseline, gt, scale)
+        figures |= learned_figures(metrics, output, gt)
+        of_bicubic |= learned_figures(metrics, baseline, gt)
         figures |= {f"bicubic_{name}": value for name, value in of_bicubic.items()}
         if samples is not None and index < config.samples:
             _save_sample(samples / f"{index:03d}.png", baseline, output, gt)
+            shown.append(_shown(index, (lq, output, gt), scale))
         yield index, (pair.name, figures)
 
 
@@ -267,6 +340,9 @@ def validate(
     group: ProcessGroup,
     samples: Path | None = None,
     warn: Callable[[str], None] = warnings.warn,
+    *,
+    metrics: Mapping[str, LearnedMetric] | None = None,
+    sheet: tuple[Path, str] | None = None,
 ) -> tuple[dict[str, float], list[Measured]]:
     """Measure a generator; every process measures its share and gets the figures of all.
 
@@ -276,21 +352,32 @@ def validate(
         group: This process among the others.
         samples: Folder for sample pictures (bicubic, output, target), None for none.
         warn: Called with a message about each picture that cannot be read.
+        metrics: LPIPS and DISTS, as `configured_metrics` makes them.
+        sheet: File and title of a contact sheet of the sample pictures, written by the main
+            process.
 
     Returns:
-        Means of `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb` and the same of bicubic enlargement
-        (`bicubic_psnr_y`, ...), and all pictures with their figures, in order. How many
-        processes there were makes no difference.
+        Means of `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb`, of the metrics (`lpips`, `dists`) and
+        the same of bicubic enlargement (`bicubic_psnr_y`, ...), and all pictures with their
+        figures, in order. How many processes there were makes no difference.
 
     Raises:
         DataError: Not one picture could be read.
     """
-    own = list(_measure(network, pictures, group, samples, warn))
-    each = [measured for _, measured in sorted(group.gather(own), key=itemgetter(0))]
+    own_shown: list[Shown] = []
+    own = list(
+        _measure(network, pictures, group, samples, warn, metrics=metrics or {}, shown=own_shown)
+    )
+    numbered = sorted(group.gather(own), key=itemgetter(0))
+    shown = group.gather(own_shown)
+    each = [measured for _, measured in numbered]
     if not each:
         raise DataError(f"none of the {len(pictures)} validation pictures can be used")
-    names = [
-        f"{p}{m}_{c}" for p in ("", "bicubic_") for c in ("y", "rgb") for m in ("psnr", "ssim")
-    ]
+    names = list(each[0][1])
     means = {name: sum(figures[name] for _, figures in each) / len(each) for name in names}
+    if sheet is not None and shown and group.is_main:
+        path, title = sheet
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            validation_sheet(shown, numbered, title).save(partial, format="PNG")
     return means, each
