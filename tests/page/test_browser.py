@@ -372,6 +372,42 @@ def test_faces_say_what_is_missing_and_are_asked_for_once_it_is_there(
         assert page.locator("#face-strength-value").inner_text() == "0.35"
 
 
+def test_a_video_is_a_job_like_any_other(running: Running, tabs: Tabs, tmp_path: Path) -> None:
+    pytest.importorskip("av", "18", reason="PyAV 18 or later is not installed")
+    import video_files  # noqa: PLC0415 - needs PyAV
+
+    path = tmp_path / "clip.mp4"
+    video_files.plain(path, sound=0.5)
+    tab = tabs.open(running.client.port)
+    page = tab.page
+    page.select_option("[name=format]", "png")  # of pictures; a video keeps its own
+    tab.choose(NET)
+    tab.add(("clip.mp4", path.read_bytes()))
+    assert "of memory" in tab.planned()
+    assert page.locator("#run").inner_text() == "Upscale 1 video"
+    thumbnail = page.locator("#pending img")
+    assert thumbnail.evaluate("(image) => image.naturalWidth") == 64
+    page.click("#run")
+    tab.done()
+    page.locator('#jobs img[src*="of=result"]').wait_for()
+    (job,) = running.client.get("/api/jobs").data["jobs"]
+    assert job["options"] == {
+        "model": NET,
+        "device": "auto",
+        "alpha": "network",
+        "name": "clip.mp4",
+    }
+    assert "64" in page.locator("#jobs .facts").inner_text()
+    page.click("text=Compare")
+    page.locator("#stage .after[src]").wait_for()
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.click("#jobs >> text=Download")
+    assert download.value.suggested_filename == "clip-upscaled.mp4"
+    content = Path(download.value.path()).read_bytes()
+    assert content == running.client.get(job["links"]["result"]).body
+
+
 def test_one_crop_is_tried_with_every_network(running: Running, tabs: Tabs, photo: Photo) -> None:
     """Also of a picture that the browser cannot read."""
     tab = tabs.open(running.client.port)

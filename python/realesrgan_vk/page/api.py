@@ -1,11 +1,13 @@
 """The handlers of the API and of the page's files."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -25,7 +27,7 @@ from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.formats import sniff
 from realesrgan_vk.models.registry import list_models
 from realesrgan_vk.options import DEFAULT_FACE_MODEL
-from realesrgan_vk.page import previews
+from realesrgan_vk.page import previews, videos
 from realesrgan_vk.page.access import cookie_name, form_value, has_cookie, is_secret, is_token
 from realesrgan_vk.page.archive import zipped
 from realesrgan_vk.page.events import Streams
@@ -35,7 +37,11 @@ from realesrgan_vk.page.parameters import JobOptions, missing_for_faces
 from realesrgan_vk.page.problems import Problem
 from realesrgan_vk.page.settings import Settings
 from realesrgan_vk.page.uploads import body_of, save
-from realesrgan_vk.page.workers import Workers
+from realesrgan_vk.page.workers import Worker, Workers
+from realesrgan_vk.video.options import CONTAINERS
+
+if TYPE_CHECKING:
+    from realesrgan_vk.video import VideoInfo
 
 STATIC = Path(__file__).parent / "static"
 _LOGIN_BYTES = 4096
@@ -49,6 +55,12 @@ _TYPES = {
     ".gif": "image/gif",
     ".avif": "image/avif",
     ".bmp": "image/bmp",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
+    ".ts": "video/mp2t",
     ".js": "text/javascript",
     ".css": "text/css",
     ".html": "text/html; charset=utf-8",
@@ -192,9 +204,8 @@ class Api:
             path = folder / "original"
             fields, name = await save(request, self._settings, path)
             options = _options(given, fields, name)
-            header, known, _ = await self._header(path, options)
             worker = self._workers.of(options.device)
-            plan = await self._limited(self._planning, lambda: worker.plan(header, options, known))
+            _, _, plan = await self._planned(path, options, worker)
         return JSONResponse(plan)
 
     async def preview_of_picture(self, request: Request) -> Response:
@@ -208,7 +219,14 @@ class Api:
         with self._jobs.upload() as folder:
             path = folder / "original"
             await save(request, self._settings, path)
-            make = partial(previews.of_picture, path, part, side, most)
+            start = _start(path)
+            if sniff(start) is None and videos.is_video(start):
+
+                def make() -> bytes:
+                    return previews.of_samples(videos.look(path, most)[1], part, side)
+
+            else:
+                make = partial(previews.of_picture, path, part, side, most)
             try:
                 content = await self._limited(self._reading, make)
             except (ImageError, OutOfMemoryError) as error:
@@ -227,7 +245,7 @@ class Api:
         return JSONResponse(body)
 
     async def create(self, request: Request) -> Response:
-        """Queue a picture."""
+        """Queue a picture or a video."""
         given = request.query_params.multi_items()
         JobOptions.of(given)  # refused before the picture is sent
         with self._jobs.upload() as folder:
@@ -235,17 +253,7 @@ class Api:
             fields, name = await save(request, self._settings, path)
             options = _options(given, fields, name)
             worker = self._workers.of(options.device)
-            header, known, result_name = await self._header(path, options)
-            plan = await self._limited(self._planning, lambda: worker.plan(header, options, known))
-            sniffed = sniff(_start(path))
-            source = {
-                "width": header.width,
-                "height": header.height,
-                "frames": header.frames,
-                "has_alpha": header.has_alpha,
-                "bytes": path.stat().st_size,
-                "format": sniffed.name if sniffed else "",
-            }
+            source, result_name, plan = await self._planned(path, options, worker)
             job = PageJob(folder.name, folder, options, source, result_name, plan, time.time())
             self._jobs.add(job)
             worker.put(job)
@@ -292,7 +300,7 @@ class Api:
         which: previews.Which = "original" if query.get("of") == "original" else "result"
         if query.get("of", "result") not in ("original", "result"):
             raise Problem(422, "of must be original or result")
-        if which == "result":
+        if which == "result" and not job.is_video:
             self._done(request)
         zoom = _zoom(query)
         make = partial(previews.of_job, job, which, _part(query), zoom)
@@ -328,6 +336,58 @@ class Api:
             raise Problem(409, f"the job {ended}")
         return job
 
+    async def _planned(
+        self, path: Path, options: JobOptions, worker: Worker
+    ) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        """What a file is, the name of its result, and what that takes."""
+        start = _start(path)
+        if sniff(start) is None and videos.is_video(start):
+            return await self._planned_video(path, options, worker)
+        header, known, result_name = await self._header(path, options)
+        plan = await self._limited(self._planning, lambda: worker.plan(header, options, known))
+        sniffed = sniff(start)
+        source = {
+            "kind": "picture",
+            "width": header.width,
+            "height": header.height,
+            "frames": header.frames,
+            "has_alpha": header.has_alpha,
+            "bytes": path.stat().st_size,
+            "format": sniffed.name if sniffed else "",
+        }
+        return source, result_name, plan
+
+    async def _planned_video(
+        self, path: Path, options: JobOptions, worker: Worker
+    ) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        """The same of a video, whose first frame is kept to look at."""
+        suffix = videos.result_suffix(options)
+
+        def look() -> VideoInfo:
+            info, frame = videos.look(path, self._settings.max_pixels)
+            previews.store(frame, path.parent, "original")
+            return info
+
+        try:
+            info = await self._limited(self._reading, look)
+        except (ImageError, OutOfMemoryError) as error:
+            raise Problem(422, _without(path, str(error), options.name)) from error
+        plan = await self._limited(
+            self._planning, lambda: worker.plan_video(path, info, options, suffix)
+        )
+        source = {
+            "kind": "video",
+            "width": info.width,
+            "height": info.height,
+            "frames": info.frames,
+            "has_alpha": False,
+            "bytes": path.stat().st_size,
+            "format": info.container,
+            "frame_rate": round(float(info.rate), 3),
+            "duration": round(info.duration, 3),
+        }
+        return source, f"{Path(options.name).stem}-upscaled{suffix}", plan
+
     async def _header(
         self, path: Path, options: JobOptions
     ) -> tuple[image_io.Header, image_io.Format, str]:
@@ -345,6 +405,8 @@ class Api:
         except (ImageError, OutOfMemoryError) as error:
             words = _without(path, str(error), options.name)
             raise Problem(422, words) from error
+        if options.suffix in CONTAINERS:
+            raise Problem(422, f"format is {options.suffix[1:]}, and the file is a picture")
         known, suffix = options.format_of(start)
         return header, known, f"{Path(options.name).stem}-upscaled{suffix}"
 
@@ -366,9 +428,7 @@ def _read(path: Path, limit: int, accept: Callable[[image_io.Header], object]) -
     return image_io.read(path, max_pixels=limit, accept=accept)
 
 
-def _options(
-    given: "list[tuple[str, str]]", fields: "list[tuple[str, str]]", name: str
-) -> JobOptions:
+def _options(given: list[tuple[str, str]], fields: list[tuple[str, str]], name: str) -> JobOptions:
     pairs = [*given, *fields]
     if name and not any(key == "name" for key, _ in pairs):
         pairs.append(("name", name))
@@ -385,14 +445,14 @@ def _without(path: Path, words: str, name: str = "the picture") -> str:
     return words.replace(str(path), name)
 
 
-def _number(query: "dict[str, str]", name: str, default: int | None = None) -> int:
+def _number(query: dict[str, str], name: str, default: int | None = None) -> int:
     text = query.get(name, "" if default is None else str(default))
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise Problem(422, f"{name} must be a whole number of pixels")
     return int(text)
 
 
-def _part(query: "dict[str, str]") -> tuple[int, int, int, int] | None:
+def _part(query: dict[str, str]) -> tuple[int, int, int, int] | None:
     names = ("x", "y", "w", "h")
     if not any(name in query for name in names):
         return None
@@ -400,7 +460,7 @@ def _part(query: "dict[str, str]") -> tuple[int, int, int, int] | None:
     return left, top, width, height
 
 
-def _zoom(query: "dict[str, str]") -> float | None:
+def _zoom(query: dict[str, str]) -> float | None:
     if "zoom" not in query:
         return None
     try:

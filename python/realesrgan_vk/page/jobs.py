@@ -40,7 +40,8 @@ class PageJob:
         id: Random.
         folder: Where its files are.
         options: What was asked for.
-        source: The picture: `width`, `height`, `frames`, `bytes`, `format`.
+        source: The file: its `kind`, picture or video, `width`, `height`, `frames`, `bytes`,
+            `format`; of a video `frame_rate` and `duration`, too.
         result_name: The result's file name.
         plan: What the run takes, as it was known when the job was made.
         created: Seconds since 1970.
@@ -50,6 +51,8 @@ class PageJob:
         seconds: What the work took.
         error: Why it failed.
         notes: What could not be kept, in words.
+        frames_per_second: Of a video that runs.
+        shown: How often, in this run of the server, a video had another frame to look at.
         finished: When it ended, in seconds since 1970.
         cancelled: Whether it is to be stopped.
         changed: The number of its last change.
@@ -70,6 +73,8 @@ class PageJob:
     notes: tuple[str, ...] = ()
     finished: float | None = None
     cancelled: bool = False
+    frames_per_second: float | None = None
+    shown: int = 0
     changed: int = 0
     preview_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,6 +89,11 @@ class PageJob:
         return self.folder / "result"
 
     @property
+    def is_video(self) -> bool:
+        """Whether the file is a video."""
+        return self.source.get("kind") == "video"
+
+    @property
     def expires(self) -> float:
         """From when on it is removed if it is a trial, in seconds since 1970."""
         return (self.finished or self.created) + _TRIAL_SECONDS
@@ -93,7 +103,9 @@ class PageJob:
         own = f"/api/jobs/{self.id}"
         links = {"self": own, "events": f"{own}/events", "original": f"{own}/original"}
         if self.status == "done":
-            links |= {"result": f"{own}/result", "preview": f"{own}/preview"}
+            links["result"] = f"{own}/result"
+        if self.status == "done" or self.shown:
+            links["preview"] = f"{own}/preview"
         return {
             "id": self.id,
             "name": self.options.name,
@@ -111,6 +123,8 @@ class PageJob:
             "seconds": self.seconds,
             "error": self.error,
             "notes": list(self.notes),
+            "frames_per_second": self.frames_per_second,
+            "shown": self.shown,
             "links": links,
         }
 
@@ -377,7 +391,7 @@ def _options(stored: Mapping[str, Any]) -> JobOptions:
 def _size(folder: Path) -> int:
     total = 0
     with suppress(OSError):
-        for path in folder.iterdir():
+        for path in folder.rglob("*"):  # of a video that is in work there are segments
             total += path.stat().st_size
     return total
 

@@ -125,7 +125,9 @@ def document(settings: Settings) -> Schema:
                 [_query("trial", {"type": "boolean"}, "Whether trials are listed, too.")],
             ),
             "post": _operation(
-                "upscale", "Queue a picture. The options are those of `realesrgan-vk upscale`.",
+                "upscale",
+                "Queue a picture or a video (MP4, QuickTime, Matroska, WebM, AVI). The options are "
+                "those of `realesrgan-vk upscale` and `video`.",
                 {
                     "202": job
                     | {"headers": {"Location": {"schema": {"type": "string"}}}}
@@ -224,6 +226,8 @@ _FACES = _object(
 _WHOLE: Schema = {"type": "integer", "minimum": 0}
 _PLAN = _object(
     {
+        "kind": {"enum": ["picture", "video"]},
+        "frames": _WHOLE,
         "width": _WHOLE,
         "height": _WHOLE,
         "result_width": _WHOLE,
@@ -254,6 +258,8 @@ _JOB = _object(
         "seconds": _NULLABLE_NUMBER,
         "error": _NULLABLE_TEXT,
         "notes": {"type": "array", "items": {"type": "string"}},
+        "frames_per_second": _NULLABLE_NUMBER,
+        "shown": _WHOLE,
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     }
 )

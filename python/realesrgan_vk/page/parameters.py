@@ -26,9 +26,11 @@ from realesrgan_vk.options import (
 )
 from realesrgan_vk.page.problems import Problem
 from realesrgan_vk.upscaler import DEFAULT_MODEL
+from realesrgan_vk.video.options import AUDIO, CONTAINERS, VideoOptions
 
 _LONGEST_NAME = 120  # characters of a file's name; each is at most four bytes
 _NOT_IN_NAMES = re.compile(r'[<>:"|?*%]')
+CODECS = ("auto", "x264", "x265", "av1", "vp9", "ffv1", "prores")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -72,10 +74,13 @@ def _tile(text: str) -> str | int:
     return text if text in ("auto", "whole") else _whole(text)
 
 
+_FORMATS = sorted(each[1:] for each in {*SUFFIXES, *CONTAINERS})
+
+
 def _suffix(text: str) -> str:
     suffix = "." + text.lower().removeprefix(".")
-    if suffix not in SUFFIXES:
-        raise ValueError(f"it must be one of {', '.join(sorted(each[1:] for each in SUFFIXES))}")
+    if suffix not in SUFFIXES and suffix not in CONTAINERS:
+        raise ValueError(f"it must be one of {', '.join(_FORMATS)}")
     return suffix
 
 
@@ -86,6 +91,13 @@ def _model(text: str) -> str:
     names = [model.name for model in list_models()]
     if text not in names:
         raise ValueError(f"it must be one of {', '.join(names)}")
+    return text
+
+
+def _codec(text: str) -> str:
+    """One of a few. Never any of FFmpeg's encoders: some need a device, or write what they like."""
+    if text not in CODECS:
+        raise ValueError(f"it must be one of {', '.join(CODECS)}")
     return text
 
 
@@ -144,7 +156,7 @@ _SIZE = (
 _OUTPUT = (
     Parameter(
         "format", "File type of the result. Default: by the name's suffix, else by the content.",
-        {"type": "string", "enum": sorted(each[1:] for each in SUFFIXES)}, _suffix,
+        {"type": "string", "enum": _FORMATS}, _suffix,
     ),
     Parameter(
         "quality", "Of JPEG, WebP, AVIF and HEIC.",
@@ -152,7 +164,8 @@ _OUTPUT = (
     ),
     Parameter("subsampling", "Of JPEG's colour.", _choice(SUBSAMPLINGS, "4:4:4")),
     Parameter(
-        "lossless", "WebP without loss. Default: as the source.", {"type": "boolean"}, _boolean
+        "lossless", "WebP (default: as the source) or a video without loss.",
+        {"type": "boolean"}, _boolean,
     ),
     Parameter(
         "compression", "PNG's effort.",
@@ -172,7 +185,9 @@ _FACES = (
         "face_min_size", "Leave faces alone whose longer side is less, in pixels.",
         {**_SIDE, "default": 16}, _whole,
     ),
-    Parameter("max_faces", "At most so many, the largest.", _SIDE, _whole),
+    Parameter(
+        "max_faces", "At most so many, the largest.", {"type": "integer", "minimum": 1}, _whole
+    ),
     Parameter("face_only", "All faces, or the largest.", _choice(FACE_CHOICES, "all")),
 )  # fmt: skip
 _OF_FACES = {
@@ -181,11 +196,25 @@ _OF_FACES = {
     "max_faces": "max_faces",
     "face_only": "only",
 }
+_VIDEO = (
+    Parameter("codec", "Of a video: its encoder.", _choice(CODECS, "auto"), _codec),
+    Parameter(
+        "crf", "Of a video: quality; less is better and larger.",
+        {"type": "number", "minimum": 0, "maximum": 255}, _number,
+    ),
+    Parameter(
+        "audio", "Of a video: whether audio is copied, left out, or encoded.",
+        _choice(AUDIO, "copy"),
+    ),
+    Parameter(
+        "deinterlace", "Of a video: make a whole frame of each pair of fields.", _FLAG, _boolean
+    ),
+)  # fmt: skip
 _TRIAL = Parameter(
     "trial", "A job to look at: not listed, and removed after ten minutes.", _FLAG, _boolean
 )
 PLAN_PARAMETERS = (*_NETWORK, *_SIZE)
-JOB_PARAMETERS = (NAME, *_NETWORK, *_SIZE, *_FACES, *_OUTPUT, _TRIAL)
+JOB_PARAMETERS = (NAME, *_NETWORK, *_SIZE, *_FACES, *_OUTPUT, *_VIDEO, _TRIAL)
 _BY_NAME = {parameter.name: parameter for parameter in JOB_PARAMETERS}
 
 
@@ -202,7 +231,8 @@ class JobOptions:
         trial: Whether the job is not listed.
         request: What to make of the picture.
         upscaler: How the network runs; the device is set by the worker.
-        write: How to write the result.
+        write: How to write a picture.
+        video: How to read and write a video.
     """
 
     given: Mapping[str, str]
@@ -214,6 +244,7 @@ class JobOptions:
     request: Request
     upscaler: UpscalerOptions
     write: WriteOptions
+    video: VideoOptions
 
     @staticmethod
     def of(pairs: Iterable[tuple[str, str]]) -> "JobOptions":
@@ -249,6 +280,7 @@ class JobOptions:
                 Request(TargetSize(**size), **_taken(values, Request)),
                 UpscalerOptions(**_taken(values, UpscalerOptions, without="device")),
                 WriteOptions(**_taken(values, WriteOptions)),
+                VideoOptions(**_taken(values, VideoOptions)),
             )
         except (ValueError, TypeError) as error:
             raise Problem(422, str(error)) from error
@@ -289,13 +321,14 @@ def _wanted_faces(values: Mapping[str, Any]) -> FaceOptions | None:
         Problem: What finds or restores them is not installed (422).
         ValueError: A value out of range.
     """
+    options = FaceOptions(
+        **{name: values[given] for given, name in _OF_FACES.items() if given in values}
+    )
     if not values.get("faces", False):
         return None
     if missing := missing_for_faces():
         raise Problem(422, "; ".join(missing.values()))
-    return FaceOptions(
-        **{name: values[given] for given, name in _OF_FACES.items() if given in values}
-    )
+    return options
 
 
 def _taken(values: Mapping[str, Any], kind: type, without: str = "") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from realesrgan_vk.page.jobs import PageJob
 from realesrgan_vk.page.problems import Problem
 
 Which = Literal["original", "result"]
+Samples = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 MOST_SIDE = 4096  # of a preview, in pixels
 _QUALITY = 92
 
@@ -42,7 +43,9 @@ def of_job(
     stored = job.folder / f"{which}.v"
     with job.preview_lock:
         if not stored.exists():
-            _store(image_io.read(source, max_pixels=None), stored)
+            if job.is_video:
+                raise Problem(409, "no frame of the result is made yet")
+            store(_samples(image_io.read(source, max_pixels=None)), job.folder, which)
     image = vips.Image.new_from_file(str(stored))
     full = _full_size(job)
     left, top, width, height = part or (0, 0, *full)
@@ -62,7 +65,16 @@ def of_picture(
         Problem: A part outside the picture (422).
         ImageError: The file is no picture, or too large.
     """
-    image = vips.image_of(_samples(image_io.read(path, max_pixels=max_pixels)))
+    return of_samples(_samples(image_io.read(path, max_pixels=max_pixels)), part, side)
+
+
+def of_samples(samples: Samples, part: tuple[int, int, int, int] | None, side: int) -> bytes:
+    """A part of RGB or RGBA samples as PNG, at most `side` pixels a side.
+
+    Raises:
+        Problem: A part outside the picture (422).
+    """
+    image = vips.image_of(samples)
     left, top, width, height = part or (0, 0, image.width, image.height)
     _check_part((left, top, width, height), (image.width, image.height))
     image = image.crop(left, top, width, height)
@@ -116,20 +128,22 @@ def _resized(image: vips.Image, across: float, down: float) -> vips.Image:
     )  # fmt: skip
 
 
-def _samples(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _samples(picture: Picture) -> Samples:
     """RGB or RGBA of the first frame, in sRGB and 8 bits."""
     frame = picture.frames[0]
     profile = picture.metadata.icc
     if profile is not None:
         frame = Frame(color.to_srgb(frame.pixels, profile), frame.alpha)
-    samples: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = colour(eight_bit(frame))
+    samples: Samples = colour(eight_bit(frame))
     return samples
 
 
-def _store(picture: Picture, target: Path) -> None:
+def store(samples: Samples, folder: Path, which: Which) -> None:
+    """Keep what is shown of a job's original or result; the caller holds `preview_lock`."""
+    target = folder / f"{which}.v"
     part = target.with_suffix(".part.v")
     try:
-        vips.image_of(_samples(picture)).write_to_file(str(part))
+        vips.image_of(samples).write_to_file(str(part))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

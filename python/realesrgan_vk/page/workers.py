@@ -1,5 +1,8 @@
 """The workers: a thread a device, which does one job at a time; and the plans of jobs."""
 
+from __future__ import annotations
+
+import shutil
 import threading
 import time
 from collections import OrderedDict, deque
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,18 +18,29 @@ from realesrgan_vk._core import CPU_DEVICE
 from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progress
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.devices import find_device, list_devices
-from realesrgan_vk.errors import Cancelled, ModelError, OutOfMemoryError, RealesrganError
+from realesrgan_vk.errors import (
+    Cancelled,
+    ImageError,
+    ModelError,
+    OutOfMemoryError,
+    RealesrganError,
+)
 from realesrgan_vk.image_io import Header, check_size
 from realesrgan_vk.image_io.formats import Format
 from realesrgan_vk.image_io.limits import ResultSizeError
 from realesrgan_vk.options import UpscalerOptions
+from realesrgan_vk.page import videos
 from realesrgan_vk.page.jobs import Jobs, PageJob
 from realesrgan_vk.page.parameters import JobOptions
 from realesrgan_vk.page.problems import Problem
 from realesrgan_vk.page.settings import Settings
 from realesrgan_vk.processing.processor import PassCount
 from realesrgan_vk.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from realesrgan_vk.video import VideoInfo, VideoProgress
 
 _MOST_LOADED = 2  # networks of a device
 _ORIENTATIONS = 8  # that `tta` runs
@@ -89,19 +103,12 @@ class Worker:
         Raises:
             Problem: The result cannot be made (422), or the network cannot be run (503).
         """
-        if options.upscaler.precision == "fp16" and not self._has_fp16:
-            raise Problem(422, "precision is fp16, which this device does not have; take auto")
+        self._check_precision(options)
         try:
             upscaler = self._upscaler(options)
             width, height = header.width, header.height
             target = options.request.size.of(width, height, upscaler.scale)
-            most = self._settings.max_result_pixels
-            if target[0] * target[1] * header.frames > most:
-                raise Problem(
-                    422,
-                    f"the result would have {target[0]} x {target[1]} pixels, more than the "
-                    f"{most} that this server makes; ask for a smaller size",
-                )
+            self._check_result_size(*target, header.frames)
             if known is not None:
                 check_size(known, *target)
             passes = PassCount.to(width, height, target, upscaler.scale)
@@ -115,6 +122,8 @@ class Worker:
         rate = self._rate(options)
         work = passes.work * header.frames * (1 + with_alpha)
         return {
+            "kind": "picture",
+            "frames": header.frames,
             "width": width,
             "height": height,
             "result_width": target[0],
@@ -126,6 +135,68 @@ class Worker:
             "picture_bytes": run.picture_bytes,
             "seconds": None if rate is None else float(f"{work * rate:.3g}"),
         }
+
+    def plan_video(
+        self, path: Path, info: VideoInfo, options: JobOptions, suffix: str
+    ) -> dict[str, Any]:
+        """What a video takes, as `plan` tells it of a picture.
+
+        Args:
+            path: The file.
+            info: What is known of it.
+            options: What is asked for.
+            suffix: Of the result.
+
+        Raises:
+            Problem: The result cannot be made (422), or the network cannot be run (503).
+        """
+        self._check_precision(options)
+        try:
+            upscaler = self._upscaler(options)
+            width, height = info.width, info.height
+            self._check_result_size(*options.request.size.of(width, height, upscaler.scale))
+            made = videos.planned(path, path.with_name("result"), suffix, upscaler, options)
+            disk, most = 2 * made.estimated_bytes, self._settings.keep_bytes
+            if disk > most:
+                raise Problem(
+                    422,
+                    f"the video needs about {format_bytes(disk)} on the disk, more than the "
+                    f"{format_bytes(most)} that this server keeps; ask for a smaller size",
+                )
+            work = PassCount.to(width, height, made.size, upscaler.scale).work * info.frames
+            run = upscaler.plan((width, height), max_pixels=None)
+        except (ImageError, ModelError, OutOfMemoryError, OSError, ValueError) as error:
+            raise Problem(422, str(error).replace(str(path), options.name)) from error
+        except RealesrganError as error:
+            raise Problem(503, str(error)) from error
+        rate = self._rate(options)
+        return {
+            "kind": "video",
+            "frames": info.frames,
+            "width": width,
+            "height": height,
+            "result_width": made.size[0],
+            "result_height": made.size[1],
+            "model": upscaler.model.name,
+            "device": self.id,
+            "path": run.path,
+            "memory_bytes": run.memory_bytes["total"],
+            "picture_bytes": made.frame_bytes,
+            "seconds": None if rate is None or not work else float(f"{work * rate:.3g}"),
+        }
+
+    def _check_precision(self, options: JobOptions) -> None:
+        if options.upscaler.precision == "fp16" and not self._has_fp16:
+            raise Problem(422, "precision is fp16, which this device does not have; take auto")
+
+    def _check_result_size(self, width: int, height: int, frames: int = 1) -> None:
+        most = self._settings.max_result_pixels
+        if width * height * frames > most:
+            raise Problem(
+                422,
+                f"the result would have {width} x {height} pixels, more than the {most} that this "
+                "server makes; ask for a smaller size",
+            )
 
     def _key(self, options: JobOptions) -> _Key:
         return options.model, replace(
@@ -177,7 +248,7 @@ class Worker:
                 job = self._waiting.popleft()
             if self._jobs.begin(job):
                 with self._busy:
-                    self._run(job)
+                    (self._run_video if job.is_video else self._run)(job)
                 with suppress(OSError):
                     self._jobs.expire()
 
@@ -217,6 +288,56 @@ class Worker:
         elif isinstance(ended[-1], Failed):
             self._forget(job.options)
             self._fail(job, ended[-1].error)
+
+    def _run_video(self, job: PageJob) -> None:
+        began: list[float] = []
+        frames = 0
+
+        def stop() -> None:
+            if job.cancelled or self._stopping:
+                raise Cancelled("the job was stopped")
+
+        def report(progress: VideoProgress) -> None:
+            nonlocal frames
+            stop()
+            frames += not progress.joining
+            began.append(time.perf_counter())
+            del began[1:-1]
+            speed = (frames - 1) / (began[-1] - began[0]) if frames > 1 else None
+            self._jobs.change(job, fraction=progress.fraction, frames_per_second=speed)
+
+        def shown() -> None:
+            self._jobs.change(job, shown=job.shown + 1)
+
+        try:
+            upscaler = self._upscaler(job.options)
+            summary, notes = videos.run(job, upscaler, report, stop, shown)
+        except Cancelled:
+            if job.cancelled:
+                for work in job.folder.glob("*.realesrgan"):
+                    shutil.rmtree(work, ignore_errors=True)
+                self._jobs.change(job, status="cancelled", frames_per_second=None)
+            else:  # the server stops; the next one goes on from what is finished
+                self._jobs.change(job, status="queued", fraction=0.0, frames_per_second=None)
+            return
+        except (RealesrganError, OSError, ValueError, MemoryError) as error:
+            if isinstance(error, RealesrganError):
+                self._forget(job.options)
+            self._fail(job, f"{error}" or "there is not enough memory")
+            return
+        self._jobs.change(
+            job,
+            status="done",
+            fraction=1.0,
+            result={
+                "width": summary.width,
+                "height": summary.height,
+                "bytes": summary.bytes_written,
+            },
+            seconds=round(summary.seconds, 3),
+            notes=tuple(notes),
+            frames_per_second=None,
+        )
 
     def _finish(self, job: PageJob, done: Done, upscaler: Upscaler, seconds: float) -> None:
         frames = int(job.source["frames"])

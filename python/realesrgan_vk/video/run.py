@@ -217,6 +217,7 @@ class VideoRun:
         self.reused = 0
         self._seen = 0  # frames of the source, so far, from its beginning
         self._shard: Shard | None = None
+        self._stop: Callable[[], object] = lambda: None
 
     @property
     def estimated_bytes(self) -> int:
@@ -251,6 +252,7 @@ class VideoRun:
         report: Callable[[VideoProgress], object] = lambda _: None,
         retired: Callable[[DeviceError], object] = lambda _: None,
         preview: Callable[[VideoFrame, av.VideoFrame], object] | None = None,
+        stop: Callable[[], object] = lambda: None,
     ) -> VideoSummary:
         """Upscale what is missing, and put the result together.
 
@@ -262,6 +264,8 @@ class VideoRun:
             retired: Called, in this thread, with the error of a device that gets no more frames;
                 others go on.
             preview: Called with each frame and its result, in this thread.
+            stop: Called often, in the upscalers' threads, within frames, too. What it raises stops
+                the run, and what is finished is kept.
 
         Raises:
             WorkError: The folder of segments is of a run with other settings, or is damaged.
@@ -273,7 +277,7 @@ class VideoRun:
         started = time.perf_counter()
         if restart and shard is not None:
             raise ValueError("give only one of restart and shard; a shard keeps what others made")
-        self._shard = shard
+        self._shard, self._stop = shard, stop
         work = Workspace(self._target, self._settings(), restart=restart, shard=shard)
         resumed = work.frames
         if shard is not None:
@@ -496,6 +500,12 @@ class VideoRun:
     def _upscale(self, upscaler: Upscaler, item: _Work, progress: Progress) -> Made:
         if item.repeats:
             return Made(item.number, None, item.frame)
+        self._stop()
+
+        def checked(fraction: float) -> None:
+            self._stop()
+            progress(fraction)
+
         image, planes, alpha = self.encoding.new_frame()
         upscale_into(
             upscaler,
@@ -504,7 +514,7 @@ class VideoRun:
             planes=planes,
             alpha=alpha,
             target_format=self.encoding.yuv_format,
-            progress=progress,
+            progress=checked,
             enhance=self._enhance(upscaler, item.window),
         )
         return Made(item.number, image, item.frame)

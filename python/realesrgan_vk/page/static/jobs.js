@@ -1,7 +1,7 @@
 // The jobs of the server, as its events tell them.
 
 import { ask } from "./api.js";
-import { bytes, duration, percent, size, text } from "./text.js";
+import { bytes, duration, number, percent, size, text } from "./text.js";
 
 const list = document.getElementById("jobs");
 const live = document.getElementById("live");
@@ -82,7 +82,9 @@ function make(job) {
   row.innerHTML = `<img class="thumb" alt="" loading="lazy"><div><p class="name"></p><p class="small"><span class="status"></span> <span class="muted facts"></span></p><p class="small muted notes" hidden></p><progress max="1" hidden></progress></div><div class="row"></div>`;
   row.querySelector(".name").textContent = job.name;
   const zoom = Math.min(1, 160 / Math.max(job.plan.result_width, job.plan.result_height));
-  row.querySelector("img").src = `/api/jobs/${job.id}/preview?of=original&zoom=${Math.max(zoom, 0.001)}`;
+  const shown = `/api/jobs/${job.id}/preview?zoom=${Math.max(zoom, 0.001)}`;
+  row.querySelector("img").src = `${shown}&of=original`;
+  row.dataset.shown = shown;
   row.querySelector("img").onerror = (event) => event.target.removeAttribute("src");
   return row;
 }
@@ -100,7 +102,13 @@ function draw({ job, row }) {
     from: size(job.source.width, job.source.height),
     to: size(result.width, result.height),
   });
-  row.querySelector(".facts").textContent = [sizes, job.result && bytes(job.result.bytes), job.model]
+  if (job.source.kind === "video" && job.shown && row.dataset.frame !== String(job.shown)) {
+    row.dataset.frame = job.shown;
+    row.querySelector("img").src = `${row.dataset.shown}&of=result&turn=${job.shown}`;
+  }
+  const speed = job.frames_per_second && text("fps", { n: number(job.frames_per_second) });
+  const length = job.source.duration && duration(job.source.duration);
+  row.querySelector(".facts").textContent = [length, sizes, job.result && bytes(job.result.bytes), job.model, speed]
     .filter(Boolean)
     .map((fact) => `· ${fact}`)
     .join(" ");

@@ -71,16 +71,18 @@ async function inFolders(entries) {
 
 const PICTURES = /\.(a?png|jpe?g|jpe|jfif|webp|tiff?|bmp|dib|gif|avif|hei[cf]|jp2|jpx|jpf|j2[kc]|jpc|tga|p[bgpnaf]m|pfm)$/i;
 
-// Of folders only the pictures are taken; of files all, so that others are refused in words.
+const VIDEOS = /\.(mp4|m4v|mov|mkv|webm|avi)$/i;
+
+// Of folders only pictures and videos are taken; of files all, so that others are refused in words.
 function add(files, fromFolder = false) {
   refused.hidden = true;
   for (const file of files) {
-    if (fromFolder && (!PICTURES.test(file.name) || file.name.startsWith("."))) continue;
+    if (fromFolder && (!(PICTURES.test(file.name) || VIDEOS.test(file.name)) || file.name.startsWith("."))) continue;
     if (file.size > limits.upload_bytes) {
       refuse(file.name, text("too.large", { bytes: bytes(limits.upload_bytes) }));
       continue;
     }
-    const item = { file, name: file.name || "picture.png", width: 0, height: 0, url: null };
+    const item = { file, name: file.name || "picture.png", width: 0, height: 0, frames: 1, video: false, url: null };
     items.push(item);
     draw(item);
     measure(item);
@@ -134,6 +136,8 @@ async function measure(item) {
     try {
       const plan = await json(`/api/plan?${planQuery()}`, { method: "POST", body: item.file });
       [item.width, item.height] = [plan.width, plan.height];
+      item.video = plan.kind === "video";
+      if (item.video) item.frames = plan.frames;
       const preview = await ask("/api/preview?side=1024", { method: "POST", body: item.file });
       item.url = URL.createObjectURL(await preview.blob());
       picture.src = item.url;
@@ -177,9 +181,11 @@ export async function replan() {
     const key = `of_width=${item.width}&of_height=${item.height}&${query}`;
     try {
       if (!plans.has(key)) plans.set(key, json(`/api/plan?${key}`));
-      item.plan = await plans.get(key);
+      const plan = await plans.get(key);
+      // Of a video as often as it has frames, as far as its file says how many.
+      item.plan = { ...plan, seconds: plan.seconds && item.frames ? plan.seconds * item.frames : null };
       item.problem = undefined;
-      if (item.plan.seconds === null) plans.delete(key); // known once the device is free
+      if (plan.seconds === null) plans.delete(key); // known once the device is free
     } catch (error) {
       plans.delete(key);
       item.problem = error.message;
@@ -194,7 +200,12 @@ function showPlan() {
   document.getElementById("ready").hidden = !items.length;
   const run = document.getElementById("run");
   run.disabled = sending || !items.length;
-  if (!sending) run.textContent = items.length === 1 ? text("run.one") : text("run.many", { count: items.length });
+  if (!sending) {
+    const count = items.length;
+    const withVideo = items.some((item) => item.video);
+    if (count === 1) run.textContent = withVideo ? text("run.video") : text("run.one");
+    else run.textContent = withVideo ? text("run.files", { count }) : text("run.many", { count });
+  }
   const known = items.map((item) => item.plan).filter(Boolean);
   const words = document.getElementById("plan");
   if (known.length < items.filter((item) => !item.problem).length) {
@@ -223,7 +234,7 @@ async function send() {
     run.textContent = text("run.sending", { done: index + 1, count: chosen.length });
     if (!items.includes(item)) continue;
     try {
-      await upload(item.file, jobQuery(item.name), () => !items.includes(item));
+      await upload(item.file, jobQuery(item.name, item.video), () => !items.includes(item));
     } catch (error) {
       refuse(item.name, error instanceof Refused ? error.message : text("state.away"));
       if (!(error instanceof Refused)) break; // what is left can be sent later

@@ -154,14 +154,14 @@ export function planQuery() {
   return query;
 }
 
-// All options, of a job.
-export function jobQuery(name) {
+// All options, of a job; a video has no file type of pictures.
+export function jobQuery(name, isVideo = false) {
   const { format, quality, strip, face_strength } = form.elements;
   const query = planQuery();
   query.set("name", name);
-  if (format.value) query.set("format", format.value);
-  if (LOSSY.has(format.value)) query.set("quality", quality.value);
-  if (strip.checked) query.set("strip", "true");
+  if (!isVideo && format.value) query.set("format", format.value);
+  if (!isVideo && LOSSY.has(format.value)) query.set("quality", quality.value);
+  if (!isVideo && strip.checked) query.set("strip", "true");
   if (restoresFaces()) {
     query.set("faces", "true");
     query.set("face_strength", face_strength.value);

@@ -35,6 +35,10 @@ export function percent(fraction) {
   return new Intl.NumberFormat(locale, { style: "percent" }).format(fraction);
 }
 
+export function number(value) {
+  return new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 }).format(value);
+}
+
 export function bytes(count) {
   const units = ["B", "kB", "MB", "GB"];
   let unit = 0;
