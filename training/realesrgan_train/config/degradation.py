@@ -207,10 +207,14 @@ class SecondOrderConfig(OrderConfig):
     noise: SecondNoiseConfig = SecondNoiseConfig()
 
 
+FirstResize = Literal["size", "factor"]
+
+
 class DegradationConfig(_RecipeSection):
     """The whole recipe; `DegradationConfig()` has the published figures.
 
-    Two details are not as in the published training by default: `jpeg` and `usm.target`.
+    Three details are not as in the published training by default: `jpeg`, `usm.target` and
+    `first_resize`.
 
     Attributes:
         granularity: "batch": resize direction, factor and mode, noise family, whether the second
@@ -219,6 +223,10 @@ class DegradationConfig(_RecipeSection):
         input_size: Side of the ground truth a `Degrader` is meant to be fed with, in pixels.
         patch_size: Side of the ground-truth patch cut after the degradation, in pixels; None keeps
             the whole picture.
+        first_resize: "size": the first resize maps one size to the other, so that the picture
+            stays aligned at its far edges. "factor": bilinear and bicubic step by the inverse of
+            the drawn factor, as the published training does; the size is rounded down, and what is
+            left at the far edges is cut off.
         second: The second order; its resize factor is relative to (ground truth / scale).
         resize_before_jpeg: Probability of [resize, final sinc] before the last JPEG rather than
             after it.
@@ -233,6 +241,7 @@ class DegradationConfig(_RecipeSection):
     input_size: Annotated[int, Field(ge=8)] = 400
     patch_size: Annotated[int, Field(ge=4)] | None = 256
     first: OrderConfig = OrderConfig()
+    first_resize: FirstResize = "size"
     second: SecondOrderConfig = SecondOrderConfig()
     resize_before_jpeg: Probability = 0.5
     final_sinc: FinalSincConfig = FinalSincConfig()

@@ -113,7 +113,7 @@ def _is_resolved(values: Mapping[str, Any]) -> bool:
     began with libjpeg's JPEG goes on with it.
     """
     recipe = values.get("degradation")
-    known = DegradationConfig.model_fields.keys() - {"jpeg"}
+    known = DegradationConfig.model_fields.keys() - {"jpeg", "first_resize"}
     return (
         isinstance(recipe, Mapping)
         and known <= recipe.keys()

@@ -117,7 +117,7 @@ class Degrader(nn.Module):
         with _no_autocast(gt.device):
             usm = self.config.usm
             gt_usm = usm_sharpen(gt, usm.weight, usm.radius, usm.threshold)
-            lq = degrade(gt_usm, drawn, self.scale, self.config.jpeg)
+            lq = degrade(gt_usm, drawn, self.scale, self.config)
             batch = DegradedBatch(lq, gt, gt_usm)
             if self.config.patch_size is not None:
                 place = (drawn.crop_y, drawn.crop_x)
@@ -157,19 +157,24 @@ _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
 
 
 def degrade(
-    x: Tensor, drawn: DrawnParameters, scale: int, jpeg_kind: JpegKind = "libjpeg"
+    x: Tensor, drawn: DrawnParameters, scale: int, config: DegradationConfig | None = None
 ) -> Tensor:
-    """Both orders of the recipe: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size."""
+    """Both orders of the recipe: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size.
+
+    Of the configuration only `jpeg` and `first_resize` count; the rest is drawn.
+    """
+    config = config or DegradationConfig()
+    jpeg_kind = config.jpeg
     kernels = (drawn.first.kernel, drawn.second.kernel, drawn.final_sinc)
     taps = tuple(drawn_kernels(kernel) for kernel in kernels)
     x = _blur(x, drawn.first.kernel, taps[0], Extent.of(x))
     groups = same_sizes(drawn) if x.device.type == "cpu" else [list(range(len(x)))]
     if len(groups) == 1:
-        return _tail(_to_low(x, drawn, taps[1], scale, jpeg_kind), drawn, taps[2], jpeg_kind)
+        return _tail(_to_low(x, drawn, taps[1], scale, config), drawn, taps[2], jpeg_kind)
     low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
     for group in groups:
         some = torch.tensor(group)
-        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, jpeg_kind)
+        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, config)
     return _tail(low, drawn, taps[2], jpeg_kind)
 
 
@@ -192,15 +197,16 @@ def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
 
 
 def _to_low(
-    x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int, jpeg_kind: JpegKind
+    x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int, config: DegradationConfig
 ) -> Tensor:
     """From the first resize to the one to [N, 3, H / scale, W / scale]; taps: the second blur's."""
     full = Extent.of(x)
     low = full.divided(scale)
-    first, second = drawn.first, drawn.second
+    first, second, jpeg_kind = drawn.first, drawn.second, config.jpeg
 
     extent = full.scaled(first.resize.factor.tolist())
-    x = resize(x, full, extent, first.resize.mode)
+    factors = first.resize.factor if config.first_resize == "factor" else None
+    x = resize(x, full, extent, first.resize.mode, factors)
     x = _noise(x, first.noise, extent)
     x = _jpeg(x, first.jpeg.quality, first.jpeg.applied, extent, jpeg_kind)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,7 +24,9 @@ _CUBIC_A = -0.75
 """The free parameter of the cubic convolution kernel (Keys, 1981) that OpenCV and PyTorch use."""
 
 
-def resize(x: Tensor, extent: Extent, target: Extent, modes: Tensor) -> Tensor:
+def resize(
+    x: Tensor, extent: Extent, target: Extent, modes: Tensor, factors: Tensor | None = None
+) -> Tensor:
     """Resize a batch.
 
     "area" averages the pixels an output pixel touches, "bilinear" and "bicubic" interpolate at
@@ -32,35 +37,59 @@ def resize(x: Tensor, extent: Extent, target: Extent, modes: Tensor) -> Tensor:
         extent: Sizes of the samples now.
         target: Sizes wanted.
         modes: int64 [B] on the host, indices into `RESIZE_MODES`.
+        factors: Float [B] on the host: interpolation steps by 1 / factor, as
+            `interpolate(scale_factor=...)` does, in place of the sizes' ratio. `target` is then
+            the sizes times these, rounded down.
 
     Returns:
         [B, C, *target.canvas]; zero outside the samples' extents.
     """
-    if extent == target:
+    steps = _steps(extent, target, modes, factors)
+    if extent == target and steps is None:
         return x
-    kinds = set(modes.tolist())
-    if extent.is_uniform and target.is_uniform and len(kinds) == 1:
+    kinds, paces = set(modes.tolist()), set(steps or ())
+    if extent.is_uniform and target.is_uniform and len(kinds) == 1 and len(paces) < 2:
         mode = RESIZE_MODES[kinds.pop()]
         align = None if mode == "area" else False
-        return functional.interpolate(x, size=target.canvas, mode=mode, align_corners=align)
+        if mode == "area" or not paces:
+            return functional.interpolate(x, size=target.canvas, mode=mode, align_corners=align)
+        factor = paces.pop()
+        return functional.interpolate(x, scale_factor=factor, mode=mode, align_corners=align)
     batch, channels, height, width = x.shape
     on_device = to_device(modes, x.device)
-    columns = resize_weights(extent.widths, target.widths, on_device).to(x.dtype)
-    rows = resize_weights(extent.heights, target.heights, on_device).to(x.dtype)
+    columns = resize_weights(extent.widths, target.widths, on_device, steps).to(x.dtype)
+    rows = resize_weights(extent.heights, target.heights, on_device, steps).to(x.dtype)
+    reach = _REACH + (math.ceil(1 / min(steps)) if steps else 0)
     lines = x.reshape(batch, channels * height, width)
     narrow = [
         lines[:, :, source] @ columns[:, tile, source].transpose(1, 2)
-        for tile, source in _tiles(extent.widths, target.widths)
+        for tile, source in _tiles(extent.widths, target.widths, reach)
     ]
     lines = torch.cat(narrow, dim=2).view(batch, channels, height, -1)
     low = [
         rows[:, None, tile, source] @ lines[:, :, source]
-        for tile, source in _tiles(extent.heights, target.heights)
+        for tile, source in _tiles(extent.heights, target.heights, reach)
     ]
     return torch.cat(low, dim=2)
 
 
-def _tiles(sizes: tuple[int, ...], targets: tuple[int, ...]) -> list[tuple[slice, slice]]:
+def _steps(
+    extent: Extent, target: Extent, modes: Tensor, factors: Tensor | None
+) -> list[float] | None:
+    """The factors by which interpolation steps; None where sizes alone decide.
+
+    Sizes that a factor leaves as they are, or changes to one that it maps to exactly, are the same
+    either way, and "area" knows sizes only.
+    """
+    if factors is None or not bool((modes != 0).any()):
+        return None
+    exact = extent == target and all(factor == 1 for factor in factors.tolist())
+    return None if exact else [float(factor) for factor in factors.tolist()]
+
+
+def _tiles(
+    sizes: tuple[int, ...], targets: tuple[int, ...], reach: int = _REACH
+) -> list[tuple[slice, slice]]:
     """Tiles of output pixels and the input pixels that any sample needs for them.
 
     An output pixel depends on few input pixels; a product a tile skips most of the zero weights.
@@ -69,19 +98,25 @@ def _tiles(sizes: tuple[int, ...], targets: tuple[int, ...]) -> list[tuple[slice
     for start in range(0, max(targets), _TILE):
         stop = min(start + _TILE, max(targets))
         pairs = list(zip(sizes, targets, strict=True))
-        first = min(min(start, m - 1) * n // m - _REACH for n, m in pairs)
-        last = max(-(-min(stop, m) * n // m) + _REACH for n, m in pairs)
+        first = min(min(start, m - 1) * n // m - reach for n, m in pairs)
+        last = max(-(-min(stop, m) * n // m) + reach for n, m in pairs)
         tiles.append((slice(start, stop), slice(max(0, first), min(max(sizes), last))))
     return tiles
 
 
-def resize_weights(sizes: tuple[int, ...], targets: tuple[int, ...], modes: Tensor) -> Tensor:
+def resize_weights(
+    sizes: tuple[int, ...],
+    targets: tuple[int, ...],
+    modes: Tensor,
+    factors: Sequence[float] | None = None,
+) -> Tensor:
     """Matrices that resize one axis: row o holds the weights of output pixel o.
 
     Args:
         sizes: Current size of each sample along the axis.
         targets: Wanted size of each sample.
         modes: int64 [B], indices into `RESIZE_MODES`; its device is the result's.
+        factors: See `resize`; for each sample.
 
     Returns:
         float32 [B, max(targets), max(sizes)]; rows beyond a sample's target are zero.
@@ -93,7 +128,13 @@ def resize_weights(sizes: tuple[int, ...], targets: tuple[int, ...], modes: Tens
     position = torch.arange(max(sizes), device=device, dtype=torch.int32).view(1, 1, -1)
     mode = modes.view(-1, 1, 1)
     inside = output < target
-    taps, weights = _interpolation_taps(output, size, target, mode == 2)
+    pace = size.double() / target
+    if factors is not None:
+        inverse = torch.tensor([1 / factor for factor in factors], dtype=torch.float64)
+        # PyTorch copies an axis that keeps its size, but for "bicubic".
+        keeps = (size == target) & (mode != 2)
+        pace = torch.where(keeps, 1.0, to_device(inverse, device).view(-1, 1, 1))
+    taps, weights = _interpolation_taps(output, size, pace, mode == 2)
     shape = (len(sizes), max(targets), max(sizes))
     interpolation = torch.zeros(shape, device=device).scatter_add_(2, taps, weights * inside)
     return torch.where(mode == 0, _area(output, position, size, target) * inside, interpolation)
@@ -108,13 +149,13 @@ def _area(output: Tensor, position: Tensor, size: Tensor, target: Tensor) -> Ten
 
 
 def _interpolation_taps(
-    output: Tensor, size: Tensor, target: Tensor, cubic: Tensor
+    output: Tensor, size: Tensor, pace: Tensor, cubic: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The four pixels around each output pixel's centre and their weights, both [B, O, 4].
 
     Pixels outside count as the border pixel. The bilinear weights of the outer two are zero.
     """
-    centre = (output + 0.5) * (size.double() / target) - 0.5
+    centre = (output + 0.5) * pace - 0.5
     left = centre.floor()
     offsets = torch.arange(-1, 3, device=output.device)
     taps = (left + offsets).clamp(min=0).minimum(size - 1.0).long()

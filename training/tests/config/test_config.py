@@ -97,6 +97,7 @@ DEGRADATION: dict[str, Any] = {
     "final_sinc": {"probability": 0.8, "size": (7, 21), "cutoff": (PI / 3, PI)},
     "usm": {"weight": 0.5, "radius": 50, "threshold": 10.0, "target": "patch"},
     "jpeg": "diffjpeg",
+    "first_resize": "factor",
 }
 ADAM: dict[str, Any] = {
     "kind": "adam",
@@ -154,6 +155,7 @@ def test_presets_without_a_published_recipe_compress_as_libjpeg(name: str) -> No
     published = name in ("realesrnet_x4plus", "realesrgan_x4plus", "x2plus")
     recipe = load_config(name).degradation
     assert recipe.jpeg == ("diffjpeg" if published else "libjpeg")
+    assert recipe.first_resize == ("factor" if published else "size")
     assert recipe.usm.target == ("patch" if published else "picture")
 
 
@@ -161,11 +163,13 @@ def test_a_resolved_configuration_of_before_keeps_its_meaning(tmp_path: Path) ->
     """It names a preset, which today asks for what did not exist then."""
     values = load_config("realesrgan_x4plus", ["data.pictures=a"]).model_dump(mode="json")
     del values["degradation"]["jpeg"], values["degradation"]["usm"]["target"]
+    del values["degradation"]["first_resize"]
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(values))
     for config in (parse_config(values), load_config(path), load_config(path, ["seed=3"])):
         assert config.preset == "realesrgan_x4plus"
         assert config.degradation.jpeg == "libjpeg"
+        assert config.degradation.first_resize == "size"
         assert config.degradation.usm.target == "picture"
     assert load_config(path, ["degradation.jpeg=diffjpeg"]).degradation.jpeg == "diffjpeg"
 

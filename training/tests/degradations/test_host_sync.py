@@ -16,8 +16,11 @@ WAITS = ("cudaStreamSynchronize", "cudaEventSynchronize")
 """The profiler itself ends with a cudaDeviceSynchronize, which therefore does not count."""
 
 
+AS_PUBLISHED = {"jpeg": "diffjpeg", "usm": {"target": "patch"}, "first_resize": "factor"}
+
+
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("details", [{}, {"jpeg": "diffjpeg", "usm": {"target": "patch"}}])
+@pytest.mark.parametrize("details", [{}, AS_PUBLISHED])
 def test_no_decision_depends_on_pixels(preset: PresetName, details: dict[str, object]) -> None:
     """On the meta device tensors have no content: whatever would read any raises."""
     recipe = DegradationConfig.preset(preset).model_dump() | details

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from benchmarks import straightforward
+from realesrgan_train.config.degradation import DegradationConfig
+from realesrgan_train.degradations import recipe
 from realesrgan_train.degradations.extent import Extent
 from realesrgan_train.degradations.resize import RESIZE_MODES, resize, resize_weights
 from tests.degradations.pictures import crops, ragged
@@ -66,3 +70,68 @@ def test_weights_of_every_output_pixel_add_up_to_one() -> None:
 def test_same_size_is_the_very_picture() -> None:
     x = crops(2, 20, 20)
     assert resize(x, Extent.of(x), Extent.of(x), torch.tensor([0, 2])) is x
+
+
+@pytest.mark.parametrize("mode", [1, 2])
+def test_a_resize_by_factor_is_that_of_pytorch(mode: int) -> None:
+    """The published training calls `interpolate(scale_factor=...)`, which steps by 1 / factor."""
+    dice = np.random.default_rng(mode)
+    for height, width in ((40, 57), (131, 100), (9, 200)):
+        x = torch.from_numpy(dice.random((5, 3, height, width), dtype=np.float32))
+        factors = torch.tensor([*dice.uniform(0.15, 1.5, 4), 1.0], dtype=torch.float64)
+        modes = torch.full((5,), mode)
+        full = Extent.of(x)
+        target = full.scaled(factors.tolist())
+        together = resize(x, full, target, modes, factors)
+        for number, factor in enumerate(factors.tolist()):
+            some = slice(number, number + 1)
+            expected = functional.interpolate(
+                x[some],
+                scale_factor=factor,
+                mode=RESIZE_MODES[mode],
+                align_corners=False,
+            )
+            one = Extent.of(x[some])
+            size = one.scaled([factor])
+            assert size.canvas == expected.shape[-2:]
+            alone = resize(x[some], one, size, modes[some], factors[some])
+            torch.testing.assert_close(alone, expected, rtol=0, atol=1e-6)
+            found = together[number, :, : size.heights[0], : size.widths[0]]
+            torch.testing.assert_close(found, expected[0], rtol=0, atol=2e-5)
+
+
+def test_area_knows_sizes_only_and_a_factor_of_one_changes_nothing() -> None:
+    x = torch.rand(2, 3, 30, 41, generator=torch.Generator().manual_seed(0))
+    full, half = Extent.of(x), torch.tensor([0.47, 0.47])
+    target, area = full.scaled(half.tolist()), torch.tensor([0, 0])
+    assert torch.equal(resize(x, full, target, area, half), resize(x, full, target, area))
+    assert resize(x, full, full, torch.tensor([1, 2]), torch.ones(2)) is x
+
+
+def test_the_recipe_steps_by_the_first_factor_only_where_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, made = crops(3, 96, 96), {}
+    given: list[bool] = []
+
+    def noted(*arguments: Any) -> torch.Tensor:  # noqa: ANN401 - a resize's
+        given.append(len(arguments) == 5 and arguments[4] is not None)
+        return resize(*arguments)
+
+    monkeypatch.setattr(recipe, "resize", noted)
+    for kind in ("size", "factor"):
+        config = DegradationConfig.model_validate(
+            {
+                "granularity": "sample",
+                "first_resize": kind,
+                "first": {"resize": {"up": 0, "down": 1, "keep": 0, "modes": ("bilinear",)}},
+                "patch_size": None,
+            }
+        )
+        given.clear()
+        made[kind] = recipe.Degrader(config, 2)(x, torch.Generator().manual_seed(3)).lq
+        # Three resizes a group, of which the first may step by a factor.
+        firsts = given[::3]
+        assert all(each == (kind == "factor") for each in firsts)
+        assert not any(given[1::3] + given[2::3])
+    assert not torch.equal(made["size"], made["factor"])

@@ -89,12 +89,18 @@ def test_a_run_of_before_goes_on_with_libjpeg_and_not_with_diffjpeg(micro: Overr
     path = config.run_dir / "config.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     del values["degradation"]["jpeg"], values["degradation"]["usm"]["target"]
+    del values["degradation"]["first_resize"]
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         check_same_run(config)
     assert "degradation.jpeg was 'libjpeg', now 'diffjpeg'" in str(caught.value)
     assert "degradation.usm.target was 'picture', now 'patch'" in str(caught.value)
-    as_before = ("degradation.jpeg=libjpeg", "degradation.usm.target=picture")
+    assert "degradation.first_resize was 'size', now 'factor'" in str(caught.value)
+    as_before = (
+        "degradation.jpeg=libjpeg",
+        "degradation.usm.target=picture",
+        "degradation.first_resize=size",
+    )
     assert check_same_run(load_config("x2plus", [*asked, *as_before])) == Changes()
 
 
