@@ -38,7 +38,7 @@ void bind_network(py::module_& module) {
     module.def(
         "inspect_network",
         [](const std::filesystem::path& param_path) {
-            return inspect_network(param_path.string());
+            return inspect_network(param_path.u8string());
         },
         py::arg("param_path"), py::call_guard<GilReleased>(),
         "What the .param file alone tells; a scale of 0 when it needs the weights.");

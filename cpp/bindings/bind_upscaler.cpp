@@ -63,7 +63,7 @@ Holder make(const std::filesystem::path& param_path, const std::filesystem::path
     options.band = band;
     options.runs_at_once = runs_at_once;
     const LongCall call;
-    return Holder(new Upscaler(param_path.string(), bin_path.string(), options));
+    return Holder(new Upscaler(param_path.u8string(), bin_path.u8string(), options));
 }
 
 void run(const Upscaler& upscaler, const py::array& image, py::array& output,

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -156,11 +155,28 @@ TEST_CASE("of many pipelines at once, one that cannot be made does not keep the 
 TEST_CASE("foreign files are not read") {
     const TemporaryFolder folder;
     CHECK(realesrgan::vulkan::read_cache_file("").empty());
-    CHECK(realesrgan::vulkan::read_cache_file(folder.path).empty());
+    CHECK(realesrgan::vulkan::read_cache_file(folder.path.u8string()).empty());
     const std::string huge = folder.file("huge");
     std::ofstream(huge) << "x";
     std::filesystem::resize_file(huge, std::uintmax_t{1} << 30);  // sparse
     CHECK(realesrgan::vulkan::read_cache_file(huge).empty());
+}
+
+TEST_CASE("files may lie in a folder of any name, and one takes another's place whole") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file(
+        "gr\xc3\xb6\xc3\x9f"
+        "er \xe7\x94\xbb/made here/file");
+    for (const Bytes& content : {Bytes{1, 2, 3}, Bytes{4, 0, 13, 10, 26}}) {
+        realesrgan::vulkan::write_sealed_file(path, content);
+        CHECK(realesrgan::vulkan::read_sealed_file(path) == content);
+    }
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path))
+        files += entry.is_regular_file() ? 1 : 0;
+    CHECK_EQUAL(files, std::size_t{2});  // the file and its key: nothing that was unfinished
+    realesrgan::vulkan::remove_cache_file(path);
+    CHECK(realesrgan::vulkan::read_cache_file(path).empty());
 }
 
 TEST_CASE("compiled shaders are kept on disk, used from there, and a damaged file is ignored") {
@@ -293,6 +309,6 @@ TEST_CASE("files that others can write are not read, which is reported once") {
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }

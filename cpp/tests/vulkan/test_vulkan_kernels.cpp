@@ -187,6 +187,6 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }

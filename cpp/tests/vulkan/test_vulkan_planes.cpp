@@ -1,7 +1,6 @@
 // Planes of YUV converted on the device, against the same network on the same device with the
 // conversions of the host.
 
-#include <cstdlib>
 #include <iostream>
 #include <limits>
 
@@ -349,6 +348,6 @@ TEST_CASE("frames that do not fit are refused") {
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }

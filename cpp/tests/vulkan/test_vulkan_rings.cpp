@@ -3,7 +3,6 @@
 // takes against what the plan says.
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <limits>
 
@@ -259,6 +258,6 @@ TEST_CASE("column tiles of 64 pixels of halo are at most three steps off where m
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }

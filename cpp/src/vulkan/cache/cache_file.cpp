@@ -30,10 +30,18 @@ namespace {
 
 constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;  // larger files are not read
 
+#if defined(_WIN32)
+// As UTF-16: the other function would lose what the code page does not have.
+fs::path variable(const char* name) {
+    const wchar_t* value = _wgetenv(std::wstring(name, name + std::strlen(name)).c_str());
+    return value == nullptr ? fs::path() : fs::path(value);
+}
+#else
 fs::path variable(const char* name) {
     const char* value = std::getenv(name);
     return value == nullptr ? fs::path() : fs::path(value);
 }
+#endif
 
 struct Notices {
     std::mutex mutex;
@@ -46,20 +54,11 @@ Notices& notices() {
     return *all;
 }
 
-void notice(const std::string& path) {
-    Notices& all = notices();
-    const std::lock_guard<std::mutex> lock(all.mutex);
-    if (!all.known.insert(path).second) return;
-    all.untold.push_back("the cache at " + shown_path(path) +
-                         " is not read, because it belongs to another user or others may write to "
-                         "it; make it yours alone (chmod go-w), or delete it");
-}
-
 #if defined(_WIN32)
 Bytes read_private(const std::string& path, bool /*secret*/) {
     std::error_code error;
-    const std::uintmax_t size = fs::file_size(path, error);  // of a regular file only
-    std::ifstream file(path, std::ios::binary);
+    const std::uintmax_t size = fs::file_size(fs::u8path(path), error);  // of a regular file only
+    std::ifstream file(fs::u8path(path), std::ios::binary);
     if (error || !file || size > kLargest) return {};
     Bytes bytes(static_cast<std::size_t>(size));
     file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -80,6 +79,15 @@ void make_folder(const fs::path& folder) {
     fs::create_directories(folder, error);
 }
 #else
+void notice(const std::string& path) {
+    Notices& all = notices();
+    const std::lock_guard<std::mutex> lock(all.mutex);
+    if (!all.known.insert(path).second) return;
+    all.untold.push_back("the cache at " + shown_path(path) +
+                         " is not read, because it belongs to another user or others may write to "
+                         "it; make it yours alone (chmod go-w), or delete it");
+}
+
 // Whether only this user and system users can have written it.
 bool is_private(const struct stat& status) {
     return (status.st_uid == geteuid() || status.st_uid == 0) &&
@@ -150,7 +158,8 @@ void make_folder(const fs::path& folder) {
 // Writes a temporary file beside `path` and returns its name; empty if it cannot be written.
 fs::path write_partial(const fs::path& path, const Bytes& bytes) {
     make_folder(path.parent_path());
-    fs::path partial = path.string() + "." + hexadecimal(std::random_device{}()) + ".partial";
+    fs::path partial = path;
+    partial += "." + hexadecimal(std::random_device{}()) + ".partial";
     if (write_new(partial, bytes)) return partial;
     std::error_code error;
     fs::remove(partial, error);
@@ -158,11 +167,11 @@ fs::path write_partial(const fs::path& path, const Bytes& bytes) {
 }
 
 fs::path key_path(const std::string& sealed) {
-    return fs::path(sealed).parent_path() / "key";
+    return fs::u8path(sealed).parent_path() / "key";
 }
 
 std::optional<SealKey> read_key(const fs::path& path) {
-    const Bytes bytes = read_private(path.string(), true);
+    const Bytes bytes = read_private(path.u8string(), true);
     SealKey key;
     if (bytes.size() != sizeof(key)) return std::nullopt;
     std::memcpy(key.data(), bytes.data(), sizeof(key));
@@ -191,7 +200,7 @@ std::optional<SealKey> key_for(const fs::path& path) {
 
 // The name is that of a device and a kind of file.
 std::uint64_t code_of(const SealKey& key, const std::string& path, const Bytes& content) {
-    const std::string name = fs::path(path).filename().string();
+    const std::string name = fs::u8path(path).filename().u8string();
     Bytes all(name.begin(), name.end());
     all.push_back(0);
     all.insert(all.end(), content.begin(), content.end());
@@ -234,7 +243,7 @@ std::string cache_file_path(const ncnn::GpuInfo& info, const std::string& kind) 
     for (const char* c = info.device_name(); *c != 0; c++)
         identity.push_back(static_cast<unsigned char>(*c));
     const std::string name = kind + "-" + hexadecimal(checksum(identity.data(), identity.size()));
-    return (folder / name).string();
+    return (folder / name).u8string();
 }
 
 Bytes read_cache_file(const std::string& path) {
@@ -243,16 +252,16 @@ Bytes read_cache_file(const std::string& path) {
 
 void write_cache_file(const std::string& path, const Bytes& bytes) {
     if (path.empty()) return;
-    const fs::path partial = write_partial(path, bytes);
+    const fs::path partial = write_partial(fs::u8path(path), bytes);
     if (partial.empty()) return;
     std::error_code error;
-    fs::rename(partial, path, error);
+    fs::rename(partial, fs::u8path(path), error);
     if (error) fs::remove(partial, error);
 }
 
 void remove_cache_file(const std::string& path) {
     std::error_code error;
-    if (!path.empty()) fs::remove(path, error);
+    if (!path.empty()) fs::remove(fs::u8path(path), error);
 }
 
 Bytes read_sealed_file(const std::string& path) {
