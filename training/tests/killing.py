@@ -3,9 +3,9 @@
     python killing.py PLACE NUMBER ARGUMENTS...
 
 Before the NUMBER-th time that it comes by the place, the process whose RANK is KILLED_RANK (by
-default the only one) kills itself. PLACE is `update` (between the gradients and the optimiser),
-`write` (when half of a checkpoint's file is written) or `export` (a checkpoint is in place, its
-weights are not exported).
+default the only one) kills itself; under torchrun only at the first start. PLACE is `update`
+(between the gradients and the optimiser), `write` (when half of a checkpoint's file is written) or
+`export` (a checkpoint is in place, its weights are not exported).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def _arm(place: str, number: int) -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("RANK", "0") == os.environ.get("KILLED_RANK", "0"):
+    first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+    if first and os.environ.get("RANK", "0") == os.environ.get("KILLED_RANK", "0"):
         _arm(sys.argv[1], int(sys.argv[2]))
     sys.argv = ["realesrgan-train", *sys.argv[3:]]
     main()

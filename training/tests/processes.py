@@ -76,15 +76,26 @@ def start_and_be_killed(
 
 def start_torchrun(arguments: Sequence[str], world: int) -> Processes:
     """Start a command under torchrun."""
+    return _torchrun([f"--nproc-per-node={world}", "-m", "realesrgan_train", *arguments])
+
+
+def start_torchrun_and_kill(
+    place: str, number: int, arguments: Sequence[str], world: int, rank: int
+) -> Processes:
+    """Start a command under torchrun, which restarts it once when one process kills itself."""
+    options = [f"--nproc-per-node={world}", "--max-restarts=1", str(_KILLING), place, str(number)]
+    return _torchrun([*options, *arguments], KILLED_RANK=str(rank))
+
+
+def _torchrun(options: Sequence[str], **environment: str) -> Processes:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    options = [f"--nproc-per-node={world}", "-m", "realesrgan_train", *arguments]
     return [
         subprocess.Popen(
             [*launcher, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
     ]
 

@@ -16,7 +16,8 @@ from realesrgan_train.weights import save_network
 
 from ..cli.test_commands import call
 from ..conftest import Overrides, draw_picture
-from ..processes import events, finish, start
+from ..processes import events, finish, start, start_torchrun_and_kill
+from .test_resume import assert_same_bits
 
 
 def test_damaged_pictures_of_every_process_are_reported(micro: Overrides, tmp_path: Path) -> None:
@@ -41,6 +42,23 @@ def test_damaged_pictures_of_every_process_are_reported(micro: Overrides, tmp_pa
     assert len(told) == 3
     for message, number in zip(told, (1, 4, 6), strict=True):
         assert f"{number}.png" in message
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_lost_process_restarts_the_run_from_its_last_checkpoint(
+    micro: Overrides, tmp_path: Path, rank: int
+) -> None:
+    """torchrun starts all processes again; the result has the bits of a run that lost none."""
+    common = micro("stages.net.steps=6", "stages.gan.steps=4", "checkpoint.every=2")
+    finish(start(["run", "tiny", *common, "name=straight"], 2))
+    arguments = ["run", "tiny", *common, "name=restarted"]
+    output = finish(start_torchrun_and_kill("update", 4, arguments, 2, rank))
+    assert "continuing at step 2" in output
+    straight, restarted = (tmp_path / "runs" / name for name in ("straight", "restarted"))
+    resumed = [event["step"] for event in events(restarted) if event["event"] == "resume"]
+    assert resumed == [2]
+    last = "checkpoints/step-000000010-0"
+    assert assert_same_bits(straight / last, restarted / last) > 50
 
 
 def test_validate_prints_the_same_from_two_processes_as_from_one(
