@@ -6,12 +6,15 @@ import time
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("av", "18", reason="PyAV 18 or later is not installed (realesrgan-vk[video])")
 import video_files
 from command import run_here
 from compact_network import write_compact
+from faces_extra import detector_weights, photograph, write_sharpener
+from h273 import planes_by_h273
 from page_server import NET, Client, Servers
 from PIL import Image
 
@@ -87,6 +90,28 @@ def test_a_plan_counts_all_frames(client: Client, clip: bytes) -> None:
     assert plan["frames"] > 10
     assert plan["seconds"] > 0
     assert (plan["result_width"], plan["result_height"]) == (128, 96)
+
+
+def test_faces_of_a_video_are_the_commands(client: Client, tmp_path: Path) -> None:
+    detector_weights()
+    write_sharpener(tmp_path / "installed", "gfpgan-1.4")
+    head = photograph("astronaut.png").crop((60, 0, 400, 280)).resize((170, 140))
+    pictures = [np.asarray(head.crop((n, 0, n + 112, 96))) / 255 for n in range(20, 26)]
+    form = video_files.pixel_format("yuv420p")
+    path = tmp_path / "head.mkv"
+    with video_files.ClipFile(path) as file:
+        frames = [planes_by_h273(picture, form) for picture in pictures]
+        file.video(frames, video_files.seconds(6), "ffv1", "yuv420p", tags="bt601")
+    query = f"model={NET}&name=head.mkv&codec=ffv1"
+    with_faces = f"{query}&faces=true&face_strength=1"
+    made = [client.upscale(each, path.read_bytes()) for each in (with_faces, query)]
+    results = [client.get(job["links"]["result"]).body for job in made]
+    assert results[0] != results[1]
+    target = tmp_path / "made.mkv"
+    command: list[str | Path] = ["video", path, "-o", target, "-m", NET, "-d", "cpu", "--quiet"]
+    done = run_here(*command, "--codec", "ffv1", "--faces", "--face-strength", "1")
+    assert done.returncode == 0, done.stderr
+    assert results[0] == target.read_bytes()
 
 
 def slow(folder: Path) -> None:
