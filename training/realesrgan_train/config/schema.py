@@ -265,20 +265,31 @@ class OptimizerConfig(Section):
     """One optimiser.
 
     Attributes:
-        kind: Adam, or AdamW (decoupled weight decay).
+        kind: Adam, AdamW (decoupled weight decay), or schedule-free AdamW (Defazio et al., 2024;
+            needs the package schedulefree): it averages the weights itself, so that no schedule is
+            needed, nor `execution.ema_decay`, which is not used then. Its rates are higher than
+            Adam's, and it wants a `warmup`.
         lr: Learning rate per step.
         schedule: `constant`, or `cosine` down to `lr * final` at the stage's last step.
         final: What is left of the rate at the end of `cosine`.
         warmup: Steps over which the rate rises linearly from 0.
     """
 
-    kind: Literal["adam", "adamw"] = "adam"
+    kind: Literal["adam", "adamw", "schedulefree"] = "adam"
     lr: Positive = 2e-4
     betas: tuple[Beta, Beta] = (0.9, 0.99)
     weight_decay: NonNegative = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     final: Probability = 0.01
     warmup: Count = 0
+
+    @model_validator(mode="after")
+    def _needs_no_schedule(self) -> OptimizerConfig:
+        if self.kind == "schedulefree" and self.schedule != "constant":
+            raise ValueError("schedulefree takes no schedule: set schedule to constant")
+        if self.kind == "schedulefree" and not self.betas[0]:
+            raise ValueError("schedulefree averages by the first of betas, which must be above 0")
+        return self
 
 
 class PixelLossConfig(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -55,9 +55,14 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Take one step towards the network's present weights."""
-        for ours, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            ours.lerp_(theirs, 1 - self.decay)
-        for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
-            kept.copy_(present)
+    def update(self, network: nn.Module, averaged: Sequence[Tensor] | None = None) -> None:
+        """Take one step towards the network's present weights.
+
+        Where the optimiser averages the parameters itself, take those.
+        """
+        theirs = network.parameters() if averaged is None else averaged
+        weight = 1 if averaged is not None else 1 - self.decay
+        for ours, present in zip(self.network.parameters(), theirs, strict=True):
+            ours.lerp_(present, weight)
+        for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
+            kept.copy_(buffer)

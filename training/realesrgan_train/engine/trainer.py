@@ -221,7 +221,7 @@ class Trainer:
             self._note_damaged(batch.damaged)
             prepared.append(state.preparer.prepare(batch, state.step * accumulate + micro))
         figures = state.stage.train_step(prepared, state.stage_step, state.rate_factor)
-        state.average.update(state.generator)
+        state.average.update(state.generator, state.stage.updater.averaged())
         state.step += 1
         state.logged.add(figures)
         state.guarded.add(figures)

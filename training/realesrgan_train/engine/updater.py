@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.config.schema import ExecutionConfig, OptimizerConfig
+from realesrgan_train.errors import ConfigError
 
 
 def rate_at(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -21,6 +22,29 @@ def rate_at(config: OptimizerConfig, step: int, steps: int) -> float:
     if step < config.warmup:
         rate *= (step + 1) / config.warmup
     return rate
+
+
+def _optimizer(parameters: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {
+        "lr": config.lr,
+        "betas": config.betas,
+        "weight_decay": config.weight_decay,
+    }
+    if config.kind == "adam":
+        return torch.optim.Adam(parameters, **options)
+    if config.kind == "adamw":
+        return torch.optim.AdamW(parameters, **options)
+    try:
+        from schedulefree import AdamWScheduleFree  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise ConfigError(
+            "optimizer.kind=schedulefree needs a package that is not installed: "
+            "pip install schedulefree"
+        ) from error
+    optimizer: torch.optim.Optimizer = AdamWScheduleFree(parameters, **options)
+    for group in optimizer.param_groups:
+        group["train_mode"] = True  # the parameters are y; `averaged` gives x
+    return optimizer
 
 
 class Updater:
@@ -37,10 +61,7 @@ class Updater:
         self.parameters = list(parameters)
         self.config, self.steps = config, steps
         self.clip_norm = execution.clip_norm
-        kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
-        self.optimizer = kind(
-            self.parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
-        )
+        self.optimizer = _optimizer(self.parameters, config)
         # Only fp16 needs its losses scaled; bf16 has the range of fp32.
         self.scaler = torch.amp.GradScaler(device.type, enabled=execution.precision == "fp16")
 
@@ -63,6 +84,22 @@ class Updater:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return rate
+
+    @torch.no_grad()
+    def averaged(self) -> list[Tensor] | None:
+        """The parameters as the optimiser averages them; None where it does not, or not yet.
+
+        A schedule-free optimiser computes gradients at a point y between the average x and its
+        fast iterate z: y = beta x + (1 - beta) z.
+        """
+        if self.config.kind != "schedulefree":
+            return None
+        states = [self.optimizer.state[parameter] for parameter in self.parameters]
+        if not all("z" in state for state in states):
+            return None
+        weight = 1 - 1 / self.config.betas[0]
+        pairs = zip(self.parameters, states, strict=True)
+        return [y.detach().lerp(state["z"], weight) for y, state in pairs]
 
     def state_dict(self) -> dict[str, Any]:
         """Optimiser and scaler."""
