@@ -1,9 +1,9 @@
 """What Ray adds to a batch: processor time of `upscale_dataset` beside that of the plain command.
 
 Processor seconds are summed, so that the figures hold on a machine that has other work, too: those
-of the command, and those of the driver with all of Ray's processes and workers, at the first result
-and at the last one. Runs of both kinds alternate; the least of each kind counts. Two numbers of
-pictures separate what a picture costs from what the start costs.
+of the command, and those of the driver with all of Ray's processes and workers, at one of the first
+results, when all workers have begun, and at the last one. Runs of both kinds alternate; the least
+of each kind counts. Two numbers of pictures separate what a picture and what the start cost.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,27 +25,35 @@ from realesrgan_vk.batch.ray import Row
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def tree_seconds() -> float:
-    """Processor seconds of this process and of all that run below it."""
+def tree_seconds() -> tuple[float, float]:
+    """Processor seconds of the driver and the workers, and of Ray's own processes.
+
+    The driver is this process; the others are all that run below it. Ray's own processes take their
+    time by the clock, also when nothing is done.
+    """
     parents: dict[int, int] = {}
     seconds: dict[int, float] = {}
+    working = {os.getpid()}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            name = (entry / "cmdline").read_bytes()
         except OSError:  # it has ended
             continue
         process = int(entry.name)
         parents[process] = int(fields[1])
+        if name.startswith(b"ray::"):
+            working.add(process)
         seconds[process] = (int(fields[11]) + int(fields[12])) / TICKS
-    total = 0.0
+    totals = [0.0, 0.0]
     for process, own in seconds.items():
         above = process
         while above not in (0, os.getpid()):
             above = parents.get(above, 0)
-        total += own if above else 0.0
-    return total
+        totals[process not in working] += own if above else 0.0
+    return totals[0], totals[1]
 
 
 def plain(sources: Path, out: Path, model: str) -> float:
@@ -66,20 +75,30 @@ def plain(sources: Path, out: Path, model: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def with_ray(sources: Path, out: Path, model: str, workers: int) -> tuple[float, float]:
-    """Processor seconds until the first and until the last result."""
-    seen: list[float] = []
+def with_ray(sources: Path, out: Path, given: argparse.Namespace) -> list[list[float]]:
+    """Seconds when `--few` results are there, and when all are: work, Ray's own, of the clock."""
+    seen: list[list[float]] = []
+    rows: list[Row] = []
     before = tree_seconds()
 
     def keep(row: Row) -> None:
         if row["status"] != "done":
             raise RuntimeError(row["error"])
-        seen.append(tree_seconds() - before)
+        rows.append(row)
+        if len(rows) in (given.few, given.pictures):  # it takes milliseconds
+            work, own = tree_seconds()
+            seen.append([work - before[0], own - before[1], time.perf_counter()])
 
     realesrgan_vk.ray.upscale_dataset(
-        sources, out, model=model, device="cpu", workers=workers, address="local", report=keep
+        sources,
+        out,
+        model=given.model,
+        device="cpu",
+        workers=given.workers,
+        address="local",
+        report=keep,
     )
-    return seen[0], seen[-1]
+    return seen
 
 
 def main() -> None:
@@ -94,7 +113,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     commands: dict[int, float] = {}
-    rays: list[tuple[float, float]] = []
+    rays: list[list[list[float]]] = []
     with tempfile.TemporaryDirectory() as folder:
         for count in (given.few, given.pictures):
             sources = Path(folder, str(count))
@@ -109,20 +128,22 @@ def main() -> None:
                 took = plain(sources, out, given.model)
                 commands[count] = min(commands.get(count, took), took)
             out = Path(folder, f"ray-{number}")
-            rays.append(with_ray(sources, out, given.model, given.workers))
-    first, last = min(rays, key=lambda run: run[1] - run[0])
-    each = (commands[given.pictures] - commands[given.few]) / (given.pictures - given.few)
-    ray_each = (last - first) / (given.pictures - 1)
+            rays.append(with_ray(sources, out, given))
+    first, last = min(rays, key=lambda run: run[1][0] - run[0][0])
+    more = given.pictures - given.few
+    each = (commands[given.pictures] - commands[given.few]) / more
+    work, own, clock = (after - before for before, after in zip(first, last, strict=True))
     report = {
         "pictures": given.pictures,
+        "few": given.few,
         "side": given.side,
         "workers": given.workers,
         "plain_seconds": commands,
         "plain_seconds_a_picture": each,
-        "ray_seconds_to_first_result": first,
-        "ray_seconds": last,
-        "ray_seconds_a_picture": ray_each,
-        "overhead_a_picture": ray_each / each - 1,
+        "ray_seconds_a_picture": work / more,
+        "overhead_a_picture": work / more / each - 1,
+        "ray_own_share_of_a_core": own / clock,
+        "ray_seconds_at_the_start": first[0] + first[1] - given.few * work / more,
     }
     print(json.dumps(report, indent=2))
 

@@ -9,7 +9,7 @@ MOST_AT_THE_TOP = 18
 # A part may import itself and those before it; the longest name that fits is a module's part.
 ORDER = [
     *("_core", "errors", "checks", "options", "devices", "imaging", "models"),
-    *(f"image_io.{name}" for name in ("streams", "limits", "formats", "foreign")),
+    *(f"image_io.{name}" for name in ("urls", "streams", "limits", "formats", "foreign")),
     *(f"image_io.{name}" for name in ("atomic", "containers", "metadata", "codecs")),
     *("image_io", "faces", "processing", "upscaler", "batch", "video", "page"),
     *("cli", "__main__", "__init__"),

@@ -13,6 +13,7 @@ from typing import TypeVar
 from realesrgan_vk.image_io.atomic import folder_of
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, Format, format_for
 from realesrgan_vk.image_io.streams import STDIN, is_stream, is_writable
+from realesrgan_vk.image_io.urls import UrlPath, path_of, refuse_read_only
 from realesrgan_vk.options import Shard
 
 DEFAULT_TEMPLATE = "{stem}"
@@ -68,7 +69,12 @@ class Naming:
             raise ValueError(f"name template {self.template!r} must be a file's name, not a path")
 
     def of(self, source: Path, index: int) -> tuple[str, Format]:
-        """Name with suffix, and format, of a source's result."""
+        """Name with suffix, and format, of a source's result.
+
+        Args:
+            source: The source, or its place below its folder.
+            index: From 1.
+        """
         known = format_for(Path(f"_{self.suffix}" if self.suffix else source.name)) or PNG
         suffix = self.suffix or (source.suffix if format_for(source) else PNG.suffixes[0])
         stem = self.template.format(
@@ -141,7 +147,8 @@ def find_sources(
     """The pictures, or videos, among files, patterns and folders.
 
     Args:
-        inputs: Paths, or patterns as `*.png` where no file has that very name; "-" is stdin.
+        inputs: Paths, URLs of files and folders, or patterns as `*.png` where no file has that very
+            name; "-" is stdin.
         recursive: Look into the folders' subfolders as well.
         output: Where results go. What is there is left out, unless that very folder is the only
             input.
@@ -157,8 +164,12 @@ def find_sources(
     found = Sources([], [], kind)
     left_out = None if output is None else _resolved(Path(output))
     for given in inputs:
-        path = STDIN if given == "-" else Path(given)
-        if path.is_dir():
+        path = STDIN if given == "-" else path_of(given)
+        if isinstance(path, UrlPath):
+            if kind != "picture":
+                raise ValueError(f"{path}: a {kind} is read from a file; fetch it first")
+            found = _with_remote(found, path, output, suffixes, recursive=recursive)
+        elif path.is_dir():
             if len(inputs) > 1 and _resolved(path) == left_out:  # a shell made folder/* of it
                 continue
             inside = _pictures_in(path, left_out, suffixes, recursive=recursive)
@@ -228,7 +239,7 @@ def plan_jobs(
     targets = targets or Targets(source for source, _ in sources)
     jobs = []
     for index, (source, place) in enumerate(sources, start=1):
-        name, known = naming.of(source, index)
+        name, known = naming.of(place, index)
         jobs.append(Job(source, folder / place.parent / name, known))
     # Those that keep their name come first; `sorted` leaves the others in their order.
     for index in sorted(range(len(jobs)), key=lambda i: jobs[i].target.name != jobs[i].source.name):
@@ -241,9 +252,51 @@ def plan_jobs(
 
 def refuse_overwrite(source: Path, target: Path) -> None:
     """Raise `ValueError` where a result would replace its own source."""
-    both_exist = target.exists() and source.exists()
-    if both_exist and not is_stream(target) and target.samefile(source):
+    if isinstance(source, UrlPath) or isinstance(target, UrlPath):
+        same = str(source) == str(target)
+    else:
+        both_exist = target.exists() and source.exists()
+        same = both_exist and not is_stream(target) and target.samefile(source)
+    if same:
         raise ValueError(f"the result would replace its source {source}; choose another output")
+
+
+def _refuse_read_only(path: Path) -> bool:
+    """Whether this is a URL; one that takes no results raises `ValueError`."""
+    try:
+        refuse_read_only(path)
+    except OSError as error:
+        raise ValueError(f"output {path}: {error.strerror}") from error
+    return isinstance(path, UrlPath)
+
+
+def _with_remote(
+    found: Sources, url: UrlPath, output: str | None, suffixes: Collection[str], *, recursive: bool
+) -> Sources:
+    """What was found, and the picture, or those of the folder, at a URL.
+
+    Raises:
+        ValueError: A folder without pictures.
+        OSError: It cannot be asked.
+    """
+    if not url.is_dir():
+        return Sources([*found.pictures, (url, url.place)], found.others, found.kind)
+    left_out = f"{output.rstrip('/')}/" if output else None
+    root = f"{str(url).rstrip('/')}/"
+    pictures, others = list(found.pictures), list(found.others)
+    for each, place in url.files_below(recursive=recursive):
+        if place.name.startswith("."):
+            continue
+        if left_out and left_out != root and str(each).startswith(left_out):
+            continue
+        if place.suffix.lower() in suffixes:
+            pictures.append((each, place))
+        else:
+            others.append(place)
+    if len(pictures) == len(found.pictures):
+        deeper = "" if recursive else " (its subfolders are only read with --recursive)"
+        raise ValueError(f"folder {url} has no {found.kind}s{deeper}")
+    return Sources(pictures, others, found.kind)
 
 
 def _variants(target: Path, source: Path) -> Iterator[Path]:
@@ -260,7 +313,9 @@ def _resolved(path: Path) -> Path:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What all names of a file have in common; None where there is no file."""
+    """What all names of a file have in common; None where there is no file, or a URL."""
+    if isinstance(path, UrlPath):
+        return None
     try:
         status = path.stat()
     except OSError:
@@ -319,7 +374,7 @@ def _order(path: Path) -> tuple[str, str]:
 
 def names_folder(output: str) -> bool:
     """Whether an output is a folder, or ends as the name of one."""
-    return Path(output).is_dir() or output.endswith(("/", "\\"))
+    return path_of(output).is_dir() or output.endswith(("/", "\\"))
 
 
 def refuse_folder(path: Path) -> None:
@@ -330,6 +385,8 @@ def refuse_folder(path: Path) -> None:
 
 def refuse_unwritable(folder: Path) -> None:
     """Raise `ValueError` where this folder is not, and cannot become, one to write into."""
+    if _refuse_read_only(folder):
+        return
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -341,6 +398,8 @@ def refuse_unwritable(folder: Path) -> None:
 
 def refuse_unwritable_file(path: Path) -> None:
     """Raise `ValueError` where this file cannot be made, or what it names not be written into."""
+    if _refuse_read_only(path):
+        return
     folder = folder_of(path)
     if folder is None:
         if not is_writable(path):

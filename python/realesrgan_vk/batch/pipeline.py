@@ -22,6 +22,7 @@ from realesrgan_vk.errors import (
 from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
+from realesrgan_vk.image_io.urls import UrlPath
 from realesrgan_vk.imaging.picture import Picture
 from realesrgan_vk.models.registry import Model
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
@@ -112,7 +113,7 @@ class Batch:
         self._error: BaseException | None = None
         self._taking = threading.Lock()
         self._folders: set[Path | None] = set()  # of the results of jobs that were taken
-        self._streams = False  # whether one of these jobs reads or writes a stream
+        self._unbounded = False  # whether one of these jobs may wait for another program for ever
         self._retired: set[int] = set()
         self._workers: list[_Thread] = []
         self._started: list[_Thread] = []
@@ -166,15 +167,16 @@ class Batch:
         return self.summary
 
     def _wait_for_threads(self) -> None:
-        """Wait until files are written, and for a limited time for a device or a pipe.
+        """Wait until files are written, and for a limited time for a device, a pipe or a store.
 
         A device may compute for long before it can be stopped, a pipe may wait for another program.
+        An upload that is left does not appear.
         """
         for thread in self._started:
             if thread in self._workers:
                 thread.ended.wait(_DEVICE_PATIENCE)
             else:
-                thread.ended.wait(_PIPE_PATIENCE if self._streams else None)
+                thread.ended.wait(_PIPE_PATIENCE if self._unbounded else None)
 
     def _start(self, bodies: Sequence[Callable[[], None]]) -> list[_Thread]:
         def guarded(body: Callable[[], None]) -> None:
@@ -234,7 +236,8 @@ class Batch:
             job = next(pending, None)
             if job is None:
                 return None
-            self._streams |= is_stream(job.source) or is_stream(job.target)
+            for path in (job.source, job.target):
+                self._unbounded |= is_stream(path) or isinstance(path, UrlPath)
             folder = folder_of(job.target)
             if folder not in self._folders:
                 self._folders.add(folder)

@@ -41,6 +41,7 @@ from realesrgan_vk.devices import Device, find_device, list_devices
 from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import is_stream
+from realesrgan_vk.image_io.urls import UrlPath, absolute, path_of
 from realesrgan_vk.models.registry import find_model, official_name
 from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
@@ -188,10 +189,10 @@ def upscale_dataset(
     repeated: it goes on with what is missing.
 
     Args:
-        pictures: Files, folders and patterns as the command `realesrgan-vk upscale` takes them; one
-            or several, or a Ray Dataset with a column of them. All machines must see them under the
-            same paths.
-        output: The folder of results.
+        pictures: Files, folders, patterns and URLs as the command `realesrgan-vk upscale` takes
+            them; one or several, or a Ray Dataset with a column of them. All machines must see them
+            under the same paths.
+        output: The folder of results, or its URL.
         model: As `Upscaler` takes it; a network given by its path must be there on all machines.
         device: "auto": the GPU that Ray gave to the worker, else the CPU. Others as `Upscaler`
             takes it, the same on all machines.
@@ -258,7 +259,7 @@ def upscale_dataset(
         gpus_per_worker=gpus_per_worker,
         cpus_per_worker=cpus_per_worker,
     )
-    folder = Path(output)
+    folder = path_of(output)
     given = _given(pictures, column)
     sources = find_sources(given, recursive=recursive, output=str(folder)).pictures
     for source, _ in sources:
@@ -471,7 +472,7 @@ class RayBatch:
 
     def _send(self, worker: _Worker, task: _Task) -> None:
         worker.tasks.append(task)
-        paths = (os.path.abspath(path) for path in (task.job.source, task.job.target))  # noqa: PTH100
+        paths = absolute([task.job.source, task.job.target])
         self._await(worker, task, worker.actor.upscale.remote(*paths))
 
     def _hear(self, worker: _Worker, task: _Task | None, future: Future[Any]) -> None:
@@ -710,9 +711,9 @@ class _Process:
 
     def upscale(self, source: str, target: str) -> _Result:
         """Do one picture; several threads may call it."""
-        path = Path(target)
+        path = path_of(target)
         end = self._ends[path] = queue.SimpleQueue()
-        self._jobs.put(Job(Path(source), path, format_for(path) or PNG))
+        self._jobs.put(Job(path_of(source), path, format_for(path) or PNG))
         event = end.get()
         del self._ends[path]
         if isinstance(event, events.Failed):
@@ -739,7 +740,7 @@ class _Process:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with path.reading() if isinstance(path, UrlPath) else path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

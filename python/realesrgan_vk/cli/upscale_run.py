@@ -33,6 +33,7 @@ from realesrgan_vk.cli.options import require, usage_errors
 from realesrgan_vk.cli.reports import BarReport, JsonReport, Report
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import STDOUT, descriptor_of, is_stream
+from realesrgan_vk.image_io.urls import UrlPath, path_of
 from realesrgan_vk.video.options import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(arguments: Arguments) -> None:
         )
         sources = found.pictures
         output, template = _output(arguments, sources)
-        path = STDOUT if output == "-" else Path(output)
+        path = STDOUT if output == "-" else path_of(output)
         to_file = _is_file(output, path, len(sources))
         if arguments.as_json and to_file and descriptor_of(path) == _STDOUT:
             raise ValueError(
@@ -183,6 +184,8 @@ def _output(arguments: Arguments, sources: list[tuple[Path, Path]]) -> tuple[str
     """
     if arguments.output:
         return arguments.output, DEFAULT_TEMPLATE
+    if any(isinstance(source, UrlPath) for source, _ in sources):
+        raise ValueError("with a URL among the pictures, name the output: -o OUT")
     if len(sources) == 1 and is_stream(sources[0][0]):
         return "-", DEFAULT_TEMPLATE
     given = Path(arguments.inputs[0])
@@ -209,7 +212,7 @@ def _is_file(given: str, path: Path, pictures: int) -> bool:
             raise ValueError(f"output {path} is one file, but there are {pictures} pictures")
         refuse_unwritable_file(path)
         return True
-    if path.exists() and not to_folder:
+    if not isinstance(path, UrlPath) and path.exists() and not to_folder:
         raise ValueError(
             f"output {path} is a file without a picture's suffix; give a folder or a picture's name"
         )

@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from realesrgan_vk.image_io import streams
+from realesrgan_vk.image_io.urls import UrlPath
 
 _HERE = re.sub(r"[^A-Za-z0-9]", "_", platform.node())[:64]
 _PART = re.compile(rf"\.realesrgan-vk-{_HERE}-(\d+)-[0-9a-f]+\.part")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write all of a file's content; see `whole_file`.
+    """Write all of a file's content; see `whole_file`. To a URL it is uploaded.
 
     Raises:
         OSError: The file cannot be written; nothing is left of it.
     """
+    if isinstance(path, UrlPath):
+        path.write_whole(content)
+        return
     with whole_file(path) as file:
         file.write(content)
 
@@ -73,8 +77,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def folder_of(path: Path) -> Path | None:
-    """The folder in which `whole_file` makes this file; None for what is written into directly."""
-    return None if streams.is_stream(path) else Path(os.path.realpath(path)).parent
+    """The folder in which `whole_file` makes this file; None for streams and URLs."""
+    if isinstance(path, UrlPath) or streams.is_stream(path):
+        return None
+    return Path(os.path.realpath(path)).parent
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:

@@ -11,6 +11,7 @@ from typing import IO
 from realesrgan_vk._core import installed_memory
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
 from realesrgan_vk.image_io.streams import is_stream, open_to_read
+from realesrgan_vk.image_io.urls import UrlPath
 
 _LEAST_FRAME = 4096  # pixels that each frame counts at least, for its time
 _PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # the most that a pixel, and all else, take in a file
@@ -97,7 +98,7 @@ def whole_file(
     """A file's bytes, no more than a picture within the limit can need.
 
     Args:
-        path: Any path; a pipe, a device or a descriptor is read to its end.
+        path: Any path, or a URL; a pipe, a device or a descriptor is read to its end.
         max_pixels: As for `Limit`.
         accept_start: Called with the first 64 bytes; what it raises stops the reading.
 
@@ -105,6 +106,11 @@ def whole_file(
         ImageError: No such file, an unreadable one, or one that is too large.
     """
     try:
+        if isinstance(path, UrlPath):
+            with path.reading() as remote:
+                content = bytearray(remote.read(_START_BYTES))
+                accept_start(bytes(content))
+                return _rest(remote, path, content, max_pixels)
         if not path.is_file() and not is_stream(path):
             state = "is not a file" if path.exists() else "does not exist"
             raise ImageError(f"picture {path} {state}")
@@ -116,14 +122,19 @@ def whole_file(
                 _check_bytes(path, status.st_size, max_pixels)
                 file.seek(-len(content), os.SEEK_CUR)
                 return file.read(status.st_size)
-            while part := file.read(_BLOCK):
-                content += part
-                _check_bytes(path, len(content), max_pixels)
-            return bytes(content)
+            return _rest(file, path, content, max_pixels)
     except OSError as error:
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ImageError(f"picture {path} cannot be read: there is not enough memory") from error
+
+
+def _rest(file: IO[bytes], path: Path, content: bytearray, max_pixels: int | None) -> bytes:
+    """What was read of a file, and all that follows."""
+    while part := file.read(_BLOCK):
+        content += part
+        _check_bytes(path, len(content), max_pixels)
+    return bytes(content)
 
 
 def whole_stream(file: IO[bytes], name: str, max_pixels: int | None) -> bytes:

@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from realesrgan_vk.image_io.urls import UrlPath
+
 STDIN, STDOUT = Path("/dev/stdin"), Path("/dev/stdout")
 """The standard streams; also understood where the system has no such files."""
 
@@ -19,6 +21,8 @@ _MOST_LINKS = 40  # as Linux allows
 
 def is_stream(path: Path) -> bool:
     """Whether a path names something that is written into rather than replaced."""
+    if isinstance(path, UrlPath):
+        return False
     if descriptor_of(path) is not None:
         return True
     try:
