@@ -1,9 +1,11 @@
 """Which device the words mean."""
 
+import json
 import re
 from dataclasses import dataclass
 
 import pytest
+from command import run
 
 import realesrgan_vk
 from realesrgan_vk.devices import find_device
@@ -112,3 +114,16 @@ def test_every_device_has_an_identity_of_its_own() -> None:
         if device.uuid:
             assert find_device(device.uuid, devices) == device.index
     assert realesrgan_vk.list_devices()[0].uuid == devices[0].uuid
+
+
+def test_limits_of_a_smaller_device_are_emulated() -> None:
+    if not realesrgan_vk.list_devices():
+        pytest.skip("no Vulkan device on this machine")
+    whole = run("devices", "--json")
+    limited = run("devices", "--json", REALESRGAN_VK_LIMITS="fp16=0 matrices=0")
+    assert (whole.returncode, limited.returncode) == (0, 0)
+    assert json.loads(limited.stdout)[0]["fp16_storage"] is False
+    assert json.loads(limited.stdout)[0]["cooperative_matrix"] is False
+    wrong = run("devices", REALESRGAN_VK_LIMITS="groups=many")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "REALESRGAN_VK_LIMITS has 'groups=many'" in wrong.stderr

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/control_groups.hpp"
+#include "base/emulated_limits.hpp"
 
 namespace realesrgan {
 
@@ -18,8 +19,11 @@ std::uint64_t assumed_budget(std::uint64_t heap_bytes) {
 }  // namespace
 
 std::uint64_t free_device_memory(const ncnn::VulkanDevice& device, std::uint32_t heap) {
+    const std::uint64_t emulated = emulated_limits().memory;
     if (!device.info.support_VK_EXT_memory_budget()) {
-        return assumed_budget(device.info.physicalDeviceMemoryProperties().memoryHeaps[heap].size);
+        return lowered(
+            assumed_budget(device.info.physicalDeviceMemoryProperties().memoryHeaps[heap].size),
+            emulated);
     }
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
     budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
@@ -28,10 +32,11 @@ std::uint64_t free_device_memory(const ncnn::VulkanDevice& device, std::uint32_t
     properties.pNext = &budget;
     ncnn::vkGetPhysicalDeviceMemoryProperties2KHR(device.info.physicalDevice(), &properties);
     const std::uint64_t total = budget.heapBudget[heap];
-    return total - std::min<std::uint64_t>(total, budget.heapUsage[heap]);
+    return lowered(total - std::min<std::uint64_t>(total, budget.heapUsage[heap]), emulated);
 }
 
 bool shares_host_memory(const ncnn::VulkanDevice& device) {
+    if (emulated_limits().own_memory) return *emulated_limits().own_memory == 0;
     return device.info.physicalDeviceProperties().deviceType !=
            VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/emulated_limits.hpp"
 #include "base/fault_injection.hpp"
 #include "base/memory_budget.hpp"
 #include "realesrgan/errors.hpp"
@@ -18,6 +19,21 @@ namespace realesrgan::vulkan {
 namespace {
 
 constexpr std::uint32_t kStorageBuffers = 7;  // bindings of a convolution
+
+VkPhysicalDeviceLimits limits_of(const ncnn::GpuInfo& info) {
+    const EmulatedLimits& emulated = emulated_limits();
+    VkPhysicalDeviceLimits limits = info.physicalDeviceProperties().limits;
+    for (std::uint32_t& count : limits.maxComputeWorkGroupCount) {
+        count = lowered(count, emulated.groups);
+    }
+    limits.maxStorageBufferRange = lowered(limits.maxStorageBufferRange, emulated.binding);
+    limits.maxComputeSharedMemorySize = lowered(limits.maxComputeSharedMemorySize, emulated.shared);
+    limits.maxComputeWorkGroupInvocations =
+        lowered(limits.maxComputeWorkGroupInvocations, emulated.invocations);
+    limits.minStorageBufferOffsetAlignment =
+        std::max<VkDeviceSize>(limits.minStorageBufferOffsetAlignment, emulated.alignment);
+    return limits;
+}
 
 bool has_what_we_need(const ncnn::GpuInfo& info) {
     const VkPhysicalDeviceLimits& limits = info.physicalDeviceProperties().limits;
@@ -51,7 +67,7 @@ std::shared_ptr<Context> Context::open(int device_index) {
 }
 
 Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<PipelineRegistry> pipelines)
-    : device_(&device), pipelines_(std::move(pipelines)) {
+    : device_(&device), limits_(limits_of(device.info)), pipelines_(std::move(pipelines)) {
     if (!has_what_we_need(device_->info)) {
         throw DeviceError("Vulkan device " + name() +
                           " has no push descriptors or too few storage buffers; update its driver, "
@@ -61,8 +77,9 @@ Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<PipelineRegis
 
 Context::~Context() = default;
 
-const VkPhysicalDeviceLimits& Context::limits() const {
-    return device_->info.physicalDeviceProperties().limits;
+std::uint32_t Context::subgroup_size() const {
+    const std::uint64_t emulated = emulated_limits().subgroup;
+    return emulated > 0 ? static_cast<std::uint32_t>(emulated) : device_->info.subgroup_size();
 }
 
 std::string Context::name() const {
@@ -86,6 +103,9 @@ int Context::most_groups(int axis) const {
 
 std::uint32_t Context::timestamp_bits() const {
     if (faults().no_timestamps) return 0;
+    if (emulated_limits().timestamp_bits) {
+        return static_cast<std::uint32_t>(*emulated_limits().timestamp_bits);
+    }
     const VkPhysicalDevice device = device_->info.physicalDevice();
     std::uint32_t count = 0;
     ncnn::vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);

@@ -32,7 +32,10 @@ class Context {
 
     const ncnn::VulkanDevice& ncnn_device() const { return *device_; }
     VkDevice handle() const { return device_->vkdevice(); }
-    const VkPhysicalDeviceLimits& limits() const;
+    // The device's, or lower ones (emulated_limits.hpp).
+    const VkPhysicalDeviceLimits& limits() const { return limits_; }
+    // Of pipelines without matrices.
+    std::uint32_t subgroup_size() const;
     int index() const { return device_->info.device_index(); }
     std::string name() const;
     // Whether the driver computes on the CPU.
@@ -72,6 +75,7 @@ class Context {
 
   private:
     const ncnn::VulkanDevice* device_;
+    VkPhysicalDeviceLimits limits_;
     std::shared_ptr<PipelineRegistry> pipelines_;
     std::atomic<bool> abandoned_{false};
     std::mutex shared_mutex_;

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/emulated_limits.hpp"
 #include "vulkan/instance/instance.hpp"
 
 namespace realesrgan::vulkan {
@@ -22,7 +23,9 @@ std::string PipelineSpec::key() const {
 Pipeline::Pipeline(const ncnn::VulkanDevice& device, PipelineSpec spec)
     : device_(&device), spec_(std::move(spec)) {
     ncnn::Pipeline rounding(device_);
-    rounding.set_subgroup_size(subgroup_size());
+    const std::uint64_t emulated = spec_.variant.subgroup_size > 0 ? 0 : emulated_limits().subgroup;
+    rounding.set_subgroup_size(emulated > 0 ? static_cast<std::uint32_t>(emulated)
+                                            : subgroup_size());
     rounding.set_local_size_xyz(spec_.local.x, spec_.local.y, spec_.local.z);
     local_ = {static_cast<int>(rounding.local_size_x()), static_cast<int>(rounding.local_size_y()),
               static_cast<int>(rounding.local_size_z())};

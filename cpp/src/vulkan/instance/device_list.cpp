@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/emulated_limits.hpp"
 #include "realesrgan/device.hpp"
 #include "vulkan/instance/instance.hpp"
 
@@ -119,8 +120,9 @@ std::vector<DeviceInfo> list_devices() {
         device.type = device_type(gpu);
         device.driver = driver_text(gpu);
         device.memory_bytes = largest_local_heap(gpu);
-        device.fp16_storage = gpu.support_fp16_storage();
-        device.cooperative_matrix = gpu.support_cooperative_matrix();
+        device.fp16_storage = gpu.support_fp16_storage() && emulated_limits().fp16 != 0U;
+        device.cooperative_matrix =
+            gpu.support_cooperative_matrix() && emulated_limits().matrices != 0U;
         fill_identity(gpu, device);
         devices.push_back(device);
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/emulated_limits.hpp"
+
 namespace realesrgan::vulkan {
 
 namespace {
@@ -28,7 +30,7 @@ std::vector<MatrixShape> matrix_shapes(const Context& context) {
     // The shaders of the extension require the Vulkan memory model and fp16 arithmetic.
     if (info.support_VK_KHR_cooperative_matrix() == 0 ||
         info.queryVulkanMemoryModelFeatures().vulkanMemoryModel == VK_FALSE ||
-        !info.support_fp16_arithmetic()) {
+        !info.support_fp16_arithmetic() || emulated_limits().matrices == 0U) {
         return shapes;
     }
     for (const VkCooperativeMatrixPropertiesKHR& listed :
@@ -154,7 +156,7 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
         }
     }
     // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
-    if (context.ncnn_device().info.subgroup_size() <= 64) {
+    if (context.subgroup_size() <= 64) {
         KernelConfig blocked(KernelKind::blocked);
         // Compiling the unrolled variant for ten layers takes such a driver as long as a small
         // picture.

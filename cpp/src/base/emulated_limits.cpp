@@ -1,0 +1,71 @@
+#include "base/emulated_limits.hpp"
+
+#include <cstdlib>
+#include <map>
+#include <sstream>
+
+#include "realesrgan/errors.hpp"
+
+namespace realesrgan {
+
+namespace {
+
+constexpr std::size_t kMostDigits = 18;
+
+[[noreturn]] void refuse(const std::string& word) {
+    throw DeviceError("REALESRGAN_VK_LIMITS has '" + word +
+                      "'; expected names and whole numbers, such as groups=65535");
+}
+
+std::uint64_t number_of(const std::string& word, const std::string& digits) {
+    if (digits.empty() || digits.size() > kMostDigits ||
+        digits.find_first_not_of("0123456789") != std::string::npos) {
+        refuse(word);
+    }
+    return std::stoull(digits);
+}
+
+}  // namespace
+
+EmulatedLimits parse_limits(const std::string& text) {
+    EmulatedLimits limits;
+    const std::map<std::string, std::uint64_t*> numbers = {
+        {"groups", &limits.groups},       {"binding", &limits.binding},
+        {"shared", &limits.shared},       {"invocations", &limits.invocations},
+        {"alignment", &limits.alignment}, {"memory", &limits.memory},
+        {"subgroup", &limits.subgroup},
+    };
+    const std::map<std::string, std::optional<std::uint64_t>*> choices = {
+        {"timestamp_bits", &limits.timestamp_bits},
+        {"fp16", &limits.fp16},
+        {"matrices", &limits.matrices},
+        {"own_memory", &limits.own_memory},
+    };
+    std::istringstream words(text);
+    for (std::string word; words >> word;) {
+        const std::size_t sign = word.find('=');
+        if (sign == std::string::npos) refuse(word);
+        const std::string name = word.substr(0, sign);
+        const std::uint64_t value = number_of(word, word.substr(sign + 1));
+        const auto number = numbers.find(name);
+        const auto choice = choices.find(name);
+        if (number != numbers.end()) {
+            *number->second = value;
+        } else if (choice != choices.end()) {
+            *choice->second = value;
+        } else {
+            refuse(word);
+        }
+    }
+    return limits;
+}
+
+const EmulatedLimits& emulated_limits() {
+    static const EmulatedLimits limits = [] {
+        const char* text = std::getenv("REALESRGAN_VK_LIMITS");
+        return parse_limits(text == nullptr ? "" : text);
+    }();
+    return limits;
+}
+
+}  // namespace realesrgan
