@@ -2,7 +2,6 @@
 // limit_sets.txt, and once without; tools/limit-sets runs all Vulkan tests so.
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 
 #include "base/emulated_limits.hpp"
@@ -171,6 +170,6 @@ TEST_CASE("a run is timed with as few bits as the device has, or refused") {
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }

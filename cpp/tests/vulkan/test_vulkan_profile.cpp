@@ -1,7 +1,6 @@
 // The times of a run on a Vulkan device: what is timed, that they fit together, and that they
 // change nothing.
 
-#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -107,6 +106,6 @@ TEST_CASE("a device's clock goes on where its counter begins anew") {
 int main() {
     // Tests do not use the user's cache.
     const TemporaryFolder cache;
-    setenv("REALESRGAN_VK_CACHE", cache.path.c_str(), 1);
+    cache.keep_caches();
     return check::run_all();
 }
