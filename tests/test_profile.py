@@ -99,6 +99,11 @@ def test_layers_are_named_once_and_add_up(
     assert f"{width}x{height}" == size
     if band_rows is not None:
         assert found["band_rows"] == min(band_rows, height)
+    if found["bands"] == 1:
+        with Upscaler(network, device=device) as upscaler:
+            plan = upscaler.plan((width, height), band_rows=band_rows)
+        moved = sum(one["bytes_moved"] for one in found["layers"]) / (width * height)
+        assert moved == pytest.approx(plan.bytes_moved_per_input_pixel), "as planned"
     if size == "23x37":
         assert found["bands"] == 8
         for one in found["layers"]:

@@ -337,7 +337,8 @@ double ExecutionPlan::bytes_of(const Command& command) const {
 BandTraffic ExecutionPlan::traffic() const {
     BandTraffic traffic;
     double moved = 0.0;
-    const Step step = schedule(kEndlessRows).step(middle_step(rows_->rows_fed));
+    const Step step =
+        steps() == 1 ? this->step(0) : schedule(kEndlessRows).step(middle_step(rows_->rows_fed));
     for (const Command& command : step.commands) {
         moved += bytes_of(command);
         if (command.kind != CommandKind::halo) ++traffic.dispatches;

@@ -177,7 +177,7 @@ struct RowCounts {
     void count_halos(const Program& program, Row height, const Schedule& endless);
 };
 
-// What one step far from the picture's ends does.
+// What one step far from the picture's ends does, or the only step of a picture.
 struct BandTraffic {
     int dispatches = 0;                // commands, without halo commands: they only copy
     double bytes_per_input_pixel = 0;  // of buffers that all commands read and write

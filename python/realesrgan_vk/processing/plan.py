@@ -20,8 +20,9 @@ class RunPlan:
         memory_bytes: Bytes by kind, and their sum as "total". "host" is the machine's memory for
             sums of floats (column tiles, `tta`, tiles), which the limit of a device with its own
             memory does not count. The tile path leaves out the weights.
-        dispatches_per_band: Operations of a row band in the steady state; 0 for tiles.
-        bytes_moved_per_input_pixel: Bytes that operations read and write, without weights.
+        dispatches_per_band: Operations of a row band in the steady state, or of the only one; 0 for
+            tiles.
+        bytes_moved_per_input_pixel: Bytes that these operations read and write, without weights.
         picture_bytes: Memory of the machine for the decoded picture and the part of its result
             that exists while the network runs; not in `memory_bytes`, and counted by no limit.
     """
