@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats, write_tensors
 from realesrgan_train.errors import CheckpointError
-from realesrgan_train.networks import RRDBNet, SRVGGNetCompact
+from realesrgan_train.networks import SPAN, RRDBNet, SRVGGNetCompact
+from realesrgan_train.networks.span import BLOCKS, RGB_MEAN
 from realesrgan_train.networks.srvgg import ACTIVATIONS
 from realesrgan_train.wording import shown
 
@@ -72,6 +73,7 @@ _NUMBER = "0|[1-9][0-9]{0,5}"
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "RRDBNet": RRDBNet,
+    "SPAN": SPAN,
     "SRVGGNetCompact": SRVGGNetCompact,
 }
 
@@ -95,6 +97,8 @@ class Architecture:
         """How many tensors the network has."""
         if self.name == "RRDBNet":
             return 2 * (6 + 15 * int(self.kwargs["num_block"]))
+        if self.name == "SPAN":
+            return 2 * (2 + 5 * (2 + 3 * BLOCKS)) + (0 if self.kwargs["norm"] else 1)
         convolutions = int(self.kwargs["num_conv"]) + 2
         slopes = convolutions - 1 if self.kwargs["act_type"] == "prelu" else 0
         return 2 * convolutions + slopes
@@ -110,6 +114,8 @@ class Architecture:
                 f"an RRDBNet x{self.scale} with {sizes['num_feat']} features, {sizes['num_block']} "
                 f"blocks and growth {sizes['num_grow_ch']}"
             )
+        if self.name == "SPAN":
+            return f"a SPAN x{self.scale} with {sizes['feature_channels']} features"
         return (
             f"an SRVGGNetCompact x{self.scale} with {sizes['num_feat']} features and "
             f"{sizes['num_conv']} convolutions ({sizes['act_type']})"
@@ -198,6 +204,29 @@ def _srvgg(tensors: Mapping[str, Tensor], act_type: str | None) -> Architecture:
     return Architecture("SRVGGNetCompact", upscale, kwargs)
 
 
+def _span(tensors: Mapping[str, Tensor]) -> Architecture:
+    num_in_ch = _size(tensors, "conv_1.sk.weight", 1)
+    channels = _size(tensors, "upsampler.0.weight", 0)
+    upscale = round((channels / num_in_ch) ** 0.5)
+    if upscale < 1 or upscale**2 * num_in_ch != channels:
+        raise CheckpointError(
+            f"weights: a SPAN from {num_in_ch} to {channels} channels has no whole scale"
+        )
+    norm = "no_norm" not in tensors
+    if norm and num_in_ch != len(RGB_MEAN):
+        raise CheckpointError(
+            f"weights: a SPAN that takes a mean off has 3 channels, this one {num_in_ch}"
+        )
+    kwargs = {
+        "num_in_ch": num_in_ch,
+        "num_out_ch": num_in_ch,
+        "feature_channels": _size(tensors, "conv_1.sk.weight", 0),
+        "upscale": upscale,
+        "norm": norm,
+    }
+    return Architecture("SPAN", upscale, kwargs)
+
+
 def deduce_architecture(
     state_dict: Mapping[str, Tensor], act_type: str | None = None
 ) -> Architecture:
@@ -206,13 +235,15 @@ def deduce_architecture(
     `act_type` is the activation of a compact network without PReLU; the tensors do not tell.
 
     Raises:
-        CheckpointError: If it is no RRDBNet and no SRVGGNetCompact.
+        CheckpointError: If it is no RRDBNet, no SRVGGNetCompact and no SPAN.
     """
     tensors = modern_names(state_dict)
     if "conv_first.weight" in tensors and "body.0.rdb1.conv1.weight" in tensors:
         return _rrdbnet(tensors)
     if "body.0.weight" in tensors:
         return _srvgg(tensors, act_type)
+    if "conv_1.sk.weight" in tensors:
+        return _span(tensors)
     if "conv0.weight" in tensors and "conv1.weight_orig" in tensors:
         raise CheckpointError(
             "weights: this is a discriminator (UNetDiscriminatorSN), which makes no pictures; give "
@@ -220,7 +251,7 @@ def deduce_architecture(
         )
     sample = ", ".join(shown(name) for name in list(tensors)[:4]) or "nothing"
     raise CheckpointError(
-        f"weights: neither an RRDBNet nor an SRVGGNetCompact (found {sample}, ...)"
+        f"weights: neither an RRDBNet nor an SRVGGNetCompact nor a SPAN (found {sample}, ...)"
     )
 
 

@@ -61,6 +61,9 @@ winograd::Epilogue epilogue_of(const Op& op, const RowBand& band, int threads, f
                                Rows (&rows)[kMaxSkips]) {
     winograd::Epilogue epilogue;
     epilogue.skip_count = static_cast<int>(op.skips.size());
+    epilogue.silu = op.activation == Activation::silu;
+    epilogue.gate = op.gate.has_value();
+    epilogue.gate_offset = op.gate.value_or(0.0F);
     const int width = band.output->layout().width;
     for (std::size_t s = 0; s < op.skips.size(); ++s) {
         const Skip& skip = op.skips[s];

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "image/image_view.hpp"
 #include "image/sample_conversion.hpp"
@@ -31,6 +32,11 @@ void load(const Program& program, const std::byte* packed, const LineBuffer& rin
                 to[x * kGroup] =
                     static_cast<float>(from[static_cast<std::ptrdiff_t>(x) * r * channels]) /
                     kWhite<Sample>;
+            }
+            if (program.input_transform.empty()) continue;
+            const InputTransform& transform = program.input_transform[idx(c / (r * r))];
+            for (int x = 0; x < width; ++x) {
+                to[x * kGroup] = to[x * kGroup] * transform.scale + transform.shift;
             }
         }
     });

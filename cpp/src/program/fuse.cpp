@@ -147,6 +147,7 @@ class BufferAssigner {
         op.output = places_[index];
         op.activation = node.activation;
         op.slope = node.slope;
+        op.gate = node.gate;
         op.factor = node.factor;
         op.resize = node.resize;
         op.layers = node.layers;
@@ -179,6 +180,33 @@ class BufferAssigner {
     std::vector<ChannelSlice> places_;      // by node
     std::vector<std::size_t> last_reader_;  // by tensor, a node
 };
+
+// The steps of the picture's transform one after the other, for each channel.
+std::vector<InputTransform> input_transform(const LoweredGraph& lowered, const WeightFile& file,
+                                            int channels) {
+    if (lowered.input_steps.empty()) return {};
+    std::vector<double> scales(idx(channels), 1.0);
+    std::vector<double> shifts(idx(channels), 0.0);
+    for (const InputStep& step : lowered.input_steps) {
+        const std::vector<float> numbers =
+            step.constant ? file.kernel(*step.constant) : std::vector<float>{step.number};
+        for (std::size_t c = 0; c < scales.size(); ++c) {
+            const double number = numbers[numbers.size() > 1 ? c : 0];
+            if (step.product) {
+                const double factor = step.inverse ? 1.0 / number : number;
+                scales[c] *= factor;
+                shifts[c] *= factor;
+            } else {
+                shifts[c] += step.inverse ? -number : number;
+            }
+        }
+    }
+    std::vector<InputTransform> transform;
+    for (std::size_t c = 0; c < scales.size(); ++c) {
+        transform.push_back({static_cast<float>(scales[c]), static_cast<float>(shifts[c])});
+    }
+    return transform;
+}
 
 // Tap (ky, kx) of a 3x3 kernel on the unshuffled input from the layer's own kernel of any size.
 template <typename Value>
@@ -264,13 +292,16 @@ bool is_row_local(const Graph& graph) {
 FuseResult fuse(const Graph& graph, const std::string& bin_path) {
     FusedNetwork network;
     std::vector<ConvolutionSource> sources;
+    LoweredGraph lowered;
     try {
-        const LoweredGraph lowered = lower_graph(graph);
+        lowered = lower_graph(graph);
         network.program = BufferAssigner(lowered).place(sources);
     } catch (const NotStreamable& why) {
         return FuseResult{std::nullopt, why.what()};
     }
     const auto file = std::make_shared<const WeightFile>(graph, bin_path);
+    network.program.input_transform =
+        input_transform(lowered, *file, network.program.picture_channels);
     network.weights = [file, sources, shapes = network.program.convolutions](int index,
                                                                              bool accept_fp16) {
         const auto i = static_cast<std::size_t>(index);

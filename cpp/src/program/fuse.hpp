@@ -24,10 +24,10 @@ struct FuseResult {
 };
 
 // Graph -> Program: Split disappears, Concat becomes channel offsets of one tensor, bias,
-// activation, residual scale and skips join the convolution's epilogue, nearest enlargement its
-// read. A graph with anything else in it is not row-local (or not known to be) and gives the reason
-// instead; its weights are then not looked at. Throws ModelError when the graph fits and the weight
-// file does not.
+// activation, residual scale, skips and gate join the convolution's epilogue, nearest enlargement
+// its read, sums and products of the picture with constants its loading. A graph with anything else
+// in it is not row-local (or not known to be) and gives the reason instead; its weights are then
+// not looked at. Throws ModelError when the graph fits and the weight file does not.
 FuseResult fuse(const Graph& graph, const std::string& bin_path);
 
 // Whether the graph is one that fuse() makes a program of.

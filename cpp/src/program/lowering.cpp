@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/escape.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/shape_inference.hpp"
 
@@ -14,6 +15,17 @@ namespace {
 
 constexpr std::size_t kMostParts = 4096;
 constexpr int kMostFactor = 16;  // of a shuffle, an enlargement, and a resized tensor's scale
+
+// ncnn's operations of BinaryOp, and of Eltwise.
+enum Binary { kAdd, kSubtract, kMultiply, kDivide };
+enum Elementwise { kProduct, kSum };
+
+// sigmoid(what a blob holds) + offset, waiting for the product with the same blob after its skips.
+struct PendingGate {
+    std::size_t node = 0;
+    std::size_t steps = 0;  // of the node's epilogue that the sigmoid's argument comes after
+    float offset = 0.0F;
+};
 
 [[noreturn]] void refuse(const Layer& layer, const std::string& why) {
     throw NotStreamable(layer_title(layer) + " " + why);
@@ -32,15 +44,17 @@ class GraphLowering {
   public:
     explicit GraphLowering(const Graph& graph) : graph_(graph), sizes_(trace(graph)) {
         for (const Layer& layer : graph.layers) {
+            // A sigmoid becomes a part of the operation that makes its argument.
+            if (layer.type == "Sigmoid") continue;
             for (const int blob : layer.inputs) ++uses_[blob];
         }
     }
 
     LoweredGraph lower() {
         lowered_.nodes.emplace_back();
-        values_[graph_.input] = Value{{0}, 1, 1.0F};
+        values_[graph_.input] = Value{{0}, 1, 1.0F, 0};
         for (std::size_t i = 0; i < graph_.layers.size(); ++i) add(i);
-        const Value& output = values_.at(graph_.output);
+        const Value& output = value(graph_.output);
         if (output.parts.size() != 1 || output.upsample != 1 || output.scale != 1.0F ||
             output.parts[0] == 0) {
             throw NotStreamable("the output is not a convolution, pixel shuffle or resize");
@@ -56,16 +70,22 @@ class GraphLowering {
         const Layer& layer = graph_.layers[index];
         const LayerRule& rule = sizes_.rules[index];
         if (layer.type == "Input") return;
+        if (layer.type == "MemoryData") {
+            constants_[layer.outputs[0]] = index;
+            return fold(layer);
+        }
         if (layer.inputs.empty() || layer.outputs.empty())
             refuse(layer, "has no input or no output");
         const bool copies = layer.type == "Split" || layer.type == "Noop" ||
                             (layer.type == "Dropout" && layer.number(0, 1.0F) == 1.0F);
         if (copies) {
-            alias(layer, value(layer.inputs[0]));
+            copy(layer);
         } else if (layer.type == "Convolution") {
             add_convolution(index);
-        } else if (layer.type == "ReLU" || layer.type == "PReLU") {
+        } else if (layer.type == "ReLU" || layer.type == "PReLU" || layer.type == "Swish") {
             add_activation(index);
+        } else if (layer.type == "Sigmoid") {
+            add_sigmoid(layer);
         } else if (layer.type == "Concat") {
             add_concat(layer);
         } else if (layer.type == "Eltwise" || layer.type == "BinaryOp") {
@@ -81,7 +101,25 @@ class GraphLowering {
         }
     }
 
-    Value& value(int blob) { return values_.at(blob); }
+    Value& value(int blob) {
+        const auto found = values_.find(blob);
+        if (found == values_.end()) {
+            throw NotStreamable("blob " + shown_name(graph_.blobs[idx(blob)]) +
+                                " is a constant or a sigmoid where the row stream needs a tensor");
+        }
+        return found->second;
+    }
+
+    void copy(const Layer& layer) {
+        const int from = layer.inputs[0];
+        if (values_.count(from) != 0) return alias(layer, value(from));
+        for (const int out : layer.outputs) {
+            if (constants_.count(from) != 0) constants_[out] = constants_[from];
+            if (gates_.count(from) != 0) gates_[out] = gates_[from];
+        }
+        auto names = folded_.extract(from);
+        if (!names.empty()) folded_[layer.outputs[0]] = std::move(names.mapped());
+    }
 
     // Every output stands for the same tensor, so that each counts all readers of all of them.
     void alias(const Layer& layer, const Value& stands_for) {
@@ -98,6 +136,18 @@ class GraphLowering {
 
     // A layer without a node of its own, which the next reader of its result computes.
     void fold(const Layer& layer) { folded_[layer.outputs[0]].push_back(layer.name); }
+
+    // The same, with what was folded into its inputs before it.
+    void fold_all(const Layer& layer) {
+        std::vector<std::string> all;
+        for (const int blob : layer.inputs) {
+            auto names = folded_.extract(blob);
+            if (names.empty()) continue;
+            all.insert(all.end(), names.mapped().begin(), names.mapped().end());
+        }
+        all.push_back(layer.name);
+        folded_[layer.outputs[0]] = std::move(all);
+    }
 
     // Adds the names of a layer and of what was folded into its inputs.
     void name_layers(const Layer& layer, Node& node) {
@@ -119,10 +169,12 @@ class GraphLowering {
     }
 
     // Whether the layer reads the picture, nothing else does, and it is not unshuffled yet.
-    bool takes_input_alone(const Layer& layer) {
-        const Value& source = value(layer.inputs[0]);
+    bool takes_input_alone(int blob) {
+        const auto found = values_.find(blob);
+        if (found == values_.end()) return false;
+        const Value& source = found->second;
         return source.parts.size() == 1 && source.parts[0] == 0 && source.upsample == 1 &&
-               uses_[layer.inputs[0]] == 1 && lowered_.unshuffle == 1;
+               source.scale == 1.0F && uses_[blob] == 1 && lowered_.unshuffle == 1;
     }
 
     const BlobSize& size_of(int blob) const { return sizes_.blobs[idx(blob)]; }
@@ -143,7 +195,7 @@ class GraphLowering {
         if (node.channels == 0) refuse(layer, "makes a result of unknown channels");
         node.scale = scale_of(layer);
         name_layers(layer, node);
-        values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F};
+        values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F, 0};
         lowered_.nodes.push_back(std::move(node));
     }
 
@@ -167,7 +219,7 @@ class GraphLowering {
     }
 
     void fold_unshuffle(const Layer& layer, const KernelAxis& axis) {
-        if (!takes_input_alone(layer) || axis.stride < 2 || axis.stride > kMostFactor ||
+        if (!takes_input_alone(layer.inputs[0]) || axis.stride < 2 || axis.stride > kMostFactor ||
             axis.kernel != 3 * axis.stride || axis.pad_before != axis.stride) {
             refuse(layer,
                    "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "
@@ -180,7 +232,9 @@ class GraphLowering {
     Node* open(int blob) {
         const Value& source = value(blob);
         const bool alone = uses_[blob] == 1 && source.parts.size() == 1 && source.upsample == 1;
-        return alone && source.parts[0] != 0 ? &lowered_.nodes[source.parts[0]] : nullptr;
+        if (!alone || source.parts[0] == 0) return nullptr;
+        Node& node = lowered_.nodes[source.parts[0]];
+        return node.gate ? nullptr : &node;  // a gate is the last step
     }
 
     void add_activation(std::size_t index) {
@@ -193,12 +247,24 @@ class GraphLowering {
         if (layer.type == "PReLU") {
             node->activation = Activation::prelu;
             node->prelu = index;
+        } else if (layer.type == "Swish") {
+            node->activation = Activation::silu;
         } else {
             node->activation = Activation::leaky_relu;
             node->slope = layer.number(0, 0.0F);
         }
         name_layers(layer, *node);
         values_[layer.outputs[0]] = value(layer.inputs[0]);
+        values_[layer.outputs[0]].steps = node->steps();
+    }
+
+    void add_sigmoid(const Layer& layer) {
+        const Value& source = value(layer.inputs[0]);
+        const bool plain = source.parts.size() == 1 && source.upsample == 1 &&
+                           source.scale == 1.0F && source.parts[0] != 0;
+        if (!plain) refuse(layer, "does not follow a convolution directly");
+        gates_[layer.outputs[0]] = {source.parts[0], source.steps, 0.0F};
+        fold_all(layer);
     }
 
     void add_concat(const Layer& layer) {
@@ -217,18 +283,95 @@ class GraphLowering {
     void add_arithmetic(const Layer& layer) {
         const bool binary = layer.type == "BinaryOp";
         const int operation = layer.integer(0, 0);
-        if (binary && operation == 2 && layer.integer(1, 0) != 0) {  // times a number
+        if (binary && (shift_gate(layer) || transform_input(layer))) return;
+        const bool product =
+            binary ? operation == kMultiply && layer.integer(1, 0) == 0 : operation == kProduct;
+        if (product && layer.inputs.size() == 2) return add_gate(layer);
+        if (binary && operation == kMultiply && layer.integer(1, 0) != 0) {  // times a number
             Value scaled = value(layer.inputs[0]);
             scaled.scale *= layer.number(2, 0.0F);
             alias(layer, scaled);
             return fold(layer);
         }
-        const bool sum = binary ? operation == 0 && layer.integer(1, 0) == 0 : operation == 1;
+        const bool sum = binary ? operation == kAdd && layer.integer(1, 0) == 0 : operation == kSum;
         if (!sum) refuse(layer, "is neither a sum nor a product with a number");
         std::vector<float> weights = binary ? std::vector<float>() : layer.array(1);
         weights.resize(layer.inputs.size(), 1.0F);
         if (layer.inputs.size() != 2) refuse(layer, "adds more than two tensors");
         add_sum(layer, weights);
+    }
+
+    // A sigmoid plus or minus a number.
+    bool shift_gate(const Layer& layer) {
+        const auto gate = gates_.find(layer.inputs[0]);
+        const int operation = layer.integer(0, 0);
+        if (gate == gates_.end() || layer.integer(1, 0) == 0 ||
+            (operation != kAdd && operation != kSubtract)) {
+            return false;
+        }
+        PendingGate shifted = gate->second;
+        const float number = layer.number(2, 0.0F);
+        shifted.offset += operation == kAdd ? number : -number;
+        gates_[layer.outputs[0]] = shifted;
+        fold_all(layer);
+        return true;
+    }
+
+    // The picture, which nothing else reads, plus, minus, times or over a number or a constant.
+    bool transform_input(const Layer& layer) {
+        const int operation = layer.integer(0, 0);
+        if (operation < kAdd || operation > kDivide) return false;
+        InputStep step;
+        step.product = operation == kMultiply || operation == kDivide;
+        step.inverse = operation == kSubtract || operation == kDivide;
+        int picture = layer.inputs[0];
+        if (layer.integer(1, 0) != 0) {
+            step.number = layer.number(2, 0.0F);
+        } else {
+            int constant = layer.inputs[1];
+            if (!step.inverse && constants_.count(constant) == 0) std::swap(picture, constant);
+            if (constants_.count(constant) == 0) return false;
+            step.constant = constants_[constant];
+        }
+        if (!takes_input_alone(picture)) return false;
+        if (sizes_.input_channels > kMostTransformed) {
+            refuse(layer, "transforms a picture of more than " + std::to_string(kMostTransformed) +
+                              " channels");
+        }
+        if (step.constant) check_constant(graph_.layers[*step.constant]);
+        lowered_.input_steps.push_back(step);
+        values_[layer.outputs[0]] = value(picture);
+        fold_all(layer);
+        return true;
+    }
+
+    // One number for each channel, or one for all.
+    void check_constant(const Layer& layer) const {
+        const int channels = layer.integer(2, 0);
+        if (layer.integer(0, 0) != 1 || layer.integer(1, 0) != 1 || layer.integer(11, 0) != 0 ||
+            (channels != 1 && channels != sizes_.input_channels)) {
+            refuse(layer, "does not hold a number for each channel of the picture");
+        }
+    }
+
+    // The product of a convolution's result and the sigmoid of what it was before its skips.
+    void add_gate(const Layer& layer) {
+        for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+            const auto gate = gates_.find(layer.inputs[first]);
+            const int blob = layer.inputs[1 - first];
+            if (gate == gates_.end() || values_.count(blob) == 0) continue;
+            Node* node = open(blob);
+            const bool fits = node != nullptr && node->kind == OpKind::convolution &&
+                              value(blob).scale == 1.0F &&
+                              value(blob).parts[0] == gate->second.node &&
+                              node->steps() - node->skips.size() == gate->second.steps;
+            if (!fits) continue;
+            node->gate = gate->second.offset;
+            name_layers(layer, *node);
+            values_[layer.outputs[0]] = Value{{gate->second.node}, 1, 1.0F, node->steps()};
+            return;
+        }
+        refuse(layer, "multiplies two tensors, neither of which is the sigmoid of the other");
     }
 
     // One operand is the tensor just computed, the other one older: it becomes a skip of the first.
@@ -249,7 +392,7 @@ class GraphLowering {
                              weights[second] * other.scale};
             node->skips.push_back(skip);
             name_layers(layer, *node);
-            values_[layer.outputs[0]] = Value{{id}, 1, 1.0F};
+            values_[layer.outputs[0]] = Value{{id}, 1, 1.0F, node->steps()};
             return;
         }
         refuse(layer, "adds two tensors neither of which can take the other into its epilogue");
@@ -293,7 +436,8 @@ class GraphLowering {
         const auto factor = static_cast<int>(rule.rows.down);
         const Value source = value(layer.inputs[0]);
         if (factor == 1) return alias(layer, source);
-        if (layer.integer(1, 0) != 0 || factor > kMostFactor || !takes_input_alone(layer)) {
+        if (layer.integer(1, 0) != 0 || factor > kMostFactor ||
+            !takes_input_alone(layer.inputs[0])) {
             refuse(layer, "is not a pixel-unshuffle of the input alone");
         }
         lowered_.unshuffle = factor;
@@ -304,8 +448,10 @@ class GraphLowering {
     const Graph& graph_;
     const Trace sizes_;
     LoweredGraph lowered_;
-    std::map<int, Value> values_;  // by blob
-    std::map<int, int> uses_;      // by blob; blobs that stand for one tensor share their count
+    std::map<int, Value> values_;           // by blob
+    std::map<int, std::size_t> constants_;  // by blob, the layer that has the numbers
+    std::map<int, PendingGate> gates_;      // by blob
+    std::map<int, int> uses_;  // by blob; blobs that stand for one tensor share their count
     // By blob: names of layers that are folded into whatever reads it.
     std::map<int, std::vector<std::string>> folded_;
 };

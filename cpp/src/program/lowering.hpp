@@ -23,6 +23,7 @@ struct Value {
     std::vector<std::size_t> parts;
     int upsample = 1;
     float scale = 1.0F;
+    std::size_t steps = 0;  // of the epilogue of a single part that the blob comes after
 };
 
 struct LoweredSkip {
@@ -43,9 +44,23 @@ struct Node {
     Activation activation = Activation::none;
     float slope = 0.0F;
     std::vector<LoweredSkip> skips;
+    std::optional<float> gate;
     int factor = 1;
     Resize resize;
     std::vector<std::string> layers;  // as Op::layers
+
+    // Of the epilogue, as far as they are known.
+    std::size_t steps() const {
+        return (activation == Activation::none ? 0 : 1) + skips.size() + (gate ? 1 : 0);
+    }
+};
+
+// A sum or product of the picture with a number, or with a constant of one number a channel.
+struct InputStep {
+    bool product = false;
+    bool inverse = false;  // a difference or a quotient
+    float number = 0.0F;
+    std::optional<std::size_t> constant;  // instead of the number: the layer that has the numbers
 };
 
 // The lowered graph, before channels of tensors are assigned. nodes[0] is the input, after the
@@ -54,6 +69,7 @@ struct LoweredGraph {
     std::vector<Node> nodes;
     std::size_t output = 0;
     int unshuffle = 1;
+    std::vector<InputStep> input_steps;  // of the picture, before the unshuffle
 };
 
 // Throws NotStreamable.

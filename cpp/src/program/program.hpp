@@ -41,7 +41,8 @@ enum class OpKind {
     resize,         // rows and columns resampled by `resize`
 };
 
-enum class Activation { none, leaky_relu, prelu };  // ReLU is leaky_relu with slope 0
+// ReLU is leaky_relu with slope 0; SiLU (Swish) is value * sigmoid(value).
+enum class Activation { none, leaky_relu, prelu, silu };
 
 // One addition of the epilogue: value = value * value_scale + skip * skip_scale, read from the same
 // channel counted from the slice's start, at row y / upsample and column x / upsample.
@@ -63,7 +64,7 @@ struct Resize {
 
 inline constexpr std::size_t kMaxSkips = 2;
 
-// One fused operation: output = skips(activation(kind(input) + bias)).
+// One fused operation: output = gate(skips(activation(kind(input) + bias))).
 struct Op {
     OpKind kind = OpKind::convolution;
     ChannelSlice input;
@@ -74,7 +75,10 @@ struct Op {
     Activation activation = Activation::none;
     float slope = 0.0F;       // of leaky_relu
     std::vector<Skip> skips;  // applied in this order, at most kMaxSkips
-    int factor = 1;           // of pixel_shuffle
+    // Of a convolution: what comes after the skips is multiplied by sigmoid(v) + gate, v being what
+    // comes before them.
+    std::optional<float> gate;
+    int factor = 1;  // of pixel_shuffle
     Resize resize;
     // The names of the graph's layers that it computes, the one that gives it its kind first.
     std::vector<std::string> layers;
@@ -121,6 +125,15 @@ struct ConvolutionWeights {
     std::vector<float> slopes;        // `outputs` values for Activation::prelu, otherwise empty
 };
 
+// Channels of a picture that has an input transform, at most.
+inline constexpr int kMostTransformed = 4;
+
+// What a picture's sample becomes as it is loaded: sample * scale + shift.
+struct InputTransform {
+    float scale = 1.0F;
+    float shift = 0.0F;
+};
+
 // A row-local network as fused operations in execution order. The input tensor is tensors[0]; with
 // unshuffle r its channel c*r*r + dy*r + dx of pixel (x, y) is the picture's channel c of
 // (x*r + dx, y*r + dy), and the picture's size is a multiple of r. Nothing writes a slice twice.
@@ -131,6 +144,9 @@ struct Program {
     ChannelSlice input;  // of tensor 0: all its channels
     int unshuffle = 1;
     int picture_channels = 0;
+    // One for each of the picture's channels; empty: samples are taken as they are. It is no part
+    // of the first convolution, whose zero padding lies around the transformed picture.
+    std::vector<InputTransform> input_transform;
     ChannelSlice output;  // the result
 
     const Tensor& tensor(const ChannelSlice& slice) const { return tensors[idx(slice.tensor)]; }

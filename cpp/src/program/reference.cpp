@@ -11,6 +11,10 @@ namespace {
 
 // The functions below write the channels of one output pixel.
 
+double sigmoid(double value) {
+    return 1.0 / (1.0 + std::exp(-value));
+}
+
 void convolve(const Op& op, const ConvolutionWeights& weights, const FeatureMap& input, int x,
               int y, double* output) {
     const std::vector<double> zeros(static_cast<std::size_t>(weights.inputs), 0.0);
@@ -30,7 +34,11 @@ void convolve(const Op& op, const ConvolutionWeights& weights, const FeatureMap&
             for (const double* tap : taps) sum += tap[i] * *kernel++;
         }
         const float slope = op.activation == Activation::prelu ? weights.slopes[c] : op.slope;
-        output[c] = op.activation == Activation::none || sum > 0 ? sum : sum * slope;
+        if (op.activation == Activation::silu) {
+            output[c] = sum * sigmoid(sum);
+        } else {
+            output[c] = op.activation == Activation::none || sum > 0 ? sum : sum * slope;
+        }
     }
 }
 
@@ -82,12 +90,16 @@ void compute_reference(const Op& op, const ConvolutionWeights& weights,
             if (op.kind == OpKind::convolution) convolve(op, weights, map(op.input), x, y, output);
             if (op.kind == OpKind::pixel_shuffle) shuffle(op, map(op.input), x, y, output);
             if (op.kind == OpKind::resize) resample(op, map(op.input), x, y, output);
+            const std::vector<double> before(output, output + op.output.channels);
             for (const Skip& skip : op.skips) {
                 const double* from = map(skip.from).pixel(x / skip.upsample, y / skip.upsample);
                 for (int c = 0; c < op.output.channels; ++c) {
                     const double added = from[skip.from.channel + c] * skip.skip_scale;
                     output[c] = output[c] * skip.value_scale + added;
                 }
+            }
+            for (int c = 0; op.gate && c < op.output.channels; ++c) {
+                output[c] *= sigmoid(before[idx(c)]) + *op.gate;
             }
             if (!op.duplicate_output) continue;
             std::copy_n(output, op.output.channels,
@@ -107,7 +119,12 @@ FeatureMap compute_reference(const FusedNetwork& network, const FeatureMap& pict
     for (int y = 0; y < picture.height; ++y) {
         for (int x = 0; x < picture.width; ++x) {
             for (int c = 0; c < picture.channels; ++c) {
-                maps[0].pixel(x / r, y / r)[(c * r + y % r) * r + x % r] = picture.pixel(x, y)[c];
+                double value = picture.pixel(x, y)[c];
+                if (!program.input_transform.empty()) {
+                    const InputTransform& transform = program.input_transform[idx(c)];
+                    value = value * transform.scale + transform.shift;
+                }
+                maps[0].pixel(x / r, y / r)[(c * r + y % r) * r + x % r] = value;
             }
         }
     }

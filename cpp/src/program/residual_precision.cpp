@@ -40,6 +40,7 @@ ChannelSlice copy_of(Program& program, Op& writer) {
 // The factors with which an op's skips reach the output, given the factor of the op's output.
 std::vector<float> skip_gains(const Op& op, float gain) {
     std::vector<float> gains(op.skips.size());
+    if (op.gate) gain *= std::max(std::abs(*op.gate), std::abs(1.0F + *op.gate));
     for (std::size_t s = op.skips.size(); s-- > 0;) {
         gains[s] = gain * std::abs(op.skips[s].skip_scale);
         gain *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this

@@ -143,14 +143,13 @@ void VulkanSession::make_ends() {
     Context& context = *network_->context;
     const RingBuffer& result = rings_[idx(program.output.tensor)];
     if (format_.input_planes) {
-        load_planes_.emplace(context, network_->storage, *format_.input_planes, program.unshuffle,
-                             rings_[0]);
+        load_planes_.emplace(context, network_->storage, *format_.input_planes, program, rings_[0]);
         store_planes_.emplace(context, network_->storage, *format_.output_planes,
                               program.output.channel, result);
         return;
     }
     PipelineRegistry& pipelines = context.pipelines();
-    Constants load_input;
+    Constants load_input = transform_constants(program.input_transform);
     load_input << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
                << rings_[0].channels << int{rings_[0].full_precision};
     load_input_ =

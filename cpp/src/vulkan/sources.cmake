@@ -2,7 +2,7 @@
 # a generated file must be in the directory of the target that compiles it.
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
-foreach(name ring.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
+foreach(name ring.glsl load.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
              convolution_matrix.comp pixel_shuffle.comp resize.comp load_input.comp store_output.comp
              load_planes.comp store_planes.comp
              roofline_copy.comp roofline_fma.comp roofline_matrix.comp)

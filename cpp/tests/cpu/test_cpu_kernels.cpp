@@ -56,8 +56,9 @@ double check_against_reference(const FusedNetwork& network, unsigned seed, int m
 TEST_CASE("random networks give the reference's result") {
     const TemporaryFolder folder;
     double largest = 0.0;
-    for (unsigned seed = 0; seed < 30; ++seed) {
-        const auto [param, bin] = random_network(seed).save(folder.file("net"));
+    for (unsigned seed = 0; seed < 42; ++seed) {
+        const auto [param, bin] =
+            (seed < 30 ? random_network(seed) : random_span(seed)).save(folder.file("net"));
         const FuseResult fused = fuse(read_graph(param), bin);
         CHECK(fused.network.has_value());
         largest = std::max(largest, check_against_reference(*fused.network, seed, 30, 0));
@@ -72,12 +73,16 @@ TEST_CASE("random programs give the reference's result") {
         const int tile = seed % 2 == 0 ? winograd::kSmallTile : winograd::kLargeTile;
         const FusedNetwork network = random_program::random_program(seed);
         largest = std::max(largest, check_against_reference(network, seed, 14, tile));
+        seen["transformed picture"] += network.program.input_transform.empty() ? 0 : 1;
         seen["unshuffle"] += network.program.unshuffle - 1;
         for (const Op& op : network.program.ops) {
             seen["shuffle"] += op.kind == OpKind::pixel_shuffle ? 1 : 0;
             seen["resize"] += op.kind == OpKind::resize ? 1 : 0;
             seen["enlarged thrice"] += op.upsample == 3 ? 1 : 0;
             seen["part of a tensor"] += op.input.channel > 0 ? 1 : 0;
+            seen["SiLU"] += op.activation == Activation::silu ? 1 : 0;
+            seen["gate"] += op.gate ? 1 : 0;
+            seen["gate after skips"] += op.gate && !op.skips.empty() ? 1 : 0;
             seen["two outputs"] += op.duplicate_output ? 1 : 0;
             seen["two skips"] += op.skips.size() == 2 ? 1 : 0;
             for (const Skip& skip : op.skips) seen["enlarged skip"] += skip.upsample > 1 ? 1 : 0;

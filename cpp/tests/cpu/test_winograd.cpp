@@ -34,14 +34,15 @@ std::string name_of(const Kernel& kernel) {
 struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
     int in_offset = 0, out_offset = 0, skips = 0, slopes = 0, threads = 1;
-    bool upsample = false, fp16 = false, bias = true;
+    bool upsample = false, fp16 = false, bias = true, silu = false, gate = false;
     WeightForm form = WeightForm::transformed;
 
     std::string text() const {
         std::string s;
         for (const int v :
              {in, out, width, height, first, count, in_offset, out_offset, skips, slopes, threads,
-              static_cast<int>(upsample), static_cast<int>(fp16), static_cast<int>(form)}) {
+              static_cast<int>(upsample), static_cast<int>(fp16), static_cast<int>(form),
+              static_cast<int>(silu), static_cast<int>(gate)}) {
             s += std::to_string(v) + " ";
         }
         return s;
@@ -76,6 +77,8 @@ Case random_case(std::mt19937& random) {
     c.fp16 = random() % 3 == 0;
     c.bias = random() % 5 != 0;
     c.form = pick(random, {WeightForm::transformed, WeightForm::packed});
+    c.silu = c.slopes == 0 && random() % 2 == 0;
+    c.gate = random() % 4 == 0;
     return c;
 }
 
@@ -101,6 +104,10 @@ Numbers random_numbers(const Case& c, std::mt19937& random) {
     return n;
 }
 
+double sigmoid(double value) {
+    return 1.0 / (1.0 + std::exp(-value));
+}
+
 // The definition in double precision; rounding errors are relative to `size`.
 double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, int y, int x,
                 double* size) {
@@ -118,6 +125,7 @@ double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, 
             *size += std::abs(weight);
         }
     }
+    if (c.silu) sum *= sigmoid(sum);
     if (sum < 0.0 && !n.slopes.empty())
         sum *= n.slopes[n.slopes.size() > 1 ? static_cast<std::size_t>(o) : 0];
     return sum;
@@ -130,12 +138,13 @@ double worst_error(const Case& c, const Numbers& n, const RowTensor& input, cons
         for (int y = 0; y < c.count; ++y) {
             for (int x = 0; x < output.width(); ++x) {
                 double size = 0.0;
-                double value = expected(c, n, input, o, c.first + y, x, &size) *
-                               static_cast<double>(epilogue.scale);
+                const double before = expected(c, n, input, o, c.first + y, x, &size);
+                double value = before * static_cast<double>(epilogue.scale);
                 for (std::size_t s = 0; s < skips.size(); ++s) {
                     value += static_cast<double>(epilogue.skips[s].weight * skips[s].at(y, o, x));
                     size += 1.0;
                 }
+                if (c.gate) value *= sigmoid(before) + static_cast<double>(epilogue.gate_offset);
                 const double error =
                     std::abs(value - static_cast<double>(output.at(y, o, x))) / size;
                 worst = error <= worst ? worst : error;  // a NaN is kept
@@ -176,6 +185,9 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     band.output = {destination.data(), output.group_stride()};
     band.epilogue.scale = c.skips > 0 ? 0.2f : 1.0f;
     band.epilogue.skip_count = c.skips;
+    band.epilogue.silu = c.silu;
+    band.epilogue.gate = c.gate;
+    band.epilogue.gate_offset = c.gate ? -0.5f : 0.0f;
     for (std::size_t s = 0; s < skips.size(); ++s) {
         band.epilogue.skips[s] = {{skip_rows[s].data(), skips[s].group_stride()},
                                   s == 0 ? 1.0f : -0.3f};

@@ -32,6 +32,13 @@ inline std::vector<std::string> seeds() {
         "BinaryOp m 1 1 e f 0=2 1=1 2=2.000000e-01\nBinaryOp p 2 1 f b1 g 0=0\n"
         "Convolution h 1 1 g i 0=48 1=3 4=1 5=1 6=6912\nPixelShuffle j 1 1 i k 0=4 1=0\n"
         "Interp z 1 1 k out0 0=3 1=1.000000e+00 2=1.000000e+00\n",
+        // SPAN's transform of the picture, SiLU and gate.
+        "7767517\n13 15\nInput data 0 1 data\nMemoryData m 0 1 mean 0=1 1=1 2=3\n"
+        "BinaryOp b 2 1 data mean a 0=1\nBinaryOp r 1 1 a c 0=2 1=1 2=2.550000e+02\n"
+        "Convolution c0 1 1 c x 0=8 1=3 4=1 5=1 6=216\nSwish w 1 1 x y\nSplit s 1 2 y y0 y1\n"
+        "Convolution c1 1 1 y0 z 0=8 1=3 4=1 5=1 6=576\nSplit t 1 2 z z0 z1\n"
+        "Sigmoid g 1 1 z1 h\nBinaryOp o 1 1 h i 0=1 1=1 2=5.000000e-01\n"
+        "BinaryOp p 2 1 z0 y1 q 0=0\nBinaryOp u 2 1 q i out 0=2\n",
         // Convolutions, pooling and a gate.
         "7767517\n17 19\nInput data 0 1 data\nPadding pd 1 1 data pd 0=1 1=1 2=1 3=1 4=2\n"
         "ConvolutionDepthWise dw 1 1 pd dw 0=3 1=3 5=1 6=27 7=3\n"

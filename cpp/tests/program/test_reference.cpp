@@ -67,9 +67,11 @@ FeatureMap run_ncnn(const std::string& param, const std::string& bin, const Grap
 TEST_CASE("fused networks computed by the reference give what ncnn gives") {
     const TemporaryFolder folder;
     double largest = 0.0;
-    for (unsigned seed = 0; seed < 60; ++seed) {
+    for (unsigned seed = 0; seed < 80; ++seed) {
         NetworkBuilder builder = random_network(seed);
-        if (seed >= 40) {  // shuffles and resizes of sizes that ncnn's floats are exact for
+        if (seed >= 60) {
+            builder = random_span(seed);
+        } else if (seed >= 40) {  // shuffles and resizes of sizes that ncnn's floats are exact for
             builder = NetworkBuilder(seed);
             const int scale = static_cast<int>(seed % 5) + 1;
             builder.shuffled(seed % 2 == 0 ? 2 : 4, seed % 4 < 2 ? 2 : 3, scale);
@@ -93,6 +95,44 @@ TEST_CASE("fused networks computed by the reference give what ncnn gives") {
         }
     }
     std::cout << "        largest difference " << largest << '\n';
+}
+
+TEST_CASE("products, sigmoids and constants that no operation can take in are refused") {
+    const TemporaryFolder folder;
+    const auto reason = [&](const std::string& layers, int count, int blobs) {
+        const std::string path = folder.file("net.param");
+        std::ofstream(path) << "7767517\n"
+                            << count << ' ' << blobs << "\nInput in 0 1 data\n"
+                            << layers;
+        const Graph graph = read_graph(path);
+        CHECK(!is_row_local(graph));
+        return fuse(graph, folder.file("none.bin")).reason;
+    };
+    const std::string convolutions =
+        "Split s 1 2 data d0 d1\nConvolution a 1 1 d0 x 0=3 1=3 4=1 5=1 6=81\n"
+        "Convolution b 1 1 d1 y 0=3 1=3 4=1 5=1 6=81\n";
+    const auto contains = [](const std::string& text, const std::string& part) {
+        if (text.find(part) == std::string::npos) check::fail(__FILE__, __LINE__, text);
+    };
+    contains(reason(convolutions + "BinaryOp p 2 1 x y z 0=2\n", 5, 6), "multiplies two tensors");
+    contains(reason(convolutions + "Sigmoid g 1 1 y t\nBinaryOp p 2 1 x t z 0=2\n", 6, 7),
+             "multiplies two tensors");
+    // The sigmoid of the sum, not of what it was before.
+    contains(reason(convolutions + "BinaryOp a 2 1 y x u 0=0\nSplit t 1 2 u u0 u1\n"
+                                   "Sigmoid g 1 1 u0 t\nBinaryOp p 2 1 u1 t z 0=2\n",
+                    8, 10),
+             "multiplies two tensors");
+    contains(reason("Convolution a 1 1 data x 0=3 1=3 4=1 5=1 6=81\nSigmoid g 1 1 x z\n", 3, 3),
+             "is a constant or a sigmoid");
+    contains(reason("MemoryData m 0 1 c 0=1 1=1 2=2\nBinaryOp p 2 1 data c e 0=1\n"
+                    "Convolution a 1 1 e x 0=3 1=3 4=1 5=1 6=81\n",
+                    4, 4),
+             "does not hold a number for each channel");
+    contains(reason("MemoryData m 0 1 c 0=1 1=1 2=3\nSplit s 1 2 data d0 d1\n"
+                    "BinaryOp p 2 1 d0 c e 0=1\nConvolution a 1 1 e x 0=3 1=3 4=1 5=1 6=81\n"
+                    "BinaryOp q 2 1 x d1 z 0=0\n",
+                    6, 7),
+             "");
 }
 
 int main() {

@@ -38,6 +38,12 @@ class NetworkWriter {
         return line("PReLU", {from}, "0=" + std::to_string(channels));
     }
 
+    // One number for each channel.
+    std::string constant(int channels) {
+        weights(channels, 0.5F, false);
+        return line("MemoryData", {}, "0=1 1=1 2=" + std::to_string(channels));
+    }
+
     std::string concat(const std::vector<std::string>& from) { return line("Concat", from, "0=0"); }
     std::string layer(const std::string& type, const std::vector<std::string>& from,
                       const std::string& parameters) {

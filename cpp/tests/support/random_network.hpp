@@ -30,6 +30,14 @@ struct CompactConfig {
     int filter = 3;      // 2: bilinear, 3: bicubic
 };
 
+struct SpanConfig {
+    int width = 48;
+    int blocks = 6;
+    int factor = 4;
+    bool transform = true;      // of the picture
+    bool sigmoid_first = true;  // or the addition beside it
+};
+
 class NetworkBuilder {
   public:
     explicit NetworkBuilder(unsigned seed) : writer_(seed) {}
@@ -79,6 +87,28 @@ class NetworkBuilder {
             "0=" + std::to_string(config.filter) + " 1=" + config.resize + " 2=" + config.resize);
     }
 
+    void span(const SpanConfig& config) {
+        std::string x = writer_.input();
+        if (config.transform) {
+            x = writer_.layer("BinaryOp", {x, writer_.constant(3)}, "0=1");
+            x = writer_.layer("BinaryOp", {x}, "0=2 1=1 2=4.000000e+00");
+        }
+        const std::string first = x = writer_.convolution(x, 3, config.width);
+        std::string kept;
+        std::string inner;
+        for (int b = 0; b < config.blocks; ++b) {
+            inner = silu(writer_.convolution(x, config.width, config.width));
+            const std::string middle = silu(writer_.convolution(inner, config.width, config.width));
+            x = gated(writer_.convolution(middle, config.width, config.width), x, config);
+            if (b == 0) kept = x;
+        }
+        x = writer_.convolution(x, config.width, config.width);
+        x = writer_.convolution(writer_.concat({first, x, kept, inner}), 4 * config.width,
+                                config.width, "", 1);
+        x = writer_.convolution(x, config.width, 3 * config.factor * config.factor);
+        writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(config.factor));
+    }
+
     // A shuffle by `factor`, then a resize to `scale` times the picture's size. Interp's filter: 2
     // (bilinear), 3 (bicubic).
     void shuffled(int factor, int filter, int scale) {
@@ -90,6 +120,18 @@ class NetworkBuilder {
     }
 
   private:
+    std::string silu(const std::string& x) { return writer_.layer("Swish", {x}, ""); }
+
+    // (x + skip) * (sigmoid(x) - 0.5)
+    std::string gated(const std::string& x, const std::string& skip, const SpanConfig& config) {
+        std::string sum;
+        if (!config.sigmoid_first) sum = writer_.layer("BinaryOp", {x, skip}, "0=0");
+        std::string gate = writer_.layer("Sigmoid", {x}, "");
+        gate = writer_.layer("BinaryOp", {gate}, "0=1 1=1 2=5.000000e-01");
+        if (config.sigmoid_first) sum = writer_.layer("BinaryOp", {skip, x}, "0=0");
+        return writer_.layer("BinaryOp", {sum, gate}, "0=2");
+    }
+
     static std::string leaky() { return "9=2 -23310=1,2.000000e-01"; }
 
     std::string residual(const std::string& branch, const std::string& trunk,
@@ -121,6 +163,19 @@ class NetworkBuilder {
 
     NetworkWriter writer_;
 };
+
+// A small SPAN of random shape.
+inline NetworkBuilder random_span(unsigned seed) {
+    SpanConfig config;
+    config.width = static_cast<int>(3 + seed * 7 % 38);
+    config.blocks = static_cast<int>(2 + seed % 3);
+    config.factor = static_cast<int>(2 + seed % 3);
+    config.transform = seed % 4 != 3;
+    config.sigmoid_first = seed % 2 == 0;
+    NetworkBuilder builder(seed);
+    builder.span(config);
+    return builder;
+}
 
 // Small ones of random shapes.
 inline NetworkBuilder random_network(unsigned seed) {

@@ -33,6 +33,9 @@ class ProgramBuilder {
         program_.tensors.push_back({program_.picture_channels * r * r, 1});
         program_.input = {0, 0, program_.tensors[0].channels};
         parts_.push_back(program_.input);
+        for (int c = one_in(3) ? program_.picture_channels : 0; c > 0; --c) {
+            program_.input_transform.push_back({1.0F + number(), number()});
+        }
         for (int i = pick(1, 9); i > 0; --i) add_op();
         add_last();
         prune();
@@ -110,9 +113,10 @@ class ProgramBuilder {
     }
 
     void add_activation(Op& op) {
-        constexpr Activation kinds[] = {Activation::none, Activation::leaky_relu,
-                                        Activation::prelu};
-        op.activation = kinds[pick(0, 2)];
+        constexpr Activation kinds[] = {Activation::none, Activation::leaky_relu, Activation::prelu,
+                                        Activation::silu};
+        op.activation = kinds[pick(0, 3)];
+        if (one_in(4)) op.gate = number();
         op.slope = op.activation == Activation::leaky_relu ? number() : 0.0F;
     }
 

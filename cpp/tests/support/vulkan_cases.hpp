@@ -70,6 +70,27 @@ inline std::vector<Case> convolution_cases() {
     wide.op.upsample = 2;
     wide.op.skips = {{{3, 0, 48}, 1.0F, 1.0F, 2}};
     cases.push_back(wide);
+    Case gate{"gate of a skip, and a copy",
+              convolution_op({0, 0, 48}, {1, 0, 48}, Activation::none),
+              21,
+              9,
+              4,
+              {48, 48, 64, 48}};
+    gate.op.skips = {{{3, 0, 48}, 1.0F, 1.0F, 1}};
+    gate.op.gate = -0.5F;
+    gate.op.duplicate_output = ChannelSlice{2, 16, 48};
+    cases.push_back(gate);
+    Case silu{"SiLU, two skips and a gate",
+              convolution_op({0, 0, 20}, {1, 0, 20}, Activation::silu),
+              18,
+              7,
+              4,
+              {32, 32, 96, 32, 32}};
+    silu.op.skips = {{{3, 0, 20}, 0.2F, 1.0F, 1}, {{4, 0, 20}, 0.2F, 0.5F, 1}};
+    silu.op.gate = 0.25F;
+    cases.push_back(silu);
+    cases.push_back(
+        {"SiLU", convolution_op({0, 0, 32}, {1, 0, 32}, Activation::silu), 33, 5, 4, {32, 32}});
     cases.push_back({"one row", convolution_op({0, 0, 32}, {1, 16, 32}), 150, 1, 1, {32, 64}});
     cases.push_back({"one column, rows one at a time",
                      convolution_op({0, 0, 16}, {1, 0, 32}),

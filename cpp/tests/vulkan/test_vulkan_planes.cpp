@@ -150,8 +150,9 @@ TEST_CASE("a frame has the same bits for every band, and in split dispatches") {
 TEST_CASE("random networks give the picture of the host's conversions, in every band") {
     const TemporaryFolder folder;
     const std::vector<YuvFormat> formats = yuv_picture::formats();
-    for (unsigned seed = 0; seed < 10; ++seed) {
-        const Files files = random_network(seed).save(folder.file("net"));
+    for (unsigned seed = 0; seed < 12; ++seed) {
+        const Files files =
+            (seed < 10 ? random_network(seed) : random_span(seed)).save(folder.file("net"));
         const YuvFormat& format = formats[seed % formats.size()];
         const YuvFormat& target = formats[(3 * seed + 2) % formats.size()];
         const YuvPicture picture = yuv_picture::noise(format, 21, 26, seed);

@@ -30,11 +30,14 @@ from realesrgan_export.target import (
 )
 from realesrgan_export.tidy import tidy
 from realesrgan_export.verify import Files, verify, vulkan_device
+from realesrgan_train.networks import SPAN
 from realesrgan_vk.errors import RealesrganError
 from realesrgan_vk.models.ncnn.param import Graph, format_graph, read_graph
 from realesrgan_vk.models.ncnn.weights import LayerWeights, format_weights, read_weights
 from realesrgan_vk.models.user_store import install_files, locked
 
+_WEIGHTED = ("Convolution", "PReLU", "MemoryData")
+"""The layers of our networks that have weights."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -155,7 +158,7 @@ def _convert(
 def _weights(raw: Graph, graph: Graph, raw_bin: Path, *, fp16: bool) -> bytes:
     """Store pnnx's weights under the tidy graph's layer names, in the asked precision."""
     kept = read_weights(raw, raw_bin).values()
-    names = [layer.name for layer in graph if layer.type in ("Convolution", "PReLU")]
+    names = [layer.name for layer in graph if layer.type in _WEIGHTED]
     stored = {
         name: LayerWeights(weights.weight, weights.bias, fp16)
         for name, weights in zip(names, kept, strict=True)
@@ -171,7 +174,8 @@ def _stored(source: SourceNetwork, fp16: bool) -> nn.Module:
     """
     if not fp16 or not source.own:
         return source.network
-    network = copy.deepcopy(source.network)
+    network = folded(source.network) if isinstance(source.network, SPAN) else source.network
+    network = copy.deepcopy(network)
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             with torch.no_grad():

@@ -12,7 +12,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from realesrgan_train.networks import RRDBNet
+from realesrgan_train.networks import SPAN, RRDBNet
+from realesrgan_train.networks.span import deployed
 
 
 def fold_kernel(weight: Tensor, factor: int) -> Tensor:
@@ -39,7 +40,12 @@ def unfold_kernel(weight: Tensor, factor: int) -> Tensor:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Return a copy of any network; an `RRDBNet`'s needs no pixel-unshuffle."""
+    """Return a copy of any network.
+
+    An `RRDBNet`'s needs no pixel-unshuffle, a `SPAN`'s has plain convolutions.
+    """
+    if isinstance(network, SPAN):
+        return deployed(network)
     network = copy.deepcopy(network)
     if not isinstance(network, RRDBNet) or network.unshuffle == 1:
         return network

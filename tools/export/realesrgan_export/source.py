@@ -34,7 +34,7 @@ class SourceNetwork:
         multiple: PyTorch can only take sides of a multiple of this.
         minimum: PyTorch can only take sides of at least this.
         own: Whether it is one of this project's architectures, which has no operator outside the
-            row stream and no weights outside convolutions and PReLUs.
+            row stream and no weights outside convolutions, PReLUs and constants.
         metadata: The checkpoint's header.
     """
 
@@ -85,7 +85,7 @@ def load_source(path: Path, act_type: str | None = None) -> SourceNetwork:
 
 
 def _misfit(tensors: Mapping[str, Tensor]) -> str:
-    """Say why the tensors are not those of one of the two networks; empty when they are."""
+    """Say why the tensors are not those of one of the networks known here; empty when they are."""
     try:
         architecture = deduce_architecture(tensors, "relu")  # where PReLU has none, none has
         found = modern_names(tensors)

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from conftest import small_span
 from test_foreign import OneUp
 
 from realesrgan_export import export_checkpoint
@@ -45,3 +46,17 @@ def test_bsrgan_x2(tmp_path: Path) -> None:
     out = export_checkpoint(tmp_path / "BSRGANx2.pth", tmp_path / "out")
     entry = json.loads(out.manifest.read_text())["models"][0]
     assert (entry["architecture"], entry["scale"], entry["channels"]) == ("ESRGAN", 2, 3)
+
+
+@pytest.mark.usefixtures("_torchvision")
+@pytest.mark.parametrize("norm", [True, False])
+def test_our_span_is_spandrels(norm: bool) -> None:
+    spandrel = pytest.importorskip("spandrel", reason="pip install --no-deps spandrel")
+    ours = small_span(2, 16, norm=norm)
+    theirs = spandrel.ModelLoader(device="cpu").load_from_state_dict(ours.state_dict())
+    assert (theirs.architecture.name, theirs.scale) == ("SPAN", 2)
+    assert theirs.model.state_dict().keys() == ours.state_dict().keys()
+    picture = torch.rand(1, 3, 21, 17, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        difference = ours(picture) - theirs.model.eval()(picture)
+    assert difference.abs().max() < 1e-5

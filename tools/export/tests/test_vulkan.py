@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Save, small_compact, small_rrdbnet
+from conftest import Save, small_compact, small_rrdbnet, small_span
 from torch import nn
 
 import realesrgan_vk
@@ -20,6 +20,7 @@ NETWORKS: dict[str, nn.Module] = {
     "rrdb-x4": small_rrdbnet(4),
     "rrdb-x2": small_rrdbnet(2),  # a folded first convolution, of stride 2
     "rrdb-x1": small_rrdbnet(1),  # of stride 4
+    "span-x2": small_span(2),
 }
 
 

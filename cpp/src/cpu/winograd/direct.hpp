@@ -62,12 +62,12 @@ void multiply_taps(const Task& task, const Block& block, const float* data, floa
     }
 }
 
-template <int Skips>
+template <int Skips, bool Curved>
 void store_output(const Task& task, const Block& block, const float* products) {
     constexpr int width = least(kLanes, kGroup);
     const int channels = task.out_groups * kGroup;
     for (int channel = 0; channel < channels; channel += width) {
-        const Finish<width, Skips> finish(task, channel);
+        const Finish<width, Skips, Curved> finish(task, channel);
         const OutputRow<Skips> row(task, block.row, block.column, channel / kGroup);
         for (int x = 0; x < block.columns; ++x) {
             const int offset = x * kGroup + channel % kGroup;
@@ -78,15 +78,21 @@ void store_output(const Task& task, const Block& block, const float* products) {
     }
 }
 
+template <bool Curved>
 void store_output(const Task& task, const Block& block, const float* products) {
     switch (task.epilogue.skip_count) {
         case 0:
-            return store_output<0>(task, block, products);
+            return store_output<0, Curved>(task, block, products);
         case 1:
-            return store_output<1>(task, block, products);
+            return store_output<1, Curved>(task, block, products);
         default:
-            return store_output<2>(task, block, products);
+            return store_output<2, Curved>(task, block, products);
     }
+}
+
+void store_output(const Task& task, const Block& block, const float* products) {
+    if (task.epilogue.curved()) return store_output<true>(task, block, products);
+    store_output<false>(task, block, products);
 }
 
 }  // namespace realesrgan::winograd::KERNEL_ISA

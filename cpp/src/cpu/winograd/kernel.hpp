@@ -33,8 +33,9 @@ struct MutableRowsView {
 
 inline constexpr int kMostKernelSkips = 2;
 
-// What is stored: scale * act(convolution + bias) + sum of weight * skip, act(v) = max(v, 0) +
-// slope * min(v, 0).
+// What is stored: (scale * v + sum of weight * skip) * gate, v = act(convolution + bias). act(v) is
+// max(v, 0) + slope * min(v, 0), or v * sigmoid(v) with `silu`; the gate is 1, or
+// sigmoid(v) + gate_offset with `gate`.
 struct Epilogue {
     struct Skip {
         RowsView rows;
@@ -43,6 +44,10 @@ struct Epilogue {
     float scale = 1.0f;
     int skip_count = 0;
     Skip skips[kMostKernelSkips];
+    bool silu = false;
+    bool gate = false;
+    float gate_offset = 0.0f;
+    bool curved() const { return silu || gate; }
 };
 
 // Everything a kernel must know of one convolution over one band of rows.

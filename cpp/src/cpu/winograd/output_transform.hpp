@@ -5,26 +5,41 @@
 
 namespace realesrgan::winograd::KERNEL_ISA {
 
-// The epilogue for N channels of one group, its constants held in registers.
-template <int N, int Skips>
+// The epilogue for N channels of one group, its constants held in registers. Curved: with SiLU or a
+// gate.
+template <int N, int Skips, bool Curved>
 struct Finish {
     Vec<N> bias;
     Vec<N> slope;
     Vec<N> scale;
     Vec<N> weight[Skips > 0 ? Skips : 1];
+    bool silu = false;
+    bool gate = false;
+    float gate_offset = 0.0f;
 
     REALESRGAN_INLINE Finish(const Task& task, int channel) {
         bias = load<N>(task.bias + channel);
         slope = load<N>(task.slopes + channel);
         scale = splat<N>(task.epilogue.scale);
         for (int s = 0; s < Skips; ++s) weight[s] = splat<N>(task.epilogue.skips[s].weight);
+        if (!Curved) return;
+        silu = task.epilogue.silu;
+        gate = task.epilogue.gate;
+        gate_offset = task.epilogue.gate_offset;
     }
 
     REALESRGAN_INLINE Vec<N> operator()(Vec<N> value, const float* const* skips, int offset) const {
         value += bias;
-        const Vec<N> positive = positive_part<N>(value);
-        value = (positive + (value - positive) * slope) * scale;
+        if (Curved && silu) {
+            value = value * sigmoid<N>(value);
+        } else {
+            const Vec<N> positive = positive_part<N>(value);
+            value = positive + (value - positive) * slope;
+        }
+        const Vec<N> before = value;
+        value = value * scale;
         for (int s = 0; s < Skips; ++s) value += load<N>(skips[s] + offset) * weight[s];
+        if (Curved && gate) value = value * (sigmoid<N>(before) + splat<N>(gate_offset));
         return value;
     }
 };
@@ -74,10 +89,10 @@ REALESRGAN_INLINE void transform_products(const float* products, std::size_t pla
     for (int x = 0; x < kTile; ++x) transform_product(half[x], y[x]);
 }
 
-template <int N, int Skips>
-REALESRGAN_INLINE void output_tile(const Task& task, const Finish<N, Skips>& finish, int tile_row,
-                                   int tile_column, int channel, const float* products,
-                                   std::size_t plane) {
+template <int N, int Skips, bool Curved>
+REALESRGAN_INLINE void output_tile(const Task& task, const Finish<N, Skips, Curved>& finish,
+                                   int tile_row, int tile_column, int channel,
+                                   const float* products, std::size_t plane) {
     Vec<N> y[kTile][kTile];  // [column][row]
     transform_products<N>(products, plane, y);
     const int top = tile_row * kTile;
@@ -100,32 +115,38 @@ REALESRGAN_INLINE void output_tile(const Task& task, const Finish<N, Skips>& fin
     }
 }
 
-template <int Skips>
+template <int Skips, bool Curved>
 void transform_output(const Task& task, const Block& block, const float* products) {
     constexpr int width = least(kLanes, kGroup);
     const std::size_t plane = product_plane(task, (block.count() + kTiles - 1) / kTiles);
     const int channels = task.out_groups * kGroup;
     for (int channel = 0; channel < channels; channel += width) {
-        const Finish<width, Skips> finish(task, channel);
+        const Finish<width, Skips, Curved> finish(task, channel);
         const float* product = products + channel;
         for (int row = 0; row < block.rows; ++row) {
             for (int column = 0; column < block.columns; ++column, product += channels) {
-                output_tile<width, Skips>(task, finish, block.row + row, block.column + column,
-                                          channel, product, plane);
+                output_tile<width, Skips, Curved>(task, finish, block.row + row,
+                                                  block.column + column, channel, product, plane);
             }
         }
     }
 }
 
+template <bool Curved>
 void transform_output(const Task& task, const Block& block, const float* products) {
     switch (task.epilogue.skip_count) {
         case 0:
-            return transform_output<0>(task, block, products);
+            return transform_output<0, Curved>(task, block, products);
         case 1:
-            return transform_output<1>(task, block, products);
+            return transform_output<1, Curved>(task, block, products);
         default:
-            return transform_output<2>(task, block, products);
+            return transform_output<2, Curved>(task, block, products);
     }
+}
+
+void transform_output(const Task& task, const Block& block, const float* products) {
+    if (task.epilogue.curved()) return transform_output<true>(task, block, products);
+    transform_output<false>(task, block, products);
 }
 
 }  // namespace realesrgan::winograd::KERNEL_ISA

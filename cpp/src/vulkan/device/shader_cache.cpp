@@ -29,6 +29,7 @@ std::string source_of(const PipelineSpec& spec) {
     std::string text = "#version 450\n" + spec.variant.defines;
     const bool alone = begins("roofline");
     if (!alone) text += shader_source("ring");
+    if (begins("load")) text += shader_source("load");
     if (!alone && !begins("load") && !begins("store")) text += shader_source("operation");
     if (begins("convolution")) text += shader_source("convolution");
     text += shader_source(shader);

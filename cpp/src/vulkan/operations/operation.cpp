@@ -29,7 +29,7 @@ const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSli
     return rings.at(idx(slice.tensor));
 }
 
-// Constants 0 to 24 of operation.glsl. `pushed`: those that may be push constants are kPushed.
+// Constants 0 to 26 of operation.glsl. `pushed`: those that may be push constants are kPushed.
 Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, bool pushed) {
     const ChannelSlice duplicate = op.duplicate_output.value_or(op.output);
     Constants constants;
@@ -52,7 +52,14 @@ Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, b
     for (const ChannelSlice& slice : {op.input, op.output, duplicate, added[0], added[1]}) {
         constants << int{ring_of(rings, slice).full_precision};
     }
+    constants << int{op.gate.has_value()} << op.gate.value_or(0.0F);
     return constants;
+}
+
+// ACTIVATION of convolution.glsl.
+int activation_constant(Activation activation) {
+    if (activation == Activation::silu) return 2;
+    return activation == Activation::none ? 0 : 1;
 }
 
 }  // namespace
@@ -104,7 +111,7 @@ bool Operation::is_blocked(const KernelConfig& choice, const Op& op) const {
 void Operation::choose_convolution(Context& context, const KernelConfig& choice,
                                    Constants constants, const Op& op, int most_rows) {
     const bool blocked = is_blocked(choice, op);
-    constants << layer_.weight_pitch << op.upsample << int{op.activation != Activation::none}
+    constants << layer_.weight_pitch << op.upsample << activation_constant(op.activation)
               << (blocked && !choice.unroll ? kPushed : layer_.weight_rows);
     if (choice.kernel == KernelKind::matrix && !src_.full_precision) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
@@ -171,8 +178,8 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
         reduce_ = op.resize.denominator;
         constants << enlarge_ << reduce_ << int{op.resize.filter == ResizeFilter::bicubic};
     }
-    if (op.activation != Activation::none) {
-        throw std::logic_error("an activation without a convolution in the program");
+    if (op.activation != Activation::none || op.gate) {
+        throw std::logic_error("an activation or a gate without a convolution in the program");
     }
     pipeline_ =
         &context.pipelines().get_or_create({shader, storage_, constants, {kInvocations}, {}});

@@ -25,15 +25,14 @@ struct StorePush {
     int chroma_first, chroma_rows, chroma_width, luma_words, chroma_words, stride, first;
 };
 
-// Constants 0 to 10 of both shaders.
-Constants common_constants(const PlaneShape& shape) {
+// The eleven constants of both shaders, behind those that a shader has before them.
+Constants common_constants(const PlaneShape& shape, Constants constants = {}) {
     const YuvFormat& format = shape.planes.format;
     const ChromaAxis columns = shape.columns();
     const ChromaAxis rows = shape.rows();
     const Quantization luma = Quantization::luma(format);
     const Quantization chroma = Quantization::chroma(format);
     const int kind = !shape.planes.chroma ? 0 : format.matrix == YuvMatrix::rgb ? 2 : 1;
-    Constants constants;
     constants << shape.sample_bytes() << format.low_bits << kind << columns.step << rows.step
               << int{columns.cosited} << int{rows.cosited} << luma.range << luma.offset
               << chroma.range << chroma.offset;
@@ -51,13 +50,27 @@ int words(std::uint64_t bytes) {
 
 }  // namespace
 
-PlaneLoader::PlaneLoader(Context& context, Storage storage, const PlaneShape& shape, int unshuffle,
-                         const RingBuffer& ring)
-    : context_(context), storage_(storage), shape_(shape), unshuffle_(unshuffle), ring_(ring) {
+Constants transform_constants(const std::vector<InputTransform>& transform) {
+    Constants constants;
+    constants << int{!transform.empty()};
+    for (std::size_t c = 0; c < kMostTransformed; ++c) {
+        const InputTransform each = c < transform.size() ? transform[c] : InputTransform();
+        constants << each.scale << each.shift;
+    }
+    return constants;
+}
+
+PlaneLoader::PlaneLoader(Context& context, Storage storage, const PlaneShape& shape,
+                         const Program& program, const RingBuffer& ring)
+    : context_(context),
+      storage_(storage),
+      shape_(shape),
+      unshuffle_(program.unshuffle),
+      ring_(ring) {
     const ColourWeights weights(luma_weights(shape.planes.format.matrix));
-    Constants constants = common_constants(shape);
+    Constants constants = common_constants(shape, transform_constants(program.input_transform));
     constants << weights.red << weights.blue << weights.green_of_red << weights.green_of_blue
-              << unshuffle << ring.channels << int{ring.full_precision};
+              << unshuffle_ << ring.channels << int{ring.full_precision};
     pipeline_ =
         &context.pipelines().get_or_create({"load_planes", storage, constants, {kInvocations}, {}});
 }

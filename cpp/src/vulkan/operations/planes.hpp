@@ -7,10 +7,13 @@
 
 namespace realesrgan::vulkan {
 
+// Constants 0 to 8 of load.glsl, the first of each shader that loads a picture.
+Constants transform_constants(const std::vector<InputTransform>& transform);
+
 // Turns planes of YUV into rows of the input ring.
 class PlaneLoader {
   public:
-    PlaneLoader(Context& context, Storage storage, const PlaneShape& shape, int unshuffle,
+    PlaneLoader(Context& context, Storage storage, const PlaneShape& shape, const Program& program,
                 const RingBuffer& ring);
 
     Pipeline& pipeline() const { return *pipeline_; }

@@ -1,8 +1,8 @@
 // What the convolution kernels share: weights, borders, and the epilogue up to the activation.
-layout(constant_id = 25) const int WEIGHT_PITCH = 16;  // output channels a row of weights holds
-layout(constant_id = 26) const int UPSAMPLE = 1;       // the source is read as its nearest enlargement
-layout(constant_id = 27) const int ACTIVATION = 0;     // 1: negative values times the channel's slope
-layout(constant_id = 28) const int WEIGHT_ROWS = 16;   // input channels a tap's weights hold; or -1
+layout(constant_id = 27) const int WEIGHT_PITCH = 16;  // output channels a row of weights holds
+layout(constant_id = 28) const int UPSAMPLE = 1;       // the source is read as its nearest enlargement
+layout(constant_id = 29) const int ACTIVATION = 0;     // 1: negative values times the channel's slope, 2: SiLU
+layout(constant_id = 30) const int WEIGHT_ROWS = 16;   // input channels a tap's weights hold; or -1
 
 layout(binding = 5) readonly buffer weight_blob { sfpvec4 weight[]; };  // [tap][input][output]
 layout(binding = 6) readonly buffer bias_blob { vec4 bias[]; };  // WEIGHT_PITCH biases, as many slopes
@@ -23,6 +23,7 @@ int source_pixel(int x, int y)
 void finish_sum(vec4 sum, int x, int y, int oc4)
 {
     vec4 v = sum + bias[oc4];
-    if (ACTIVATION != 0) v = mix(v * bias[WEIGHT_PITCH / 4 + oc4], v, greaterThan(v, vec4(0)));
+    if (ACTIVATION == 1) v = mix(v * bias[WEIGHT_PITCH / 4 + oc4], v, greaterThan(v, vec4(0)));
+    if (ACTIVATION == 2) v *= sigmoid(v);
     finish(v, x, y, oc4 * 4);
 }

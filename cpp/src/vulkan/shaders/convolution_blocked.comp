@@ -9,9 +9,9 @@
 #define OUTER
 #define INNER [[unroll]]
 #endif
-layout(constant_id = 29) const int TILE_W = 16;
-layout(constant_id = 30) const int TILE_H = 4;
-layout(constant_id = 31) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
+layout(constant_id = 31) const int TILE_W = 16;
+layout(constant_id = 32) const int TILE_H = 4;
+layout(constant_id = 33) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
 
 const int SPAN = TILE_W + 2;
 shared lfpvec4 tile[(TILE_H + 2) * SPAN * CHUNK / 4];

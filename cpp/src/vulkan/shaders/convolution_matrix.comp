@@ -8,14 +8,14 @@
 // once for all nine. A subgroup makes R_TILES rows of M_TILES * MATRIX_M pixels x N_TILES * MATRIX_N channels, and
 // pixels that it has loaded serve all rows whose taps they are; a workgroup is ROWS x COLUMNS subgroups.
 // MATRIX_M, _N and _K are macros: MoltenVK wants literal shapes.
-layout(constant_id = 29) const int M_TILES = 1;
-layout(constant_id = 30) const int N_TILES = 2;
-layout(constant_id = 31) const int R_TILES = 4;
-layout(constant_id = 32) const int COLUMNS = 1;
-layout(constant_id = 33) const int ROWS = 4;
-layout(constant_id = 34) const int LANES = 32;  // gl_SubgroupSize is no constant
-layout(constant_id = 35) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
-layout(constant_id = 36) const int PREFETCH = 0;   // 1: the next channels are fetched while these are multiplied
+layout(constant_id = 31) const int M_TILES = 1;
+layout(constant_id = 32) const int N_TILES = 2;
+layout(constant_id = 33) const int R_TILES = 4;
+layout(constant_id = 34) const int COLUMNS = 1;
+layout(constant_id = 35) const int ROWS = 4;
+layout(constant_id = 36) const int LANES = 32;  // gl_SubgroupSize is no constant
+layout(constant_id = 37) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
+layout(constant_id = 38) const int PREFETCH = 0;   // 1: the next channels are fetched while these are multiplied
 
 // The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
@@ -103,6 +103,7 @@ void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
 // finish() for a matrix that lies inside the picture
 void finish_matrix(SUMS v, int x, int y, int c)
 {
+    const SUMS before = v;
     if (SKIPS > 0)
     {
         SUMS term;
@@ -115,6 +116,8 @@ void finish_matrix(SUMS v, int x, int y, int c)
         LOAD_SKIP(skip1, skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, 1) * 4, SKIP1_FP32, term)
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
     }
+    if (GATE != 0)
+        for (int e = 0; e < v.length(); e++) v[e] *= 1.0 / (1.0 + exp(-before[e])) + GATE_OFFSET;
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH) + channel4(OUT_OFFSET + c, p.width);
     STORE(dst, at * 4, DST_FP32, v)
     if (COPIES > 0)
@@ -196,12 +199,14 @@ void main()
     {
         const int oc = oc0 + n * MATRIX_N;
         SUMS slopes;
-        if (ACTIVATION != 0) coopMatLoad(slopes, bias_floats, WEIGHT_PITCH + oc, 0, gl_CooperativeMatrixLayoutRowMajor);
+        if (ACTIVATION == 1) coopMatLoad(slopes, bias_floats, WEIGHT_PITCH + oc, 0, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (int i = 0; i < R_TILES * M_TILES; i++)
         {
             SUMS v = sum[i * N_TILES + n];
-            if (ACTIVATION != 0)
+            if (ACTIVATION == 1)
                 for (int e = 0; e < v.length(); e++) v[e] = v[e] > 0.0 ? v[e] : v[e] * slopes[e];
+            if (ACTIVATION == 2)
+                for (int e = 0; e < v.length(); e++) v[e] /= 1.0 + exp(-v[e]);
             const int x = x0 + px + i % M_TILES * MATRIX_M, y = y0 + row + i / M_TILES;
             if (!inside) finish_elements(v, subgroup * (MATRIX_M * MATRIX_N / 4), lane, x, y, oc);
             else if (y < p.rows) finish_matrix(v, x, y, oc);

@@ -1,10 +1,10 @@
 // Writes rows of the picture (packed samples, channels side by side) to the input ring as values of 0..1; with
 // UNSHUFFLE r channel c * r * r + dy * r + dx of ring pixel (x, y) is channel c of (x * r + dx, y * r + dy).
-layout(constant_id = 0) const int SAMPLE_BYTES = 1;  // 1, 2: integers, 4: floats, taken as they are
-layout(constant_id = 1) const int CHANNELS = 3;      // of the picture
-layout(constant_id = 2) const int UNSHUFFLE = 1;
-layout(constant_id = 3) const int DST_PITCH = 16;
-layout(constant_id = 4) const int DST_FP32 = 0;
+layout(constant_id = 9) const int SAMPLE_BYTES = 1;  // 1, 2: integers, 4: floats, taken as they are
+layout(constant_id = 10) const int CHANNELS = 3;      // of the picture
+layout(constant_id = 11) const int UNSHUFFLE = 1;
+layout(constant_id = 12) const int DST_PITCH = 16;
+layout(constant_id = 13) const int DST_FP32 = 0;
 
 layout(binding = 0) readonly buffer samples_blob { uint samples[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -37,7 +37,7 @@ void main()
         const int plane = (c + k) / area, dy = (c + k) % area / UNSHUFFLE, dx = (c + k) % UNSHUFFLE;
         if (plane >= CHANNELS) break;
         const int pixel = (y * UNSHUFFLE + dy) * p.width * UNSHUFFLE + x * UNSHUFFLE + dx;
-        v[k] = sample_at(pixel * CHANNELS + plane);
+        v[k] = transformed(sample_at(pixel * CHANNELS + plane), plane);
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
     store4(dst, DST_FP32, at + channel4(c, p.width), v);

@@ -1,24 +1,24 @@
 // Writes the colours of planes of YUV to the input ring as values of 0..1: what image/yuv_rows.cpp computes on the
 // host, in the same order. Positions beyond the picture's right and lower end mirror it. With UNSHUFFLE r channel
 // c * r * r + dy * r + dx of ring pixel (x, y) is channel c of (x * r + dx, y * r + dy).
-layout(constant_id = 0) const int SAMPLE_BYTES = 1;  // 1 or 2
-layout(constant_id = 1) const int LOW_BITS = 0;      // unused ones below a sample
-layout(constant_id = 2) const int KIND = 1;          // 0: luma alone, 1: luma and chroma, 2: green, blue and red
-layout(constant_id = 3) const int STEP_X = 2;        // luma samples for each chroma sample
-layout(constant_id = 4) const int STEP_Y = 2;
-layout(constant_id = 5) const int COSITED_X = 1;     // 1: chroma lies at the first of them, 0: between them
-layout(constant_id = 6) const int COSITED_Y = 0;
-layout(constant_id = 7) const float LUMA_RANGE = 219.0;
-layout(constant_id = 8) const float LUMA_OFFSET = 16.0;
-layout(constant_id = 9) const float CHROMA_RANGE = 224.0;
-layout(constant_id = 10) const float CHROMA_OFFSET = 128.0;
-layout(constant_id = 11) const float RED = 1.0;      // what the second chroma value counts in red
-layout(constant_id = 12) const float BLUE = 1.0;     // and the first in blue
-layout(constant_id = 13) const float GREEN_OF_RED = 1.0;
-layout(constant_id = 14) const float GREEN_OF_BLUE = 1.0;
-layout(constant_id = 15) const int UNSHUFFLE = 1;
-layout(constant_id = 16) const int DST_PITCH = 16;
-layout(constant_id = 17) const int DST_FP32 = 0;
+layout(constant_id = 9) const int SAMPLE_BYTES = 1;  // 1 or 2
+layout(constant_id = 10) const int LOW_BITS = 0;      // unused ones below a sample
+layout(constant_id = 11) const int KIND = 1;          // 0: luma alone, 1: luma and chroma, 2: green, blue and red
+layout(constant_id = 12) const int STEP_X = 2;        // luma samples for each chroma sample
+layout(constant_id = 13) const int STEP_Y = 2;
+layout(constant_id = 14) const int COSITED_X = 1;     // 1: chroma lies at the first of them, 0: between them
+layout(constant_id = 15) const int COSITED_Y = 0;
+layout(constant_id = 16) const float LUMA_RANGE = 219.0;
+layout(constant_id = 17) const float LUMA_OFFSET = 16.0;
+layout(constant_id = 18) const float CHROMA_RANGE = 224.0;
+layout(constant_id = 19) const float CHROMA_OFFSET = 128.0;
+layout(constant_id = 20) const float RED = 1.0;      // what the second chroma value counts in red
+layout(constant_id = 21) const float BLUE = 1.0;     // and the first in blue
+layout(constant_id = 22) const float GREEN_OF_RED = 1.0;
+layout(constant_id = 23) const float GREEN_OF_BLUE = 1.0;
+layout(constant_id = 24) const int UNSHUFFLE = 1;
+layout(constant_id = 25) const int DST_PITCH = 16;
+layout(constant_id = 26) const int DST_FP32 = 0;
 
 layout(binding = 0) readonly buffer samples_blob { uint samples[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -112,7 +112,11 @@ void main()
     const int area = UNSHUFFLE * UNSHUFFLE;
     if (x >= p.width || y >= p.rows || c >= 3 * area) return;
     vec4 v = vec4(0);
-    if (UNSHUFFLE == 1) v.rgb = colour(x, p.first_row + y);
+    if (UNSHUFFLE == 1)
+    {
+        v.rgb = colour(x, p.first_row + y);
+        for (int k = 0; k < 3; k++) v[k] = transformed(v[k], k);
+    }
     else
     {
         for (int k = 0; k < 4; k++)
@@ -120,7 +124,7 @@ void main()
             const int plane = (c + k) / area, dy = (c + k) % area / UNSHUFFLE, dx = (c + k) % UNSHUFFLE;
             if (plane >= 3) break;
             const int column = mirrored(x * UNSHUFFLE + dx, p.picture_width);
-            v[k] = colour(column, mirrored(p.first_row + y * UNSHUFFLE + dy, p.picture_height))[plane];
+            v[k] = transformed(colour(column, mirrored(p.first_row + y * UNSHUFFLE + dy, p.picture_height))[plane], plane);
         }
     }
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);

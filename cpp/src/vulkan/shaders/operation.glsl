@@ -1,5 +1,5 @@
-// What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 24, its bindings but
-// the weights, the rows of this dispatch, and the epilogue's additions. A constant of -1 means that the push
+// What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 26, its bindings but
+// the weights, the rows of this dispatch, and the epilogue's additions and gate. A constant of -1 means that the push
 // constant holds the value, so that one pipeline serves layers that differ in nothing else.
 layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4; or -1
 layout(constant_id = 1) const int IN_OFFSET = 0;
@@ -26,6 +26,8 @@ layout(constant_id = 21) const int DST_FP32 = 0;
 layout(constant_id = 22) const int DUPLICATE_FP32 = 0;
 layout(constant_id = 23) const int SKIP0_FP32 = 0;
 layout(constant_id = 24) const int SKIP1_FP32 = 0;
+layout(constant_id = 25) const int GATE = 0;         // 1: the sum is multiplied by sigmoid(v) + GATE_OFFSET, v
+layout(constant_id = 26) const float GATE_OFFSET = 0.0;  // being what comes before the skips
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -72,9 +74,12 @@ int skip4(int x, int y, int c, int row, int rows, int pitch, int upsample)
     return pixel4(ring_row(row + below, rows), x / upsample, width, pitch) + channel4(c, width);
 }
 
-// The skips, and out: four channels, from `c` on, of output pixel (x, y0 + y)
+vec4 sigmoid(vec4 v) { return 1.0 / (1.0 + exp(-v)); }
+
+// The skips, the gate, and out: four channels, from `c` on, of output pixel (x, y0 + y)
 void finish(vec4 v, int x, int y, int c)
 {
+    const vec4 before = v;
     if (SKIPS > 0)
     {
         const int at = skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, SKIP0_UPSAMPLE);
@@ -87,6 +92,7 @@ void finish(vec4 v, int x, int y, int c)
         const vec4 term = SKIP1_FP32 != 0 ? ld4_fp32(skip1, at) : vec4(buffer_ld4(skip1, at));
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
     }
+    if (GATE != 0) v *= sigmoid(before) + GATE_OFFSET;
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
     store4(dst, DST_FP32, at + channel4(out_offset() + c, p.width), v);
     if (COPIES > 0)

@@ -7,6 +7,7 @@ PReLU is float32 slopes without a tag.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +129,16 @@ def format_weights(graph: Graph, weights: Mapping[str, LayerWeights]) -> bytes:
 def _read_layer(layer: Layer, cursor: _Cursor) -> LayerWeights:
     if layer.type == "PReLU":
         return LayerWeights(_float32(cursor.take(layer.integer(0), "<f4", layer.name)))
+    if layer.type == "MemoryData" and layer.integer(11) == 0 and layer.integer(21, 1) == 1:
+        sizes = tuple(layer.integer(id_) for id_ in (2, 1, 0))  # channels, height, width
+        if min(sizes) < 1:
+            raise ModelError(f"the layer {layer.name} is no constant of three dimensions")
+        values = cursor.take(math.prod(sizes), "<f4", layer.name)
+        return LayerWeights(_float32(values).reshape(sizes))
     if layer.type != "Convolution":
         raise ModelError(
             f"the layer {layer.name} is of type {layer.type}; weights can be read only of networks "
-            "made of Convolution and PReLU"
+            "made of Convolution, PReLU and MemoryData"
         )
     shape = convolution_shape(layer)
     count = layer.integer(6)
