@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import tempfile
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, multiprocessing
+from torch import Tensor
 
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.errors import ConfigError
@@ -34,9 +36,6 @@ class DecodedCache:
 
     The file has no name, so the system removes it with the last process that has it open, however
     that ends. Its pages are in memory while there is room for them.
-
-    Attributes:
-        lock: Of the file and of which pictures are in it.
 
     Args:
         capacity: Bytes of pixels.
@@ -59,12 +58,33 @@ class DecodedCache:
                 f"({error.strerror}): name another folder, or lower data.cache_mb"
             ) from error
         self._used = _shared_zeros(1)
-        self.lock = multiprocessing.get_context().Lock()
         self._map: mmap.mmap | None = None
 
     def part(self, pictures: int, levels: int = 1) -> CachePart:
         """Return the part for one source, which keeps so many versions of each of its pictures."""
         return CachePart(self, pictures, levels)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from reading and changing which pictures are kept.
+
+        A record lock, which the system takes from a worker that is killed.
+        """
+        if not self.has_file or sys.platform == "win32":
+            yield
+            return
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether this process can reach the file: not in a worker on Windows."""
+        return self._file >= 0
 
     @property
     def used(self) -> int:
@@ -84,7 +104,7 @@ class DecodedCache:
         On a full disk nothing more is kept.
         """
         offset = self.used
-        if self._file < 0 or offset + picture.nbytes > self.capacity:
+        if not self.has_file or offset + picture.nbytes > self.capacity:
             return None
         data = memoryview(picture.tobytes())
         try:
@@ -127,23 +147,27 @@ class CachePart:
 
     def get(self, index: int, level: int = 0) -> Picture | None:
         """A version of a picture, read-only; None when it is not kept."""
-        with self._cache.lock:
+        if not self._cache.has_file:
+            return None
+        with self._cache.locked():
             place, height, width = self._rows[index * self._levels + level].tolist()
         return self._cache.view(place - 1, height, width) if place else None
 
     def keep(self, picture: Picture, index: int, level: int = 0) -> None:
         """Keep a version of a picture if there is room."""
         row = self._rows[index * self._levels + level]
-        with self._cache.lock:
+        with self._cache.locked():
             if int(row[0]):
                 return  # another worker was first
             offset = self._cache.write(picture)
             if offset is not None:
-                row[0], row[1], row[2] = offset + 1, picture.shape[0], picture.shape[1]
+                row[1], row[2] = picture.shape[0], picture.shape[1]
+                row[0] = offset + 1  # last: a process may be killed anywhere
 
     def link(self, index: int, level: int, kept: int) -> None:
         """Let a version stand for another of the same picture, `kept`, which has equal pixels."""
         rows, first = self._rows, index * self._levels
-        with self._cache.lock:
+        with self._cache.locked():
             if int(rows[first + kept, 0]):
-                rows[first + level] = rows[first + kept]
+                rows[first + level, 1:] = rows[first + kept, 1:]
+                rows[first + level, 0] = rows[first + kept, 0]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
+import pickle
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -229,6 +232,43 @@ def test_workers_that_are_not_forked_share_the_cache(micro: Overrides, tmp_path:
     found, used = done.stdout.split()
     assert found == digest.hexdigest()
     assert int(used) >= 4 * 96 * 80 * 3  # what the workers decoded
+
+
+def test_a_worker_that_cannot_reach_the_file_decodes(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows an open file does not go to another process."""
+    source = FolderSource(pictures)
+    source.cache = DecodedCache(1 << 20).part(len(source))
+    before = source.decode(0)
+    monkeypatch.delattr("multiprocessing.reduction.DupFd")
+    sent = pickle.loads(pickle.dumps(source.cache))
+    source.cache = sent
+    assert np.array_equal(source.decode(0), before)
+    assert sent.get(0) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_worker_that_is_killed_does_not_keep_the_cache(tmp_path: Path) -> None:
+    """Workers are killed when a run goes back to a checkpoint while they are at work."""
+    cache = DecodedCache(1 << 20, tmp_path)
+    part = cache.part(2)
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        with cache.locked():
+            os.write(writing, b"x")
+            signal.pause()
+    os.read(reading, 1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
+    part.keep(picture, 1)
+    kept = part.get(1)
+    assert kept is not None
+    assert np.array_equal(kept, picture)
 
 
 def test_the_cache_file_has_no_name_and_a_full_disk_only_ends_keeping(
