@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import ray_cluster
+import remote_stores
 from command import COMMAND, run_here
 from compact_network import write_compact
 from conftest import Photo
@@ -188,6 +189,21 @@ def test_a_dataset_gives_paths_and_a_second_run_starts_nothing(
     assert [row["status"] for row in again] == ["skipped"] * 3
     with pytest.raises(ValueError, match="no column 'path', but 'file'"):
         realesrgan_vk.ray.upscale_dataset(Dataset(), tmp_path / "out", model=net)
+
+
+def test_rows_are_urls(two_cores: ModuleType, net: Path, photo: Photo, tmp_path: Path) -> None:
+    remote_stores.require("fsspec", "aiohttp")
+    sources = write_pictures(tmp_path / "in", photo, 3)
+    with remote_stores.web_server(tmp_path / "in") as address:
+        urls = [f"{address}/{path.name}" for path in sources]
+        rows = realesrgan_vk.ray.upscale_dataset(
+            [*urls, f"{address}/none.png"], tmp_path / "out", model=net, workers=1
+        )
+    assert [row["source"] for row in rows[:3]] == urls
+    assert [row["status"] for row in rows] == ["done"] * 3 + ["failed"]
+    assert "none.png cannot be read" in rows[3]["error"]
+    run_here("upscale", *sources, "-o", f"{tmp_path / 'plain'}/", "-m", net, "-d", "cpu")
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
 
 
 def other_process(monkeypatch: pytest.MonkeyPatch, make: Callable[[type], type]) -> None:
