@@ -46,7 +46,11 @@ def test_a_licence_is_the_one_that_the_package_states(name: str) -> None:
         (classifier,) = (c for c in about.get_all("Classifier") or [] if c.startswith("License"))
         stated = classifier.rsplit(" :: ", 1)[1]
     alike = re.split(r"[;(]", listed)[0].strip()
-    assert set(alike.split(" AND ")) <= set(re.split(r" AND |\n", stated))
+    if "\n" in stated:  # the text itself, as in NumPy's last release for Python 3.10
+        assert alike.startswith("BSD")
+        assert "Redistribution and use in source and binary forms" in " ".join(stated.split())
+        return
+    assert set(alike.split(" AND ")) <= set(stated.split(" AND "))
 
 
 def test_what_is_compiled_in_is_listed_at_its_pinned_version() -> None:

@@ -45,9 +45,17 @@ class System {
     TemporaryFolder folder_;
 };
 
+// The memory that is available is written in the test's own proc/meminfo.
+void needs_meminfo() {
+#if defined(_WIN32) || defined(__APPLE__)
+    throw check::Skip("this system says by a call how much memory is free");
+#endif
+}
+
 }  // namespace
 
 TEST_CASE("without control groups the machine's available memory is free") {
+    needs_meminfo();
     System none;
     none.file("proc/meminfo", "MemAvailable:  4096 kB\n");
     CHECK_EQUAL(none.free(), 4U);
@@ -59,6 +67,7 @@ TEST_CASE("without control groups the machine's available memory is free") {
 }
 
 TEST_CASE("a version 2 group leaves its limit minus what is used, without the page cache") {
+    needs_meminfo();
     System system;
     system.version_2(8000, "/box");
     system.mib("sys/fs/cgroup/box/memory.max", 1000).mib("sys/fs/cgroup/box/memory.current", 600);
@@ -109,6 +118,7 @@ TEST_CASE("a group outside the mounted hierarchy is limited by the mount") {
 }
 
 TEST_CASE("version 1 groups limit memory, alone and beside version 2") {
+    needs_meminfo();
     System system;
     system.version_2(8000, "/");
     system.file("proc/self/cgroup", "9:name=systemd:/\n4:hugetlb,memory:/box/job\n0::/\n");
@@ -133,6 +143,7 @@ TEST_CASE("version 1 groups limit memory, alone and beside version 2") {
 }
 
 TEST_CASE("a file without a number limits nothing") {
+    needs_meminfo();
     for (const std::string text :
          {"", "\n", "max\n", "-1\n", "12abc\n", "1e9\n", "99999999999999999999999999\n", " \0"}) {
         System system;
