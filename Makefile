@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -31,8 +31,8 @@ $(VENV)/.created:
 
 # The wheel as a user gets it; the first build takes ncnn from the package index and builds it into a cache.
 $(VENV)/.core: $(VENV)/.created $(SOURCES)
-	@echo 'building the core (the first time ncnn too: about ten minutes on two cores)'
-	$(PIP) install $(WHEEL)
+	@echo 'building the core (the first time ncnn too, which takes most of the time)'
+	REALESRGAN_VK_PROGRESS="/proc/$$$$/fd/2" $(PIP) install $(WHEEL)
 	rm -f $(VENV)/.dev
 	touch $@
 
@@ -165,6 +165,12 @@ test-export-page: $(VENV)/.export
 # Full-size networks, the official ones, and the page "train, export, upscale": minutes, several GB.
 test-export-slow: $(VENV)/.export
 	cd tools/export && ../../$(BIN)/python -m pytest tests -m slow
+
+# Linux wheels into dist/, of those Pythons whose headers are here: PYTHONS="--python 3.13 --headers 3.14=FOLDER". Half an
+# hour of processor time from nothing; the compiler is fixed, so that a commit gives the same wheels.
+wheels: $(VENV)/.created
+	$(PIP) install auditwheel check-wheel-contents cmake ninja packaging pybind11 scikit-build-core twine unearth ziglang==0.17.1
+	$(BIN)/python tools/wheels.py $(PYTHONS)
 
 # The README's two commands in a fresh Debian 13 (Python 3.13, GCC 14), then the C++ tests with its clang, too. Needs root
 # and debootstrap; an hour on two cores.

@@ -9,30 +9,35 @@ set(NCNN_VERSION 1.0.20261020)
 string(REGEX MATCH "[0-9]+$" NCNN_DATE "${NCNN_VERSION}")  # what ncnn itself calls its version
 set(NCNN_SHA256 ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200)
 
-# Layers no super-resolution network uses. Everything else stays, so that a user's own network loads.
+# Layers that the loader refuses (cpp/src/model/layer_kinds.cpp). All others stay, so that users' own networks load.
 set(NCNN_DROPPED_LAYERS
     argmax bnll embed lrn proposal roipooling spp rnn lstm gru priorbox detectionoutput
     yolodetectionoutput yolov3detectionoutput quantize dequantize requantize psroipooling roialign
     statisticspooling convolution1d pooling1d convolutiondepthwise1d convolution3d
     convolutiondepthwise3d pooling3d deconvolution1d deconvolutiondepthwise1d deconvolution3d
     deconvolutiondepthwise3d spectrogram inversespectrogram rotaryembed cumulativesum diag
-    threshold deformableconv2d celu shrink selu)
+    threshold deformableconv2d celu shrink selu copyto einsum)
 
-# AVX2, AVX-512 and NEON variants are chosen at run time; int8, bf16 and vendor one-offs are dropped.
+# AVX with FMA, AVX-512 and NEON variants are chosen at run time. int8, bf16, 16-bit sums and vendor one-offs are dropped;
+# ncnn's files for AVX2 and Armv8.2 hold nothing else, except the resizing of rows. OpenMP's loops run on this project's
+# threads (cpp/src/base/openmp.cpp); on Windows it is the compiler's own.
 set(NCNN_OPTIONS
     -DNCNN_VERSION=${NCNN_DATE}  # else ncnn takes the day of the build
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_CXX_VISIBILITY_PRESET=hidden
     -DNCNN_VULKAN=ON -DNCNN_SIMPLEVK=ON -DNCNN_OPENMP=ON -DNCNN_RUNTIME_CPU=ON -DNCNN_SHARED_LIB=OFF
-    -DNCNN_AVX2=ON -DNCNN_AVX512=ON -DNCNN_F16C=ON -DNCNN_FMA=ON
+    -DNCNN_AVX=ON -DNCNN_AVX2=OFF -DNCNN_AVX512=ON -DNCNN_F16C=ON -DNCNN_FMA=ON
     -DNCNN_INT8=OFF -DNCNN_BF16=OFF -DNCNN_WEIGHT_QUANT=OFF -DNCNN_BATCH=OFF
     -DNCNN_XOP=OFF -DNCNN_FMA4=OFF -DNCNN_AVXVNNI=OFF -DNCNN_AVXVNNIINT8=OFF -DNCNN_AVXVNNIINT16=OFF
     -DNCNN_AVXNECONVERT=OFF -DNCNN_AVX512VNNI=OFF -DNCNN_AVX512BF16=OFF -DNCNN_AVX512FP16=OFF
-    -DNCNN_ARM82DOT=OFF -DNCNN_ARM82FP16FML=OFF -DNCNN_ARM84BF16=OFF -DNCNN_ARM84I8MM=OFF
+    -DNCNN_ARM82=OFF -DNCNN_ARM82DOT=OFF -DNCNN_ARM82FP16FML=OFF -DNCNN_ARM84BF16=OFF -DNCNN_ARM84I8MM=OFF
     -DNCNN_ARM86SVE=OFF
     -DNCNN_STDIO=OFF  # files are read by us, and ncnn's notes on every device stay off the user's stderr
     -DNCNN_C_API=OFF -DNCNN_PIXEL=OFF -DNCNN_PIXEL_ROTATE=OFF -DNCNN_PIXEL_AFFINE=OFF
     -DNCNN_PIXEL_DRAWING=OFF -DNCNN_BUILD_TOOLS=OFF -DNCNN_BUILD_EXAMPLES=OFF
     -DNCNN_BUILD_BENCHMARK=OFF -DNCNN_BUILD_TESTS=OFF -DNCNN_PYTHON=OFF)
+if(NOT WIN32)
+    list(APPEND NCNN_OPTIONS -DNCNN_SIMPLEOMP=ON)
+endif()
 foreach(layer IN LISTS NCNN_DROPPED_LAYERS)
     list(APPEND NCNN_OPTIONS -DWITH_LAYER_${layer}=OFF)
 endforeach()
@@ -85,9 +90,8 @@ function(_ncnn_sdist given root out)
     set(${out} "${sdist}" PARENT_SCOPE)
 endfunction()
 
-# Runs one step of the build; its output goes to a log, whose end is shown when it fails.
-function(_ncnn_step name log)
-    execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_FILE "${log}" ERROR_FILE "${log}")
+# Stops with the end of a failed step's log.
+function(_ncnn_check_step name log code)
     if(NOT code EQUAL 0)
         file(READ "${log}" text)
         string(LENGTH "${text}" length)
@@ -99,20 +103,45 @@ function(_ncnn_step name log)
     endif()
 endfunction()
 
+# Runs one step of the build; its output goes to a log.
+function(_ncnn_step name log)
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_FILE "${log}" ERROR_FILE "${log}")
+    _ncnn_check_step(${name} "${log}" "${code}")
+endfunction()
+
+# The step that takes minutes: it says how far it is. Compilers' messages on stderr go to the log through ninja and
+# make, which print them.
+function(_ncnn_long_step name log)
+    execute_process(COMMAND ${ARGN} COMMAND "${Python_EXECUTABLE}"
+        "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/build_progress.py" ncnn "${log}" RESULTS_VARIABLE codes ERROR_VARIABLE errors)
+    list(GET codes 0 code)
+    file(APPEND "${log}" "${errors}")
+    _ncnn_check_step(${name} "${log}" "${code}")
+endfunction()
+
 function(_ncnn_build sdist prefix)
     set(work "${prefix}.work")
     file(REMOVE_RECURSE "${work}")
     file(MAKE_DIRECTORY "${work}")
-    message(STATUS "ncnn: building ${NCNN_VERSION} once into ${prefix} (about 10 minutes on two cores)")
+    message(STATUS "ncnn: building ${NCNN_VERSION} once into ${prefix} (about four minutes on two idle cores)")
     file(ARCHIVE_EXTRACT INPUT "${sdist}" DESTINATION "${work}")
+    set(toolchain "")
+    if(CMAKE_TOOLCHAIN_FILE)
+        set(toolchain "-DCMAKE_TOOLCHAIN_FILE=${CMAKE_TOOLCHAIN_FILE}")
+    endif()
     # Installed beside its final place and renamed, so that an interrupted build is never taken for a whole one.
     _ncnn_step(configure "${work}/configure.log" "${CMAKE_COMMAND}" -G "${CMAKE_GENERATOR}"
         -S "${work}/ncnn-${NCNN_VERSION}" -B "${work}/build" ${NCNN_OPTIONS}
         "-DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM}"
+        "-DCMAKE_PROJECT_ncnn_INCLUDE=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/ncnn_project.cmake"
+        "-DCMAKE_PROJECT_glslang_INCLUDE=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/ncnn_glslang.cmake" ${toolchain}
         "-DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}" "-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}"
         "-DCMAKE_INSTALL_PREFIX=${work}/install" -DCMAKE_INSTALL_LIBDIR=lib)
-    cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
-    _ncnn_step(build "${work}/build.log" "${CMAKE_COMMAND}" --build "${work}/build" --config Release -j ${cores})
+    set(jobs "$ENV{CMAKE_BUILD_PARALLEL_LEVEL}")
+    if(NOT jobs)
+        cmake_host_system_information(RESULT jobs QUERY NUMBER_OF_LOGICAL_CORES)
+    endif()
+    _ncnn_long_step(build "${work}/build.log" "${CMAKE_COMMAND}" --build "${work}/build" --config Release -j ${jobs})
     _ncnn_step(install "${work}/install.log" "${CMAKE_COMMAND}" --install "${work}/build" --config Release)
     file(RENAME "${work}/install" "${prefix}")
     file(REMOVE_RECURSE "${work}")
@@ -145,6 +174,12 @@ function(_ncnn_cached_prefix root out)
         "${CMAKE_CXX_COMPILER_VERSION}" "${CMAKE_SYSTEM_NAME}" "${CMAKE_SYSTEM_PROCESSOR}")
     foreach(name IN ITEMS CFLAGS CXXFLAGS LDFLAGS CMAKE_TOOLCHAIN_FILE MACOSX_DEPLOYMENT_TARGET)
         list(APPEND recipe "${name}=$ENV{${name}}")
+    endforeach()
+    set(files "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/ncnn_project.cmake"
+        "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/ncnn_glslang.cmake" ${CMAKE_TOOLCHAIN_FILE})
+    foreach(file IN LISTS files)
+        file(SHA256 "${file}" hash)
+        list(APPEND recipe "${hash}")
     endforeach()
     string(SHA256 key "${recipe}")
     string(SUBSTRING "${key}" 0 16 key)

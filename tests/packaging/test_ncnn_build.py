@@ -165,3 +165,43 @@ def test_a_missing_folder_of_find_links_is_passed_over(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert destination.read_bytes() == b"archive"
+
+
+def test_the_long_build_says_how_far_it_is(tmp_path: Path) -> None:
+    """Every tenth, to standard output and to the file that the environment names."""
+    lines = [f"[{done}/40] Building {done}\n" for done in range(1, 41)]
+    shown = tmp_path / "terminal"
+    shown.touch()
+    log = tmp_path / "build.log"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "cmake" / "build_progress.py"), "ncnn", str(log)],
+        input="".join(lines),
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"REALESRGAN_VK_PROGRESS": str(shown)},
+        timeout=60,
+    )
+    told = [line.partition(" % after")[0] for line in done.stdout.splitlines()]
+    assert told == [f"-- ncnn: {percent}" for percent in range(10, 101, 10)]
+    assert shown.read_text() == done.stdout
+    assert log.read_text() == "".join(lines)
+
+
+def test_makes_percents_and_a_terminal_that_is_gone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "cmake" / "build_progress.py"),
+            "ncnn",
+            str(tmp_path / "build.log"),
+        ],
+        input="Scanning\n[  9%] a\n[ 11%] b\n[ 12%] c\n[ 57%] d\n",
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"REALESRGAN_VK_PROGRESS": str(tmp_path / "no" / "terminal")},
+        timeout=60,
+    )
+    assert [line.split()[2] for line in done.stdout.splitlines()] == ["10", "50"]
+    assert not done.stderr

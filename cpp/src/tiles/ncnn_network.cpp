@@ -18,6 +18,7 @@
 #include "base/forks.hpp"
 #include "base/integers.hpp"
 #include "base/memory_budget.hpp"
+#include "base/openmp.hpp"
 #include "base/thread_count.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/param_writer.hpp"
@@ -214,7 +215,7 @@ void NcnnNetwork::release() noexcept {
 }
 
 void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
-    end_openmp_team_at_fork();
+    prepare_openmp();
     const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
     std::string text = param_text(graph);
     const WeightReader weights(bin_path);

@@ -1,0 +1,16 @@
+# Read by ncnn's build at the start: files of layers that have no instruction set of their own are compiled several as one.
+# Half of the time of each goes into the same headers.
+function(_ncnn_group_layers)
+    get_target_property(sources ncnn SOURCES)
+    get_target_property(folder ncnn SOURCE_DIR)
+    set(count 0)
+    foreach(source IN LISTS sources)
+        if(source MATCHES "/layer/vulkan/[a-z0-9_]+\\.cpp$" OR source MATCHES "/src/layer/[a-z0-9_]+\\.cpp$")
+            math(EXPR group "${count} / 8")
+            set_source_files_properties("${source}" DIRECTORY "${folder}" PROPERTIES UNITY_GROUP "layers_${group}")
+            math(EXPR count "${count} + 1")
+        endif()
+    endforeach()
+    set_target_properties(ncnn PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+endfunction()
+cmake_language(DEFER CALL _ncnn_group_layers)
