@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <math.h>
+#if !(defined(__GNUC__) || defined(__clang__)) || defined(REALESRGAN_NO_VECTOR_EXTENSION)
+#include <math.h>  // C's, which has functions and no templates
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
