@@ -179,7 +179,7 @@ def _continued(pixels: Floats) -> Floats:
     """The pixels with `_TAPS` more on each side, in which slopes go on, within the range of all."""
     width = ((_TAPS, _TAPS), (_TAPS, _TAPS), (0, 0))
     padded = np.pad(pixels, width, mode="reflect", reflect_type="odd")
-    return np.clip(padded, min(0, pixels.min()), max(1, pixels.max()))
+    return np.clip(padded, min(0.0, float(pixels.min())), max(1.0, float(pixels.max())))
 
 
 def _cubic(t: Floats) -> list[Floats]:
