@@ -82,9 +82,14 @@ def start_torchrun(arguments: Sequence[str], world: int) -> Processes:
 def start_torchrun_and_kill(
     place: str, number: int, arguments: Sequence[str], world: int, rank: int
 ) -> Processes:
-    """Start a command under torchrun, which restarts it once when one process kills itself."""
+    """Start a command under torchrun, which restarts it once when one process kills itself.
+
+    Each start gets a store of its own: in the store of the first one, the others' processes would
+    find addresses of processes that have ended.
+    """
     options = [f"--nproc-per-node={world}", "--max-restarts=1", str(_KILLING), place, str(number)]
-    return _torchrun([*options, *arguments], KILLED_RANK=str(rank))
+    fresh = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    return _torchrun([*options, *arguments], KILLED_RANK=str(rank), **fresh)
 
 
 def _torchrun(options: Sequence[str], **environment: str) -> Processes:
