@@ -41,7 +41,7 @@ def test_every_needed_package_is_listed() -> None:
 def test_a_licence_is_the_one_that_the_package_states(name: str) -> None:
     listed = rows("Needed, and installed with it")[name][0]
     about = metadata.metadata(name)
-    stated = about["License-Expression"] or about["License"]
+    stated = next((about[key] for key in ("License-Expression", "License") if key in about), "")
     if not stated:
         (classifier,) = (c for c in about.get_all("Classifier") or [] if c.startswith("License"))
         stated = classifier.rsplit(" :: ", 1)[1]

@@ -42,7 +42,7 @@ PACKAGES = f"lib/{VERSION_FOLDER}/site-packages"
 # windows, and what would bring further libraries (readline and gdbm are under the GPL).
 LEFT_OUT_MODULES = re.compile(
     r"(test|tests|idlelib|lib2to3|tkinter|turtledemo|ensurepip|venv|distutils|curses|dbm|sqlite3|"
-    r"pydoc_data|__pycache__|site-packages|dist-packages|config-[^/]*|turtle\.py|pydoc\.py|"
+    r"pydoc_data|_pyrepl|__pycache__|site-packages|dist-packages|config-[^/]*|turtle\.py|pydoc\.py|"
     r"(_test|_xx|xx|_curses|_tkinter|_dbm|_gdbm|_sqlite3|readline|nis|ossaudiodev|spwd|_crypt|crypt)"
     r"[^/]*)(/|$)"
 )
@@ -167,7 +167,7 @@ def component(distribution: metadata.Distribution) -> Component:
     """Name, version and licence of an installed package, and the licence files that it brings."""
     about = distribution.metadata
     name = about["Name"]
-    licence = next((about[key] for key in ("License-Expression", "License") if about[key]), "")
+    licence = next((about[key] for key in ("License-Expression", "License") if key in about), "")
     if not licence or "\n" in licence:
         classifiers = [each for each in about.get_all("Classifier", []) if "License ::" in each]
         licence = ", ".join(each.rsplit(" :: ", 1)[1] for each in classifiers)
