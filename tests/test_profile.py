@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import second_driver
 from command import run_here
 from compact_network import compact_graph, write_compact
 
@@ -18,7 +16,6 @@ from realesrgan_vk import RunProfile, Upscaler, list_devices
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-RUNNER = os.environ.get("REALESRGAN_VK_SOFTGPU", "")
 NUMBERS = {
     "format": int, "width": int, "height": int, "band_rows": int, "bands": int, "rounds": int,
     "gaps": int, "seconds": float, "timed_seconds": float, "device_seconds": float,
@@ -248,19 +245,8 @@ def test_groups_have_all_layers(network: Path) -> None:
 
 
 def test_a_driver_with_cooperative_matrices(network: Path) -> None:
-    if not RUNNER:
-        pytest.skip("REALESRGAN_VK_SOFTGPU names no program that runs another on a newer driver")
-    # The runner needs a real executable: the interpreter behind a virtual environment's.
+    second_driver.require()
     words = ["profile", "19x21", "-m", str(network), "-d", "0", "--rounds", "1", "--json"]
-    done = subprocess.run(
-        [RUNNER, os.path.realpath(sys.executable), "-m", "realesrgan_vk", *words],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(second_driver.run_python("-m", "realesrgan_vk", *words))
     check(found, on_cpu=False)
     assert found["roofline"]["matrix_flops"] > 0

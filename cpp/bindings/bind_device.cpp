@@ -20,26 +20,10 @@ namespace py = pybind11;
 namespace realesrgan::bindings {
 namespace {
 
-const char* type_name(const DeviceInfo& device) {
-    switch (device.type) {
-        case DeviceType::discrete:
-            return "discrete";
-        case DeviceType::integrated:
-            return "integrated";
-        case DeviceType::virtual_gpu:
-            return "virtual";
-        case DeviceType::cpu:
-            return "cpu";
-        case DeviceType::other:
-            break;
-    }
-    return "other";
-}
-
 std::string describe(const DeviceInfo& device) {
     std::ostringstream text;
     text << "DeviceInfo(index=" << device.index << ", name='" << device.name << "', type='"
-         << type_name(device) << "')";
+         << type_name(device.type) << "')";
     return text.str();
 }
 
@@ -59,7 +43,8 @@ void bind_device(py::module_& module) {
     py::class_<DeviceInfo>(module, "DeviceInfo", "One Vulkan device as its driver describes it.")
         .def_readonly("index", &DeviceInfo::index)
         .def_readonly("name", &DeviceInfo::name)
-        .def_property_readonly("type", &type_name)
+        .def_property_readonly("type",
+                               [](const DeviceInfo& device) { return type_name(device.type); })
         .def_readonly("driver", &DeviceInfo::driver)
         .def_readonly("memory_bytes", &DeviceInfo::memory_bytes)
         .def_readonly("fp16_storage", &DeviceInfo::fp16_storage)

@@ -126,22 +126,6 @@ Network find_network(const std::string& model) {
                      "; give one of them, or the path of a .param file");
 }
 
-const char* type_name(DeviceType type) {
-    switch (type) {
-        case DeviceType::discrete:
-            return "discrete";
-        case DeviceType::integrated:
-            return "integrated";
-        case DeviceType::virtual_gpu:
-            return "virtual";
-        case DeviceType::cpu:
-            return "cpu";
-        case DeviceType::other:
-            break;
-    }
-    return "other";
-}
-
 // As the Python package chooses: never a software driver, which is slower than the CPU's kernels.
 int default_device(const std::vector<DeviceInfo>& devices) {
     for (const DeviceType type :

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+import second_driver
 
 from realesrgan_vk import DeviceError, _core
 
-RUNNER = os.environ.get("REALESRGAN_VK_SOFTGPU", "")
 PROGRAM = """
 import json
 from realesrgan_vk import _core
@@ -35,19 +32,8 @@ def test_this_machines_driver() -> None:
 
 
 def test_a_driver_with_cooperative_matrices() -> None:
-    if not RUNNER:
-        pytest.skip("REALESRGAN_VK_SOFTGPU names no program that runs another on a newer driver")
-    # The runner needs a real executable: the interpreter behind a virtual environment's.
-    done = subprocess.run(
-        [RUNNER, os.path.realpath(sys.executable), "-c", PROGRAM],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    rates = json.loads(done.stdout)
+    second_driver.require()
+    rates = json.loads(second_driver.run_python("-c", PROGRAM))
     check(rates)
     assert 1e6 < rates["matrix_flops"] < 1e18
 

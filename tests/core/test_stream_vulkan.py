@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +16,7 @@ from typing import Any, Literal
 import ncnn
 import numpy as np
 import pytest
+import second_driver
 import stream_vulkan_run
 from numpy.typing import NDArray
 from stream_vulkan_run import Job
@@ -40,7 +38,6 @@ SIZES = {
     "realesr-animevideov3": (120, 88),
 }
 LIMITS = {False: 1e-4, True: 4e-3}  # of full scale, by fp16
-RUNNER = os.environ.get("REALESRGAN_VK_SOFTGPU", "")
 
 
 def job(
@@ -98,24 +95,14 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         if not _core.list_devices():
             pytest.skip("no Vulkan device on this machine")
         return lambda jobs, picture: [stream_vulkan_run.run_job(job, picture) for job in jobs]
-    if not RUNNER:
-        pytest.skip("REALESRGAN_VK_SOFTGPU names no program that runs another on a newer driver")
+    second_driver.require()
 
     def elsewhere(jobs: list[Job], picture: Picture) -> list[Result]:
         paths = [tmp_path / name for name in ("jobs.json", "picture.npy", "results.npz")]
         paths[0].write_text(json.dumps(jobs))
         np.save(paths[1], picture)
-        # The runner needs a real executable: the interpreter behind a virtual environment's.
-        python = os.path.realpath(sys.executable)
-        done = subprocess.run(
-            [RUNNER, python, str(Path(stream_vulkan_run.__file__)), *map(str, paths)],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr
+        program = str(Path(stream_vulkan_run.__file__))
+        second_driver.run_python(program, *map(str, paths), seconds=600)
         with np.load(paths[2]) as results:
             here = [device.driver for device in _core.list_devices()]
             assert str(results["driver"]) not in here, "the second driver is not another one"

@@ -10,6 +10,23 @@ namespace realesrgan {
 
 enum class DeviceType { discrete, integrated, virtual_gpu, cpu, other };
 
+// "discrete", "integrated", "virtual", "cpu" or "other".
+inline const char* type_name(DeviceType type) {
+    switch (type) {
+        case DeviceType::discrete:
+            return "discrete";
+        case DeviceType::integrated:
+            return "integrated";
+        case DeviceType::virtual_gpu:
+            return "virtual";
+        case DeviceType::cpu:
+            return "cpu";
+        case DeviceType::other:
+            break;
+    }
+    return "other";
+}
+
 inline constexpr int kCpuDevice = -1;  // the processor itself, not a Vulkan device
 
 // One Vulkan device as its driver describes it.

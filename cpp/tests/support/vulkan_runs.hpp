@@ -8,7 +8,7 @@
 #include "support/sample_picture.hpp"
 #include "vulkan/instance/instance.hpp"
 
-// Whole networks on the first Vulkan device.
+// Whole networks on the first Vulkan device, and on the CPU.
 namespace vulkan_runs {
 
 using Files = std::pair<std::string, std::string>;
@@ -19,6 +19,13 @@ inline realesrgan::Options on_gpu(bool fp16 = false, int band = 0) {
     options.device = 0;
     options.fp16 = fp16;
     options.band = band;
+    return options;
+}
+
+// What the device's results are compared with.
+inline realesrgan::Options on_cpu() {
+    realesrgan::Options options;
+    options.threads = 2;
     return options;
 }
 

@@ -30,17 +30,12 @@ using sample_picture::difference;
 using sample_picture::noise;
 using sample_picture::Picture;
 using vulkan_runs::Files;
+using vulkan_runs::on_cpu;
 using vulkan_runs::on_gpu;
 using vulkan_runs::open;
 using vulkan_runs::run;
 
 namespace {
-
-Options on_cpu() {
-    Options options;
-    options.threads = 2;
-    return options;
-}
 
 Picture<float> reference_picture(const Files& files, const Picture<float>& picture) {
     const FuseResult fused = fuse(read_graph(files.first), files.second);

@@ -9,7 +9,6 @@ through Ray is small enough for its messages: nothing is put into the object sto
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import queue
@@ -42,6 +41,7 @@ from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.image_io.formats import PNG, SUFFIXES, format_for
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.image_io.urls import UrlPath, absolute, path_of
+from realesrgan_vk.models.checksums import stream_sha256
 from realesrgan_vk.models.registry import find_model, official_name
 from realesrgan_vk.options import (
     DEFAULT_MAX_PIXELS,
@@ -739,11 +739,8 @@ class _Process:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.reading() if isinstance(path, UrlPath) else path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return stream_sha256(file)
 
 
 def vulkan_identity(accelerator: str, devices: Sequence[Device], uuids: Sequence[str]) -> str:

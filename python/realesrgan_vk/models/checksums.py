@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import IO
 
 from realesrgan_vk._core import cache_folder
 from realesrgan_vk.models.bounded_json import load_json
@@ -16,12 +17,21 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: The file cannot be read.
     """
+    with path.open("rb") as file:
+        return stream_sha256(file)
+
+
+def stream_sha256(file: IO[bytes]) -> str:
+    """The SHA-256, hexadecimal, of what is left of an open file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     import hashlib  # noqa: PLC0415 - not for files that are known
 
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    while block := file.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 
