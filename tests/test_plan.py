@@ -19,8 +19,9 @@ from realesrgan_vk import ImageError, NetworkInfo, OutOfMemoryError, RunPlan, Up
 from realesrgan_vk.checks import format_bytes, parse_bytes
 from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.options import Request
+from realesrgan_vk.processing.pictures import picture_of
 from realesrgan_vk.processing.planned_passes import passes_of
-from realesrgan_vk.processing.processor import Processor, picture_of
+from realesrgan_vk.processing.processor import Processor
 
 PLAN_KEYS = {
     "path",

@@ -5,7 +5,17 @@ import operator
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Literal, SupportsFloat, SupportsIndex, TypedDict, Union, get_args
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    SupportsFloat,
+    SupportsIndex,
+    TypedDict,
+    Union,
+    get_args,
+)
 
 from realesrgan_vk.checks import (
     MAX_INPUT_SIDE,
@@ -18,6 +28,10 @@ from realesrgan_vk.checks import (
     shown,
     whole_number,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
 
 Progress = Callable[[float], object]
 """Called with the completed fraction, 0..1, never decreasing. What it raises stops the run."""
@@ -336,6 +350,7 @@ class UpscaleArguments(FrameArguments, total=False):
 
     progress: Progress | None
     faces: bool | FaceOptions
+    mask: "NDArray[Any] | Image.Image | FileSource | None"
 
 
 class CallArguments(UpscaleArguments, total=False):

@@ -266,6 +266,7 @@ class Upscaler:
         max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
         faces: bool | FaceOptions = False,
+        mask: NDArray[Any] | Image.Image | FileSource | None = None,
         as_array: bool = False,
     ) -> NDArray[Any] | Image.Image:
         """Upscale one picture.
@@ -290,6 +291,10 @@ class Upscaler:
                 as `realesrgan_vk.Cancelled`) stops the run and is raised by this call.
             faces: Whether faces are restored, or which and how. It invents what it draws; see
                 `FaceOptions`. Needs the extra `faces` and a network for them.
+            mask: Where the network's result is used: a grey picture (given like `image`, or an
+                array of booleans) of the picture's size or the result's. White is the network's
+                result, black the picture enlarged by Lanczos, grey a blend; `strength` multiplies
+                it.
             as_array: Return an array for a PIL image or a file, too: uint8, uint16 or float32, as
                 the picture stores its samples, (H, W) for grey, else (H, W, 3) or (H, W, 4).
 
@@ -305,7 +310,8 @@ class Upscaler:
             ValueError: An argument out of range, an array of another shape, or floats beyond -1..2.
             ImportError: Faces are asked for, and what finds them is not installed.
             ModelError: Faces are asked for, and the network for them is not installed.
-            ImageError: A file that is not a picture, or a value that is not finite.
+            ImageError: A file that is not a picture, a value that is not finite, or a mask of
+                another size or with transparency.
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
@@ -315,7 +321,7 @@ class Upscaler:
         limit = pixel_limit(max_pixels)
         callback("progress", progress)
         as_array = flag("as_array", as_array)
-        return self._processor.image(image, request, limit, progress, as_array=as_array)
+        return self._processor.image(image, request, limit, progress, as_array=as_array, mask=mask)
 
     @overload
     def upscale_frames(
@@ -420,12 +426,23 @@ class Upscaler:
         return max(1, min(options.runs_at_once, cores // (options.threads or cores)))
 
     def upscale_picture(
-        self, picture: Picture, request: Request, progress: Progress | None = None
+        self,
+        picture: Picture,
+        request: Request,
+        progress: Progress | None = None,
+        mask: NDArray[Any] | Image.Image | FileSource | None = None,
     ) -> Picture:
         """Upscale every frame of a decoded picture; metadata stays as it is.
 
+        Args:
+            picture: Such as `image_io.read` returns.
+            request: What is made of it.
+            progress: As in `upscale`.
+            mask: As for `upscale`, for every frame.
+
         Raises:
             TypeError: An argument of the wrong type.
+            ImageError: The mask cannot be used.
             DeviceError: The device failed.
             OutOfMemoryError: The result, or the smallest plan for it, does not fit.
         """
@@ -434,7 +451,7 @@ class Upscaler:
         instance_of("picture", picture, Picture)
         instance_of("request", request, Request)
         callback("progress", progress)
-        return self._processor.picture(picture, request, progress)
+        return self._processor.picture(picture, request, progress, mask)
 
     def face_enhancer(self, options: FaceOptions) -> FaceEnhancer:
         """What finds faces, and restores them on this upscaler's device.
@@ -703,6 +720,7 @@ def upscale(
     max_pixels: SupportsIndex | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     faces: bool | FaceOptions = False,
+    mask: NDArray[Any] | Image.Image | FileSource | None = None,
     as_array: bool = False,
 ) -> NDArray[Any] | Image.Image:
     """Upscale one picture; the network is loaded on first use and kept for the next call.
@@ -732,6 +750,7 @@ def upscale(
         max_pixels: Refuse a file of more pixels; None: no limit.
         progress: Called with the completed fraction, 0..1; what it raises stops the run.
         faces: Whether faces are restored, or which and how.
+        mask: A grey picture that says where the network's result is used.
         as_array: Return an array for a PIL image or a file, too.
 
     Returns:
@@ -768,6 +787,7 @@ def upscale(
             max_pixels=max_pixels,
             progress=progress,
             faces=faces,
+            mask=mask,
             as_array=as_array,
         )
     except DeviceError:

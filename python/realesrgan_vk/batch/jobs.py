@@ -29,11 +29,13 @@ class Job:
         source: The picture.
         target: The result's path.
         known: The result's format.
+        mask: The picture that says where the network's result is used; None: everywhere.
     """
 
     source: Path
     target: Path
     known: Format
+    mask: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,53 @@ def plan_jobs(
         if not replace_sources:
             refuse_overwrite(job.source, jobs[index].target)
     return jobs
+
+
+def with_masks(jobs: Sequence[Job], places: Sequence[Path], mask: str) -> list[Job]:
+    """The jobs, each with the mask of its picture.
+
+    Args:
+        jobs: One for each place.
+        places: Of the pictures, below the folders they were found in.
+        mask: The mask of the only picture; or a folder with one for each, at the same place and of
+            the same name up to the suffix.
+
+    Raises:
+        ValueError: One mask for several pictures, or a picture without one, or with several.
+        OSError: The folder cannot be read.
+    """
+    given = STDIN if mask == "-" else path_of(mask)
+    if isinstance(given, UrlPath) or not given.is_dir():
+        if len(jobs) != 1:
+            raise ValueError(
+                f"mask {given} is one picture, but there are {len(jobs)}; give a folder that has a "
+                "mask of each picture's name"
+            )
+        if not (isinstance(given, UrlPath) or given.exists() or is_stream(given)):
+            raise ValueError(f"mask {given} does not exist")
+        if is_stream(given) and given == jobs[0].source:
+            raise ValueError("the mask and the picture are both stdin; name one of them")
+        return [replace(jobs[0], mask=given)]
+    return [
+        replace(job, mask=_mask_in(given, place)) for job, place in zip(jobs, places, strict=True)
+    ]
+
+
+def _mask_in(folder: Path, place: Path) -> Path:
+    inside = folder / place.parent
+    files = sorted(inside.iterdir()) if inside.is_dir() else []
+    found = [each for each in files if each.stem == place.stem and each.suffix.lower() in SUFFIXES]
+    if inside / place.name in found:
+        return inside / place.name
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = " and ".join(each.name for each in found[:2])
+        raise ValueError(f"picture {place} has several masks in {inside}: {several}; keep one")
+    raise ValueError(
+        f"picture {place} has no mask in {inside}; it would be called {place.stem}.png (white: the "
+        "network's result)"
+    )
 
 
 def refuse_overwrite(source: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from realesrgan_vk.image_io.atomic import folder_of, remove_leftovers
 from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.image_io.urls import UrlPath
-from realesrgan_vk.imaging.picture import Picture
+from realesrgan_vk.imaging.picture import Picture, Pixels
 from realesrgan_vk.models.registry import Model
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
+from realesrgan_vk.processing.mask import mask_of
 from realesrgan_vk.processing.work_queue import WorkQueue
 from realesrgan_vk.upscaler import Upscaler
 
@@ -58,11 +59,12 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A decoded picture or a result, and the seconds that work on it has taken."""
+    """A decoded picture or a result, the seconds that work on it has taken, and its mask."""
 
     job: Job
     picture: Picture
     seconds: float
+    mask: Pixels | None = None
 
 
 class _Thread(threading.Thread):
@@ -259,7 +261,11 @@ class Batch:
             job = retarget(job, picture)
         size = (picture.width, picture.height, len(picture.frames))
         self._check(job, image_io.Header(*size), format_is_sure=True)
-        return _Item(job, picture, time.perf_counter() - started)
+        mask = None
+        if job.mask is not None:
+            target = self._options.request.size.of(*size[:2], self.scale)
+            mask = mask_of(job.mask, size[:2], target).pixels
+        return _Item(job, picture, time.perf_counter() - started, mask)
 
     def _check(self, job: Job, header: image_io.Header, *, format_is_sure: bool) -> None:
         """Refuse what its format or the memory cannot hold, before any work."""
@@ -287,7 +293,7 @@ class Batch:
                 self._fail(item.job, "upscale", error)
             else:
                 seconds = item.seconds + time.perf_counter() - started
-                self._upscaled.put(replace(item, picture=large, seconds=seconds))
+                self._upscaled.put(_Item(item.job, large, seconds))
             self._decoded.done()
 
     def _upscale(self, upscaler: Upscaler, item: _Item) -> Picture:
@@ -297,7 +303,10 @@ class Batch:
             self._tell(events.Progress(item.job, fraction))
 
         progress(0.0)
-        return upscaler.upscale_picture(item.picture, self._options.request, progress)
+        request = self._options.request
+        if item.mask is None:
+            return upscaler.upscale_picture(item.picture, request, progress)
+        return upscaler.upscale_picture(item.picture, request, progress, item.mask)
 
     def _retire(self, upscaler: Upscaler, job: Job, error: DeviceError) -> bool:
         """Give a device no more pictures; False where no other is left."""

@@ -11,6 +11,7 @@ class Arguments:
 
     Attributes:
         max_pixels: Refuse larger pictures; None: never.
+        mask: A picture, or a folder of such, that says where the network's result is used.
         suffix: Of results, with its dot.
         shard: The share of the pictures that is taken; None: all.
         ray: The address of the Ray cluster that works, "" for the one that is found or started;
@@ -20,6 +21,7 @@ class Arguments:
 
     inputs: tuple[str, ...]
     request: Request
+    mask: str | None
     model: str
     upscaler: UpscalerOptions
     devices: tuple[str, ...]

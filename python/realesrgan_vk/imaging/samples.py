@@ -26,17 +26,13 @@ def from_unit(samples: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
     return np.rint(np.clip(samples, 0, 1) * np.iinfo(dtype).max).astype(dtype)
 
 
-def blended(samples: Pixels, other: NDArray[np.float32], share: float) -> Pixels:
-    """This share of the samples, 0..1, and the rest of floats in 0..1, rounded once."""
-    out = np.empty_like(samples)
-    rows = 256  # at a time, so that floats are of a part of the picture only
-    for top in range(0, len(out), rows):
-        rest = other[top : top + rows]
-        mixed: NDArray[np.float32] = rest + np.float32(share) * (
-            to_unit(samples[top : top + rows]) - rest
-        )
-        out[top : top + rows] = from_unit(mixed, out.dtype)
-    return out
+def mixed(samples: Pixels, rest: NDArray[np.float32], share: NDArray[np.float32] | float) -> Pixels:
+    """This share of the samples, 0..1, and the rest of floats in 0..1, rounded once.
+
+    A share of 1 gives the samples, and one of 0 the rest, exactly.
+    """
+    part = np.float32(share)
+    return from_unit(to_unit(samples) * part + rest * (1 - part), samples.dtype)
 
 
 def srgb_to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -48,6 +48,7 @@ def add_models(
     name: str | None = None,
     replacing: bool = True,
     note: Callable[[str], None] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Copy networks into the folder of the user's own; all of them, or none.
 
@@ -60,6 +61,7 @@ def add_models(
         name: Under which the network is installed, instead of the manifest's or the file's.
         replacing: Whether a network that has the name already is replaced.
         note: Called with what in a folder is not added, and why.
+        about: What the manifest says of each, such as its licence.
 
     Returns:
         The names under which they can be used.
@@ -76,6 +78,8 @@ def add_models(
             if len(candidates) != 1:
                 raise ModelError(f"a name is for one network; {source} has {len(candidates)}")
             candidates = [replace(candidates[0], name=checked_name(name))]
+        if about is not None:
+            candidates = [replace(each, about={**each.about, **about}) for each in candidates]
         _check_names(candidates)
         try:
             with locked(folder):

@@ -11,26 +11,26 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 """A string (the last one may lack its end, so that no part is scanned twice), or a bracket."""
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+def read_json(path: Path, max_bytes: int = MAX_BYTES) -> Any:  # noqa: ANN401 - whatever it holds
     """Parse a JSON file.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is longer than 2 MiB, nested more than 32 deep, or no JSON in UTF-8.
+        ValueError: It is longer than that, nested more than 32 deep, or no JSON in UTF-8.
     """
     with path.open("rb") as file:
-        return load_json(file)
+        return load_json(file, max_bytes)
 
 
-def load_json(file: BinaryIO) -> Any:  # noqa: ANN401 - whatever the file holds
+def load_json(file: BinaryIO, max_bytes: int = MAX_BYTES) -> Any:  # noqa: ANN401 - as above
     """Parse an open JSON file.
 
     Raises:
         OSError, ValueError: As `read_json`.
     """
-    content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+    content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it is longer than {max_bytes} bytes")
     text = content.decode("utf-8-sig")
     if _is_too_deep(text):
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep")

