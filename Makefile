@@ -14,7 +14,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench wheels bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -129,7 +129,12 @@ FUZZ_SEED ?= 1
 NETWORKS = $$($(BIN)/python -c 'from realesrgan_vk.models import find_model; print(find_model("realesr-animevideov3-x2").param)')
 test-fuzz: $(VENV)/.test
 	$(call build-cpp,asan)
+	$(MAKE) --jobs=2 --output-sync fuzz-networks fuzz-pictures
+
+# Each of them keeps one core busy: they run side by side.
+fuzz-networks:
 	LSAN_OPTIONS=suppressions=cpp/tests/support/leaks.supp build/asan/cpp/tests/fuzz_network --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --network "$(NETWORKS)"
+fuzz-pictures:
 	$(BIN)/python tests/fuzz_image_io.py $(FUZZ_SECONDS)s $(FUZZ_SEED)
 
 # The CPU's convolution on AArch64, under an emulator where this processor is another one.

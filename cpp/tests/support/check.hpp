@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <functional>
+#include <iomanip>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -11,6 +13,20 @@
 
 // A minimal test framework, so that building the tests needs no other package.
 namespace check {
+
+// With a sanitizer, what runs the same code over many random inputs takes a few of them: it runs
+// several times as long, and finds errors of the code, not of single values.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+#else
+constexpr bool kSanitized = false;
+#endif
 
 struct Case {
     std::string name;
@@ -84,9 +100,14 @@ inline int run_all() {
     int failed = 0;
     std::size_t skipped = 0;
     for (const Case& test : cases()) {
+        // Processor time of all threads: what a case costs, on a busy machine too.
+        const std::clock_t begin = std::clock();
         try {
             test.body();
-            std::cout << "passed  " << test.name << '\n';
+            const auto spent = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+            std::cout << "passed  " << test.name << " (" << std::fixed << std::setprecision(1)
+                      << spent << " s)\n"
+                      << std::defaultfloat << std::setprecision(6);
         } catch (const Skip& reason) {
             ++skipped;
             std::cout << "skipped " << test.name << ": " << reason.what() << '\n';

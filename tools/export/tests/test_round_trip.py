@@ -32,19 +32,17 @@ SMALL: dict[str, nn.Module] = {
         for scale in scales
     },
 }
+# The published sizes; the small ones above have every activation and scale.
 FULL: dict[str, Callable[[], nn.Module]] = {
     **{
         f"rrdb-{blocks}-x{scale}": partial(RRDBNet, scale=scale, num_block=blocks)
-        for blocks in (6, 23)
-        for scale in (1, 2, 4)
+        for blocks, scale in ((6, 4), (23, 2), (23, 4))
     },
     **{
-        f"compact-{convs}-{act_type}-x{scale}": partial(
-            SRVGGNetCompact, num_conv=convs, upscale=scale, act_type=act_type
+        f"compact-{convs}-x{scale}": partial(
+            SRVGGNetCompact, num_conv=convs, upscale=scale, act_type="prelu"
         )
-        for convs in (16, 32)
-        for act_type in ("prelu", "leakyrelu")
-        for scale in (1, 2, 3, 4)
+        for convs, scale in ((16, 2), (16, 3), (32, 4))
     },
 }
 
