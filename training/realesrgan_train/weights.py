@@ -115,7 +115,8 @@ class Architecture:
                 f"blocks and growth {sizes['num_grow_ch']}"
             )
         if self.name == "SPAN":
-            return f"a SPAN x{self.scale} with {sizes['feature_channels']} features"
+            norm = "" if sizes["norm"] else ", without a mean that is taken off (norm)"
+            return f"a SPAN x{self.scale} with {sizes['feature_channels']} features{norm}"
         return (
             f"an SRVGGNetCompact x{self.scale} with {sizes['num_feat']} features and "
             f"{sizes['num_conv']} convolutions ({sizes['act_type']})"

@@ -230,7 +230,23 @@ class CompactConfig(Section):
     act_type: Literal["prelu", "relu", "leakyrelu"] = "prelu"
 
 
-NetworkConfig = Annotated[RRDBNetConfig | CompactConfig, Field(discriminator="architecture")]
+class SpanConfig(Section):
+    """SPAN: six blocks of three convolutions, each weighted by an attention map of its own.
+
+    Attributes:
+        feature_channels: Channels of the body; 48 and 52 are published.
+        norm: Whether the mean of DIV2K's pictures is taken off and 0..1 becomes 0..255 first, as
+            the paper's networks do. Many later ones do not.
+    """
+
+    architecture: Literal["span"]
+    feature_channels: PositiveInt = 48
+    norm: bool = True
+
+
+NetworkConfig = Annotated[
+    RRDBNetConfig | CompactConfig | SpanConfig, Field(discriminator="architecture")
+]
 
 
 class DiscriminatorConfig(Section):

@@ -11,7 +11,7 @@ from torch import nn
 
 from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
 from realesrgan_train.config import RunConfig
-from realesrgan_train.config.schema import RRDBNetConfig
+from realesrgan_train.config.schema import RRDBNetConfig, SpanConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.networks import UNetDiscriminatorSN
@@ -32,7 +32,8 @@ def configured_architecture(config: RunConfig) -> Architecture:
     sizes = config.network.model_dump(exclude={"architecture"})
     if isinstance(config.network, RRDBNetConfig):
         return Architecture("RRDBNet", config.scale, {"scale": config.scale, **sizes})
-    return Architecture("SRVGGNetCompact", config.scale, {"upscale": config.scale, **sizes})
+    name = "SPAN" if isinstance(config.network, SpanConfig) else "SRVGGNetCompact"
+    return Architecture(name, config.scale, {"upscale": config.scale, **sizes})
 
 
 def load_start(config: RunConfig, network: nn.Module) -> list[str]:

@@ -30,6 +30,7 @@ def test_every_preset_of_the_issue_is_there_and_valid() -> None:
             "compact_general",
             "compact_general_wdn",
             "compact_video",
+            "span_x4",
             "tiny",
         ]
     )
