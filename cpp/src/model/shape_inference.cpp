@@ -314,13 +314,19 @@ Trace trace(const Graph& graph) {
     return *std::move(result);
 }
 
+bool is_field_known(const Graph& graph, const Trace& sizes) {
+    // Vectors hold values of the whole picture: their reach is not known, but for networks that
+    // lose a border, which are made to be run on parts of a picture.
+    const bool traced = sizes.known || (sizes.local && sizes.border.value_or(0) > 0);
+    return traced && sizes.blobs[at(graph.output)].zoom.known();
+}
+
 int receptive_field(const Graph& graph, const Trace& sizes) {
     constexpr std::int64_t kMostSteps = 1 << 24;
     const std::int64_t scale = sizes.blobs[at(graph.output)].zoom.numerator;
     const std::int64_t period = sizes.alignment;  // phases repeat after it
     const std::int64_t home = std::int64_t{1} << 20;
-    const auto layers = static_cast<std::int64_t>(graph.layers.size());
-    if (period * scale > kMostSteps / layers) {
+    if (period * scale > kMostSteps / static_cast<std::int64_t>(graph.layers.size())) {
         return kFieldUnknown;
     }
     std::int64_t field = 0;
@@ -354,11 +360,8 @@ NetworkInfo inspect(const Graph& graph) {
     info.border = sizes.border.value_or(0);
     info.input_channels = sizes.input_channels;
     info.output_channels = output.channels;
-    // Vectors hold values of the whole picture: their reach is not known, but for networks that
-    // lose a border, which are made to be run on parts of a picture.
-    const bool traced = sizes.known || (sizes.local && info.border > 0);
     info.receptive_field =
-        traced && output.zoom.known() ? receptive_field(graph, sizes) : kFieldUnknown;
+        is_field_known(graph, sizes) ? receptive_field(graph, sizes) : kFieldUnknown;
     info.pools_all = std::any_of(sizes.rules.begin(), sizes.rules.end(),
                                  [](const LayerRule& rule) { return rule.pools_all; });
     info.adds_source = lacks_enlarged_source(graph, info);

@@ -51,7 +51,7 @@ struct BlobSize {
     double rows(double input_rows) const;
 };
 
-inline constexpr int kFieldUnknown = 64;  // the tile path's cap on the halo
+inline constexpr int kFieldUnknown = 64;  // stands for a receptive field that is not known
 inline constexpr std::int64_t kMostAlignment = 1024;
 
 struct Trace {
@@ -71,6 +71,9 @@ struct Trace {
 // fits, and for the first layer that cannot compute what it reads, as far as its inputs' sizes are
 // known (layer_sizes.hpp).
 Trace trace(const Graph& graph);
+
+// Whether the receptive field is: each layer's rows are known, and the output's size.
+bool is_field_known(const Graph& graph, const Trace& sizes);
 
 // Input rows that one output row depends on, beyond the row it lies in, at most; by going backwards
 // through the layers, vectors left out. Only for a local trace with a known zoom at the output.
