@@ -28,6 +28,13 @@ def of_half(width: int, height: int, top: int = 255) -> NDArray[np.uint8]:
     return mask
 
 
+def gif_of_two(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    frames = [Image.new("L", (width, height), level) for level in (0, 200)]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("scale", [4, 2.5])
 def test_white_is_the_network_and_black_the_plain_enlargement(
@@ -93,6 +100,7 @@ def test_a_mask_given_in_any_way(photo: Photo, fast: Upscaler, tmp_path: Path) -
         ("missing.png", ImageError, "missing.png does not exist"),
         (12, TypeError, "mask must be a NumPy array"),
         (Image.new("L", (96, 81)), ImageError, "96 x 81"),
+        (gif_of_two(24, 20), ImageError, "the mask is an animation"),
     ],
 )
 def test_what_is_no_mask(
@@ -162,6 +170,9 @@ def test_the_command(photo: Photo, tmp_path: Path) -> None:
     Image.fromarray(of_half(23, 20)).save(mask)
     done = run_here("upscale", source, "-o", target, "--mask", mask, *common)
     assert (done.returncode, "23 x 20 pixels" in done.stderr) == (1, True), done.stderr
+    done = run_here("upscale", source, "-o", mask, "--mask", mask, *common)
+    assert (done.returncode, "would replace the mask" in done.stderr) == (2, True), done.stderr
+    assert np.asarray(Image.open(mask)).shape == (20, 23)
     done = run_here("upscale", source, "--mask", tmp_path / "none.png", *common)
     assert (done.returncode, "none.png does not exist" in done.stderr) == (2, True), done.stderr
 

@@ -262,7 +262,8 @@ def with_masks(jobs: Sequence[Job], places: Sequence[Path], mask: str) -> list[J
             the same name up to the suffix.
 
     Raises:
-        ValueError: One mask for several pictures, or a picture without one, or with several.
+        ValueError: One mask for several pictures, or a picture without one, or with several, or a
+            result in its place.
         OSError: The folder cannot be read.
     """
     given = STDIN if mask == "-" else path_of(mask)
@@ -276,10 +277,13 @@ def with_masks(jobs: Sequence[Job], places: Sequence[Path], mask: str) -> list[J
             raise ValueError(f"mask {given} does not exist")
         if is_stream(given) and given == jobs[0].source:
             raise ValueError("the mask and the picture are both stdin; name one of them")
-        return [replace(jobs[0], mask=given)]
-    return [
-        replace(job, mask=_mask_in(given, place)) for job, place in zip(jobs, places, strict=True)
-    ]
+        masks = [given]
+    else:
+        masks = [_mask_in(given, place) for place in places]
+    for job, each in zip(jobs, masks, strict=True):
+        if _identity(each) is not None and _identity(each) == _identity(job.target):
+            raise ValueError(f"the result would replace the mask {each}; choose another output")
+    return [replace(job, mask=each) for job, each in zip(jobs, masks, strict=True)]
 
 
 def _mask_in(folder: Path, place: Path) -> Path:

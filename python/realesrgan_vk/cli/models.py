@@ -16,6 +16,7 @@ from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import Parsed, PathName, completing, json_option, option
 from realesrgan_vk.errors import ModelError, printable
+from realesrgan_vk.models.figures import figures_of
 from realesrgan_vk.models.names import escaped
 from realesrgan_vk.models.packaged import FAMILIES, PACKAGED, Packaged
 from realesrgan_vk.models.published import PUBLISHED, Published
@@ -27,6 +28,7 @@ from realesrgan_vk.models.user_store import own_models_folder
 if TYPE_CHECKING:
     from realesrgan_vk.models.download import Progress
     from realesrgan_vk.models.openmodeldb import Catalogued
+    from realesrgan_vk.models.registry import Model
 
 _WITHOUT_HASH = [item.name for item in PUBLISHED if not item.sha256]
 _JSON = json_option("one JSON list")
@@ -71,22 +73,10 @@ def list_command(as_json: bool, everything: bool) -> None:
     known = list_models()
     if as_json:
         notices = {item.name: item.notice for item in PUBLISHED}
-        rows = [
-            {
-                "name": model.name,
-                "scale": model.scale,
-                "channels": model.channels,
-                "for": model.made_for,
-                "architecture": model.architecture,
-                "licence": model.licence,
-                "notice": notices.get(model.name, ""),
-                "origin": model.origin,
-                "param": str(model.param),
-                "bin": str(model.bin),
-                "installed": model.param.is_file() and model.bin.is_file(),
-            }
-            for model in known
-        ]
+        rows = [_row(model, notices.get(model.name, "")) for model in known]
+        if everything:
+            names = {model.name for model in known}
+            rows += [_packaged_row(item) for item in PACKAGED if item.name not in names]
         show(json.dumps(rows))
         return
     table = [("name", "scale", "for", "")]
@@ -109,6 +99,51 @@ def list_command(as_json: bool, everything: bool) -> None:
                 show(line)
     if not everything:
         show(f"Networks of {', '.join(FAMILIES)}: realesrgan-vk models list --all")
+
+
+def _row(model: "Model", notice: str) -> dict[str, Any]:
+    """What `list --json` prints of a network."""
+    return {
+        "name": model.name,
+        "scale": model.scale,
+        "channels": model.channels,
+        "for": model.made_for,
+        "architecture": model.architecture,
+        "licence": model.licence,
+        "notice": notice,
+        "origin": model.origin,
+        **_figures(model.name if model.origin else ""),
+        "param": str(model.param),
+        "bin": str(model.bin),
+        "installed": model.param.is_file() and model.bin.is_file(),
+    }
+
+
+def _packaged_row(item: Packaged) -> dict[str, Any]:
+    """The same of one that can be pulled."""
+    return {
+        "name": item.name,
+        "scale": item.scale,
+        "channels": 3,
+        "for": item.made_for,
+        "architecture": item.architecture,
+        "licence": item.licence,
+        "notice": "",
+        "origin": item.origin,
+        **_figures(item.name),
+        "param": "",
+        "bin": "",
+        "installed": False,
+    }
+
+
+def _figures(name: str) -> dict[str, float | None]:
+    """What a known network takes; null where it was not measured."""
+    found = figures_of(name)
+    return {
+        "relative_time": found.relative_time if found else None,
+        "memory": found.memory if found else None,
+    }
 
 
 @models.command(short_help="Install a network of your own.")

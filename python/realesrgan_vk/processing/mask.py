@@ -41,7 +41,7 @@ class Mask:
 def mask_of(
     mask: NDArray[Any] | Image.Image | FileSource, source: tuple[int, int], result: tuple[int, int]
 ) -> Mask:
-    """Read a mask; colours become grey (BT.601), and of an animation the first frame is used.
+    """Read a mask; colours become grey (BT.601).
 
     Args:
         mask: An array, which may be of booleans, a PIL image, or a picture file.
@@ -51,12 +51,14 @@ def mask_of(
     Raises:
         TypeError: No picture.
         ValueError: An array of another shape than a picture's.
-        ImageError: It cannot be read, is of another size than the source and the result, or is
-            partly transparent.
+        ImageError: It cannot be read, is an animation, of another size than the source and the
+            result, or partly transparent.
     """
     allowed = tuple(dict.fromkeys((source, result)))
 
     def accept(header: Header) -> None:
+        if header.frames > 1:
+            raise ImageError("the mask is an animation; give a still picture, for all frames")
         found = (header.width, header.height)
         if found not in allowed:
             sizes = " or ".join(f"{width} x {height}" for width, height in allowed)
