@@ -116,6 +116,14 @@ def test_every_device_has_an_identity_of_its_own() -> None:
     assert realesrgan_vk.list_devices()[0].uuid == devices[0].uuid
 
 
+def test_the_processors_kernels_are_named() -> None:
+    listed = run("devices")
+    assert listed.returncode == 0, listed.stderr
+    kernels = realesrgan_vk._core.cpu_instruction_set()
+    assert kernels in ("avx512", "avx2", "neon", "baseline")
+    assert listed.stdout.splitlines()[-1].startswith(f"cpu  the processor ({kernels} kernels)")
+
+
 def test_limits_of_a_smaller_device_are_emulated() -> None:
     if not realesrgan_vk.list_devices():
         pytest.skip("no Vulkan device on this machine")

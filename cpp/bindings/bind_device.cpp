@@ -8,6 +8,7 @@
 #include "base/control_groups.hpp"
 #include "base/thread_count.hpp"
 #include "bindings.hpp"
+#include "cpu/winograd/instruction_set.hpp"
 #include "gil.hpp"
 #include "python_calls.hpp"
 #include "realesrgan/device.hpp"
@@ -66,6 +67,10 @@ void bind_device(py::module_& module) {
         "free_memory", [] { return free_memory(); },
         "Bytes that this process can allocate before the machine, or one of its control "
         "groups, has none left.");
+    module.def(
+        "cpu_instruction_set", [] { return winograd::select_kernel().name; },
+        "The instruction set of the CPU's convolution kernels on this processor: avx512, avx2, "
+        "neon, or baseline where only what every processor has is used.");
     module.def("measure_roofline", &measure_roofline, py::arg("device"), py::kw_only(),
                py::arg("seconds") = 0.3,
                "Measure what bounds any kernel on a Vulkan device, each rate for about so many "

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from realesrgan_vk._core import stored_kernels
+from realesrgan_vk._core import cpu_instruction_set, stored_kernels
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import json_option
 from realesrgan_vk.devices import list_devices
@@ -36,7 +36,8 @@ def devices(as_json: bool) -> None:
             show(f"   {line}")
     if not found:
         say("no Vulkan device (or no Vulkan loader or driver)")
-    show("cpu  the processor; used automatically when no GPU is found")
+    kernels = cpu_instruction_set()
+    show(f"cpu  the processor ({kernels} kernels); used automatically when no GPU is found")
 
 
 def _kernels(device: int) -> list[str]:
