@@ -134,7 +134,7 @@ class Dists(nn.Module):
         return found
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance of two [1, 3, H, W] pictures in 0..1, a scalar."""
+        """Mean distance of two batches [B, 3, H, W] in 0..1, a scalar."""
         whole = self.alpha.sum() + self.beta.sum()
         alphas = (self.alpha / whole).split(self._channels, 1)  # type: ignore[no-untyped-call]
         betas = (self.beta / whole).split(self._channels, 1)  # type: ignore[no-untyped-call]
@@ -148,14 +148,14 @@ class Dists(nn.Module):
             covariance = (x * y).mean((2, 3), True) - mean_x * mean_y
             texture = (2 * covariance + 1e-6) / (var_x + var_y + 1e-6)
             similarity = similarity + (alpha * structure + beta * texture).sum()
-        return 1 - similarity
+        return 1 - similarity / len(a)
 
 
 LearnedMetric = Lpips | Dists
 METRICS: dict[str, type[Lpips] | type[Dists]] = {"lpips": Lpips, "dists": Dists}
 
 
-def _fitted_path(kind: type[LearnedMetric]) -> Path:
+def _fitted_path(kind: type[LearnedMetric], key: str) -> Path:
     """The fitted weights in the package torchmetrics, which is not imported."""
     package = find_spec("torchmetrics")
     for folder in (package.submodule_search_locations or ()) if package else ():
@@ -164,13 +164,20 @@ def _fitted_path(kind: type[LearnedMetric]) -> Path:
             return path
     raise ConfigError(
         f"the fitted weights of {kind.title} are in the package torchmetrics, which is not "
-        f"installed: pip install --no-deps torchmetrics, or name their file as "
-        f"validation.{kind.title.lower()}.fitted"
+        f"installed: pip install --no-deps torchmetrics, or name their file as {key}.fitted"
     )
 
 
-def load_metric(name: str, config: LearnedMetricConfig, device: torch.device) -> LearnedMetric:
+def load_metric(
+    name: str, config: LearnedMetricConfig, device: torch.device, key: str | None = None
+) -> LearnedMetric:
     """Make a metric, `lpips` or `dists`, from files.
+
+    Args:
+        name: A key of `METRICS`.
+        config: Its files.
+        device: Where it is to run.
+        key: Where the configuration names it, for messages; `validation.NAME` when None.
 
     Raises:
         CheckpointError: A file is missing, damaged, of another digest or another network.
@@ -183,19 +190,19 @@ def load_metric(name: str, config: LearnedMetricConfig, device: torch.device) ->
     if config.sha256 and not (found := file_sha256(path)).startswith(config.sha256.lower()):
         raise CheckpointError(f"{path}: sha256 is {found}, expected {config.sha256}")
     tensors, _ = read_tensors(path)
-    expected = {f"features.{key}": value for key, value in metric.features.state_dict().items()}
-    for key, parameter in expected.items():
-        if key not in tensors or tensors[key].shape != parameter.shape:
+    expected = {f"features.{part}": value for part, value in metric.features.state_dict().items()}
+    for part, parameter in expected.items():
+        if part not in tensors or tensors[part].shape != parameter.shape:
             raise CheckpointError(
                 f"{path}: not torchvision's weights of {metric.backbone_name} "
-                f"({metric.backbone_file}): {key} of shape {tuple(parameter.shape)} is missing"
+                f"({metric.backbone_file}): {part} of shape {tuple(parameter.shape)} is missing"
             )
     with naming(path):
         require_floats(tensors, expected)
     metric.features.load_state_dict(
-        {key.removeprefix("features."): tensors[key] for key in expected}
+        {part.removeprefix("features."): tensors[part] for part in expected}
     )
-    fitted = config.fitted or _fitted_path(type(metric))
+    fitted = config.fitted or _fitted_path(type(metric), key or f"validation.{name}")
     try:
         metric.set_fitted(read_tensors(fitted)[0])
     except (KeyError, RuntimeError) as error:

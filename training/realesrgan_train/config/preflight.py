@@ -93,6 +93,10 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         for file in (metric.backbone, metric.fitted) if metric else ():
             if file is not None and not file.exists():
                 found.append(CheckpointError(f"{file}: no such file (validation.{key})"))
+    dists = config.stages.gan.dists if config.stages.gan else None
+    for file in (dists.backbone, dists.fitted) if dists else ():
+        if file is not None and not file.exists():
+            found.append(CheckpointError(f"{file}: no such file (stages.gan.dists)"))
     for key, source in _sources(config):
         if (
             isinstance(source, FolderSourceConfig | LmdbSourceConfig)

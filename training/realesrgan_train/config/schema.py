@@ -19,6 +19,9 @@ from realesrgan_train.config.nearest import hint
 PositiveInt = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
+MS_SSIM_EDGE = 176
+"""Pixels of the smallest patch: a window of 11 at the last of five sizes, each half of another."""
+
 VGG19_LAYERS = tuple(
     f"conv{stage}_{number}"
     for stage, count in enumerate((2, 2, 4, 4, 4), 1)
@@ -362,12 +365,68 @@ class GanLossConfig(Section):
     target: Target = "plain"
 
 
+class MsSsimLossConfig(Section):
+    """1 - MS-SSIM (Wang et al., 2003), which needs the package torchmetrics.
+
+    Attributes:
+        weight: 0.84 beside 0.16 of L1 in Zhao et al., 2017.
+    """
+
+    weight: Positive
+    target: Target = "sharpened"
+
+
+class FrequencyLossConfig(Section):
+    """A distance between Fourier transforms, which sees textures that L1 averages away.
+
+    Attributes:
+        kind: `l1`, the mean difference of the spectra's parts (Cho et al., 2021), or `focal`, their
+            squared distance weighted by itself (Jiang et al., 2021).
+        weight: 0.1 for `l1` and 1 for `focal` as published.
+    """
+
+    kind: Literal["l1", "focal"] = "l1"
+    weight: Positive
+    target: Target = "sharpened"
+
+
+class ArtefactLossConfig(Section):
+    """LDL: more weight to pixels where the generator makes artefacts (Liang et al., 2022).
+
+    They are told by comparison with the averaged generator, so `execution.ema_decay` must be on.
+
+    Attributes:
+        weight: 1 as published.
+    """
+
+    weight: Positive
+    target: Target = "plain"
+
+
+class DistsLossConfig(LearnedMetricConfig):
+    """DISTS as a loss: textures may move, and need not be the same pixels.
+
+    Attributes:
+        weight: Factor on the mean DISTS of a batch.
+    """
+
+    weight: Positive
+    target: Target = "plain"
+
+
 class NetStageConfig(Section):
-    """Stage 1: the pixel loss alone."""
+    """Stage 1: the pixel loss, and those that are named beside it.
+
+    Attributes:
+        ms_ssim: Null leaves it out, as for every loss beside the pixel loss.
+        frequency: See `FrequencyLossConfig`.
+    """
 
     steps: PositiveInt = 1_000_000
     optimizer: OptimizerConfig = OptimizerConfig()
     pixel: PixelLossConfig = PixelLossConfig()
+    ms_ssim: MsSsimLossConfig | None = None
+    frequency: FrequencyLossConfig | None = None
 
 
 class GanStageConfig(Section):
@@ -380,6 +439,10 @@ class GanStageConfig(Section):
             discriminator learns. For a finished generator whose discriminator is not at hand: a
             random one would teach it nonsense at first. The generator's learning rate begins its
             schedule after them.
+        ms_ssim: Null leaves it out, as for the three below.
+        frequency: See `FrequencyLossConfig`.
+        artefacts: See `ArtefactLossConfig`.
+        dists: See `DistsLossConfig`. A path alone does not name its weight.
     """
 
     steps: PositiveInt = 400_000
@@ -388,6 +451,10 @@ class GanStageConfig(Section):
     pixel: PixelLossConfig = PixelLossConfig()
     perceptual: PerceptualLossConfig | None = PerceptualLossConfig()
     gan: GanLossConfig = GanLossConfig()
+    ms_ssim: MsSsimLossConfig | None = None
+    frequency: FrequencyLossConfig | None = None
+    artefacts: ArtefactLossConfig | None = None
+    dists: DistsLossConfig | None = None
     discriminator_steps: PositiveInt = 1
     warmup_discriminator: Count = 0
 
@@ -515,7 +582,19 @@ class RunConfig(Section):
                     f"an rrdbnet of scale {scale} takes input patches that are a multiple of "
                     f"{multiple}: degradation.patch_size {patch} gives {patch // scale}"
                 )
-        if self.stages.gan is not None and patch % 8:
+        for name, stage in (("net", self.stages.net), ("gan", self.stages.gan)):
+            if stage is not None and stage.ms_ssim is not None and patch < MS_SSIM_EDGE:
+                raise ValueError(
+                    f"MS-SSIM compares pictures of {MS_SSIM_EDGE} pixels and more: raise "
+                    f"degradation.patch_size {patch}, or set stages.{name}.ms_ssim=null"
+                )
+        gan = self.stages.gan
+        if gan is not None and gan.artefacts is not None and not self.execution.ema_decay:
+            raise ValueError(
+                "stages.gan.artefacts compares with the averaged generator: set "
+                "execution.ema_decay above 0, or stages.gan.artefacts=null"
+            )
+        if gan is not None and patch % 8:
             raise ValueError(
                 f"the discriminator halves a patch three times: degradation.patch_size {patch} "
                 "must be a multiple of 8"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.engine.building import configured_architecture
+from realesrgan_train.learned_metrics import Dists
 from realesrgan_train.losses.vgg19 import VGG19Features
 from realesrgan_train.networks import UNetDiscriminatorSN
 
@@ -20,7 +21,7 @@ def _parameter_bytes(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters()) * _FP32
 
 
-def _saved_bytes(network: nn.Module, x: Tensor) -> int:
+def _saved_bytes(network: nn.Module, *inputs: Tensor) -> int:
     """Bytes that autograd keeps for the backward pass, each storage counted once.
 
     On the meta device tensors have shapes but no content, so this costs no memory and no time.
@@ -37,7 +38,7 @@ def _saved_bytes(network: nn.Module, x: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        result = network(x)
+        result = network(*inputs)
     del result
     return sum(sizes.values())
 
@@ -66,6 +67,12 @@ def estimate(config: RunConfig) -> dict[str, int]:
                 vgg = VGG19Features(tuple(config.perceptual.layers))
                 needs["VGG19"] = _parameter_bytes(vgg)
                 needs["VGG19 activations"] = int(_saved_bytes(vgg, large) * factor)
+            if config.stages.gan.dists is not None:
+                dists = Dists()
+                needs["DISTS"] = _parameter_bytes(dists)
+                needs["DISTS activations"] = int(
+                    _saved_bytes(dists, large, large.detach()) * factor
+                )
     pool, crop = config.degradation.pool_size, config.degradation.input_size
     pair_bytes = 3 * ((patch // config.scale) ** 2 + patch**2 * 3)  # 8 bit, sharpened one 16 bit
     needs["pair pool"] = pool // batch * batch * pair_bytes

@@ -17,14 +17,19 @@ from realesrgan_train.config.schema import (
     GanStageConfig,
     NetStageConfig,
     OptimizerConfig,
+    Target,
 )
 from realesrgan_train.degradations.recipe import DegradedBatch
 from realesrgan_train.engine.building import build_discriminator
 from realesrgan_train.engine.distributed import ProcessGroup
 from realesrgan_train.engine.updater import Updater
+from realesrgan_train.learned_metrics import load_metric
+from realesrgan_train.losses.artefacts import ArtefactLoss
+from realesrgan_train.losses.frequency import FocalFrequencyLoss, FourierL1Loss
 from realesrgan_train.losses.gan import GANLoss
 from realesrgan_train.losses.perceptual import perceptual_loss
 from realesrgan_train.losses.pixel import CharbonnierLoss, L1Loss
+from realesrgan_train.losses.structure import MsSsimLoss
 
 
 def wrap(network: nn.Module, group: ProcessGroup, execution: ExecutionConfig) -> nn.Module:
@@ -56,6 +61,8 @@ class Stage(ABC):
         self.wrapped = wrap(generator, group, config.execution)
         pixel = L1Loss if stage.pixel.kind == "l1" else CharbonnierLoss
         self.pixel = pixel(weight=stage.pixel.weight)
+        self.beside = _beside(stage)
+        """Losses of output and target beside the pixel loss: by name, with the target's name."""
         self.updater = self._updater(generator, stage.optimizer, self.steps - self.idle)
         self.parts: dict[str, Updater | nn.Module] = {"generator_updater": self.updater}
         """What a checkpoint keeps of the stage, by its name there."""
@@ -96,6 +103,13 @@ class Stage(ABC):
         execution, device = self.config.execution, self.group.device
         return Updater(network.parameters(), optimizer, execution, device, steps)
 
+    def _pixel_losses(self, output: Tensor, batch: DegradedBatch) -> dict[str, Tensor]:
+        """The pixel loss and those beside it, in fp32."""
+        losses = {"loss_pixel": self.pixel(output, batch.target(self.stage.pixel.target))}
+        for name, (loss, target) in self.beside.items():
+            losses[f"loss_{name}"] = loss(output, batch.target(target))
+        return losses
+
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._dtype is None:
             return nullcontext()
@@ -114,6 +128,20 @@ class Stage(ABC):
         return nullcontext()
 
 
+def _beside(stage: NetStageConfig | GanStageConfig) -> dict[str, tuple[nn.Module, Target]]:
+    losses: dict[str, tuple[nn.Module, Target]] = {}
+    if stage.ms_ssim is not None:
+        losses["ms_ssim"] = (MsSsimLoss(stage.ms_ssim.weight), stage.ms_ssim.target)
+    if (wanted := stage.frequency) is not None:
+        kind = FourierL1Loss if wanted.kind == "l1" else FocalFrequencyLoss
+        losses["frequency"] = (kind(wanted.weight), wanted.target)
+    return losses
+
+
+def _summed(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+
 def _add(into: dict[str, Tensor], values: dict[str, Tensor], share: float) -> None:
     for name, value in values.items():
         scaled = value.detach() * share
@@ -126,37 +154,53 @@ def _colour(output: Tensor, target: Tensor) -> dict[str, Tensor]:
 
 
 class NetStage(Stage):
-    """Stage 1: the pixel loss alone."""
+    """Stage 1: the pixel loss, and those that are named beside it."""
 
     name = "net"
 
     def train_step(
         self, batches: Sequence[DegradedBatch], step: int, rate_factor: float
     ) -> dict[str, Tensor]:
-        """See `Stage.train_step`; reports `loss`."""
+        """See `Stage.train_step`; reports `loss`, and its parts where there are several."""
         report: dict[str, Tensor] = {}
         share = 1 / len(batches)
         for number, batch in enumerate(batches, 1):
             with self._collecting(self.wrapped, number == len(batches)):
                 output = self._run(self.wrapped, batch.lq)
-                target = batch.target(self.stage.pixel.target)
-                loss = self.pixel(output, target)
-                self.updater.backward(loss * share)
-            _add(report, {"loss": loss, **_colour(output, target)}, share)
+                losses = self._pixel_losses(output, batch)
+                losses = _summed(losses) if self.beside else {"loss": losses["loss_pixel"]}
+                self.updater.backward(losses["loss"] * share)
+            drift = _colour(output, batch.target(self.stage.pixel.target))
+            _add(report, {**losses, **drift}, share)
         self.updater.update(step, rate_factor)
         return report
 
 
 class GanStage(Stage):
-    """Stage 2: pixel, perceptual and adversarial losses; then the discriminator's turn."""
+    """Stage 2: pixel, perceptual and adversarial losses; then the discriminator's turn.
+
+    `average` is the averaged generator, which the artefact loss compares with.
+    """
 
     name = "gan"
     stage: GanStageConfig
 
     def __init__(
-        self, config: RunConfig, stage: GanStageConfig, generator: nn.Module, group: ProcessGroup
+        self,
+        config: RunConfig,
+        stage: GanStageConfig,
+        generator: nn.Module,
+        average: nn.Module,
+        group: ProcessGroup,
     ) -> None:
         super().__init__(config, stage, generator, group)
+        self.average = average
+        self.artefacts = ArtefactLoss(stage.artefacts.weight) if stage.artefacts else None
+        self.dists = (
+            load_metric("dists", stage.dists, group.device, "stages.gan.dists")
+            if stage.dists
+            else None
+        )
         self.discriminator = build_discriminator(config).to(group.device).train()
         if config.execution.channels_last:
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -220,7 +264,16 @@ class GanStage(Stage):
 
     def _generator_losses(self, output: Tensor, batch: DegradedBatch) -> dict[str, Tensor]:
         stage = self.stage
-        losses = {"loss_pixel": self.pixel(output, batch.target(stage.pixel.target))}
+        losses = self._pixel_losses(output, batch)
+        if self.artefacts is not None and stage.artefacts is not None:
+            with torch.no_grad():
+                average = self._run(self.average, batch.lq)
+            target = batch.target(stage.artefacts.target)
+            losses["loss_artefacts"] = self.artefacts(output, average, target)
+        if self.dists is not None and stage.dists is not None:
+            with self._autocast():
+                distance = self.dists(output, batch.target(stage.dists.target))
+            losses["loss_dists"] = stage.dists.weight * distance.float()
         if self.perceptual is not None and stage.perceptual is not None:
             with self._autocast():
                 perceptual = self.perceptual(output, batch.target(stage.perceptual.target))
@@ -232,7 +285,7 @@ class GanStage(Stage):
                     real = self._run(self.discriminator, batch.target(stage.gan.target))
             fake = self._run(self.discriminator, output)
             losses["loss_gan"] = self.gan.generator(fake, real)
-        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+        return _summed(losses)
 
     def _discriminator_step(
         self,

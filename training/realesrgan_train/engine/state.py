@@ -67,7 +67,8 @@ class TrainingState:
             return NetStage(self.config, stages.net, self.generator, self.group)
         if stages.gan is None:
             raise ValueError(f"the configuration has no stage {name!r}")
-        return GanStage(self.config, stages.gan, self.generator, self.group)
+        average = self.average.network
+        return GanStage(self.config, stages.gan, self.generator, average, self.group)
 
     def enter_stage(self) -> bool:
         """Go over to the second stage when the first is done; returns whether it did so."""

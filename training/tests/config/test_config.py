@@ -109,7 +109,13 @@ ADAM: dict[str, Any] = {
     "warmup": 0,
 }
 PIXEL = {"kind": "l1", "weight": 1.0, "target": "sharpened"}
-NET: dict[str, Any] = {"steps": 1_000_000, "optimizer": {**ADAM, "lr": 2e-4}, "pixel": PIXEL}
+UNUSED = {"ms_ssim": None, "frequency": None}
+NET: dict[str, Any] = {
+    "steps": 1_000_000,
+    "optimizer": {**ADAM, "lr": 2e-4},
+    "pixel": PIXEL,
+    **UNUSED,
+}
 GAN: dict[str, Any] = {
     "steps": 400_000,
     "optimizer": {**ADAM, "lr": 1e-4},
@@ -123,6 +129,9 @@ GAN: dict[str, Any] = {
         "sha256": None,
     },
     "gan": {"kind": "vanilla", "weight": 0.1, "target": "plain"},
+    **UNUSED,
+    "artefacts": None,
+    "dists": None,
     "discriminator_steps": 1,
     "warmup_discriminator": 0,
 }

@@ -39,7 +39,7 @@ def _net_stage(config: RunConfig) -> NetStage:
 def _gan_stage(config: RunConfig) -> GanStage:
     generator, _ = build_generator(config)
     assert config.stages.gan is not None
-    return GanStage(config, config.stages.gan, generator, ALONE)
+    return GanStage(config, config.stages.gan, generator, generator, ALONE)
 
 
 def _weights(stage: NetStage | GanStage) -> Tensor:
