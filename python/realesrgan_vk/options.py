@@ -115,6 +115,16 @@ class UpscalerOptions:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def deciding(self) -> dict[str, object]:
+        """Those that decide about a result's values, not only about its time and memory."""
+        return {
+            "denoise": self.denoise,
+            "precision": self.precision,
+            "tile": self.tile,
+            "tta": self.tta,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class TargetSize:

@@ -212,15 +212,9 @@ class Upscaler:
         return self._core
 
     @property
-    def deciding_options(self) -> dict[str, Any]:
+    def deciding_options(self) -> dict[str, object]:
         """The options that decide about a result's values, not only about its time and memory."""
-        options = self._options
-        return {
-            "denoise": options.denoise,
-            "precision": options.precision,
-            "tile": options.tile,
-            "tta": options.tta,
-        }
+        return self._options.deciding
 
     @property
     def network(self) -> NetworkInfo:

@@ -24,6 +24,7 @@ from realesrgan_vk.image_io.limits import ResultSizeError, check_frames
 from realesrgan_vk.image_io.streams import is_stream
 from realesrgan_vk.image_io.urls import UrlPath
 from realesrgan_vk.imaging.picture import Picture, Pixels
+from realesrgan_vk.models.checksums import bytes_sha256
 from realesrgan_vk.models.registry import Model
 from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Request, WriteOptions
 from realesrgan_vk.processing.mask import mask_of
@@ -46,6 +47,7 @@ class BatchOptions:
         load_threads: Threads that decode.
         save_threads: Threads that encode.
         retarget: May change a job once its picture is decoded.
+        hashes: Whether `Done` tells the SHA-256 of results.
     """
 
     request: Request = field(default_factory=Request)
@@ -55,6 +57,7 @@ class BatchOptions:
     load_threads: int = 1
     save_threads: int = 2
     retarget: Callable[[Job, Picture], Job] | None = None
+    hashes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,15 +326,24 @@ class Batch:
         for item in self._upscaled:
             job, picture = item.job, item.picture
             started = time.perf_counter()
+            digest = ""
+
+            def see(content: bytes) -> None:
+                nonlocal digest
+                digest = bytes_sha256(content) if self._options.hashes else ""
+
             try:
                 job.target.parent.mkdir(parents=True, exist_ok=True)
-                notes = image_io.write(picture, job.target, self._options.write, known=job.known)
+                notes = image_io.write(
+                    picture, job.target, self._options.write, known=job.known, seen=see
+                )
             except Exception as error:
                 self._fail(job, "encode", error)
             else:
                 seconds = item.seconds + time.perf_counter() - started
                 all_notes = (*picture.notes, *notes)
-                self._tell(events.Done(job, picture.width, picture.height, seconds, all_notes))
+                size = picture.width, picture.height
+                self._tell(events.Done(job, *size, seconds, all_notes, digest))
             self._upscaled.done()
 
     def _fail(

@@ -319,3 +319,28 @@ def report_options() -> Decorator:
 def json_option(printed: str) -> Decorator:
     """`--json`, which prints this."""
     return option("--json", "as_json", is_flag=True, group=MESSAGES, help=f"Print {printed}.")
+
+
+def ray_options(what: str) -> Decorator:
+    """`--ray` and `--ray-workers`, of a command whose inputs are these."""
+
+    def address(text: str) -> str:
+        """A Ray cluster's address as `ray.init` takes it, or nothing."""
+        import re  # noqa: PLC0415 - of runs with --ray only
+
+        known = text in ("", "auto", "local")
+        if not known and not re.fullmatch("(ray://)?[^/]+:[0-9]+", text):
+            raise ValueError(
+                f"{text!r} is no address such as host:6379, auto or local; without one, --ray "
+                f"stands after the {what}"
+            )
+        return text
+
+    return options(
+        option("--ray", is_flag=False, flag_value="", type=Parsed(address), metavar="[ADDRESS]",
+               group=DEVICE,
+               help="Work on a Ray cluster: of this address, else one that is found, else one that "
+               "is started here. An option without an address stands after the " + what + "."),
+        option("--ray-workers", type=click.IntRange(1), metavar="N", group=DEVICE,
+               help="At most so many of its GPUs or, without GPUs, cores. Default: all."),
+    )  # fmt: skip

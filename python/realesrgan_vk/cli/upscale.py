@@ -3,14 +3,12 @@
 Reading a command line must not import what is for pictures, which takes longer than the rest.
 """
 
-import re
-
 import click
 
 from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.arguments import Arguments
 from realesrgan_vk.cli.help import Command
-from realesrgan_vk.cli.options import DEVICE, INPUT, Parsed, option
+from realesrgan_vk.cli.options import INPUT, Parsed, option
 from realesrgan_vk.options import (
     SUBSAMPLINGS,
     Request,
@@ -40,16 +38,6 @@ def _suffix(text: str) -> str:
     return f".{suffix}"
 
 
-def _address(text: str) -> str:
-    """A Ray cluster's address as `ray.init` takes it, or nothing."""
-    if text and text not in ("auto", "local") and not re.fullmatch("(ray://)?[^/]+:[0-9]+", text):
-        raise ValueError(
-            f"{text!r} is no address such as host:6379, auto or local; without one, --ray stands "
-            "after the pictures"
-        )
-    return text
-
-
 def _suffixes() -> list[str]:
     from realesrgan_vk.image_io.formats import SUFFIXES  # noqa: PLC0415 - imports Pillow
 
@@ -70,12 +58,7 @@ def _suffixes() -> list[str]:
         help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
         "several share the pictures."),
     shared.run_options,
-    option("--ray", is_flag=False, flag_value="", type=Parsed(_address), metavar="[ADDRESS]",
-           group=DEVICE,
-           help="Work on a Ray cluster: of this address, else one that is found, else one that is "
-           "started here. An option without an address stands after the pictures."),
-    option("--ray-workers", type=click.IntRange(1), metavar="N", group=DEVICE,
-           help="At most so many of its GPUs or, without GPUs, cores. Default: all."),
+    shared.ray_options("pictures"),
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
     shared.shard_option("the pictures, by their names"),
     shared.max_pixels_option,

@@ -144,16 +144,16 @@ def _batch(arguments: Arguments, report: Report, pictures: int) -> Batch:
 
 def _ray_batch(arguments: Arguments, report: Report, _: int) -> "RayBatch":
     """The machines of a Ray cluster, which are not asked for anything yet."""
-    from realesrgan_vk.batch import ray  # noqa: PLC0415 - for this option only
+    from realesrgan_vk.batch import cluster, ray  # noqa: PLC0415 - for this option only
 
-    require(ray.require_ray)
+    require(cluster.require_ray)
     if len(arguments.devices) > 1:
         raise ValueError("with --ray each worker has one device; give one --device, or none")
     return ray.RayBatch(
         arguments.model,
         replace(arguments.upscaler, device=arguments.devices[0]),
         _settings(arguments),
-        ray.Cluster(address=arguments.ray or None, workers=arguments.ray_workers),
+        cluster.Cluster(address=arguments.ray or None, workers=arguments.ray_workers),
         lambda job, row: report.event(ray.event_of(job, row)),
         note=lambda words: report.note(unalarming(words)),
     )

@@ -68,6 +68,7 @@ def _pair(text: str) -> tuple[str, str]:
         help="auto (default), cpu, an index, UUID or part of a name of 'realesrgan-vk devices'; "
         "several share the frames."),
     shared.run_options,
+    shared.ray_options("videos"),
     option("-r", "--recursive", is_flag=True, group=INPUT, help="Read subfolders, too."),
     shared.shard_option("each video's segments"),
     option("--start", type=Parsed(_seconds), metavar="TIME", group=INPUT,

@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -34,7 +35,7 @@ from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.cli.faces import require_faces
 from realesrgan_vk.cli.interruption import EXIT_SOME_FAILED, exit_code
 from realesrgan_vk.cli.messages import error_words, say, show, tell, unalarming
-from realesrgan_vk.cli.options import usage_errors
+from realesrgan_vk.cli.options import require, usage_errors
 from realesrgan_vk.errors import DeviceError, RealesrganError, printable
 from realesrgan_vk.image_io.atomic import whole_file
 from realesrgan_vk.options import Shard
@@ -49,6 +50,11 @@ from realesrgan_vk.video.run import (
     VideoSummary,
     load_video_upscalers,
 )
+
+if TYPE_CHECKING:
+    from realesrgan_vk.video.ray import RayRun, RayVideos
+
+    Planned = VideoRun | RayRun
 
 _DEFAULT_FOLDER = "upscaled"  # of several inputs' results
 _PROGRESS_INTERVAL = 0.5  # seconds between two progress events
@@ -78,12 +84,7 @@ def run(arguments: VideoArguments) -> None:
         jobs = _jobs(arguments, found.pictures)
         if arguments.request.faces is not None:
             require_faces(arguments.request.faces)
-        upscalers = load_video_upscalers(
-            arguments.model,
-            arguments.upscaler,
-            arguments.devices,
-            note=lambda words: report.note(None, unalarming(words)),
-        )
+        upscalers = _upscalers(arguments, report)
         if found.note:
             report.note(None, unalarming(found.note))
         planned = None
@@ -92,7 +93,8 @@ def run(arguments: VideoArguments) -> None:
                 report.skipped(*jobs[0])
                 return
             planned = _plan(arguments, upscalers, *jobs[0])
-        on_cpu = all(upscaler.device == CPU_DEVICE for upscaler in upscalers)
+        here = upscalers if isinstance(upscalers, list) else []
+        on_cpu = bool(here) and all(upscaler.device == CPU_DEVICE for upscaler in here)
         if on_cpu and "auto" in arguments.devices:
             report.note(None, "no GPU with Vulkan was found; the CPU is used")
         report.several = len(jobs) > 1
@@ -120,6 +122,26 @@ def run(arguments: VideoArguments) -> None:
         raise SystemExit(EXIT_SOME_FAILED)
 
 
+def _upscalers(arguments: VideoArguments, report: Report) -> list[Upscaler] | RayVideos:
+    """The devices of this machine, each with the network, or the machines of a Ray cluster.
+
+    Those of a cluster are not asked for anything yet.
+    """
+
+    def note(words: str) -> None:
+        report.note(None, unalarming(words))
+
+    if arguments.ray is not None:
+        from realesrgan_vk.batch import cluster  # noqa: PLC0415 - for this option only
+        from realesrgan_vk.video import ray  # noqa: PLC0415
+
+        require(cluster.require_ray)
+        options = replace(arguments.upscaler, device=arguments.devices[0])
+        place = cluster.Cluster(address=arguments.ray or None, workers=arguments.ray_workers)
+        return ray.RayVideos(arguments.model, options, place, note)
+    return load_video_upscalers(arguments.model, arguments.upscaler, arguments.devices, note=note)
+
+
 def _words(error: Exception) -> str:
     words = error_words(error)
     if isinstance(error, av.error.FFmpegError):
@@ -135,17 +157,27 @@ def _is_there(arguments: VideoArguments, target: Path) -> bool:
 
 
 def _plan(
-    arguments: VideoArguments, upscalers: list[Upscaler], source: Path, target: Path
-) -> VideoRun:
+    arguments: VideoArguments, upscalers: list[Upscaler] | RayVideos, source: Path, target: Path
+) -> Planned:
     refuse_folder(target)
+    if not isinstance(upscalers, list):
+        return upscalers.plan(source, target, arguments.request, arguments.options)
     return VideoRun(source, target, upscalers, arguments.request, arguments.options)
 
 
 def _run_one(
-    arguments: VideoArguments, report: Report, work: VideoRun, source: Path, target: Path
+    arguments: VideoArguments, report: Report, work: Planned, source: Path, target: Path
 ) -> None:
     for words in work.notes:
         report.note(source, unalarming(words))
+    if not isinstance(work, VideoRun):
+        with report.running(source):
+            summary = work.run(
+                restart=arguments.restart,
+                report=lambda progress: report.progress(source, progress),
+            )
+        report.done(source, target, summary)
+        return
     if arguments.plan:
         report.planned(source, plan_run(work))
         return

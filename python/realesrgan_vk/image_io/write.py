@@ -1,5 +1,6 @@
 """Writes pictures to files, in the mode and depth and with the metadata of their source."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def write(
     options: WriteOptions | None = None,
     *,
     known: Format | None = None,
+    seen: Callable[[bytes], object] = lambda _: None,
 ) -> tuple[str, ...]:
     """Write a file whole: it appears under its name only when it is complete.
 
@@ -47,6 +49,7 @@ def write(
         path: Where to; its folder must exist.
         options: How to.
         known: The format; None: that of the path's suffix.
+        seen: Called with the file's bytes before they are written.
 
     Returns:
         What the format could not keep, in words.
@@ -59,6 +62,7 @@ def write(
         names = ", ".join(each.suffixes[0] for each in FORMATS)
         raise ImageError(f"{path} has no suffix of a known format; possible are {names}")
     encoded, notes = encode(picture, chosen, options)
+    seen(encoded)
     try:
         write_whole(path, encoded)
     except OSError as error:

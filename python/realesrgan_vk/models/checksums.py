@@ -35,6 +35,13 @@ def stream_sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+def bytes_sha256(content: bytes) -> str:
+    """The SHA-256, hexadecimal, of a file's content."""
+    import hashlib  # noqa: PLC0415 - see `stream_sha256`
+
+    return hashlib.sha256(content).hexdigest()
+
+
 class VerifiedFiles:
     """SHA-256 of files, kept in the user's cache under path, size and modification time.
 

@@ -7,13 +7,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from realesrgan_vk.video.file import upscale as upscale
     from realesrgan_vk.video.frames import VideoFrame as VideoFrame
     from realesrgan_vk.video.options import VideoOptions as VideoOptions
     from realesrgan_vk.video.reader import VideoInfo as VideoInfo
     from realesrgan_vk.video.reader import VideoReader as VideoReader
     from realesrgan_vk.video.run import VideoProgress as VideoProgress
     from realesrgan_vk.video.run import VideoSummary as VideoSummary
-    from realesrgan_vk.video.run import upscale as upscale
     from realesrgan_vk.video.segments import WorkError as WorkError
     from realesrgan_vk.video.writer import VideoWriter as VideoWriter
 
@@ -26,7 +26,7 @@ _HOMES = {
     "VideoSummary": "run",
     "VideoWriter": "writer",
     "WorkError": "segments",
-    "upscale": "run",
+    "upscale": "file",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of str
 

@@ -141,7 +141,13 @@ class VideoOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoArguments:
-    """What a command line of `video` asks for; None where its default depends on the videos."""
+    """What a command line of `video` asks for; None where its default depends on the videos.
+
+    Attributes:
+        ray: The address of the Ray cluster that works, "" for the one that is found or started;
+            None: this machine without Ray.
+        ray_workers: At most so many workers of it; None: as many as it has room for.
+    """
 
     inputs: tuple[str, ...]
     request: Request
@@ -149,6 +155,8 @@ class VideoArguments:
     upscaler: UpscalerOptions
     options: VideoOptions
     devices: tuple[str, ...]
+    ray: str | None
+    ray_workers: int | None
     recursive: bool
     shard: Shard | None
     output: str | None
@@ -162,5 +170,16 @@ class VideoArguments:
     def __post_init__(self) -> None:
         if self.shard is not None and self.restart:
             raise ValueError("give only one of restart and shard; a shard keeps what others made")
+        if self.ray is None and self.ray_workers is not None:
+            raise ValueError("--ray-workers is for --ray, which is not given")
+        if self.ray is not None:
+            others = {"--shard": self.shard is not None, "--plan": self.plan}
+            others["--preview"] = self.preview is not None
+            for name in (name for name, given in others.items() if given):
+                raise ValueError(f"{name} is of runs on this machine; leave out --ray")
+            if len(self.devices) > 1:
+                raise ValueError(
+                    "with --ray each worker has one device; give one --device, or none"
+                )
         if self.preview is not None:
             real_number("preview", self.preview, "of seconds above 0", lambda x: 0 < x <= 86400)

@@ -11,36 +11,36 @@ from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
 from realesrgan_vk._core import __version__
-from realesrgan_vk.batch.jobs import refuse_folder, refuse_overwrite, refuse_unwritable_file
+from realesrgan_vk.batch.jobs import refuse_overwrite
 from realesrgan_vk.batch.workers import load_upscalers
-from realesrgan_vk.checks import callback, file_path, format_bytes
+from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.faces.detect import require_detector
 from realesrgan_vk.imaging.picture import Pixels
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import (
-    FaceOptions,
     Progress,
     Request,
     Shard,
     TargetSize,
     UpscalerOptions,
-    face_options,
 )
 from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.completeness import declared_bytes
 from realesrgan_vk.video.encoders import Encoding, kept_shape, plan_encoding
 from realesrgan_vk.video.faces import RADIUS, Window, find_all, windows
 from realesrgan_vk.video.frames import VideoFrame
-from realesrgan_vk.video.options import DEFAULT_MODEL, NEAR, VideoOptions
+from realesrgan_vk.video.options import NEAR, VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
 from realesrgan_vk.video.segments import (
+    Claims,
+    Segment,
     SegmentWriter,
     Workspace,
     fingerprint,
@@ -50,6 +50,7 @@ from realesrgan_vk.video.streams import Kept, can_rotate, container_of, join, pl
 from realesrgan_vk.video.upscaling import Enhance, upscale_into
 
 if TYPE_CHECKING:
+    from realesrgan_vk.models.registry import Model
     from realesrgan_vk.upscaler import Upscaler
 
 # Options that are in the encoding already, or that the segments do not depend on.
@@ -57,7 +58,8 @@ _NOT_OF_FRAMES = frozenset(
     {"codec", "crf", "preset", "encoder_options", "encoder_threads", "audio"}
 )
 _MANY = 1 << 20  # frames: more than are in work at a time
-_GPU_RUNS = 2
+GPU_RUNS = 2
+"""Frames that a GPU has in work at a time."""
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
 _BITS_A_PIXEL = {"ffv1": 12.0, "prores_ks": 3.0}  # of encoders that hardly lose anything
 _USUAL_BITS_A_PIXEL = 0.12
@@ -109,6 +111,22 @@ class VideoSummary:
     bytes_written: int
 
 
+class Network(Protocol):
+    """What is known of a network without running it; an `Upscaler` is one."""
+
+    @property
+    def model(self) -> Model:
+        """Its files."""
+
+    @property
+    def scale(self) -> int:
+        """Its scale."""
+
+    @property
+    def deciding_options(self) -> dict[str, object]:
+        """How it is run, as far as results depend on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     number: int
@@ -140,6 +158,7 @@ class VideoRun:
         upscalers: They share the frames.
         size: Of the result, in pixels.
         encoding: What the encoder is told.
+        segment_frames: How many frames each segment has but the last one.
         notes: What cannot be kept, in words.
     """
 
@@ -147,6 +166,7 @@ class VideoRun:
     upscalers: list[Upscaler]
     size: tuple[int, int]
     encoding: Encoding
+    segment_frames: int
 
     def __init__(
         self,
@@ -155,8 +175,18 @@ class VideoRun:
         upscalers: Sequence[Upscaler],
         request: Request,
         options: VideoOptions,
+        *,
+        network: Network | None = None,
     ) -> None:
         """Plan a run: read the source's beginning and ask the encoder and the container.
+
+        Args:
+            source: The video.
+            target: The result.
+            upscalers: They share the frames; none where other processes make the segments.
+            request: What is made of each frame.
+            options: How the video is read and written.
+            network: What all processes run; None: the upscalers' one.
 
         Raises:
             ValueError: Something that the encoder or the container refuses, or a target that is the
@@ -173,6 +203,7 @@ class VideoRun:
                 raise ValueError(f"output {target} is a link to itself")
         self._source, self._target = source, target
         self.upscalers, self._request, self._options = list(upscalers), request, options
+        self._network = network or self.upscalers[0]
         refuse_overwrite(source, target)
         faces = request.faces
         self._faces = faces if faces is not None and faces.strength > 0 else None
@@ -192,7 +223,7 @@ class VideoRun:
                 f"{printable(source)} is interlaced: each frame holds two moments, whose lines an "
                 "enlargement would tear apart; --deinterlace makes whole frames first"
             )
-        wanted = request.size.of(info.width, info.height, self.upscalers[0].scale)
+        wanted = request.size.of(info.width, info.height, self._network.scale)
         self.size = _with_even_sides(request.size, wanted)
         if self.size != wanted:
             self._request = replace(request, size=TargetSize(None, *self.size))
@@ -213,10 +244,12 @@ class VideoRun:
         self._kept: list[Kept] = plan_streams(
             source, self._format, self.encoding, options, self.notes.append
         )
-        self._segment_frames = max(1, round(options.segment_seconds * info.rate))
+        self.segment_frames = max(1, round(options.segment_seconds * info.rate))
         self.reused = 0
         self._seen = 0  # frames of the source, so far, from its beginning
-        self._shard: Shard | None = None
+        self._end: int | None = None  # a number of frames that the video does not exceed
+        self._share: Shard | Claims | None = None
+        self._made: Callable[[int], object] = lambda _: None
         self._stop: Callable[[], object] = lambda: None
 
     @property
@@ -277,15 +310,15 @@ class VideoRun:
         started = time.perf_counter()
         if restart and shard is not None:
             raise ValueError("give only one of restart and shard; a shard keeps what others made")
-        self._shard, self._stop = shard, stop
-        work = Workspace(self._target, self._settings(), restart=restart, shard=shard)
+        self._share, self._stop = shard, stop
+        work = self.workspace(restart=restart)
         resumed = work.frames
         if shard is not None:
             return self._run_shard(work, started, report, retired, preview)
         part = work.result
         try:
             if part is None:
-                self._check_space(work)
+                self.check_space(work)
                 if not work.is_complete:
                     self._encode(work, report, retired, preview)
                 part = self._join(work, report)
@@ -309,6 +342,42 @@ class VideoRun:
             bytes_written=written,
         )
 
+    def workspace(self, *, restart: bool = False) -> Workspace:
+        """Open the folder of segments, which the caller closes.
+
+        Raises:
+            WorkError, OSError: As `Workspace`.
+        """
+        return Workspace(self._target, self._settings(), restart=restart, share=self._share)
+
+    def run_claims(self, claims: Claims, made: Callable[[int, Segment | None], object]) -> None:
+        """Make segments beside other processes, from the first one that is claimed on.
+
+        It ends when none is left behind the last one that was made; one that was added before it is
+        for another call, which reads the video from there.
+
+        Args:
+            claims: Which ones.
+            made: Called, in this thread, with each number and its segment; None: the video ends
+                before it. It removes the claim.
+
+        Raises:
+            WorkError, ImageError, OSError, DeviceError: As `run`.
+        """
+        self._share = claims
+        work = self.workspace()
+        self._made = lambda number: made(number, work.finished[number])
+        try:
+            for number in work.finished:  # by a process that ended before it could tell
+                self._made(number)
+            if claims.numbers:
+                self._encode(work, lambda _: None, lambda _: None, None)
+        finally:
+            work.close()
+        for number in claims.numbers:
+            if self._end is not None and number * self.segment_frames >= self._end:
+                made(number, None)
+
     def _run_shard(
         self,
         work: Workspace,
@@ -320,7 +389,7 @@ class VideoRun:
         """Make the segments of a shard; the summary is of them."""
         resumed = work.frames
         try:
-            self._check_space(work)
+            self.check_space(work)
             self._encode(work, report, retired, preview)
         finally:
             work.close()
@@ -381,7 +450,7 @@ class VideoRun:
         try:
             with closing(frames):
                 for made in frames:
-                    number = made.number // self._segment_frames
+                    number = made.number // self.segment_frames
                     if writer is not None and number != current:
                         written += self._finish(work, current, writer, reused, source)
                         writer, reused = None, 0
@@ -403,17 +472,20 @@ class VideoRun:
             if writer is not None:
                 writer.abandon()
             raise
-        if not self._seen and not work.finished and self._shard is None:
+        if not self._seen and not work.finished and self._share is None:
             raise ValueError(f"{printable(self._source)} has no frame in the part asked for")
-        last = (self._seen - 1) // self._segment_frames if work.last is None else work.last
+        last = work.last
+        if last is None and self._end is not None:
+            last = (self._seen - 1) // self.segment_frames
         if writer is not None:
             self._finish(work, current, writer, reused, source, last=current == last)
-        work.mark_last(last)
+        if last is not None:
+            work.mark_last(last)
 
     def _progress(self, done: int, written: int) -> VideoProgress:
         total = self.info.frames
-        if self._shard is not None and total:
-            total = _frames_of(self._shard, total, self._segment_frames)
+        if isinstance(self._share, Shard) and total:
+            total = _frames_of(self._share, total, self.segment_frames)
         total = max(total, done) if total else 0
         fraction = done / total if total else 0.0
         return VideoProgress(done, total, self.reused, written, joining=False, fraction=fraction)
@@ -440,6 +512,7 @@ class VideoRun:
         damaged = self._reader.damaged
         about = {"reused": reused, "damaged": damaged, "checksum": checksum, "last": last}
         work.add(number, part, writer, **about)
+        self._made(number)
         return size
 
     def _works(self, work: Workspace | None) -> Iterator[_Work]:
@@ -453,14 +526,13 @@ class VideoRun:
         begin = 0  # the first segment that is made
         while work is not None and not work.takes(begin):
             begin += 1
-        # All frames before are in finished segments; of a shard, in others' or nowhere.
-        self._seen = begin * self._segment_frames if self._shard is None else 0
+        self._end = None
+        # All frames before are in finished segments; of a share, in others' or nowhere.
+        self._seen = begin * self.segment_frames if self._share is None else 0
         for number, frame, window in self._frames(work, begin):
-            segment, place = divmod(number, self._segment_frames)
-            if place == 0 and work is not None and work.last is not None:
-                rest = range(segment, work.last + 1)
-                if not any(map(work.takes, rest)):
-                    return
+            segment, place = divmod(number, self.segment_frames)
+            if place == 0 and work is not None and not work.has_more(segment):
+                return
             self._seen = max(self._seen, number + 1)
             if work is not None and not work.takes(segment):
                 anchor = None
@@ -475,6 +547,7 @@ class VideoRun:
             if not repeats:
                 anchor = frame
             yield _Work(number, frame, repeats, window)
+        self._end = max(self._seen, begin * self.segment_frames)
 
     def _frames(
         self, work: Workspace | None, begin: int
@@ -484,8 +557,8 @@ class VideoRun:
         For faces it begins with the segments before, as far as the first frame looks back.
         """
         if self._faces is not None:
-            begin = max(0, begin - -(-RADIUS // self._segment_frames))
-        skip, after = begin * self._segment_frames, None
+            begin = max(0, begin - -(-RADIUS // self.segment_frames))
+        skip, after = begin * self.segment_frames, None
         before = None if work is None else work.finished.get(begin - 1)
         if before is not None:
             after = before.times[-1][0], before.checksum
@@ -543,7 +616,7 @@ class VideoRun:
             for field in fields(self._options)
             if field.name not in _NOT_OF_FRAMES
         }
-        upscaler = self.upscalers[0]
+        network = self._network
         encoding = {
             key: str(value) if isinstance(value, Fraction) else value
             for key, value in asdict(self.encoding).items()
@@ -558,22 +631,26 @@ class VideoRun:
             "version": __version__,
             "av": av.__version__,
             "source": fingerprint(self._source),
-            "network": [file_sha256(upscaler.model.param), file_sha256(upscaler.model.bin)],
-            "network_options": upscaler.deciding_options,
+            "network": [file_sha256(network.model.param), file_sha256(network.model.bin)],
+            "network_options": network.deciding_options,
             "request": asdict(self._request),
             "format": self._format,
-            "segment_frames": self._segment_frames,
+            "segment_frames": self.segment_frames,
             "options": options,
             "encoding": encoding,
             **faces,
         }
 
-    def _check_space(self, work: Workspace) -> None:
-        """Refuse a run whose segments and result will not fit, by what such encoders take."""
+    def check_space(self, work: Workspace) -> None:
+        """Refuse a run whose segments and result will not fit, by what such encoders take.
+
+        Raises:
+            OSError: They will not.
+        """
         left = self.info.frames - work.frames
         share = max(0.0, left / self.info.frames) if self.info.frames else 0.0
-        if self._shard is not None:
-            share /= self._shard.count
+        if isinstance(self._share, Shard):
+            share /= self._share.count
         done = sum(segment.path.stat().st_size for segment in work.finished.values())
         needed = int(self.estimated_bytes * share) * 2 + done  # the segments, and the result
         free = shutil.disk_usage(work.folder).free
@@ -644,73 +721,4 @@ def load_video_upscalers(
     Raises:
         ModelError, DeviceError, ValueError: As `Upscaler`.
     """
-    return load_upscalers(model, options, devices, pictures=_MANY, gpu_runs=_GPU_RUNS, note=note)
-
-
-def upscale(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    *,
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
-    device: str | int | Sequence[str | int] = "auto",
-    scale: float | None = None,
-    width: int | None = None,
-    height: int | None = None,
-    long_edge: int | None = None,
-    strength: float = 1.0,
-    faces: bool | FaceOptions = False,
-    options: VideoOptions | None = None,
-    upscaler: UpscalerOptions | None = None,
-    restart: bool = False,
-    progress: Callable[[VideoProgress], object] | None = None,
-    note: Callable[[str], None] | None = None,
-) -> VideoSummary:
-    """Upscale a video file: every frame by the network, everything else as it is.
-
-    What is finished is kept in the folder `TARGET.realesrgan`, from which the same call goes on
-    after an interruption; the result is then the same file, byte for byte, as of a run in one go on
-    the same kind of device.
-
-    Args:
-        source: A file that FFmpeg reads.
-        target: The result; its suffix tells the container.
-        model: As for `Upscaler`.
-        device: As for `Upscaler`; several share the frames.
-        scale: Output pixels per input pixel; None: the network's own.
-        width: Output width in pixels.
-        height: Output height in pixels.
-        long_edge: Longer side of the output in pixels.
-        strength: How much of the network's result is in a frame, 0..1.
-        faces: Whether faces are restored, or which and how, as for `Upscaler.upscale`. They are
-            followed over the frames around each frame, and so do not flicker.
-        options: How the video is read and written.
-        upscaler: How the network is run; its device and `runs_at_once` are set here.
-        restart: Forget what an earlier run finished.
-        progress: Called after each frame, in this thread; what it raises stops the run.
-        note: Called with each thing that cannot be kept, in words, before the work.
-
-    Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument out of range, or one that the encoder or the container refuses.
-        WorkError: The folder of segments is of a run with other settings, or is damaged.
-        ImageError: The source cannot be read, or changes its size.
-        ImportError: Faces are asked for, and what finds them is not installed.
-        ModelError, DeviceError, OutOfMemoryError: As `Upscaler`.
-        OSError: A file cannot be read or written.
-    """
-    callback("progress", progress)
-    callback("note", note)
-    devices = [device] if isinstance(device, (str, int)) else list(device)
-    path, result = file_path(source, "source"), file_path(target, "target")
-    refuse_unwritable_file(result)
-    refuse_folder(result)
-    upscalers = load_video_upscalers(
-        model, upscaler or UpscalerOptions(), devices, note=note or (lambda _: None)
-    )
-    size = TargetSize(scale, width, height, long_edge)
-    request = Request(size, faces=face_options(faces), strength=strength)
-    run = VideoRun(path, result, upscalers, request, options or VideoOptions())
-    for words in run.notes:
-        if note is not None:
-            note(words)
-    return run.run(restart=restart, report=progress or (lambda _: None))
+    return load_upscalers(model, options, devices, pictures=_MANY, gpu_runs=GPU_RUNS, note=note)

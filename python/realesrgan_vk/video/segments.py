@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -274,14 +275,51 @@ def encoder_header(segment: Segment) -> bytes:
         raise _damaged(segment.path) from error
 
 
+class Claims:
+    """Segments that one process makes beside others, and that another thread may add to.
+
+    Attributes:
+        name: Of the files of these segments while they are made; no other process at work in the
+            folder has it.
+    """
+
+    def __init__(self, number: int) -> None:
+        """`number`: Of the process, below ten million."""
+        self.name = f"{number}-0"  # shards have a count in place of 0
+        self._numbers: set[int] = set()
+        self._news = threading.Condition()
+
+    def add(self, number: int) -> None:
+        """Another segment is to be made."""
+        with self._news:
+            self._numbers.add(number)
+            self._news.notify()
+
+    def remove(self, number: int) -> None:
+        """A segment is finished, or the video ends before it."""
+        with self._news:
+            self._numbers.discard(number)
+
+    def wait(self) -> None:
+        """Wait until there is one."""
+        with self._news:
+            self._news.wait_for(lambda: self._numbers)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those that are to be made, in order."""
+        with self._news:
+            return sorted(self._numbers)
+
+
 class Workspace:
     """The folder of a video in work, beside its result.
 
-    One run at a time uses it, or several shards, each of which makes segments of its own.
+    One run at a time uses it, or several shares, each of which makes segments of its own.
 
     Attributes:
         folder: Its path.
-        finished: The segments that are finished, by their numbers; of a shard its own.
+        finished: The segments that are finished, by their numbers; of a share its own.
     """
 
     def __init__(
@@ -290,7 +328,7 @@ class Workspace:
         settings: dict[str, Any],
         *,
         restart: bool = False,
-        shard: Shard | None = None,
+        share: Shard | Claims | None = None,
     ) -> None:
         """Open the folder, or make it.
 
@@ -298,8 +336,8 @@ class Workspace:
             target: The result's path.
             settings: All that decides about the result, as JSON can store it; the finished segments
                 of a folder with other settings are refused.
-            restart: Remove what is there first; not of a shard.
-            shard: Whose segments are made; None: all.
+            restart: Remove what is there first; not of a share.
+            share: Whose segments are made; None: all.
 
         Raises:
             WorkError: The folder is of a run with other settings, is damaged, or is no folder of
@@ -310,16 +348,16 @@ class Workspace:
         if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
             raise self._in_the_way()
         self.finished: dict[int, Segment] = {}
-        self._shard = shard
+        self._share = share
         self._locks: list[BinaryIO] = []
         wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
         digest = sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
         self._result = self.folder / f"{_RESULT}-{digest[:16]}"
         try:
-            if shard is None:
+            if share is None:
                 self._open(wanted, restart=restart)
             else:
-                self._open_shared(wanted, shard)
+                self._open_shared(wanted)
         except BaseException:
             self.close()
             raise
@@ -354,8 +392,16 @@ class Workspace:
             if left.name != _LOCK:
                 left.unlink()
 
-    def _open_shared(self, wanted: dict[str, Any], shard: Shard) -> None:
-        """Open it beside other shards, none of whose files are touched."""
+    @property
+    def _name(self) -> str:
+        """Of the share; empty where all segments are made."""
+        share = self._share
+        if share is None:
+            return ""
+        return share.name if isinstance(share, Claims) else f"{share.number}-{share.count}"
+
+    def _open_shared(self, wanted: dict[str, Any]) -> None:
+        """Open it beside other shares, none of whose files are touched."""
         record = self.folder / _RECORD
         if list(self.folder.glob(f"{_RESULT}-*")):
             raise WorkError(
@@ -366,7 +412,7 @@ class Workspace:
             raise self._in_the_way()
         self.folder.mkdir(exist_ok=True)
         self._locks.append(_locked(self.folder / _LOCK, shared=True))
-        own = f"{shard.number}-{shard.count}"
+        own = self._name
         self._locks.append(_locked(self.folder / f"{_LOCK}-{own}"))
         if not record.exists():  # of several that write it at once, all write the same
             content = json.dumps(wanted, indent=1).encode()
@@ -378,9 +424,18 @@ class Workspace:
 
     def takes(self, number: int) -> bool:
         """Whether the segment of this number is still to be made here."""
-        shard = self._shard
-        is_own = shard is None or number % shard.count == shard.number
-        return is_own and number not in self.finished
+        share = self._share
+        if number in self.finished:
+            return False
+        if isinstance(share, Claims):
+            return number in share.numbers
+        return share is None or number % share.count == share.number
+
+    def has_more(self, first: int) -> bool:
+        """Whether a segment from this number on is, as far as is known, to be made here."""
+        if isinstance(self._share, Claims):
+            return any(n >= first and n not in self.finished for n in self._share.numbers)
+        return self.last is None or any(map(self.takes, range(first, self.last + 1)))
 
     @property
     def segments(self) -> list[Segment]:
@@ -416,8 +471,8 @@ class Workspace:
 
     def part(self, name: str) -> Path:
         """The path of an unfinished file, which the next run removes."""
-        shard = "" if self._shard is None else f"-{self._shard.number}-{self._shard.count}"
-        return self.folder / f"{name}{shard}.part"
+        share = f"-{self._name}" if self._name else ""
+        return self.folder / f"{name}{share}.part"
 
     def add(
         self,
