@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
+from realesrgan_train.config.degradation import KERNEL_FAMILIES, VIDEO_CODECS, DegradationConfig
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.degradations.draw import (
     DrawnKernel,
@@ -18,6 +18,7 @@ from realesrgan_train.degradations.draw import (
     DrawnOrder,
     DrawnParameters,
     DrawnResize,
+    DrawnVideo,
     draw,
 )
 from realesrgan_train.degradations.extent import edge_indices
@@ -92,7 +93,10 @@ _DIRECTIONS = ("up", "down", "keep")
 
 
 def describe(drawn: DrawnParameters, sample: int) -> list[str]:
-    """Ten lines of at most 60 characters: the steps a sample of a batch goes through, in order."""
+    """Lines of at most 60 characters: the steps a sample of a batch goes through, in order.
+
+    Ten of them, eleven where the recipe has video compression.
+    """
     before = bool(drawn.resize_before_jpeg[sample])
     tail = [
         f"resize to LQ, {RESIZE_MODES[int(drawn.final_mode[sample])]}",
@@ -104,6 +108,7 @@ def describe(drawn: DrawnParameters, sample: int) -> list[str]:
         _jpeg(drawn.first, sample),
         *_order(drawn.second, sample),
         *(tail + jpeg if before else jpeg + tail),
+        *([] if drawn.video is None else [_video(drawn.video, sample)]),
     ]
 
 
@@ -143,6 +148,13 @@ def _noise(drawn: DrawnNoise, sample: int) -> str:
     if drawn.is_gaussian[sample]:
         return f"Gaussian noise {drawn.sigma[sample]:.1f}/255, {colour}"
     return f"Poisson noise x {drawn.poisson_scale[sample]:.2f}, {colour}"
+
+
+def _video(drawn: DrawnVideo, sample: int) -> str:
+    if not drawn.applied[sample]:
+        return "no video"
+    name = VIDEO_CODECS[int(drawn.codec[sample])]
+    return f"{name} {drawn.quantiser[sample]}, frame {drawn.frames[sample]} of a clip"
 
 
 def _jpeg(drawn: DrawnOrder, sample: int) -> str:

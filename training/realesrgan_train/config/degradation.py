@@ -157,6 +157,63 @@ class FinalSincConfig(_RecipeSection):
         return self
 
 
+class VideoCodecs(_RecipeSection):
+    """How often each codec compresses. Adds up to 1."""
+
+    h264: Probability = 0.4
+    hevc: Probability = 0.3
+    vp9: Probability = 0.15
+    mpeg2: Probability = 0.15
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> VideoCodecs:
+        _check_sum("video codecs", self.as_tuple())
+        return self
+
+    def as_tuple(self) -> tuple[float, ...]:
+        """The probabilities in the order of `VIDEO_CODECS`."""
+        return tuple(getattr(self, name) for name in VIDEO_CODECS)
+
+
+VIDEO_CODECS: tuple[str, ...] = tuple(VideoCodecs.model_fields)
+"""Codec names; a drawn codec is an index into this tuple."""
+
+Quantiser = Annotated[int, Field(ge=1, le=63)]
+
+
+class VideoConfig(_RecipeSection):
+    """Compression as a frame of a video, at the very end; needs the package av (PyAV).
+
+    The picture is the last frame of a short clip in which it moves evenly, continued by its edge.
+    Frames are converted to BT.601, limited range, 4:2:0, and encoded in one thread.
+
+    Attributes:
+        probability: Of each sample to be compressed. 0, the default, needs no package.
+        frames: Frames of the clip; 1 is a frame that is coded on its own.
+        motion: Pixels a frame, each way, that the picture moves by.
+        h264: The range of x264's `crf`, whole numbers, as are the others.
+        hevc: Of x265's `crf`.
+        vp9: Of libvpx's `crf`.
+        mpeg2: Of the MPEG-2 encoder's quantiser scale.
+    """
+
+    probability: Probability = 0.0
+    codecs: VideoCodecs = VideoCodecs()
+    frames: tuple[Annotated[int, Field(ge=1, le=60)], Annotated[int, Field(ge=1, le=60)]] = (1, 6)
+    motion: Annotated[float, Field(ge=0, le=16)] = 2.0
+    h264: tuple[Quantiser, Quantiser] = (18, 38)
+    hevc: tuple[Quantiser, Quantiser] = (20, 40)
+    vp9: tuple[Quantiser, Quantiser] = (20, 55)
+    mpeg2: tuple[Quantiser, Quantiser] = (2, 20)
+
+    @model_validator(mode="after")
+    def _can_be_encoded(self) -> VideoConfig:
+        for name, largest in (("h264", 51), ("hevc", 51), ("mpeg2", 31)):
+            if getattr(self, name)[1] > largest:
+                raise ValueError(f"{name}: {getattr(self, name)[1]} is above {largest}")
+        return self
+
+
 class UsmConfig(_RecipeSection):
     """Unsharp masking of the ground truth. `radius` is made odd; `threshold` is in 1/255.
 
@@ -230,6 +287,7 @@ class DegradationConfig(_RecipeSection):
         second: The second order; its resize factor is relative to (ground truth / scale).
         resize_before_jpeg: Probability of [resize, final sinc] before the last JPEG rather than
             after it.
+        video: Compression as a frame of a video, after everything else; off by default.
         usm: Sharpening of the ground truth the picture is degraded from.
         jpeg: "libjpeg" compresses as libjpeg, and so nearly all programs, do. "diffjpeg" is the
             approximation that the published networks were trained with: table of luminance
@@ -245,6 +303,7 @@ class DegradationConfig(_RecipeSection):
     second: SecondOrderConfig = SecondOrderConfig()
     resize_before_jpeg: Probability = 0.5
     final_sinc: FinalSincConfig = FinalSincConfig()
+    video: VideoConfig = VideoConfig()
     usm: UsmConfig = UsmConfig()
     jpeg: JpegKind = "libjpeg"
     pool_size: Annotated[int, Field(ge=0)] = 180

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from realesrgan_train.config.degradation import (
     KERNEL_FAMILIES,
+    VIDEO_CODECS,
     DegradationConfig,
     FinalSincConfig,
     KernelConfig,
     NoiseConfig,
     OrderConfig,
     ResizeConfig,
+    VideoConfig,
 )
 from realesrgan_train.degradations.resize import RESIZE_MODES
 
@@ -93,6 +95,26 @@ class DrawnJpeg:
 
 
 @dataclass(frozen=True)
+class DrawnVideo:
+    """One video compression a sample; every field is [B].
+
+    Attributes:
+        applied: bool.
+        codec: int64, index into `VIDEO_CODECS`.
+        quantiser: int64, as the codec's encoder takes it.
+        frames: int64, frames of the clip whose last one the picture is.
+        move_y: float64, pixels a frame downwards; so is `move_x`, to the right.
+    """
+
+    applied: Tensor
+    codec: Tensor
+    quantiser: Tensor
+    frames: Tensor
+    move_y: Tensor
+    move_x: Tensor
+
+
+@dataclass(frozen=True)
 class DrawnOrder:
     """One order of degradation."""
 
@@ -112,6 +134,7 @@ class DrawnParameters:
         final_mode: int64 [B], index into `RESIZE_MODES`, of the resize to (ground truth / scale).
         resize_before_jpeg: bool [B]; whether resizing and the final sinc come before the last JPEG.
         crop_y: float64 [B] in 0..1, where the patch is cut; so is `crop_x`.
+        video: Compression as a frame of a video; None where the recipe has none.
     """
 
     first: DrawnOrder
@@ -121,6 +144,7 @@ class DrawnParameters:
     resize_before_jpeg: Tensor
     crop_y: Tensor
     crop_x: Tensor
+    video: DrawnVideo | None = None
 
     @property
     def batch(self) -> int:
@@ -135,6 +159,8 @@ class DrawnParameters:
 
 def _select(drawn: Any, samples: Tensor) -> Any:  # noqa: ANN401 - any of the classes above
     """The same dataclass with every tensor, however deep, indexed."""
+    if drawn is None:
+        return None
     if isinstance(drawn, Tensor):
         return drawn[samples]
     parts = {item.name: getattr(drawn, item.name) for item in fields(drawn)}
@@ -272,6 +298,24 @@ class _Draw:
             cutoff=uniform(g, config.cutoff, n),
         )
 
+    def video(self, config: VideoConfig) -> DrawnVideo | None:
+        if not config.probability:
+            return None
+        g, n = self.generator, self.batch
+        codec = choice(g, config.codecs.as_tuple(), n)
+        bounds = torch.tensor([getattr(config, name) for name in VIDEO_CODECS])
+        low, high = bounds[codec].unbind(1)
+        place = torch.rand(n, generator=g, dtype=torch.float64)
+        first, last = config.frames
+        return DrawnVideo(
+            applied=chance(g, config.probability, n),
+            codec=codec,
+            quantiser=low + (place * (high - low + 1)).long(),
+            frames=torch.randint(first, last + 1, (n,), generator=g),
+            move_y=uniform(g, (-config.motion, config.motion), n),
+            move_x=uniform(g, (-config.motion, config.motion), n),
+        )
+
 
 def draw(config: DegradationConfig, batch: int, generator: torch.Generator) -> DrawnParameters:
     """Draw every decision of the recipe for `batch` samples; a generator's state decides alone.
@@ -299,4 +343,5 @@ def draw(config: DegradationConfig, batch: int, generator: torch.Generator) -> D
         resize_before_jpeg=one.common(chance(generator, config.resize_before_jpeg, one.shared)),
         crop_y=uniform(generator, (0.0, 1.0), batch),
         crop_x=uniform(generator, (0.0, 1.0), batch),
+        video=one.video(config.video),
     )

@@ -19,6 +19,7 @@ from realesrgan_train.degradations.kernels import drawn_kernels, is_separable
 from realesrgan_train.degradations.noise import gaussian_noise, poisson_noise
 from realesrgan_train.degradations.resize import resize
 from realesrgan_train.degradations.usm import usm_sharpen
+from realesrgan_train.degradations.video import check_encoders, compress_as_video
 
 
 class DegradedBatch(NamedTuple):
@@ -76,7 +77,8 @@ def crop_patches(
 class Degrader(nn.Module):
     """Make low-resolution pictures by the recipe.
 
-    All decisions are drawn on the host; the device only computes, and the host never waits for it.
+    All decisions are drawn on the host; the device only computes, and the host waits for it only
+    where pictures are compressed as video.
 
     Args:
         config: The recipe.
@@ -84,6 +86,7 @@ class Degrader(nn.Module):
 
     Raises:
         ValueError: If the scale is below 1 or does not divide the patch size.
+        ConfigError: If the recipe compresses as video and PyAV or an encoder is missing.
     """
 
     def __init__(self, config: DegradationConfig, scale: int) -> None:
@@ -94,6 +97,7 @@ class Degrader(nn.Module):
             raise ValueError(
                 f"Degrader: patch_size {config.patch_size} is not a multiple of the scale {scale}"
             )
+        check_encoders(config.video)
         self.config = config
         self.scale = scale
 
@@ -159,7 +163,7 @@ _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
 def degrade(
     x: Tensor, drawn: DrawnParameters, scale: int, config: DegradationConfig | None = None
 ) -> Tensor:
-    """Both orders of the recipe: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size.
+    """All but sharpening: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size.
 
     Of the configuration only `jpeg` and `first_resize` count; the rest is drawn.
     """
@@ -170,12 +174,14 @@ def degrade(
     x = _blur(x, drawn.first.kernel, taps[0], Extent.of(x))
     groups = same_sizes(drawn) if x.device.type == "cpu" else [list(range(len(x)))]
     if len(groups) == 1:
-        return _tail(_to_low(x, drawn, taps[1], scale, config), drawn, taps[2], jpeg_kind)
-    low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
-    for group in groups:
-        some = torch.tensor(group)
-        low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, config)
-    return _tail(low, drawn, taps[2], jpeg_kind)
+        low = _to_low(x, drawn, taps[1], scale, config)
+    else:
+        low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
+        for group in groups:
+            some = torch.tensor(group)
+            low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, config)
+    low = _tail(low, drawn, taps[2], jpeg_kind)
+    return low if drawn.video is None else compress_as_video(low, drawn.video)
 
 
 def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
