@@ -140,8 +140,9 @@ def _to_rgb(planes: _Planes) -> _Picture:
 def _doubled(x: _Picture) -> _Picture:
     """Twice as many rows, interpolated linearly at the centres of pixels."""
     above, below = np.concatenate((x[:1], x[:-1])), np.concatenate((x[1:], x[-1:]))
-    both: _Picture = np.stack((0.75 * x + 0.25 * above, 0.75 * x + 0.25 * below), 1)
-    return both.reshape(-1, x.shape[1])
+    pairs = np.stack((0.75 * x + 0.25 * above, 0.75 * x + 0.25 * below), 1)
+    rows: _Picture = pairs.reshape(-1, x.shape[1])
+    return rows
 
 
 def _through(codec: _Codec, frames: list[_Planes], quantiser: int) -> _Planes:
