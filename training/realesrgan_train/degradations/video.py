@@ -133,8 +133,9 @@ def _to_rgb(planes: _Planes) -> _Picture:
         for plane, most in zip(planes[1:], (1.772, 1.402), strict=True)
     )
     green = luma - (0.299 * redness + 0.114 * blueness) / 0.587
-    rgb: _Picture = np.stack((luma + redness, green, luma + blueness), dtype=np.float32)
-    return np.rint(rgb.clip(0, 1) * 255) / 255
+    rgb = np.stack((luma + redness, green, luma + blueness), dtype=np.float32)
+    rounded: _Picture = np.rint(rgb.clip(0, 1) * 255) / 255
+    return rounded
 
 
 def _doubled(x: _Picture) -> _Picture:
