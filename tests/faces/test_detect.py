@@ -125,6 +125,42 @@ def test_turned_faces(portrait: Image.Image, degrees: float) -> None:
     assert abs((turn + 180) % 360 - 180) < 3
 
 
+@pytest.mark.parametrize("size", [(256, 256), (512, 512), (640, 360), (2048, 1536)])
+def test_a_picture_without_faces_is_looked_at_briefly(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is that of the pixels that the detector sees, of which there are few enough."""
+    seen = 0
+    look = module._Detector.__call__
+
+    def counted(detector: module._Detector, pixels: NDArray[np.uint8], *rest: float) -> list[Face]:
+        nonlocal seen
+        seen += pixels.shape[0] * pixels.shape[1]
+        return look(detector, pixels, *rest)
+
+    monkeypatch.setattr(module._Detector, "__call__", counted)
+    assert detect(np.asarray(photograph("brick.png").resize(size))) == []
+    assert seen <= 2.01 * size[0] * size[1]
+
+
+def test_small_faces_on_their_sides(portrait: Image.Image) -> None:
+    """Beside an upright one faces are found turned as small as upright; alone from 40 pixels on."""
+    size = (portrait.width * 24 // 114, portrait.height * 24 // 114)
+    small = portrait.resize(size, Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (500, 400), (70, 80, 90))
+    canvas.paste(portrait, (20, 20))
+    for number, transpose in enumerate(
+        (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+    ):
+        canvas.paste(small.transpose(transpose), (300 + 60 * number, 100))
+    rolls = sorted(round(np.degrees(face.roll) / 90) % 4 for face in detect(np.asarray(canvas)))
+    assert rolls == [0, 1, 2, 3]
+    alone = Image.new("RGB", (500, 400), (70, 80, 90))
+    larger = portrait.resize((portrait.width * 40 // 114, portrait.height * 40 // 114))
+    alone.paste(larger.transpose(Image.Transpose.ROTATE_90), (300, 100))
+    assert round(np.degrees(only_face(np.asarray(alone)).roll) / 90) == -1
+
+
 def test_landmarks_are_steady(portrait: Image.Image) -> None:
     """Where the picture is scaled a little, landmarks move by a hundredth of the face."""
     seen = []
@@ -174,6 +210,8 @@ def test_which_faces_are_wanted(portrait: Image.Image) -> None:
     assert len(detect(pixels, FaceOptions(max_faces=2))) == 2
     assert len(detect(pixels, FaceOptions(only="largest"))) == 1
     assert len(detect(pixels, FaceOptions(min_size=45))) == 2
+    assert len(detect(pixels, FaceOptions(min_size=60))) == 1
+    assert detect(pixels, FaceOptions(min_size=501)) == []
     assert detect(pixels, FaceOptions(threshold=1)) == []
 
 

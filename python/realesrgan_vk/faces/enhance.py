@@ -37,7 +37,8 @@ class FaceEnhancer:
 
     def find(self, pixels: Pixels, options: FaceOptions) -> list[Face]:
         """The faces of a picture of any sample type that are to be restored, the smallest first."""
-        seen = from_unit(to_unit(pixels), np.dtype(np.uint8))
+        bytes_ = np.dtype(np.uint8)
+        seen = pixels if pixels.dtype == bytes_ else from_unit(to_unit(pixels), bytes_)
         found = detect(seen, options)
         return [face for face in reversed(found) if not _is_fine(pixels, face)]
 
