@@ -57,7 +57,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(
             cwd=servers.folder.parent,
         )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
-    assert "Tested: 15" in done.stdout
+    assert "Tested: 20" in done.stdout
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -24,10 +25,11 @@ from realesrgan_vk import image_io
 from realesrgan_vk._core import __version__
 from realesrgan_vk.checks import picture_size
 from realesrgan_vk.errors import ImageError, OutOfMemoryError
+from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.image_io.formats import sniff
 from realesrgan_vk.models.registry import list_models
 from realesrgan_vk.options import DEFAULT_FACE_MODEL
-from realesrgan_vk.page import previews, videos
+from realesrgan_vk.page import previews, tiles, videos
 from realesrgan_vk.page.access import cookie_name, form_value, has_cookie, is_secret, is_token
 from realesrgan_vk.page.archive import zipped
 from realesrgan_vk.page.events import Streams
@@ -46,6 +48,11 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 _LOGIN_BYTES = 4096
 _MOST_ZIPPED = 1000
+_PICTURES: tuple[previews.Which, ...] = ("result", "original")
+_TILE = re.compile(r"([0-9]{1,9})_([0-9]{1,9})\.(png|jpg)")
+_TILES_AT_A_TIME = 2
+_WAIT_SECONDS = 0.2  # between two looks at how far the levels of a result are
+_LEAST_ZOOM = 1e-8  # of the longest picture
 _PREVIEW_SIDE = 512  # of a picture that is no job, by default
 _TYPES = {
     **dict.fromkeys((".png", ".apng"), "image/png"),
@@ -82,6 +89,8 @@ class Api:
         # One picture at a time is read for its header or preview, and one plan made, so that many
         # requests do not need much memory.
         self._reading, self._planning = CapacityLimiter(1), CapacityLimiter(1)
+        self._cutting = CapacityLimiter(_TILES_AT_A_TIME)
+        self.tile_maker = tiles.TileMaker(jobs)
         self._login = asyncio.Lock()
         self._files = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
 
@@ -96,6 +105,7 @@ class Api:
             Route("/api/openapi.json", self.openapi),
             Route("/api/models", self.models),
             Route("/api/devices", self.devices),
+            Route("/api/codecs", self.codecs),
             _route("/api/plan", GET=self.plan, POST=self.plan_of_picture),
             Route("/api/preview", self.preview_of_picture, methods=["POST"]),
             Route("/api/events", self.events),
@@ -106,6 +116,11 @@ class Api:
             Route(f"{one}/result", self.result),
             Route(f"{one}/original", self.original),
             Route(f"{one}/preview", self.preview),
+            *(Route(f"{one}/{of}.dzi", partial(self.tiles, which=of)) for of in _PICTURES),
+            *(
+                Route(f"{one}/{of}_files/{{level}}/{{tile}}", partial(self.tile, which=of))
+                for of in _PICTURES
+            ),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -175,9 +190,14 @@ class Api:
             "pixels": settings.max_pixels,
             "result_pixels": settings.max_result_pixels,
             "keep_seconds": settings.keep_seconds,
+            "tile_pixels": settings.tile_pixels,
         }
         body = {"devices": self._workers.listed(), "queue": self._jobs.counts(), "limits": limits}
         return JSONResponse(body | {"version": __version__})
+
+    async def codecs(self, _: Request) -> Response:
+        """What videos can be written as."""
+        return JSONResponse(await to_thread.run_sync(videos.writers))
 
     async def plan(self, request: Request) -> Response:
         """What a picture of a size would take."""
@@ -302,15 +322,61 @@ class Api:
             raise Problem(422, "of must be original or result")
         if which == "result" and not job.is_video:
             self._done(request)
-        zoom = _zoom(query)
-        make = partial(previews.of_job, job, which, _part(query), zoom)
-        try:
-            content, kind = await self._limited(self._reading, make)
-        except FileNotFoundError:
-            raise Problem(404, "the job has expired") from None
-        except (ImageError, OutOfMemoryError) as error:
-            raise Problem(422, _without(job.original_file, str(error))) from error
+        of_levels = which == "result" and self._has_tiles(job)
+        if of_levels:
+            while await to_thread.run_sync(self.tile_maker.fraction, job) < 1:
+                await asyncio.sleep(_WAIT_SECONDS)
+        part, zoom = _part(query), _zoom(query)
+        make = partial(previews.of_job, job, which, part, zoom, of_levels=of_levels)
+        content, kind = await self._shown(job, self._reading, make)
         return Response(content, media_type=kind)
+
+    async def tiles(self, request: Request, which: previews.Which) -> Response:
+        """What a viewer must know of a result's tiles, or how far they are."""
+        job = self._of_picture(request)
+        content = tiles.descriptor(job)
+        if which == "result":
+            fraction = await to_thread.run_sync(self.tile_maker.fraction, job)
+            if fraction < 1:
+                headers = {"Retry-After": str(tiles.RETRY_SECONDS)}
+                return JSONResponse({"fraction": round(fraction, 3)}, 202, headers)
+        return Response(content, media_type="application/xml")
+
+    async def tile(self, request: Request, which: previews.Which) -> Response:
+        """A tile of a result, or of its picture enlarged without a network."""
+        job = self._of_picture(request)
+        found = _TILE.fullmatch(request.path_params["tile"])
+        level = request.path_params["level"]
+        if found is None or not re.fullmatch("[0-9]{1,2}", level):
+            raise Problem(404, "there is no such tile")
+        place = int(found[1]), int(found[2])
+        kind: tiles.Kind = "png" if found[3] == "png" else "jpg"
+        make = partial(tiles.tile, job, which, int(level), place, kind)
+        content = await self._shown(job, self._cutting, make)
+        return Response(content, media_type=_TYPES[f".{kind}"])
+
+    def _has_tiles(self, job: PageJob) -> bool:
+        width, height = previews.full_size(job)
+        return not job.is_video and width * height > self._settings.tile_pixels
+
+    def _of_picture(self, request: Request) -> PageJob:
+        """A picture's job that is done."""
+        job = self._done(request)
+        if job.is_video:
+            raise Problem(404, "a video has no tiles")
+        return job
+
+    async def _shown(
+        self, job: PageJob, limiter: CapacityLimiter, make: Callable[[], Made]
+    ) -> Made:
+        """What is made of a job's files, which may have gone meanwhile."""
+        try:
+            return await self._limited(limiter, make)
+        except (FileNotFoundError, ImageError, OutOfMemoryError, vips.Error) as error:
+            if isinstance(error, FileNotFoundError) or not self._jobs.has(job):
+                raise Problem(404, "the job has expired") from None
+            words = "the picture cannot be shown" if isinstance(error, vips.Error) else str(error)
+            raise Problem(422, _without(job.original_file, words)) from error
 
     async def results(self, request: Request) -> Response:
         """Results of several jobs as a ZIP file; without ids those of all that are listed."""
@@ -467,6 +533,6 @@ def _zoom(query: dict[str, str]) -> float | None:
         zoom = float(query["zoom"][:20])
     except ValueError:
         zoom = 0.0
-    if not 1 / 4096 <= zoom <= 16:
-        raise Problem(422, "zoom must be a number from 1/4096 to 16")
+    if not _LEAST_ZOOM <= zoom <= 16:
+        raise Problem(422, f"zoom must be a number from {_LEAST_ZOOM} to 16")
     return zoom

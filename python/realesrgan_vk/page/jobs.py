@@ -28,6 +28,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FINISHED = frozenset({"done", "failed", "cancelled"})
 _ID = re.compile(r"[0-9a-f]{32}")
 _TRIAL_SECONDS = 600.0
+_SHOWN_SECONDS = 3600.0  # for which what is shown of a picture is kept after its last use
 _MOST_REMOVED = 1000  # ids of removed jobs that are told to who connects again
 _RETRY_SECONDS = 3  # after which a full queue may have room
 
@@ -104,6 +105,8 @@ class PageJob:
         links = {"self": own, "events": f"{own}/events", "original": f"{own}/original"}
         if self.status == "done":
             links["result"] = f"{own}/result"
+            if not self.is_video:
+                links |= {f"{of}_tiles": f"{own}/{of}.dzi" for of in ("result", "original")}
         if self.status == "done" or self.shown:
             links["preview"] = f"{own}/preview"
         return {
@@ -168,6 +171,8 @@ class Jobs:
 
     def _load(self, folder: Path) -> None:
         remove_leftovers([folder])
+        for part in folder.glob("*.part*"):  # of what was to be shown
+            _erase(part)
         try:
             job = _read(folder)
         except (OSError, ValueError, LookupError, TypeError, Problem):
@@ -259,6 +264,11 @@ class Jobs:
         for tell in listeners:
             tell()
 
+    def has(self, job: PageJob) -> bool:
+        """Whether a job was not removed."""
+        with self._lock:
+            return job.id in self._jobs
+
     def get(self, job_id: str) -> PageJob:
         """The job of this id.
 
@@ -284,17 +294,25 @@ class Jobs:
         return {"waiting": waiting, "running": states.count("running"), "limit": self._most_waiting}
 
     def expire(self) -> None:
-        """Remove finished jobs that are too old, then the oldest until the rest is small enough."""
+        """Remove what is too old, then the oldest until the rest is small enough.
+
+        That is finished jobs, and before them what is only kept to be shown, which can be made
+        again.
+        """
         now = time.time()
-        sizes: list[tuple[PageJob, int]] = []
         for job in self.all():
             age = now - (job.finished or now)
             if job.status in FINISHED and (
                 age > self._keep_seconds or (job.options.trial and now > job.expires)
             ):
                 self.remove(job)
-            else:
-                sizes.append((job, _size(job.folder)))
+        for used, path, job in self._shown():
+            if now - used > _SHOWN_SECONDS:
+                with job.preview_lock:
+                    _erase(path)
+        if self.make_room(0):
+            return
+        sizes = [(job, _size(job.folder)) for job in self.all()]
         total = sum(size for _, size in sizes)
         for job, size in sizes:
             if total <= self._keep_bytes:
@@ -302,6 +320,32 @@ class Jobs:
             if job.status in FINISHED:
                 self.remove(job)
                 total -= size
+
+    def make_room(self, needed: int) -> bool:
+        """Remove what is only kept to be shown, the longest unused first, for so many bytes.
+
+        Returns:
+            Whether there is room for them now.
+        """
+        total = needed + sum(_size(job.folder) for job in self.all())
+        for _, path, job in self._shown():
+            if total <= self._keep_bytes:
+                break
+            with job.preview_lock:
+                total -= _size(path)
+                _erase(path)
+        return total <= self._keep_bytes
+
+    def _shown(self) -> list[tuple[float, Path, PageJob]]:
+        """What is only kept to be shown of pictures, with its last use, the oldest first."""
+        found = []
+        for job in self.all():
+            if job.is_video:
+                continue
+            for path in (*job.folder.glob("*.v"), *job.folder.glob("*.tiles")):
+                with suppress(OSError):
+                    found.append((path.stat().st_mtime, path, job))
+        return sorted(found, key=lambda each: each[0])
 
     def changes(self, after: int, job_id: str | None = None) -> list[Change]:
         """What has changed after this number, of one job or of all, in its order.
@@ -388,12 +432,23 @@ def _options(stored: Mapping[str, Any]) -> JobOptions:
         return replace(kept, given=given, model=str(stored["model"]))
 
 
-def _size(folder: Path) -> int:
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all in a folder."""
     total = 0
     with suppress(OSError):
-        for path in folder.rglob("*"):  # of a video that is in work there are segments
-            total += path.stat().st_size
+        # Of a video that is in work there are segments, of a large result levels.
+        for each in (path,) if path.is_file() else path.rglob("*"):
+            total += each.stat().st_size
     return total
+
+
+def _erase(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _clock(seconds: float) -> str:

@@ -83,6 +83,12 @@ def document(settings: Settings) -> Schema:
                 {"200": _answer("The devices.", _object({"devices": _objects()}))}, "401 403 421",
             )
         },
+        "/api/codecs": {
+            "get": _operation(
+                "codecs", "What videos can be written as, or what is missing before they can.",
+                {"200": _answer("The codecs.", _CODECS)}, "401 403 421",
+            )
+        },
         "/api/plan": {
             "get": _operation(
                 "planSize", "What a picture of a size would take.", {"200": plan},
@@ -173,16 +179,21 @@ def document(settings: Settings) -> Schema:
                 "sRGB.",
                 {"200": {"description": "The part.", "content": {
                     "image/png": {"schema": _BINARY}, "image/jpeg": {"schema": _BINARY}}}},
-                "401 403 404 409 421 422",
+                "401 403 404 409 421 422 507",
                 [
                     _query("of", {"enum": ["result", "original"]}, "What to show."),
                     *part,
-                    _query("zoom", {"type": "number", "minimum": 0.001, "maximum": 16},
+                    _query("zoom", {"type": "number", "minimum": 1e-8, "maximum": 16},
                            "Preview pixels per pixel of the result. Default: what fits 1024."),
                 ],
             ),
         },
     }  # fmt: skip
+    paths |= {
+        path: each
+        for of, what in (("result", "the result"), ("original", "its picture, enlarged"))
+        for path, each in _tiles(of, what, job_id).items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "realesrgan-vk", "version": __version__},
@@ -197,6 +208,41 @@ def document(settings: Settings) -> Schema:
                 },
             },
             "schemas": {"Job": _JOB, "Plan": _PLAN, "Problem": _PROBLEM},
+        },
+    }  # fmt: skip
+
+
+def _tiles(of: str, what: str, job_id: Schema) -> Schema:
+    """The paths of the tiles of one of a job's pictures."""
+    refusals = "401 403 404 409 421 422"
+    made = {
+        "200": _answer("An XML file.", {"type": "string"}, "application/xml"),
+        "202": _answer("They are being made.", _object({"fraction": {"type": "number"}})),
+    }
+    level, tile = (
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"} | schema}
+        for name, schema in (
+            ("level", {"pattern": "^[0-9]{1,2}$"}),
+            ("tile", {"pattern": r"^[0-9]{1,9}_[0-9]{1,9}\.(png|jpg)$"}),
+        )
+    )
+    return {
+        f"/api/jobs/{{id}}/{of}.dzi": {
+            "parameters": [job_id],
+            "get": _operation(
+                f"{of}Tiles",
+                f"Deep Zoom tiles of {what}; 202 and `Retry-After` while they are made.",
+                made, f"{refusals} 507",
+            ),
+        },
+        f"/api/jobs/{{id}}/{of}_files/{{level}}/{{tile}}": {
+            "parameters": [job_id, level, tile],
+            "get": _operation(
+                f"{of}Tile", "A tile, named by its column and row; PNG is without loss.",
+                {"200": {"description": "The tile.", "content": {
+                    "image/png": {"schema": _BINARY}, "image/jpeg": {"schema": _BINARY}}}},
+                refusals,
+            ),
         },
     }  # fmt: skip
 
@@ -220,6 +266,23 @@ _FACES = _object(
         "missing": {
             "type": "object",
             "properties": {"detector": {"type": "string"}, "network": {"type": "string"}},
+        },
+    }
+)
+_CODECS = _object(
+    {
+        "missing": _NULLABLE_TEXT,
+        "codecs": {
+            "type": "array",
+            "items": _object(
+                {
+                    "name": {"type": "string"},
+                    "crf": {"type": ["object", "null"]},
+                    "presets": {"type": "array", "items": {"type": "string"}},
+                    "preset": _NULLABLE_TEXT,
+                    "containers": {"type": "array", "items": {"type": "string"}},
+                }
+            ),
         },
     }
 )

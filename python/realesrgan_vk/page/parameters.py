@@ -101,6 +101,13 @@ def _codec(text: str) -> str:
     return text
 
 
+def _preset(text: str) -> str:
+    """A speed. Whether the encoder has it, it says itself."""
+    if not re.fullmatch("[a-z0-9]{1,16}", text):
+        raise ValueError("it must be one of the codec's presets, such as slow or 6")
+    return text
+
+
 def _choice(values: Iterable[str], default: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(values), "default": default}
 
@@ -201,6 +208,10 @@ _VIDEO = (
     Parameter(
         "crf", "Of a video: quality; less is better and larger.",
         {"type": "number", "minimum": 0, "maximum": 255}, _number,
+    ),
+    Parameter(
+        "preset", "Of a video: speed, one of the codec's `presets` of `/api/codecs`.",
+        {"type": "string", "pattern": "^[a-z0-9]{1,16}$"}, _preset,
     ),
     Parameter(
         "audio", "Of a video: whether audio is copied, left out, or encoded.",

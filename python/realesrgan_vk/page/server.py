@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from realesrgan_vk.image_io.codecs import vips
 from realesrgan_vk.models.user_store import locked
 from realesrgan_vk.page.access import Access
 from realesrgan_vk.page.api import Api
@@ -38,6 +40,7 @@ class App:
             DeviceError: There is no such device.
             OSError: The folder cannot be written.
         """
+        vips.keep_nothing()  # that was cut, nor files that are removed
         self.jobs = Jobs(
             settings.folder, settings.queue, settings.keep_seconds, settings.keep_bytes
         )
@@ -62,6 +65,7 @@ class App:
             yield
         finally:
             cleaning.cancel()
+            await to_thread.run_sync(self.api.tile_maker.stop)
             await to_thread.run_sync(self.workers.stop)
 
     async def _clean(self) -> None:
@@ -211,6 +215,7 @@ def serve(
         settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # the pictures are private
         opened.enter_context(locked(settings.folder, wait=0))
         app = App(settings)
+        os.environ.setdefault("SVT_LOG", "-1")  # SVT-AV1 prints its settings
         for name in ("uvicorn", "python_multipart"):  # what is wrong with requests is answered
             logging.getLogger(name).setLevel(logging.ERROR)
         ready(app.jobs)

@@ -32,6 +32,7 @@ class Settings:
         header_seconds: Until a request's head must be complete.
         chunk_seconds: Until the next part of a body must come.
         least_rate: Bytes a second that a body must have on the average, after `chunk_seconds`.
+        tile_pixels: Of results that are shown by tiles, at least.
         streams: Event streams that may be open.
         connections: Connections that may be open.
         login_seconds: Between two passwords that are tried.
@@ -55,6 +56,7 @@ class Settings:
     header_seconds: float = 10.0
     chunk_seconds: float = 30.0
     least_rate: float = 16 * 1024.0
+    tile_pixels: int = 100_000_000
     streams: int = 32
     connections: int = 256
     login_seconds: float = 1.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # The modules of videos import PyAV, which may be missing.
 # ruff: noqa: PLC0415
 _FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "avi"})
+_CONTAINERS = ("mp4", "mov", "mkv", "webm")  # that are offered
 _SHOWN_SECONDS = 5.0  # between two frames that are shown
 
 
@@ -71,6 +73,41 @@ def look(path: Path, max_pixels: int) -> tuple[VideoInfo, NDArray[np.uint8]]:
         if _FORMATS.isdisjoint(info.container.split(",")):
             raise Problem(415, "the file is no video of a known format")
         return info, _eight_bit(next(iter(reader)).rgb())
+
+
+@cache
+def writers() -> dict[str, Any]:
+    """What videos can be written as on this machine, for the API.
+
+    Returns:
+        `missing`, what must be installed before they can, in words, else None; and `codecs`, each
+        with its `name`, `crf` (`default` and `most`; None: it has none), `presets`, the default
+        `preset` and the `containers` that hold it.
+    """
+    try:
+        require_av()
+    except ImportError as error:
+        return {"missing": str(error), "codecs": []}
+    from realesrgan_vk.video.encoders import ENCODERS
+    from realesrgan_vk.video.streams import holds
+
+    codecs = []
+    for name, encoder in ENCODERS.items():
+        crf = None
+        if encoder.crf is not None:
+            crf = {"default": int(encoder.crf), "most": encoder.most_crf}
+        codecs.append(
+            {
+                "name": name,
+                "crf": crf,
+                "presets": list(encoder.presets),
+                "preset": encoder.speed,
+                "containers": [
+                    each for each in _CONTAINERS if holds(CONTAINERS[f".{each}"], encoder)
+                ],
+            }
+        )
+    return {"missing": None, "codecs": [each for each in codecs if each["containers"]]}
 
 
 def result_suffix(options: JobOptions) -> str:

@@ -56,6 +56,8 @@ class Encoder:
         parameters: The option that takes a list of the library's own.
         static_metadata: Its parameters of HDR10's mastering display and light level.
         even: Whether sides must be multiples of the subsampling.
+        most_crf: The largest useful value of `quality`.
+        presets: Useful values of `preset`, the fastest first.
     """
 
     name: str
@@ -68,25 +70,34 @@ class Encoder:
     parameters: str | None = None
     static_metadata: tuple[str, str] | None = None
     even: bool = False
+    most_crf: int | None = None
+    presets: tuple[str, ...] = ()
 
 
+_SPEEDS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow"),
+)
 ENCODERS = {
     "x264": Encoder(
         "libx264", "crf", "16", "preset", "medium", {"qp": "0"},
         parameters="x264-params", static_metadata=("mastering-display", "cll"), even=True,
+        most_crf=51, presets=_SPEEDS,
     ),
     # Without its text in the stream its bits do not depend on the number of threads.
     "x265": Encoder(
         "libx265", "crf", "18", "preset", "medium", {"x265-params": "lossless=1"},
         {"x265-params": "info=0:log-level=error"}, "x265-params",
-        ("master-display", "max-cll"), even=True,
+        ("master-display", "max-cll"), even=True, most_crf=51, presets=_SPEEDS,
     ),
     "av1": Encoder(
         "libsvtav1", "crf", "22", "preset", "6", {"svtav1-params": "lossless=1"},
         parameters="svtav1-params", static_metadata=("mastering-display", "content-light"),
+        most_crf=63, presets=tuple(map(str, range(12, 0, -1))),
     ),
     "vp9": Encoder(
         "libvpx-vp9", "crf", "18", "cpu-used", "2", {"lossless": "1"}, {"b": "0"},
+        most_crf=63, presets=tuple(map(str, range(5, -1, -1))),
     ),
     # The number of slices would otherwise follow from the threads.
     "ffv1": Encoder("ffv1", lossless={}, fixed={"level": "3", "slices": "4", "slicecrc": "1"}),

@@ -21,7 +21,7 @@ from av.stream import Disposition
 
 from realesrgan_vk.errors import printable
 from realesrgan_vk.image_io.streams import is_stream
-from realesrgan_vk.video.encoders import Encoding
+from realesrgan_vk.video.encoders import Encoder, Encoding
 from realesrgan_vk.video.frames import exact
 from realesrgan_vk.video.options import CONTAINERS, VideoOptions
 from realesrgan_vk.video.reader import (
@@ -122,6 +122,30 @@ def container_of(target: Path, options: VideoOptions) -> str:
             "one, or --container"
         )
     return found
+
+
+def holds(target_format: str, encoder: Encoder) -> bool:
+    """Whether a format of FFmpeg's can hold what an encoder writes, by writing a header.
+
+    False, too, where this FFmpeg lacks the encoder.
+    """
+    try:
+        codec = av.codec.Codec(encoder.name, "w")
+        container = av.open(BytesIO(), "w", format=target_format)
+    except ValueError:
+        return False
+    try:
+        video: Any = container.add_stream(encoder.name, rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = codec.video_formats[0].name if codec.video_formats else "yuv420p"
+        video.options = dict(encoder.fixed)
+        container.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    finally:
+        with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
+            container.close()
+    return True
 
 
 def plan_streams(

@@ -5,6 +5,7 @@ against 26 for imagecodecs and 61 for OpenCV), is fuzzed continuously, and also 
 libimagequant, cgif and Little CMS.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -46,6 +47,46 @@ def open_tiff(data: bytes) -> pyvips.Image:
 def open_tiff_file(path: Path) -> pyvips.Image:
     """The header of a TIFF file's first page; its rows are decoded in order."""
     return pyvips.Image.tiffload(str(path), fail_on="error", access="sequential")
+
+
+def open_file(path: Path) -> pyvips.Image:
+    """An image of libvips' own form or a tiled TIFF file, whose parts are read when asked for.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        return pyvips.Image.new_from_source(pyvips.Source.new_from_file(str(path)), "")
+    except pyvips.Error:
+        if path.exists():
+            raise
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
+
+
+def keep_nothing() -> None:
+    """Keep no results of operations, whose files would stay open after they are removed."""
+    pyvips.cache_set_max(0)
+
+
+def shown_rows(path: Path) -> pyvips.Image:
+    """A picture file's first frame in 8-bit sRGB, with its alpha; its rows are decoded in order.
+
+    The file is one that this package has written: libvips' own limits apply.
+
+    Raises:
+        Error: libvips does not read it.
+    """
+    image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="error")
+    if image.format == "float":  # from 0 to 1, with the profile's curve
+        image = (image * 65535).cast("ushort").copy(interpretation=_DEEP[min(image.bands, 3)])
+    if "icc-profile-data" in image.get_fields():
+        image = image.icc_transform(
+            "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8
+        )
+    return image.colourspace("srgb").cast("uchar")
+
+
+_DEEP = {1: "grey16", 2: "grey16", 3: "rgb16"}
 
 
 def dtype_of(image: pyvips.Image) -> np.dtype[Any]:

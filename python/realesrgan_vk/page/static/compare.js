@@ -1,40 +1,59 @@
-// Before and after, one over the other. Only the part that is seen is fetched, at its zoom.
+// Before and after, one over the other. Only what is seen is fetched, at its zoom.
 
+import { follow } from "./gestures.js";
+import { isLarge, Part, ratio, Tiles } from "./layers.js";
+import * as lens from "./lens.js";
 import { text, percent } from "./text.js";
 
 const dialog = document.getElementById("compare");
 const stage = document.getElementById("stage");
 const slider = document.getElementById("slider");
+const state = document.getElementById("stage-state");
 const clip = stage.querySelector(".clip");
-const images = { original: stage.querySelector(".before"), result: stage.querySelector(".after") };
+const elements = { original: stage.querySelector(":scope > .before"), result: clip.querySelector(".after") };
 const THUMB = 44; // pixels, as in the style sheet
 const MOST = 8; // screen pixels per pixel of the result
+const MARGIN = 200; // pixels around the lens that are fetched with what it shows
+let limits = { tile_pixels: Infinity };
 let job = null;
-let view = null; // zoom (screen pixels per pixel), x and y of the left top corner in the result
-let timer = 0;
-let turn = 0;
+let view = null;
+let layers = [];
 
-export function setUp() {
+export function setUp(serverLimits) {
+  limits = serverLimits;
   slider.addEventListener("input", divide);
-  for (const close of document.querySelectorAll("dialog .close")) {
-    close.addEventListener("click", () => close.closest("dialog").close());
-  }
   document.getElementById("zoom-fit").onclick = fit;
   document.getElementById("zoom-one").onclick = () => zoomTo(1);
   document.getElementById("zoom-in").onclick = () => zoomTo(view.zoom * 1.5);
   document.getElementById("zoom-out").onclick = () => zoomTo(view.zoom / 1.5);
+  document.getElementById("lens-button").onclick = toggleLens;
   stage.addEventListener("wheel", wheel, { passive: false });
-  stage.addEventListener("dblclick", (event) => (view.zoom >= 1 ? fit() : zoomTo(1, event)));
-  stage.addEventListener("keydown", key);
-  drag(stage, (dx, dy) => move(-dx * ratio() / view.zoom, -dy * ratio() / view.zoom));
+  stage.addEventListener("dblclick", (event) => {
+    if (event.target !== slider) view.zoom >= 1 ? fit() : zoomTo(1, event);
+  });
+  dialog.addEventListener("keydown", key);
+  // With the lens a finger moves it, as a mouse does that is not held down.
+  follow(
+    stage,
+    (dx, dy, event) => {
+      if (lens.isOn() && event.pointerType === "touch") return;
+      move((-dx * ratio()) / view.zoom, (-dy * ratio()) / view.zoom);
+    },
+    (factor, middle) => {
+      move((-middle.dx * ratio()) / view.zoom, (-middle.dy * ratio()) / view.zoom);
+      zoomTo(view.zoom * factor, middle);
+    },
+  );
+  for (const kind of ["pointermove", "pointerdown"]) stage.addEventListener(kind, point);
   new ResizeObserver(() => {
     if (!view) return;
     divide();
     show();
   }).observe(stage);
   dialog.addEventListener("close", () => {
+    lens.stop();
+    for (const layer of layers.splice(0)) layer.close();
     view = null;
-    for (const image of Object.values(images)) image.removeAttribute("src");
   });
 }
 
@@ -44,6 +63,11 @@ export function open(chosen) {
   const save = document.getElementById("compare-download");
   save.href = job.links.result;
   save.download = job.result_name;
+  state.hidden = true;
+  layers = Object.entries(elements).map(([which, element]) => {
+    element.setAttribute("aria-label", text(which === "result" ? "after" : "before"));
+    return make(element, which, 0, which === "result" ? tell : undefined);
+  });
   dialog.showModal();
   slider.value = 50;
   divide();
@@ -51,23 +75,41 @@ export function open(chosen) {
   slider.focus();
 }
 
-// Calls `moved` with the distance that a pointer that is held down has gone since the last call.
-export function drag(element, moved) {
-  element.addEventListener("pointerdown", (event) => {
-    if (event.button || event.target.closest("input, button")) return;
-    element.setPointerCapture(event.pointerId);
-    let [x, y] = [event.clientX, event.clientY];
-    const follow = (next) => {
-      moved(next.clientX - x, next.clientY - y);
-      [x, y] = [next.clientX, next.clientY];
-    };
-    element.addEventListener("pointermove", follow);
-    const end = () => element.removeEventListener("pointermove", follow);
-    for (const kind of ["pointerup", "pointercancel"]) element.addEventListener(kind, end, { once: true });
-  });
+function make(element, which, margin, told) {
+  return isLarge(job, limits) ? new Tiles(element, job, which, told) : new Part(element, job, which, margin);
 }
 
-const ratio = () => window.devicePixelRatio || 1;
+// How far the tiles are, or why there are none.
+function tell({ fraction, problem }) {
+  state.textContent = problem ?? text("tiles.making", { percent: percent(fraction ?? 1) });
+  state.hidden = fraction === undefined && problem === undefined;
+}
+
+function toggleLens() {
+  if (lens.isOn()) {
+    lens.stop();
+    return;
+  }
+  const [width, height] = screen();
+  const middle = [view.x + width / view.zoom / 2, view.y + height / view.zoom / 2];
+  lens.start((pane, which) => make(pane, which, MARGIN), ...middle);
+  stage.focus({ preventScroll: true }); // whose keys move it
+  show();
+}
+
+// The place in the result under a pointer.
+function under(event) {
+  const box = stage.getBoundingClientRect();
+  const at = (pixels) => (pixels * ratio()) / view.zoom;
+  return [view.x + at(event.clientX - box.left), view.y + at(event.clientY - box.top)];
+}
+
+function point(event) {
+  if (!view || !lens.isOn() || event.target === slider) return;
+  lens.look(job, ...under(event));
+  lens.show(view, stage);
+}
+
 const screen = () => [stage.clientWidth * ratio(), stage.clientHeight * ratio()];
 
 function divide() {
@@ -107,17 +149,36 @@ function move(dx, dy) {
   show();
 }
 
+// Of the dialog, but for those of the control that has the focus; arrow keys are the picture's only.
 function key(event) {
-  if (event.target === slider) return;
-  const step = (60 * ratio()) / view.zoom;
-  const steps = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-  if (event.key in steps) move(...steps[event.key]);
-  else if (event.key === "+" || event.key === "=") zoomTo(view.zoom * 1.5);
+  if (!view || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "+" || event.key === "=") zoomTo(view.zoom * 1.5);
   else if (event.key === "-") zoomTo(view.zoom / 1.5);
   else if (event.key === "0") fit();
   else if (event.key === "1") zoomTo(1);
-  else return;
+  else if (event.key === "l" || event.key === "L") toggleLens();
+  else if (event.target !== stage || !arrow(event)) return;
   event.preventDefault();
+}
+
+function arrow(event) {
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  if (!(event.key in steps)) return false;
+  const [across, down] = steps[event.key];
+  if (!lens.isOn()) {
+    const step = (60 * ratio()) / view.zoom;
+    move(across * step, down * step);
+    return true;
+  }
+  const step = event.shiftKey ? 1 : (16 * ratio()) / view.zoom;
+  const { x, y } = lens.spot();
+  lens.look(job, x + across * step, y + down * step);
+  // What it shows stays in the picture that is seen.
+  const [width, height] = screen();
+  const outside = (at, from, length) => Math.min(0, at - from) + Math.max(0, at - from - length);
+  const spot = lens.spot();
+  move(outside(spot.x, view.x, width / view.zoom), outside(spot.y, view.y, height / view.zoom));
+  return true;
 }
 
 // A picture smaller than the screen is in its middle; another one covers it.
@@ -126,56 +187,12 @@ function held(at, shown, whole) {
 }
 
 function show() {
-  const [width, height] = screen();
+  const size = screen();
   const { zoom } = view;
-  view.x = held(view.x, width / zoom, job.result.width);
-  view.y = held(view.y, height / zoom, job.result.height);
-  document.getElementById("zoom-value").textContent = percent(zoom);
+  view.x = held(view.x, size[0] / zoom, job.result.width);
+  view.y = held(view.y, size[1] / zoom, job.result.height);
+  document.getElementById("zoom-value").textContent = zoom < 0.01 ? percent(zoom, 3) : percent(zoom);
   stage.classList.toggle("pixels", zoom > 1);
-  for (const image of Object.values(images)) place(image);
-  clearTimeout(timer);
-  timer = setTimeout(fetchPart, images.result.hasAttribute("src") ? 120 : 0);
-}
-
-// Puts an image, which shows a part, where that part is now.
-function place(image) {
-  const part = image.region;
-  if (!part) return;
-  const scale = view.zoom / ratio();
-  Object.assign(image.style, {
-    left: `${(part.x - view.x) * scale}px`,
-    top: `${(part.y - view.y) * scale}px`,
-    width: `${part.w * scale}px`,
-    height: `${part.h * scale}px`,
-  });
-}
-
-function fetchPart() {
-  if (!view) return;
-  const [width, height] = screen();
-  const x = Math.max(0, Math.floor(view.x));
-  const y = Math.max(0, Math.floor(view.y));
-  const part = {
-    x,
-    y,
-    w: Math.min(job.result.width, Math.ceil(view.x + width / view.zoom)) - x,
-    h: Math.min(job.result.height, Math.ceil(view.y + height / view.zoom)) - y,
-  };
-  turn += 1;
-  const mine = turn;
-  for (const [which, image] of Object.entries(images)) {
-    const query = new URLSearchParams({ of: which, ...part, zoom: Math.min(1, view.zoom) });
-    const next = new Image();
-    next.src = `/api/jobs/${job.id}/preview?${query}`;
-    next.decode().then(
-      () => {
-        if (mine !== turn || !view) return;
-        image.region = part;
-        image.src = next.src;
-        image.alt = text(which === "result" ? "after" : "before");
-        place(image);
-      },
-      () => {},
-    );
-  }
+  for (const layer of layers) layer.show(view, size);
+  if (lens.isOn()) lens.show(view, stage);
 }

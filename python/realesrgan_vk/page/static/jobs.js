@@ -82,7 +82,7 @@ function make(job) {
   row.innerHTML = `<img class="thumb" alt="" loading="lazy"><div><p class="name"></p><p class="small"><span class="status"></span> <span class="muted facts"></span></p><p class="small muted notes" hidden></p><progress max="1" hidden></progress></div><div class="row"></div>`;
   row.querySelector(".name").textContent = job.name;
   const zoom = Math.min(1, 160 / Math.max(job.plan.result_width, job.plan.result_height));
-  const shown = `/api/jobs/${job.id}/preview?zoom=${Math.max(zoom, 0.001)}`;
+  const shown = `/api/jobs/${job.id}/preview?zoom=${Math.max(zoom, 1e-8)}`;
   row.querySelector("img").src = `${shown}&of=original`;
   row.dataset.shown = shown;
   row.querySelector("img").onerror = (event) => event.target.removeAttribute("src");

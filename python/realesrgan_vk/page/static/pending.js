@@ -1,7 +1,7 @@
 // The pictures that are chosen and not yet sent: how they come in, their thumbnails, their plan.
 
 import { ask, json, Refused, upload } from "./api.js";
-import { jobQuery, planQuery } from "./settings.js";
+import { jobQuery, planQuery, videosKnown } from "./settings.js";
 import { bytes, duration, size, text } from "./text.js";
 
 const list = document.getElementById("pending");
@@ -234,6 +234,7 @@ async function send() {
     run.textContent = text("run.sending", { done: index + 1, count: chosen.length });
     if (!items.includes(item)) continue;
     try {
+      if (item.video) await videosKnown;
       await upload(item.file, jobQuery(item.name, item.video), () => !items.includes(item));
     } catch (error) {
       refuse(item.name, error instanceof Refused ? error.message : text("state.away"));

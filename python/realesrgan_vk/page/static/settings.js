@@ -5,9 +5,13 @@ import { text, has } from "./text.js";
 const form = document.getElementById("settings");
 const KEY = "realesrgan-vk.settings";
 const LOSSY = new Set(["", "jpg", "webp", "avif"]);
+const EXAMPLES = new Set(["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]);
 const DENOISED = "realesr-general-x4v3";
 let models = [];
 let faces = { missing: {} };
+let videos = { missing: null, codecs: [] };
+export let videosKnown = Promise.resolve(); // how they can be written
+let shownCodec = null; // whose presets and crf are shown
 
 export function shownModels() {
   return models;
@@ -52,15 +56,7 @@ export function setUp(found, forFaces, devices, changed) {
   );
   drawModels();
   drawFaces();
-  const kept = read(KEY);
-  for (const element of form.elements) {
-    if (!element.name || !(element.name in kept)) continue;
-    if (element.type === "checkbox") element.checked = kept[element.name];
-    else if (element.type === "radio") element.checked = element.value === kept[element.name];
-    else if (element.tagName !== "SELECT" || [...element.options].some((o) => o.value === kept[element.name])) {
-      element.value = kept[element.name];
-    }
-  }
+  restore(read(KEY));
   if (!form.elements.model.value) form.querySelector('[name="model"]').checked = true;
   const update = () => {
     adapt();
@@ -70,6 +66,32 @@ export function setUp(found, forFaces, devices, changed) {
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   adapt();
+}
+
+// Chooses again what was remembered, as far as it can be chosen.
+function restore(kept) {
+  for (const element of form.elements) {
+    if (!element.name || !(element.name in kept)) continue;
+    if (element.type === "checkbox") element.checked = kept[element.name];
+    else if (element.type === "radio") element.checked = element.value === kept[element.name];
+    else if (element.tagName !== "SELECT" || [...element.options].some((o) => o.value === kept[element.name])) {
+      element.value = kept[element.name];
+    }
+  }
+}
+
+// Shows how videos can be written, once that is known.
+export function setVideos(found) {
+  const kept = read(KEY);
+  videosKnown = found.then((known) => {
+    videos = known;
+    drawVideos();
+    // The codec first, on which the others depend.
+    restore({ container: kept.container, codec: kept.codec });
+    adapt();
+    restore({ crf: kept.crf ?? form.elements.crf.value, preset: kept.preset });
+    adapt();
+  });
 }
 
 export function drawModels() {
@@ -89,6 +111,11 @@ export function drawModels() {
         small.textContent = words;
         label.append(small);
       }
+      if (EXAMPLES.has(model.name)) {
+        const example = Object.assign(new Image(112, 56), { src: `/static/example-${model.name}.webp` });
+        example.alt = example.title = text("example");
+        label.append(example);
+      }
       return label;
     }),
   );
@@ -103,6 +130,51 @@ export function drawFaces() {
   missing.hidden = !words.length;
   missing.textContent = words.join(" ");
   form.elements.faces.disabled = words.length > 0;
+}
+
+// Whether videos can be written, and by which codecs.
+export function drawVideos() {
+  const missing = document.getElementById("videos-missing");
+  missing.hidden = videos.missing === null;
+  missing.textContent = text("video.missing");
+  const { codec, container, crf, preset } = form.elements;
+  for (const element of [codec, container, crf, preset]) element.disabled = videos.missing !== null;
+  for (const { name } of videos.codecs) {
+    if (![...codec.options].some((option) => option.value === name)) codec.add(new Option(text(`codec.${name}`), name));
+  }
+  for (const option of codec.options) {
+    if (option.value) option.text = text(`codec.${option.value}`);
+  }
+  shownCodec = null;
+  for (const option of container.options) {
+    option.hidden = option.value !== "" && !videos.codecs.some((each) => each.containers.includes(option.value));
+  }
+}
+
+// Shows what the codec has; one that the container cannot hold is not to be chosen.
+function adaptVideos() {
+  const { codec, container, crf, preset } = form.elements;
+  for (const { name, containers } of videos.codecs) {
+    const option = [...codec.options].find((each) => each.value === name);
+    option.disabled = container.value !== "" && !containers.includes(container.value);
+    if (option.disabled && option.selected) codec.value = "";
+  }
+  const wanted = codec.value || (container.value === "webm" ? "vp9" : "x264");
+  const found = videos.codecs.find(({ name }) => name === wanted);
+  if (shownCodec !== wanted) {
+    const old = preset.value;
+    const isNew = shownCodec !== null;
+    shownCodec = wanted;
+    preset.replaceChildren(new Option(text("preset.auto"), ""));
+    for (const name of found?.presets ?? []) preset.add(new Option(name, name));
+    if (!isNew && [...preset.options].some((option) => option.value === old)) preset.value = old;
+    crf.max = found?.crf?.most ?? 51;
+    if (isNew || !crf.dataset.default) crf.value = found?.crf?.default ?? 0;
+    crf.dataset.default = found?.crf?.default ?? "";
+  }
+  document.getElementById("crf-label").hidden = !found?.crf;
+  document.getElementById("crf-value").textContent = crf.value;
+  document.getElementById("preset-label").hidden = !found?.presets.length;
 }
 
 function restoresFaces() {
@@ -130,6 +202,7 @@ function adapt() {
   document.getElementById("strength-value").textContent = strength.value;
   document.getElementById("face-strength-label").hidden = !restoresFaces();
   document.getElementById("face-strength-value").textContent = form.elements.face_strength.value;
+  adaptVideos();
 }
 
 function store() {
@@ -162,11 +235,21 @@ export function jobQuery(name, isVideo = false) {
   if (!isVideo && format.value) query.set("format", format.value);
   if (!isVideo && LOSSY.has(format.value)) query.set("quality", quality.value);
   if (!isVideo && strip.checked) query.set("strip", "true");
+  if (isVideo) addVideo(query);
   if (restoresFaces()) {
     query.set("faces", "true");
     query.set("face_strength", face_strength.value);
   }
   return query;
+}
+
+function addVideo(query) {
+  const { codec, container, crf, preset } = form.elements;
+  if (container.value) query.set("format", container.value);
+  if (codec.value) query.set("codec", codec.value);
+  const found = videos.codecs.find(({ name }) => name === shownCodec);
+  if (found?.crf && crf.value !== crf.dataset.default) query.set("crf", crf.value);
+  if (found?.presets.includes(preset.value)) query.set("preset", preset.value);
 }
 
 export function trialQuery(model) {

@@ -31,8 +31,8 @@ export function text(key, values = {}) {
   return found.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
-export function percent(fraction) {
-  return new Intl.NumberFormat(locale, { style: "percent" }).format(fraction);
+export function percent(fraction, digits = 0) {
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: digits }).format(fraction);
 }
 
 export function number(value) {

@@ -1,7 +1,7 @@
 // One crop of the first picture with every network, side by side.
 
 import { ask, Refused, upload } from "./api.js";
-import { drag } from "./compare.js";
+import { follow } from "./gestures.js";
 import { ended, erase } from "./jobs.js";
 import { first } from "./pending.js";
 import { choose, modelWords, shownModels, trialQuery } from "./settings.js";
@@ -20,9 +20,8 @@ let made = []; // the jobs of the last trial
 let turn = 0;
 
 export function setUp() {
-  document.getElementById("try").onclick = open;
   document.getElementById("trial-run").onclick = run;
-  drag(crop, (dx, dy) => move((dx * item.width) / picture.clientWidth, (dy * item.height) / picture.clientHeight));
+  follow(crop, (dx, dy) => move((dx * item.width) / picture.clientWidth, (dy * item.height) / picture.clientHeight));
   stage.addEventListener("pointerdown", (event) => {
     if (event.target === crop) return;
     const box = picture.getBoundingClientRect();
@@ -41,7 +40,7 @@ export function setUp() {
   new ResizeObserver(() => item && move(0, 0)).observe(picture);
 }
 
-async function open() {
+export async function open() {
   item = first();
   if (!item) return;
   const [w, h] = [Math.min(SIDE, item.width), Math.min(SIDE, item.height)];
