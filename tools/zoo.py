@@ -51,7 +51,8 @@ has its weights. `realesrgan-vk models list --all --json` has the same fields.
 _TAIL = """
 The details are 96 x 72 pixels of a photograph or a drawing (scikit-image, CC0). The networks of
 waifu2x, Real-CUGAN and RealSR are installed by `realesrgan-vk models pull NAME`. For more networks:
-`realesrgan-vk models search` ([OpenModelDB](reference/networks.md#openmodeldb)).
+`realesrgan-vk models search` ([OpenModelDB](reference/networks.md#openmodeldb)). What else can be
+converted: [the architectures that were tried](reference/architectures.md).
 """
 
 

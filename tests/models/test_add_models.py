@@ -237,7 +237,8 @@ def _with_exporter(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> l
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         commands.append(command)
         if fails:
-            return subprocess.CompletedProcess(command, 1, "", "rows\nError: no\x1b such network\n")
+            words = f"rows\nrealesrgan-export: {'long, ' * 40}no\x1b such network\n"
+            return subprocess.CompletedProcess(command, 1, "", words)
         folder = Path(command[command.index("--output") + 1])
         name = command[command.index("--name") + 1]
         param = write_compact(folder, name)
@@ -273,8 +274,26 @@ def test_the_exporter_converts_what_is_not_converted_here(
     entry = json.loads((installed / "manifest.json").read_text())["models"][0]
     assert (entry["name"], entry["licence"]) == ("mine", "MIT")
     _with_exporter(monkeypatch, fails=True)
-    with pytest.raises(realesrgan_vk.ModelError, match=r"export: Error: no\\x1b such network$"):
+    with pytest.raises(
+        realesrgan_vk.ModelError, match=r"; realesrgan-export: (long, ){40}no\\x1b such network$"
+    ):
         add_models(source, installed, name="other")
+
+
+def test_checkpoints_with_integers_are_for_the_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of networks with windows, which keep the indices of their positions."""
+    commands = _with_exporter(monkeypatch)
+    source = tmp_path / "net.pth"
+    integers = checkpoint_files.tensor("0", np.ones(2, "f4"), kind="LongStorage")
+    pickle = b"\x80\x02}" + checkpoint_files.text("index") + integers + b"s."
+    source.write_bytes(checkpoint_files.archive(pickle, {"0": bytes(16)}))
+    assert add_models(source, tmp_path / "installed", name="mine") == ["mine"]
+    assert len(commands) == 1
+    _without_exporter(monkeypatch)
+    with pytest.raises(realesrgan_vk.ModelError, match=r"LongStorage.*pip install ./training"):
+        add_models(source, tmp_path / "installed")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

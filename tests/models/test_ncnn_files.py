@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from realesrgan_vk import ModelError
 from realesrgan_vk.models import find_model
-from realesrgan_vk.models.ncnn.param import Layer, format_graph, parse_graph, read_graph
+from realesrgan_vk.models.ncnn.param import (
+    Layer,
+    ParamValue,
+    format_graph,
+    parse_graph,
+    read_graph,
+)
 from realesrgan_vk.models.ncnn.weights import format_weights, read_weights
 
 
@@ -41,15 +47,23 @@ numbers = st.integers(-(2**31), 2**31 - 1) | st.floats(
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.dictionaries(st.integers(0, 30), numbers | st.lists(numbers, min_size=1).map(tuple)))
-def test_parameters_survive_as_text(params: dict[int, float | tuple[float, ...]]) -> None:
+@given(
+    st.dictionaries(
+        st.integers(0, 30),
+        numbers | st.lists(numbers, min_size=1).map(tuple) | st.just('"0w,*(0h,2),12"'),
+    )
+)
+def test_parameters_survive_as_text(params: dict[int, ParamValue]) -> None:
     graph = compact_graph()
     graph.layers[2] = Layer("Noop", "any", ["first"], ["a"], params)
     back = parse_graph(format_graph(graph)).layers[2].params
     assert back.keys() == params.keys()
     for key, value in params.items():
-        assert np.array_equal(np.asarray(back[key], np.float32), np.asarray(value, np.float32))
         assert isinstance(back[key], type(value))
+        if isinstance(value, str):
+            assert back[key] == value
+        else:
+            assert np.array_equal(np.asarray(back[key], np.float32), np.asarray(value, np.float32))
 
 
 @pytest.mark.parametrize(

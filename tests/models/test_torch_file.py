@@ -138,7 +138,7 @@ REFUSED = {
     "strides": (_one(_strided((2, 2), (3, 2))), "reaches beyond"),
     "negative offset": (_one(_strided((1,), (1,), -1)), "no list of numbers"),
     "negative stride": (_one(_strided((2,), (-1,))), "no list of numbers"),
-    "empty": (_one(_strided((0,), (1,))), "no list of numbers"),
+    "empty": (_one(_strided((0,), (1,))), "shape is empty"),
     "dimensions": (_one(_strided((1,) * 6, (1,) * 6)), "6 dimensions"),
     "one value often": (_one(_strided((1 << 20, 1 << 9), (0, 0))), "larger than the file"),
     "storage without a type": (_one(_nested_type()), "storage without a type"),

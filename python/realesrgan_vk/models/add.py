@@ -14,10 +14,10 @@ from typing import Any
 
 from realesrgan_vk._core import CPU_DEVICE, NetworkInfo
 from realesrgan_vk._core import Upscaler as Core
-from realesrgan_vk.errors import ModelError
+from realesrgan_vk.errors import ModelError, printable
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of, manifest_entries, manifest_text
-from realesrgan_vk.models.names import checked_name, escaped, name_key
+from realesrgan_vk.models.names import checked_name, name_key
 from realesrgan_vk.models.registry import model_at, official_name, whole_networks
 from realesrgan_vk.models.user_store import SCRATCH, install_files, locked, own_models_folder
 
@@ -150,7 +150,8 @@ def _export(source: Path, folder: Path, name: str, reason: str) -> None:
     )
     if done.returncode or not (folder / MANIFEST).is_file():
         words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise ModelError(f"{reason}; realesrgan-export: {escaped(words[-1])}")
+        said = words[-1].removeprefix("realesrgan-export: ")
+        raise ModelError(f"{source.name} cannot be converted; realesrgan-export: {printable(said)}")
 
 
 def _candidates(source: Path, note: Callable[[str], None]) -> list[_Candidate]:

@@ -27,7 +27,7 @@ from realesrgan_vk.models.network_builder import (
     ConvertedNetwork,
     Tensors,
 )
-from realesrgan_vk.models.torch_file import read_tensors
+from realesrgan_vk.models.torch_file import OtherFileError, read_tensors
 
 _LEAKY_RELU = 2
 _NEAREST = 1
@@ -55,12 +55,14 @@ def convert_checkpoint(checkpoint: Path, folder: Path, name: str) -> dict[str, A
         The network's entry for the manifest of the folder.
 
     Raises:
-        ForeignNetworkError: The file holds another network.
+        ForeignNetworkError: The file holds another network, or more than a network.
         ModelError: The file is no checkpoint, or a damaged one.
         OSError: The folder cannot be written.
     """
     try:
         network = convert_network(read_tensors(checkpoint))
+    except OtherFileError as error:
+        raise ForeignNetworkError(f"{checkpoint.name} cannot be converted: {error}") from error
     except ModelError as error:
         raise type(error)(f"{checkpoint.name} cannot be converted: {error}") from error
     param, weights = folder / f"{name}.param", folder / f"{name}.bin"

@@ -61,8 +61,16 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
+class OtherFileError(ModelError):
+    """A file of PyTorch that holds more than is read here, such as integers."""
+
+
 class _RefusedError(Exception):
     """The file is damaged, or holds something other than tensors."""
+
+
+class _OtherError(_RefusedError):
+    """It holds what other readers of such files know."""
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
@@ -72,8 +80,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
     prefix `module.` of a network that was trained on several devices.
 
     Raises:
-        ModelError: The file is missing, longer than 1 GiB or damaged, or holds something else than
-            tensors of floating numbers.
+        OtherFileError: The file holds something beside tensors of floating numbers.
+        ModelError: It is missing, longer than 1 GiB or damaged, or is none of PyTorch's.
     """
     try:
         if path.stat().st_size > MAX_FILE:
@@ -85,6 +93,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
         data = path.read_bytes()
         content, storage = _open_legacy(data)
         return _arrays(_weights(content), storage, len(data))
+    except _OtherError as error:
+        raise OtherFileError(f"{path} is no checkpoint of a network: {error}") from None
     except _RefusedError as error:
         raise ModelError(f"{path} is no checkpoint of a network: {error}") from None
     except (zipfile.BadZipFile, ValueError, LookupError, RuntimeError) as error:
@@ -151,7 +161,7 @@ def _weights(content: object) -> dict[str, _Tensor]:
     tensors = {}
     for name, value in content.items():
         if not isinstance(value, _Tensor):
-            raise _RefusedError(f"{shortened(name)} in it is no tensor")
+            raise _OtherError(f"{shortened(name)} in it is no tensor")
         tensors[name.removeprefix("module.")] = value
     if len(tensors) != len(content):
         raise _RefusedError("it has two tensors of one name")
@@ -331,7 +341,7 @@ class _Machine:
         if not isinstance(kind, _Global) or not isinstance(key, str):
             raise _RefusedError("its pickle has a storage without a type or a name")
         if kind.name not in _TYPES:
-            raise _RefusedError(
+            raise _OtherError(
                 f"it has values of the type {shortened(kind.name)}; needed are {', '.join(_TYPES)}"
             )
         dtype = _TYPES[kind.name]
@@ -361,10 +371,12 @@ def _checked_tensor(storage: object, offset: object, shape: object, strides: obj
     if not isinstance(storage, _Storage):
         raise _RefusedError("it has a tensor without a storage")
     place = (offset,)
-    if not (_are_counts(place, 0) and _are_counts(shape, 1) and _are_counts(strides, 0)):
-        raise _RefusedError("it has a tensor whose shape is empty or no list of numbers")
+    if not (_are_counts(place, 0) and _are_counts(shape, 0) and _are_counts(strides, 0)):
+        raise _RefusedError("it has a tensor whose shape is no list of numbers")
+    if 0 in shape:
+        raise _OtherError("it has a tensor whose shape is empty")
     if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS:
-        raise _RefusedError(f"it has a tensor of {len(shape)} dimensions")
+        raise _OtherError(f"it has a tensor of {len(shape)} dimensions")
     return _Tensor(storage, place[0], shape, strides)
 
 

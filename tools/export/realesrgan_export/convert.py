@@ -53,7 +53,8 @@ def trace(network: nn.Module, channels: int, size: Size, path: Path) -> None:
             content = io.BytesIO()
             torch.jit.save(traced, content)
         except Exception as error:  # whatever the network itself raises
-            raise ExportError(f"the network cannot be traced: {first_line(error)}") from error
+            reason = first_line(error).partition(". ")[0]
+            raise ExportError(f"the network cannot be traced: {reason}") from error
     # PyTorch's own writer of files aborts the process when the disk is full.
     path.write_bytes(content.getbuffer())
 
@@ -96,8 +97,8 @@ def convert(
     log = (done.stdout + done.stderr).strip()
     if done.returncode or not param.is_file() or not weights.is_file():
         check_space(folder, 0)
-        tail = " / ".join(log.splitlines()[-3:])
-        raise ExportError(f"pnnx failed with exit code {done.returncode}: {tail}")
+        said = (log.splitlines() or ["it says nothing"])[-1].removeprefix("RuntimeError: ")
+        raise ExportError(f"pnnx failed with exit code {done.returncode}: {said}")
     strange = [line.split()[0] for line in param.read_text().splitlines() if _is_foreign(line)]
     if strange:
         raise ExportError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -111,14 +112,27 @@ def export_checkpoint(
             stored = _stored(source, options.fp16)
             files = _convert(source, stored, Path(scratch), name, options)
             rows, failure = verify(source, stored, files, fp16=options.fp16, device=device)
-        except RealesrganError as error:
-            raise ExportError(f"realesrgan-vk cannot run the network: {error}") from error
+        except (ExportError, RealesrganError) as error:
+            raise _refusal(source, error, Path(scratch)) from error
         if report is not None:
             report(rows)
         if failure is not None:
-            raise failure
+            raise _refusal(source, failure, Path(scratch))
         entry = _entry(name, source, options, files, rows)
         return install_network(folder, entry, files, rows)
+
+
+def _refusal(source: SourceNetwork, error: Exception, scratch: Path) -> ExportError:
+    """The error with the architecture's name, and without the names of temporary files."""
+    words = str(error).replace(f"{scratch}{os.sep}", "")
+    if isinstance(error, RealesrganError):
+        words = f"realesrgan-vk cannot run the network: {words}"
+    if not source.own:
+        words = (
+            f"{source.architecture}: {words}. Networks of other architectures can be exported, "
+            "such as ESRGAN, Compact and SPAN"
+        )
+    return type(error)(words) if isinstance(error, ExportError) else ExportError(words)
 
 
 def checked_name(name: str) -> str:

@@ -135,7 +135,10 @@ def _load_foreign(
     try:
         model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except Exception as error:  # spandrel tells "not mine" and "damaged" by many exceptions
-        raise ExportError(f"{reason}, and spandrel refuses it too ({first_line(error)})") from error
+        raise ExportError(
+            f"{reason}, and spandrel refuses it too ({first_line(error)}); networks of other "
+            "architectures can be exported, such as ESRGAN, Compact and SPAN"
+        ) from error
     if not isinstance(model, spandrel.ImageModelDescriptor):
         raise ExportError(f"spandrel reads a {type(model).__name__}, no upscaling network")
     if model.input_channels != model.output_channels:

@@ -2,7 +2,8 @@
 
 The text format is described in ncnn's wiki ("param and model file structure"): a magic number, the
 counts of layers and blobs, then one line a layer: type, name, number of inputs and outputs, their
-blob names, and `id=value` parameters (arrays as `-23300-id=count,value,...`).
+blob names, and `id=value` parameters (arrays as `-23300-id=count,value,...`; sizes that follow from
+the inputs' as a text in quotation marks, such as `6="0w,0h,12"`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MAGIC = "7767517"
 ARRAY_OFFSET = 23300
 
 Number = int | float
-ParamValue = Number | tuple[Number, ...]
+ParamValue = Number | tuple[Number, ...] | str
+"""A text keeps its quotation marks."""
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Layer:
         """Return an integer parameter.
 
         Raises:
-            ModelError: It is a fraction or a list.
+            ModelError: It is a fraction, a list or a text.
         """
         value = self.params.get(key, default)
         if not isinstance(value, int):
@@ -46,16 +48,23 @@ class Layer:
         """Return a parameter as a float.
 
         Raises:
-            ModelError: It is a list.
+            ModelError: It is a list or a text.
         """
         value = self.params.get(key, default)
-        if isinstance(value, tuple):
-            raise ModelError(f"layer {self.name}: parameter {key} is a list, not a number")
+        if not isinstance(value, (int, float)):
+            kind = "a list" if isinstance(value, tuple) else "a text"
+            raise ModelError(f"layer {self.name}: parameter {key} is {kind}, not a number")
         return float(value)
 
     def numbers(self, key: int) -> tuple[float, ...]:
-        """Return an array parameter, empty when it is not there."""
+        """Return an array parameter, empty when it is not there.
+
+        Raises:
+            ModelError: It is a text.
+        """
         value = self.params.get(key, ())
+        if isinstance(value, str):
+            raise ModelError(f"layer {self.name}: parameter {key} is a text, not a list")
         return tuple(float(x) for x in value) if isinstance(value, tuple) else (float(value),)
 
 
@@ -183,6 +192,8 @@ def _parse_layer(words: list[str], row: int) -> Layer:
 def _parse_param(word: str) -> tuple[int, ParamValue]:
     key, _, value = word.partition("=")
     number = int(key)
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return number, value
     if number > -ARRAY_OFFSET:
         return number, _parse_number(value)
     count, *items = value.split(",")
@@ -200,6 +211,8 @@ def _format_params(params: Mapping[int, ParamValue]) -> Iterator[str]:
         if isinstance(value, tuple):
             items = ",".join(_format_number(item) for item in value)
             yield f"{-ARRAY_OFFSET - key}={len(value)},{items}"
+        elif isinstance(value, str):
+            yield f"{key}={value}"
         else:
             yield f"{key}={_format_number(value)}"
 
