@@ -1,6 +1,7 @@
 #include "cpu/convolution.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/half.hpp"
@@ -14,7 +15,7 @@ namespace {
 struct Rows {
     std::vector<const float*> pointers;
     std::size_t group_stride = 0;
-    winograd::RowsView view() const { return {pointers.data(), group_stride}; }
+    winograd::RowsView view() const { return {pointers.data(), {group_stride}}; }
 };
 
 // Rows [first, first + count) of the buffer's picture made `enlarge` times as high.
@@ -92,17 +93,6 @@ void copy_output(const Op& op, const RowBand& band, int threads) {
     });
 }
 
-// The values as halves where every one of them is a half exactly, otherwise none.
-std::vector<std::uint16_t> as_fp16(const std::vector<float>& values) {
-    std::vector<std::uint16_t> halves;
-    halves.reserve(values.size());
-    for (const float value : values) {
-        halves.push_back(float_to_half(value));
-        if (half_to_float(halves.back()) != value) return {};
-    }
-    return halves;
-}
-
 winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& weights,
                                        winograd::WeightForm form, const winograd::Kernel& kernel) {
     winograd::Description description;
@@ -112,7 +102,9 @@ winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& w
     if (op.activation == Activation::leaky_relu) description.slopes = {op.slope};
     if (op.activation == Activation::prelu) description.slopes = weights.slopes;
     std::vector<std::uint16_t> halves;
-    if (form == winograd::WeightForm::packed) halves = as_fp16(weights.kernel);
+    if (form == winograd::WeightForm::packed) {
+        halves = as_fp16(weights.kernel.data(), weights.kernel.size());
+    }
     if (halves.empty()) {
         description.taps = weights.kernel.data();
     } else {
@@ -122,6 +114,16 @@ winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& w
 }
 
 }  // namespace
+
+std::vector<std::uint16_t> as_fp16(const float* values, std::size_t count) {
+    std::vector<std::uint16_t> halves;
+    halves.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        halves.push_back(float_to_half(values[i]));
+        if (!std::isfinite(values[i]) || half_to_float(halves.back()) != values[i]) return {};
+    }
+    return halves;
+}
 
 FusedConvolution::FusedConvolution(const Op& op, const ConvolutionWeights& weights,
                                    winograd::WeightForm form, const winograd::Kernel& kernel,
@@ -148,7 +150,7 @@ void FusedConvolution::run(const RowBand& band, const HostBuffer& scratch) const
     for (int y = band.first; y < band.first + band.count; ++y) {
         output.push_back(band.output->row(op_.output.channel, y));
     }
-    job.output = {output.data(), static_cast<std::size_t>(band.output->layout().group_stride())};
+    job.output = {output.data(), {static_cast<std::size_t>(band.output->layout().group_stride())}};
     Rows skips[kMaxSkips];
     job.epilogue = epilogue_of(op_, band, threads_, spare, skips);
     winograd::Workspace workspace(threads_, scratch.floats(), own);

@@ -20,6 +20,9 @@ struct RowBand {
     int count = 0;
 };
 
+// The values as halves where every one of them is a finite half exactly, otherwise none.
+std::vector<std::uint16_t> as_fp16(const float* values, std::size_t count);
+
 // One fused convolution on the processor. Immutable: sessions of several threads run it at once.
 class FusedConvolution {
   public:

@@ -73,6 +73,31 @@ ModelError unreadable(const std::string& path) {
 
 }  // namespace
 
+StoredHalves::StoredHalves(std::string path, std::uintmax_t offset)
+    : path_(std::move(path)), offset_(offset) {
+    const std::filesystem::path file = std::filesystem::u8path(path_);
+    std::error_code error;
+    size_ = std::filesystem::file_size(file, error);
+    if (!error) time_ = std::filesystem::last_write_time(file, error);
+    if (error) throw unreadable(path_);
+}
+
+void StoredHalves::read(std::size_t first, std::vector<std::uint16_t>& halves) const {
+    const std::filesystem::path path = std::filesystem::u8path(path_);
+    std::ifstream file;
+    file.rdbuf()->pubsetbuf(nullptr, 0);
+    file.open(path, std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(offset_ + first * sizeof(std::uint16_t)));
+    file.read(reinterpret_cast<char*>(halves.data()),
+              static_cast<std::streamsize>(halves.size() * sizeof(std::uint16_t)));
+    std::error_code error;
+    const bool same = std::filesystem::file_size(path, error) == size_ && !error &&
+                      std::filesystem::last_write_time(path, error) == time_ && !error;
+    if (file && same) return;
+    throw ModelError("the weights " + shown_path(path_) +
+                     " were changed or removed while the network was in use; load it again");
+}
+
 WeightFile::WeightFile(const Graph& graph, const std::string& bin_path) : path_(bin_path) {
     const std::filesystem::path path = std::filesystem::u8path(bin_path);
     std::error_code error;
@@ -173,6 +198,10 @@ bool WeightFile::has_fp16(std::size_t layer) const {
 std::vector<std::uint16_t> WeightFile::fp16(std::size_t layer) const {
     const Span& span = spans_.at(layer)[0];
     return read<std::uint16_t>(span.offset, span.count);
+}
+
+StoredHalves WeightFile::stored_halves(std::size_t layer) const {
+    return {path_, spans_.at(layer)[0].offset};
 }
 
 std::vector<float> WeightFile::kernel(std::size_t layer) const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -11,6 +12,23 @@
 #include "model/graph.hpp"
 
 namespace realesrgan {
+
+// Values of a .bin file that stay there until they are used. Each read opens the file, so that
+// threads and forked processes share nothing.
+class StoredHalves {
+  public:
+    StoredHalves(std::string path, std::uintmax_t offset);
+
+    // Reads values from `first` on into `halves`, as many as it has. Throws ModelError when the
+    // file was replaced, changed or removed since the constructor.
+    void read(std::size_t first, std::vector<std::uint16_t>& halves) const;
+
+  private:
+    std::string path_;
+    std::uintmax_t offset_;
+    std::uintmax_t size_;
+    std::filesystem::file_time_type time_;
+};
 
 // The .bin file beside a .param, checked to the last byte against the layers' weights
 // (layer_weights.hpp). A tag in front of a kernel says how it is stored: as fp32 (tags 0 and
@@ -27,6 +45,7 @@ class WeightFile {
     // Of the layer graph.layers[layer]. All throw ModelError when the file cannot be read any more.
     bool has_fp16(std::size_t layer) const;                    // its kernel
     std::vector<std::uint16_t> fp16(std::size_t layer) const;  // kernel() as the file has it
+    StoredHalves stored_halves(std::size_t layer) const;       // fp16(), where they are
     std::vector<float> kernel(std::size_t layer) const;        // [output][input][ky][kx]
     std::vector<float> bias(std::size_t layer) const;          // empty where the layer has none
     std::vector<float> slopes(std::size_t layer) const;        // PReLU's, one or one a channel

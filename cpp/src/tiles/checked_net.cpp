@@ -24,6 +24,18 @@ Shape shape_of(const Blob& blob) {
     return shape;
 }
 
+// Gives a layer the name, the blobs and the masks of another one.
+void take_place(const ncnn::Layer& of, ncnn::Layer& layer) {
+    layer.featmask = of.featmask;
+    layer.typeindex = of.typeindex;
+    layer.type = of.type;
+    layer.name = of.name;
+    layer.bottoms = of.bottoms;
+    layer.tops = of.tops;
+    layer.bottom_shapes = of.bottom_shapes;
+    layer.top_shapes = of.top_shapes;
+}
+
 // One layer in front of ncnn's own. Noop and others that work in place give their inputs back.
 class CheckedLayer final : public ncnn::Layer {
   public:
@@ -41,15 +53,8 @@ class CheckedLayer final : public ncnn::Layer {
         support_any_packing = inner->support_any_packing;
         support_vulkan_any_packing = inner->support_vulkan_any_packing;
         support_batch = inner->support_batch;
-        featmask = inner->featmask;
         vkdev = inner->vkdev;
-        typeindex = inner->typeindex;
-        type = inner->type;
-        name = inner->name;
-        bottoms = inner->bottoms;
-        tops = inner->tops;
-        bottom_shapes = inner->bottom_shapes;
-        top_shapes = inner->top_shapes;
+        take_place(*inner, *this);
     }
 
     int destroy_pipeline(const ncnn::Option& option) override {
@@ -127,8 +132,7 @@ class CheckedLayer final : public ncnn::Layer {
     }
 
     int fail(const std::string& fault) const {
-        fault_of_thread = layer_title(layer_) + " " + fault;
-        return CheckedNet::kFault;
+        return CheckedNet::fail(layer_title(layer_) + " " + fault);
     }
 
     std::unique_ptr<ncnn::Layer> inner_;
@@ -142,6 +146,17 @@ void CheckedNet::check_layers(const Graph& graph) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
         layers[i] = new CheckedLayer(layers[i], graph.layers[i]);  // ncnn::Net deletes it
     }
+}
+
+void CheckedNet::replace(std::size_t index, std::unique_ptr<ncnn::Layer> layer) {
+    ncnn::Layer*& place = mutable_layers()[index];
+    take_place(*place, *layer);
+    delete std::exchange(place, layer.release());  // as ncnn::Net does
+}
+
+int CheckedNet::fail(const std::string& reason) {
+    fault_of_thread = reason;
+    return kFault;
 }
 
 std::string CheckedNet::last_fault() {

@@ -2,6 +2,8 @@
 
 #include <net.h>
 
+#include <cstddef>
+#include <memory>
 #include <string>
 
 #include "model/graph.hpp"
@@ -18,6 +20,12 @@ class CheckedNet : public ncnn::Net {
 
     // Once the weights are loaded. `graph` is what was loaded.
     void check_layers(const Graph& graph);
+
+    // Puts a layer in the place of the one that load_param() has made.
+    void replace(std::size_t index, std::unique_ptr<ncnn::Layer> layer);
+
+    // Keeps the reason why a layer fails on this thread; returns kFault.
+    static int fail(const std::string& reason);
 
     // The name and the reason of the layer that failed last on this thread.
     static std::string last_fault();

@@ -4,6 +4,7 @@
 #include <cpu.h>
 #include <datareader.h>
 #include <gpu.h>
+#include <layer.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "base/escape.hpp"
 #include "base/forks.hpp"
@@ -25,6 +27,7 @@
 #include "model/shape_inference.hpp"
 #include "model/weight_file.hpp"
 #include "realesrgan/errors.hpp"
+#include "tiles/cpu_layers.hpp"
 #include "tiles/gpu_blob_allocator.hpp"
 #include "tiles/tile_pool.hpp"
 #include "vulkan/instance/instance.hpp"
@@ -37,11 +40,6 @@ namespace realesrgan {
 namespace {
 
 constexpr int kNoMemory = CheckedNet::kNoMemory;
-#if defined(__x86_64__) || defined(_M_X64)
-constexpr bool kNarrowMatrices = true;
-#else
-constexpr bool kNarrowMatrices = false;
-#endif
 
 ncnn::Option make_option(const Options& options) {
     ncnn::Option option;
@@ -62,10 +60,11 @@ ncnn::Option make_option(const Options& options) {
 }
 
 // ncnn does not check the allocation of the weights that it transforms for Winograd: up to 36
-// floats for 9 fp16 values of the file, besides the convolution's own floats. So all of it, with
-// the stacks of its threads (usually 8 MB each), is allocated and freed first.
-void ask_for_weights(const std::string& bin_path, int threads) {
-    constexpr std::uintmax_t kMostGrowth = 10;
+// floats for 9 fp16 values of the file, besides the convolution's own floats, and twice the floats
+// where convolutions that keep the file's values are computed by others. So all of it, with the
+// stacks of its threads (usually 8 MB each), is allocated and freed first.
+void ask_for_weights(const std::string& bin_path, winograd::WeightForm form, int threads) {
+    const std::uintmax_t most_growth = form == winograd::WeightForm::packed ? 4 : 10;
     constexpr std::uintmax_t kThreadBytes = std::uintmax_t{10} << 20;
     std::error_code error;
     const std::uintmax_t bytes = std::filesystem::file_size(bin_path, error);
@@ -74,24 +73,7 @@ void ask_for_weights(const std::string& bin_path, int threads) {
     }
     // Called as functions: a pair of a new and a delete expression may be left out by a compiler.
     ::operator delete(
-        ::operator new(bytes * kMostGrowth + static_cast<unsigned>(threads) * kThreadBytes));
-}
-
-// On the CPU: the graph with ncnn's masks of what a layer must not use, so that matrices of many
-// weights, where the file has 16 bits, are kept in 16 bits; sums stay 32-bit. ncnn does that on x86
-// alone without making the inputs 16-bit, too.
-Graph with_narrow_matrices(const Graph& graph, const WeightFile& weights) {
-    constexpr int kFeatureMask = 31;
-    constexpr int kNotNarrow = 2;
-    constexpr int kManyWeights = 1 << 20;
-    Graph masked = graph;
-    for (std::size_t i = 0; i < masked.layers.size(); ++i) {
-        Layer& layer = masked.layers[i];
-        const bool narrow = layer.type == "InnerProduct" && layer.integer(2, 0) >= kManyWeights &&
-                            weights.has_fp16(i);
-        if (!narrow) layer.params[kFeatureMask] = layer.integer(kFeatureMask, 0) | kNotNarrow;
-    }
-    return masked;
+        ::operator new(bytes * most_growth + static_cast<unsigned>(threads) * kThreadBytes));
 }
 
 // Gives back what reading and transforming weights left of the heap: a fifth of a large network's.
@@ -217,18 +199,14 @@ void NcnnNetwork::release() noexcept {
 void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
     prepare_openmp();
     const WeightFile whole(graph, bin_path);  // ncnn makes room for weights before it reads them
-    std::string text = param_text(graph);
+    const std::string text = param_text(graph);
     const WeightReader weights(bin_path);
     std::unique_ptr<GpuActivityGuard> use;
     if (device_ != nullptr) {
         use = std::make_unique<GpuActivityGuard>();
         net_->set_vulkan_device(device_);
     } else {
-        ask_for_weights(bin_path, net_->opt.num_threads);
-        if (kNarrowMatrices) {
-            text = param_text(with_narrow_matrices(graph, whole));
-            net_->opt.use_fp16_storage = true;
-        }
+        ask_for_weights(bin_path, CpuLayers(graph).weight_form(), net_->opt.num_threads);
     }
     const auto* cursor = reinterpret_cast<const unsigned char*>(text.data());
     if (net_->load_param(ncnn::DataReaderFromMemory(cursor, text.size())) != 0) {
@@ -239,6 +217,13 @@ void NcnnNetwork::load(const Graph& graph, const std::string& bin_path) {
     if (device_ != nullptr && !net_->opt.use_vulkan_compute) {
         throw DeviceError(std::string(device_->info.device_name()) +
                           " cannot run ncnn's Vulkan layers; use another device");
+    }
+    if (device_ == nullptr) {
+        const CpuLayers own(graph);
+        for (std::size_t i = 0; i < graph.layers.size(); ++i) {
+            std::unique_ptr<ncnn::Layer> layer = own.make(graph, i, whole);
+            if (layer != nullptr) net_->replace(i, std::move(layer));
+        }
     }
     const int code = net_->load_model(weights);
     weights.check_all_read();

@@ -186,7 +186,8 @@ bool in_place(const Layer& layer) {
 }  // namespace
 
 TileMemory::TileMemory(const Graph& graph, const Options& options, const ncnn::VulkanDevice* device)
-    : blobs_(trace(graph).blobs),
+    : own_(device == nullptr ? std::make_optional<CpuLayers>(graph) : std::nullopt),
+      blobs_(trace(graph).blobs),
       steps_(steps(graph)),
       input_(graph.input),
       output_(graph.output),
@@ -201,7 +202,7 @@ TileMemory::TileMemory(const Graph& graph, const Options& options, const ncnn::V
     }
 }
 
-std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
+std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) const {
     std::vector<std::size_t> last_use(graph.blobs.size(), 0);
     std::vector<int> owner(graph.blobs.size());  // the blob whose memory it shares
     for (std::size_t i = 0; i < graph.layers.size(); ++i) {
@@ -236,7 +237,7 @@ std::vector<TileMemory::Step> TileMemory::steps(const Graph& graph) {
             step.convolution.push_back({layer.inputs.front(), layer.outputs.front(), kernel,
                                         layer.integer(11, kernel), layer.integer(3, 1),
                                         layer.integer(2, 1), grouped, layer.integer(4, 0) != 0,
-                                        transposed});
+                                        transposed, own_ && own_->has_convolution(layer)});
         }
         steps.push_back(std::move(step));
     }
@@ -289,6 +290,10 @@ std::vector<double> TileMemory::workspace(const Convolution& convolution, double
     std::vector<double> taken;
     const BlobSize& from = blobs_[idx(convolution.from)];
     const BlobSize& to = blobs_[idx(convolution.to)];
+    if (convolution.own && to.rows(width) * to.rows(height) > 0) {
+        return {static_cast<double>(own_->workspace_bytes(
+            from.channels, to.channels, to.rows(width), to.rows(height), threads_))};
+    }
     if (convolution.transposed) {
         // A product of every input position and tap, its input in another order, and the result
         // before padding is cut off.

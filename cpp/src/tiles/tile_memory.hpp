@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "model/graph.hpp"
 #include "model/shape_inference.hpp"
 #include "realesrgan/upscaler.hpp"
+#include "tiles/cpu_layers.hpp"
 
 namespace ncnn {
 class VulkanDevice;
@@ -13,8 +15,8 @@ class VulkanDevice;
 
 namespace realesrgan {
 
-// What one run of a tile through stock ncnn takes. ncnn's allocations are replayed in its order:
-// blobs, padded copies, the workspaces of its convolutions, and on Vulkan the blocks they lie in.
+// What one run of a tile through ncnn takes. ncnn's allocations are replayed in its order: blobs,
+// padded copies, the workspaces of convolutions, and on Vulkan the blocks they lie in.
 // Sizes are doubles, because 64 bits do not hold those of the largest pictures.
 class TileMemory {
   public:
@@ -42,6 +44,7 @@ class TileMemory {
         bool grouped;  // ConvolutionDepthWise
         bool padded;
         bool transposed;  // Deconvolution
+        bool own;         // of CpuLayers
 
         // The shape that ncnn may compute by Winograd's algorithm.
         bool suits_winograd() const {
@@ -61,7 +64,7 @@ class TileMemory {
         double alignment = 1;
     };
 
-    static std::vector<Step> steps(const Graph& graph);
+    std::vector<Step> steps(const Graph& graph) const;
     double values(int blob, double width, double height) const;
     std::vector<double> workspace(const Convolution& convolution, double width,
                                   double height) const;
@@ -69,6 +72,7 @@ class TileMemory {
     template <typename Memory>
     void replay(Memory& memory, double width, double height) const;
 
+    std::optional<CpuLayers> own_;  // on the CPU
     std::vector<BlobSize> blobs_;
     std::vector<Step> steps_;
     int input_;

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/half.hpp"
 #include "base/integers.hpp"
@@ -181,15 +184,15 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     band.width = output.width();
     band.height = c.count;
     band.upsample = c.upsample;
-    band.input = {patch.data(), input.group_stride()};
-    band.output = {destination.data(), output.group_stride()};
+    band.input = {patch.data(), {input.group_stride()}};
+    band.output = {destination.data(), {output.group_stride()}};
     band.epilogue.scale = c.skips > 0 ? 0.2f : 1.0f;
     band.epilogue.skip_count = c.skips;
     band.epilogue.silu = c.silu;
     band.epilogue.gate = c.gate;
     band.epilogue.gate_offset = c.gate ? -0.5f : 0.0f;
     for (std::size_t s = 0; s < skips.size(); ++s) {
-        band.epilogue.skips[s] = {{skip_rows[s].data(), skips[s].group_stride()},
+        band.epilogue.skips[s] = {{skip_rows[s].data(), {skips[s].group_stride()}},
                                   s == 0 ? 1.0f : -0.3f};
     }
     Workspace workspace(c.threads, convolution.workspace_bytes(band.width, band.height, c.threads));
@@ -235,6 +238,97 @@ TEST_CASE("the shapes of the networks, with many blocks and threads") {
             c.fp16 = true;
             c.form = form;
             CHECK(run_case(c, *kernel, 1) <= tolerance(*kernel));
+        }
+    }
+}
+
+// Of a picture of c.in channels, the kernel's result with `from` floats a pixel of the input and
+// `to` of the output; the workspace holds no numbers.
+std::vector<float> result_of_packed(const Case& c, const Kernel& kernel, int from, int to) {
+    std::mt19937 random(5);
+    const Numbers n = random_numbers(c, random);
+    Description d;
+    d.in_channels = c.in;
+    d.out_channels = c.out;
+    d.taps = n.taps.data();
+    const Convolution convolution(d, c.form, kernel);
+    const auto plane = idx(c.width * c.height);
+    const auto place = [&](int channel, std::size_t i, int pixel) {
+        return idx(channel / pixel) * plane * idx(pixel) + i * idx(pixel) + idx(channel % pixel);
+    };
+    std::vector<float> input(plane * idx(c.in));
+    std::vector<float> output(plane * idx(c.out));
+    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+    for (int channel = 0; channel < c.in; ++channel) {
+        for (std::size_t i = 0; i < plane; ++i) input[place(channel, i, from)] = uniform(random);
+    }
+    std::vector<const float*> rows{nullptr};
+    std::vector<float*> made;
+    for (int y = 0; y < c.height; ++y) {
+        rows.push_back(input.data() + idx(y * c.width * from));
+        made.push_back(output.data() + idx(y * c.width * to));
+    }
+    rows.push_back(nullptr);
+    OutputRows band;
+    band.width = c.width;
+    band.height = c.height;
+    band.input = {rows.data(), {plane * idx(from), from}};
+    band.output = {made.data(), {plane * idx(to), to}};
+    const std::size_t bytes = convolution.workspace_bytes(c.width, c.height, c.threads);
+    AlignedBuffer<float> memory(bytes / sizeof(float));
+    std::fill_n(memory.data(), memory.size(), std::numeric_limits<float>::quiet_NaN());
+    Workspace workspace(c.threads, memory.data(), bytes);
+    convolution.run(band, workspace);
+    std::vector<float> planes(output.size());
+    for (int channel = 0; channel < c.out; ++channel) {
+        for (std::size_t i = 0; i < plane; ++i) {
+            planes[idx(channel) * plane + i] = output[place(channel, i, to)];
+        }
+    }
+    return planes;
+}
+
+TEST_CASE("two groups side by side in a pixel give the same bits, whatever the workspace holds") {
+    for (const Kernel* kernel : supported_kernels()) {
+        for (const int height : {1, 11}) {
+            Case c;
+            c.in = 32;
+            c.out = 48;
+            c.width = 37;
+            c.height = c.count = height;
+            c.threads = 2;
+            c.form = WeightForm::packed;
+            const std::vector<float> plain = result_of_packed(c, *kernel, 8, 8);
+            for (const auto& [from, to] : {std::pair{16, 8}, std::pair{8, 16}, std::pair{16, 16}}) {
+                CHECK(result_of_packed(c, *kernel, from, to) == plain);
+            }
+        }
+    }
+}
+
+TEST_CASE("rows of halves times a vector, of any length") {
+    std::mt19937 random(6);
+    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+    for (const Kernel* kernel : supported_kernels()) {
+        for (const int inputs : {1, 7, 16, 61, 256}) {
+            for (const int count : {1, 4, 11}) {
+                std::vector<std::uint16_t> rows;
+                std::vector<float> vector;
+                for (int i = 0; i < inputs * count; ++i) {
+                    rows.push_back(realesrgan::float_to_half(uniform(random)));
+                }
+                for (int i = 0; i < inputs; ++i) vector.push_back(uniform(random));
+                std::vector<float> sums(idx(count));
+                kernel->multiply_rows(rows.data(), count, inputs, vector.data(), sums.data());
+                for (int row = 0; row < count; ++row) {
+                    double expected = 0.0;
+                    for (int i = 0; i < inputs; ++i) {
+                        expected += realesrgan::half_to_float(rows[idx(row * inputs + i)]) *
+                                    static_cast<double>(vector[idx(i)]);
+                    }
+                    CHECK_BELOW(std::abs(expected - static_cast<double>(sums[idx(row)])), 1e-5);
+                }
+            }
         }
     }
 }

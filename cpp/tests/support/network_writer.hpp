@@ -10,10 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/half.hpp"
+
 // Writes small networks as .param and .bin files, layer by layer; blobs go by their names.
 class NetworkWriter {
   public:
-    explicit NetworkWriter(unsigned seed) : random_(seed) {}
+    // `fp16`: kernels and matrices are stored in 16 bits.
+    explicit NetworkWriter(unsigned seed, bool fp16 = false) : random_(seed), fp16_(fp16) {}
 
     std::string input() {
         line("Input", {}, "");
@@ -31,6 +34,14 @@ class NetworkWriter {
         weights(count, 1.5F / std::sqrt(static_cast<float>(inputs * kernel * kernel)), true);
         weights(outputs, 0.1F, false);
         return line("Convolution", {from}, parameters.str());
+    }
+
+    std::string linear(const std::string& from, int inputs, int outputs) {
+        std::ostringstream parameters;
+        parameters << "0=" << outputs << " 1=1 2=" << inputs * outputs;
+        weights(inputs * outputs, 1.5F / std::sqrt(static_cast<float>(inputs)), true);
+        weights(outputs, 0.1F, false);
+        return line("InnerProduct", {from}, parameters.str());
     }
 
     std::string prelu(const std::string& from, int channels) {
@@ -93,13 +104,24 @@ class NetworkWriter {
     }
 
     void weights(int count, float range, bool tagged) {
-        if (tagged) bytes_.insert(bytes_.end(), 4, 0);
+        const bool narrow = tagged && fp16_;
+        if (tagged) put(std::uint32_t{narrow ? 0x01306B47U : 0U});
         std::uniform_real_distribution<float> uniform(-range, range);
         for (int i = 0; i < count; ++i) {
             const float value = uniform(random_);
-            const auto* raw = reinterpret_cast<const unsigned char*>(&value);
-            bytes_.insert(bytes_.end(), raw, raw + sizeof(value));
+            if (narrow) {
+                put(realesrgan::float_to_half(value));
+            } else {
+                put(value);
+            }
         }
+        if (narrow && count % 2 != 0) put(std::uint16_t{0});
+    }
+
+    template <typename Value>
+    void put(Value value) {
+        const auto* raw = reinterpret_cast<const unsigned char*>(&value);
+        bytes_.insert(bytes_.end(), raw, raw + sizeof(value));
     }
 
     struct Line {
@@ -109,6 +131,7 @@ class NetworkWriter {
         std::string name;
     };
     std::mt19937 random_;
+    bool fp16_;
     std::vector<Line> lines_;
     std::vector<unsigned char> bytes_;
 };

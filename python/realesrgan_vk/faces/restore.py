@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import numpy as np
@@ -10,7 +11,7 @@ from realesrgan_vk._core import TILE_WHOLE
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.faces.align import CROP, Floats
-from realesrgan_vk.models.registry import find_model
+from realesrgan_vk.models.registry import Model, find_model
 from realesrgan_vk.options import Progress
 
 
@@ -62,6 +63,7 @@ class Restorer:
             threads=self._threads,
         )
         network = core.network
+        _tell_licence(self._model)
         if (network.scale, network.input_channels, network.output_channels) != (1, 3, 3):
             raise ModelError(
                 f"model {self._model.name} enlarges by {network.scale} and maps "
@@ -69,3 +71,15 @@ class Restorer:
                 "faces keeps the size and has 3 channels"
             )
         return core
+
+
+_told: set[str] = set()
+
+
+def _tell_licence(model: Model) -> None:
+    """Log once a process that a network is not for commercial use."""
+    if model.non_commercial and model.name not in _told:
+        _told.add(model.name)
+        logging.getLogger("realesrgan_vk").warning(
+            "%s has the licence %s, which allows non-commercial use only", model.name, model.licence
+        )

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from realesrgan_vk.models.user_store import own_models_folder
 # ruff: noqa: PTH112, PTH113
 
 MODELS_VARIABLE = "REALESRGAN_VK_MODELS"
+# As in CC-BY-NC-4.0, PolyForm-Noncommercial-1.0.0 and S-Lab License 1.0.
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non[- ]?commercial|\bS-Lab\b", re.IGNORECASE)
 _TRAINING_FILES = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
 
 
@@ -51,6 +54,11 @@ class Model:
     architecture: str = ""
     licence: str = ""
     origin: str = ""
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence's identifier says that it allows non-commercial use only."""
+        return bool(_NON_COMMERCIAL.search(self.licence))
 
 
 def list_models() -> list[Model]:
@@ -124,7 +132,8 @@ def model_at(param: Path) -> Model:
             raise ModelError(
                 f"model file {_short_path(path)} does not exist; needed are NAME.param and NAME.bin"
             )
-    if entry := _entry_beside(param):
+    entry = _entry_beside(param)
+    if entry:
         verified = VerifiedFiles()
         for path, listed in ((param, entry.param), (weights, entry.bin)):
             checked = listed.sha256 and listed.name == path.name
@@ -134,7 +143,7 @@ def model_at(param: Path) -> Model:
                     "add it again with 'realesrgan-vk models add --replace', or export or copy it "
                     "again"
                 )
-    return Model(param.stem, param, weights)
+    return Model(param.stem, param, weights, licence=entry.text("licence") if entry else "")
 
 
 def official_name(name: str) -> str:

@@ -128,26 +128,27 @@ struct Convolution::Layout {
     }
 };
 
-Convolution::Layout Convolution::layout(int width, int height, int threads) const {
-    const int in = groups_of(in_channels_) * kGroup;
-    const int out = groups_of(out_channels_) * kGroup;
-    const bool row = direct(height);
+Convolution::Layout Convolution::layout(int in_channels, int out_channels, WeightForm form,
+                                        const Kernel& kernel, int width, int height, int threads) {
+    const int in = groups_of(in_channels) * kGroup;
+    const int out = groups_of(out_channels) * kGroup;
+    const bool row = direct(form, height);
     const std::size_t weights =
-        form_ == WeightForm::packed ? planes(row ? kTaps : kernel_->points, in_channels_, out) : 0;
+        form == WeightForm::packed ? planes(row ? kTaps : kernel.points, in_channels, out) : 0;
     if (row) {
         const std::size_t products = planes(1, kDirectPixels, out);
         return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
                 products + planes(3, kDirectPixels + 2, in)};
     }
-    const int columns = ceil_div(width, kernel_->tile);
-    const int rows = ceil_div(height, kernel_->tile);
-    const int tiles = tiles_per_block(*kernel_, std::max(in, out), columns * rows, threads);
+    const int columns = ceil_div(width, kernel.tile);
+    const int rows = ceil_div(height, kernel.tile);
+    const int tiles = tiles_per_block(kernel, std::max(in, out), columns * rows, threads);
     // A point's products take the place of data that is read no more, which keeps up to twice as
     // many tiles in the cache: the data begin so far behind the products that those of point p end
     // before the data of point p.
     const std::size_t data_plane = planes(1, tiles, in);
     const std::size_t product_plane = planes(1, tiles, out);
-    const auto points = static_cast<std::size_t>(kernel_->points);
+    const auto points = static_cast<std::size_t>(kernel.points);
     const std::size_t data =
         product_plane +
         (product_plane > data_plane ? (points - 1) * (product_plane - data_plane) : 0);
@@ -156,7 +157,13 @@ Convolution::Layout Convolution::layout(int width, int height, int threads) cons
 }
 
 std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {
-    return sizeof(float) * layout(width, height, threads).total(threads);
+    return workspace_bytes(in_channels_, out_channels_, form_, *kernel_, width, height, threads);
+}
+
+std::size_t Convolution::workspace_bytes(int in_channels, int out_channels, WeightForm form,
+                                         const Kernel& kernel, int width, int height, int threads) {
+    return sizeof(float) *
+           layout(in_channels, out_channels, form, kernel, width, height, threads).total(threads);
 }
 
 const float* Convolution::weights_from_packed(bool direct, Workspace& workspace,
@@ -189,11 +196,12 @@ Task Convolution::task_of(const OutputRows& band) const {
 
 void Convolution::run(const OutputRows& band, Workspace& workspace) const {
     check(band);
-    const Layout need = layout(band.width, band.height, workspace.threads());
+    const Layout need = layout(in_channels_, out_channels_, form_, *kernel_, band.width,
+                               band.height, workspace.threads());
     if (need.total(workspace.threads()) > workspace.size_) {
         throw std::invalid_argument("the workspace is smaller than workspace_bytes() of this band");
     }
-    const bool row = direct(band.height);
+    const bool row = direct(form_, band.height);
     Task task = task_of(band);
     if (form_ == WeightForm::packed)
         task.weights = weights_from_packed(row, workspace, workspace.memory_);

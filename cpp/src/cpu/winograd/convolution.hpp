@@ -59,13 +59,18 @@ class Convolution {
 
     // Bytes of workspace that a band of this size needs.
     std::size_t workspace_bytes(int width, int height, int threads) const;
+    static std::size_t workspace_bytes(int in_channels, int out_channels, WeightForm form,
+                                       const Kernel& kernel, int width, int height, int threads);
 
     std::size_t bytes() const;
 
   private:
     struct Layout;
-    bool direct(int height) const { return form_ == WeightForm::packed && height == 1; }
-    Layout layout(int width, int height, int threads) const;
+    static bool direct(WeightForm form, int height) {
+        return form == WeightForm::packed && height == 1;
+    }
+    static Layout layout(int in_channels, int out_channels, WeightForm form, const Kernel& kernel,
+                         int width, int height, int threads);
     void derive_weights(bool direct, int begin, int end, float* result) const;
     const float* weights_from_packed(bool direct, Workspace& workspace, float* result) const;
     Task task_of(const OutputRows& band) const;

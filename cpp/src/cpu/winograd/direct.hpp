@@ -23,15 +23,16 @@ REALESRGAN_INLINE void copy_pixel(const float* source, float* destination) {
 
 void gather_input(const Task& task, const Block& block, float* data) {
     const int shift = task.upsample ? 1 : 0;
+    const GroupLayout& layout = task.input.layout;
     for (int tap_row = 0; tap_row < 3; ++tap_row) {
         const float* row = task.input.rows[block.row + tap_row];
         for (int group = 0; group < groups_of(task.in_channels); ++group) {
             for (int i = 0; i < gathered_pixels(block); ++i, data += kGroup) {
                 const int x = block.column + i - 1;
                 const bool inside = row != nullptr && x >= 0 && x < task.width;
-                copy_pixel(inside ? row + group * task.input.group_stride + (x >> shift) * kGroup
-                                  : nullptr,
-                           data);
+                copy_pixel(
+                    inside ? row + layout.offset(group) + (x >> shift) * layout.pixel : nullptr,
+                    data);
             }
         }
     }
@@ -70,10 +71,11 @@ void store_output(const Task& task, const Block& block, const float* products) {
         const Finish<width, Skips, Curved> finish(task, channel);
         const OutputRow<Skips> row(task, block.row, block.column, channel / kGroup);
         for (int x = 0; x < block.columns; ++x) {
-            const int offset = x * kGroup + channel % kGroup;
+            const int lane = channel % kGroup;
             const Vec<width> value =
                 load<width>(products + static_cast<std::size_t>(x) * channels + channel);
-            store<width>(row.output + offset, finish(value, row.skips, offset));
+            store<width>(row.output + x * task.output.layout.pixel + lane,
+                         finish(value, row.skips, x * kGroup + lane));
         }
     }
 }

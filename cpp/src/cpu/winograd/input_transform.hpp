@@ -10,7 +10,7 @@ namespace realesrgan::winograd::KERNEL_ISA {
 inline constexpr int kRun = 8;
 inline constexpr int kRunColumns = kRun * kTile + 2;
 
-alignas(64) inline constexpr float kZeroRow[kRunColumns * kGroup] = {};
+alignas(64) inline constexpr float kZeroRow[kRunColumns * kMostPixel] = {};
 
 struct PatchRows {
     const float* row[kPatch];  // null: zeros
@@ -50,37 +50,48 @@ REALESRGAN_INLINE void zero_columns(float* columns, int begin, int end) {
     }
 }
 
+// `from`, `to`: where the column lies in the source's rows and in `columns`.
 template <int N>
-REALESRGAN_INLINE void transform_column(const float* const (&source)[kPatch], int offset,
+REALESRGAN_INLINE void transform_column(const float* const (&source)[kPatch], int from, int to,
                                         float* columns) {
     Vec<N> d[kPatch];
     Vec<N> r[kPatch];
     REALESRGAN_UNROLL
-    for (int i = 0; i < kPatch; ++i) d[i] = load<N>(source[i] + offset);
+    for (int i = 0; i < kPatch; ++i) d[i] = load<N>(source[i] + from);
     transform_data(d, r);
     REALESRGAN_UNROLL
     for (int i = 0; i < kPatch; ++i) {
-        store<N>(columns + i * (kRunColumns * kGroup) + offset, r[i]);
+        store<N>(columns + i * (kRunColumns * kGroup) + to, r[i]);
     }
 }
 
 // `columns`: [kPatch][kRunColumns][kGroup], filled for the whole run, zeros outside the picture.
-REALESRGAN_INLINE void transform_columns(const PatchRows& patch, std::ptrdiff_t origin,
+// `pixel`: floats from one pixel of the picture to the next.
+REALESRGAN_INLINE void transform_columns(const PatchRows& patch, std::ptrdiff_t origin, int pixel,
                                          const RunColumns& run, float* columns) {
     const float* source[kPatch];
     for (int i = 0; i < kPatch; ++i) {
         // The buffer's column `begin` is the picture's `origin`; zeros may be read from anywhere.
-        source[i] = patch.row[i] != nullptr ? patch.row[i] + origin - run.begin * kGroup : kZeroRow;
+        source[i] = patch.row[i] != nullptr ? patch.row[i] + origin - run.begin * pixel : kZeroRow;
     }
     zero_columns(columns, 0, run.begin);
     zero_columns(columns, run.end, run.count);
     const int end = run.end * kGroup;
     int offset = run.begin * kGroup;
+    if (pixel != kGroup) {
+        constexpr int width = least(kLanes, kGroup);
+        for (int x = run.begin; x < run.end; ++x) {
+            for (int lane = 0; lane < kGroup; lane += width) {
+                transform_column<width>(source, x * pixel + lane, x * kGroup + lane, columns);
+            }
+        }
+        return;
+    }
     for (; offset + kLanes <= end; offset += kLanes) {
-        transform_column<kLanes>(source, offset, columns);
+        transform_column<kLanes>(source, offset, offset, columns);
     }
     if (kLanes > kGroup && offset < end)
-        transform_column<least(kLanes, kGroup)>(source, offset, columns);
+        transform_column<least(kLanes, kGroup)>(source, offset, offset, columns);
 }
 
 template <bool Upsample>
@@ -128,11 +139,12 @@ void transform_input(const Task& task, const Block& block, float* data) {
                 const RunColumns run = run_columns(task, block.column + column, tiles);
                 const int x =
                     ((block.column + column) * kTile) / (task.upsample ? 2 : 1) - 1 + run.begin;
-                const auto stride = static_cast<std::ptrdiff_t>(task.input.group_stride);
-                const std::ptrdiff_t origin = group * stride + x * kGroup;
-                transform_columns(patch, origin, run, columns);
+                const GroupLayout& layout = task.input.layout;
+                const std::ptrdiff_t origin = layout.offset(group) + x * layout.pixel;
+                transform_columns(patch, origin, layout.pixel, run, columns);
                 if (group + 1 < channel_groups) {
-                    prefetch_rows(patch, origin + stride, run.end - run.begin, row == 0 ? 0 : 2);
+                    const std::ptrdiff_t step = layout.offset(group + 1) - layout.offset(group);
+                    prefetch_rows(patch, origin + step, run.end - run.begin, row == 0 ? 0 : 2);
                 }
                 for (int t = 0; t < tiles; ++t) {
                     const int tile = row * block.columns + column + t;

@@ -5,6 +5,7 @@
 #include "cpu/winograd/direct.hpp"
 #include "cpu/winograd/gemm.hpp"
 #include "cpu/winograd/input_transform.hpp"
+#include "cpu/winograd/matrix_rows.hpp"
 #include "cpu/winograd/output_transform.hpp"
 #include "cpu/winograd/weight_transform.hpp"
 
@@ -48,6 +49,7 @@ const Kernel kernel = {
     store_output,
     {transform_weights<float>, separate_taps<float>},
     {transform_weights<std::uint16_t>, separate_taps<std::uint16_t>},
+    multiply_rows,
     fma_peak,
 };
 

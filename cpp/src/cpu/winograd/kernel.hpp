@@ -19,16 +19,30 @@ constexpr int groups_of(int channels) {
     return (channels + kGroup - 1) / kGroup;
 }
 
-// Rows of a tensor: rows[y] points at channel group 0 of pixel 0, the next pixel is kGroup floats
-// on and the next group `group_stride` floats. A null row reads as zeros.
+inline constexpr int kMostPixel = 2 * kGroup;
+
+// How the groups of a tensor's rows lie: `pixel` floats from one pixel to the next, kGroup or
+// kMostPixel. So many groups lie side by side in a pixel; the next ones are `group_stride` floats
+// on. The rows of this project have kGroup; ncnn's have 16 on processors with AVX-512.
+struct GroupLayout {
+    std::size_t group_stride = 0;
+    int pixel = kGroup;
+
+    constexpr std::ptrdiff_t offset(int group) const {
+        const int beside = pixel / kGroup;
+        return group / beside * static_cast<std::ptrdiff_t>(group_stride) + group % beside * kGroup;
+    }
+};
+
+// Rows of a tensor: rows[y] points at channel group 0 of pixel 0. A null row reads as zeros.
 struct RowsView {
     const float* const* rows = nullptr;
-    std::size_t group_stride = 0;
+    GroupLayout layout;
 };
 
 struct MutableRowsView {
     float* const* rows = nullptr;
-    std::size_t group_stride = 0;
+    GroupLayout layout;
 };
 
 inline constexpr int kMostKernelSkips = 2;
@@ -38,7 +52,7 @@ inline constexpr int kMostKernelSkips = 2;
 // sigmoid(v) + gate_offset with `gate`.
 struct Epilogue {
     struct Skip {
-        RowsView rows;
+        RowsView rows;  // kGroup floats a pixel
         float weight = 1.0f;
     };
     float scale = 1.0f;
@@ -107,6 +121,9 @@ struct Kernel {
     // (for the direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
     WeightFunctions<float> from_float;
     WeightFunctions<std::uint16_t> from_half;
+    // Sums of products of `count` rows of `inputs` finite halves with a vector.
+    void (*multiply_rows)(const std::uint16_t* rows, int count, int inputs, const float* vector,
+                          float* sums);
     double (*fma_peak)(
         long rounds);  // arithmetic only: returns the operations done, for benchmarks
 };

@@ -51,10 +51,11 @@ struct OutputRow {
     const float* skips[Skips > 0 ? Skips : 1];
 
     REALESRGAN_INLINE OutputRow(const Task& task, int y, int x, int group) {
-        output = task.output.rows[y] + group * task.output.group_stride + x * kGroup;
+        const GroupLayout& layout = task.output.layout;
+        output = task.output.rows[y] + layout.offset(group) + x * layout.pixel;
         for (int s = 0; s < Skips; ++s) {
             const RowsView& view = task.epilogue.skips[s].rows;
-            skips[s] = view.rows[y] + group * view.group_stride + x * kGroup;
+            skips[s] = view.rows[y] + view.layout.offset(group) + x * kGroup;
         }
     }
 };
@@ -64,9 +65,12 @@ template <int Skips>
 REALESRGAN_INLINE void prefetch_next_group(const Task& task, const OutputRow<Skips>& row) {
     constexpr int line = 16;
     for (int x = 0; x < kTile * kGroup; x += line) {
-        REALESRGAN_PREFETCH(row.output + task.output.group_stride + x);
+        // Of ncnn's layout every second group has just been loaded.
+        if (task.output.layout.pixel == kGroup) {
+            REALESRGAN_PREFETCH(row.output + task.output.layout.group_stride + x);
+        }
         for (int s = 0; s < Skips; ++s) {
-            REALESRGAN_PREFETCH(row.skips[s] + task.epilogue.skips[s].rows.group_stride + x);
+            REALESRGAN_PREFETCH(row.skips[s] + task.epilogue.skips[s].rows.layout.group_stride + x);
         }
     }
 }
@@ -109,8 +113,8 @@ REALESRGAN_INLINE void output_tile(const Task& task, const Finish<N, Skips, Curv
         REALESRGAN_UNROLL
         for (int x = 0; x < kTile; ++x) {
             if (x >= columns) break;
-            const int offset = x * kGroup + lane;
-            store<N>(row.output + offset, finish(y[x][i], row.skips, offset));
+            store<N>(row.output + x * task.output.layout.pixel + lane,
+                     finish(y[x][i], row.skips, x * kGroup + lane));
         }
     }
 }

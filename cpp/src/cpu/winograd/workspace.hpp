@@ -34,7 +34,8 @@ class Workspace {
           size_(own_.size()),
           profiles_(count(threads)) {}
 
-    // Uses `memory`, which lies on a cache line boundary, holds finite numbers and outlives it.
+    // Uses `memory`, which lies on a cache line boundary and outlives it. What it holds does not
+    // matter: what is computed of it (tiles beyond a block's) is dropped.
     Workspace(int threads, float* memory, std::size_t bytes)
         : memory_(memory), size_(bytes / sizeof(float)), profiles_(count(threads)) {}
 
