@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -119,6 +120,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]
         "2x-Tiny": entry(of(f"{serving.url}gone.pth", f"{serving.url}2x-Tiny.pth")),
         "4x-Behind": entry(of("https://mega.nz/file/x#y", name="Behind a page", license=None)),
         "1x-Wrong": entry(of(f"{serving.url}wrong.pth", license="MIT")),
+        "2x-Windows": entry(of(f"{serving.url}2x-Tiny.pth", architecture="swinir")),
         "4x-Four": entry(of(f"{serving.url}2x-Tiny.pth", inputChannels=4, outputChannels=4)),
         "../../escape": entry(of(f"{serving.url}2x-Tiny.pth")),
         "realesrgan-x4plus": entry(of(f"{serving.url}2x-Tiny.pth")),
@@ -143,10 +145,11 @@ def command(*words: str) -> str:
 def test_search(server: _Server) -> None:
     told = command("search", "COMPACT", "anime")
     lines = [line.split() for line in told.splitlines()]
-    assert [line[0] for line in lines[1:6]] == [
-        "1x-Wrong", "2x-Tiny", "4x-Behind", "4x-Four", "realesrgan-x4plus",
+    assert [line[0] for line in lines[1:7]] == [
+        "1x-Wrong", "2x-Tiny", "2x-Windows", "4x-Behind", "4x-Four", "realesrgan-x4plus",
     ]  # fmt: skip
     assert lines[2][:6] == ["2x-Tiny", "x2", "compact", "CC-BY-NC-SA-4.0", "0.0", "127.0.0.1"]
+    assert "cannot run" in command("search", "windows")
     assert "none stated" in told
     assert "a page" in told
     assert "escape" not in told
@@ -196,6 +199,7 @@ def test_an_interrupted_pull_leaves_nothing_half_and_goes_on(
         ("1x-Wrong", "wrong.pth has the SHA-256 .* instead of .*it was deleted"),
         ("4x-Behind", r"with a browser: https://mega.nz/file/x#y.*models add FILE.pth --name 4x-B"),
         ("4x-Four", "maps 4 channels to 4"),
+        ("2x-Windows", "architecture swinir, which cannot be converted.*compact or span"),
         ("2x-Tine", r"lists no network '2x-Tine' \(did you mean 2x-Tiny\?\)"),
         ("../../escape", "lists no network"),
         ("realesrgan-x4plus", "means the official network realesrgan-x4plus"),
@@ -219,24 +223,40 @@ def test_offline_the_last_list_is_used(
     (server.folder / "models.json").unlink()
     found = load_catalogue()
     assert [network.id for network in found.search(["tiny", "x2"])] == [
-        "1x-Wrong", "2x-Tiny", "4x-Four", "realesrgan-x4plus",
+        "1x-Wrong", "2x-Tiny", "2x-Windows", "4x-Four", "realesrgan-x4plus",
     ]  # fmt: skip
     assert "a list of" in found.note
     assert "HTTP 404" in found.note
     (server.folder / "models.json").write_text("<html>")
     assert "is no catalogue" in load_catalogue().note
-    assert len(json.loads(cached.read_text())) == 6, "what is no list does not replace it"
+    assert len(json.loads(cached.read_text())) == 7, "what is no list does not replace it"
     cached.write_text("{")
     with pytest.raises(ModelError, match="is no catalogue"):
         load_catalogue()
     monkeypatch.setenv(openmodeldb.VARIABLE, f"{server.url}none.json")
     with pytest.raises(ModelError, match=r"cannot be had.*HTTP 404.*copy of it can be named in"):
         load_catalogue()
+    with pytest.raises(ModelError, match=r"cannot be had.*Invalid IPv6"):
+        load_catalogue("https://[::1/models.json")
     monkeypatch.setenv(openmodeldb.VARIABLE, str(tmp_path / "list.json"))
     with pytest.raises(ModelError, match=r"list\.json cannot be read"):
         load_catalogue()
     (tmp_path / "list.json").write_text(json.dumps({"a": entry(), "b": {}}))
     assert load_catalogue().left_out == 1
+
+
+def test_what_is_said_to_run_is_what_was_tried() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "architectures.md").read_text()
+    paths: dict[str, set[str]] = {}
+    for name, path in re.findall(r"^\| `([^`]+)` \| (\w+)", page, re.MULTILINE):
+        paths.setdefault(re.sub(r" x\d+|[^a-z+]", "", name.lower()), set()).add(path)
+    words = {"compact": "srvggnetcompact"}
+    for known, refused in ((openmodeldb.CONVERTED, False), (openmodeldb.REFUSED, True)):
+        for each in known:
+            wanted = words.get(each, each.replace("-", ""))
+            found = set().union(*(path for key, path in paths.items() if key.startswith(wanted)))
+            assert found, each
+            assert ("refused" in found) == refused, (each, found)
 
 
 @pytest.mark.parametrize(

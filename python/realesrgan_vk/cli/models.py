@@ -218,7 +218,7 @@ def pull(name: str, sha256: str | None, replace: bool) -> None:
     epilog="The list is fetched once a day from https://openmodeldb.info, or from the address or "
     "file that $REALESRGAN_VK_OPENMODELDB names. A network whose column 'from' says a host is "
     "installed with 'realesrgan-vk models pull openmodeldb:NAME'; others are behind pages that "
-    "want a browser, and pull names them.",
+    "want a browser, which pull names, or of an architecture that cannot be run.",
 )
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @_JSON
@@ -246,7 +246,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
         row = _catalogue_row(network)
         size = f"{row['size'] / 1e6:.1f}" if row["size"] else ""
         licence = network.licence or "none stated"
-        source = row["host"] or "a page"
+        source = "cannot run" if network.runs is False else row["host"] or "a page"
         made_for = textwrap.shorten(network.made_for, 40, placeholder="...")
         scale = f"x{network.scale}"
         table.append((network.id, scale, network.architecture, licence, size, source, made_for))
@@ -271,6 +271,7 @@ def _catalogue_row(network: "Catalogued") -> dict[str, Any]:
         "size": file.size if file else 0,
         "sha256": file.sha256 if file else "",
         "host": host,
+        "runs": network.runs,
         "page": network.page,
     }
 

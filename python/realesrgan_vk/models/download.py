@@ -154,7 +154,7 @@ def _fetch_in_parts(
         try:
             _fetch(url, partial, progress, max_bytes)
             return
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # no address: ValueError
             moved = _size(partial) > before
             final = isinstance(error, (urllib.error.HTTPError, TimeoutError))
             if attempt == ATTEMPTS or not moved or final:

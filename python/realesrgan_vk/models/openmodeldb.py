@@ -33,6 +33,12 @@ _MOST_SCALE = 64
 _MOST_LISTED = 64  # tags, authors, files and addresses of an entry
 _MAX_TEXT = 200
 _MAX_URL = 2000
+# The catalogue's words for architectures that were tried (docs/reference/architectures.md).
+CONVERTED = frozenset({"esrgan", "esrgan+", "compact", "span", "mosr", "rcan", "swift-srgan"})
+REFUSED = frozenset(
+    {"atd", "craft", "dat", "dctlsa", "ditn", "drct", "grl", "hat", "omnisr", "real-cugan"}
+    | {"realplksr-dysample", "rgt", "swinir"}
+)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+ -]{0,99}")
 # Pages with a button, though the file's name stands in their addresses.
@@ -91,6 +97,13 @@ class Catalogued:
     def page(self) -> str:
         """Where the catalogue describes it."""
         return f"https://openmodeldb.info/models/{self.id}"
+
+    @property
+    def runs(self) -> bool | None:
+        """Whether networks of its architecture can be converted and run; None: not known."""
+        if self.architecture in CONVERTED:
+            return True
+        return False if self.architecture in REFUSED else None
 
     @property
     def made_for(self) -> str:
@@ -340,6 +353,12 @@ def file_to_pull(network: Catalogued) -> CataloguedFile:
         raise ModelError(
             f"{network.id} maps {network.channels[0]} channels to {network.channels[1]}; only 1 to "
             "1 and 3 to 3 can be used on pictures"
+        )
+    if network.runs is False:
+        raise ModelError(
+            f"{network.id} is a network of the architecture {network.architecture}, which cannot "
+            "be converted to ncnn; look for another one, such as of esrgan, compact or span: "
+            "realesrgan-vk models search WORD"
         )
     for file in network.files:
         if file.direct:
