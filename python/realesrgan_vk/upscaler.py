@@ -552,7 +552,7 @@ class Upscaler:
         of the full width fits the memory (`plan` shows which).
 
         Args:
-            source: Such as `image_io.rows.TiffRows` or `RawRows`; its channels are the network's.
+            source: Such as `image_io.rows.PictureRows`; its channels are the network's.
             sink: Such as `image_io.rows.TiffRowWriter`; takes samples of the source's type.
             progress: As in `upscale`.
 

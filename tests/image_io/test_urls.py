@@ -248,6 +248,35 @@ def test_an_interrupted_upload_leaves_nothing(
     assert _objects(s3) == {}
 
 
+def test_googles_store_by_a_stand_in(
+    memory: Any,  # noqa: ANN401
+    plain: dict[str, bytes],
+    options: list[str],
+) -> None:
+    """gs:// URLs are given to fsspec as they are; Google's own library is not run."""
+
+    class Store(type(memory)):  # type: ignore[misc]  # a class that is known at run time
+        protocol = "gs"
+        store = memory.store
+        pseudo_dirs = memory.pseudo_dirs
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(type(memory)._strip_protocol(path.removeprefix("gs://")))
+
+        def unstrip_protocol(self, name: str) -> str:
+            return f"gs://{name.lstrip('/')}"
+
+    with mock.patch.dict("fsspec.registry._registry", {"gs": Store}):
+        done = run_here("upscale", "gs://store/in", "-o", "gs://store/out/", "-r", *options)
+        assert done.returncode == 1
+        assert "gs://store/in/broken.png is damaged" in done.stderr
+        one = run_here("upscale", "gs://store/in/c.jpg", "-o", "gs://store/one.jpg", *options)
+        assert one.returncode == 0
+    assert kept(memory, "/store/out/") == plain
+    assert memory.cat_file("/store/one.jpg") == plain["c.jpg"]
+
+
 def test_urls_are_paths() -> None:
     url = url_path("s3://bucket/a//b/c.png")
     assert str(url) == "s3://bucket/a//b/c.png"

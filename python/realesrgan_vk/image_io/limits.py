@@ -108,7 +108,7 @@ def whole_file(
     try:
         if isinstance(path, UrlPath):
             with path.reading() as remote:
-                content = bytearray(remote.read(_START_BYTES))
+                content = bytearray(first_bytes(remote, _START_BYTES))
                 accept_start(bytes(content))
                 return _rest(remote, path, content, max_pixels)
         if not path.is_file() and not is_stream(path):
@@ -127,6 +127,14 @@ def whole_file(
         raise ImageError(f"picture {path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ImageError(f"picture {path} cannot be read: there is not enough memory") from error
+
+
+def first_bytes(file: IO[bytes], count: int) -> bytes:
+    """So many bytes, fewer at the end of a file that may give fewer at a time."""
+    content = bytearray()
+    while len(content) < count and (part := file.read(count - len(content))):
+        content += part
+    return bytes(content)
 
 
 def _rest(file: IO[bytes], path: Path, content: bytearray, max_pixels: int | None) -> bytes:

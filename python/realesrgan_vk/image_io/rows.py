@@ -3,9 +3,10 @@
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from io import BytesIO
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Protocol, get_args
+from typing import IO, Any, BinaryIO, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from realesrgan_vk.checks import file_path, instance_of, one_of, shown, whole_number
 from realesrgan_vk.errors import ImageError
 from realesrgan_vk.image_io.atomic import folder_of, whole_file
-from realesrgan_vk.image_io.codecs import tiff, vips
+from realesrgan_vk.image_io.codecs import pnm, tiff, vips
+from realesrgan_vk.image_io.formats import JPEG, PGM, PNG, PPM, TIFF, sniff
+from realesrgan_vk.image_io.limits import first_bytes
 from realesrgan_vk.image_io.metadata import fields
+from realesrgan_vk.image_io.urls import READ_ONLY, UrlPath, is_url, path_of
 from realesrgan_vk.imaging.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
@@ -165,6 +169,158 @@ class TiffRows:
         if self.dtype == np.float32 and not np.isfinite(rows).all():
             raise ImageError("the picture has values that are NaN or infinite")
         return rows.reshape(count, self.width, self.channels)
+
+
+class PictureRows:
+    """Rows of a grey or RGB picture without alpha, of a file or a URL; a context.
+
+    PNG, JPEG, PGM, PPM and TIFF files are read while their rows are decoded, and never held as a
+    whole; but libvips holds the pixels of interlaced PNG and the coefficients of progressive JPEG
+    files. A large TIFF file needs a server that gives parts of files, as object stores do.
+
+    Of the metadata it takes what stands before the pixels: the profile, EXIF and XMP.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open a file, or a URL.
+
+        Raises:
+            TypeError: `path` is no path.
+            ImageError: It cannot be read or is damaged, or is one that must be decoded whole: of
+                another format, with alpha, CMYK, to be turned upright, or with other samples than 8
+                or 16 bits and 32-bit floats.
+        """
+        self._name = str(path_of(path) if is_url(path) else file_path(path))
+        self._error: Exception | None = None  # why the file could not be read
+        self._stack = ExitStack()
+        try:
+            self._open_file()
+            self._start = first_bytes(self._file, pnm.MOST_HEADER)
+            self._open()
+        except ImageError:
+            self.close()
+            raise
+        except Exception as error:  # readers raise many types on damaged data
+            self.close()
+            raise ImageError(f"{self._name} cannot be read: {self._error or error}") from error
+
+    def __enter__(self) -> "PictureRows":
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing again does nothing."""
+        self._stack.close()
+
+    def _open_file(self, *, parts: bool = False) -> None:
+        path = path_of(self._name)
+        opened = path.reading(parts=parts) if isinstance(path, UrlPath) else path.open("rb")
+        self._file: IO[bytes] = self._stack.enter_context(opened)
+        # Those of web servers say that they can, and raise.
+        web = isinstance(path, UrlPath) and path.scheme in READ_ONLY
+        self._seekable = self._file.seekable() if not web else parts
+
+    def _open(self) -> None:
+        known = sniff(self._start[:64])
+        whole = "; read it whole, with Upscaler.upscale"
+        if known in (PGM, PPM) and self._start[:2] in (b"P5", b"P6"):
+            self._pnm: pnm.Rows | None = pnm.Rows(self._start)
+            self._start = self._start[self._pnm.header_bytes :]
+            self.width, self.height = self._pnm.width, self._pnm.height
+            self.channels, self.dtype = self._pnm.channels, self._pnm.dtype
+            self.metadata = Metadata()
+            return
+        if known not in (PNG, JPEG, TIFF):
+            raise ImageError(f"{self._name} is no PNG, JPEG, TIFF, PGM or PPM file{whole}")
+        self._pnm = None
+        if known is TIFF:
+            if not self._seekable:
+                self._stack.close()
+                self._open_file(parts=True)
+            self._file.seek(0)
+            self.metadata, tags, _ = fields.of_tiff(self._file)
+            tiff.refuse_raw(self._start[: tiff.RAW_START_BYTES], tags)
+            if (tags.get(262), tags.get(277, 1)) not in ((1, 1), (2, 3)):
+                raise ImageError(f"{self._name} is neither grey nor RGB without alpha{whole}")
+            if tags.get(258, 1) in (1, (1,)):
+                raise ImageError(f"{self._name} has samples of 1 bit{whole}")
+        if self._seekable:
+            self._file.seek(0)
+            self._start = b""
+        image = vips.open_source(self._read, self._seek if self._seekable else None)
+        names = set(image.get_fields())
+        if "orientation" in names and image.get("orientation") != 1:
+            raise ImageError(f"{self._name} has to be turned upright{whole}")
+        if image.bands not in (1, 3):
+            raise ImageError(f"{self._name} is neither grey nor RGB without alpha{whole}")
+        self.dtype = vips.dtype_of(image)
+        if self.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ImageError(
+                f"{self._name} has samples of another type than uint8, uint16, float{whole}"
+            )
+        if known is not TIFF:
+            found = {
+                field: bytes(image.get(name))
+                for field, name in (
+                    ("icc", "icc-profile-data"),
+                    ("exif", "exif-data"),
+                    ("xmp", "xmp-data"),
+                )
+                if name in names
+            }
+            if "exif" in found:
+                found["exif"] = found["exif"].removeprefix(b"Exif\0\0")
+            self.metadata = Metadata(**found)  # type: ignore[arg-type]  # bytes, by their names
+        self.width, self.height, self.channels = image.width, image.height, image.bands
+        self._region = vips.Region.new(image)
+        self._image = image
+
+    def read(self, first: int, count: int) -> Pixels:
+        """As `RowReader.read`.
+
+        Raises:
+            ImageError: The file is damaged or cannot be read, or a float sample is not finite.
+        """
+        words = f"rows {first} to {first + count} of {self._name} cannot be decoded"
+        if self._pnm is not None:
+            wanted = count * self._pnm.row_bytes
+            parts = []
+            while wanted > 0 and (part := self._read(wanted)):
+                parts.append(part)
+                wanted -= len(part)
+            if wanted > 0:
+                raise ImageError(f"{words}: {self._error or 'the file ends early'}")
+            return self._pnm.decode(b"".join(parts))
+        try:
+            samples = self._region.fetch(0, first, self.width, count)
+        except vips.Error as error:
+            raise ImageError(f"{words}: {self._error or error}") from error
+        rows: NDArray[Any] = np.frombuffer(samples, self.dtype)
+        if self.dtype == np.float32 and not np.isfinite(rows).all():
+            raise ImageError("the picture has values that are NaN or infinite")
+        return rows.reshape(count, self.width, self.channels)
+
+    def _read(self, count: int) -> bytes:
+        """The next bytes; none at the end, and where they cannot be read."""
+        if self._start:
+            part, self._start = self._start[:count], self._start[count:]
+            return part
+        try:
+            return self._file.read(count)
+        except Exception as error:  # the stores' libraries have many; libvips takes none
+            self._error = self._error or error
+            return b""
+
+    def _seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except Exception as error:
+            self._error = self._error or error
+            return -1
 
 
 class TiffRowWriter:

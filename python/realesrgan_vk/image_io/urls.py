@@ -85,9 +85,16 @@ class UrlPath(_Base):
         """Do nothing: stores have names, and no folders."""
 
     @contextmanager
-    def reading(self) -> Iterator[IO[bytes]]:
-        """The file, open for reading."""
-        with self._store() as (store, path), store.open(path, "rb") as file:
+    def reading(self, *, parts: bool = False) -> Iterator[IO[bytes]]:
+        """The file, open for reading.
+
+        Args:
+            parts: Whether any place of it can be sought. Of a web server's file this asks for
+                parts, which not all of them give; else it comes in one piece.
+        """
+        web = self.scheme in READ_ONLY
+        options = {"block_size": 0} if web and not parts else {}
+        with self._store() as (store, path), store.open(path, "rb", **options) as file:
             yield file
 
     def write_whole(self, content: bytes) -> None:

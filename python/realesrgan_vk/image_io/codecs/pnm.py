@@ -23,7 +23,7 @@ from realesrgan_vk.imaging.samples import (
 
 _TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)")
 _COMMENT = re.compile(rb"#[ \t]?([^\r\n]*)")
-_MOST_HEADER = 1 << 16  # bytes
+MOST_HEADER = 1 << 16  # bytes
 _TOP = 65535
 _PAM_CHANNELS = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}
 
@@ -84,6 +84,32 @@ def read(data: bytes, limit: Limit, accept: Accept) -> Picture:
     return Picture((frame,), mode, bits, carried, value_range=value_range, notes=notes)
 
 
+class Rows:
+    """The rows of a binary PGM or PPM file, read from its beginning to its end."""
+
+    def __init__(self, start: bytes) -> None:
+        """`start`: The first bytes, the whole header among them (`MOST_HEADER` suffice).
+
+        Raises:
+            ValueError: The header is damaged.
+        """
+        self._head = _head(start)
+        self.width, self.height = self._head.width, self._head.height
+        self.channels, self.dtype = self._head.channels, self._head.dtype
+        self.header_bytes = self._head.start
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row in the file."""
+        return self.width * self.channels * self.dtype.itemsize
+
+    def decode(self, rows: bytes) -> Pixels:
+        """Whole rows as rows x width x channels, over the whole range of their type."""
+        stored = np.dtype(">u2" if self._head.top > 255 else "u1")
+        samples = np.frombuffer(rows, stored)
+        return _scaled(samples, self._head).reshape(-1, self.width, self.channels)
+
+
 def encode_pbm(picture: Picture, carried: Metadata) -> bytes:
     """Black and white."""
     packed = np.packbits(~bilevel(picture.frames[0]), axis=1)
@@ -125,7 +151,7 @@ def _head(data: bytes) -> _Head:
     position = 2
     wanted = 2 if magic in (b"P1", b"P4") else 3
     while len(words) < wanted:
-        match = _TOKEN.match(data, position, _MOST_HEADER)
+        match = _TOKEN.match(data, position, MOST_HEADER)
         if match is None:
             raise ValueError("the header ends early")
         words.append(match[1])
@@ -142,7 +168,7 @@ def _head(data: bytes) -> _Head:
 
 
 def _pam_head(data: bytes) -> _Head:
-    end = data.find(b"\nENDHDR\n", 0, _MOST_HEADER)
+    end = data.find(b"\nENDHDR\n", 0, MOST_HEADER)
     if end < 0:
         raise ValueError("the header has no end")
     fields: dict[bytes, bytes] = {}

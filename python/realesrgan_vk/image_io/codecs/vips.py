@@ -8,7 +8,7 @@ libimagequant, cgif and Little CMS.
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,22 @@ def shown_rows(path: Path) -> pyvips.Image:
 
 
 _DEEP = {1: "grey16", 2: "grey16", 3: "rgb16"}
+
+
+def open_source(
+    read: Callable[[int], bytes], seek: Callable[[int, int], int] | None
+) -> pyvips.Image:
+    """The header of a picture whose bytes come from functions; its rows are decoded in order.
+
+    Args:
+        read: Gives so many bytes at most; none at the end. It is called for rows, too.
+        seek: As a file's; None: it cannot be done.
+    """
+    source = pyvips.SourceCustom()
+    source.on_read(read)
+    if seek is not None:
+        source.on_seek(seek)
+    return pyvips.Image.new_from_source(source, "", fail_on="error", access="sequential")
 
 
 def dtype_of(image: pyvips.Image) -> np.dtype[Any]:
