@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 from realesrgan_vk import ImageError, image_io
 from realesrgan_vk.image_io.codecs import vips
-from realesrgan_vk.image_io.rows import PictureRows
+from realesrgan_vk.image_io.rows import PictureRows, TiffRowWriter
 from realesrgan_vk.image_io.urls import path_of
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -121,6 +121,32 @@ def test_large_files_of_a_web_server_that_gives_no_parts(tmp_path: Path) -> None
             assert np.array_equal(picture.frames[0].pixels, rgb)
         with pytest.raises(ImageError, match=r"range"):
             PictureRows(f"{address}/large.tif").read(0, 1500)
+
+
+def test_rows_go_from_store_to_store(folder: Path, tmp_path: Path) -> None:
+    """A TIFF file is uploaded when it is complete, and not where rows are missing."""
+    remote_stores.require("fsspec")
+    import fsspec  # noqa: PLC0415 - an optional dependency
+
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/rows/in.png", (folder / "rgb.png").read_bytes())
+
+    def copy(target: str | Path, height: int) -> None:
+        with (
+            PictureRows("memory://rows/in.png") as rows,
+            TiffRowWriter(target, rows.width, rows.height, rows.metadata) as sink,
+        ):
+            for y in range(0, height, 8):
+                sink.write(y, rows.read(y, min(8, height - y)))
+
+    with pytest.raises(ValueError, match="40 of 61 rows"):
+        copy("memory://rows/out.tif", 40)
+    assert not store.exists("/rows/out.tif")
+    copy("memory://rows/out.tif", 61)
+    copy(tmp_path / "out.tif", 61)
+    assert store.cat_file("/rows/out.tif") == (tmp_path / "out.tif").read_bytes()
+    with pytest.raises(OSError, match="takes no results"):
+        TiffRowWriter("https://127.0.0.1:9/a.tif", 4, 4)
 
 
 @pytest.mark.parametrize(

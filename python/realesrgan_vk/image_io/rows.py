@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 from io import BytesIO
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Literal, Protocol, get_args
 
@@ -18,7 +19,7 @@ from realesrgan_vk.image_io.codecs import pnm, tiff, vips
 from realesrgan_vk.image_io.formats import JPEG, PGM, PNG, PPM, TIFF, sniff
 from realesrgan_vk.image_io.limits import first_bytes
 from realesrgan_vk.image_io.metadata import fields
-from realesrgan_vk.image_io.urls import READ_ONLY, UrlPath, is_url, path_of
+from realesrgan_vk.image_io.urls import READ_ONLY, UrlPath, is_url, path_of, refuse_read_only
 from realesrgan_vk.imaging.picture import Metadata, Pixels
 
 RawFormat = Literal["gray", "gray16le", "rgb24", "rgb48le"]
@@ -326,7 +327,8 @@ class PictureRows:
 class TiffRowWriter:
     """Writes a grey or RGB TIFF file row by row; a context, at whose end the file appears whole.
 
-    Compressed strips wait in a nameless file beside it, since their sizes come before them.
+    Compressed strips wait in a nameless file beside it, since their sizes come before them. A file
+    for a URL is in the system's folder of temporary files until it is uploaded.
     """
 
     def __init__(
@@ -337,8 +339,10 @@ class TiffRowWriter:
         Raises:
             TypeError: An argument of the wrong type.
             ValueError: A side out of range.
+            OSError: No file can be made here; or a URL of a web server, which takes none.
         """
-        path = self._path = file_path(path)
+        path = self._path = path_of(path) if is_url(path) else file_path(path)
+        refuse_read_only(path)
         self._width = whole_number("width", width, 1, _MAX_SIDE)
         self._height = whole_number("height", height, 1, _MAX_SIDE)
         if carried is not None:
@@ -395,6 +399,14 @@ class TiffRowWriter:
             start = BytesIO()
             directory.save(start)
             self._spool.seek(0)
+            if isinstance(self._path, UrlPath):
+                with tempfile.TemporaryDirectory() as folder:
+                    here = Path(folder, "whole.tif")
+                    with here.open("wb") as copy:
+                        copy.write(start.getvalue())
+                        shutil.copyfileobj(self._spool, copy)
+                    self._path.upload(here)
+                return
             with whole_file(self._path) as file:
                 file.write(start.getvalue())
                 shutil.copyfileobj(self._spool, file)

@@ -108,6 +108,16 @@ class UrlPath(_Base):
             options = {"chunksize": _SINGLE_UPLOAD} if self.scheme == "s3" else {}
             store.pipe_file(path, content, **options)
 
+    def upload(self, file: Path) -> None:
+        """Upload a file, which need not fit the memory; it appears with its last byte.
+
+        Raises:
+            OSError: It cannot be uploaded; nothing is left of it.
+        """
+        refuse_read_only(self)
+        with self._store() as (store, path):
+            store.put_file(str(file), path)
+
     def files_below(self, *, recursive: bool) -> list[tuple["UrlPath", Path]]:
         """The files of a folder, each with its place below it, in the order of their names."""
         with self._store() as (store, path):
