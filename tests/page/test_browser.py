@@ -350,7 +350,14 @@ def test_the_page_goes_on_after_a_restart_of_the_server(
     tab.wrong = [each for each in tab.wrong if "Failed to load resource" not in each]
 
 
-def test_options_are_sent_and_remembered(running: Running, tabs: Tabs, png: bytes) -> None:
+def test_options_are_sent_and_remembered(
+    running: Running, tabs: Tabs, png: bytes, tmp_path: Path
+) -> None:
+    """Of a folder only pictures and videos are taken."""
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("inner/a.png", ".hidden.png", "notes.txt"):
+        (folder / name).write_bytes(png)
     tab = tabs.open(running.client.port)
     page = tab.page
     tab.choose(NET)
@@ -362,7 +369,7 @@ def test_options_are_sent_and_remembered(running: Running, tabs: Tabs, png: byte
     page.check("[name=tta]")
     page.check("[name=strip]")
     page.select_option("[name=alpha]", "lanczos")
-    tab.add(("a.png", png))
+    page.set_input_files("#folder", folder)
     tab.planned()
     page.click("#run")
     tab.done()
@@ -763,6 +770,7 @@ def test_pictures_for_the_documents(servers: Servers, browser: Browser, photo: P
                 path=folder / f"page-{name}.jpg", type="jpeg", quality=72, full_page=whole
             )
 
+        page.wait_for_function("() => [...document.images].every((image) => image.complete)")
         shot("start")
         face = picture(photo, 220, 200, "JPEG")
         tab.add(("astronaut.jpg", face), ("cat.png", _cat(photo)))

@@ -32,8 +32,8 @@ def clip(tmp_path: Path) -> bytes:
     [
         ("clip.mp4", []),
         (
-            "clip.mkv&scale=1.5&codec=x265&crf=20",
-            ["-s", "1.5", "--codec", "x265", "--crf", "20"],
+            "clip.mkv&scale=1.5&codec=x265&crf=20&preset=fast",
+            ["-s", "1.5", "--codec", "x265", "--crf", "20", "--preset", "fast"],
         ),
         ("a&format=webm&audio=none&strength=0.5", ["--audio", "none", "--strength", "0.5"]),
     ],
@@ -90,6 +90,26 @@ def test_a_plan_counts_all_frames(client: Client, clip: bytes) -> None:
     assert plan["frames"] > 10
     assert plan["seconds"] > 0
     assert (plan["result_width"], plan["result_height"]) == (128, 96)
+
+
+def test_what_is_offered_can_be_written_and_nothing_else(client: Client, clip: bytes) -> None:
+    found = client.get("/api/codecs").data
+    assert found["missing"] is None
+    assert [codec["name"] for codec in found["codecs"]][:2] == ["x264", "x265"]
+    for codec in found["codecs"]:
+        plan = f"/api/plan?model={NET}&audio=none&codec={codec['name']}"
+        for container in ("mp4", "mov", "mkv", "webm"):
+            answer = client.post(f"{plan}&format={container}", clip)
+            held = container in codec["containers"]
+            assert answer.status == (200 if held else 422), (codec, container, answer.body)
+        presets = codec["presets"] or [""]
+        for preset in {presets[0], presets[-1]}:
+            most = f"&crf={codec['crf']['most']}" if codec["crf"] else ""
+            asked = f"{plan}&format=mkv{most}" + (f"&preset={preset}" if preset else "")
+            answer = client.post(asked, clip)
+            assert answer.status == 200, (asked, answer.body)
+    for preset in ("nonsense", "-1", "a%20b", "../x", ""):
+        assert client.post(f"/api/plan?model={NET}&preset={preset}", clip).status == 422, preset
 
 
 def test_faces_of_a_video_are_the_commands(client: Client, tmp_path: Path) -> None:
