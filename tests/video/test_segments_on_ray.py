@@ -21,7 +21,7 @@ from realesrgan_vk.video.run import VideoProgress, VideoRun
 from realesrgan_vk.video.segments import Segment
 
 SHORT = VideoOptions(segment_seconds=0.12, encoder_threads=2)  # three frames: ten segments
-TWO = Cluster(workers=2, gpus_per_worker=0)
+ONE, TWO = (Cluster(workers=workers, gpus_per_worker=0) for workers in (1, 2))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,7 +60,7 @@ def only(target: Path) -> bool:
     return [path.name for path in target.parent.iterdir()] == [target.name]
 
 
-@pytest.mark.parametrize("when", ["begun", "made"])
+@pytest.mark.parametrize("when", ["begun", pytest.param("made", marks=pytest.mark.slow)])
 def test_a_killed_workers_segment_is_made_again(  # noqa: PLR0917 - fixtures
     when: str,
     clip: Path,
@@ -126,7 +126,7 @@ def test_a_run_goes_on_and_leaves_off(
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        upscale(clip, target, model=network, options=SHORT, cluster=TWO, progress=stop)
+        upscale(clip, target, model=network, options=SHORT, cluster=ONE, progress=stop)
     assert not target.exists()
     whole = VideoRun(clip, target, [upscaler], Request(), SHORT).run()
     assert 9 < whole.resumed <= 30
@@ -141,7 +141,7 @@ def test_the_number_of_frames_need_not_be_known(
     frames: int, clip: Path, network: Path, expected: bytes, tmp_path: Path
 ) -> None:
     target = tmp_path / "a.mkv"
-    driver = ray.RayVideos(network, UpscalerOptions(), TWO, lambda _: None)
+    driver = ray.RayVideos(network, UpscalerOptions(), ONE, lambda _: None)
     run = driver.plan(clip, target, Request(), SHORT)
     run.planned.info = replace(run.planned.info, frames=frames)
     assert run.run().frames == 30
@@ -157,7 +157,7 @@ def test_the_command_takes_several_videos(
         (tmp_path / "in" / f"{name}.mp4").symlink_to(clip)
     (tmp_path / "in" / "broken.mp4").write_bytes(b"no video")
     words = ["-m", str(network), "--segment-seconds", "0.12", "--encoder-threads", "2"]
-    words += ["--container", "matroska", "--ray-workers", "2"]
+    words += ["--container", "matroska", "--ray-workers", "1"]
     done = run_here("video", tmp_path / "in", "-o", f"{tmp_path}/out/", *words, "--ray")
     assert done.returncode == 1, done.stderr
     assert "broken.mp4" in done.stderr

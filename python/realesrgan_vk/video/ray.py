@@ -22,7 +22,7 @@ from realesrgan_vk.errors import DeviceError, OutOfMemoryError, RealesrganError,
 from realesrgan_vk.options import Request
 from realesrgan_vk.video.options import VideoOptions
 from realesrgan_vk.video.run import GPU_RUNS, VideoProgress, VideoRun, VideoSummary
-from realesrgan_vk.video.segments import Claims, Segment, WorkError
+from realesrgan_vk.video.segments import BusyError, Claims, Segment, WorkError, Workspace
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from realesrgan_vk.options import UpscalerOptions
 
 _IN_WORK = 2  # segments of a worker: its frames follow each other without a gap between the two
+_PATIENCE, _POLL = 60.0, 0.05  # seconds for workers to end, and between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,27 @@ class RayVideos(Driver[int, _Made]):
         try:
             self.run_tasks()
         except BaseException:
-            with suppress(RealesrganError, OSError):  # another one has the folder
-                work = self._planned.workspace()
+            with suppress(RealesrganError, OSError):
+                work = self._workspace()
                 if work.finished:
                     work.close()
                 else:  # there is nothing to go on from
                     work.remove()
             raise
+        self._workspace().close()
         if self._last is None:
             raise WorkError(f"{printable(self._video.source)} has no frame in the part asked for")
+
+    def _workspace(self) -> Workspace:
+        """The folder of segments, once the workers, which were killed, have let go of it."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._planned.workspace()
+            except BusyError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_POLL)
 
     @property
     def _at_once(self) -> int:

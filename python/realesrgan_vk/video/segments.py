@@ -66,6 +66,10 @@ class WorkError(RealesrganError):
     """What a video's folder of segments holds is damaged, or of another run."""
 
 
+class BusyError(WorkError):
+    """Another run is at work in a video's folder of segments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A finished segment.
@@ -617,11 +621,11 @@ def _locked(path: Path, *, shared: bool = False) -> BinaryIO:
     except OSError as error:
         file.close()
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            raise WorkError(busy) from error
+            raise BusyError(busy) from error
         return path.open("ab")  # a file system without locks
     if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
         file.close()  # the other run removed the folder in the meantime
-        raise WorkError(busy)
+        raise BusyError(busy)
     return file
 
 
