@@ -95,6 +95,48 @@ def known_headers(version: str) -> list[Path]:
     return folders
 
 
+def split_headers(folder: Path) -> bool:
+    """Whether pyconfig.h only names another for each processor, as Debian's does."""
+    return "-linux-gnu/python" in (folder / "pyconfig.h").read_text(encoding="utf-8")
+
+
+def configuration_of(headers: Path, processor: str) -> Path | None:
+    """The pyconfig.h of split headers for a processor, or the other processor's.
+
+    Debian's for AArch64 and x86-64 differ in nothing that an extension sees: in assembly for
+    floating-point modes, whether wchar_t is signed, and the tier of support.
+    """
+    for name in (processor, *PROCESSORS):
+        file = headers.parent / f"{name}-linux-gnu" / headers.name / "pyconfig.h"
+        if file.exists():
+            return file
+    return None
+
+
+def complete_headers(folder: Path, version: str) -> bool:
+    """Whether a folder has all headers of that version that an extension needs."""
+    if header_version(folder) != version or not (folder / "Python.h").exists():
+        return False
+    return not split_headers(folder) or configuration_of(folder, PROCESSORS[0]) is not None
+
+
+def include_folders(python: Python, processor: str, build: Path) -> list[Path]:
+    """What the compiler is to search for Python's headers.
+
+    Zig does not search the system's folders, where a split pyconfig.h expects its parts; the
+    part for the processor gets a folder of its own.
+    """
+    if not split_headers(python.headers):
+        return [python.headers]
+    part = configuration_of(python.headers, processor)
+    assert part is not None  # complete_headers() has seen one
+    folder = build / f"pyconfig-{python.version}"
+    place = folder / f"{processor}-linux-gnu" / f"python{python.version}"
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(part, place / "pyconfig.h")
+    return [python.headers, folder]
+
+
 def find_pythons(versions: list[str], given: dict[str, Path]) -> tuple[list[Python], list[str]]:
     """Those versions whose headers are here, and those whose headers are not.
 
@@ -103,11 +145,11 @@ def find_pythons(versions: list[str], given: dict[str, Path]) -> tuple[list[Pyth
     """
     found, missing = [], []
     for version in versions:
-        if version in given and header_version(given[version]) != version:
+        if version in given and not complete_headers(given[version], version):
             raise WheelError(f"{given[version]} has no headers of Python {version}")
         folders = [given[version]] if version in given else known_headers(version)
         for folder in folders:
-            if header_version(folder) == version and (folder / "Python.h").exists():
+            if complete_headers(folder, version):
                 found.append(Python(version, folder.resolve()))
                 break
         else:
@@ -123,23 +165,33 @@ def cache_root() -> Path:
     return Path(base) / "realesrgan-vk"
 
 
-def toolchain(folder: Path, zig: Path, processor: str) -> Path:
-    """Write the compiler's commands and CMake's toolchain file, and return the latter's path."""
+def toolchain(folder: Path, zig: Path, target: str, system: str = "Linux") -> Path:
+    """Write the compiler's commands and CMake's toolchain file, and return the latter's path.
+
+    All commands have the same optimisation and no debug information: Zig compiles libc++ once for
+    each combination of them that a program or library is linked with, CMake's trials included.
+
+    Args:
+        folder: For these files; made where it is not there.
+        zig: The program.
+        target: As Zig calls it, beginning with the processor.
+        system: As CMake calls it.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, words in {
-        "cc": f"cc -target {zig_target(processor)} -O2 -g0",
-        "c++": f"c++ -target {zig_target(processor)} -O2 -g0",
-        "ar": "ar",
-        "ranlib": "ranlib",
+        "cc": f'cc -target {target} -O2 "$@" -s',
+        "c++": f'c++ -target {target} -O2 "$@" -s',
+        "ar": 'ar "$@"',
+        "ranlib": 'ranlib "$@"',
     }.items():
         script = folder / name
-        script.write_text(f'#!/bin/sh\nexec "{zig}" {words} "$@"\n', encoding="utf-8")
+        script.write_text(f'#!/bin/sh\nexec "{zig}" {words}\n', encoding="utf-8")
         script.chmod(0o755)
     file = folder / "toolchain.cmake"
     file.write_text(
-        f"# {zig_target(processor)}\n"
-        "set(CMAKE_SYSTEM_NAME Linux)\n"
-        f"set(CMAKE_SYSTEM_PROCESSOR {processor})\n"
+        f"# {target}\n"
+        f"set(CMAKE_SYSTEM_NAME {system})\n"
+        f"set(CMAKE_SYSTEM_PROCESSOR {target.partition('-')[0]})\n"
         + "".join(
             f'set({variable} "{(folder / name).as_posix()}")\n'
             for variable, name in {
@@ -159,15 +211,15 @@ def configure_command(
     build: Path, toolchain_file: Path, python: Python, processor: str
 ) -> list[str]:
     """CMake's command for one Python. The core's own files do not depend on it."""
+    headers = ";".join(str(folder) for folder in include_folders(python, processor, build))
     return [
         "cmake",
         *("-G", "Ninja", "-S", str(ROOT), "-B", str(build)),
         f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}",
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_CXX_FLAGS=-ffile-prefix-map={ROOT}=.",
-        "-DCMAKE_MODULE_LINKER_FLAGS=-s",
         f"-DPython_EXECUTABLE={sys.executable}",
-        f"-DREALESRGAN_VK_PYTHON_HEADERS={python.headers}",
+        f"-DREALESRGAN_VK_PYTHON_HEADERS={headers}",
         f"-DREALESRGAN_VK_PYTHON_SUFFIX={python.suffix(processor)}",
     ]
 
@@ -333,7 +385,8 @@ def main(arguments: list[str]) -> int:
         os.chdir(ROOT)
         wheels = []
         for processor in options.target or PROCESSORS[:1]:
-            file = toolchain(cache_root() / f"zig-{zig_target(processor)}", zig, processor)
+            target = zig_target(processor)
+            file = toolchain(cache_root() / f"zig-{target}", zig, target)
             for python in pythons:
                 build = ROOT / "build" / "wheels" / processor
                 wheel = build_wheel(python, processor, build, file, options.output.resolve())

@@ -35,6 +35,7 @@ def headers(folder: Path, version: str) -> Path:
     major, minor = version.split(".")
     folder.mkdir()
     (folder / "Python.h").touch()
+    (folder / "pyconfig.h").touch()
     (folder / "patchlevel.h").write_text(
         f"/* the version */\n#define PY_MAJOR_VERSION\t{major}\n#define PY_MINOR_VERSION {minor}\n"
     )
@@ -72,13 +73,37 @@ def test_a_version_without_headers_is_missing(
     assert missing == ["3.11", "3.13"]
 
 
+def test_debians_headers_are_joined_with_the_processors_part(
+    wheels: ModuleType, tmp_path: Path
+) -> None:
+    """Debian's pyconfig.h names one for each processor, in the folder above."""
+    given = headers(tmp_path / "python3.13", "3.13")
+    (given / "pyconfig.h").write_text(
+        "#if defined(__x86_64__)\n# include <x86_64-linux-gnu/python3.13/pyconfig.h>\n"
+        "#else\n# include <aarch64-linux-gnu/python3.13/pyconfig.h>\n#endif\n"
+    )
+    with pytest.raises(wheels.WheelError, match=r"has no headers of Python 3\.13"):
+        wheels.find_pythons(["3.13"], {"3.13": given})
+    part = tmp_path / "x86_64-linux-gnu" / "python3.13" / "pyconfig.h"
+    part.parent.mkdir(parents=True)
+    part.write_text("#define SIZEOF_LONG 8\n")
+    ((python,), _) = wheels.find_pythons(["3.13"], {"3.13": given})
+    for processor in wheels.PROCESSORS:  # the one part serves both
+        first, second = wheels.include_folders(python, processor, tmp_path / "build")
+        assert first == given
+        copied = second / f"{processor}-linux-gnu" / "python3.13" / "pyconfig.h"
+        assert copied.read_text() == "#define SIZEOF_LONG 8\n"
+        assert not (second / "Python.h").exists()
+
+
 @pytest.mark.skipif(CMAKE is None, reason="there is no cmake on the PATH")
 @pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
 def test_the_compiler_is_told_the_processor_and_the_oldest_glibc(
     wheels: ModuleType, tmp_path: Path, processor: str
 ) -> None:
     """Read by CMake: what ncnn's build and the core's build get."""
-    file = wheels.toolchain(tmp_path / "tools", Path("/opt/zig"), processor)
+    target = wheels.zig_target(processor)
+    file = wheels.toolchain(tmp_path / "tools", Path("/opt/zig"), target)
     script = tmp_path / "print.cmake"
     script.write_text(
         f"include({file})\nmessage(STATUS ${{CMAKE_SYSTEM_NAME}}-${{CMAKE_SYSTEM_PROCESSOR}})\n"
@@ -91,15 +116,16 @@ def test_the_compiler_is_told_the_processor_and_the_oldest_glibc(
     system, compiler = (line.removeprefix("-- ") for line in done.stdout.splitlines())
     assert system == f"Linux-{processor}"
     assert Path(compiler).stat().st_mode & 0o111
-    assert f"-target {processor}-linux-gnu.2.28" in Path(compiler).read_text("utf-8")
+    command = Path(compiler).read_text("utf-8").splitlines()[1]
+    assert command == f'exec "/opt/zig" c++ -target {processor}-linux-gnu.2.28 -O2 "$@" -s'
     assert wheels.platform_tag(processor) == f"manylinux_2_28_{processor}"
 
 
 def test_one_configuration_builds_for_one_python(wheels: ModuleType, tmp_path: Path) -> None:
-    python = wheels.Python("3.13", tmp_path)
+    python = wheels.Python("3.13", headers(tmp_path / "include", "3.13"))
     command = wheels.configure_command(tmp_path / "b", tmp_path / "t.cmake", python, "x86_64")
     assert f"-DCMAKE_TOOLCHAIN_FILE={tmp_path / 't.cmake'}" in command
-    assert f"-DREALESRGAN_VK_PYTHON_HEADERS={tmp_path}" in command
+    assert f"-DREALESRGAN_VK_PYTHON_HEADERS={tmp_path / 'include'}" in command
     assert "-DREALESRGAN_VK_PYTHON_SUFFIX=.cpython-313-x86_64-linux-gnu.so" in command
 
 
