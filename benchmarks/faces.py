@@ -3,12 +3,11 @@
 python benchmarks/faces.py [--threads N] [--rounds N]. Weights of the official size, random values.
 Each round runs both, each in a process of its own, one after the other: a process loads the
 network, restores a face, and is timed for a second one. Stock ncnn is PyPI's, in 32 bits, on the
-same files. Needs the training package (PyTorch), which makes the checkpoint.
+same files. Needs Linux, and the training package (PyTorch), which makes the checkpoint.
 """
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -43,9 +42,11 @@ def stock(param: Path, threads: int) -> Callable[[Floats], Floats]:
     net.load_model(str(param.with_suffix(".bin")))
 
     def restored(face: Floats) -> Floats:
-        extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat(np.ascontiguousarray(face.transpose(2, 0, 1))).clone())
-        planes = np.array(extractor.extract(net.output_names()[0])[1])
+        planes = np.ascontiguousarray(face.transpose(2, 0, 1))  # ncnn.Mat keeps no reference to it
+        with net.create_extractor() as extractor:
+            extractor.input("data", ncnn.Mat(planes).clone())
+            _, result = extractor.extract(net.output_names()[0])
+            planes = np.array(result, np.float32)
         return planes.transpose(1, 2, 0).clip(0, 1)
 
     return restored
@@ -59,9 +60,18 @@ def measure(engine: str, param: Path, threads: int) -> None:
     begin = time.perf_counter(), time.process_time()
     result = restore(face)
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     np.save(param.with_name(f"{engine}.npy"), result)
-    print(json.dumps({"wall": wall, "processor": processor, "peak": peak}))
+    print(json.dumps({"wall": wall, "processor": processor, "peak": most_memory()}))
+
+
+def most_memory() -> float:
+    """The most memory of this process in megabytes.
+
+    Linux's `getrusage` has the parent's where that is more.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak) / 1024
 
 
 def in_own_process(engine: str, param: Path, threads: int) -> Figures:
