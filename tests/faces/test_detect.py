@@ -18,6 +18,7 @@ from faces_extra import PHOTOGRAPHS, detector_weights, photograph, turned
 from numpy.typing import NDArray
 from PIL import Image
 
+from realesrgan_vk.errors import ModelError
 from realesrgan_vk.faces import detect as module
 from realesrgan_vk.faces.detect import _distinct, detect
 from realesrgan_vk.faces.face import Face
@@ -271,6 +272,17 @@ def test_the_command_needs_a_picture(tmp_path: Path) -> None:
     done = run_here("faces", tmp_path / "none.png")
     assert done.returncode == 2
     assert "does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("length", [0, 1000, 232_588])
+def test_damaged_weights_are_refused(
+    length: int, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / weights.name
+    damaged.write_bytes(weights.read_bytes()[:length])
+    monkeypatch.setattr(module, "require_detector", lambda: damaged)
+    with pytest.raises(ModelError, match=r"are damaged .* pip install --force-reinstall"):
+        detect(np.zeros((32, 32, 3), np.uint8))
 
 
 def test_threads_may_find_their_first_faces_at_once() -> None:

@@ -164,6 +164,24 @@ def test_a_face_cut_by_the_border(degrees: float, centre: tuple[float, float]) -
     assert away.max() <= 2
 
 
+@pytest.mark.parametrize("degrees", [40, 45])
+def test_the_corner_of_a_picture_twice_as_large(degrees: float) -> None:
+    """What was continued beyond the source's outermost pixel centres does not change the corner."""
+    small = np.rint(waves(120, 110, 1) * 255).astype(np.uint8)
+    large = np.rint(waves(240, 220, 2) * 255).astype(np.uint8)
+    away = np.abs(enhanced(small, large, [face(degrees, 25, (118, 100))]).astype(int) - large)
+    assert away.max() <= 2
+
+
+@pytest.mark.parametrize("degrees", [40, 45])
+def test_a_corner_in_the_middle_of_a_face(degrees: float) -> None:
+    """Little of the crop is in the picture, from which the colours' drift is taken."""
+    small = np.rint(waves(120, 110, 1) * 255).astype(np.uint8)
+    large = np.rint(waves(240, 220, 2) * 255).astype(np.uint8)
+    away = np.abs(enhanced(small, large, [face(degrees, 25, (118, 100))]).astype(int) - large)
+    assert away.max() <= 2
+
+
 def test_a_face_outside_of_the_picture_changes_nothing() -> None:
     small, large = waves(40, 40, 1), waves(80, 80, 2)
     assert np.array_equal(enhanced(small, large, [face(0, 5, (400, -300))], white), large)

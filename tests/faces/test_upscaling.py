@@ -6,12 +6,14 @@ has 3 channels, as networks for faces do.
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import run_here
+from command import COMMAND, run_here
 from compact_network import write_compact
 from faces_extra import detector_weights, photograph, write_sharpener
 from numpy.typing import NDArray
@@ -160,6 +162,30 @@ def test_the_command(
         expected = np.asarray(upscaler.upscale(portrait, faces=options(restorer)))
         assert np.array_equal(np.asarray(made), expected)
         assert np.array_equal(np.asarray(other), np.asarray(upscaler.upscale(bricks)))
+
+
+@pytest.mark.slow
+def test_a_killed_batch_goes_on_to_the_same_files(
+    portrait: NDArray[np.uint8], upscaler: Upscaler, restorer: Path, tmp_path: Path
+) -> None:
+    folder, whole, killed = (tmp_path / name for name in ("in", "whole", "killed"))
+    folder.mkdir()
+    for number in range(8):
+        Image.fromarray(np.roll(portrait, number, axis=1)).save(folder / f"{number}.png")
+    arguments: list[str | Path] = ["-m", tmp_path / "net.param", "-d", "cpu", "--faces"]
+    arguments += ["--face-model", restorer, "--skip-existing"]
+    assert run_here("upscale", folder, "-o", whole, *arguments).returncode == 0
+    command = [*COMMAND, "upscale", str(folder), "-o", str(killed), *map(str, arguments)]
+    for count in (1, 4):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and len(list(killed.glob("*"))) < count:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+        assert all(path.suffix == ".png" for path in killed.iterdir())
+    assert run_here("upscale", folder, "-o", killed, *arguments).returncode == 0
+    made, expected = ({p.name: p.read_bytes() for p in f.iterdir()} for f in (killed, whole))
+    assert made == expected
+    assert len(made) == 8
 
 
 def test_the_call(portrait: NDArray[np.uint8], restorer: Path, tmp_path: Path) -> None:

