@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -377,6 +378,9 @@ class Api:
                 raise Problem(404, "the job has expired") from None
             words = "the picture cannot be shown" if isinstance(error, vips.Error) else str(error)
             raise Problem(422, _without(job.original_file, words)) from error
+        finally:
+            if not self._jobs.has(job):  # a file may have been written while they were removed
+                await to_thread.run_sync(partial(shutil.rmtree, job.folder, ignore_errors=True))
 
     async def results(self, request: Request) -> Response:
         """Results of several jobs as a ZIP file; without ids those of all that are listed."""

@@ -24,11 +24,12 @@ export function isLarge(job, limits) {
 function put(element, view, part) {
   const at = (place, origin) => Math.round((place - origin) * view.zoom) / ratio();
   const [left, top] = [at(part.x, view.x), at(part.y, view.y)];
+  const least = 1 / ratio(); // a line is seen, too
   Object.assign(element.style, {
     left: `${left}px`,
     top: `${top}px`,
-    width: `${at(part.x + part.w, view.x) - left}px`,
-    height: `${at(part.y + part.h, view.y) - top}px`,
+    width: `${Math.max(least, at(part.x + part.w, view.x) - left)}px`,
+    height: `${Math.max(least, at(part.y + part.h, view.y) - top)}px`,
   });
 }
 
@@ -264,5 +265,6 @@ export class Tiles {
     for (const tile of this.tiles.values()) tile.image.removeAttribute("src");
     this.tiles.clear();
     this.element.replaceChildren();
+    delete this.element.dataset.tiles;
   }
 }
