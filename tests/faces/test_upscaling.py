@@ -85,6 +85,30 @@ def test_outside_of_the_face_nothing_changes(
     assert np.array_equal(np.asarray(upscaler.upscale(portrait, faces=options(restorer, 0))), plain)
 
 
+def test_the_sheet_of_the_docs(
+    portrait: NDArray[np.uint8], upscaler: Upscaler, restorer: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Three strengths side by side, with this test's networks in place of the default ones."""
+    page = Path(__file__).parents[2] / "docs/how-to/faces.md"
+    blocks = page.read_text("utf-8").split("```python\n")
+    (block,) = (part.partition("```")[0] for part in blocks if "sheet.png" in part)
+    Image.fromarray(portrait).save(tmp_path / "family.jpg", quality=95)
+
+    def with_strength(strength: float) -> FaceOptions:
+        return options(restorer, strength)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(realesrgan_vk, "upscale", upscaler.upscale)
+    monkeypatch.setattr(realesrgan_vk, "FaceOptions", with_strength)
+    exec(compile(block, page, "exec"), {})
+    cells = np.split(np.asarray(Image.open("sheet.png")).astype(int), 3, axis=1)
+    assert np.array_equal(cells[0], np.asarray(upscaler.upscale("family.jpg")))
+    unclipped = (cells[2] > 0) & (cells[2] < 255)
+    assert np.abs(cells[1] - (cells[0] + cells[2]) / 2)[unclipped].max() <= 1
+    assert np.abs(cells[2] - cells[0]).max() > 2
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "CMYK", "I;16"])
 def test_all_kinds_of_pictures(
     portrait: NDArray[np.uint8], upscaler: Upscaler, restorer: Path, mode: str

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from compact_network import write_compact
 
 import realesrgan_vk
 from realesrgan_vk.cli import app
-from realesrgan_vk.models import find_model, pull
+from realesrgan_vk.models import checkpoint_network, find_model, pull, user_store
 from realesrgan_vk.models.add import add_models
+from realesrgan_vk.models.download import Progress
 from realesrgan_vk.models.published import Published
 
 
@@ -114,3 +115,46 @@ def test_what_is_not_the_published_file_is_not_installed(
     assert not installed.exists()
     kept = [file.name for file in (tmp_path / "cache").rglob("*") if file.is_file()]
     assert kept == (["general-wdn.pth"] if case == "page" else [])
+
+
+@pytest.mark.parametrize("stage", ["download", "convert", "write", "move"])
+def test_a_pull_that_ends_in_any_stage_leaves_nothing_half_and_goes_on(
+    stage: str, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the two networks none is there until both are; what was fetched is not fetched again."""
+
+    def progress(name: str) -> Progress:
+        def report(done: int, total: int | None) -> None:
+            if stage == "download" and name == "general-wdn":
+                raise KeyboardInterrupt
+
+        return report
+
+    places: dict[str, tuple[object, str]] = {
+        "convert": (checkpoint_network, "convert_checkpoint"),
+        "write": (user_store, "_write"),
+        "move": (Path, "replace"),
+    }
+    calls = 0
+    with monkeypatch.context() as patched:
+        if stage in places:
+            work: Callable[..., object] = getattr(*places[stage])
+
+            def ended(*given: object) -> object:
+                nonlocal calls
+                calls += stage != "move" or installed in Path(str(given[1])).parents
+                if calls == 2:
+                    raise KeyboardInterrupt
+                return work(*given)
+
+            patched.setattr(*places[stage], ended)
+        with pytest.raises(KeyboardInterrupt):
+            pull.pull_model("general", progress=progress)
+    left = [path.name for path in installed.rglob("*") if path.is_file()]
+    assert not [name for name in left if name.startswith(("general", "manifest"))]
+    fetched = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.pth")}
+    assert "general.pth" in fetched
+    assert pull.pull_model("general") == ["general", "general-wdn"]
+    assert find_model("general").bin.exists()
+    for path in (tmp_path / "cache").rglob("*.pth"):
+        assert fetched.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
