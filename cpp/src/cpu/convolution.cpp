@@ -57,12 +57,30 @@ Rows widen(const Rows& source, int channels, int width, int enlarge, float* memo
     return rows;
 }
 
+winograd::Curve curve_of(Activation activation) {
+    switch (activation) {
+        case Activation::silu:
+            return winograd::Curve::silu;
+        case Activation::mish:
+            return winograd::Curve::mish;
+        case Activation::gelu:
+            return winograd::Curve::gelu;
+        case Activation::sigmoid:
+            return winograd::Curve::sigmoid;
+        case Activation::none:
+        case Activation::leaky_relu:
+        case Activation::prelu:
+            break;
+    }
+    return winograd::Curve::slopes;
+}
+
 // The program scales and adds one skip after the other; the kernel takes one weight for each.
 winograd::Epilogue epilogue_of(const Op& op, const RowBand& band, int threads, float* spare,
                                Rows (&rows)[kMaxSkips]) {
     winograd::Epilogue epilogue;
     epilogue.skip_count = static_cast<int>(op.skips.size());
-    epilogue.silu = op.activation == Activation::silu;
+    epilogue.curve = curve_of(op.activation);
     epilogue.gate = op.gate.has_value();
     epilogue.gate_offset = op.gate.value_or(0.0F);
     const int width = band.output->layout().width;
@@ -73,6 +91,8 @@ winograd::Epilogue epilogue_of(const Op& op, const RowBand& band, int threads, f
             rows[s] = widen(rows[s], op.output.channels, width, skip.upsample, spare, threads);
             spare += row_floats(op.output.channels, width) * static_cast<std::size_t>(band.count);
         }
+        epilogue.product = epilogue.product || skip.product;
+        epilogue.shift = epilogue.shift * skip.value_scale + skip.shift;
         epilogue.scale *= skip.value_scale;
         for (std::size_t before = 0; before < s; ++before) {
             epilogue.skips[before].weight *= skip.value_scale;
@@ -96,8 +116,10 @@ void copy_output(const Op& op, const RowBand& band, int threads) {
 winograd::Convolution make_convolution(const Op& op, const ConvolutionWeights& weights,
                                        winograd::WeightForm form, const winograd::Kernel& kernel) {
     winograd::Description description;
-    description.in_channels = weights.inputs;
+    description.depthwise = op.kind == OpKind::depthwise;
+    description.in_channels = description.depthwise ? weights.outputs : weights.inputs;
     description.out_channels = weights.outputs;
+    description.kernel = op.kernel;
     description.bias = weights.bias.data();
     if (op.activation == Activation::leaky_relu) description.slopes = {op.slope};
     if (op.activation == Activation::prelu) description.slopes = weights.slopes;
@@ -138,8 +160,8 @@ void FusedConvolution::run(const RowBand& band, const HostBuffer& scratch) const
     winograd::OutputRows job;
     job.width = width;
     job.height = band.count;
-    Rows input =
-        rows_of(*band.input, op_.input.channel, band.first - 1, band.count + 2, op_.upsample);
+    Rows input = rows_of(*band.input, op_.input.channel, band.first - op_.kernel / 2,
+                         band.count + op_.kernel - 1, op_.upsample);
     job.upsample = op_.upsample == 2;
     if (op_.upsample > 2) {
         input = widen(input, op_.input.channels, width, op_.upsample, spare, threads_);
@@ -161,7 +183,8 @@ void FusedConvolution::run(const RowBand& band, const HostBuffer& scratch) const
 std::uint64_t FusedConvolution::scratch_bytes(int width, int rows) const {
     std::size_t floats = 0;
     if (op_.upsample > 2) {
-        floats += row_floats(op_.input.channels, width) * static_cast<std::size_t>(rows + 2);
+        floats +=
+            row_floats(op_.input.channels, width) * static_cast<std::size_t>(rows + op_.kernel - 1);
     }
     for (const Skip& skip : op_.skips) {
         if (skip.upsample == 1) continue;

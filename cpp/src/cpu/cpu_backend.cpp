@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -23,7 +24,7 @@ constexpr int kBandPixels = 4096;
 // Networks with at most so many convolutions take the large tile: realesr-animevideov3, with 18 of
 // them, stays within 4e-5 of full scale on random black and white pixels, where 1e-4 is allowed;
 // the RRDB networks, with 96 and more, do not on noise.
-constexpr std::size_t kShallow = 20;
+constexpr std::ptrdiff_t kShallow = 20;
 
 // Weights that are transformed once may take a third of the memory limit; otherwise they are kept
 // untransformed and transformed for each row band, which costs a few percent of the time.
@@ -31,15 +32,18 @@ constexpr std::uint64_t kWeightDivisor = 3;
 
 int tile_of(const Program& program, const CpuBackendOptions& options) {
     if (options.tile > 0) return options.tile;
-    return program.convolutions.size() <= kShallow ? winograd::kLargeTile : winograd::kSmallTile;
+    const auto layers =
+        std::count_if(program.convolutions.begin(), program.convolutions.end(),
+                      [](const ConvolutionShape& shape) { return !shape.depthwise; });
+    return layers <= kShallow ? winograd::kLargeTile : winograd::kSmallTile;
 }
 
 std::uint64_t transformed_bytes(const Program& program, const winograd::Kernel& kernel) {
-    const std::uint64_t each = static_cast<std::uint64_t>(kernel.points) * sizeof(float);
     std::uint64_t bytes = 0;
     for (const ConvolutionShape& shape : program.convolutions) {
-        bytes += each * static_cast<std::uint64_t>(shape.inputs) *
-                 static_cast<std::uint64_t>(shape.outputs);
+        const bool transformed = shape.kernel == 3 && !shape.depthwise;
+        const int each = transformed ? kernel.points : shape.kernel * shape.kernel;
+        bytes += product(each, shape.inputs, shape.outputs, sizeof(float));
     }
     return bytes;
 }
@@ -68,7 +72,8 @@ class CpuBackend final : public Backend {
         storage_.tail_band = kernel.tile / 2 * bands;  // at twice the size a row of tiles
         make_convolutions(network, form_of(program, kernel, options), kernel);
         storage_.scratch = [this](const Program&, const Op& op, int width, int rows) {
-            if (op.kind != OpKind::convolution) return std::uint64_t{0};
+            if (op.kind != OpKind::convolution && op.kind != OpKind::depthwise)
+                return std::uint64_t{0};
             const auto index = static_cast<std::size_t>(op.convolution);
             return kernels_.convolutions[index]->scratch_bytes(width, rows);
         };
@@ -87,13 +92,21 @@ class CpuBackend final : public Backend {
                            const winograd::Kernel& kernel) {
         const std::vector<const Op*> ops = convolution_ops(network.program);
         kernels_.convolutions.resize(ops.size());
+        kernels_.norms.resize(ops.size());
         for_each_in_parallel(ops.size(), kernels_.threads, [&](std::size_t i) {
+            ConvolutionWeights weights = network.weights(static_cast<int>(i), false);
+            if (ops[i]->kind == OpKind::layer_norm) {
+                kernels_.norms[i] = std::move(weights);
+                return;
+            }
             kernels_.convolutions[i] = std::make_unique<cpu::FusedConvolution>(
-                *ops[i], network.weights(static_cast<int>(i), false), form, kernel,
-                kernels_.threads);
+                *ops[i], weights, form, kernel, kernels_.threads);
         });
         for (const auto& made : kernels_.convolutions) {
-            storage_.weight_bytes += made->weight_bytes();
+            if (made) storage_.weight_bytes += made->weight_bytes();
+        }
+        for (const ConvolutionWeights& norm : kernels_.norms) {
+            storage_.weight_bytes += (norm.kernel.size() + norm.bias.size()) * sizeof(float);
         }
     }
 

@@ -1,7 +1,10 @@
 #include "cpu/pointwise.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <iterator>
+#include <numeric>
 #include <vector>
 
 #include "base/integers.hpp"
@@ -19,10 +22,11 @@ void add_skips(const Op& op, const RowBand& band, int channel, int y, float* to)
         const float* from =
             band.skips[s]->channel_row(skip.from.channel + channel, y / skip.upsample);
         for (int x = 0; x < width; x += skip.upsample) {
-            const float add = from[x / skip.upsample * kGroup] * skip.skip_scale;
+            const float other = from[x / skip.upsample * kGroup];
+            const float add = other * skip.skip_scale + skip.shift;
             for (int i = 0; i < skip.upsample; ++i) {
                 float& value = to[(x + i) * kGroup];
-                value = value * skip.value_scale + add;
+                value = skip.product ? value * other : value * skip.value_scale + add;
             }
         }
     }
@@ -44,6 +48,71 @@ void shuffle_row(const Op& op, const RowBand& band, int channel, int y) {
     }
     add_skips(op, band, channel, y, to);
     copy_row(op, band, channel, y, to);
+}
+
+// A layer norm's numbers in whole groups, zeros in lanes without a channel.
+struct NormNumbers {
+    std::vector<float> used;  // 1 for each channel
+    std::vector<float> scale;
+    std::vector<float> bias;
+
+    NormNumbers(const ConvolutionWeights& weights, int channels)
+        : used(idx(channels), 1.0F), scale(weights.kernel), bias(weights.bias) {
+        for (std::vector<float>* numbers : {&used, &scale, &bias})
+            numbers->resize(idx(round_up(channels, kGroup)), 0.0F);
+    }
+};
+
+// Of the first pixel of some rows, one for each group: the mean of their channels, or of the
+// squares of what is off it.
+float mean_of(const std::vector<const float*>& pixel, const NormNumbers& numbers, int channels) {
+    float sums[kGroup] = {};
+    for (std::size_t g = 0; g < pixel.size(); ++g) {
+        const float* used = &numbers.used[g * kGroup];
+        for (int i = 0; i < kGroup; ++i) sums[i] += pixel[g][i] * used[i];
+    }
+    return std::accumulate(std::begin(sums), std::end(sums), 0.0F) / static_cast<float>(channels);
+}
+
+float variance_of(const std::vector<const float*>& pixel, const NormNumbers& numbers, int channels,
+                  float mean) {
+    float sums[kGroup] = {};
+    for (std::size_t g = 0; g < pixel.size(); ++g) {
+        const float* used = &numbers.used[g * kGroup];
+        for (int i = 0; i < kGroup; ++i) {
+            const float off = (pixel[g][i] - mean) * used[i];
+            sums[i] += off * off;
+        }
+    }
+    return std::accumulate(std::begin(sums), std::end(sums), 0.0F) / static_cast<float>(channels);
+}
+
+void normalize_row(const Op& op, const NormNumbers& numbers, const RowBand& band, int y) {
+    const int channels = op.input.channels;
+    std::vector<const float*> from;
+    std::vector<float*> to;
+    for (int c = 0; c < channels; c += kGroup) {
+        from.push_back(band.input->row(op.input.channel + c, y));
+        to.push_back(band.output->row(op.output.channel + c, y));
+    }
+    for (int x = 0; x < band.output->layout().width; ++x) {
+        const float mean = mean_of(from, numbers, channels);
+        const float variance = variance_of(from, numbers, channels, mean);
+        const float factor = 1.0F / std::sqrt(variance + op.epsilon);
+        for (std::size_t g = 0; g < from.size(); ++g) {
+            const float* scale = &numbers.scale[g * kGroup];
+            const float* bias = &numbers.bias[g * kGroup];
+            for (int i = 0; i < kGroup; ++i)
+                to[g][i] = (from[g][i] - mean) * factor * scale[i] + bias[i];
+            from[g] += kGroup;
+            to[g] += kGroup;
+        }
+    }
+    for (int c = 0; c < channels; ++c) {
+        float* row = band.output->channel_row(op.output.channel + c, y);
+        add_skips(op, band, c, y, row);
+        copy_row(op, band, c, y, row);
+    }
 }
 
 // Rows first, columns then, as ncnn does, and the filter's rows kept from one result row to the
@@ -105,6 +174,12 @@ void pixel_shuffle(const Op& op, const RowBand& band, int threads) {
     ThreadPool::shared().run(tasks, threads, [&](int i, int) {
         shuffle_row(op, band, i % op.output.channels, band.first + i / op.output.channels);
     });
+}
+
+void layer_norm(const Op& op, const ConvolutionWeights& weights, const RowBand& band, int threads) {
+    const NormNumbers numbers(weights, op.input.channels);
+    ThreadPool::shared().run(band.count, threads,
+                             [&](int i, int) { normalize_row(op, numbers, band, band.first + i); });
 }
 
 void resize(const Op& op, const RowBand& band, int threads) {

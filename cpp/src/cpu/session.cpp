@@ -170,7 +170,11 @@ void CpuSession::run_op(const Command& command) {
     const RowBand band = band_of(op, command);
     switch (op.kind) {
         case OpKind::convolution:
+        case OpKind::depthwise:
             kernels_.convolutions[idx(op.convolution)]->run(band, scratch_);
+            break;
+        case OpKind::layer_norm:
+            layer_norm(op, kernels_.norms[idx(op.convolution)], band, kernels_.threads);
             break;
         case OpKind::pixel_shuffle:
             pixel_shuffle(op, band, kernels_.threads);

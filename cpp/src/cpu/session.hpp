@@ -13,7 +13,9 @@ namespace realesrgan::cpu {
 
 // Shared by all sessions of a network.
 struct Kernels {
-    std::vector<std::unique_ptr<FusedConvolution>> convolutions;  // by Op::convolution
+    // By Op::convolution, one of the two:
+    std::vector<std::unique_ptr<FusedConvolution>> convolutions;
+    std::vector<ConvolutionWeights> norms;
     int threads = 1;
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <numeric>
 #include <string_view>
 
@@ -168,6 +169,34 @@ Ratio operator*(const Ratio& a, const Ratio& b) {
 
 bool operator==(const Ratio& a, const Ratio& b) {
     return a.numerator == b.numerator && a.denominator == b.denominator;
+}
+
+std::set<std::size_t> pixel_norms(const Graph& graph) {
+    constexpr int kChannelsFirst = 3;  // ncnn's orders of a Permute
+    constexpr int kChannelsLast = 4;
+    std::map<int, std::vector<std::size_t>> readers;  // by blob
+    for (std::size_t i = 0; i < graph.layers.size(); ++i) {
+        for (const int blob : graph.layers[i].inputs) readers[blob].push_back(i);
+    }
+    std::set<std::size_t> found;
+    for (std::size_t i = 0; i < graph.layers.size(); ++i) {
+        std::vector<std::size_t> three{i};
+        while (three.size() < 3) {
+            const std::vector<std::size_t>& next =
+                readers[graph.layers[three.back()].outputs.at(0)];
+            if (next.size() != 1) break;
+            three.push_back(next[0]);
+        }
+        if (three.size() != 3) continue;
+        const Layer& before = graph.layers[three[0]];
+        const Layer& after = graph.layers[three[2]];
+        if (before.type == "Permute" && before.integer(0, 0) == kChannelsFirst &&
+            graph.layers[three[1]].type == "LayerNorm" && after.type == "Permute" &&
+            after.integer(0, 0) == kChannelsLast) {
+            found.insert(three.begin(), three.end());
+        }
+    }
+    return found;
 }
 
 LayerRule layer_rule(const Layer& layer) {

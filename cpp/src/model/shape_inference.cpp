@@ -282,10 +282,14 @@ void check_sizes(const Graph& graph, const Trace& sizes) {
                          std::to_string(kMostAlignment) + ", which is not supported");
     }
     const std::int64_t side = sample_side(graph, sizes);
-    for (const Layer& layer : graph.layers) {
+    for (std::size_t i = 0; i < graph.layers.size(); ++i) {
+        const Layer& layer = graph.layers[i];
+        const bool permuted = sizes.pixel_norms.count(i) != 0 && layer.type == "LayerNorm";
         std::vector<Shape> inputs;
         for (const int input : layer.inputs) {
-            inputs.push_back(traced_shape(sizes.blobs[at(input)], side, sizes.rest));
+            const Shape shape = traced_shape(sizes.blobs[at(input)], side, sizes.rest);
+            inputs.push_back(permuted && shape.dims > 0 ? Shape::picture(shape.c, shape.w, shape.h)
+                                                        : shape);
         }
         const std::string fault = size_fault(layer, inputs);
         if (!fault.empty()) {
@@ -298,8 +302,12 @@ void check_sizes(const Graph& graph, const Trace& sizes) {
 
 Trace trace(const Graph& graph) {
     constexpr int kUsual = 3;
+    const std::set<std::size_t> norms = pixel_norms(graph);
     std::vector<LayerRule> rules;
-    for (const Layer& layer : graph.layers) rules.push_back(layer_rule(layer));
+    for (const Layer& layer : graph.layers) {
+        rules.push_back(layer_rule(layer));
+        if (norms.count(rules.size() - 1) != 0) rules.back().known = true;
+    }
     std::optional<Trace> result = trace_with(graph, rules, kUsual);
     for (int channels = 1; channels <= kMostInputChannels && !result; ++channels) {
         result = trace_with(graph, rules, channels);
@@ -309,6 +317,7 @@ Trace trace(const Graph& graph) {
                          ": no number of input channels fits the sizes of the convolutions' "
                          "weights; the .param file is damaged");
     }
+    result->pixel_norms = norms;
     find_border(graph, *result);
     check_sizes(graph, *result);
     return *std::move(result);

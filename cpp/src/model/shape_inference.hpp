@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "model/graph.hpp"
@@ -40,6 +41,11 @@ struct LayerRule {
 
 LayerRule layer_rule(const Layer& layer);
 
+// The layers of norms of each pixel's channels, three for each: a Permute that makes the channels
+// the columns, the LayerNorm of as many, and the Permute back. Between them the blobs are counted
+// as if they were not permuted.
+std::set<std::size_t> pixel_norms(const Graph& graph);
+
 // A blob's size relative to the network's input: `zoom` times its rows, and `offset` more.
 struct BlobSize {
     int channels = 0;  // 0: unknown
@@ -57,6 +63,7 @@ inline constexpr std::int64_t kMostAlignment = 1024;
 struct Trace {
     std::vector<LayerRule> rules;  // one for each layer
     std::vector<BlobSize> blobs;
+    std::set<std::size_t> pixel_norms;  // layers of norms of each pixel's channels
     int input_channels = 0;
     std::int64_t alignment = 1;  // sides of the input must be multiples of it, and `rest` more;
                                  // above kMostAlignment where that is not to be had

@@ -191,6 +191,10 @@ std::vector<float> WeightFile::floats(const Span& span) const {
     return values;
 }
 
+bool WeightFile::has_kernel(std::size_t layer) const {
+    return spans_.count(layer) != 0;
+}
+
 bool WeightFile::has_fp16(std::size_t layer) const {
     return spans_.at(layer)[0].storage == Storage::fp16;
 }

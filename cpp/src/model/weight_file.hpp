@@ -43,6 +43,7 @@ class WeightFile {
     WeightFile(const Graph& graph, const std::string& bin_path);
 
     // Of the layer graph.layers[layer]. All throw ModelError when the file cannot be read any more.
+    bool has_kernel(std::size_t layer) const;                  // or a norm's weights
     bool has_fp16(std::size_t layer) const;                    // its kernel
     std::vector<std::uint16_t> fp16(std::size_t layer) const;  // kernel() as the file has it
     StoredHalves stored_halves(std::size_t layer) const;       // fp16(), where they are

@@ -18,8 +18,8 @@ namespace {
 // Where a convolution's numbers come from, and how they are laid out for its op.
 struct ConvolutionSource {
     std::size_t layer = 0;
+    int first_output = 0;  // of the layer's channels, the op's first
     std::optional<std::size_t> prelu;
-    int kernel = 3;                // of the layer
     int unshuffle = 1;             // folded into the layer's kernel
     std::vector<int> input_parts;  // channels of the tensors read, in order, each starting aligned
 };
@@ -144,6 +144,8 @@ class BufferAssigner {
         op.kind = node.kind;
         op.input = slice_of(node.input);
         op.upsample = node.input.upsample;
+        op.kernel = node.kernel;
+        op.epsilon = node.epsilon;
         op.output = places_[index];
         op.activation = node.activation;
         op.slope = node.slope;
@@ -152,12 +154,17 @@ class BufferAssigner {
         op.resize = node.resize;
         op.layers = node.layers;
         for (const LoweredSkip& skip : node.skips) {
-            op.skips.push_back(Skip{skip_place(skip.from.parts[0], index), skip.value_scale,
-                                    skip.skip_scale, skip.from.upsample});
+            const ChannelSlice from = skip.from.parts.size() > 1
+                                          ? slice_of(skip.from)
+                                          : skip_place(skip.from.parts[0], index);
+            op.skips.push_back(Skip{from, skip.value_scale, skip.skip_scale, skip.from.upsample,
+                                    skip.shift, skip.product});
         }
-        if (node.kind == OpKind::convolution) {
+        const bool depthwise = node.kind == OpKind::depthwise || node.kind == OpKind::layer_norm;
+        if (node.kind == OpKind::convolution || depthwise) {
             op.convolution = static_cast<int>(sources.size());
-            program_.convolutions.push_back(ConvolutionShape{op.input.channels, node.channels});
+            program_.convolutions.push_back(ConvolutionShape{
+                depthwise ? 1 : op.input.channels, node.channels, node.kernel, depthwise});
             sources.push_back(source_of(node));
         }
         program_.ops.push_back(std::move(op));
@@ -166,9 +173,9 @@ class BufferAssigner {
     ConvolutionSource source_of(const Node& node) const {
         ConvolutionSource source;
         source.layer = node.layer;
+        source.first_output = node.first_output;
         source.prelu = node.prelu;
-        source.kernel = node.kernel;
-        source.unshuffle = node.kernel > 3 ? lowered_.unshuffle : 1;
+        source.unshuffle = node.unshuffle;
         for (const std::size_t part : node.input.parts) {
             source.input_parts.push_back(lowered_.nodes[part].channels);
         }
@@ -208,21 +215,14 @@ std::vector<InputTransform> input_transform(const LoweredGraph& lowered, const W
     return transform;
 }
 
-// Tap (ky, kx) of a 3x3 kernel on the unshuffled input from the layer's own kernel of any size.
+// Tap (ky, kx) of a kernel on the unshuffled input from the layer's own kernel, of side 3 * r.
 template <typename Value>
-Value tap(const std::vector<Value>& kernel, const ConvolutionSource& source, std::size_t output,
-          int inputs, int input, int ky, int kx) {
-    const int r = source.unshuffle;
-    const int size = source.kernel;
-    const int channel = input / (r * r);
-    const int y = size == 1 ? 0 : ky * r + input / r % r;
-    const int x = size == 1 ? 0 : kx * r + input % r;
-    if (size == 1 && (ky != 1 || kx != 1)) return Value{0};
-    const std::size_t plane =
-        output * static_cast<std::size_t>(inputs / (r * r)) + static_cast<std::size_t>(channel);
-    return kernel[(plane * static_cast<std::size_t>(size) + static_cast<std::size_t>(y)) *
-                      static_cast<std::size_t>(size) +
-                  static_cast<std::size_t>(x)];
+Value unfolded_tap(const std::vector<Value>& kernel, std::size_t output, int inputs, int input,
+                   int r, int ky, int kx) {
+    const std::size_t side = idx(3 * r);
+    const std::size_t plane = output * idx(inputs / (r * r)) + idx(input / (r * r));
+    const std::size_t y = idx(ky * r + input / r % r);
+    return kernel[(plane * side + y) * side + idx(kx * r + input % r)];
 }
 
 // From the order of the file to that of the op, which has gaps between what it reads.
@@ -231,22 +231,30 @@ std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& 
                             const ConvolutionShape& shape) {
     int total = 0;
     for (const int part : source.input_parts) total += part;
-    if (source.kernel == 3 && total == shape.inputs) return kernel;  // as the file has it
-    const auto outputs = static_cast<std::size_t>(shape.outputs);
-    const auto inputs = static_cast<std::size_t>(shape.inputs);
-    std::vector<Value> placed(outputs * inputs * 9, Value{0});
+    if (shape.depthwise) total = 1;
+    const std::size_t taps = idx(shape.kernel) * idx(shape.kernel);
+    const std::size_t outputs = idx(shape.outputs);
+    const std::size_t inputs = idx(shape.inputs);
+    const std::size_t before = idx(source.first_output);
+    if (source.unshuffle == 1 && total == shape.inputs) {
+        const std::size_t each = inputs * taps;
+        if (kernel.size() == outputs * each) return kernel;  // as the file has it
+        const auto first = kernel.begin() + static_cast<std::ptrdiff_t>(before * each);
+        return {first, first + static_cast<std::ptrdiff_t>(outputs * each)};
+    }
+    std::vector<Value> placed(outputs * inputs * taps, Value{0});
     for (std::size_t o = 0; o < outputs; ++o) {
         int read = 0;
         int place = 0;
         for (const int part : source.input_parts) {
-            Value* to = &placed[(o * inputs + static_cast<std::size_t>(place)) * 9];
-            if (source.kernel == 3) {
-                const auto from =
-                    o * static_cast<std::size_t>(total) + static_cast<std::size_t>(read);
-                std::copy_n(&kernel[from * 9], part * 9, to);
+            Value* to = &placed[(o * inputs + idx(place)) * taps];
+            if (source.unshuffle == 1) {
+                const std::size_t from = (before + o) * idx(total) + idx(read);
+                std::copy_n(&kernel[from * taps], idx(part) * taps, to);
             } else {
                 for (int t = 0; t < part * 9; ++t) {
-                    to[t] = tap(kernel, source, o, total, read + t / 9, t % 9 / 3, t % 3);
+                    to[t] = unfolded_tap(kernel, before + o, total, read + t / 9, source.unshuffle,
+                                         t % 9 / 3, t % 3);
                 }
             }
             read += part;
@@ -256,22 +264,37 @@ std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& 
     return placed;
 }
 
+// An op's part of what a layer has one number an output channel of.
+std::vector<float> own_part(const std::vector<float>& all, const ConvolutionSource& source,
+                            const ConvolutionShape& shape) {
+    std::vector<float> part(idx(shape.outputs), 0.0F);
+    const std::size_t first = std::min(all.size(), idx(source.first_output));
+    std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first),
+                std::min(part.size(), all.size() - first), part.begin());
+    return part;
+}
+
 ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSource& source,
                                     const ConvolutionShape& shape, bool accept_fp16) {
     ConvolutionWeights weights;
     weights.inputs = shape.inputs;
     weights.outputs = shape.outputs;
-    const auto outputs = static_cast<std::size_t>(shape.outputs);
+    weights.side = shape.kernel;
+    if (!file.has_kernel(source.layer)) {  // a norm without weights
+        weights.kernel.assign(idx(shape.outputs), 1.0F);
+        weights.bias.assign(idx(shape.outputs), 0.0F);
+        return weights;
+    }
     if (accept_fp16 && file.has_fp16(source.layer)) {
         weights.fp16 = arranged(file.fp16(source.layer), source, shape);
     } else {
         weights.kernel = arranged(file.kernel(source.layer), source, shape);
     }
-    weights.bias = file.bias(source.layer);
-    weights.bias.resize(outputs, 0.0F);
+    weights.bias = own_part(file.bias(source.layer), source, shape);
     if (source.prelu) {
         weights.slopes = file.slopes(*source.prelu);
-        weights.slopes.resize(outputs, weights.slopes.front());  // one slope serves all channels
+        // one slope serves all channels
+        weights.slopes.resize(idx(shape.outputs), weights.slopes.front());
     }
     return weights;
 }

@@ -31,19 +31,59 @@ struct PendingGate {
     throw NotStreamable(layer_title(layer) + " " + why);
 }
 
+// ncnn's types of activations of a convolution.
 void read_activation(const Layer& layer, Node& node) {
-    const int type = layer.integer(9, 0);
-    if (type == 0) return;
-    if (type != 1 && type != 2) refuse(layer, "has an activation the row stream does not know");
+    constexpr int kReLU = 1;
+    constexpr int kLeakyReLU = 2;
+    constexpr int kSigmoid = 4;
+    constexpr int kMish = 5;
     const std::vector<float> parameters = layer.array(10);
-    node.activation = Activation::leaky_relu;
-    node.slope = type == 2 && !parameters.empty() ? parameters[0] : 0.0F;
+    switch (layer.integer(9, 0)) {
+        case 0:
+            return;
+        case kReLU:
+        case kLeakyReLU:
+            node.activation = Activation::leaky_relu;
+            node.slope = layer.integer(9, 0) == kLeakyReLU ? parameters.at(0) : 0.0F;
+            return;
+        case kSigmoid:
+            node.activation = Activation::sigmoid;
+            return;
+        case kMish:
+            node.activation = Activation::mish;
+            return;
+        default:
+            refuse(layer, "has an activation the row stream does not know");
+    }
+}
+
+// Of a layer that is nothing else.
+std::optional<Activation> activation_of(const Layer& layer) {
+    if (layer.type == "ReLU") return Activation::leaky_relu;
+    if (layer.type == "PReLU") return Activation::prelu;
+    if (layer.type == "Swish") return Activation::silu;
+    if (layer.type == "Mish") return Activation::mish;
+    if (layer.type == "GELU") return Activation::gelu;
+    return std::nullopt;
+}
+
+bool is_product(const Layer& layer) {
+    if (layer.inputs.size() != 2) return false;
+    return layer.type == "Eltwise" ? layer.integer(0, 0) == kProduct
+                                   : layer.type == "BinaryOp" && layer.integer(0, 0) == kMultiply &&
+                                         layer.integer(1, 0) == 0;
+}
+
+bool has_weights(OpKind kind) {
+    return kind == OpKind::convolution || kind == OpKind::depthwise;
 }
 
 class GraphLowering {
   public:
     explicit GraphLowering(const Graph& graph) : graph_(graph), sizes_(trace(graph)) {
         for (const Layer& layer : graph.layers) {
+            for (const int blob : layer.inputs) readers_[blob].push_back(&layer);
+            for (const int blob : layer.outputs) makers_[blob] = &layer;
             // A sigmoid becomes a part of the operation that makes its argument.
             if (layer.type == "Sigmoid") continue;
             for (const int blob : layer.inputs) ++uses_[blob];
@@ -52,11 +92,10 @@ class GraphLowering {
 
     LoweredGraph lower() {
         lowered_.nodes.emplace_back();
-        values_[graph_.input] = Value{{0}, 1, 1.0F, 0};
+        values_[graph_.input] = Value{{0}};
         for (std::size_t i = 0; i < graph_.layers.size(); ++i) add(i);
         const Value& output = value(graph_.output);
-        if (output.parts.size() != 1 || output.upsample != 1 || output.scale != 1.0F ||
-            output.parts[0] == 0) {
+        if (output.parts.size() != 1 || !output.plain() || output.parts[0] == 0) {
             throw NotStreamable("the output is not a convolution, pixel shuffle or resize");
         }
         lowered_.output = output.parts[0];
@@ -82,12 +121,18 @@ class GraphLowering {
             copy(layer);
         } else if (layer.type == "Convolution") {
             add_convolution(index);
-        } else if (layer.type == "ReLU" || layer.type == "PReLU" || layer.type == "Swish") {
+        } else if (layer.type == "ConvolutionDepthWise") {
+            add_depthwise(index);
+        } else if (sizes_.pixel_norms.count(index) != 0) {
+            add_pixel_norm(index);
+        } else if (activation_of(layer)) {
             add_activation(index);
         } else if (layer.type == "Sigmoid") {
             add_sigmoid(layer);
         } else if (layer.type == "Concat") {
             add_concat(layer);
+        } else if (layer.type == "Slice") {
+            add_slice(layer);
         } else if (layer.type == "Eltwise" || layer.type == "BinaryOp") {
             add_arithmetic(layer);
         } else if (layer.type == "Interp") {
@@ -162,7 +207,7 @@ class GraphLowering {
     // The one node behind the layer's input, read as it is.
     const Node& plain_input(const Layer& layer) {
         const Value& source = value(layer.inputs[0]);
-        if (source.parts.size() != 1 || source.upsample != 1 || source.scale != 1.0F) {
+        if (source.parts.size() != 1 || !source.plain()) {
             refuse(layer, "reads a concatenated, enlarged or scaled tensor");
         }
         return lowered_.nodes[source.parts[0]];
@@ -173,8 +218,8 @@ class GraphLowering {
         const auto found = values_.find(blob);
         if (found == values_.end()) return false;
         const Value& source = found->second;
-        return source.parts.size() == 1 && source.parts[0] == 0 && source.upsample == 1 &&
-               source.scale == 1.0F && uses_[blob] == 1 && lowered_.unshuffle == 1;
+        return source.parts.size() == 1 && source.parts[0] == 0 && source.plain() &&
+               uses_[blob] == 1 && lowered_.unshuffle == 1;
     }
 
     const BlobSize& size_of(int blob) const { return sizes_.blobs[idx(blob)]; }
@@ -195,7 +240,7 @@ class GraphLowering {
         if (node.channels == 0) refuse(layer, "makes a result of unknown channels");
         node.scale = scale_of(layer);
         name_layers(layer, node);
-        values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}, 1, 1.0F, 0};
+        values_[layer.outputs[0]] = Value{{lowered_.nodes.size()}};
         lowered_.nodes.push_back(std::move(node));
     }
 
@@ -208,60 +253,131 @@ class GraphLowering {
         }
         Node node;
         node.input = value(layer.inputs[0]);
-        if (node.input.scale != 1.0F) refuse(layer, "reads a scaled tensor");
+        if (!node.input.as_computed()) refuse(layer, "reads a scaled tensor");
         node.layer = index;
-        node.kernel = static_cast<int>(axis.kernel);
-        const bool same = axis.stride == 1 && (axis.kernel == 3 || axis.kernel == 1) &&
-                          axis.pad_before == axis.kernel / 2;
-        if (!same) fold_unshuffle(layer, axis);
+        if (keeps_size(axis)) {
+            node.kernel = static_cast<int>(axis.kernel);
+        } else {
+            fold_unshuffle(layer, axis);
+            node.unshuffle = lowered_.unshuffle;
+        }
         read_activation(layer, node);
         define(layer, std::move(node));
+    }
+
+    static bool keeps_size(const KernelAxis& axis) {
+        return axis.stride == 1 && axis.kernel % 2 == 1 && axis.kernel <= kMostKernel &&
+               axis.pad_before == axis.kernel / 2;
     }
 
     void fold_unshuffle(const Layer& layer, const KernelAxis& axis) {
         if (!takes_input_alone(layer.inputs[0]) || axis.stride < 2 || axis.stride > kMostFactor ||
             axis.kernel != 3 * axis.stride || axis.pad_before != axis.stride) {
-            refuse(layer,
-                   "is not a 3x3 convolution with stride 1 and padding 1, nor one that a "
-                   "pixel-unshuffle was folded into");
+            refuse(layer, "is not a convolution with stride 1, an odd kernel of at most " +
+                              std::to_string(kMostKernel) +
+                              " and a padding that keeps the size, nor one that a pixel-unshuffle "
+                              "was folded into");
         }
         lowered_.unshuffle = static_cast<int>(axis.stride);
     }
 
+    void add_depthwise(std::size_t index) {
+        const Layer& layer = graph_.layers[index];
+        const KernelAxis axis = kernel_rows(layer);
+        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 || !keeps_size(axis) ||
+            axis.pad_before != axis.pad_after || layer.number(18, 0.0F) != 0.0F) {
+            refuse(layer, "is dilated, or has a stride, an even kernel or an uneven padding");
+        }
+        const int channels = size_of(layer.inputs[0]).channels;
+        if (channels != layer.integer(0, 0) || channels != layer.integer(7, 1))
+            refuse(layer, "is a convolution in groups of several channels");
+        plain_input(layer);
+        Node node;
+        node.kind = OpKind::depthwise;
+        node.input = value(layer.inputs[0]);
+        node.layer = index;
+        node.kernel = static_cast<int>(axis.kernel);
+        read_activation(layer, node);
+        define(layer, std::move(node));
+    }
+
+    // One of the three layers of a norm of each pixel's channels: the channels become the columns,
+    // are normalized, and become channels again.
+    void add_pixel_norm(std::size_t index) {
+        const Layer& layer = graph_.layers[index];
+        if (layer.type != "LayerNorm") {
+            alias(layer, value(layer.inputs[0]));
+            return fold(layer);
+        }
+        plain_input(layer);
+        if (layer.integer(0, 0) != size_of(layer.inputs[0]).channels)
+            refuse(layer, "is a norm of something else than each pixel's channels");
+        Node node;
+        node.kind = OpKind::layer_norm;
+        node.input = value(layer.inputs[0]);
+        node.layer = index;
+        node.kernel = 1;
+        node.epsilon = layer.number(1, 1e-3F);
+        define(layer, std::move(node));
+    }
+
     // The node behind a blob while nothing else has read it, so that its epilogue can still grow.
     Node* open(int blob) {
+        if (uses_[blob] != 1 || value(blob).parts.size() != 1) return nullptr;
+        return open_parts(blob) ? &lowered_.nodes[value(blob).parts[0]] : nullptr;
+    }
+
+    // Whether that holds for all nodes behind a blob that has one reader, or none but a sigmoid.
+    bool open_parts(int blob) {
         const Value& source = value(blob);
-        const bool alone = uses_[blob] == 1 && source.parts.size() == 1 && source.upsample == 1;
-        if (!alone || source.parts[0] == 0) return nullptr;
-        Node& node = lowered_.nodes[source.parts[0]];
-        return node.gate ? nullptr : &node;  // a gate is the last step
+        return uses_[blob] <= 1 && source.upsample == 1 && !source.shared &&
+               std::all_of(source.parts.begin(), source.parts.end(), [&](std::size_t part) {
+                   return part != 0 && !lowered_.nodes[part].gate;  // a gate is the last step
+               });
+    }
+
+    // The same of convolutions without an epilogue.
+    bool bare_parts(int blob) {
+        const Value& source = value(blob);
+        return open_parts(blob) && source.as_computed() &&
+               std::all_of(source.parts.begin(), source.parts.end(), [&](std::size_t part) {
+                   return has_weights(lowered_.nodes[part].kind) &&
+                          lowered_.nodes[part].steps() == 0;
+               });
     }
 
     void add_activation(std::size_t index) {
         const Layer& layer = graph_.layers[index];
-        Node* node = open(layer.inputs[0]);
-        if (node == nullptr || node->kind != OpKind::convolution || !node->skips.empty() ||
-            node->activation != Activation::none || value(layer.inputs[0]).scale != 1.0F) {
+        const Value source = value(layer.inputs[0]);
+        if (uses_[layer.inputs[0]] != 1 || !bare_parts(layer.inputs[0]) ||
+            (layer.type == "PReLU" && source.parts.size() != 1)) {
             refuse(layer, "does not follow a convolution directly");
         }
-        if (layer.type == "PReLU") {
-            node->activation = Activation::prelu;
-            node->prelu = index;
-        } else if (layer.type == "Swish") {
-            node->activation = Activation::silu;
-        } else {
-            node->activation = Activation::leaky_relu;
-            node->slope = layer.number(0, 0.0F);
+        if (layer.type == "GELU" && layer.integer(0, 0) != 0)
+            refuse(layer, "is an approximation of GELU");
+        for (const std::size_t part : source.parts) {
+            Node& node = lowered_.nodes[part];
+            node.activation = *activation_of(layer);
+            if (layer.type == "PReLU") node.prelu = index;
+            if (layer.type == "ReLU") node.slope = layer.number(0, 0.0F);
         }
-        name_layers(layer, *node);
-        values_[layer.outputs[0]] = value(layer.inputs[0]);
-        values_[layer.outputs[0]].steps = node->steps();
+        activated(layer, source);
+    }
+
+    void activated(const Layer& layer, const Value& source) {
+        name_layers(layer, lowered_.nodes[source.parts[0]]);
+        values_[layer.outputs[0]] = source;
+        values_[layer.outputs[0]].steps = 1;
     }
 
     void add_sigmoid(const Layer& layer) {
-        const Value& source = value(layer.inputs[0]);
-        const bool plain = source.parts.size() == 1 && source.upsample == 1 &&
-                           source.scale == 1.0F && source.parts[0] != 0;
+        const Value source = value(layer.inputs[0]);
+        if (uses_[layer.inputs[0]] == 0 && bare_parts(layer.inputs[0])) {
+            for (const std::size_t part : source.parts)
+                lowered_.nodes[part].activation = Activation::sigmoid;
+            return activated(layer, source);
+        }
+        const bool plain = source.parts.size() == 1 && source.plain() && source.parts[0] != 0;
         if (!plain) refuse(layer, "does not follow a convolution directly");
         gates_[layer.outputs[0]] = {source.parts[0], source.steps, 0.0F};
         fold_all(layer);
@@ -272,33 +388,117 @@ class GraphLowering {
         Value joined;
         for (const int blob : layer.inputs) {
             const Value& part = value(blob);
-            if (part.upsample != 1 || part.scale != 1.0F)
-                refuse(layer, "joins enlarged or scaled tensors");
+            if (!part.plain()) refuse(layer, "joins enlarged or scaled tensors");
+            joined.shared = joined.shared || part.shared || uses_[blob] != 1;
             joined.parts.insert(joined.parts.end(), part.parts.begin(), part.parts.end());
             if (joined.parts.size() > kMostParts) refuse(layer, "joins too many tensors");
         }
         values_[layer.outputs[0]] = joined;
     }
 
+    // A convolution becomes one for each slice: epilogues differ, and every tensor begins at a
+    // whole group of channels.
+    void add_slice(const Layer& layer) {
+        const int blob = layer.inputs[0];
+        if (layer.integer(1, 0) != 0) refuse(layer, "does not divide channels");
+        if (uses_[blob] != 1 || value(blob).parts.size() != 1 || !is_divisible(blob))
+            refuse(layer, "divides what is not a convolution's result alone");
+        std::vector<int> pieces;
+        std::vector<std::size_t> counts;
+        for (const int out : layer.outputs) {
+            const std::vector<int> cut = factor_parts(out);
+            pieces.insert(pieces.end(), cut.begin(), cut.end());
+            counts.push_back(cut.size());
+        }
+        const std::size_t divided = value(blob).parts[0];
+        name_layers(layer, lowered_.nodes[divided]);
+        std::size_t at = 0;
+        const std::vector<std::size_t> parts = divide(layer, divided, pieces);
+        for (std::size_t i = 0; i < layer.outputs.size(); ++i) {
+            Value slice;
+            slice.parts.assign(parts.begin() + static_cast<std::ptrdiff_t>(at),
+                               parts.begin() + static_cast<std::ptrdiff_t>(at + counts[i]));
+            slice.steps = lowered_.nodes[divided].steps();
+            values_[layer.outputs[i]] = slice;
+            at += counts[i];
+        }
+    }
+
+    bool is_divisible(int blob) {
+        const Value& source = value(blob);
+        if (!open_parts(blob) || !source.as_computed() || source.parts.size() != 1) return false;
+        const Node& node = lowered_.nodes[source.parts[0]];
+        return node.kind == OpKind::convolution && !node.prelu && node.skips.empty();
+    }
+
+    // The node becomes the first of several that make these numbers of its channels each.
+    std::vector<std::size_t> divide(const Layer& layer, std::size_t node,
+                                    const std::vector<int>& channels) {
+        int sum = 0;
+        for (const int count : channels) sum += count;
+        const bool fits =
+            sum == lowered_.nodes[node].channels &&
+            std::all_of(channels.begin(), channels.end(), [](int count) { return count > 0; });
+        if (!fits) refuse(layer, "divides channels that do not add up");
+        std::vector<std::size_t> parts;
+        int first = lowered_.nodes[node].first_output;
+        for (const int count : channels) {
+            parts.push_back(parts.empty() ? node : lowered_.nodes.size());
+            if (parts.size() > 1) lowered_.nodes.push_back(Node(lowered_.nodes[node]));
+            lowered_.nodes[parts.back()].first_output = first;
+            lowered_.nodes[parts.back()].channels = count;
+            first += count;
+        }
+        return parts;
+    }
+
+    // The channels of a blob in parts: those of the concatenation that it, perhaps activated, is
+    // multiplied with.
+    std::vector<int> factor_parts(int blob) {
+        const std::vector<int> whole{size_of(blob).channels};
+        int at = blob;
+        while (readers_[at].size() == 1 && activation_of(*readers_[at][0])) {
+            at = readers_[at][0]->outputs[0];
+        }
+        if (readers_[at].size() != 1 || !is_product(*readers_[at][0])) return whole;
+        const std::vector<int>& factors = readers_[at][0]->inputs;
+        const auto maker = makers_.find(factors[0] == at ? factors[1] : factors[0]);
+        if (maker == makers_.end() || maker->second->type != "Concat") return whole;
+        std::vector<int> parts;
+        int sum = 0;
+        for (const int part : maker->second->inputs) {
+            parts.push_back(size_of(part).channels);
+            sum += parts.back();
+        }
+        return sum == whole[0] ? parts : whole;
+    }
+
     void add_arithmetic(const Layer& layer) {
         const bool binary = layer.type == "BinaryOp";
         const int operation = layer.integer(0, 0);
         if (binary && (shift_gate(layer) || transform_input(layer))) return;
-        const bool product =
-            binary ? operation == kMultiply && layer.integer(1, 0) == 0 : operation == kProduct;
-        if (product && layer.inputs.size() == 2) return add_gate(layer);
-        if (binary && operation == kMultiply && layer.integer(1, 0) != 0) {  // times a number
-            Value scaled = value(layer.inputs[0]);
-            scaled.scale *= layer.number(2, 0.0F);
-            alias(layer, scaled);
+        if (is_product(layer)) return add_product(layer);
+        if (binary && layer.integer(1, 0) != 0 && operation >= kAdd && operation <= kMultiply) {
+            alias(layer, with_number(value(layer.inputs[0]), operation, layer.number(2, 0.0F)));
             return fold(layer);
         }
         const bool sum = binary ? operation == kAdd && layer.integer(1, 0) == 0 : operation == kSum;
-        if (!sum) refuse(layer, "is neither a sum nor a product with a number");
+        if (!sum) refuse(layer, "is neither a sum nor a product");
         std::vector<float> weights = binary ? std::vector<float>() : layer.array(1);
         weights.resize(layer.inputs.size(), 1.0F);
         if (layer.inputs.size() != 2) refuse(layer, "adds more than two tensors");
         add_sum(layer, weights);
+    }
+
+    // A tensor plus, minus or times a number.
+    static Value with_number(Value tensor, int operation, float number) {
+        if (operation == kMultiply) {
+            tensor.scale *= number;
+            tensor.shift *= number;
+        } else {
+            tensor.shift += operation == kAdd ? number : -number;
+        }
+        return tensor;
     }
 
     // A sigmoid plus or minus a number.
@@ -354,24 +554,102 @@ class GraphLowering {
         }
     }
 
+    void add_product(const Layer& layer) {
+        if (add_gate(layer)) return;
+        for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+            const int blob = layer.inputs[first];
+            const int factor = layer.inputs[1 - first];
+            if (values_.count(blob) == 0 || values_.count(factor) == 0) continue;
+            if (multiply(layer, blob, factor)) return;
+        }
+        refuse(layer,
+               "multiplies two tensors, neither of which can take the other into its "
+               "epilogue");
+    }
+
+    // The parts of a blob that convolutions have just made, times those of an older one.
+    bool multiply(const Layer& layer, int blob, int factor) {
+        const Value with = value(factor);
+        const BlobSize& size = size_of(blob);
+        if (!with.plain() || size.channels != size_of(factor).channels ||
+            !(size.zoom == size_of(factor).zoom) || uses_[blob] != 1 || !open_parts(blob) ||
+            !value(blob).plain()) {
+            return false;
+        }
+        if (takes_together(blob, with)) {
+            take_factor(layer, value(blob).parts, {with});
+            return true;
+        }
+        if (with.parts.size() > 1 && value(blob).parts.size() == 1 && is_divisible(blob) &&
+            with.parts.back() < value(blob).parts[0]) {
+            std::vector<int> channels;
+            for (const std::size_t part : with.parts)
+                channels.push_back(lowered_.nodes[part].channels);
+            values_[blob].parts = divide(layer, value(blob).parts[0], channels);
+        }
+        const std::vector<std::size_t>& parts = value(blob).parts;
+        if (parts.size() != with.parts.size()) return false;
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            const Node& node = lowered_.nodes[parts[i]];
+            const bool fits = has_weights(node.kind) && node.skips.empty() &&
+                              with.parts[i] < parts[i] &&
+                              lowered_.nodes[with.parts[i]].channels == node.channels;
+            if (!fits) return false;
+        }
+        std::vector<Value> factors;
+        for (const std::size_t part : with.parts) factors.push_back(Value{{part}});
+        take_factor(layer, std::vector<std::size_t>(parts), factors);
+        return true;
+    }
+
+    // Whether a convolution reads the very parts that it is multiplied with, and they lie in a
+    // tensor without gaps: they are one factor.
+    bool takes_together(int blob, const Value& with) {
+        if (with.parts.size() < 2 || value(blob).parts.size() != 1) return false;
+        const Node& node = lowered_.nodes[value(blob).parts[0]];
+        return has_weights(node.kind) && node.skips.empty() && node.input.parts == with.parts &&
+               std::all_of(with.parts.begin(), with.parts.end() - 1, [&](std::size_t part) {
+                   return lowered_.nodes[part].channels % kChannelAlignment == 0;
+               });
+    }
+
+    // One factor for each node.
+    void take_factor(const Layer& layer, const std::vector<std::size_t>& parts,
+                     const std::vector<Value>& factors) {
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            LoweredSkip skip;
+            skip.from = factors[i];
+            skip.product = true;
+            lowered_.nodes[parts[i]].skips.push_back(skip);
+        }
+        Value product;
+        product.parts = parts;
+        product.steps = lowered_.nodes[parts[0]].steps();
+        name_layers(layer, lowered_.nodes[parts[0]]);
+        values_[layer.outputs[0]] = product;
+    }
+
     // The product of a convolution's result and the sigmoid of what it was before its skips.
-    void add_gate(const Layer& layer) {
+    bool add_gate(const Layer& layer) {
         for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
             const auto gate = gates_.find(layer.inputs[first]);
             const int blob = layer.inputs[1 - first];
             if (gate == gates_.end() || values_.count(blob) == 0) continue;
             Node* node = open(blob);
             const bool fits = node != nullptr && node->kind == OpKind::convolution &&
-                              value(blob).scale == 1.0F &&
+                              value(blob).as_computed() &&
                               value(blob).parts[0] == gate->second.node &&
                               node->steps() - node->skips.size() == gate->second.steps;
             if (!fits) continue;
             node->gate = gate->second.offset;
             name_layers(layer, *node);
-            values_[layer.outputs[0]] = Value{{gate->second.node}, 1, 1.0F, node->steps()};
-            return;
+            Value gated;
+            gated.parts = {gate->second.node};
+            gated.steps = node->steps();
+            values_[layer.outputs[0]] = gated;
+            return true;
         }
-        refuse(layer, "multiplies two tensors, neither of which is the sigmoid of the other");
+        return false;
     }
 
     // One operand is the tensor just computed, the other one older: it becomes a skip of the first.
@@ -386,13 +664,20 @@ class GraphLowering {
             Node* node = open(layer.inputs[first]);
             const Value other = value(layer.inputs[second]);
             if (node == nullptr || other.parts.size() != 1) continue;
-            const std::size_t id = value(layer.inputs[first]).parts[0];
+            const Value grown = value(layer.inputs[first]);
+            const std::size_t id = grown.parts[0];
             if (other.parts[0] >= id || node->skips.size() >= kMaxSkips) continue;
-            LoweredSkip skip{other, weights[first] * value(layer.inputs[first]).scale,
-                             weights[second] * other.scale};
+            LoweredSkip skip;
+            skip.from = other;
+            skip.value_scale = weights[first] * grown.scale;
+            skip.skip_scale = weights[second] * other.scale;
+            skip.shift = weights[first] * grown.shift + weights[second] * other.shift;
             node->skips.push_back(skip);
             name_layers(layer, *node);
-            values_[layer.outputs[0]] = Value{{id}, 1, 1.0F, node->steps()};
+            Value sum;
+            sum.parts = {id};
+            sum.steps = node->steps();
+            values_[layer.outputs[0]] = sum;
             return;
         }
         refuse(layer, "adds two tensors neither of which can take the other into its epilogue");
@@ -448,9 +733,11 @@ class GraphLowering {
     const Graph& graph_;
     const Trace sizes_;
     LoweredGraph lowered_;
-    std::map<int, Value> values_;           // by blob
-    std::map<int, std::size_t> constants_;  // by blob, the layer that has the numbers
-    std::map<int, PendingGate> gates_;      // by blob
+    std::map<int, Value> values_;                       // by blob
+    std::map<int, std::size_t> constants_;              // by blob, the layer that has the numbers
+    std::map<int, PendingGate> gates_;                  // by blob
+    std::map<int, std::vector<const Layer*>> readers_;  // by blob
+    std::map<int, const Layer*> makers_;                // by blob
     std::map<int, int> uses_;  // by blob; blobs that stand for one tensor share their count
     // By blob: names of layers that are folded into whatever reads it.
     std::map<int, std::vector<std::string>> folded_;

@@ -18,18 +18,26 @@ class NotStreamable : public std::runtime_error {
 };
 
 // What a blob is, in terms of the nodes that are really computed: `scale` times the nodes side by
-// side in the channels (more than one after a Concat), enlarged by nearest `upsample`.
+// side in the channels (more than one after a Concat or a Slice), and `shift`, enlarged by nearest
+// `upsample`.
 struct Value {
     std::vector<std::size_t> parts;
     int upsample = 1;
     float scale = 1.0F;
+    float shift = 0.0F;
     std::size_t steps = 0;  // of the epilogue of a single part that the blob comes after
+    bool shared = false;    // something else reads one of several parts
+
+    bool as_computed() const { return scale == 1.0F && shift == 0.0F; }
+    bool plain() const { return as_computed() && upsample == 1; }
 };
 
 struct LoweredSkip {
     Value from;
     float value_scale = 1.0F;
     float skip_scale = 1.0F;
+    float shift = 0.0F;
+    bool product = false;
 };
 
 // A tensor that is really computed, with everything that was folded into its epilogue.
@@ -38,9 +46,12 @@ struct Node {
     int channels = 0;
     int scale = 1;
     Value input;
-    std::size_t layer = 0;             // convolution: the layer its weights belong to
+    std::size_t layer = 0;             // the layer its weights belong to
+    int first_output = 0;              // of the layer's channels, the node's first
     std::optional<std::size_t> prelu;  // the layer its slopes belong to
-    int kernel = 3;  // of the layer: 1, 3 or, folded with the unshuffle, 3 * unshuffle
+    int kernel = 3;                    // side
+    int unshuffle = 1;                 // folded into the layer's kernel, of side kernel * unshuffle
+    float epsilon = 0.0F;
     Activation activation = Activation::none;
     float slope = 0.0F;
     std::vector<LoweredSkip> skips;

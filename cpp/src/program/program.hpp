@@ -35,22 +35,30 @@ struct ChannelSlice {
 };
 
 enum class OpKind {
-    convolution,    // 3x3, zero padding of 1, on the input enlarged by nearest `upsample`
+    convolution,    // kernel x kernel, zero padding to the same size, on the input enlarged by
+                    // nearest `upsample`
+    depthwise,      // the same of each channel alone, not enlarged
+    layer_norm,     // a pixel's channels less their mean, over their deviation, then times a weight
+                    // and plus a bias of each channel
     pixel_shuffle,  // channel c*f*f + dy*f + dx of pixel (x, y) becomes channel c of (x*f + dx, y*f
                     // + dy)
     resize,         // rows and columns resampled by `resize`
 };
 
-// ReLU is leaky_relu with slope 0; SiLU (Swish) is value * sigmoid(value).
-enum class Activation { none, leaky_relu, prelu, silu };
+// ReLU is leaky_relu with slope 0; SiLU (Swish) is value * sigmoid(value), Mish value *
+// tanh(ln(1 + e^value)), GELU value times the normal distribution's share below it.
+enum class Activation { none, leaky_relu, prelu, silu, mish, gelu, sigmoid };
 
-// One addition of the epilogue: value = value * value_scale + skip * skip_scale, read from the same
-// channel counted from the slice's start, at row y / upsample and column x / upsample.
+// One step of the epilogue: value = value * value_scale + skip * skip_scale + shift, or the product
+// value * skip; `skip` is read from the same channel counted from the slice's start, at row
+// y / upsample and column x / upsample. Only the first step may be a product.
 struct Skip {
     ChannelSlice from;
     float value_scale = 1.0F;
     float skip_scale = 1.0F;
     int upsample = 1;
+    float shift = 0.0F;
+    bool product = false;  // the scales are 1 then, and the shift 0
 };
 
 enum class ResizeFilter { bilinear, bicubic };
@@ -63,22 +71,25 @@ struct Resize {
 };
 
 inline constexpr std::size_t kMaxSkips = 2;
+inline constexpr int kMostKernel = 31;  // side of a convolution's kernel
 
 // One fused operation: output = gate(skips(activation(kind(input) + bias))).
 struct Op {
     OpKind kind = OpKind::convolution;
     ChannelSlice input;
     int upsample = 1;  // convolution: nearest enlargement of the input as it is read
+    int kernel = 3;    // side of a convolution's or depthwise kernel, odd
     ChannelSlice output;
     std::optional<ChannelSlice> duplicate_output;  // the same result, written to a second tensor
-    int convolution = -1;                          // index into Program::convolutions
+    int convolution = -1;  // index into Program::convolutions, of what has weights
     Activation activation = Activation::none;
     float slope = 0.0F;       // of leaky_relu
     std::vector<Skip> skips;  // applied in this order, at most kMaxSkips
     // Of a convolution: what comes after the skips is multiplied by sigmoid(v) + gate, v being what
     // comes before them.
     std::optional<float> gate;
-    int factor = 1;  // of pixel_shuffle
+    float epsilon = 0.0F;  // of layer_norm, added to the variance
+    int factor = 1;        // of pixel_shuffle
     Resize resize;
     // The names of the graph's layers that it computes, the one that gives it its kind first.
     std::vector<std::string> layers;
@@ -93,8 +104,11 @@ static_assert(kEndlessRows <= std::numeric_limits<Row>::max() / (4 * kMostScale 
 // The rows that an operation's input slice is read at.
 inline RowDependency row_dependency(const Op& op) {
     switch (op.kind) {
-        case OpKind::convolution:  // a row of the enlarged input to either side
-            return {op.upsample, 1, -2, 2};
+        case OpKind::convolution:  // rows of the enlarged input to either side
+        case OpKind::depthwise:
+            return {op.upsample, 1, 1 - op.kernel, op.kernel - 1};
+        case OpKind::layer_norm:
+            break;
         case OpKind::pixel_shuffle:
             return {op.factor};
         case OpKind::resize: {
@@ -110,15 +124,22 @@ inline RowDependency row_dependency(const Skip& skip) {
     return {skip.upsample};
 }
 
+// Of an op with weights. A layer norm's are a depthwise convolution's with a kernel of 1.
 struct ConvolutionShape {
-    int inputs = 0;   // channels of the op's input slice, alignment gaps inside it included
+    int inputs = 0;   // channels that each output is made of: those of the op's input slice,
+                      // alignment gaps inside it included; 1 if depthwise
     int outputs = 0;  // channels of the op's output slice
+    int kernel = 3;   // side
+    bool depthwise = false;
+
+    double weights() const { return static_cast<double>(inputs) * outputs * kernel * kernel; }
 };
 
-// A convolution's numbers: kernel[output][input][3][3], zero at the input's alignment gaps.
+// A convolution's numbers: kernel[output][input][side][side], zero at the input's alignment gaps.
 struct ConvolutionWeights {
     int inputs = 0;
     int outputs = 0;
+    int side = 3;
     std::vector<float> kernel;
     std::vector<std::uint16_t> fp16;  // instead of `kernel`, the same numbers in binary16
     std::vector<float> bias;          // `outputs` values

@@ -15,30 +15,62 @@ double sigmoid(double value) {
     return 1.0 / (1.0 + std::exp(-value));
 }
 
+double activated(Activation activation, double value, double slope) {
+    switch (activation) {
+        case Activation::none:
+            break;
+        case Activation::leaky_relu:
+        case Activation::prelu:
+            return value > 0 ? value : value * slope;
+        case Activation::silu:
+            return value * sigmoid(value);
+        case Activation::mish:
+            return value * std::tanh(std::max(value, 0.0) + std::log1p(std::exp(-std::abs(value))));
+        case Activation::gelu:
+            return 0.5 * value * std::erfc(-value / std::sqrt(2.0));
+        case Activation::sigmoid:
+            return sigmoid(value);
+    }
+    return value;
+}
+
+// A depthwise one, too: of channel c it reads channel c of the input.
 void convolve(const Op& op, const ConvolutionWeights& weights, const FeatureMap& input, int x,
               int y, double* output) {
-    const std::vector<double> zeros(static_cast<std::size_t>(weights.inputs), 0.0);
-    const double* taps[9];
-    for (int tap = 0; tap < 9; ++tap) {
-        const int from_x = x + tap % 3 - 1;
-        const int from_y = y + tap / 3 - 1;
+    const std::vector<double> zeros(idx(op.input.channels), 0.0);
+    std::vector<const double*> taps;
+    for (int tap = 0; tap < op.kernel * op.kernel; ++tap) {
+        const int from_x = x + tap % op.kernel - op.kernel / 2;
+        const int from_y = y + tap / op.kernel - op.kernel / 2;
         const bool inside = from_x >= 0 && from_x < input.width * op.upsample && from_y >= 0 &&
                             from_y < input.height * op.upsample;
         const double* pixel = input.pixel(from_x / op.upsample, from_y / op.upsample);
-        taps[tap] = inside ? pixel + op.input.channel : zeros.data();
+        taps.push_back(inside ? pixel + op.input.channel : zeros.data());
     }
+    const bool depthwise = op.kind == OpKind::depthwise;
     const float* kernel = weights.kernel.data();
     for (std::size_t c = 0; c < weights.bias.size(); ++c) {
         double sum = weights.bias[c];
-        for (int i = 0; i < weights.inputs; ++i) {
-            for (const double* tap : taps) sum += tap[i] * *kernel++;
+        for (std::size_t i = 0; i < idx(weights.inputs); ++i) {
+            for (const double* tap : taps) sum += tap[depthwise ? c : i] * *kernel++;
         }
         const float slope = op.activation == Activation::prelu ? weights.slopes[c] : op.slope;
-        if (op.activation == Activation::silu) {
-            output[c] = sum * sigmoid(sum);
-        } else {
-            output[c] = op.activation == Activation::none || sum > 0 ? sum : sum * slope;
-        }
+        output[c] = activated(op.activation, sum, slope);
+    }
+}
+
+void normalize(const Op& op, const ConvolutionWeights& weights, const FeatureMap& input, int x,
+               int y, double* output) {
+    const double* pixel = input.pixel(x, y) + op.input.channel;
+    const double count = op.input.channels;
+    double mean = 0.0;
+    for (int c = 0; c < op.input.channels; ++c) mean += pixel[c] / count;
+    double variance = 0.0;
+    for (int c = 0; c < op.input.channels; ++c)
+        variance += (pixel[c] - mean) * (pixel[c] - mean) / count;
+    const double scale = 1.0 / std::sqrt(variance + op.epsilon);
+    for (int c = 0; c < op.input.channels; ++c) {
+        output[c] = (pixel[c] - mean) * scale * weights.kernel[idx(c)] + weights.bias[idx(c)];
     }
 }
 
@@ -87,15 +119,29 @@ void compute_reference(const Op& op, const ConvolutionWeights& weights,
     for (int y = 0; y < map(op.output).height; ++y) {
         for (int x = 0; x < map(op.output).width; ++x) {
             double* output = map(op.output).pixel(x, y) + op.output.channel;
-            if (op.kind == OpKind::convolution) convolve(op, weights, map(op.input), x, y, output);
-            if (op.kind == OpKind::pixel_shuffle) shuffle(op, map(op.input), x, y, output);
-            if (op.kind == OpKind::resize) resample(op, map(op.input), x, y, output);
+            switch (op.kind) {
+                case OpKind::convolution:
+                case OpKind::depthwise:
+                    convolve(op, weights, map(op.input), x, y, output);
+                    break;
+                case OpKind::layer_norm:
+                    normalize(op, weights, map(op.input), x, y, output);
+                    break;
+                case OpKind::pixel_shuffle:
+                    shuffle(op, map(op.input), x, y, output);
+                    break;
+                case OpKind::resize:
+                    resample(op, map(op.input), x, y, output);
+                    break;
+            }
             const std::vector<double> before(output, output + op.output.channels);
             for (const Skip& skip : op.skips) {
                 const double* from = map(skip.from).pixel(x / skip.upsample, y / skip.upsample);
                 for (int c = 0; c < op.output.channels; ++c) {
-                    const double added = from[skip.from.channel + c] * skip.skip_scale;
-                    output[c] = output[c] * skip.value_scale + added;
+                    const double other = from[skip.from.channel + c];
+                    output[c] = skip.product ? output[c] * other
+                                             : output[c] * skip.value_scale +
+                                                   other * skip.skip_scale + skip.shift;
                 }
             }
             for (int c = 0; op.gate && c < op.output.channels; ++c) {
@@ -129,9 +175,9 @@ FeatureMap compute_reference(const FusedNetwork& network, const FeatureMap& pict
         }
     }
     for (const Op& op : program.ops) {
-        const bool convolution = op.kind == OpKind::convolution;
+        const bool weighted = op.convolution >= 0;
         compute_reference(
-            op, convolution ? network.weights(op.convolution, false) : ConvolutionWeights(), maps);
+            op, weighted ? network.weights(op.convolution, false) : ConvolutionWeights(), maps);
     }
     const ChannelSlice& output = program.output;
     const FeatureMap& last = maps[idx(output.tensor)];

@@ -42,7 +42,8 @@ std::vector<float> skip_gains(const Op& op, float gain) {
     std::vector<float> gains(op.skips.size());
     if (op.gate) gain *= std::max(std::abs(*op.gate), std::abs(1.0F + *op.gate));
     for (std::size_t s = op.skips.size(); s-- > 0;) {
-        gains[s] = gain * std::abs(op.skips[s].skip_scale);
+        // What a factor's error becomes depends on the values, and is not followed.
+        gains[s] = op.skips[s].product ? 0.0F : gain * std::abs(op.skips[s].skip_scale);
         gain *= std::abs(op.skips[s].value_scale);  // what was added before is scaled by this
     }
     return gains;

@@ -193,7 +193,7 @@ class StepTimer {
         const Op& op = plan_.program().ops[idx(command.index)];
         if (op.convolution < 0) return 0.0;
         const ConvolutionShape& shape = plan_.program().convolutions[idx(op.convolution)];
-        return 2.0 * 9 * shape.inputs * shape.outputs * static_cast<double>(command.rows.count) *
+        return 2.0 * shape.weights() * static_cast<double>(command.rows.count) *
                plan_.tensor_width(op.output.tensor);
     }
 

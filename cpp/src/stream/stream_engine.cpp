@@ -100,6 +100,12 @@ ProfiledLayer layer_of(const Op& op, const Program& program) {
         case OpKind::convolution:
             layer.kind = "convolution";
             break;
+        case OpKind::depthwise:
+            layer.kind = "depthwise_convolution";
+            break;
+        case OpKind::layer_norm:
+            layer.kind = "layer_norm";
+            break;
         case OpKind::pixel_shuffle:
             layer.kind = "pixel_shuffle";
             break;

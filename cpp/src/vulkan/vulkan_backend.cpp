@@ -41,7 +41,7 @@ double flops_per_pixel(const Program& program) {
         const ConvolutionShape& shape = program.convolutions[idx(op.convolution)];
         const double zoom =
             static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
-        flops += 2.0 * 9 * shape.inputs * shape.outputs * zoom * zoom;
+        flops += 2.0 * shape.weights() * zoom * zoom;
     }
     return flops;
 }
@@ -132,7 +132,7 @@ class VulkanBackend : public Backend {
         const Program& program = network.program;
         network_.weights = std::make_unique<Weights>(network_.context, network_.storage);
         for (const ConvolutionShape& shape : program.convolutions) {
-            network_.layers.push_back(network_.weights->place(shape.inputs, shape.outputs));
+            network_.layers.push_back(network_.weights->place(shape));
         }
         const std::vector<const Op*> ops = convolution_ops(program);
         const bool fp16 = network_.storage == Storage::fp16;

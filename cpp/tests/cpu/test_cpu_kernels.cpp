@@ -56,9 +56,12 @@ double check_against_reference(const FusedNetwork& network, unsigned seed, int m
 TEST_CASE("random networks give the reference's result") {
     const TemporaryFolder folder;
     double largest = 0.0;
-    for (unsigned seed = 0; seed < 42; ++seed) {
-        const auto [param, bin] =
-            (seed < 30 ? random_network(seed) : random_span(seed)).save(folder.file("net"));
+    for (unsigned seed = 0; seed < 58; ++seed) {
+        const auto [param, bin] = (seed < 30   ? random_network(seed)
+                                   : seed < 42 ? random_span(seed)
+                                   : seed < 50 ? random_mosr(seed)
+                                               : random_plksr(seed))
+                                      .save(folder.file("net"));
         const FuseResult fused = fuse(read_graph(param), bin);
         CHECK(fused.network.has_value());
         largest = std::max(largest, check_against_reference(*fused.network, seed, 30, 0));
@@ -80,12 +83,23 @@ TEST_CASE("random programs give the reference's result") {
             seen["resize"] += op.kind == OpKind::resize ? 1 : 0;
             seen["enlarged thrice"] += op.upsample == 3 ? 1 : 0;
             seen["part of a tensor"] += op.input.channel > 0 ? 1 : 0;
+            seen["depthwise"] += op.kind == OpKind::depthwise ? 1 : 0;
+            seen["layer norm"] += op.kind == OpKind::layer_norm ? 1 : 0;
+            seen["1x1"] += op.kind == OpKind::convolution && op.kernel == 1 ? 1 : 0;
+            seen["large kernel"] += op.kind == OpKind::convolution && op.kernel > 3 ? 1 : 0;
+            seen["Mish"] += op.activation == Activation::mish ? 1 : 0;
+            seen["GELU"] += op.activation == Activation::gelu ? 1 : 0;
+            seen["sigmoid"] += op.activation == Activation::sigmoid ? 1 : 0;
+            seen["product"] += !op.skips.empty() && op.skips[0].product ? 1 : 0;
             seen["SiLU"] += op.activation == Activation::silu ? 1 : 0;
             seen["gate"] += op.gate ? 1 : 0;
             seen["gate after skips"] += op.gate && !op.skips.empty() ? 1 : 0;
             seen["two outputs"] += op.duplicate_output ? 1 : 0;
             seen["two skips"] += op.skips.size() == 2 ? 1 : 0;
-            for (const Skip& skip : op.skips) seen["enlarged skip"] += skip.upsample > 1 ? 1 : 0;
+            for (const Skip& skip : op.skips) {
+                seen["enlarged skip"] += skip.upsample > 1 ? 1 : 0;
+                seen["shift"] += skip.shift != 0.0F ? 1 : 0;
+            }
         }
     }
     for (const auto& [what, times] : seen) {

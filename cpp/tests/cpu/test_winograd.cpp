@@ -37,15 +37,34 @@ std::string name_of(const Kernel& kernel) {
 struct Case {
     int in = 0, out = 0, width = 0, height = 0, first = 0, count = 0;
     int in_offset = 0, out_offset = 0, skips = 0, slopes = 0, threads = 1;
-    bool upsample = false, fp16 = false, bias = true, silu = false, gate = false;
+    int kernel = 3;
+    bool upsample = false, fp16 = false, bias = true, gate = false;
+    bool depthwise = false, product = false, shift = false;
+    Curve curve = Curve::slopes;
     WeightForm form = WeightForm::transformed;
 
     std::string text() const {
         std::string s;
-        for (const int v :
-             {in, out, width, height, first, count, in_offset, out_offset, skips, slopes, threads,
-              static_cast<int>(upsample), static_cast<int>(fp16), static_cast<int>(form),
-              static_cast<int>(silu), static_cast<int>(gate)}) {
+        for (const int v : {in,
+                            out,
+                            width,
+                            height,
+                            first,
+                            count,
+                            in_offset,
+                            out_offset,
+                            skips,
+                            slopes,
+                            threads,
+                            static_cast<int>(upsample),
+                            static_cast<int>(fp16),
+                            static_cast<int>(form),
+                            static_cast<int>(curve),
+                            static_cast<int>(gate),
+                            kernel,
+                            static_cast<int>(depthwise),
+                            static_cast<int>(product),
+                            static_cast<int>(shift)}) {
             s += std::to_string(v) + " ";
         }
         return s;
@@ -80,8 +99,16 @@ Case random_case(std::mt19937& random) {
     c.fp16 = random() % 3 == 0;
     c.bias = random() % 5 != 0;
     c.form = pick(random, {WeightForm::transformed, WeightForm::packed});
-    c.silu = c.slopes == 0 && random() % 2 == 0;
+    if (c.slopes == 0) {
+        c.curve =
+            pick(random, {Curve::slopes, Curve::silu, Curve::mish, Curve::gelu, Curve::sigmoid});
+    }
     c.gate = random() % 4 == 0;
+    c.kernel = pick(random, {3, 3, 3, 3, 3, 1, 5});
+    c.depthwise = random() % 4 == 0;
+    if (c.depthwise) c.out = c.in;
+    c.product = c.skips > 0 && random() % 3 == 0;
+    c.shift = random() % 3 == 0;
     return c;
 }
 
@@ -93,7 +120,7 @@ struct Numbers {
 Numbers random_numbers(const Case& c, std::mt19937& random) {
     Numbers n;
     std::normal_distribution<float> normal(0.0f, 0.1f);
-    const auto count = static_cast<std::size_t>(c.in * c.out) * 9;
+    const auto count = idx((c.depthwise ? 1 : c.in) * c.out * c.kernel * c.kernel);
     for (std::size_t i = 0; i < count; ++i) {
         const auto half =
             static_cast<std::uint16_t>((random() & 0x8FFFu) | 0x2000u);  // 2^-7 to 2^-3
@@ -117,18 +144,22 @@ double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, 
     double sum = static_cast<double>(n.bias[idx(o)]);
     *size = std::abs(sum) + 1e-6;
     const int enlarge = c.upsample ? 2 : 1;
-    for (int i = 0; i < c.in; ++i) {
-        for (int tap = 0; tap < 9; ++tap) {
-            const int row = y + tap / 3 - 1;
-            const int column = x + tap % 3 - 1;
+    const int taps = c.kernel * c.kernel;
+    for (int i = c.depthwise ? o : 0; i < (c.depthwise ? o + 1 : c.in); ++i) {
+        for (int tap = 0; tap < taps; ++tap) {
+            const int row = y + tap / c.kernel - c.kernel / 2;
+            const int column = x + tap % c.kernel - c.kernel / 2;
             const bool inside = row >= 0 && column >= 0;  // -1 / 2 would be 0
             const double value = inside ? input.padded(row / enlarge, i, column / enlarge) : 0.0;
-            const double weight = n.taps[idx((o * c.in + i) * 9 + tap)];
+            const double weight = n.taps[idx((c.depthwise ? o : o * c.in + i) * taps + tap)];
             sum += value * weight;
             *size += std::abs(weight);
         }
     }
-    if (c.silu) sum *= sigmoid(sum);
+    if (c.curve == Curve::silu) return sum * sigmoid(sum);
+    if (c.curve == Curve::mish) return sum * std::tanh(std::log1p(std::exp(sum)));
+    if (c.curve == Curve::gelu) return 0.5 * sum * std::erfc(-sum / std::sqrt(2.0));
+    if (c.curve == Curve::sigmoid) return sigmoid(sum);
     if (sum < 0.0 && !n.slopes.empty())
         sum *= n.slopes[n.slopes.size() > 1 ? static_cast<std::size_t>(o) : 0];
     return sum;
@@ -143,7 +174,9 @@ double worst_error(const Case& c, const Numbers& n, const RowTensor& input, cons
                 double size = 0.0;
                 const double before = expected(c, n, input, o, c.first + y, x, &size);
                 double value = before * static_cast<double>(epilogue.scale);
-                for (std::size_t s = 0; s < skips.size(); ++s) {
+                if (c.product) value *= static_cast<double>(skips[0].at(y, o, x));
+                value += static_cast<double>(epilogue.shift);
+                for (std::size_t s = c.product ? 1 : 0; s < skips.size(); ++s) {
                     value += static_cast<double>(epilogue.skips[s].weight * skips[s].at(y, o, x));
                     size += 1.0;
                 }
@@ -170,13 +203,15 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     Description d;
     d.in_channels = c.in;
     d.out_channels = c.out;
+    d.kernel = c.kernel;
+    d.depthwise = c.depthwise;
     d.taps = c.fp16 ? nullptr : n.taps.data();
     d.fp16_taps = c.fp16 ? n.fp16.data() : nullptr;
     d.bias = c.bias ? n.bias.data() : nullptr;
     d.slopes = n.slopes;
     const Convolution convolution(d, c.form, kernel);
 
-    const std::vector<const float*> patch = input.patch_rows(c.first, c.count, enlarge);
+    const std::vector<const float*> patch = input.patch_rows(c.first, c.count, enlarge, c.kernel);
     const std::vector<float*> destination = output.mutable_rows();
     std::vector<std::vector<const float*>> skip_rows;
     for (const RowTensor& skip : skips) skip_rows.push_back(skip.rows());
@@ -188,7 +223,9 @@ double run_case(const Case& c, const Kernel& kernel, unsigned seed) {
     band.output = {destination.data(), {output.group_stride()}};
     band.epilogue.scale = c.skips > 0 ? 0.2f : 1.0f;
     band.epilogue.skip_count = c.skips;
-    band.epilogue.silu = c.silu;
+    band.epilogue.curve = c.curve;
+    band.epilogue.product = c.product;
+    band.epilogue.shift = c.shift ? 0.25f : 0.0f;
     band.epilogue.gate = c.gate;
     band.epilogue.gate_offset = c.gate ? -0.5f : 0.0f;
     for (std::size_t s = 0; s < skips.size(); ++s) {

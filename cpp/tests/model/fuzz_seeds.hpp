@@ -39,6 +39,16 @@ inline std::vector<std::string> seeds() {
         "Convolution c1 1 1 y0 z 0=8 1=3 4=1 5=1 6=576\nSplit t 1 2 z z0 z1\n"
         "Sigmoid g 1 1 z1 h\nBinaryOp o 1 1 h i 0=1 1=1 2=5.000000e-01\n"
         "BinaryOp p 2 1 z0 y1 q 0=0\nBinaryOp u 2 1 q i out 0=2\n",
+        // A block of MoSR: a norm of each pixel's channels, slices, a depthwise convolution, a
+        // product.
+        "7767517\n15 18\nInput data 0 1 data\nConvolution c0 1 1 data x 0=8 1=3 4=1 5=1 6=216\n"
+        "Split s 1 2 x x0 x1\nPermute p 1 1 x0 p 0=3\nLayerNorm n 1 1 p n 0=8 1=1.0e-06 2=1\n"
+        "Permute q 1 1 n q 0=4\nConvolution c1 1 1 q y 0=24 1=3 4=1 5=1 6=1728\n"
+        "Slice t 1 3 y g i d -23300=3,12,4,8 1=0\n"
+        "ConvolutionDepthWise w 1 1 d e 0=8 1=7 4=3 5=1 6=392 7=8\nMish m 1 1 g h\n"
+        "Concat k 2 1 i e u 0=0\nBinaryOp o 2 1 h u v 0=2\n"
+        "Convolution c2 1 1 v z 0=8 1=3 4=1 5=1 6=864 9=5\nBinaryOp h 1 1 x1 r 0=1 1=1 2=5.0e-01\n"
+        "BinaryOp a 2 1 z r out 0=0\n",
         // Convolutions, pooling and a gate.
         "7767517\n17 19\nInput data 0 1 data\nPadding pd 1 1 data pd 0=1 1=1 2=1 3=1 4=2\n"
         "ConvolutionDepthWise dw 1 1 pd dw 0=3 1=3 5=1 6=27 7=3\n"

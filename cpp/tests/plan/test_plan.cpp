@@ -31,8 +31,10 @@ std::set<Row> rows_read(const Op& op, Row row, Row height) {
     const auto add = [&](Row y) {
         if (y >= 0 && y < height) rows.insert(y);
     };
-    if (op.kind == OpKind::convolution) {
-        for (Row y = row - 1; y <= row + 1; ++y) {
+    if (op.kind == OpKind::layer_norm) {
+        add(row);
+    } else if (op.kind == OpKind::convolution || op.kind == OpKind::depthwise) {
+        for (Row y = row - op.kernel / 2; y <= row + op.kernel / 2; ++y) {
             if (y >= 0 && y < height * op.upsample) add(y / op.upsample);
         }
     } else if (op.kind == OpKind::pixel_shuffle) {
@@ -148,7 +150,7 @@ class Simulator {
             CHECK(computed_.insert({command.index, y}).second);
             for (const Row row : rows_read(op, y, input_height)) read(op.input, row);
             for (const Skip& skip : op.skips) read(skip.from, y / skip.upsample);
-            if (borders_ && op.kind == OpKind::convolution && y == 0) {
+            if (borders_ && row_dependency(op).first_row(0) < 0 && y == 0) {
                 CHECK_EQUAL(base_[idx(op.input.tensor)], -1);
             }
         }

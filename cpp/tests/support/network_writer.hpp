@@ -44,6 +44,39 @@ class NetworkWriter {
         return line("InnerProduct", {from}, parameters.str());
     }
 
+    std::string depthwise(const std::string& from, int channels, int kernel) {
+        const int count = channels * kernel * kernel;
+        std::ostringstream parameters;
+        parameters << "0=" << channels << " 1=" << kernel << " 4=" << kernel / 2
+                   << " 5=1 6=" << count << " 7=" << channels;
+        weights(count, 1.5F / static_cast<float>(kernel), true);
+        weights(channels, 0.1F, false);
+        return line("ConvolutionDepthWise", {from}, parameters.str());
+    }
+
+    // Of each pixel's channels.
+    std::string layer_norm(const std::string& from, int channels) {
+        weights(channels, 1.0F, false);
+        weights(channels, 0.5F, false);
+        const std::string columns = line("Permute", {from}, "0=3");
+        const std::string norm =
+            line("LayerNorm", {columns}, "0=" + std::to_string(channels) + " 1=1.000000e-06 2=1");
+        return line("Permute", {norm}, "0=4");
+    }
+
+    // The outputs' names.
+    std::vector<std::string> slice(const std::string& from, const std::vector<int>& channels) {
+        std::ostringstream parameters;
+        parameters << "-23300=" << channels.size();
+        for (const int count : channels) parameters << ',' << count;
+        const std::string first = line("Slice", {from}, parameters.str());
+        std::vector<std::string> all;
+        for (std::size_t i = 0; i < channels.size(); ++i)
+            all.push_back(i == 0 ? first : first + "_part" + std::to_string(i));
+        lines_.back().more.assign(all.begin() + 1, all.end());
+        return all;
+    }
+
     std::string prelu(const std::string& from, int channels) {
         weights(channels, 0.3F, false);
         return line("PReLU", {from}, "0=" + std::to_string(channels));
@@ -73,13 +106,16 @@ class NetworkWriter {
             for (const std::string& blob : line.from) ++readers[blob];
         }
         for (const Line& line : lines_) {
-            text << line.type << " l" << layers++ << ' ' << line.from.size() << " 1";
+            text << line.type << " l" << layers++ << ' ' << line.from.size() << ' '
+                 << 1 + line.more.size();
             for (const std::string& blob : line.from) {
                 text << ' ' << blob;
                 if (readers[blob] > 1) text << "_split" << taken[blob]++;
             }
-            text << ' ' << line.name << ' ' << line.parameters << '\n';
-            ++blobs;
+            text << ' ' << line.name;
+            for (const std::string& name : line.more) text << ' ' << name;
+            text << ' ' << line.parameters << '\n';
+            blobs += 1 + static_cast<int>(line.more.size());
             if (readers[line.name] < 2) continue;
             text << "Split s" << layers++ << " 1 " << readers[line.name] << ' ' << line.name;
             for (int i = 0; i < readers[line.name]; ++i, ++blobs)
@@ -99,7 +135,7 @@ class NetworkWriter {
     std::string line(const std::string& type, const std::vector<std::string>& from,
                      const std::string& parameters) {
         const std::string name = type == "Input" ? "data" : "b" + std::to_string(lines_.size());
-        lines_.push_back({type, from, parameters, name});
+        lines_.push_back({type, from, parameters, name, {}});
         return name;
     }
 
@@ -129,6 +165,7 @@ class NetworkWriter {
         std::vector<std::string> from;
         std::string parameters;
         std::string name;
+        std::vector<std::string> more;  // outputs after the first, each with one reader at most
     };
     std::mt19937 random_;
     bool fp16_;

@@ -9,7 +9,7 @@
 #include "base/integers.hpp"
 #include "support/network_writer.hpp"
 
-// Networks of the two families the row stream runs, in both converters' dialects.
+// Networks of the families that the row stream runs, in both converters' dialects.
 struct RrdbConfig {
     int width = 64;
     int growth = 32;
@@ -36,6 +36,26 @@ struct SpanConfig {
     int factor = 4;
     bool transform = true;      // of the picture
     bool sigmoid_first = true;  // or the addition beside it
+};
+
+struct MosrConfig {
+    int width = 64;
+    int hidden = 96;
+    int gated = 64;  // of them, with a depthwise convolution
+    int blocks = 2;
+    int kernel = 7;
+    int factor = 4;
+    bool fused = true;  // Mish as a part of convolutions
+};
+
+struct PlksrConfig {
+    int width = 64;
+    int part = 16;  // with a large kernel
+    int blocks = 2;
+    int kernel = 17;
+    int factor = 4;
+    bool norm = false;  // of each pixel's channels
+    bool fused = true;  // the sigmoid as a part of its convolution
 };
 
 class NetworkBuilder {
@@ -109,6 +129,58 @@ class NetworkBuilder {
         writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(config.factor));
     }
 
+    void mosr(const MosrConfig& config) {
+        const std::string data = writer_.input();
+        const int width = config.width;
+        std::string x = writer_.convolution(data, 3, width);
+        for (int b = 0; b < config.blocks; ++b) {
+            const std::vector<std::string> parts = writer_.slice(
+                writer_.convolution(writer_.layer_norm(x, width), width, 2 * config.hidden),
+                {config.hidden, config.hidden - config.gated, config.gated});
+            const std::string deep = writer_.depthwise(parts[2], config.gated, config.kernel);
+            const std::string gate = writer_.layer("Mish", {parts[0]}, "");
+            const std::string product =
+                writer_.layer("BinaryOp", {gate, writer_.concat({parts[1], deep})}, "0=2");
+            const std::string made = mish(product, config.hidden, width, config);
+            x = writer_.layer("BinaryOp", {made, less_half(x)}, "0=0");
+        }
+        x = mish(x, width, 2 * width, config);
+        x = mish(x, 2 * width, width, config);
+        x = writer_.convolution(x, width, width, "", 1);
+        std::string aside = mish(mish(data, 3, width, config), width, width, config);
+        aside =
+            writer_.layer("BinaryOp", {aside, writer_.convolution(data, 3, width, "", 1)}, "0=0");
+        x = writer_.layer("BinaryOp", {x, less_half(aside)}, "0=0");
+        x = writer_.convolution(x, width, 3 * config.factor * config.factor);
+        writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(config.factor));
+    }
+
+    void plksr(const PlksrConfig& config) {
+        const std::string data = writer_.input();
+        const int width = config.width;
+        const int last = 3 * config.factor * config.factor;
+        std::string x = writer_.convolution(data, 3, width);
+        for (int b = 0; b < config.blocks; ++b) {
+            std::string y = config.norm ? writer_.layer_norm(x, width) : x;
+            y = writer_.layer(config.norm ? "Mish" : "GELU",
+                              {writer_.convolution(y, width, 2 * width)}, "");
+            y = writer_.convolution(y, 2 * width, width, "", config.norm ? 3 : 1);
+            const std::vector<std::string> parts =
+                writer_.slice(y, {config.part, width - config.part});
+            y = writer_.concat(
+                {writer_.convolution(parts[0], config.part, config.part, "", config.kernel),
+                 parts[1]});
+            const std::string share =
+                config.fused ? writer_.convolution(y, width, width, "9=4")
+                             : writer_.layer("Sigmoid", {writer_.convolution(y, width, width)}, "");
+            y = writer_.layer("BinaryOp", {y, share}, "0=2");
+            x = writer_.layer("BinaryOp", {writer_.convolution(y, width, width, "", 1), x}, "0=0");
+        }
+        x = writer_.convolution(x, width, last);
+        x = writer_.layer("BinaryOp", {x, writer_.convolution(data, 3, last, "", 1)}, "0=0");
+        writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(config.factor));
+    }
+
     // A shuffle by `factor`, then a resize to `scale` times the picture's size. Interp's filter: 2
     // (bilinear), 3 (bicubic).
     void shuffled(int factor, int filter, int scale) {
@@ -121,6 +193,15 @@ class NetworkBuilder {
 
   private:
     std::string silu(const std::string& x) { return writer_.layer("Swish", {x}, ""); }
+
+    std::string mish(const std::string& x, int inputs, int outputs, const MosrConfig& config) {
+        if (config.fused) return writer_.convolution(x, inputs, outputs, "9=5");
+        return writer_.layer("Mish", {writer_.convolution(x, inputs, outputs)}, "");
+    }
+
+    std::string less_half(const std::string& x) {
+        return writer_.layer("BinaryOp", {x}, "0=1 1=1 2=5.000000e-01");
+    }
 
     // (x + skip) * (sigmoid(x) - 0.5)
     std::string gated(const std::string& x, const std::string& skip, const SpanConfig& config) {
@@ -174,6 +255,36 @@ inline NetworkBuilder random_span(unsigned seed) {
     config.sigmoid_first = seed % 2 == 0;
     NetworkBuilder builder(seed);
     builder.span(config);
+    return builder;
+}
+
+// A small MoSR of random shape.
+inline NetworkBuilder random_mosr(unsigned seed) {
+    MosrConfig config;
+    config.width = static_cast<int>(4 + seed * 7 % 30);
+    config.hidden = config.width * 3 / 2;
+    config.gated = seed % 3 == 0 ? config.hidden - 1 : config.width;
+    config.blocks = static_cast<int>(1 + seed % 3);
+    config.kernel = static_cast<int>(3 + seed % 3 * 2);
+    config.factor = static_cast<int>(1 + seed % 4);
+    config.fused = seed % 2 == 0;
+    NetworkBuilder builder(seed);
+    builder.mosr(config);
+    return builder;
+}
+
+// A small PLKSR of random shape.
+inline NetworkBuilder random_plksr(unsigned seed) {
+    PlksrConfig config;
+    config.width = static_cast<int>(8 + seed * 7 % 30);
+    config.part = config.width / 4;
+    config.blocks = static_cast<int>(1 + seed % 2);
+    config.kernel = static_cast<int>(5 + seed % 4 * 4);
+    config.factor = static_cast<int>(1 + seed % 4);
+    config.norm = seed % 3 == 0;
+    config.fused = seed % 2 == 0;
+    NetworkBuilder builder(seed);
+    builder.plksr(config);
     return builder;
 }
 

@@ -84,7 +84,7 @@ class ProgramBuilder {
         int channels = op.input.channels;
         int out_scale = scale(op.input);
         const int factor = pick(2, 3);
-        const int kind = pick(0, 4);
+        const int kind = pick(0, 6);
         if (kind == 0 && channels % (factor * factor) == 0 && out_scale * factor <= kMostScale) {
             op.kind = OpKind::pixel_shuffle;
             op.factor = factor;
@@ -95,7 +95,16 @@ class ProgramBuilder {
             op.resize.filter = one_in(2) ? ResizeFilter::bilinear : ResizeFilter::bicubic;
             op.resize.denominator = out_scale;
             out_scale = op.resize.numerator = pick(1, kMostScale);
+        } else if (kind == 2) {
+            op.kind = OpKind::layer_norm;
+            op.kernel = 1;
+            op.epsilon = 0.01F;
+        } else if (kind == 3) {
+            op.kind = OpKind::depthwise;
+            op.kernel = 2 * pick(0, 3) + 1;
+            add_activation(op);
         } else {
+            op.kernel = one_in(3) ? 2 * pick(0, 4) + 1 : 3;
             op.input = any_range();
             out_scale = scale(op.input);
             op.upsample = one_in(3) ? pick(1, kMostScale / out_scale) : 1;
@@ -113,9 +122,10 @@ class ProgramBuilder {
     }
 
     void add_activation(Op& op) {
-        constexpr Activation kinds[] = {Activation::none, Activation::leaky_relu, Activation::prelu,
-                                        Activation::silu};
-        op.activation = kinds[pick(0, 3)];
+        constexpr Activation kinds[] = {
+            Activation::none, Activation::leaky_relu, Activation::prelu,  Activation::silu,
+            Activation::mish, Activation::gelu,       Activation::sigmoid};
+        op.activation = kinds[pick(0, 6)];
         if (one_in(4)) op.gate = number();
         op.slope = op.activation == Activation::leaky_relu ? number() : 0.0F;
     }
@@ -124,7 +134,13 @@ class ProgramBuilder {
         for (int tries = pick(0, 12); tries > 0 && op.skips.size() < kMaxSkips; --tries) {
             const ChannelSlice from = any_part();
             if (from.channels != channels || out_scale % scale(from) != 0) continue;
-            op.skips.push_back({from, number(), number(), out_scale / scale(from)});
+            const int enlarged = out_scale / scale(from);
+            const float shift = one_in(3) ? number() : 0.0F;
+            if (op.skips.empty() && one_in(3)) {
+                op.skips.push_back({from, 1.0F, 1.0F, enlarged, 0.0F, true});
+            } else {
+                op.skips.push_back({from, number(), number(), enlarged, shift});
+            }
         }
     }
 
@@ -207,17 +223,23 @@ class ProgramBuilder {
     FusedNetwork with_weights() {
         std::vector<ConvolutionWeights> all;
         for (Op& op : program_.ops) {
-            if (op.kind != OpKind::convolution) continue;
+            if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::resize) continue;
+            const bool depthwise = op.kind != OpKind::convolution;
             op.convolution = static_cast<int>(all.size());
-            program_.convolutions.push_back({op.input.channels, op.output.channels});
+            program_.convolutions.push_back(
+                {depthwise ? 1 : op.input.channels, op.output.channels, op.kernel, depthwise});
             ConvolutionWeights weights;
-            weights.inputs = op.input.channels;
+            weights.inputs = program_.convolutions.back().inputs;
             weights.outputs = op.output.channels;
-            const float spread = 1.5F / std::sqrt(9.0F * static_cast<float>(weights.inputs));
+            weights.side = op.kernel;
+            const int taps = op.kernel * op.kernel;
+            const float spread =
+                1.5F / std::sqrt(static_cast<float>(taps) * static_cast<float>(weights.inputs));
             const std::vector<bool> used = filled(op.input);
-            for (int i = 0; i < weights.outputs * weights.inputs * 9; ++i) {
+            for (int i = 0; i < weights.outputs * weights.inputs * taps; ++i) {
                 const float weight = spread * number();
-                weights.kernel.push_back(used[index(i / 9 % weights.inputs)] ? weight : 0.0F);
+                const bool read = depthwise || used[index(i / taps % weights.inputs)];
+                weights.kernel.push_back(read ? weight : 0.0F);
             }
             for (int i = 0; i < weights.outputs; ++i) weights.bias.push_back(0.1F * number());
             for (int i = 0; i < weights.outputs && op.activation == Activation::prelu; ++i) {

@@ -46,11 +46,11 @@ class RowTensor {
         return inside ? static_cast<double>(at(y, c, x)) : 0.0;
     }
 
-    // For a 3x3 convolution of rows [first, first + count) of the enlarged picture: one more on
-    // each side.
-    std::vector<const float*> patch_rows(int first, int count, int enlarge) const {
+    // For a convolution of rows [first, first + count) of the enlarged picture: half a kernel more
+    // on each side.
+    std::vector<const float*> patch_rows(int first, int count, int enlarge, int kernel) const {
         std::vector<const float*> rows;
-        for (int y = first - 1; y <= first + count; ++y) {
+        for (int y = first - kernel / 2; y < first + count + kernel / 2; ++y) {
             const bool inside = y >= 0 && y < height_ * enlarge;
             rows.push_back(inside ? rows_[realesrgan::idx(y / enlarge)] : nullptr);
         }

@@ -91,6 +91,30 @@ inline std::vector<Case> convolution_cases() {
     cases.push_back(silu);
     cases.push_back(
         {"SiLU", convolution_op({0, 0, 32}, {1, 0, 32}, Activation::silu), 33, 5, 4, {32, 32}});
+    Case sigmoid{"1x1, a sigmoid times a tensor",
+                 convolution_op({0, 0, 36}, {1, 0, 32}, Activation::sigmoid),
+                 21,
+                 9,
+                 4,
+                 {48, 32, 16, 48}};
+    sigmoid.op.kernel = 1;
+    sigmoid.op.skips = {{{3, 16, 32}, 1.0F, 1.0F, 1, 0.0F, true}};
+    cases.push_back(sigmoid);
+    Case mish{"Mish, times a tensor, plus another and a number, and a copy",
+              convolution_op({0, 0, 32}, {1, 0, 64}, Activation::mish),
+              35,
+              6,
+              3,
+              {32, 64, 64, 64, 80}};
+    mish.op.skips = {{{3, 0, 64}, 1.0F, 1.0F, 1, 0.0F, true}, {{4, 16, 64}, 0.5F, 0.25F, 1, -0.5F}};
+    mish.op.duplicate_output = ChannelSlice{2, 0, 64};
+    cases.push_back(mish);
+    Case large{
+        "GELU, 17x17",       convolution_op({0, 0, 16}, {1, 0, 16}, Activation::gelu), 23, 21, 4,
+        {16, 16, 16, 16, 16}};
+    large.op.kernel = 17;
+    large.op.skips = {{{3, 0, 16}, 0.5F, 1.0F, 1, 0.25F}, {{4, 0, 16}, 0.5F, 1.0F, 1, 0.5F}};
+    cases.push_back(large);
     cases.push_back({"one row", convolution_op({0, 0, 32}, {1, 16, 32}), 150, 1, 1, {32, 64}});
     cases.push_back({"one column, rows one at a time",
                      convolution_op({0, 0, 16}, {1, 0, 32}),
@@ -101,8 +125,29 @@ inline std::vector<Case> convolution_cases() {
     return cases;
 }
 
+inline ConvolutionShape shape_of(const Op& op) {
+    const bool depthwise = op.kind != OpKind::convolution;
+    return {depthwise ? 1 : op.input.channels, op.output.channels, op.kernel, depthwise};
+}
+
 inline std::vector<Case> pointwise_cases() {
     std::vector<Case> cases;
+    Case depthwise{"depthwise 7x7, times a tensor",
+                   convolution_op({0, 16, 20}, {1, 16, 20}, Activation::none),
+                   19,
+                   11,
+                   4,
+                   {48, 48, 16, 32}};
+    depthwise.op.kind = OpKind::depthwise;
+    depthwise.op.kernel = 7;
+    depthwise.op.skips = {{{3, 0, 20}, 1.0F, 1.0F, 1, 0.0F, true}};
+    cases.push_back(depthwise);
+    Case norm{"layer norm", convolution_op({0, 16, 22}, {1, 0, 22}, Activation::none), 9, 5, 2,
+              {48, 32}};
+    norm.op.kind = OpKind::layer_norm;
+    norm.op.kernel = 1;
+    norm.op.epsilon = 1e-6F;
+    cases.push_back(norm);
     for (const int factor : {2, 3, 4}) {
         Op op;
         op.kind = OpKind::pixel_shuffle;
@@ -142,10 +187,13 @@ inline ConvolutionWeights random_layer(const Case& test, vk::Storage storage) {
     std::mt19937 random(7);
     std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
     ConvolutionWeights layer;
-    layer.inputs = test.op.input.channels;
-    layer.outputs = test.op.output.channels;
-    const float spread = 1.0F / std::sqrt(static_cast<float>(9 * layer.inputs));
-    layer.kernel.resize(static_cast<std::size_t>(9 * layer.inputs * layer.outputs));
+    const ConvolutionShape shape = shape_of(test.op);
+    layer.inputs = shape.inputs;
+    layer.outputs = shape.outputs;
+    layer.side = shape.kernel;
+    const int taps = shape.kernel * shape.kernel;
+    const float spread = 1.0F / std::sqrt(static_cast<float>(taps * layer.inputs));
+    layer.kernel.resize(static_cast<std::size_t>(taps * layer.inputs * layer.outputs));
     for (float& w : layer.kernel) w = stored(2 * spread * uniform(random), storage);
     layer.bias.resize(static_cast<std::size_t>(layer.outputs));
     for (float& b : layer.bias) b = uniform(random);

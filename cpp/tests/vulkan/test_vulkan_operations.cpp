@@ -29,8 +29,8 @@ class Runner {
         layer_ = fixture::random_layer(test, storage);
         expected_ = tensors_;
         compute_reference(test.op, layer_, expected_);
-        if (test.op.kind == OpKind::convolution) {
-            placed_ = weights_.place(layer_.inputs, layer_.outputs);
+        if (test.op.convolution >= 0) {
+            placed_ = weights_.place(fixture::shape_of(test.op));
             weights_.upload([&](std::size_t) { return vk::LayerNumbers{layer_, test.op.slope}; },
                             1);
         }
@@ -200,7 +200,9 @@ TEST_CASE("convolutions agree with the reference and do not depend on the band")
     }
 }
 
-TEST_CASE("pixel shuffle and resize agree with the reference and do not depend on the band") {
+TEST_CASE(
+    "shuffles, resizes, depthwise convolutions and norms agree with the reference and do not "
+    "depend on the band") {
     for (const Case& test : fixture::pointwise_cases()) {
         for (const vk::Storage storage : {vk::Storage::fp32, vk::Storage::fp16}) {
             run_case(test, storage, vk::KernelKind::plain);

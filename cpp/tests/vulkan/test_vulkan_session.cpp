@@ -94,9 +94,12 @@ constexpr unsigned kRandom = check::kSanitized ? 3 : 9;
 TEST_CASE("random networks give the reference's picture, and the same bits for every band") {
     const TemporaryFolder folder;
     double worst = 0.0;
-    for (unsigned seed = 0; seed < kRandom; ++seed) {
-        const Files files =
-            (seed % 3 == 2 ? random_span(seed) : random_network(seed)).save(folder.file("net"));
+    for (unsigned seed = 0; seed < kRandom + 2; ++seed) {
+        const Files files = (seed == kRandom       ? random_mosr(4)
+                             : seed == kRandom + 1 ? random_plksr(5)
+                             : seed % 3 == 2       ? random_span(seed)
+                                                   : random_network(seed))
+                                .save(folder.file("net"));
         const auto picture = noise<float>(2 + static_cast<int>(seed * 5 % 23) / 2 * 2,
                                           2 + static_cast<int>(seed * 7 % 19) / 2 * 2, seed);
         const auto right = reference_picture(files, picture);

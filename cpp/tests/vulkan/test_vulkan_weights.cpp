@@ -86,7 +86,8 @@ void check_layer(const vk::Weights& weights, const vk::LayerWeights& place, std:
 void check_layers(const std::vector<Shape>& shapes, vk::Storage storage, bool fp16) {
     vk::Weights weights(fixture::context(), storage);
     std::vector<vk::LayerWeights> places;
-    for (const Shape& shape : shapes) places.push_back(weights.place(shape.inputs, shape.outputs));
+    for (const Shape& shape : shapes)
+        places.push_back(weights.place({shape.inputs, shape.outputs}));
     weights.upload([&](std::size_t i) { return numbers_of(i, shapes[i], fp16); }, 2);
     for (std::size_t i = 0; i < shapes.size(); i++) {
         check_layer(weights, places[i], i, shapes[i], storage);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/half.hpp"
 #include "base/integers.hpp"
 #include "base/thread_pool.hpp"
 #include "cpu/winograd/block_grid.hpp"
@@ -21,6 +22,12 @@ void check(const Description& d) {
         throw std::invalid_argument("a convolution needs at least one channel on each side, got " +
                                     std::to_string(d.in_channels) + " in and " +
                                     std::to_string(d.out_channels) + " out");
+    }
+    if (d.kernel < 1 || d.kernel % 2 == 0 || (d.depthwise && d.in_channels != d.out_channels)) {
+        throw std::invalid_argument(
+            "a kernel has an odd number of rows, and a depthwise convolution as many channels in "
+            "as "
+            "out");
     }
     if ((d.taps != nullptr) == (d.fp16_taps != nullptr)) {
         throw std::invalid_argument(
@@ -54,12 +61,12 @@ std::size_t planes(int points, int count, int channels) {
            (static_cast<std::size_t>(count) * static_cast<std::size_t>(channels) + kSkew);
 }
 
-// [out][in][3][3] taps as the kernels read them: panels of output channels, each [in][tap][channel
-// of the panel], the last one padded with zeros to a whole group.
+// [out][in][kernel][kernel] taps as the kernels read them: panels of output channels, each
+// [in][tap][channel of the panel], the last one padded with zeros to a whole group.
 template <class Value>
 AlignedBuffer<Value> pack_taps(const Description& d, const Value* taps, int panel) {
     const int padded = groups_of(d.out_channels) * kGroup;
-    const std::size_t row = kTaps * idx(d.in_channels);
+    const std::size_t row = idx(d.kernel * d.kernel) * idx(d.in_channels);
     AlignedBuffer<Value> packed(row * idx(padded));
     for (int start = 0, width = 0; start < padded; start += width) {
         width = panel_width(panel, padded, start);
@@ -80,7 +87,12 @@ double seconds() {
 }  // namespace
 
 Convolution::Convolution(const Description& d, WeightForm form, const Kernel& kernel)
-    : in_channels_(d.in_channels), out_channels_(d.out_channels), form_(form), kernel_(&kernel) {
+    : in_channels_(d.in_channels),
+      out_channels_(d.out_channels),
+      kernel_side_(d.kernel),
+      depthwise_(d.depthwise),
+      form_(d.depthwise ? WeightForm::transformed : form),  // a few numbers
+      kernel_(&kernel) {
     check(d);
     const std::size_t padded = static_cast<std::size_t>(groups_of(out_channels_)) * kGroup;
     bias_.reserve(padded);
@@ -90,22 +102,41 @@ Convolution::Convolution(const Description& d, WeightForm form, const Kernel& ke
         bias_.data()[o] = d.bias != nullptr ? d.bias[o] : 0.0f;
         slopes_.data()[o] = d.slopes.empty() ? 1.0f : d.slopes[d.slopes.size() > 1 ? i : 0];
     }
+    if (depthwise_) {
+        pack_depthwise(d);
+        return;
+    }
     if (d.fp16_taps != nullptr) {
         half_taps_ = pack_taps(d, d.fp16_taps, kernel.panel);
     } else {
         taps_ = pack_taps(d, d.taps, kernel.panel);
     }
     if (form == WeightForm::packed) return;
-    transformed_.reserve(planes(kernel_->points, in_channels_, groups_of(out_channels_) * kGroup));
-    derive_weights(false, 0, in_channels_, transformed_.data());
+    const bool separate = kernel_side_ != 3;
+    transformed_.reserve(planes(separate ? taps() : kernel_->points, in_channels_,
+                                groups_of(out_channels_) * kGroup));
+    derive_weights(separate, 0, in_channels_, transformed_.data());
     taps_ = {};
     half_taps_ = {};
+}
+
+// [channel group][tap][kGroup]
+void Convolution::pack_depthwise(const Description& d) {
+    transformed_.reserve(idx(groups_of(out_channels_) * kGroup * taps()));
+    for (int c = 0; c < out_channels_; ++c) {
+        for (int t = 0; t < taps(); ++t) {
+            const std::size_t from = idx(c * taps() + t);
+            transformed_.data()[(c / kGroup * taps() + t) * kGroup + c % kGroup] =
+                d.taps != nullptr ? d.taps[from] : half_to_float(d.fp16_taps[from]);
+        }
+    }
 }
 
 void Convolution::derive_weights(bool direct, int begin, int end, float* result) const {
     const auto derive = [&](const auto& functions, const auto& taps) {
         (direct ? functions.separate : functions.transform)(
-            {taps.data(), in_channels_, groups_of(out_channels_)}, begin, end, result);
+            {taps.data(), in_channels_, groups_of(out_channels_), this->taps()}, begin, end,
+            result);
     };
     if (half_taps_.data() != nullptr) {
         derive(kernel_->from_half, half_taps_);
@@ -128,17 +159,18 @@ struct Convolution::Layout {
     }
 };
 
-Convolution::Layout Convolution::layout(int in_channels, int out_channels, WeightForm form,
-                                        const Kernel& kernel, int width, int height, int threads) {
+Convolution::Layout Convolution::layout(int in_channels, int out_channels, int side, bool row,
+                                        WeightForm form, const Kernel& kernel, int width,
+                                        int height, int threads) {
     const int in = groups_of(in_channels) * kGroup;
     const int out = groups_of(out_channels) * kGroup;
-    const bool row = direct(form, height);
-    const std::size_t weights =
-        form == WeightForm::packed ? planes(row ? kTaps : kernel.points, in_channels, out) : 0;
+    const std::size_t weights = form == WeightForm::packed
+                                    ? planes(row ? side * side : kernel.points, in_channels, out)
+                                    : 0;
     if (row) {
         const std::size_t products = planes(1, kDirectPixels, out);
         return {BlockGrid(width, height, kDirectPixels, 1), weights, products,
-                products + planes(3, kDirectPixels + 2, in)};
+                products + planes(side, kDirectPixels + side - 1, in)};
     }
     const int columns = ceil_div(width, kernel.tile);
     const int rows = ceil_div(height, kernel.tile);
@@ -157,13 +189,19 @@ Convolution::Layout Convolution::layout(int in_channels, int out_channels, Weigh
 }
 
 std::size_t Convolution::workspace_bytes(int width, int height, int threads) const {
-    return workspace_bytes(in_channels_, out_channels_, form_, *kernel_, width, height, threads);
+    return sizeof(float) * own_layout(width, height, threads).total(threads);
+}
+
+Convolution::Layout Convolution::own_layout(int width, int height, int threads) const {
+    return layout(in_channels_, out_channels_, kernel_side_, direct(height), form_, *kernel_, width,
+                  height, threads);
 }
 
 std::size_t Convolution::workspace_bytes(int in_channels, int out_channels, WeightForm form,
                                          const Kernel& kernel, int width, int height, int threads) {
-    return sizeof(float) *
-           layout(in_channels, out_channels, form, kernel, width, height, threads).total(threads);
+    return sizeof(float) * layout(in_channels, out_channels, 3, direct(form, height), form, kernel,
+                                  width, height, threads)
+                               .total(threads);
 }
 
 const float* Convolution::weights_from_packed(bool direct, Workspace& workspace,
@@ -181,7 +219,9 @@ const float* Convolution::weights_from_packed(bool direct, Workspace& workspace,
 Task Convolution::task_of(const OutputRows& band) const {
     Task task;
     task.in_channels = in_channels_;
+    task.out_channels = out_channels_;
     task.out_groups = groups_of(out_channels_);
+    task.kernel = kernel_side_;
     task.width = band.width;
     task.height = band.height;
     task.upsample = band.upsample;
@@ -196,18 +236,19 @@ Task Convolution::task_of(const OutputRows& band) const {
 
 void Convolution::run(const OutputRows& band, Workspace& workspace) const {
     check(band);
-    const Layout need = layout(in_channels_, out_channels_, form_, *kernel_, band.width,
-                               band.height, workspace.threads());
+    const Layout need = own_layout(band.width, band.height, workspace.threads());
     if (need.total(workspace.threads()) > workspace.size_) {
         throw std::invalid_argument("the workspace is smaller than workspace_bytes() of this band");
     }
-    const bool row = direct(form_, band.height);
+    const bool row = direct(band.height);
     Task task = task_of(band);
     if (form_ == WeightForm::packed)
         task.weights = weights_from_packed(row, workspace, workspace.memory_);
 
     const auto begin = row ? kernel_->gather_input : kernel_->transform_input;
-    const auto multiply = row ? kernel_->multiply_taps : kernel_->multiply;
+    const auto multiply = depthwise_ ? kernel_->multiply_depthwise
+                          : row      ? kernel_->multiply_taps
+                                     : kernel_->multiply;
     const auto finish = row ? kernel_->store_output : kernel_->transform_output;
     const auto compute = [&](int item, int thread) {
         const auto slot = static_cast<std::size_t>(thread);

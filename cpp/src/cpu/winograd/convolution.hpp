@@ -18,12 +18,14 @@ enum class WeightForm {
              // row, of whose tiles Winograd would use one row each, are convolved directly
 };
 
-// A 3x3 convolution with padding 1, stride 1. The pointers need to live only through the
-// constructor.
+// A convolution with stride 1 and zero padding to the same size. The pointers need to live only
+// through the constructor.
 struct Description {
     int in_channels = 0;
     int out_channels = 0;
-    const float* taps = nullptr;  // [out][in][3][3]
+    int kernel = 3;               // side, odd
+    bool depthwise = false;       // of each channel alone: as many in as out
+    const float* taps = nullptr;  // [out][in][kernel][kernel], or [channel][kernel][kernel]
     const std::uint16_t* fp16_taps =
         nullptr;                  // the same as IEEE fp16 values; exactly one of the two is given
     const float* bias = nullptr;  // [out], or null for zeros
@@ -38,7 +40,8 @@ struct OutputRows {
     int height = 0;  // output rows
     bool upsample =
         false;       // nearest x2: `input` is half as wide (width is even), rows are given twice
-    RowsView input;  // height + 2 rows, from the one above the first output row; null: zeros
+    RowsView input;  // height + kernel - 1 rows, from kernel / 2 above the first output row;
+                     // null: zeros
     MutableRowsView
         output;  // height rows; all lanes of the last group are written, unused ones with 0
     Epilogue epilogue;
@@ -69,14 +72,23 @@ class Convolution {
     static bool direct(WeightForm form, int height) {
         return form == WeightForm::packed && height == 1;
     }
-    static Layout layout(int in_channels, int out_channels, WeightForm form, const Kernel& kernel,
-                         int width, int height, int threads);
+    bool direct(int height) const {
+        return kernel_side_ != 3 || depthwise_ || direct(form_, height);
+    }
+    int taps() const { return kernel_side_ * kernel_side_; }
+    void pack_depthwise(const Description& description);
+    // `row`: in the direct form. `side`: of the kernel.
+    static Layout layout(int in_channels, int out_channels, int side, bool row, WeightForm form,
+                         const Kernel& kernel, int width, int height, int threads);
+    Layout own_layout(int width, int height, int threads) const;
     void derive_weights(bool direct, int begin, int end, float* result) const;
     const float* weights_from_packed(bool direct, Workspace& workspace, float* result) const;
     Task task_of(const OutputRows& band) const;
 
     int in_channels_;
     int out_channels_;
+    int kernel_side_;
+    bool depthwise_;
     WeightForm form_;
     const Kernel* kernel_;
     AlignedBuffer<float> transformed_;

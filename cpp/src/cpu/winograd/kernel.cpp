@@ -47,6 +47,7 @@ const Kernel kernel = {
     gather_input,
     multiply_taps,
     store_output,
+    multiply_depthwise,
     {transform_weights<float>, separate_taps<float>},
     {transform_weights<std::uint16_t>, separate_taps<std::uint16_t>},
     multiply_rows,

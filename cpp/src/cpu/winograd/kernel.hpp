@@ -6,7 +6,7 @@
 namespace realesrgan::winograd {
 
 inline constexpr int kGroup = 8;  // channels that lie side by side for one pixel
-inline constexpr int kTaps = 9;
+inline constexpr int kTaps = 9;   // of a Winograd kernel
 // The sides of an output tile that there are kernels for. The large one needs a fifth fewer
 // products and rounds four times as much, which a deep network amplifies beyond the contract.
 inline constexpr int kSmallTile = 4;
@@ -47,31 +47,39 @@ struct MutableRowsView {
 
 inline constexpr int kMostKernelSkips = 2;
 
-// What is stored: (scale * v + sum of weight * skip) * gate, v = act(convolution + bias). act(v) is
-// max(v, 0) + slope * min(v, 0), or v * sigmoid(v) with `silu`; the gate is 1, or
-// sigmoid(v) + gate_offset with `gate`.
+// `slopes`: max(v, 0) + slope * min(v, 0), the others as in program.hpp.
+enum class Curve { slopes, silu, mish, gelu, sigmoid };
+
+// What is stored: (scale * v + sum of weight * skip + shift) * gate, v = act(convolution + bias);
+// the gate is 1, or sigmoid(v) + gate_offset with `gate`. With `product` the first skip is no part
+// of the sum: v is multiplied by it before.
 struct Epilogue {
     struct Skip {
         RowsView rows;  // kGroup floats a pixel
         float weight = 1.0f;
     };
     float scale = 1.0f;
+    float shift = 0.0f;
     int skip_count = 0;
     Skip skips[kMostKernelSkips];
-    bool silu = false;
+    Curve curve = Curve::slopes;
+    bool product = false;
     bool gate = false;
     float gate_offset = 0.0f;
-    bool curved() const { return silu || gate; }
+    // Whether more than slopes and a sum of skips is needed.
+    bool general() const { return curve != Curve::slopes || gate || product || shift != 0.0f; }
 };
 
 // Everything a kernel must know of one convolution over one band of rows.
 struct Task {
     int in_channels = 0;
+    int out_channels = 0;
     int out_groups = 0;
+    int kernel = 3;         // side
     int width = 0;          // output pixels
     int height = 0;         // output rows
     bool upsample = false;  // the input is half as wide, and each of its pixels is read twice
-    RowsView input;         // height + 2 rows from the one above the first output row on
+    RowsView input;         // height + kernel - 1 rows, the first one kernel / 2 above the output's
     MutableRowsView output;
     Epilogue epilogue;
     const float* bias = nullptr;  // out_groups * kGroup, as the slopes
@@ -95,6 +103,7 @@ struct PackedTaps {
     const Value* values = nullptr;
     int in_channels = 0;
     int out_groups = 0;
+    int taps = kTaps;
 };
 
 template <class Value>
@@ -117,8 +126,9 @@ struct Kernel {
     void (*gather_input)(const Task&, const Block&, float* data);  // the direct form's three steps
     void (*multiply_taps)(const Task&, const Block&, const float* data, float* products);
     void (*store_output)(const Task&, const Block&, const float* products);
+    void (*multiply_depthwise)(const Task&, const Block&, const float* data, float* products);
     // Of the input channels [begin, end), in every panel: the transformed planes, one a point, or
-    // (for the direct form) the 9 taps, each laid out as [panel][in channel][channel of the panel].
+    // (for the direct form) the taps, each laid out as [panel][in channel][channel of the panel].
     WeightFunctions<float> from_float;
     WeightFunctions<std::uint16_t> from_half;
     // Sums of products of `count` rows of `inputs` finite halves with a vector.

@@ -89,14 +89,14 @@ REALESRGAN_INLINE Vec<N> positive_part(Vec<N> v) {
     return v > Vec<N>{} ? v : Vec<N>{};
 }
 
-// 1 / (1 + e^-v), to about 2e-7 of the result. e^x = 2^n e^r with |r| at most half of ln 2, and e^r
-// by its Taylor polynomial of degree 7 (error below 1e-8); adding and taking off 1.5 * 2^23 rounds.
+// e^v, to about 2e-7 of the result, for v from -87 to 87 (e^87 is near float's largest number);
+// beyond that of those. e^x = 2^n e^r with |r| at most half of ln 2, and e^r by its Taylor
+// polynomial of degree 7 (error below 1e-8); adding and taking off 1.5 * 2^23 rounds.
 template <int N>
-REALESRGAN_INLINE Vec<N> sigmoid(Vec<N> v) {
-    constexpr float most = 87.0f;  // e^87 is near float's largest number
+REALESRGAN_INLINE Vec<N> exponential(Vec<N> x) {
+    constexpr float most = 87.0f;
     const Vec<N> low = splat<N>(-most);
     const Vec<N> high = splat<N>(most);
-    Vec<N> x = -v;
     x = x < low ? low : x;
     x = x > high ? high : x;
     const Vec<N> shifted = x * 1.44269504f + 12582912.0f;  // of log2 e
@@ -114,7 +114,37 @@ REALESRGAN_INLINE Vec<N> sigmoid(Vec<N> v) {
     bits = (bits - 0x4b400000u + 127u) << 23;  // 12582912 has the bits 0x4b400000
     Vec<N> scale;
     __builtin_memcpy(&scale, &bits, sizeof scale);
-    return 1.0f / (power * scale + 1.0f);
+    return power * scale;
+}
+
+// 1 / (1 + e^-v)
+template <int N>
+REALESRGAN_INLINE Vec<N> sigmoid(Vec<N> v) {
+    return 1.0f / (exponential<N>(-v) + 1.0f);
+}
+
+// v * tanh(ln(1 + e^v)) = v * n / (n + 2) with n = e^v (e^v + 2), which is 1 in 32 bits from v = 40
+// on, where n is still finite.
+template <int N>
+REALESRGAN_INLINE Vec<N> mish(Vec<N> v) {
+    const Vec<N> most = splat<N>(40.0f);
+    const Vec<N> power = exponential<N>(v > most ? most : v);
+    const Vec<N> n = power * (power + 2.0f);
+    return v * (n / (n + 2.0f));
+}
+
+// v / 2 * (1 + erf(v / sqrt(2))), erf by formula 7.1.26 of Abramowitz and Stegun's Handbook of
+// Mathematical Functions, whose error is at most 1.5e-7.
+template <int N>
+REALESRGAN_INLINE Vec<N> gelu(Vec<N> v) {
+    const Vec<N> x = (v > Vec<N>{} ? v : -v) * 0.70710678f;
+    const Vec<N> t = 1.0f / (x * 0.3275911f + 1.0f);
+    Vec<N> sum = t * 1.061405429f - 1.453152027f;
+    sum = sum * t + 1.421413741f;
+    sum = sum * t - 0.284496736f;
+    sum = sum * t + 0.254829592f;
+    const Vec<N> rest = sum * t * exponential<N>(-x * x);  // 1 - erf(x)
+    return v * 0.5f * (v > Vec<N>{} ? 2.0f - rest : rest);
 }
 
 // Exact for every finite half, subnormal ones included: the exponent is moved into place as if the
@@ -190,9 +220,25 @@ inline Vec<N> positive_part(Vec<N> v) {
     return v;
 }
 
+constexpr float least_of(float a, float b) {
+    return a < b ? a : b;
+}
+
 template <int N>
 inline Vec<N> sigmoid(Vec<N> v) {
     for (int i = 0; i < N; ++i) v.lane[i] = 1.0f / (1.0f + expf(-v.lane[i]));
+    return v;
+}
+
+template <int N>
+inline Vec<N> mish(Vec<N> v) {
+    for (int i = 0; i < N; ++i) v.lane[i] *= tanhf(log1pf(expf(least_of(v.lane[i], 40.0f))));
+    return v;
+}
+
+template <int N>
+inline Vec<N> gelu(Vec<N> v) {
+    for (int i = 0; i < N; ++i) v.lane[i] *= 0.5f * erfcf(v.lane[i] * -0.70710678f);
     return v;
 }
 

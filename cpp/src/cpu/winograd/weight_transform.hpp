@@ -40,7 +40,7 @@ REALESRGAN_INLINE void for_each_tap_vector(const PackedTaps<Value>& taps, int be
         for (int channel = begin; channel < end; ++channel) {
             const std::size_t offset = panel + static_cast<std::size_t>(channel) * width;
             for (int lane = 0; lane < width; lane += lanes) {
-                place(taps.values + offset * kTaps + lane, result + offset + lane, width);
+                place(taps.values + offset * taps.taps + lane, result + offset + lane, width);
             }
         }
     }
@@ -68,7 +68,7 @@ void separate_taps(const PackedTaps<Value>& taps, int begin, int end, float* sep
     const std::size_t plane = weight_plane(taps);
     for_each_tap_vector(
         taps, begin, end, separate, [&](const Value* values, float* result, int width) {
-            for (int tap = 0; tap < kTaps; ++tap)
+            for (int tap = 0; tap < taps.taps; ++tap)
                 store<lanes>(result + tap * plane, load<lanes>(values + tap * width));
         });
 }

@@ -31,7 +31,8 @@ std::string source_of(const PipelineSpec& spec) {
     if (!alone) text += shader_source("ring");
     if (begins("load")) text += shader_source("load");
     if (!alone && !begins("load") && !begins("store")) text += shader_source("operation");
-    if (begins("convolution")) text += shader_source("convolution");
+    const bool weighted = begins("convolution") || begins("depthwise") || begins("layer_norm");
+    if (weighted) text += shader_source("convolution");
     text += shader_source(shader);
     return text;
 }

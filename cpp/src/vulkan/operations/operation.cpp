@@ -29,7 +29,7 @@ const RingBuffer& ring_of(const std::vector<RingBuffer>& rings, const ChannelSli
     return rings.at(idx(slice.tensor));
 }
 
-// Constants 0 to 26 of operation.glsl. `pushed`: those that may be push constants are kPushed.
+// Constants 0 to 29 of operation.glsl. `pushed`: those that may be push constants are kPushed.
 Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, bool pushed) {
     const ChannelSlice duplicate = op.duplicate_output.value_or(op.output);
     Constants constants;
@@ -53,13 +53,30 @@ Constants common_constants(const Op& op, const std::vector<RingBuffer>& rings, b
         constants << int{ring_of(rings, slice).full_precision};
     }
     constants << int{op.gate.has_value()} << op.gate.value_or(0.0F);
+    constants << int{!op.skips.empty() && op.skips[0].product};
+    for (std::size_t i = 0; i < kMaxSkips; i++)
+        constants << (i < op.skips.size() ? op.skips[i].shift : 0.0F);
     return constants;
 }
 
 // ACTIVATION of convolution.glsl.
 int activation_constant(Activation activation) {
-    if (activation == Activation::silu) return 2;
-    return activation == Activation::none ? 0 : 1;
+    switch (activation) {
+        case Activation::none:
+            break;
+        case Activation::leaky_relu:
+        case Activation::prelu:
+            return 1;
+        case Activation::silu:
+            return 2;
+        case Activation::mish:
+            return 3;
+        case Activation::gelu:
+            return 4;
+        case Activation::sigmoid:
+            return 5;
+    }
+    return 0;
 }
 
 }  // namespace
@@ -83,7 +100,7 @@ Operation::Operation(Context& context, Storage storage, const KernelConfig& choi
     }
     const bool pushed = is_blocked(choice, op) && !choice.unroll;
     Constants constants = common_constants(op, rings, pushed);
-    if (op.kind != OpKind::convolution) {
+    if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::resize) {
         choose_pointwise(context, std::move(constants), op);
         find_limits(context);
         return;
@@ -91,7 +108,12 @@ Operation::Operation(Context& context, Storage storage, const KernelConfig& choi
     layer_ = *layer;
     has_weights_ = true;
     enlarge_ = op.upsample;
-    choose_convolution(context, choice, std::move(constants), op, most_rows);
+    if (op.kind == OpKind::convolution) {
+        halo_ = op.kernel - 1;
+        choose_convolution(context, choice, std::move(constants), op, most_rows);
+    } else {
+        choose_channelwise(context, std::move(constants), op);
+    }
     find_limits(context);
 }
 
@@ -105,15 +127,15 @@ void Operation::find_limits(const Context& context) {
 // most of a workgroup idle.
 bool Operation::is_blocked(const KernelConfig& choice, const Op& op) const {
     return op.kind == OpKind::convolution && choice.kernel == KernelKind::blocked &&
-           out_channels_ > 8 && !src_.full_precision;
+           op.kernel <= 3 && out_channels_ > 8 && !src_.full_precision;
 }
 
 void Operation::choose_convolution(Context& context, const KernelConfig& choice,
                                    Constants constants, const Op& op, int most_rows) {
     const bool blocked = is_blocked(choice, op);
     constants << layer_.weight_pitch << op.upsample << activation_constant(op.activation)
-              << (blocked && !choice.unroll ? kPushed : layer_.weight_rows);
-    if (choice.kernel == KernelKind::matrix && !src_.full_precision) {
+              << (blocked && !choice.unroll ? kPushed : layer_.weight_rows) << op.kernel;
+    if (choice.kernel == KernelKind::matrix && op.kernel <= 3 && !src_.full_precision) {
         choose_matrix(context, choice, std::move(constants), most_rows, op);
         return;
     }
@@ -181,8 +203,26 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     if (op.activation != Activation::none || op.gate) {
         throw std::logic_error("an activation or a gate without a convolution in the program");
     }
-    pipeline_ =
-        &context.pipelines().get_or_create({shader, storage_, constants, {kInvocations}, {}});
+    use(context.pipelines().get_or_create({shader, storage_, constants, {kInvocations}, {}}));
+}
+
+// A depthwise convolution or a layer norm.
+void Operation::choose_channelwise(Context& context, Constants constants, const Op& op) {
+    const bool norm = op.kind == OpKind::layer_norm;
+    constants << layer_.weight_pitch << op.upsample << activation_constant(op.activation)
+              << layer_.weight_rows << op.kernel;
+    if (norm) {
+        constants << op.input.channels << op.epsilon;
+    } else {
+        halo_ = op.kernel - 1;
+    }
+    use(context.pipelines().get_or_create(
+        {norm ? "layer_norm" : "depthwise", storage_, constants, {kInvocations}, {}}));
+    if (norm) tile_channels_ = out_channels_;
+}
+
+void Operation::use(Pipeline& pipeline) {
+    pipeline_ = &pipeline;
     tile_width_ = pipeline_->local_size().x;
     tile_height_ = pipeline_->local_size().y;
     tile_channels_ = pipeline_->local_size().z * 4;
@@ -193,8 +233,7 @@ std::uint64_t Operation::ring_bytes(int rows) const {
     const auto bytes = [&](const RingBuffer& ring, int ring_rows, int channels) {
         return vulkan::ring_bytes(ring, ring_rows, channels, storage_);
     };
-    const int halo = has_weights_ ? 2 : 0;
-    const int source_rows = ceil_div(rows * reduce_, enlarge_) + halo;
+    const int source_rows = ceil_div(rows * reduce_, enlarge_) + halo_;
     std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
     total += bytes(dst_, rows, out_channels_);
     if (duplicate_count_ > 0) total += bytes(duplicate_, rows, out_channels_);

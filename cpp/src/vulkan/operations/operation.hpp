@@ -16,7 +16,7 @@ namespace realesrgan::vulkan {
 // `most_rows` rows. Ops of the same shape share their pipeline.
 class Operation {
   public:
-    // `rings` is indexed as Program::tensors; `layer` belongs to a convolution and is null
+    // `rings` is indexed as Program::tensors; `layer` belongs to an op with weights and is null
     // otherwise.
     Operation(Context& context, Storage storage, const KernelConfig& choice, const Op& op,
               const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows);
@@ -39,7 +39,9 @@ class Operation {
     RingWindow skip_window(std::size_t index, RowRange rows) const;
     void record_part(CommandBuffer& commands, const Weights& weights, RowRange rows) const;
     std::uint64_t ring_bytes(int rows) const;
+    void choose_channelwise(Context& context, Constants constants, const Op& op);
     void choose_pointwise(Context& context, Constants constants, const Op& op);
+    void use(Pipeline& pipeline);
 
     RingBuffer src_, dst_, duplicate_;
     std::array<RingBuffer, kMaxSkips> skips_;
@@ -49,6 +51,7 @@ class Operation {
     Storage storage_;
     int in_channels_ = 0, out_offset_ = 0;
     std::size_t skip_count_ = 0, duplicate_count_ = 0;
+    int halo_ = 0;                  // source rows read beyond those of the result
     int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
 
     Pipeline* pipeline_ = nullptr;

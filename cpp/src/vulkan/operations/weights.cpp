@@ -31,24 +31,27 @@ std::size_t index(int value) {
 }
 
 // From [output][input][tap] (PyTorch's and ncnn's order) to [tap][input][output]; channels past the
-// real ones are zero.
+// real ones are zero, and taps around a smaller kernel.
 template <typename Value>
 void arrange(const ConvolutionWeights& layer, const std::vector<Value>& kernel,
              const LayerWeights& place, Value* arranged) {
-    constexpr int kTaps = 9;
-    if (place.weight_rows > layer.inputs || place.weight_pitch > layer.outputs) {
-        std::fill_n(arranged, index(kTaps * place.weight_rows) * index(place.weight_pitch),
+    const int taps = layer.side * layer.side;
+    const int margin = (place.side - layer.side) / 2;
+    if (place.weight_rows > layer.inputs || place.weight_pitch > layer.outputs || margin > 0) {
+        std::fill_n(arranged,
+                    index(place.side * place.side * place.weight_rows) * index(place.weight_pitch),
                     Value{0});
     }
-    // The nine taps of an input channel are in one cache line: the inner loop reads with a stride
+    // The taps of an input channel are in one cache line: the inner loop reads with a stride
     // and writes contiguously. Rows of taps are often a power of two apart and would evict each
     // other.
     for (int i = 0; i < layer.inputs; i++) {
-        for (int t = 0; t < kTaps; t++) {
-            const Value* from = kernel.data() + index(i * kTaps + t);
-            Value* to = arranged + index(t * place.weight_rows + i) * index(place.weight_pitch);
+        for (int t = 0; t < taps; t++) {
+            const Value* from = kernel.data() + index(i * taps + t);
+            const int tap = (t / layer.side + margin) * place.side + t % layer.side + margin;
+            Value* to = arranged + index(tap * place.weight_rows + i) * index(place.weight_pitch);
             for (int o = 0; o < layer.outputs; o++) {
-                to[index(o)] = from[index(o) * index(layer.inputs * kTaps)];
+                to[index(o)] = from[index(o) * index(layer.inputs * taps)];
             }
         }
     }
@@ -71,13 +74,16 @@ WeightRange Weights::place_bytes(std::uint64_t bytes) {
     return {used_.size() - 1, offset, bytes};
 }
 
-LayerWeights Weights::place(int inputs, int outputs) {
+LayerWeights Weights::place(const ConvolutionShape& shape) {
     LayerWeights place;
-    place.weight_pitch = round_up(outputs, kChannelAlignment);
-    place.weight_rows = round_up(inputs, kChannelAlignment);
+    place.weight_pitch = round_up(shape.outputs, kChannelAlignment);
+    place.weight_rows = shape.depthwise ? 1 : round_up(shape.inputs, kChannelAlignment);
+    // The fastest kernels are written for 3x3.
+    place.side = shape.depthwise ? shape.kernel : std::max(shape.kernel, 3);
     const auto pitch = static_cast<std::uint64_t>(place.weight_pitch);
     const auto rows = static_cast<std::uint64_t>(place.weight_rows);
-    const std::uint64_t taps = 9 * rows * pitch * static_cast<unsigned>(bytes_per_value(storage_));
+    const std::uint64_t taps =
+        product(place.side, place.side, rows, pitch, bytes_per_value(storage_));
     // The matrix kernel reads whole matrices, possibly past the last channel.
     const std::uint64_t epilogue = (pitch * 2 + kMostMatrixChannels) * sizeof(float);
     // Both in one block, a larger one where it must be: a layer is put there as a whole.

@@ -20,10 +20,11 @@ struct WeightRange {
 
 // One convolution's numbers.
 struct LayerWeights {
-    WeightRange taps;       // [tap][input][output]
+    WeightRange taps;       // [tap][input][output], [tap][channel] if depthwise
     WeightRange epilogue;   // biases, then the slopes of negative values, each weight_pitch long
     int weight_pitch = 16;  // output channels, padded
-    int weight_rows = 16;   // input channels, padded
+    int weight_rows = 16;   // input channels, padded; 1 if depthwise
+    int side = 3;           // of the kernel; a 1x1 one is stored as one of 3x3
 };
 
 // The values of one layer.
@@ -38,7 +39,7 @@ class Weights {
   public:
     Weights(std::shared_ptr<Context> context, Storage storage);
 
-    LayerWeights place(int inputs, int outputs);
+    LayerWeights place(const ConvolutionShape& shape);
 
     // Calls `numbers` for each layer, in the order in which they were placed, on `threads` threads,
     // while the device copies the layers before. Throws OutOfMemoryError, DeviceError, and what

@@ -9,9 +9,9 @@
 #define OUTER
 #define INNER [[unroll]]
 #endif
-layout(constant_id = 31) const int TILE_W = 16;
-layout(constant_id = 32) const int TILE_H = 4;
-layout(constant_id = 33) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
+layout(constant_id = 35) const int TILE_W = 16;
+layout(constant_id = 36) const int TILE_H = 4;
+layout(constant_id = 37) const int CHUNK = 8;  // 8 in fp32, 16 in fp16: under 16 KB either way
 
 const int SPAN = TILE_W + 2;
 shared lfpvec4 tile[(TILE_H + 2) * SPAN * CHUNK / 4];
@@ -24,8 +24,7 @@ void stage(int t, int x0, int y0, int oc4_0, int c)
     {
         const int k = i / (CHUNK / 4), ic = c + i % (CHUNK / 4) * 4;
         const int at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
-        // the tile may reach below the band's last tap, where the ring holds other rows
-        if (at >= 0 && y0 + k / SPAN <= p.rows + 1 && ic < in_channels()) tile[i] = buffer_sm4(src, at + channel4(IN_OFFSET + ic, width));
+        if (at >= 0 && in_band(y0 + k / SPAN - 1) && ic < in_channels()) tile[i] = buffer_sm4(src, at + channel4(IN_OFFSET + ic, width));
         else tile[i] = afp2lfpvec4(vec4(0));
     }
     for (int i = t; i < 9 * CHUNK * 8; i += 64)

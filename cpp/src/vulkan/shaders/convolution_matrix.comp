@@ -8,14 +8,14 @@
 // once for all nine. A subgroup makes R_TILES rows of M_TILES * MATRIX_M pixels x N_TILES * MATRIX_N channels, and
 // pixels that it has loaded serve all rows whose taps they are; a workgroup is ROWS x COLUMNS subgroups.
 // MATRIX_M, _N and _K are macros: MoltenVK wants literal shapes.
-layout(constant_id = 31) const int M_TILES = 1;
-layout(constant_id = 32) const int N_TILES = 2;
-layout(constant_id = 33) const int R_TILES = 4;
-layout(constant_id = 34) const int COLUMNS = 1;
-layout(constant_id = 35) const int ROWS = 4;
-layout(constant_id = 36) const int LANES = 32;  // gl_SubgroupSize is no constant
-layout(constant_id = 37) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
-layout(constant_id = 38) const int PREFETCH = 0;   // 1: the next channels are fetched while these are multiplied
+layout(constant_id = 35) const int M_TILES = 1;
+layout(constant_id = 36) const int N_TILES = 2;
+layout(constant_id = 37) const int R_TILES = 4;
+layout(constant_id = 38) const int COLUMNS = 1;
+layout(constant_id = 39) const int ROWS = 4;
+layout(constant_id = 40) const int LANES = 32;  // gl_SubgroupSize is no constant
+layout(constant_id = 41) const int WHOLE = 0;   // 1: the epilogue may work on whole matrices
+layout(constant_id = 42) const int PREFETCH = 0;   // 1: the next channels are fetched while these are multiplied
 
 // The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
@@ -52,8 +52,7 @@ shared uvec4 taps[9 * GROUP * TAP_UNITS];
 int tile_source(int i, int x0, int y0)
 {
     const int k = i / 2, at = source_pixel(x0 + k % SPAN - 1, y0 + k / SPAN - 1);
-    // the tile may reach below the band's last tap, where the ring holds other rows
-    const bool inside = i < (HEIGHT + 2) * SPAN * 2 && at >= 0 && y0 + k / SPAN <= p.rows + 1;
+    const bool inside = i < (HEIGHT + 2) * SPAN * 2 && at >= 0 && in_band(y0 + k / SPAN - 1);
     return inside ? at / 2 + i % 2 : -1;
 }
 
@@ -108,13 +107,19 @@ void finish_matrix(SUMS v, int x, int y, int c)
     {
         SUMS term;
         LOAD_SKIP(skip0, skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, 1) * 4, SKIP0_FP32, term)
-        v = v * VALUE0_SCALE + term * SKIP0_SCALE;
+        if (PRODUCT != 0)
+            for (int e = 0; e < v.length(); e++) v[e] *= term[e];
+        else v = v * VALUE0_SCALE + term * SKIP0_SCALE;
+        if (SHIFT0 != 0)
+            for (int e = 0; e < v.length(); e++) v[e] += SHIFT0;
     }
     if (SKIPS > 1)
     {
         SUMS term;
         LOAD_SKIP(skip1, skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, 1) * 4, SKIP1_FP32, term)
         v = v * VALUE1_SCALE + term * SKIP1_SCALE;
+        if (SHIFT1 != 0)
+            for (int e = 0; e < v.length(); e++) v[e] += SHIFT1;
     }
     if (GATE != 0)
         for (int e = 0; e < v.length(); e++) v[e] *= 1.0 / (1.0 + exp(-before[e])) + GATE_OFFSET;
@@ -205,8 +210,8 @@ void main()
             SUMS v = sum[i * N_TILES + n];
             if (ACTIVATION == 1)
                 for (int e = 0; e < v.length(); e++) v[e] = v[e] > 0.0 ? v[e] : v[e] * slopes[e];
-            if (ACTIVATION == 2)
-                for (int e = 0; e < v.length(); e++) v[e] /= 1.0 + exp(-v[e]);
+            if (ACTIVATION > 1)
+                for (int e = 0; e < v.length(); e++) v[e] = curved(v[e], ACTIVATION);
             const int x = x0 + px + i % M_TILES * MATRIX_M, y = y0 + row + i / M_TILES;
             if (!inside) finish_elements(v, subgroup * (MATRIX_M * MATRIX_N / 4), lane, x, y, oc);
             else if (y < p.rows) finish_matrix(v, x, y, oc);

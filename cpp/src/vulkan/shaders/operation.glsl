@@ -1,5 +1,5 @@
-// What every operation (convolution, pixel shuffle, resize) shares: its constants 0 to 26, its bindings but
-// the weights, the rows of this dispatch, and the epilogue's additions and gate. A constant of -1 means that the push
+// What every operation (convolution, norm, pixel shuffle, resize) shares: its constants 0 to 29, its bindings but
+// the weights, the rows of this dispatch, and the epilogue's skips and gate. A constant of -1 means that the push
 // constant holds the value, so that one pipeline serves layers that differ in nothing else.
 layout(constant_id = 0) const int IN_CHANNELS = 16;   // read of the source ring, a multiple of 4; or -1
 layout(constant_id = 1) const int IN_OFFSET = 0;
@@ -10,7 +10,7 @@ layout(constant_id = 5) const int DST_PITCH = 16;
 layout(constant_id = 6) const int COPIES = 0;         // 1: the result goes to a second ring, too
 layout(constant_id = 7) const int DUPLICATE_OFFSET = 0;
 layout(constant_id = 8) const int DUPLICATE_PITCH = 16;
-layout(constant_id = 9) const int SKIPS = 0;          // additions, in this order
+layout(constant_id = 9) const int SKIPS = 0;          // additions or a product, in this order
 layout(constant_id = 10) const int SKIP0_OFFSET = 0;
 layout(constant_id = 11) const int SKIP0_PITCH = 16;
 layout(constant_id = 12) const int SKIP0_UPSAMPLE = 1;
@@ -28,6 +28,9 @@ layout(constant_id = 23) const int SKIP0_FP32 = 0;
 layout(constant_id = 24) const int SKIP1_FP32 = 0;
 layout(constant_id = 25) const int GATE = 0;         // 1: the sum is multiplied by sigmoid(v) + GATE_OFFSET, v
 layout(constant_id = 26) const float GATE_OFFSET = 0.0;  // being what comes before the skips
+layout(constant_id = 27) const int PRODUCT = 0;      // 1: the first skip is a factor
+layout(constant_id = 28) const float SHIFT0 = 0.0;   // added with the skips
+layout(constant_id = 29) const float SHIFT1 = 0.0;
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
@@ -76,6 +79,26 @@ int skip4(int x, int y, int c, int row, int rows, int pitch, int upsample)
 
 vec4 sigmoid(vec4 v) { return 1.0 / (1.0 + exp(-v)); }
 
+// ACTIVATION: 2 SiLU, 3 Mish, 4 GELU, 5 sigmoid; on one value, as matrices need it, too. Mish is v * n / (n + 2)
+// with n = e^v (e^v + 2); GELU v / 2 * (1 + erf(v / sqrt(2))), erf by formula 7.1.26 of Abramowitz and Stegun.
+float curved(float v, int activation)
+{
+    if (activation == 3)
+    {
+        const float power = exp(min(v, 40.0)), n = power * (power + 2.0);
+        return v * (n / (n + 2.0));
+    }
+    if (activation == 4)
+    {
+        const float x = abs(v) * 0.70710678, t = 1.0 / (1.0 + 0.3275911 * x);
+        const float sum = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+        const float rest = sum * exp(-x * x);
+        return v * 0.5 * (v > 0.0 ? 2.0 - rest : rest);
+    }
+    const float share = 1.0 / (1.0 + exp(-v));
+    return activation == 2 ? v * share : share;
+}
+
 // The skips, the gate, and out: four channels, from `c` on, of output pixel (x, y0 + y)
 void finish(vec4 v, int x, int y, int c)
 {
@@ -84,13 +107,13 @@ void finish(vec4 v, int x, int y, int c)
     {
         const int at = skip4(x, y, SKIP0_OFFSET + c, p.skip0_row, p.skip0_rows, SKIP0_PITCH, SKIP0_UPSAMPLE);
         const vec4 term = SKIP0_FP32 != 0 ? ld4_fp32(skip0, at) : vec4(buffer_ld4(skip0, at));
-        v = v * VALUE0_SCALE + term * SKIP0_SCALE;
+        v = PRODUCT != 0 ? v * term : v * VALUE0_SCALE + term * SKIP0_SCALE + SHIFT0;
     }
     if (SKIPS > 1)
     {
         const int at = skip4(x, y, SKIP1_OFFSET + c, p.skip1_row, p.skip1_rows, SKIP1_PITCH, SKIP1_UPSAMPLE);
         const vec4 term = SKIP1_FP32 != 0 ? ld4_fp32(skip1, at) : vec4(buffer_ld4(skip1, at));
-        v = v * VALUE1_SCALE + term * SKIP1_SCALE;
+        v = v * VALUE1_SCALE + term * SKIP1_SCALE + SHIFT1;
     }
     if (GATE != 0) v *= sigmoid(before) + GATE_OFFSET;
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);

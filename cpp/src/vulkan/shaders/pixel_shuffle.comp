@@ -1,7 +1,7 @@
 // Channel c * FACTOR^2 + dy * FACTOR + dx of pixel (x, y) becomes channel c of (x * FACTOR + dx, y * FACTOR + dy).
 // One invocation makes four channels of one output pixel.
-layout(constant_id = 27) const int FACTOR = 2;
-layout(constant_id = 28) const int REAL_CHANNELS = 3;  // of the output; the ring's others are zero
+layout(constant_id = 30) const int FACTOR = 2;
+layout(constant_id = 31) const int REAL_CHANNELS = 3;  // of the output; the ring's others are zero
 
 float source(int x, int y, int c)
 {

@@ -1,9 +1,9 @@
 // Resampling by NUMERATOR / DENOMINATOR with half-pixel centres, the border repeated. BICUBIC 1: cubic
 // convolution with a = -0.75 (Keys, 1981, with the coefficient PyTorch and OpenCV use); 0: bilinear.
 // One invocation makes four channels of one output pixel.
-layout(constant_id = 27) const int NUMERATOR = 1;
-layout(constant_id = 28) const int DENOMINATOR = 2;
-layout(constant_id = 29) const int BICUBIC = 1;
+layout(constant_id = 30) const int NUMERATOR = 1;
+layout(constant_id = 31) const int DENOMINATOR = 2;
+layout(constant_id = 32) const int BICUBIC = 1;
 
 vec4 weights(float t)
 {

@@ -61,7 +61,7 @@ DenseBlock::DenseBlock(std::shared_ptr<Context> context, Storage storage, int wi
     add_ring(kBlockChannels);
     add_ring(kFeatures);
     for (int i = 0; i < kLayers; i++) {
-        layers_.push_back(weights_.place(inputs_of(i), outputs_of(i)));
+        layers_.push_back(weights_.place({inputs_of(i), outputs_of(i)}));
     }
     weights_.upload([](std::size_t i) { return layer_numbers(static_cast<int>(i)); }, 1);
     CommandBuffer commands(context_);
