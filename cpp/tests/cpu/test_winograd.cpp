@@ -146,14 +146,15 @@ double expected(const Case& c, const Numbers& n, const RowTensor& input, int o, 
     const int enlarge = c.upsample ? 2 : 1;
     const int taps = c.kernel * c.kernel;
     for (int i = c.depthwise ? o : 0; i < (c.depthwise ? o + 1 : c.in); ++i) {
-        for (int tap = 0; tap < taps; ++tap) {
-            const int row = y + tap / c.kernel - c.kernel / 2;
-            const int column = x + tap % c.kernel - c.kernel / 2;
-            const bool inside = row >= 0 && column >= 0;  // -1 / 2 would be 0
-            const double value = inside ? input.padded(row / enlarge, i, column / enlarge) : 0.0;
-            const double weight = n.taps[idx((c.depthwise ? o : o * c.in + i) * taps + tap)];
-            sum += value * weight;
-            *size += std::abs(weight);
+        const float* weight = &n.taps[idx((c.depthwise ? o : o * c.in + i) * taps)];
+        for (int row = y - c.kernel / 2; row <= y + c.kernel / 2; ++row) {
+            for (int column = x - c.kernel / 2; column <= x + c.kernel / 2; ++column, ++weight) {
+                const bool inside = row >= 0 && column >= 0;  // -1 / 2 would be 0
+                const double value =
+                    inside ? input.padded(row / enlarge, i, column / enlarge) : 0.0;
+                sum += value * static_cast<double>(*weight);
+                *size += std::abs(static_cast<double>(*weight));
+            }
         }
     }
     if (c.curve == Curve::silu) return sum * sigmoid(sum);

@@ -34,7 +34,9 @@ _MOST_LISTED = 64  # tags, authors, files and addresses of an entry
 _MAX_TEXT = 200
 _MAX_URL = 2000
 # The catalogue's words for architectures that were tried (docs/reference/architectures.md).
-CONVERTED = frozenset({"esrgan", "esrgan+", "compact", "span", "mosr", "rcan", "swift-srgan"})
+CONVERTED = frozenset(
+    {"esrgan", "esrgan+", "compact", "span", "mosr", "plksr", "rcan", "swift-srgan"}
+)
 REFUSED = frozenset(
     {"atd", "craft", "dat", "dctlsa", "ditn", "drct", "grl", "hat", "omnisr", "real-cugan"}
     | {"realplksr-dysample", "rgt", "swinir"}
