@@ -106,9 +106,18 @@ def test_the_sizes_are_deduced() -> None:
                 assert torch.equal(found(picture), network(picture))
 
 
-def test_pulled_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param({"num_style_feat": 24, "num_mlp": 2, "narrow": 1 / 32}, id="narrow"),
+        pytest.param({}, id="the official size", marks=pytest.mark.slow),
+    ],
+)
+def test_pulled_and_used(
+    sizes: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From a server, after an interruption; the result is PyTorch's to a step."""
-    network = random_network(512, num_style_feat=24, num_mlp=2, narrow=1 / 32)
+    network = random_network(512, **sizes)
     release = tmp_path / "release"
     release.mkdir()
     torch.save({"params_ema": network.state_dict()}, release / "face.pth")
