@@ -37,7 +37,7 @@ SCALE = 4
 
 def spandrels(family: str, **sizes: int) -> nn.Module:
     """Return a network of spandrel's; torchvision, which it imports for others, may be missing."""
-    if find_spec("torchvision") is None:
+    if "torchvision" not in sys.modules and find_spec("torchvision") is None:
         for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional"):
             sys.modules[name] = ModuleType(name)
         for name in ("InterpolationMode", "rotate", "normalize"):
