@@ -1,8 +1,10 @@
 """Which device the words mean."""
 
 import json
+import platform
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from command import run
@@ -122,6 +124,20 @@ def test_the_processors_kernels_are_named() -> None:
     kernels = realesrgan_vk._core.cpu_instruction_set()
     assert kernels in ("avx512", "avx2", "neon", "baseline")
     assert listed.stdout.splitlines()[-1].startswith(f"cpu  the processor ({kernels} kernels)")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one set only")
+def test_the_fastest_instruction_set_of_the_processor_is_used() -> None:
+    listing = Path("/proc/cpuinfo")
+    if not listing.exists():
+        pytest.skip("this system does not list what its processor can do")
+    flags = set(re.findall(r"^flags\s*: (.*)$", listing.read_text(), re.MULTILINE)[0].split())
+    expected = "baseline"
+    if {"avx2", "fma"} <= flags:
+        expected = "avx2"
+    if {"avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bw"} <= flags:
+        expected = "avx512"
+    assert realesrgan_vk._core.cpu_instruction_set() == expected
 
 
 def test_limits_of_a_smaller_device_are_emulated() -> None:

@@ -7,6 +7,9 @@
 #if defined(__unix__)
 #include <unistd.h>
 #endif
+#if defined(REALESRGAN_KERNEL_AVX2) || defined(REALESRGAN_KERNEL_AVX512)
+#include <cpuid.h>
+#endif
 
 // The build defines REALESRGAN_KERNEL_* for each compiled instruction set.
 namespace realesrgan::winograd {
@@ -35,16 +38,42 @@ REALESRGAN_DECLARE_KERNELS(baseline)
 
 namespace {
 
+#if defined(REALESRGAN_KERNEL_AVX2) || defined(REALESRGAN_KERNEL_AVX512)
+struct VectorUnits {
+    bool avx2_fma = false;
+    bool avx512 = false;  // F, DQ, BW and VL
+};
+
+// Asked of the processor itself, as Intel's manual (volume 1, 14.3 and 15.2) has it: the answer of
+// __builtin_cpu_supports() comes from the compiler's library, and Zig's always says no.
+VectorUnits vector_units() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    VectorUnits units;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return units;
+    constexpr unsigned kFma = 1U << 12, kXgetbv = 1U << 27, kAvx = 1U << 28;
+    constexpr unsigned kNeeded = kFma | kXgetbv | kAvx;
+    if ((c & kNeeded) != kNeeded) return units;
+    unsigned saved = 0, high = 0;  // registers that the system saves for each thread
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    constexpr unsigned kYmm = 0x6, kZmm = 0xe6;
+    if ((saved & kYmm) != kYmm || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return units;
+    constexpr unsigned kAvx2 = 1U << 5;
+    constexpr unsigned kAvx512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31;
+    units.avx2_fma = (b & kAvx2) != 0;
+    units.avx512 = (saved & kZmm) == kZmm && (b & kAvx512) == kAvx512;
+    return units;
+}
+#endif
+
 std::vector<const Kernel*> find_kernels() {
     std::vector<const Kernel*> kernels;
 #if defined(REALESRGAN_KERNEL_AVX512)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+    if (vector_units().avx512) {
         kernels.insert(kernels.end(), {&avx512_4::kernel, &avx512_6::kernel});
     }
 #endif
 #if defined(REALESRGAN_KERNEL_AVX2)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (vector_units().avx2_fma) {
         kernels.insert(kernels.end(), {&avx2_4::kernel, &avx2_6::kernel});
     }
 #endif
