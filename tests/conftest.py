@@ -1,5 +1,6 @@
 """Real photographs and the fast official network, shared by the tests of the Python side."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ Photo = Callable[..., NDArray[np.uint8]]
 
 # A shell's background jobs ignore Ctrl-C, and so would the tests of it, and all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Ray reads the token of a home folder once a process, and the tests of the documents have another
+# home than those of clusters in the same process.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 
 
 @pytest.fixture(autouse=True)

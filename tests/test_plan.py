@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -200,8 +201,19 @@ class Recorded:
         self.given.append((pixels.shape[1], pixels.shape[0], pixels.dtype))
         out[:] = 0
 
-    def run_rows(self, width: int, height: int, *_: object, dtype: str, **__: object) -> None:
+    def run_rows(
+        self,
+        width: int,
+        height: int,
+        _: object,
+        write: Callable[[int, NDArray[Any]], object],
+        *,
+        dtype: str,
+        **__: object,
+    ) -> None:
         self.given.append((width, height, np.dtype(dtype)))
+        scale = self.network.scale
+        write(0, np.zeros((height * scale, width * scale, 3), dtype))
 
 
 def _planned(processor: Processor, image: Any) -> tuple[int, int, np.dtype[Any]]:  # noqa: ANN401

@@ -11,7 +11,6 @@ namespace realesrgan {
 namespace {
 
 [[maybe_unused]] constexpr std::size_t kLarge = std::size_t{1} << 20U;
-[[maybe_unused]] constexpr std::size_t kHuge = std::size_t{8} << 20U;
 // What ncnn's kernels may read behind a blob.
 [[maybe_unused]] constexpr std::size_t kReadBeyond = 64;
 
@@ -22,12 +21,7 @@ void* allocate(std::size_t size) {
     if (size >= kLarge) {
         void* const pointer = mmap(nullptr, size + kReadBeyond, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pointer == MAP_FAILED) return nullptr;
-#ifdef MADV_HUGEPAGE
-        // A face's blobs are gigabytes in all; pages of 4 KB would be a fifth of its time.
-        if (size >= kHuge) madvise(pointer, size, MADV_HUGEPAGE);
-#endif
-        return pointer;
+        return pointer == MAP_FAILED ? nullptr : pointer;
     }
 #endif
     return ncnn::fastMalloc(size);

@@ -155,6 +155,8 @@ class UrlPath(_Base):
 
 def is_url(given: object) -> bool:
     """Whether this is the URL of a store that can be used."""
+    if not isinstance(given, str | os.PathLike):
+        return False
     scheme, mark, rest = str(given).partition("://")
     return bool(mark and rest) and scheme in SCHEMES
 
