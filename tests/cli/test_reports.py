@@ -115,7 +115,7 @@ def test_seconds_of_a_picture_leave_out_its_waiting(
         def __init__(self) -> None:
             self._core, self.model = fast._core, fast.model
 
-        def upscale_picture(self, picture: Picture, request: Request, progress: object) -> Picture:  # type: ignore[override]
+        def upscale_picture(self, picture: Picture, request: Request, *_: object) -> Picture:
             time.sleep(0.3)
             return super().upscale_picture(picture, request)
 

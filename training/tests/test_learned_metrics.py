@@ -30,7 +30,7 @@ def _torchmetrics() -> Any:  # noqa: ANN401 - a module
     return torchmetrics
 
 
-def _as_in_torchvision(name: str) -> nn.Sequential:
+def as_in_torchvision(name: str) -> nn.Sequential:
     """The features of AlexNet or VGG16 as torchvision lays them out, with random weights."""
     torch.manual_seed(5)
     layers: list[nn.Module] = []
@@ -60,7 +60,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def backbone(name: str, tmp_path: Path) -> Path:
     path = tmp_path / f"{name}.pth"
-    features = _as_in_torchvision(name).state_dict()
+    features = as_in_torchvision(name).state_dict()
     classifier = {"classifier.1.weight": torch.zeros(2, 2)}
     torch.save({f"features.{key}": value for key, value in features.items()} | classifier, path)
     return path
@@ -80,10 +80,10 @@ def torchvision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchmetrics.functional.image import dists, lpips  # noqa: PLC0415
 
     def network(**_: object) -> types.SimpleNamespace:
-        return types.SimpleNamespace(features=_as_in_torchvision(name))
+        return types.SimpleNamespace(features=as_in_torchvision(name))
 
     def features(*_: object) -> nn.Sequential:
-        return _as_in_torchvision(name)
+        return as_in_torchvision(name)
 
     monkeypatch.setattr(lpips, "_get_tv_model_features", features)
     monkeypatch.setattr(dists, "_TORCHVISION_AVAILABLE", True)

@@ -281,7 +281,7 @@ def with_masks(jobs: Sequence[Job], places: Sequence[Path], mask: str) -> list[J
     else:
         masks = [_mask_in(given, place) for place in places]
     for job, each in zip(jobs, masks, strict=True):
-        if _identity(each) is not None and _identity(each) == _identity(job.target):
+        if _is_same_file(each, job.target):
             raise ValueError(f"the result would replace the mask {each}; choose another output")
     return [replace(job, mask=each) for job, each in zip(jobs, masks, strict=True)]
 
@@ -305,13 +305,16 @@ def _mask_in(folder: Path, place: Path) -> Path:
 
 def refuse_overwrite(source: Path, target: Path) -> None:
     """Raise `ValueError` where a result would replace its own source."""
-    if isinstance(source, UrlPath) or isinstance(target, UrlPath):
-        same = str(source) == str(target)
-    else:
-        both_exist = target.exists() and source.exists()
-        same = both_exist and not is_stream(target) and target.samefile(source)
-    if same:
+    if _is_same_file(source, target):
         raise ValueError(f"the result would replace its source {source}; choose another output")
+
+
+def _is_same_file(source: Path, target: Path) -> bool:
+    """Whether writing a result would replace this source."""
+    if isinstance(source, UrlPath) or isinstance(target, UrlPath):
+        return str(source) == str(target)
+    both_exist = target.exists() and source.exists()
+    return both_exist and not is_stream(target) and target.samefile(source)
 
 
 def _refuse_read_only(path: Path) -> bool:

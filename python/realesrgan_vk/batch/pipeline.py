@@ -306,10 +306,7 @@ class Batch:
             self._tell(events.Progress(item.job, fraction))
 
         progress(0.0)
-        request = self._options.request
-        if item.mask is None:
-            return upscaler.upscale_picture(item.picture, request, progress)
-        return upscaler.upscale_picture(item.picture, request, progress, item.mask)
+        return upscaler.upscale_picture(item.picture, self._options.request, progress, item.mask)
 
     def _retire(self, upscaler: Upscaler, job: Job, error: DeviceError) -> bool:
         """Give a device no more pictures; False where no other is left."""

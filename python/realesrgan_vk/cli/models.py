@@ -76,7 +76,7 @@ def list_command(as_json: bool, everything: bool) -> None:
         rows = [_row(model, notices.get(model.name, "")) for model in known]
         if everything:
             names = {model.name for model in known}
-            rows += [_packaged_row(item) for item in PACKAGED if item.name not in names]
+            rows += [_row(item) for item in PACKAGED if item.name not in names]
         show(json.dumps(rows))
         return
     table = [("name", "scale", "for", "")]
@@ -101,39 +101,22 @@ def list_command(as_json: bool, everything: bool) -> None:
         show(f"Networks of {', '.join(FAMILIES)}: realesrgan-vk models list --all")
 
 
-def _row(model: "Model", notice: str) -> dict[str, Any]:
-    """What `list --json` prints of a network."""
-    return {
-        "name": model.name,
-        "scale": model.scale,
-        "channels": model.channels,
-        "for": model.made_for,
-        "architecture": model.architecture,
-        "licence": model.licence,
-        "notice": notice,
-        "origin": model.origin,
-        **_figures(model.name if model.origin else ""),
-        "param": str(model.param),
-        "bin": str(model.bin),
-        "installed": model.param.is_file() and model.bin.is_file(),
-    }
-
-
-def _packaged_row(item: Packaged) -> dict[str, Any]:
-    """The same of one that can be pulled."""
+def _row(item: "Model | Packaged", notice: str = "") -> dict[str, Any]:
+    """What `list --json` prints of a network that is known, or of one that can be pulled."""
+    known = None if isinstance(item, Packaged) else item
     return {
         "name": item.name,
         "scale": item.scale,
-        "channels": 3,
+        "channels": known.channels if known else 3,
         "for": item.made_for,
         "architecture": item.architecture,
         "licence": item.licence,
-        "notice": "",
+        "notice": notice,
         "origin": item.origin,
-        **_figures(item.name),
-        "param": "",
-        "bin": "",
-        "installed": False,
+        **_figures(item.name if item.origin else ""),
+        "param": str(known.param) if known else "",
+        "bin": str(known.bin) if known else "",
+        "installed": known is not None and known.param.is_file() and known.bin.is_file(),
     }
 
 

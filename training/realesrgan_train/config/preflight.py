@@ -88,15 +88,16 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         found.append(
             CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")
         )
-    for key in ("lpips", "dists") if config.validation.every else ():
-        metric: LearnedMetricConfig | None = getattr(config.validation, key)
+    metrics: dict[str, LearnedMetricConfig | None] = {}
+    if config.validation.every:
+        metrics["validation.lpips"] = config.validation.lpips
+        metrics["validation.dists"] = config.validation.dists
+    if config.stages.gan is not None:
+        metrics["stages.gan.dists"] = config.stages.gan.dists
+    for key, metric in metrics.items():
         for file in (metric.backbone, metric.fitted) if metric else ():
             if file is not None and not file.exists():
-                found.append(CheckpointError(f"{file}: no such file (validation.{key})"))
-    dists = config.stages.gan.dists if config.stages.gan else None
-    for file in (dists.backbone, dists.fitted) if dists else ():
-        if file is not None and not file.exists():
-            found.append(CheckpointError(f"{file}: no such file (stages.gan.dists)"))
+                found.append(CheckpointError(f"{file}: no such file ({key})"))
     for key, source in _sources(config):
         if (
             isinstance(source, FolderSourceConfig | LmdbSourceConfig)

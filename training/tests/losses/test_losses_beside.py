@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from realesrgan_train.config import load_config
 from realesrgan_train.engine import Trainer
@@ -22,6 +21,7 @@ from realesrgan_train.losses.structure import MsSsimLoss
 
 from ..conftest import Overrides, draw_picture
 from ..engine.test_resume import ALONE
+from ..test_learned_metrics import as_in_torchvision
 
 
 def batches(count: int, size: int, seed: int = 0) -> list[torch.Tensor]:
@@ -121,16 +121,8 @@ def test_artefacts() -> None:
 
 @pytest.fixture
 def dists_files(tmp_path: Path) -> tuple[Path, Path]:
-    """Random weights of VGG16 under torchvision's names, with its pools, and fitted ones."""
-    torch.manual_seed(0)
-    layers: list[nn.Module] = []
-    before = 3
-    for channels, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-        for _ in range(count):
-            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
-            before = channels
-        layers.append(nn.MaxPool2d(2))
-    features = nn.Sequential(*layers).state_dict()
+    """Random weights of VGG16 under torchvision's names, and fitted ones."""
+    features = as_in_torchvision("dists").state_dict()
     torch.save({f"features.{k}": v for k, v in features.items()}, tmp_path / "vgg16.pth")
     fitted = {name: torch.rand(1, 1475, 1, 1) for name in ("alpha", "beta")}
     torch.save(fitted, tmp_path / "fitted.pt")

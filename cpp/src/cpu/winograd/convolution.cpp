@@ -26,8 +26,7 @@ void check(const Description& d) {
     if (d.kernel < 1 || d.kernel % 2 == 0 || (d.depthwise && d.in_channels != d.out_channels)) {
         throw std::invalid_argument(
             "a kernel has an odd number of rows, and a depthwise convolution as many channels in "
-            "as "
-            "out");
+            "as out");
     }
     if ((d.taps != nullptr) == (d.fp16_taps != nullptr)) {
         throw std::invalid_argument(
