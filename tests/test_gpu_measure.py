@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +37,18 @@ elif "profile" in words:
 """
 
 
-def measure(folder: Path, *words: str, benchmark: float = 0, missing: str = "") -> dict[str, Any]:
+def measure(
+    folder: Path,
+    *words: str,
+    benchmark: float = 0,
+    missing: str = "",
+    contents: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Run it from a packed folder, with a stand-in for Python; what it left."""
     packed, output, stand_in = folder / "packed", folder / "output", folder / "python"
     packed.mkdir()
     (packed / "gpu-measure").write_bytes(TOOL.read_bytes())
+    (packed / "contents.json").write_text(json.dumps(contents or {}))
     log = folder / "calls"
     text = STAND_IN.format(
         python=sys.executable, log=str(log), path=str(stand_in), benchmark=benchmark,
@@ -113,6 +122,55 @@ def test_without_our_wheel_nothing_is_measured(tmp_path: Path) -> None:
     found = measure(tmp_path, missing="realesrgan-vk")
     assert found["code"] == 1
     assert found["steps"][-1]["name"] == "install"
+
+
+def test_packages_that_were_left_out_are_not_looked_for(tmp_path: Path) -> None:
+    found = measure(tmp_path, contents={"left_out": ["numpy"]})
+    installs = [call for call in found["calls"] if "install" in call]
+    assert len(installs) == 3
+    assert all("--no-deps" in call for call in installs)
+
+
+def test_what_two_packages_have_is_packed_once_and_put_back(tmp_path: Path) -> None:
+    tool = runpy.run_path(str(TOOL))
+    network, other = bytes(range(256)) * 1000, b"another network" * 10_000
+    files = {
+        "first-1-py3-none-any.whl": {
+            "first/a.bin": network,
+            "first/b.bin": network,
+            "first/ANIME.bin": other,
+        },
+        "second-1-py3-none-any.whl": {"second/c.bin": network, "second/d.txt": b"a text"},
+    }
+    for name, content in files.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for path, data in content.items():
+                archive.writestr(path, data)
+    same = tool["leave_out"](sorted(tmp_path.glob("*.whl")), ["*ANIME*.bin"])
+    assert same == {"first/b.bin": "first/a.bin", "second/c.bin": "first/a.bin"}
+    venv = tmp_path / "venv"
+    packages = venv / "lib" / "python3.12" / "site-packages"
+    for wheel in tmp_path.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(packages)
+    assert not (packages / "second" / "c.bin").exists()
+    tool["put_back"](tool["Contents"]([], same), venv)
+    for content in files.values():
+        for path, data in content.items():
+            if "ANIME" not in path:
+                assert (packages / path).read_bytes() == data
+    assert not (packages / "first" / "ANIME.bin").exists()
+
+
+def test_packages_of_an_environment_that_it_runs_in_are_seen(tmp_path: Path) -> None:
+    assert sys.prefix != sys.base_prefix, "the tests are to run in a virtual environment"
+    venv = tmp_path / "venv"
+    create = [sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", str(venv)]
+    subprocess.run(create, check=True)
+    runpy.run_path(str(TOOL))["share_packages"](venv)
+    script = "import pytest, sys; print(sys.prefix, pytest.__file__)"
+    shown = subprocess.check_output([venv / "bin" / "python", "-c", script], text=True).split()
+    assert shown == [str(venv), pytest.__file__]
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "x", "--minutes", "0"], ["frobnicate"]])
