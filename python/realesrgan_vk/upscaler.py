@@ -455,7 +455,7 @@ class Upscaler:
 
         Raises:
             ImportError: What finds faces is not installed.
-            ModelError: The network is not installed.
+            ModelError: The network is not installed, damaged, or not one for faces.
         """
         return self._processor.enhancer(options)
 

@@ -160,6 +160,45 @@ def test_a_network_that_is_none_for_faces(
         upscaler.upscale(portrait, faces=options(tmp_path / "net.param"))
 
 
+def test_a_damaged_network_is_noticed_before_the_picture_is_enlarged(
+    portrait: NDArray[np.uint8], upscaler: Upscaler, restorer: Path, tmp_path: Path
+) -> None:
+    """No manifest with its hash is beside it; the weights are cut short."""
+    stored = restorer.with_suffix(".bin").read_bytes()
+    restorer.with_suffix(".bin").write_bytes(stored[:100])
+    told: list[float] = []
+    with pytest.raises(ModelError, match=r"sharpen\.bin"):
+        upscaler.upscale(portrait, faces=options(restorer), progress=told.append)
+    assert told == []
+    path = tmp_path / "portrait.png"
+    Image.fromarray(portrait).save(path)
+    net: list[str | Path] = ["-m", tmp_path / "net.param", "-d", "cpu", "-o", tmp_path / "out.png"]
+    done = run_here("upscale", path, "--faces", "--face-model", restorer, *net)
+    assert done.returncode != 0
+    assert "sharpen.bin" in done.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("command", ["upscale", "video"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--face-strength", "0.8"),
+        ("--face-min-size", "16"),
+        ("--max-faces", "3"),
+        ("--face-only", "all"),
+        ("--face-model", "gfpgan-1.4"),
+    ],
+)
+def test_options_for_faces_need_faces(
+    command: str, option: str, value: str, tmp_path: Path
+) -> None:
+    """Defaults, too, when they are given."""
+    done = run_here(command, tmp_path / "none.png", "-o", tmp_path / "out.mkv", option, value)
+    assert done.returncode == 2
+    assert f"{option} is for --faces, which is not given\n" in done.stderr
+
+
 @pytest.mark.parametrize("faces", [1, "yes", None])
 def test_faces_is_a_boolean_or_options(
     portrait: NDArray[np.uint8], upscaler: Upscaler, faces: object

@@ -11,7 +11,6 @@ from realesrgan_vk.cli import options as shared
 from realesrgan_vk.cli.help import Command
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import option
-from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import FACE_CHOICES, FaceOptions
 
 _FACES, _OUTPUT = "Faces", "Output"
@@ -82,10 +81,12 @@ def require_faces(restored: FaceOptions | None = None) -> None:
 
     Raises:
         ValueError: The extra is missing; the message has the command that installs it.
-        ModelError: The network that restores faces is missing.
+        ModelError: The network that restores faces is missing, damaged, or not one for faces.
     """
     from realesrgan_vk.faces.detect import require_detector  # noqa: PLC0415 - imports NumPy
 
     shared.require(require_detector)
     if restored is not None:
-        find_model(restored.model)
+        from realesrgan_vk.faces.restore import find_restorer  # noqa: PLC0415 - imports NumPy
+
+        find_restorer(restored.model)

@@ -233,34 +233,46 @@ face_options = options(
     option("--faces", "with_faces", is_flag=True, group=FACES,
            help="Restore faces: draw them anew with the network of --face-model. What it draws is "
            "invented."),
-    option("--face-strength", type=click.FloatRange(0, 1), default=0.8,
-           metavar="0..1", group=FACES,
+    option("--face-strength", type=click.FloatRange(0, 1), metavar="0..1", group=FACES,
            help="How much of the restored face is in the result. Default: 0.8."),
-    option("--face-min-size", "min_size", type=click.IntRange(1), default=16, metavar="PIXELS",
-           group=FACES, help="Leave faces alone whose longer side is less. Default: 16."),
+    option("--face-min-size", type=click.IntRange(1), metavar="PIXELS", group=FACES,
+           help="Leave faces alone whose longer side is less. Default: 16."),
     option("--max-faces", type=click.IntRange(1), metavar="N", group=FACES,
            help="At most so many, the largest. Default: all."),
-    option("--face-only", "only", type=click.Choice(FACE_CHOICES), default="all", group=FACES,
+    option("--face-only", type=click.Choice(FACE_CHOICES), group=FACES,
            help="all (default), or the largest one."),
-    option("--face-model", default=DEFAULT_FACE_MODEL, show_default=True, metavar="NAME",
-           group=FACES, help="A network for faces, or its .param file."),
+    option("--face-model", metavar="NAME", group=FACES,
+           help=f"A network for faces, or its .param file. Default: {DEFAULT_FACE_MODEL}."),
 )  # fmt: skip
 
 
 def wanted_faces(  # noqa: PLR0917 - one argument an option
     with_faces: bool,
-    face_strength: float,
-    min_size: int,
+    face_strength: float | None,
+    face_min_size: int | None,
     max_faces: int | None,
-    only: FaceChoice,
-    face_model: str,
+    face_only: FaceChoice | None,
+    face_model: str | None,
 ) -> FaceOptions | None:
-    """What `face_options` ask for; None: faces are left as they are."""
-    if not with_faces:
-        return None
-    return FaceOptions(
-        strength=face_strength, model=face_model, min_size=min_size, max_faces=max_faces, only=only
-    )
+    """What `face_options` ask for; None: faces are left as they are.
+
+    Raises:
+        ValueError: An option for faces without `--faces`.
+    """
+    options = {
+        "--face-strength": ("strength", face_strength),
+        "--face-min-size": ("min_size", face_min_size),
+        "--max-faces": ("max_faces", max_faces),
+        "--face-only": ("only", face_only),
+        "--face-model": ("model", face_model),
+    }
+    given = {option: kept for option, kept in options.items() if kept[1] is not None}
+    if with_faces:
+        values: dict[str, Any] = dict(given.values())
+        return FaceOptions(**values)
+    if given:
+        raise ValueError(f"{next(iter(given))} is for --faces, which is not given")
+    return None
 
 
 strength_option = option(

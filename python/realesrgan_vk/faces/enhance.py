@@ -26,21 +26,34 @@ _SHARP = 0.03
 class FaceEnhancer:
     """Finds the faces of a picture, and puts them, restored, into its enlarged version."""
 
-    def __init__(self, restore: Restore) -> None:
-        """`restore`: what restores a crop.
+    def __init__(self, restore: Restore, load: Callable[[], object] = lambda: None) -> None:
+        """Check that faces can be found.
+
+        Args:
+            restore: What restores a crop.
+            load: Called when there are faces to restore, before their picture is enlarged; raises
+                what hinders `restore`.
 
         Raises:
             ImportError: What finds faces is not installed.
         """
         require_detector()
-        self._restore = restore
+        self._restore, self._load = restore, load
 
     def find(self, pixels: Pixels, options: FaceOptions) -> list[Face]:
-        """The faces of a picture of any sample type that are to be restored, the smallest first."""
+        """The faces of a picture of any sample type that are to be restored, the smallest first.
+
+        Raises:
+            ModelError, DeviceError, OutOfMemoryError: There are some, and what restores them cannot
+                be loaded.
+        """
         bytes_ = np.dtype(np.uint8)
         seen = pixels if pixels.dtype == bytes_ else from_unit(to_unit(pixels), bytes_)
         found = detect(seen, options)
-        return [face for face in reversed(found) if not _is_fine(pixels, face)]
+        faces = [face for face in reversed(found) if not _is_fine(pixels, face)]
+        if faces and options.strength > 0:
+            self._load()
+        return faces
 
     def enhance(
         self,

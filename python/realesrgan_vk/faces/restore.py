@@ -7,12 +7,30 @@ import threading
 
 import numpy as np
 
-from realesrgan_vk._core import TILE_WHOLE
+from realesrgan_vk._core import TILE_WHOLE, inspect_network
 from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.faces.align import CROP, Floats
 from realesrgan_vk.models.registry import Model, find_model
 from realesrgan_vk.options import Progress
+
+
+def find_restorer(name: str) -> Model:
+    """The network of a name, or of the path of a `.param` file, that restores faces.
+
+    Raises:
+        ModelError: There is no such network, with the command that gets it; or a file of it is
+            damaged; or it is not one for faces.
+    """
+    model = find_model(name)
+    network = inspect_network(model.param)
+    if (network.scale, network.input_channels, network.output_channels) != (1, 3, 3):
+        raise ModelError(
+            f"model {model.name} enlarges by {network.scale} and maps {network.input_channels} "
+            f"channels to {network.output_channels}; a network for faces keeps the size and has "
+            "3 channels"
+        )
+    return model
 
 
 class Restorer:
@@ -31,9 +49,9 @@ class Restorer:
             threads: On the CPU; 0: one a core.
 
         Raises:
-            ModelError: There is no such network; the message has the command that gets it.
+            ModelError: As `find_restorer`.
         """
-        self._model = find_model(model)
+        self._model = find_restorer(model)
         self._device, self._fp16, self._threads = device, fp16, threads
         self._lock = threading.Lock()
         self._core: Core | None = None
@@ -42,35 +60,37 @@ class Restorer:
         """Restore a crop: height x width x RGB in 0..1, to the same.
 
         Raises:
-            ModelError: The network is not one for such crops.
+            ModelError: The network's files are damaged.
             DeviceError: The device failed.
             OutOfMemoryError: There is not enough memory.
         """
         restored = np.empty((CROP, CROP, 3), np.float32)
         with self._lock:
-            if self._core is None:
-                self._core = self._loaded()
-            self._core.run(np.ascontiguousarray(np.clip(crop, 0, 1)), restored, progress)
+            core = self._loaded()
+            core.run(np.ascontiguousarray(np.clip(crop, 0, 1)), restored, progress)
         return restored
 
+    def load(self) -> None:
+        """Load the network, if it is not yet, which shows whether its files are damaged.
+
+        Raises:
+            ModelError, DeviceError, OutOfMemoryError: As a call.
+        """
+        with self._lock:
+            self._loaded()
+
     def _loaded(self) -> Core:
-        core = Core(
-            self._model.param,
-            self._model.bin,
-            device=self._device,
-            fp16=self._fp16,
-            tile=TILE_WHOLE,
-            threads=self._threads,
-        )
-        network = core.network
-        _tell_licence(self._model)
-        if (network.scale, network.input_channels, network.output_channels) != (1, 3, 3):
-            raise ModelError(
-                f"model {self._model.name} enlarges by {network.scale} and maps "
-                f"{network.input_channels} channels to {network.output_channels}; a network for "
-                "faces keeps the size and has 3 channels"
+        if self._core is None:
+            self._core = Core(
+                self._model.param,
+                self._model.bin,
+                device=self._device,
+                fp16=self._fp16,
+                tile=TILE_WHOLE,
+                threads=self._threads,
             )
-        return core
+            _tell_licence(self._model)
+        return self._core
 
 
 _told: set[str] = set()

@@ -15,7 +15,8 @@ from realesrgan_vk._core import Upscaler as Core
 from realesrgan_vk._core import installed_memory
 from realesrgan_vk.checks import picture_size
 from realesrgan_vk.errors import OutOfMemoryError
-from realesrgan_vk.faces.enhance import FaceEnhancer, Restore
+from realesrgan_vk.faces.enhance import FaceEnhancer
+from realesrgan_vk.faces.restore import Restorer
 from realesrgan_vk.image_io.codecs import pillow
 from realesrgan_vk.image_io.codecs.color import WorkingCurve
 from realesrgan_vk.image_io.limits import Header
@@ -80,7 +81,7 @@ class PassCount:
 class Processor:
     """Runs the network of an `Upscaler` on pictures; created for the first one."""
 
-    def __init__(self, core: Core, restorer: Callable[[str], Restore] | None = None) -> None:
+    def __init__(self, core: Core, restorer: Callable[[str], Restorer] | None = None) -> None:
         """`core` runs the network; `restorer` gives what restores faces, by a network's name."""
         self._core = core
         self._restorer = restorer
@@ -191,12 +192,13 @@ class Processor:
 
         Raises:
             ImportError: What finds faces is not installed.
-            ModelError: The network is not installed.
+            ModelError: The network is not installed, damaged, or not one for faces.
         """
         if self._restorer is None:
             raise TypeError("this processor has nothing that restores faces")
         if options.model not in self._enhancers:
-            self._enhancers[options.model] = FaceEnhancer(self._restorer(options.model))
+            restorer = self._restorer(options.model)
+            self._enhancers[options.model] = FaceEnhancer(restorer, restorer.load)
         return self._enhancers[options.model]
 
     def _mask(

@@ -21,9 +21,9 @@ from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.faces.detect import require_detector
+from realesrgan_vk.faces.restore import find_restorer
 from realesrgan_vk.imaging.picture import Pixels
 from realesrgan_vk.models.checksums import file_sha256
-from realesrgan_vk.models.registry import find_model
 from realesrgan_vk.options import (
     Progress,
     Request,
@@ -208,7 +208,7 @@ class VideoRun:
         faces = request.faces
         self._faces = faces if faces is not None and faces.strength > 0 else None
         if faces is not None:
-            model = find_model(faces.model)
+            model = find_restorer(faces.model)
             self._face_files = [require_detector(), model.param, model.bin]
         self._reader = VideoReader(
             source,
