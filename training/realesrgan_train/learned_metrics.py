@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from realesrgan_train.backbone_package import packaged_file, read_packaged
 from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
+from realesrgan_train.colour import as_rgb
 from realesrgan_train.config.schema import LearnedMetricConfig, ValidationConfig
 from realesrgan_train.errors import CheckpointError, ConfigError
 from realesrgan_train.files import file_sha256
@@ -63,9 +64,9 @@ class Lpips(nn.Module):
             own.copy_(tensors[name].view_as(own))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance of two [1, 3, H, W] pictures in 0..1, a scalar."""
+        """Distance of two pictures in 0..1, [1, 3, H, W] or grey [1, 1, H, W], a scalar."""
         total = a.new_zeros(())
-        x, y = ((2 * each - 1 - self.shift) / self.scale for each in (a, b))
+        x, y = ((2 * as_rgb(each) - 1 - self.shift) / self.scale for each in (a, b))
         for position, layer in enumerate(self.features):
             x, y = layer(x), layer(y)
             if position in self._taps:
@@ -136,12 +137,13 @@ class Dists(nn.Module):
         return found
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Mean distance of two batches [B, 3, H, W] in 0..1, a scalar."""
+        """Mean distance of two batches in 0..1, [B, 3, H, W] or grey [B, 1, H, W], a scalar."""
         whole = self.alpha.sum() + self.beta.sum()
         alphas = (self.alpha / whole).split(self._channels, 1)  # type: ignore[no-untyped-call]
         betas = (self.beta / whole).split(self._channels, 1)  # type: ignore[no-untyped-call]
         similarity = a.new_zeros(())
-        stages = zip(self._stages(a), self._stages(b), alphas, betas, strict=True)
+        of_a, of_b = (self._stages(as_rgb(each)) for each in (a, b))
+        stages = zip(of_a, of_b, alphas, betas, strict=True)
         for x, y, alpha, beta in stages:
             mean_x, mean_y = x.mean((2, 3), True), y.mean((2, 3), True)
             structure = (2 * mean_x * mean_y + 1e-6) / (mean_x**2 + mean_y**2 + 1e-6)
@@ -233,6 +235,6 @@ def configured_metrics(config: ValidationConfig, device: torch.device) -> dict[s
 def learned_figures(
     metrics: Mapping[str, LearnedMetric], output: Tensor, target: Tensor
 ) -> dict[str, float]:
-    """Measure one [1, 3, H, W] picture in 0..1, whole, clamped and rounded to 8 bits."""
+    """Measure one [1, 3 or 1, H, W] picture in 0..1, whole, clamped and rounded to 8 bits."""
     a, b = (to_eight_bit(each).float() / 255 for each in (output, target))
     return {name: float(metric(a, b)) for name, metric in metrics.items()}

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from realesrgan_train.colour import as_rgb
+
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
 
 
@@ -65,9 +67,10 @@ def picture_metrics(output: Tensor, target: Tensor, border: int) -> dict[str, fl
 
     PSNR is capped at 100 dB, so that one perfect picture does not make a mean infinite. Both
     pictures are `[1, 3, H, W]` in 0..1, clamped and rounded to 8 bits here; `border` is how many
-    pixels are left out on each side, by custom the scale.
+    pixels are left out on each side, by custom the scale. Grey `[1, 1, H, W]` counts as RGB of
+    three equal channels.
     """
-    a, b = to_eight_bit(output), to_eight_bit(target)
+    a, b = (as_rgb(to_eight_bit(each)) for each in (output, target))
     if border:
         a, b = (t[..., border:-border, border:-border] for t in (a, b))
     ya, yb = luma(a), luma(b)

@@ -42,7 +42,7 @@ def preview(
     number of times.
 
     Args:
-        pictures: `uint8[H, W, 3]`; the centre of each is shown.
+        pictures: `uint8[H, W, C]`, of 3 channels or grey; the centre of each is shown.
         config: The recipe.
         scale: Ground-truth pixels per low-resolution pixel.
         out: A `.png` file; appears whole or not at all.
@@ -68,7 +68,7 @@ def preview(
 
 
 def _centre(picture: Picture, side: int) -> Tensor:
-    """The middle of a picture, [1, 3, side, side]; smaller pictures are continued by reflection."""
+    """The middle of a picture, [1, C, side, side]; smaller pictures are continued by reflection."""
     height, width = picture.shape[:2]
     rows = edge_indices(height, (side - height) // 2, side, "reflect").numpy()
     columns = edge_indices(width, (side - width) // 2, side, "reflect").numpy()
@@ -85,15 +85,17 @@ def _row(gt: Tensor, degrader: Degrader, generator: torch.Generator) -> list[Cel
         shown = lq.repeat_interleave(degrader.scale, 2).repeat_interleave(degrader.scale, 3)
         if not cells:
             cells = [Cell(gt, ["ground truth"]), Cell(sharpened, ["sharpened"])]
-        cells.append(Cell(shown, describe(drawn, 0)))
+        cells.append(Cell(shown, describe(drawn, 0, is_grey=gt.shape[1] == 1)))
     return cells
 
 
 _DIRECTIONS = ("up", "down", "keep")
 
 
-def describe(drawn: DrawnParameters, sample: int) -> list[str]:
+def describe(drawn: DrawnParameters, sample: int, *, is_grey: bool = False) -> list[str]:
     """Lines of at most 60 characters: the steps a sample of a batch goes through, in order.
+
+    The noise of a grey picture is gray, whatever was drawn.
 
     Ten of them, eleven where the recipe has video compression.
     """
@@ -104,19 +106,19 @@ def describe(drawn: DrawnParameters, sample: int) -> list[str]:
     ]
     jpeg = [_jpeg(drawn.second, sample)]
     return [
-        *_order(drawn.first, sample),
+        *_order(drawn.first, sample, is_grey),
         _jpeg(drawn.first, sample),
-        *_order(drawn.second, sample),
+        *_order(drawn.second, sample, is_grey),
         *(tail + jpeg if before else jpeg + tail),
         *([] if drawn.video is None else [_video(drawn.video, sample)]),
     ]
 
 
-def _order(drawn: DrawnOrder, sample: int) -> list[str]:
+def _order(drawn: DrawnOrder, sample: int, is_grey: bool) -> list[str]:
     return [
         _kernel(drawn.kernel, sample),
         _resize(drawn.resize, sample),
-        _noise(drawn.noise, sample),
+        _noise(drawn.noise, sample, is_grey),
     ]
 
 
@@ -141,10 +143,10 @@ def _resize(drawn: DrawnResize, sample: int) -> str:
     return f"resize {direction} {drawn.factor[sample]:.2f}, {mode}"
 
 
-def _noise(drawn: DrawnNoise, sample: int) -> str:
+def _noise(drawn: DrawnNoise, sample: int, is_grey: bool) -> str:
     if not drawn.applied[sample]:
         return "no noise"
-    colour = "gray" if drawn.is_gray[sample] else "colour"
+    colour = "gray" if is_grey or drawn.is_gray[sample] else "colour"
     if drawn.is_gaussian[sample]:
         return f"Gaussian noise {drawn.sigma[sample]:.1f}/255, {colour}"
     return f"Poisson noise x {drawn.poisson_scale[sample]:.2f}, {colour}"

@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from realesrgan_train.colour import as_rgb
+
 CELL = 320
 """Largest side of a picture on a sheet in pixels; the text below needs about this width."""
 _LINE = 14
@@ -19,15 +21,15 @@ _INK = (20, 20, 20)
 
 @dataclass
 class Cell:
-    """A picture, `[1, 3, H, W]` in 0..1, and the lines below it."""
+    """A picture, `[1, 3, H, W]` or grey `[1, 1, H, W]` in 0..1, and the lines below it."""
 
     picture: Tensor
     lines: Sequence[str] = field(default_factory=list)
 
 
 def to_image(picture: Tensor) -> Image.Image:
-    """`[1, 3, H, W]` in 0..1 as a picture of 8 bits."""
-    pixels = (picture[0].detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    """`[1, 3, H, W]` or grey `[1, 1, H, W]` in 0..1 as a picture of 8 bits, RGB."""
+    pixels = (as_rgb(picture)[0].detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 

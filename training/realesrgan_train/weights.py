@@ -107,18 +107,27 @@ class Architecture:
         """Make the network with fresh weights."""
         return ARCHITECTURES[self.name](**self.kwargs)
 
+    @property
+    def _kind(self) -> str:
+        """The name with an article, and the channels of its pictures where they are not RGB."""
+        channels = int(self.kwargs["num_in_ch"])
+        if channels == 1:
+            return f"a grey {self.name}"
+        of = "" if channels == 3 else f" of {channels} channels"
+        return f"{'a' if self.name == 'SPAN' else 'an'} {self.name}{of}"
+
     def __str__(self) -> str:
-        sizes = self.kwargs
+        sizes, kind = self.kwargs, self._kind
         if self.name == "RRDBNet":
             return (
-                f"an RRDBNet x{self.scale} with {sizes['num_feat']} features, {sizes['num_block']} "
+                f"{kind} x{self.scale} with {sizes['num_feat']} features, {sizes['num_block']} "
                 f"blocks and growth {sizes['num_grow_ch']}"
             )
         if self.name == "SPAN":
             norm = "" if sizes["norm"] else ", without a mean that is taken off (norm)"
-            return f"a SPAN x{self.scale} with {sizes['feature_channels']} features{norm}"
+            return f"{kind} x{self.scale} with {sizes['feature_channels']} features{norm}"
         return (
-            f"an SRVGGNetCompact x{self.scale} with {sizes['num_feat']} features and "
+            f"{kind} x{self.scale} with {sizes['num_feat']} features and "
             f"{sizes['num_conv']} convolutions ({sizes['act_type']})"
         )
 

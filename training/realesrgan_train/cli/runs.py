@@ -84,7 +84,7 @@ def preview(config: str, overrides: tuple[str, ...], count: int, out: Path) -> N
     handle_signals()
     checked = load_config(config, overrides)
     check_output_file(out)
-    source = open_sources(checked.data.pictures)
+    source = open_sources(checked.data.pictures, channels=checked.network.channels)
     if source is None:
         raise ConfigError("data.pictures is empty: name a folder, data.pictures=FOLDER")
     pictures, told, size, seed = [], set(), len(source), checked.seed

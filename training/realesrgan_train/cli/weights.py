@@ -135,7 +135,13 @@ def validate(
         lpips=_learned(lpips),
         dists=_learned(dists),
     )
-    dataset = ValidationSet(config, loaded.architecture.scale, DegradationConfig())
+    architecture = loaded.architecture
+    channels = int(architecture.kwargs["num_in_ch"])
+    if channels not in (1, 3):
+        raise CheckpointError(
+            f"{weights} holds {architecture}: RGB and grey networks can be measured"
+        )
+    dataset = ValidationSet(config, architecture.scale, DegradationConfig(), channels=channels)
     with process_group(device) as group:
         network = loaded.network.to(group.device)
         metrics = configured_metrics(config, group.device)

@@ -148,7 +148,8 @@ def _little_shared_memory(config: RunConfig) -> list[str]:
     data = config.data
     if data.crops_per_picture == 1 or not data.workers or not _SHARED_MEMORY.is_dir():
         return []
-    pool = data.pool_pictures * data.crops_per_picture * 3 * config.degradation.input_size**2
+    pool = data.pool_pictures * data.crops_per_picture * config.degradation.input_size**2
+    pool *= config.network.channels
     need, free = pool * (data.workers + 1), shutil.disk_usage(_SHARED_MEMORY).free
     if need <= free:
         return []

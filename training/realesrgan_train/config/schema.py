@@ -16,6 +16,7 @@ from realesrgan_train.config.degradation import (
 )
 from realesrgan_train.config.nearest import hint
 
+Channels = Literal[1, 3]
 PositiveInt = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -217,18 +218,28 @@ class GuardConfig(Section):
 
 
 class RRDBNetConfig(Section):
-    """The ESRGAN generator; scales 1 and 2 pixel-unshuffle their input by 4 and 2."""
+    """The ESRGAN generator; scales 1 and 2 pixel-unshuffle their input by 4 and 2.
+
+    Attributes:
+        channels: 3 for RGB; 1 for a grey network, whose pictures, losses and degradation are grey.
+    """
 
     architecture: Literal["rrdbnet"]
+    channels: Channels = 3
     num_feat: PositiveInt = 64
     num_block: PositiveInt = 23
     num_grow_ch: PositiveInt = 32
 
 
 class CompactConfig(Section):
-    """SRVGGNetCompact: plain 3x3 convolutions and one pixel shuffle."""
+    """SRVGGNetCompact: plain 3x3 convolutions and one pixel shuffle.
+
+    Attributes:
+        channels: 3 for RGB, 1 for a grey network.
+    """
 
     architecture: Literal["compact"]
+    channels: Channels = 3
     num_feat: PositiveInt = 64
     num_conv: PositiveInt = 16
     act_type: Literal["prelu", "relu", "leakyrelu"] = "prelu"
@@ -238,14 +249,25 @@ class SpanConfig(Section):
     """SPAN: six blocks of three convolutions, each weighted by an attention map of its own.
 
     Attributes:
+        channels: 3 for RGB, 1 for a grey network, which has no `norm`.
         feature_channels: Channels of the body; 48 and 52 are published.
         norm: Whether the mean of DIV2K's pictures is taken off and 0..1 becomes 0..255 first, as
             the paper's networks do. Many later ones do not.
     """
 
     architecture: Literal["span"]
+    channels: Channels = 3
     feature_channels: PositiveInt = 48
     norm: bool = True
+
+    @model_validator(mode="after")
+    def _norm_is_of_colours(self) -> SpanConfig:
+        if self.norm and self.channels == 1:
+            raise ValueError(
+                "norm takes off the means of R, G and B: set network.norm=false for a grey network "
+                "(network.channels=1)"
+            )
+        return self
 
 
 NetworkConfig = Annotated[

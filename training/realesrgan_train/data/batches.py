@@ -51,9 +51,9 @@ class TrainingBatch:
     """One micro-batch of one process, still 8-bit.
 
     Attributes:
-        crops: `uint8[S, 3, crop, crop]`, to be degraded.
-        pair_gt: `uint8[P, 3, gt, gt]`, given targets.
-        pair_lq: `uint8[P, 3, gt / scale, gt / scale]`, their given small versions.
+        crops: `uint8[S, C, crop, crop]`, to be degraded; C is 3, or 1 for grey.
+        pair_gt: `uint8[P, C, gt, gt]`, given targets.
+        pair_lq: `uint8[P, C, gt / scale, gt / scale]`, their given small versions.
         damaged: One message per picture that could not be read and was replaced.
     """
 
@@ -106,11 +106,6 @@ class BatchGroup:
 def cache_levels(config: DataConfig) -> int:
     """Versions of each picture that a cache may be asked to keep; see `PictureVersions`."""
     return 1 + len(config.crop_scales) if config.crops_per_picture > 1 else 1
-
-
-def _room(count: int, edge: int) -> _Pixels:
-    """For `count` pictures, `uint8[count, 3, edge, edge]`."""
-    return np.empty((count, 3, edge, edge), np.uint8)
 
 
 def _batch(crops: _Pixels, gt: _Pixels, lq: _Pixels, damaged: list[str]) -> TrainingBatch:
@@ -180,6 +175,7 @@ class BatchDataset(Dataset[TrainingBatch]):
                 "or train on given pairs alone (data.pairs and data.pair_ratio=1)"
             )
         self.config, self.scale = config.data, config.scale
+        self.channels = config.network.channels
         self.crop_size, self.gt_size = config.degradation.input_size, config.gt_size
         self.pictures, self.pairs = pictures, pairs
         self.seed, self.rank, self.world = seed, rank, world
@@ -230,7 +226,15 @@ class BatchDataset(Dataset[TrainingBatch]):
     def _rooms(self, crops: int, given: int) -> tuple[_Pixels, _Pixels, _Pixels]:
         """Room for crops, and for targets and small versions of pairs."""
         small = self.gt_size // self.scale
-        return _room(crops, self.crop_size), _room(given, self.gt_size), _room(given, small)
+        return (
+            self._room(crops, self.crop_size),
+            self._room(given, self.gt_size),
+            self._room(given, small),
+        )
+
+    def _room(self, count: int, edge: int) -> _Pixels:
+        """For `count` pictures, `uint8[count, channels, edge, edge]`."""
+        return np.empty((count, self.channels, edge, edge), np.uint8)
 
     def _single(self, batch: int) -> TrainingBatch:
         """One micro-batch, each crop of a picture of its own."""

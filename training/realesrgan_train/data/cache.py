@@ -40,13 +40,14 @@ class DecodedCache:
     Args:
         capacity: Bytes of pixels.
         folder: Where the file is made; the system's folder for temporary files if None.
+        channels: Of the pictures, 1 or 3.
 
     Raises:
         ConfigError: The file cannot be made there.
     """
 
-    def __init__(self, capacity: int, folder: Path | None = None) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, folder: Path | None = None, channels: int = 3) -> None:
+        self.capacity, self.channels = capacity, channels
         place = Path(folder or tempfile.gettempdir()).expanduser()
         try:
             with tempfile.TemporaryFile(dir=place, buffering=0) as file:
@@ -95,8 +96,9 @@ class DecodedCache:
         """A picture that was written, read-only."""
         if self._map is None:
             self._map = mmap.mmap(self._file, self.capacity, access=mmap.ACCESS_READ)
-        pixels = np.frombuffer(self._map, np.uint8, height * width * 3, offset)
-        return pixels.reshape(height, width, 3)
+        count = height * width * self.channels
+        pixels = np.frombuffer(self._map, np.uint8, count, offset)
+        return pixels.reshape(height, width, self.channels)
 
     def write(self, picture: Picture) -> int | None:
         """Write a picture; its place, or None when it does not fit. The caller has the lock.

@@ -46,10 +46,15 @@ def shrunken_size(height: int, width: int, size: int, factor: float) -> tuple[in
     return max(size, round(height * factor)), max(size, round(width * factor))
 
 
+def to_image(picture: Picture) -> Image.Image:
+    """`uint8[H, W, 3]` as RGB, `uint8[H, W, 1]` as grey."""
+    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+
+
 def shrink(picture: Picture, height: int, width: int) -> Picture:
     """The whole picture in another size (Lanczos)."""
-    image = Image.fromarray(picture)
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    image = to_image(picture).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(height, width, picture.shape[2])
 
 
 def pad_to_crop(picture: Picture, size: int) -> Picture:
@@ -63,7 +68,7 @@ def random_crop(
     """Cut a square out of a picture that is large enough; a view of it.
 
     Args:
-        picture: `uint8[H, W, 3]`, both edges at least `size`.
+        picture: `uint8[H, W, C]`, both edges at least `size`.
         size: Edge of the crop in pixels.
         rng: The sample's own stream.
         flip: Mirror half of the crops.
@@ -90,7 +95,7 @@ def multiscale_crop(
     is raised until it just fits; a picture that is too small is reflected.
 
     Args:
-        picture: `uint8[H, W, 3]`.
+        picture: `uint8[H, W, C]`.
         size: Edge of the crop in pixels.
         scales: Factors, 0..1.
         rng: The sample's own stream.
@@ -105,8 +110,7 @@ def multiscale_crop(
     left = int(rng.integers(width - window + 1))
     crop = picture[top : top + window, left : left + window]
     if window != size:
-        image = Image.fromarray(np.ascontiguousarray(crop))
-        crop = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+        crop = shrink(np.ascontiguousarray(crop), size, size)
     return _orient([crop], flip, rotate, rng)[0]
 
 
@@ -123,8 +127,8 @@ def paired_crop(
     """Cut the same square out of a pair, which is reflected where it is too small.
 
     Args:
-        gt: `uint8[scale * h, scale * w, 3]`.
-        lq: `uint8[h, w, 3]`.
+        gt: `uint8[scale * h, scale * w, C]`.
+        lq: `uint8[h, w, C]`.
         size: Edge of the target crop, a multiple of `scale`.
         scale: Target edge over input edge.
         rng: As in `multiscale_crop`; so are `flip` and `rotate`.

@@ -24,8 +24,10 @@ from realesrgan_train.data.sources import (
 from realesrgan_train.errors import DataError
 
 
-def open_source(source: SourceConfig, cache: DecodedCache | None = None) -> PictureSource:
-    """Open one source; the cache keeps its decoded pictures.
+def open_source(
+    source: SourceConfig, cache: DecodedCache | None = None, *, channels: int = 3
+) -> PictureSource:
+    """Open one source, whose pictures have 3 channels or are grey; the cache keeps them decoded.
 
     Raises:
         DataError: It is missing or empty.
@@ -38,11 +40,16 @@ def open_source(source: SourceConfig, cache: DecodedCache | None = None) -> Pict
     else:
         opened = ShardSource(source.urls, source.picture)
     opened.cache = cache.part(len(opened)) if cache else None
+    opened.channels = channels
     return opened
 
 
 def open_sources(
-    sources: Sequence[SourceConfig], cache: DecodedCache | None = None, levels: int = 1
+    sources: Sequence[SourceConfig],
+    cache: DecodedCache | None = None,
+    levels: int = 1,
+    *,
+    channels: int = 3,
 ) -> PictureSource | None:
     """Open several sources as one, None when there are none.
 
@@ -51,16 +58,21 @@ def open_sources(
     Raises:
         DataError: A source is missing or empty.
     """
-    opened = [open_source(source) for source in sources]
+    opened = [open_source(source, channels=channels) for source in sources]
     if not opened:
         return None
     joined = opened[0] if len(opened) == 1 else JoinedSource(opened)
     joined.cache = cache.part(len(joined), levels) if cache else None
+    joined.channels = channels
     return joined
 
 
 def open_pairs(
-    pairs: Sequence[PairSourceConfig], scale: int, cache: DecodedCache | None = None
+    pairs: Sequence[PairSourceConfig],
+    scale: int,
+    cache: DecodedCache | None = None,
+    *,
+    channels: int = 3,
 ) -> JoinedPairs | None:
     """Open given pairs, None when there are none; the cache keeps pictures of both sides.
 
@@ -68,7 +80,11 @@ def open_pairs(
         DataError: A source is missing, or a target has no low-resolution version.
     """
     opened = [
-        PairedSource(open_source(pair.gt, cache), open_source(pair.lq, cache), scale)
+        PairedSource(
+            open_source(pair.gt, cache, channels=channels),
+            open_source(pair.lq, cache, channels=channels),
+            scale,
+        )
         for pair in pairs
     ]
     return JoinedPairs(opened) if opened else None

@@ -56,7 +56,7 @@ class PairedSource:
         return self.gt.read(gt_index), self.lq.read(lq_index)
 
     def decode(self, index: int) -> tuple[Picture, Picture]:
-        """Target `uint8[s*h, s*w, 3]` and small picture `uint8[h, w, 3]`.
+        """Target `uint8[s*h, s*w, C]` and small picture `uint8[h, w, C]`.
 
         Raises:
             DataError: Unreadable, or the sizes do not differ by exactly the scale.

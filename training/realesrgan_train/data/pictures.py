@@ -1,4 +1,4 @@
-"""Decode a picture into 8-bit RGB."""
+"""Decode a picture into 8-bit RGB or grey."""
 
 from __future__ import annotations
 
@@ -99,10 +99,13 @@ def picture_area(data: bytes) -> int | None:
         return None
 
 
-def decode_picture(data: bytes, name: str) -> Picture:
-    """Decode an encoded picture to `uint8[H, W, 3]`, RGB, upright by its EXIF orientation.
+def decode_picture(data: bytes, name: str, channels: int = 3) -> Picture:
+    """Decode an encoded picture to `uint8[H, W, channels]`, upright by its EXIF orientation.
 
-    Grey of 16 bit is read as 0..65535, grey in floating point as 0..1. Messages have the name.
+    With 3 channels it is RGB. With 1 it is grey: a grey picture's own values, of a colour picture
+    (19595 R + 38470 G + 7471 B + 32768) >> 16 of its 8-bit RGB, which is BT.601's 0.299 R +
+    0.587 G + 0.114 B, rounded. Grey of 16 bit is read as 0..65535, grey in floating point as 0..1.
+    Messages have the name.
 
     Raises:
         DataError: Empty, truncated, not a picture, or of values whose white is unknown.
@@ -114,7 +117,10 @@ def decode_picture(data: bytes, name: str) -> Picture:
             warnings.simplefilter("ignore")  # damaged metadata and large pictures are fine here
             with Image.open(io.BytesIO(data)) as image:
                 upright = ImageOps.exif_transpose(image)
-                return np.array(_to_rgb(image, upright), dtype=np.uint8)
+                rgb = _to_rgb(image, upright)
+                if channels == 3:
+                    return np.array(rgb, dtype=np.uint8)
+                return np.array(rgb.convert("L"), dtype=np.uint8)[..., None]
     except UnidentifiedImageError as error:
         what = _what_pillow_lacks(data) or "not a picture, or one of an unknown format"
         raise DataError(f"{name}: {what}") from error

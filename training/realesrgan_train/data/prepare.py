@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from realesrgan_train.config import RunConfig
 from realesrgan_train.config.schema import FolderSourceConfig
+from realesrgan_train.data.crops import to_image
 from realesrgan_train.data.opening import open_source
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.data.sources import PictureSource
@@ -34,6 +34,7 @@ class SubImages:
             read.
         crop: Edge of the crops that will be taken of them, `degradation.input_size`.
         factors: `data.crop_scales`: each picture is also cut after it was shrunk by these.
+        channels: 3, or 1 for grey sub-images.
     """
 
     size: int
@@ -41,6 +42,7 @@ class SubImages:
     kind: Literal["png", "ppm"]
     crop: int
     factors: tuple[float, ...]
+    channels: int
 
 
 def places(length: int, size: int, step: int) -> list[int]:
@@ -93,7 +95,7 @@ class _Cutter(Dataset[tuple[int, int] | TrainError | OSError]):
             height, width = version.shape[:2]
             for number, part in enumerate(sub_images(version, cut.size, cut.step)):
                 path = stem.with_name(f"{stem.name}.{width}x{height}.{number:04d}.{cut.kind}")
-                Image.fromarray(part).save(path, compress_level=3)
+                to_image(part).save(path, compress_level=3)
                 count += 1
         return count
 
@@ -125,7 +127,12 @@ def prepare(
         DataError: A source is missing, or none of its pictures can be read.
         OSError: A file cannot be written.
     """
-    cut = SubImages(size, step, kind, config.degradation.input_size, config.data.crop_scales)
+    crop, factors, channels = (
+        config.degradation.input_size,
+        config.data.crop_scales,
+        config.network.channels,
+    )
+    cut = SubImages(size, step, kind, crop, factors, channels)
     if size < cut.crop:
         raise ConfigError(
             f"--size {size} is below degradation.input_size {cut.crop}: no crop would fit"
@@ -144,7 +151,7 @@ def prepare(
     several = len(config.data.pictures) > 1
     with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
         for number, named in enumerate(config.data.pictures):
-            source = open_source(named)
+            source = open_source(named, channels=channels)
             place = folder / str(number) if several else folder
             keys = [f"{number}/{name}" for name in source.names]
             left = [index for index, key in enumerate(keys) if key not in done]

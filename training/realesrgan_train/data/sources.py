@@ -35,6 +35,8 @@ class PictureSource(ABC):
     names: Sequence[str]
     #: Keeps decoded pictures.
     cache: CachePart | None = None
+    #: Of decoded pictures: 3 for RGB, 1 for grey; see `decode_picture`.
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,7 +73,7 @@ class PictureSource(ABC):
             return 0
 
     def decode(self, index: int) -> Picture:
-        """The picture as `uint8[H, W, 3]`; one from a cache is shared and cannot be written to.
+        """The picture as `uint8[H, W, channels]`; one from a cache is shared and read-only.
 
         Raises:
             DataError: It cannot be read or decoded.
@@ -91,7 +93,7 @@ class PictureSource(ABC):
         Raises:
             DataError: It cannot be read or decoded.
         """
-        return decode_picture(self.read(index), self.label(index))
+        return decode_picture(self.read(index), self.label(index), self.channels)
 
 
 class JoinedSource(PictureSource):

@@ -51,16 +51,20 @@ def jpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor:
     integers between these steps follow libjpeg's defaults.
 
     Args:
-        x: [B, 3, H, W] RGB, 0..1; clamped to that range and rounded to 8 bits.
+        x: [B, 3, H, W] RGB or [B, 1, H, W] grey, 0..1; clamped to that range and rounded to 8 bits.
+            A grey picture becomes a grey JPEG, which has luma only.
         quality: [B] on the host, 1..100, one for each sample.
         extent: Sizes of the samples where they differ.
     """
     extent = extent or Extent.of(x)
     height, width = extent.canvas
     padded = pad(x, extent, 0, (-height % 16, -width % 16), "replicate")
-    luma, chroma = _to_ycc(_round(padded.clamp(0, 1).mul_(255)))
+    pixels = _round(padded.clamp(0, 1).mul_(255))
     tables = quantisation_tables(quality.double()).to(x.dtype)
     steps = to_device(tables, x.device)
+    if x.shape[1] == 1:
+        return _quantise(pixels, steps[:, 0])[..., :height, :width].div(255)
+    luma, chroma = _to_ycc(pixels)
     luma = _quantise(_round(luma).unsqueeze(1), steps[:, 0])
     chroma = _quantise(_subsample(_round(chroma)), steps[:, 1])
     rgb = _to_rgb(luma[:, 0, :height, :width], _upsample(chroma, extent))
@@ -75,7 +79,7 @@ def diffjpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor
     is repeated rather than interpolated, and samples are continued in black to whole blocks.
 
     Args:
-        x: [B, 3, H, W] RGB, 0..1; clamped to that range.
+        x: [B, 3, H, W] RGB or [B, 1, H, W] grey, 0..1; clamped to that range.
         quality: [B] on the host, 1..100, one for each sample.
         extent: Sizes of the samples where they differ.
 
@@ -87,8 +91,11 @@ def diffjpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor
     if not extent.is_uniform:
         x = x.masked_fill(~indicator(extent, x.device), 0)
     padded = functional.pad(x.clamp(0, 1), (0, -width % 16, 0, -height % 16))
-    luma, chroma = _to_ycc(padded.mul(255))
     steps = to_device(diffjpeg_tables(quality.double()).to(x.dtype), x.device)
+    if x.shape[1] == 1:
+        grey = _quantise_only(padded.mul(255), steps[:, 0])[..., :height, :width]
+        return grey.clamp(0, 255).div(255)
+    luma, chroma = _to_ycc(padded.mul(255))
     luma = _quantise_only(luma.unsqueeze(1), steps[:, 0])
     chroma = _quantise_only(functional.avg_pool2d(chroma, 2), steps[:, 1])
     doubled = functional.interpolate(chroma, scale_factor=2, mode="nearest")

@@ -18,42 +18,46 @@ def device_generator(device: torch.device, seed: int) -> torch.Generator | None:
     return torch.Generator(device).manual_seed(seed)
 
 
-def _planes(is_gray: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of the B * 3 planes need a noise field, and which field each plane takes.
+def _planes(is_gray: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Which of the B * C planes need a noise field, and which field each plane takes.
 
-    A gray sample needs one field for its three channels. Host tensors: (planes [P], field of each
-    plane [B * 3]).
+    A gray sample needs one field for its channels. Host tensors: (planes [P], field of each plane
+    [B * C]).
     """
-    gray = is_gray.view(-1, 1)
-    needed = torch.cat((torch.ones_like(gray), ~gray, ~gray), dim=1).flatten()
+    first = torch.ones(len(is_gray), 1, dtype=torch.bool)
+    others = (~is_gray).view(-1, 1).expand(-1, channels - 1)
+    needed = torch.cat((first, others), dim=1).flatten()
     fields = needed.cumsum(0) - 1
     return needed.nonzero().flatten(), fields
 
 
-def _spread(noise: Tensor, is_gray: Tensor) -> Tensor:
-    """From the needed fields [P, H, W] to all planes [B, 3, H, W]."""
+def _spread(noise: Tensor, is_gray: Tensor, channels: int) -> Tensor:
+    """From the needed fields [P, H, W] to all planes [B, C, H, W]."""
     _, height, width = noise.shape
-    if not is_gray.any():  # on the host
-        return noise.view(-1, 3, height, width)
-    _, fields = _planes(is_gray)
-    return noise.index_select(0, to_device(fields, noise.device)).view(-1, 3, height, width)
+    if channels == 1 or not is_gray.any():  # on the host
+        return noise.view(-1, channels, height, width)
+    _, fields = _planes(is_gray, channels)
+    spread = noise.index_select(0, to_device(fields, noise.device))
+    return spread.view(-1, channels, height, width)
 
 
 def gaussian_noise(x: Tensor, sigma: Tensor, is_gray: Tensor, seed: int) -> Tensor:
     """Normal noise to be added to x.
 
     Args:
-        x: [B, 3, H, W], 0..1; only its shape, type and device are used.
+        x: [B, C, H, W], 0..1, of 3 channels or 1; only its shape, type and device are used.
         sigma: [B] on the host, deviation in 1/255.
-        is_gray: bool [B] on the host; the three channels of a gray sample get the same noise.
+        is_gray: bool [B] on the host; the three channels of a gray sample get the same noise. With
+            one channel it makes no difference.
         seed: Seed of the noise field; every sample has a field of its own.
     """
-    planes, _ = _planes(is_gray)
+    channels = x.shape[1]
+    planes, _ = _planes(is_gray, channels)
     shape = (len(planes), x.shape[2], x.shape[3])
     generator = device_generator(x.device, seed)
     field = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
-    strength = (sigma / 255).to(x.dtype)[planes // 3].view(-1, 1, 1)
-    return _spread(field * to_device(strength, x.device), is_gray)
+    strength = (sigma / 255).to(x.dtype)[planes // channels].view(-1, 1, 1)
+    return _spread(field * to_device(strength, x.device), is_gray, channels)
 
 
 def poisson_noise(
@@ -65,25 +69,30 @@ def poisson_noise(
     with few levels are taken for short exposures.
 
     Args:
-        x: [B, 3, H, W], 0..1.
+        x: [B, C, H, W], 0..1, of 3 channels or 1.
         scale: [B] on the host, factor on the noise.
-        is_gray: bool [B] on the host; a gray sample's noise is that of its gray picture.
+        is_gray: bool [B] on the host; a gray sample's noise is that of its gray picture. With one
+            channel it makes no difference.
         seed: Seed of the noise field; every sample has a field of its own.
         extent: Sizes of the samples where they differ; levels outside do not count.
     """
-    gray = to_device(is_gray.view(-1, 1, 1, 1), x.device)
-    red, green, blue = x.unbind(1)
-    luma = (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).unsqueeze(1)
-    levels = (torch.where(gray, luma, x).clamp(0, 1) * 255).round()
+    channels = x.shape[1]
+    seen = x
+    if channels == 3:
+        gray = to_device(is_gray.view(-1, 1, 1, 1), x.device)
+        red, green, blue = x.unbind(1)
+        luma = (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).unsqueeze(1)
+        seen = torch.where(gray, luma, x)
+    levels = (seen.clamp(0, 1) * 255).round()
     exposure = _exposure(levels, extent)
-    planes, _ = _planes(is_gray)
+    planes, _ = _planes(is_gray, channels)
     needed = levels.view(-1, *x.shape[2:]).index_select(0, to_device(planes, x.device))
-    each = exposure.index_select(0, to_device(planes // 3, x.device)).view(-1, 1, 1)
+    each = exposure.index_select(0, to_device(planes // channels, x.device)).view(-1, 1, 1)
     generator = device_generator(x.device, seed)
     counts = torch.poisson(needed * (each / 255), generator=generator)
-    strength = to_device(scale.to(x.dtype)[planes // 3].view(-1, 1, 1), x.device)
+    strength = to_device(scale.to(x.dtype)[planes // channels].view(-1, 1, 1), x.device)
     noise = counts.div_(each).sub_(needed, alpha=1 / 255).mul_(strength)
-    return _spread(noise, is_gray)
+    return _spread(noise, is_gray, channels)
 
 
 def _exposure(levels: Tensor, extent: Extent | None) -> Tensor:

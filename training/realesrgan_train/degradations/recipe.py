@@ -26,8 +26,8 @@ class DegradedBatch(NamedTuple):
     """One micro-batch as a training step needs it, on the device.
 
     Attributes:
-        lq: [B, 3, h, w], 0..1 in steps of 1/255, the network's input.
-        gt: [B, 3, scale * h, scale * w], 0..1, the ground truth.
+        lq: [B, C, h, w], 0..1 in steps of 1/255, the network's input; C is 3, or 1 for grey.
+        gt: [B, C, scale * h, scale * w], 0..1, the ground truth.
         gt_usm: The ground truth sharpened, of the same shape.
     """
 
@@ -105,7 +105,9 @@ class Degrader(nn.Module):
         """Draw and apply; the pairs are of the patch size, float32, without gradient.
 
         Args:
-            gt: float32 [B, 3, H, W] RGB, 0..1; H and W multiples of the scale, at least the patch.
+            gt: float32 [B, 3, H, W] RGB or [B, 1, H, W] grey, 0..1; H and W multiples of the scale,
+                at least the patch. The decisions are the same for both; where they are about
+                colour (noise in colour, chroma of a JPEG) a grey picture has none.
             generator: Generator of the CPU; its state alone decides the result.
 
         Raises:
@@ -132,9 +134,9 @@ class Degrader(nn.Module):
             return batch
 
     def _check(self, gt: Tensor) -> None:
-        if gt.dim() != 4 or gt.shape[1] != 3 or gt.dtype != torch.float32:
+        if gt.dim() != 4 or gt.shape[1] not in (1, 3) or gt.dtype != torch.float32:
             raise ValueError(
-                f"Degrader: needs float32 [B, 3, H, W], got {gt.dtype} {tuple(gt.shape)}"
+                f"Degrader: needs float32 [B, 3 or 1, H, W], got {gt.dtype} {tuple(gt.shape)}"
             )
         height, width = gt.shape[2:]
         if height % self.scale or width % self.scale:
@@ -157,13 +159,13 @@ _CPU_GROUP = 4
 """Samples degraded together on the CPU, as many as its cache holds."""
 
 _Stage = Callable[[Tensor, Tensor, Extent], Tensor]
-"""(samples [N, 3, H, W], their indices [N] on the host, their extent) -> [N, 3, H, W]."""
+"""(samples [N, C, H, W], their indices [N] on the host, their extent) -> [N, C, H, W]."""
 
 
 def degrade(
     x: Tensor, drawn: DrawnParameters, scale: int, config: DegradationConfig | None = None
 ) -> Tensor:
-    """All but sharpening: from x [B, 3, H, W], 0..1, to a batch of 1 / scale of its size.
+    """All but sharpening: from x [B, C, H, W], 0..1, to a batch of 1 / scale of its size.
 
     Of the configuration only `jpeg` and `first_resize` count; the rest is drawn.
     """
@@ -176,7 +178,7 @@ def degrade(
     if len(groups) == 1:
         low = _to_low(x, drawn, taps[1], scale, config)
     else:
-        low = x.new_empty(len(x), 3, x.shape[2] // scale, x.shape[3] // scale)
+        low = x.new_empty(*x.shape[:2], x.shape[2] // scale, x.shape[3] // scale)
         for group in groups:
             some = torch.tensor(group)
             low[some] = _to_low(x[some], drawn.select(some), taps[1][some], scale, config)
@@ -205,7 +207,7 @@ def same_sizes(drawn: DrawnParameters) -> list[list[int]]:
 def _to_low(
     x: Tensor, drawn: DrawnParameters, taps: Tensor, scale: int, config: DegradationConfig
 ) -> Tensor:
-    """From the first resize to the one to [N, 3, H / scale, W / scale]; taps: the second blur's."""
+    """From the first resize to the one to [N, C, H / scale, W / scale]; taps: the second blur's."""
     full = Extent.of(x)
     low = full.divided(scale)
     first, second, jpeg_kind = drawn.first, drawn.second, config.jpeg

@@ -82,7 +82,8 @@ def compress_as_video(x: Tensor, drawn: DrawnVideo) -> Tensor:
     to start and to wait for one another.
 
     Args:
-        x: [B, 3, H, W] RGB, 0..1. It is copied to the host and back.
+        x: [B, 3, H, W] RGB or [B, 1, H, W] grey, 0..1. It is copied to the host and back. A grey
+            picture is a video whose chroma is that of grey.
         drawn: Decisions for as many samples.
 
     Returns:
@@ -96,7 +97,8 @@ def compress_as_video(x: Tensor, drawn: DrawnVideo) -> Tensor:
         codec = _CODECS[VIDEO_CODECS[int(drawn.codec[sample])]]
         clip = _clip(pictures[sample], drawn, sample)
         last = _through(codec, clip, int(drawn.quantiser[sample]))
-        pictures[sample] = _to_rgb(last)[:, : x.shape[2], : x.shape[3]]
+        decoded = _to_rgb(last) if x.shape[1] == 3 else _to_grey(last)
+        pictures[sample] = decoded[:, : x.shape[2], : x.shape[3]]
     return torch.from_numpy(pictures).to(x.device)
 
 
@@ -113,9 +115,12 @@ def _clip(picture: _Picture, drawn: DrawnVideo, sample: int) -> list[_Planes]:
     return frames
 
 
-def _to_planes(rgb: _Picture) -> _Planes:
-    """RGB [3, H, W], 0..1, as BT.601 of limited range, 4:2:0, chroma the mean of four."""
-    red, green, blue = rgb
+def _to_planes(picture: _Picture) -> _Planes:
+    """RGB or grey, [3 or 1, H, W], 0..1, as BT.601 of limited range, 4:2:0.
+
+    Chroma is the mean of four.
+    """
+    red, green, blue = np.broadcast_to(picture, (3, *picture.shape[1:]))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     planes = [16 + 219 * luma]
     for colour, most in ((blue, 1.772), (red, 1.402)):
@@ -135,6 +140,13 @@ def _to_rgb(planes: _Planes) -> _Picture:
     green = luma - (0.299 * redness + 0.114 * blueness) / 0.587
     rgb = np.stack((luma + redness, green, luma + blueness), dtype=np.float32)
     rounded: _Picture = np.rint(rgb.clip(0, 1) * 255) / 255
+    return rounded
+
+
+def _to_grey(planes: _Planes) -> _Picture:
+    """The luma, [1, H, W], in steps of 1/255."""
+    luma = (planes[0].astype(np.float32) - 16) / 219
+    rounded: _Picture = np.rint(luma.clip(0, 1) * 255)[None] / 255
     return rounded
 
 

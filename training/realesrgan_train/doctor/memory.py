@@ -45,13 +45,13 @@ def _saved_bytes(network: nn.Module, *inputs: Tensor) -> int:
 
 def estimate(config: RunConfig) -> dict[str, int]:
     """Bytes per process, by what they are for, of the stage that takes more."""
-    patch, batch = config.gt_size, config.data.batch_size
+    patch, batch, channels = config.gt_size, config.data.batch_size, config.network.channels
     # Autocast keeps activations at half the size.
     factor = 1.0 if config.execution.precision == "fp32" else 0.5
     with torch.device("meta"):
         generator = configured_architecture(config).build()
-        small = torch.empty(batch, 3, patch // config.scale, patch // config.scale)
-        large = torch.empty(batch, 3, patch, patch, requires_grad=True)
+        small = torch.empty(batch, channels, patch // config.scale, patch // config.scale)
+        large = torch.empty(batch, channels, patch, patch, requires_grad=True)
         weights = _parameter_bytes(generator)
         needs = {
             "generator and its average": 2 * weights,
@@ -59,7 +59,7 @@ def estimate(config: RunConfig) -> dict[str, int]:
             "generator activations": int(_saved_bytes(generator, small) * factor),
         }
         if config.stages.gan is not None:
-            discriminator = UNetDiscriminatorSN(**config.discriminator.model_dump())
+            discriminator = UNetDiscriminatorSN(channels, **config.discriminator.model_dump())
             needs["discriminator with Adam"] = 4 * _parameter_bytes(discriminator)
             both = 2 * _saved_bytes(discriminator, large)  # real and generated together
             needs["discriminator activations"] = int(both * factor)
@@ -74,9 +74,13 @@ def estimate(config: RunConfig) -> dict[str, int]:
                     _saved_bytes(dists, large, large.detach()) * factor
                 )
     pool, crop = config.degradation.pool_size, config.degradation.input_size
-    pair_bytes = 3 * ((patch // config.scale) ** 2 + patch**2 * 3)  # 8 bit, sharpened one 16 bit
+    pair_bytes = channels * (
+        (patch // config.scale) ** 2 + patch**2 * 3
+    )  # 8 bit, sharpened one 16 bit
     needs["pair pool"] = pool // batch * batch * pair_bytes
-    needs["degradation"] = batch * 3 * crop**2 * _FP32 * 8  # a handful of batches at crop size
+    needs["degradation"] = (
+        batch * channels * crop**2 * _FP32 * 8
+    )  # a handful of batches at crop size
     return needs
 
 

@@ -14,6 +14,7 @@ from realesrgan_train.config import RunConfig
 from realesrgan_train.config.schema import RRDBNetConfig, SpanConfig
 from realesrgan_train.data.sampler import START_STREAM, torch_seed
 from realesrgan_train.errors import CheckpointError
+from realesrgan_train.grey import grey_discriminator, grey_network, is_colour_discriminator
 from realesrgan_train.networks import UNetDiscriminatorSN
 from realesrgan_train.weights import Architecture, load_network
 
@@ -29,7 +30,8 @@ def _seeded(seed: int, which: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 def configured_architecture(config: RunConfig) -> Architecture:
     """Return which generator is configured."""
-    sizes = config.network.model_dump(exclude={"architecture"})
+    sizes = config.network.model_dump(exclude={"architecture", "channels"})
+    sizes |= dict.fromkeys(("num_in_ch", "num_out_ch"), config.network.channels)
     if isinstance(config.network, RRDBNetConfig):
         return Architecture("RRDBNet", config.scale, {"scale": config.scale, **sizes})
     name = "SPAN" if isinstance(config.network, SpanConfig) else "SRVGGNetCompact"
@@ -37,7 +39,7 @@ def configured_architecture(config: RunConfig) -> Architecture:
 
 
 def load_start(config: RunConfig, network: nn.Module) -> list[str]:
-    """Fill the generator from `start.generator`.
+    """Fill the generator from `start.generator`; a colour network is made grey for a grey one.
 
     Returns:
         Names of the tensors that keep their random start (only without `start.strict`).
@@ -50,6 +52,9 @@ def load_start(config: RunConfig, network: nn.Module) -> list[str]:
         return []
     act_type = getattr(config.network, "act_type", None)
     loaded = load_network(path, act_type)
+    if config.network.channels == 1 and loaded.architecture.kwargs["num_in_ch"] == 3:
+        with naming(path):
+            loaded = grey_network(loaded)
     wanted, given = network.state_dict(), loaded.network.state_dict()
     fitting = {k: v for k, v in given.items() if k in wanted and wanted[k].shape == v.shape}
     left_over = [name for name in wanted if name not in fitting]
@@ -81,7 +86,8 @@ def build_discriminator(config: RunConfig) -> nn.Module:
     Raises:
         CheckpointError: `start.discriminator` does not fit.
     """
-    make = partial(UNetDiscriminatorSN, **config.discriminator.model_dump())
+    sizes = config.discriminator.model_dump()
+    make = partial(UNetDiscriminatorSN, config.network.channels, **sizes)
     network = _seeded(config.seed, _DISCRIMINATOR, make)
     if config.start.discriminator is not None:
         _fill_discriminator(network, config.start.discriminator)
@@ -124,10 +130,13 @@ def discriminator_caution(config: RunConfig) -> str | None:
 def _fill_discriminator(network: nn.Module, path: Path) -> None:
     tensors, _ = read_tensors(path)
     wanted = network.state_dict()
+    if wanted["conv0.weight"].shape[1] == 1 and is_colour_discriminator(tensors):
+        tensors = grey_discriminator(tensors)
     if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in wanted.items()}:
         raise CheckpointError(
             f"{path} does not hold the configured discriminator "
-            f"({len(tensors)} tensors, {len(wanted)} expected): check discriminator.num_feat"
+            f"({len(tensors)} tensors, {len(wanted)} expected): check discriminator.num_feat and "
+            "network.channels"
         )
     with naming(path):
         require_floats(tensors, wanted)

@@ -8,6 +8,8 @@ from typing import Any
 
 from realesrgan_train.config.schema import GuardConfig
 
+_CHANNELS = {"r": "red", "g": "green", "b": "blue", "grey": "grey"}
+
 
 class Guards:
     """Judges the mean figures since the last check."""
@@ -65,10 +67,10 @@ class Guards:
                     f"(difference {gap:.2g}). Lower the learning rates (optimizer.lr, "
                     "discriminator_optimizer.lr) or the GAN weight (stages.gan.gan.weight)",
                 )
-        drifts = {c: figures[f"colour_{c}"] for c in "rgb" if f"colour_{c}" in figures}
+        drifts = {c: figures[f"colour_{c}"] for c in _CHANNELS if f"colour_{c}" in figures}
         channel = max(drifts, key=lambda c: abs(drifts[c]), default="")
         if channel and abs(drifts[channel]) > self.config.colour_drift:
-            word = {"r": "red", "g": "green", "b": "blue"}[channel]
+            word = _CHANNELS[channel]
             side = "high" if drifts[channel] > 0 else "low"
             yield (
                 "drift",

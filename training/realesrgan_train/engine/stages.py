@@ -81,8 +81,9 @@ class Stage(ABC):
             rate_factor: Factor on every learning rate.
 
         Returns:
-            Detached scalars on the device: losses by name, and `colour_r/g/b`, the mean difference
-            between output and target per channel. Losses that were not computed are left out.
+            Detached scalars on the device: losses by name, and `colour_r/g/b` (`colour_grey` of a
+            grey network), the mean difference between output and target per channel. Losses that
+            were not computed are left out.
         """
 
     @property
@@ -150,7 +151,8 @@ def _add(into: dict[str, Tensor], values: dict[str, Tensor], share: float) -> No
 
 def _colour(output: Tensor, target: Tensor) -> dict[str, Tensor]:
     drift = (output.detach() - target).mean(dim=(0, 2, 3))
-    return {f"colour_{channel}": drift[i] for i, channel in enumerate("rgb")}
+    names = "rgb" if len(drift) == 3 else ("grey",)
+    return {f"colour_{channel}": drift[i] for i, channel in enumerate(names)}
 
 
 class NetStage(Stage):

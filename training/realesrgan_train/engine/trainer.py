@@ -63,9 +63,13 @@ class Trainer:
             torch.set_num_threads(config.execution.threads)
         self.config, self.group = config, group
         data = config.data
-        cache = DecodedCache(data.cache_mb << 20, data.cache_folder) if data.cache_mb else None
-        self.pictures = open_sources(data.pictures, cache, cache_levels(data))
-        self.pairs = open_pairs(data.pairs, config.scale, cache)
+        channels = config.network.channels
+        cache = None
+        if data.cache_mb:
+            cache = DecodedCache(data.cache_mb << 20, data.cache_folder, channels)
+        levels = cache_levels(data)
+        self.pictures = open_sources(data.pictures, cache, levels, channels=channels)
+        self.pairs = open_pairs(data.pairs, config.scale, cache, channels=channels)
         self.manifest = data_manifest(self.pictures, self.pairs)
         self.validation = self._open_validation()
         self.metrics = (
@@ -86,7 +90,12 @@ class Trainer:
         config = self.config.validation
         if not config.every or not (config.pictures or config.pairs):
             return None
-        pictures = ValidationSet(config, self.config.scale, self.config.degradation)
+        pictures = ValidationSet(
+            config,
+            self.config.scale,
+            self.config.degradation,
+            channels=self.config.network.channels,
+        )
         pictures.check()
         return pictures
 

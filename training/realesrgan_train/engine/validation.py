@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from realesrgan_train.config.degradation import KERNEL_FAMILIES, DegradationConfig
 from realesrgan_train.config.schema import ValidationConfig
+from realesrgan_train.data.crops import to_image
 from realesrgan_train.data.opening import open_pairs, open_sources
 from realesrgan_train.data.pictures import Picture
 from realesrgan_train.data.sampler import torch_seed
@@ -55,7 +56,7 @@ def light_degradation() -> DegradationConfig:
 
 @dataclass
 class ValidationPair:
-    """One picture to measure on: `[1, 3, H, W]` tensors in 0..1."""
+    """One picture to measure on: `[1, C, H, W]` tensors in 0..1; C is 3, or 1 for grey."""
 
     name: str
     lq: Tensor
@@ -106,18 +107,25 @@ def too_small(label: str, height: int, width: int, scale: int, least: int) -> st
 class ValidationSet:
     """The pictures to measure on, by number; each is the same whenever it is read.
 
-    `training` is the run's degradation, for `degradation: training`.
+    `training` is the run's degradation, for `degradation: training`; `channels` the network's.
 
     Raises:
         ConfigError: The crop is too small to measure on.
         DataError: A source is missing, or there is none.
     """
 
-    def __init__(self, config: ValidationConfig, scale: int, training: DegradationConfig) -> None:
+    def __init__(
+        self,
+        config: ValidationConfig,
+        scale: int,
+        training: DegradationConfig,
+        *,
+        channels: int = 3,
+    ) -> None:
         check_crop(config, scale)
         self.config, self.scale = config, scale
-        self.pictures = open_sources(config.pictures)
-        self.pairs = open_pairs(config.pairs, scale)
+        self.pictures = open_sources(config.pictures, channels=channels)
+        self.pairs = open_pairs(config.pairs, scale, channels=channels)
         self._count = len(self.pictures or ()) + len(self.pairs or ())
         if not self._count:
             raise DataError("validation has neither pictures nor pairs: name a folder")
@@ -196,7 +204,7 @@ def _enlarge(network: nn.Module, lq: Tensor, scale: int, multiple: int) -> Tenso
 def enlarge(
     network: nn.Module, lq: Tensor, scale: int, *, tile: int = 0, overlap: int = 32
 ) -> Tensor:
-    """Enlarge `[1, 3, H, W]` in 0..1 to `[1, 3, scale * H, scale * W]`, float32, not clamped.
+    """Enlarge `[1, C, H, W]` in 0..1 to `[1, C, scale * H, scale * W]`, float32, not clamped.
 
     Args:
         network: A generator on the picture's device.
@@ -210,7 +218,8 @@ def enlarge(
     height, width = lq.shape[-2:]
     if tile <= 0 or (height <= tile and width <= tile):
         return _enlarge(network, lq, scale, multiple).float()
-    output = lq.new_empty((1, 3, height * scale, width * scale), dtype=torch.float32)
+    shape = (*lq.shape[:2], height * scale, width * scale)
+    output = lq.new_empty(shape, dtype=torch.float32)
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             y0, x0 = max(0, top - overlap), max(0, left - overlap)
@@ -237,14 +246,15 @@ def _save_sample(path: Path, *pictures: Tensor) -> None:
     """Write pictures of one size side by side as PNG, whole or not at all."""
     row = torch.cat([p[0].detach().cpu().clamp(0, 1) for p in pictures], dim=-1)
     array = (row.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+    image = to_image(array)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        Image.fromarray(array).save(partial, format="PNG")
+        image.save(partial, format="PNG")
 
 
 @dataclass
 class Shown:
-    """The middle of a picture for the contact sheet, `uint8[1, 3, H, W]` of one size."""
+    """The middle of a picture for the contact sheet, `uint8[1, C, H, W]` of one size."""
 
     index: int
     lq: Tensor

@@ -43,7 +43,7 @@ class PerceptualLoss(nn.Module):
         self.network = network or VGG19Features(tuple(layers))
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Compare two [B, 3, H, W] batches in 0..1; returns a scalar."""
+        """Compare two batches in 0..1, [B, 3, H, W] or grey [B, 1, H, W]; returns a scalar."""
         of_output = self.network(output)
         of_target = self.network(target.detach())
         parts = [

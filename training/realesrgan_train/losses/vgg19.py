@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from realesrgan_train.checkpoint_file import naming, read_tensors, require_floats
+from realesrgan_train.colour import as_rgb
 from realesrgan_train.config.schema import VGG19_LAYERS
 from realesrgan_train.errors import CheckpointError
 from realesrgan_train.files import file_sha256, replacing
@@ -80,10 +81,10 @@ class VGG19Features(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the wanted features by name: [B, C, H / 2^(stage - 1), W / 2^(stage - 1)].
 
-        x is [B, 3, H, W] RGB, 0..1, normalised here by ImageNet's mean and deviation; H and W are
-        at least 16 for conv5_4.
+        x is [B, 3, H, W] RGB or [B, 1, H, W] grey (which is repeated), 0..1, normalised here by
+        ImageNet's mean and deviation; H and W are at least 16 for conv5_4.
         """
-        x = (x - self.mean) / self.std
+        x = (as_rgb(x) - self.mean) / self.std
         wanted: dict[str, Tensor] = {}
         for position, layer in enumerate(self.features):
             x = layer(x)

@@ -385,9 +385,9 @@ def test_pictures_and_pairs_share_one_cache(
     assert small.used == first[1].nbytes
     decoded: list[str] = []
 
-    def noted(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    def noted(data: bytes, name: str, channels: int) -> npt.NDArray[np.uint8]:
         decoded.append(name)
-        return decode_picture(data, name)
+        return decode_picture(data, name, channels)
 
     monkeypatch.setattr(sources, "decode_picture", noted)
     source.decode(0)

@@ -243,7 +243,7 @@ def test_wrong_batches_are_refused() -> None:
     )
     for x, message in (
         (torch.zeros(3, 64, 64), "needs float32"),
-        (torch.zeros(1, 1, 64, 64), "needs float32"),
+        (torch.zeros(1, 2, 64, 64), "needs float32"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.float64), "got torch.float64"),
         (torch.zeros(1, 3, 66, 64), "66x64 pixels are not a multiple of the scale 4"),
         (torch.zeros(1, 3, 32, 64), "32x64 pixels cannot hold a patch of 64"),
