@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
+ZIG ?= ziglang==0.17.1
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # With CI set, what a newer compiler or library warns of fails the build or the test; elsewhere it is only shown.
@@ -14,7 +15,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie bench wheels bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie compile-macos bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -174,8 +175,13 @@ test-export-slow: $(VENV)/.export
 # Linux wheels into dist/, of those Pythons whose headers are here: PYTHONS="--python 3.13 --headers 3.14=FOLDER". Half an
 # hour of processor time from nothing; the compiler is fixed, so that a commit gives the same wheels.
 wheels: $(VENV)/.created
-	$(PIP) install auditwheel check-wheel-contents cmake ninja packaging pybind11 scikit-build-core twine unearth ziglang==0.17.1
+	$(PIP) install auditwheel check-wheel-contents cmake ninja packaging pybind11 scikit-build-core twine unearth $(ZIG)
 	$(BIN)/python tools/wheels.py $(PYTHONS)
+
+# The core and the extension compiled for macOS on both processors; nothing is linked or run.
+compile-macos: $(VENV)/.core
+	$(PIP) install cmake ninja pybind11 $(ZIG)
+	$(BIN)/python tools/compile_check.py
 
 # The README's two commands in a fresh Debian 13 (Python 3.13, GCC 14), then the C++ tests with its clang, too. Needs root
 # and debootstrap; an hour on two cores.

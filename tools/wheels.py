@@ -17,6 +17,7 @@ import base64
 import dataclasses
 import hashlib
 import os
+import platform
 import re
 import shutil
 import stat
@@ -26,6 +27,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+from elf_symbols import unanswered_symbols
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "realesrgan_vk"
@@ -224,17 +227,20 @@ def configure_command(
     ]
 
 
+def environment() -> dict[str, str]:
+    """This process's, with the programs that are installed beside the interpreter found first."""
+    search = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return os.environ | {"PATH": os.pathsep.join(search)}
+
+
 def run(command: list[str]) -> None:
     """Run a command whose failure ends the build.
 
     Raises:
         WheelError: The command is not there, or failed.
     """
-    environment = os.environ | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    }
     try:
-        subprocess.run(command, check=True, cwd=ROOT, env=environment)
+        subprocess.run(command, check=True, cwd=ROOT, env=environment())
     except OSError as error:
         raise WheelError(f"cannot run {command[0]}: {error}") from error
     except subprocess.CalledProcessError as error:
@@ -249,7 +255,7 @@ def output_of(command: list[str]) -> str:
     """
     try:
         return subprocess.run(
-            command, check=True, cwd=ROOT, capture_output=True, text=True
+            command, check=True, cwd=ROOT, env=environment(), capture_output=True, text=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise WheelError(f"{' '.join(command)}: {error}") from error
@@ -339,6 +345,59 @@ def build_wheel(
     return wheel
 
 
+def unknown_symbols(extension: bytes, headers: Path) -> list[str]:
+    """Names that an extension needs and that neither its libraries nor Python's headers have."""
+    names = unanswered_symbols(extension)
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in headers.rglob("*.h")]
+    declared = set(re.findall(r"\b_?Py\w+", "\n".join(texts)))
+    return sorted(set(names) - declared)
+
+
+def interpreter_of(python: Python, processor: str) -> str | None:
+    """An interpreter of that version, beside its headers or on the PATH, for that processor."""
+    if platform.machine() != processor:
+        return None
+    name = f"python{python.version}"
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for program in (python.headers.parents[1] / "bin" / name, shutil.which(name)):
+        if program is None or not Path(program).exists():
+            continue
+        command = [str(program), "-c", code]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.stdout.strip() == python.version:
+            return str(program)
+    return None
+
+
+def check_extension(wheel: Path, python: Python, processor: str) -> str:
+    """Look for symbols of the extension that nothing defines, and import it where that works.
+
+    Returns:
+        What was done, for people: a module of another processor, or of a version without
+        interpreter on this machine, cannot be imported.
+
+    Raises:
+        WheelError: A symbol has no definition, or the module cannot be imported.
+    """
+    name = f"{PACKAGE}/_core{python.suffix(processor)}"
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
+        unknown = unknown_symbols(archive.read(name), python.headers)
+        if unknown:
+            raise WheelError(
+                f"{wheel.name}: nothing defines {', '.join(unknown)}, which {name} needs"
+            )
+        interpreter = interpreter_of(python, processor)
+        if interpreter is None:
+            return "symbols defined; not imported"
+        # Alone: the package itself would need NumPy for that Python.
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import _core"
+        command = [interpreter, "-c", code, str(Path(archive.extract(name, folder)).parent)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise WheelError(f"{wheel.name} cannot be imported by {interpreter}:\n{done.stderr}")
+    return f"symbols defined; imported by {interpreter}"
+
+
 def check_wheel(wheel: Path, processor: str) -> None:
     """Read the wheel as a package index and an installer would.
 
@@ -391,12 +450,12 @@ def main(arguments: list[str]) -> int:
                 build = ROOT / "build" / "wheels" / processor
                 wheel = build_wheel(python, processor, build, file, options.output.resolve())
                 check_wheel(wheel, processor)
-                wheels.append(wheel)
+                wheels.append((wheel, check_extension(wheel, python, processor)))
     except (WheelError, ImportError) as error:
         sys.stderr.write(f"wheels: {error}\n")
         return 1
-    for wheel in wheels:
-        print(f"{wheel.stat().st_size / 1e6:5.2f} MB  {wheel}")
+    for wheel, checked in wheels:
+        print(f"{wheel.stat().st_size / 1e6:5.2f} MB  {wheel}  ({checked})")
     for version in missing:
         print(f"not built: Python {version}; name its headers with --headers {version}=FOLDER")
     return 0

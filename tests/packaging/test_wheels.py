@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,15 +21,20 @@ ROOT = Path(__file__).parents[2]
 CMAKE = shutil.which("cmake") or shutil.which("cmake", path=sysconfig.get_path("scripts"))
 
 
+COMPILER = shutil.which("cc")
+
+
 @pytest.fixture(scope="module")
-def wheels() -> ModuleType:
+def wheels() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "tools"))  # of its own imports
     spec = importlib.util.spec_from_file_location("wheels", ROOT / "tools" / "wheels.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["wheels"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "tools"))
 
 
 def headers(folder: Path, version: str) -> Path:
@@ -192,6 +199,65 @@ def test_a_wheel_that_needs_a_newer_glibc_is_refused(
         file.truncate(wheels.LARGEST + 1)
     with pytest.raises(wheels.WheelError, match="more than"):
         wheels.check_wheel(wheel, "x86_64")
+
+
+def wheel_of(folder: Path, python: object, body: str) -> Path:
+    """A wheel of nothing but an extension module, whose initialisation runs `body`."""
+    source = folder / "core.c"
+    source.write_text(
+        "#include <Python.h>\n#include <math.h>\nextern int nowhere(void);\n"
+        'static struct PyModuleDef core = {PyModuleDef_HEAD_INIT, .m_name = "_core"};\n'
+        f"PyMODINIT_FUNC PyInit__core(void) {{ {body} return PyModule_Create(&core); }}\n"
+    )
+    module = folder / "core.so"
+    assert COMPILER is not None
+    include = f"-I{sysconfig.get_path('include')}"
+    command = [COMPILER, "-shared", "-fPIC", include, str(source), "-o", str(module), "-lm"]
+    subprocess.run(command, check=True, timeout=60)
+    wheel = folder / "p.whl"
+    suffix = python.suffix(platform.machine())  # type: ignore[attr-defined]
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(module, f"realesrgan_vk/_core{suffix}")
+    return wheel
+
+
+HEADERS = Path(sysconfig.get_path("include"))
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no C compiler on the PATH")
+@pytest.mark.skipif(not (HEADERS / "Python.h").exists(), reason="Python's headers are missing")
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels are for Linux")
+def test_a_wheel_whose_extension_lacks_a_symbol_is_refused(
+    wheels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = platform.machine()
+    python = wheels.Python(".".join(map(str, sys.version_info[:2])), HEADERS)
+    monkeypatch.setattr(wheels, "interpreter_of", lambda *_: sys.executable)
+    good = wheel_of(tmp_path, python, "if (sin(Py_REFCNT(Py_None)) > 2) PyErr_Clear();")
+    assert wheels.check_extension(good, python, processor).endswith(f"imported by {sys.executable}")
+    lacking = wheel_of(tmp_path, python, "if (nowhere()) return NULL;")
+    with pytest.raises(wheels.WheelError, match=r"nothing defines nowhere, which .*_core"):
+        wheels.check_extension(lacking, python, processor)
+    # A name that looks like Python's, but that this version's headers do not have.
+    invented = wheel_of(
+        tmp_path, python, "extern int PyNowhere_(void); if (PyNowhere_()) return NULL;"
+    )
+    with pytest.raises(wheels.WheelError, match="nothing defines PyNowhere_,"):
+        wheels.check_extension(invented, python, processor)
+    monkeypatch.setattr(wheels, "unknown_symbols", lambda *_: [])
+    with pytest.raises(
+        wheels.WheelError, match=r"cannot be imported[^$]*undefined symbol: nowhere"
+    ):
+        wheels.check_extension(
+            wheel_of(tmp_path, python, "if (nowhere()) return NULL;"), python, processor
+        )
+    refusing = wheel_of(
+        tmp_path, python, 'PyErr_SetString(PyExc_ImportError, "not today"); return NULL;'
+    )
+    with pytest.raises(wheels.WheelError, match=r"cannot be imported[^$]*not today"):
+        wheels.check_extension(refusing, python, processor)
+    monkeypatch.setattr(wheels, "interpreter_of", lambda *_: None)
+    assert wheels.check_extension(good, python, processor) == "symbols defined; not imported"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout")
