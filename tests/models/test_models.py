@@ -180,14 +180,29 @@ def test_a_damaged_official_file_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     content[1000] ^= 1
     weights.write_bytes(content)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(
-        "realesrgan_vk.models.registry._manifest", lambda: [entry | {"package": "damaged_package"}]
-    )
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    entry |= {"package": "damaged_package"}
+    (folder / "manifest.json").write_text(json.dumps({"models": [entry]}))
+    monkeypatch.setattr("realesrgan_vk.models.registry._manifest_folder", lambda: folder)
     with pytest.raises(realesrgan_vk.ModelError, match=rf"{weights.name} is damaged.*pip install"):
         find_model("realesr-animevideov3")
     weights.unlink()
     with pytest.raises(realesrgan_vk.ModelError, match=rf"{weights.name} is missing.*pip install"):
         find_model("realesr-animevideov3")
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"models": []}', '{"models": [{"name": 1}]}'])
+def test_a_damaged_installation_says_what_to_do(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    monkeypatch.setattr("realesrgan_vk.models.registry._manifest_folder", lambda: tmp_path)
+    with pytest.raises(
+        realesrgan_vk.ModelError, match=r"manifest\.json .*; reinstall realesrgan-vk$"
+    ):
+        list_models()
 
 
 def test_an_official_network_without_a_package_lies_beside_the_manifest(

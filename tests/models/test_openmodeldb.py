@@ -95,7 +95,8 @@ class _Server:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
     """The catalogue, and the checkpoint of its `2x-Tiny`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    proxies = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    for variable in ("REALESRGAN_VK_CACHE", *proxies):
         monkeypatch.delenv(variable, raising=False)
     for module in ("models.add", "cli.models"):
         monkeypatch.setattr(

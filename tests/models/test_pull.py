@@ -33,7 +33,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     release = tmp_path / "release"
     release.mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    proxies = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    for variable in ("REALESRGAN_VK_CACHE", *proxies):
         monkeypatch.delenv(variable, raising=False)
     for module in ("models.add", "cli.models"):
         folder = f"realesrgan_vk.{module}.own_models_folder"
@@ -55,6 +56,17 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     httpd.shutdown()
     httpd.server_close()
     thread.join()
+
+
+def test_fetched_files_are_in_the_cache_folder_that_is_named(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALESRGAN_VK_CACHE", str(tmp_path / "named"))
+    assert CliRunner().invoke(app, ["models", "pull", "general"]).exit_code == 0
+    kept = sorted(path.name for path in (tmp_path / "named" / "checkpoints").iterdir())
+    assert kept == ["general-wdn.pth", "general.pth"]
+    assert not (tmp_path / "cache" / "realesrgan-vk" / "checkpoints").exists()
+    assert (installed / "general.param").is_file()
 
 
 def test_pulled_with_its_twin_and_used(installed: Path) -> None:

@@ -9,11 +9,10 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from realesrgan_vk.cli.interruption import exit_code
 from realesrgan_vk.cli.messages import say, show
 from realesrgan_vk.cli.options import usage_errors
+from realesrgan_vk.models.user_store import own_cache_folder
 from realesrgan_vk.page.jobs import FINISHED, Jobs
 from realesrgan_vk.page.server import open_sockets, serve
 from realesrgan_vk.page.settings import LOOPBACK, Settings
@@ -44,7 +43,7 @@ def run(
         SystemExit: It was interrupted.
     """
     listen = addresses or LOOPBACK
-    place = Path(folder) if folder else _cache() / "page"
+    place = Path(folder) if folder else own_cache_folder() / "page"
     with usage_errors():
         try:
             sockets = open_sockets(listen, port)
@@ -90,11 +89,6 @@ def run(
         left = sum(job.status not in FINISHED for jobs in last for job in jobs.all())
         say(f"stopped; {left} jobs go on at the next start" if left else "stopped")
         raise SystemExit(exit_code(error)) from error
-
-
-def _cache() -> Path:
-    given = os.environ.get("REALESRGAN_VK_CACHE")
-    return Path(given) if given else user_cache_path("realesrgan-vk")
 
 
 def _shown(address: str) -> str:

@@ -234,7 +234,7 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ModelError(
             f"{path} cannot be written ({error.strerror or error}); make room or make the folder "
-            "writable (it is your cache folder, XDG_CACHE_HOME)"
+            "writable (it is your cache folder, REALESRGAN_VK_CACHE or XDG_CACHE_HOME)"
         ) from error
 
 

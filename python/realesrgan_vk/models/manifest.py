@@ -23,7 +23,8 @@ class ListedFile:
     """A file of a network.
 
     Attributes:
-        name: In the folder of the manifest, without a path.
+        name: In the folder of the manifest, without a path; of an official network its path in the
+            package, or else relative to that folder.
         sha256: Hexadecimal, in small letters; empty when the manifest has none.
     """
 
@@ -40,6 +41,7 @@ class Entry:
         param: The graph.
         bin: The weights.
         weak_denoise: Name of the weakly denoising twin, or empty.
+        aliases: Other names under which it is found.
         content: The whole entry as it was read, with keys that only others use.
     """
 
@@ -47,12 +49,18 @@ class Entry:
     param: ListedFile
     bin: ListedFile
     weak_denoise: str
+    aliases: tuple[str, ...]
     content: Mapping[str, Any]
 
     def text(self, key: str) -> str:
         """A text of the entry, such as `licence`, control characters escaped; empty if none."""
         value = self.content.get(key)
         return printable(value) if isinstance(value, str) else ""
+
+    def number(self, key: str) -> int:
+        """A whole number of the entry, such as `scale`; 0 if none."""
+        value = self.content.get(key)
+        return value if isinstance(value, int) else 0
 
 
 def manifest_entries(folder: Path) -> list[Entry]:
@@ -62,6 +70,21 @@ def manifest_entries(folder: Path) -> list[Entry]:
         ModelError: The file is not a manifest, or an entry cannot be used.
     """
     return [_entry(folder, content) for content in _contents(folder)]
+
+
+def official_entries(folder: Path) -> list[Entry]:
+    """The entries of the installation's own `manifest.json`, whose files lie elsewhere.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        entries = [_entry(folder, content, official=True) for content in _contents(folder)]
+    except ModelError as error:
+        raise ModelError(f"{error}; reinstall realesrgan-vk") from None
+    if not entries:
+        raise ModelError(f"{folder / MANIFEST} lists no networks; reinstall realesrgan-vk")
+    return entries
 
 
 def entry_of(param: Path) -> Entry | None:
@@ -110,14 +133,15 @@ def _contents(folder: Path) -> list[dict[str, Any]]:
     return contents
 
 
-def _entry(folder: Path, content: Mapping[str, Any]) -> Entry:
+def _entry(folder: Path, content: Mapping[str, Any], *, official: bool = False) -> Entry:
     path = folder / MANIFEST
     try:
         return Entry(
             name=checked_name(_text(content["name"], "name")),
-            param=_file(content, "param"),
-            bin=_file(content, "bin"),
+            param=_file(content, "param", official=official),
+            bin=_file(content, "bin", official=official),
             weak_denoise=_twin(content),
+            aliases=tuple(content.get("aliases", ())) if official else (),
             content=content,
         )
     except ModelError as error:
@@ -128,10 +152,10 @@ def _entry(folder: Path, content: Mapping[str, Any]) -> Entry:
         raise _unusable(path, str(error)) from error
 
 
-def _file(content: Mapping[str, Any], kind: str) -> ListedFile:
+def _file(content: Mapping[str, Any], kind: str, *, official: bool) -> ListedFile:
     listed = content["files"][kind]
     name, digest = _text(listed["file"], "file"), _text(listed["sha256"], "sha256")
-    if not is_plain_file_name(name) or not name.endswith(f".{kind}"):
+    if not (official or is_plain_file_name(name)) or not name.endswith(f".{kind}"):
         raise ModelError(
             f"{shortened(name)} is not the name of a .{kind} file in the same folder; a manifest "
             "may list only those"

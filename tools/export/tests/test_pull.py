@@ -42,7 +42,8 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "REALESRGAN_VK_MODELS"):
+    own = ("REALESRGAN_VK_CACHE", "REALESRGAN_VK_MODELS")
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", *own):
         monkeypatch.delenv(variable, raising=False)
     handler = functools.partial(_Quiet, directory=str(folder))
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
