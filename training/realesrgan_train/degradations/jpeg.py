@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from realesrgan_train.degradations.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
 from realesrgan_train.degradations.extent import Extent, indicator, pad, to_device
 
 _EPSILON = 1e-4
@@ -106,17 +107,18 @@ def diffjpeg(x: Tensor, quality: Tensor, extent: Extent | None = None) -> Tensor
 def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
     """JFIF colour: luma [B, H, W] and chroma [B, 2, H, W] around 128."""
     red, green, blue = rgb.unbind(1)
-    luma = (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
-    chroma = torch.stack(((blue - luma).div_(1.772), (red - luma).div_(1.402)), dim=1)
+    luma = (RED * red).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
+    blueness, redness = (blue - luma).div_(MOST_BLUENESS), (red - luma).div_(MOST_REDNESS)
+    chroma = torch.stack((blueness, redness), dim=1)
     return luma, chroma.add_(128)
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
     """Back from JFIF colour: [B, 3, H, W]."""
     blueness, redness = (chroma - 128).unbind(1)
-    red = torch.add(luma, redness, alpha=1.402)
+    red = torch.add(luma, redness, alpha=MOST_REDNESS)
     green = luma.sub(blueness, alpha=0.344136286).sub_(redness, alpha=0.714136286)
-    blue = torch.add(luma, blueness, alpha=1.772)
+    blue = torch.add(luma, blueness, alpha=MOST_BLUENESS)
     return torch.stack((red, green, blue), dim=1)
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from realesrgan_train.degradations.extent import Extent, indicator, to_device
 
-_LUMA = (0.2989, 0.587, 0.114)
-"""Gray level of RGB (ITU-R BT.601)."""
+_GRAY = (0.2989, 0.587, 0.114)
+"""Gray level of RGB as torchvision's `rgb_to_grayscale` rounds BT.601, which the recipe calls."""
 
 
 def device_generator(device: torch.device, seed: int) -> torch.Generator | None:
@@ -81,7 +81,7 @@ def poisson_noise(
     if channels == 3:
         gray = to_device(is_gray.view(-1, 1, 1, 1), x.device)
         red, green, blue = x.unbind(1)
-        luma = (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).unsqueeze(1)
+        luma = (_GRAY[0] * red + _GRAY[1] * green + _GRAY[2] * blue).unsqueeze(1)
         seen = torch.where(gray, luma, x)
     levels = (seen.clamp(0, 1) * 255).round()
     exposure = _exposure(levels, extent)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from realesrgan_train.config.degradation import VIDEO_CODECS, VideoConfig
+from realesrgan_train.degradations.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
 from realesrgan_train.degradations.draw import DrawnVideo
 from realesrgan_train.errors import ConfigError
 
@@ -121,9 +122,9 @@ def _to_planes(picture: _Picture) -> _Planes:
     Chroma is the mean of four.
     """
     red, green, blue = np.broadcast_to(picture, (3, *picture.shape[1:]))
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    luma = RED * red + GREEN * green + BLUE * blue
     planes = [16 + 219 * luma]
-    for colour, most in ((blue, 1.772), (red, 1.402)):
+    for colour, most in ((blue, MOST_BLUENESS), (red, MOST_REDNESS)):
         full = (colour - luma) / most
         rows = full[::2] + full[1::2]
         planes.append(128 + 56 * (rows[:, ::2] + rows[:, 1::2]))
@@ -135,9 +136,9 @@ def _to_rgb(planes: _Planes) -> _Picture:
     luma = (planes[0].astype(np.float32) - 16) / 219
     blueness, redness = (
         most / 224 * (_doubled(_doubled(plane.astype(np.float32)).T).T - 128)
-        for plane, most in zip(planes[1:], (1.772, 1.402), strict=True)
+        for plane, most in zip(planes[1:], (MOST_BLUENESS, MOST_REDNESS), strict=True)
     )
-    green = luma - (0.299 * redness + 0.114 * blueness) / 0.587
+    green = luma - (RED * redness + BLUE * blueness) / GREEN
     rgb = np.stack((luma + redness, green, luma + blueness), dtype=np.float32)
     rounded: _Picture = np.rint(rgb.clip(0, 1) * 255) / 255
     return rounded
