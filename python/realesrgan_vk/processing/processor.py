@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -227,10 +227,9 @@ class Processor:
         step = steps.step(len(faces) * _FACE_WORK)
         pixels = enhancer.enhance(frame.pixels, faces, large.pixels, options, step)
         if mask is not None and faces:  # where the network is not wanted, no face is drawn either
-            for rows in _bands(len(pixels)):
-                part = slice(rows.start, rows.stop)
-                plain = to_unit(large.pixels[part])
-                pixels[part] = mixed(pixels[part], plain, mask.rows(rows))
+            pixels = _blended(
+                pixels, lambda rows: to_unit(large.pixels[rows.start : rows.stop]), 1, mask
+            )
         return replace(large, pixels=pixels)
 
     def _enlarged(
@@ -277,7 +276,11 @@ class Processor:
             large = resize(pixels, passes.target, request.light, request.kernel)
             if request.strength == 1 and mask is None:
                 return large
-            return _weakened(large, source, request, mask)
+
+            def plain(rows: range) -> NDArray[np.float32]:
+                return resized_rows(source, passes.target, rows, request.light, request.kernel)
+
+            return _blended(large, plain, request.strength, mask)
         except MemoryError as error:
             raise OutOfMemoryError(
                 f"there is no memory left for a result of {passes.target[0]} x {passes.target[1]} "
@@ -321,24 +324,25 @@ class Processor:
         return out
 
 
-def _weakened(large: Pixels, source: Pixels, request: Request, mask: Mask | None) -> Pixels:
-    """A result into which its source, enlarged by the final filter, is blended in place."""
-    size = large.shape[1], large.shape[0]
-    large = large if large.flags.writeable else large.copy()
-    share: NDArray[np.float32] | float = request.strength
-    for rows in _bands(size[1]):
-        plain = resized_rows(source, size, rows, request.light, request.kernel)
+def _blended(
+    pixels: Pixels,
+    plain: Callable[[range], NDArray[np.float32]],
+    strength: float,
+    mask: Mask | None,
+) -> Pixels:
+    """Pixels, of which so much is kept as strength and mask say, blended in place.
+
+    `plain` gives the floats in 0..1 that take the rest, some rows at a time.
+    """
+    pixels = pixels if pixels.flags.writeable else pixels.copy()
+    share: NDArray[np.float32] | float = strength
+    for top in range(0, len(pixels), _BLENDED_ROWS):
+        part = slice(top, min(top + _BLENDED_ROWS, len(pixels)))
+        rows = range(part.start, part.stop)
         if mask is not None:
-            share = mask.rows(rows) * np.float32(request.strength)
-        part = slice(rows.start, rows.stop)
-        large[part] = mixed(large[part], plain, share)
-    return large
-
-
-def _bands(height: int) -> Iterator[range]:
-    """All rows, some at a time."""
-    for top in range(0, height, _BLENDED_ROWS):
-        yield range(top, min(top + _BLENDED_ROWS, height))
+            share = mask.rows(rows) * np.float32(strength)
+        pixels[part] = mixed(pixels[part], plain(rows), share)
+    return pixels
 
 
 def _levels_to_caller() -> int:
