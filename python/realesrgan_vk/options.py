@@ -66,8 +66,8 @@ ALPHA_METHODS: tuple[AlphaMethod, ...] = get_args(AlphaMethod)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FACE_CHOICES: tuple[FaceChoice, ...] = get_args(FaceChoice)
 
-MIN_TILE = 32
-"""Smallest side of a tile in input pixels."""
+SMALLEST_TILE = 32
+"""Smallest side of a tile in input pixels, as the core has it."""
 
 # More threads than any machine has cores; the core starts no more than there are cores.
 _MAX_THREADS = 1 << 10
@@ -389,7 +389,7 @@ def _tile(value: object) -> int | Tile:
     if isinstance(value, str) and value in ("auto", "whole"):
         return "auto" if value == "auto" else "whole"
     others = ", or 'auto', or 'whole'"
-    return whole_number("tile", value, MIN_TILE, MAX_INPUT_SIDE, others=others)
+    return whole_number("tile", value, SMALLEST_TILE, MAX_INPUT_SIDE, others=others)
 
 
 def _rounded(side: float) -> int:

@@ -14,6 +14,7 @@ from core_oracle import Picture, files, load, run
 from numpy.typing import NDArray
 
 from realesrgan_vk import _core
+from realesrgan_vk.options import SMALLEST_TILE
 
 Photo = Callable[..., Picture]
 
@@ -22,6 +23,12 @@ Photo = Callable[..., Picture]
 def upscaler(request: pytest.FixtureRequest) -> _core.Upscaler:
     """The fast network, by every path there is on the CPU."""
     return load("animevideov3", tile=request.param, threads=1)
+
+
+def test_the_smallest_tile_is_the_one_that_callers_are_told() -> None:
+    load("animevideov3", tile=SMALLEST_TILE)
+    with pytest.raises(ValueError, match=f"at least {SMALLEST_TILE} pixels"):
+        load("animevideov3", tile=SMALLEST_TILE - 1)
 
 
 def test_any_strides_give_the_same_and_nothing_is_copied(

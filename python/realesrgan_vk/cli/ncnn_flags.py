@@ -7,10 +7,15 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from realesrgan_vk.checks import MAX_INPUT_SIDE
-from realesrgan_vk.options import DEFAULT_MAX_PIXELS, Filter, Request, TargetSize
+from realesrgan_vk.options import (
+    DEFAULT_MAX_PIXELS,
+    SMALLEST_TILE,
+    Filter,
+    Request,
+    TargetSize,
+)
 
 _FORMATS = ("jpg", "png", "webp")
-_MIN_TILE = 32
 DEFAULT_FOLDER = "models"
 _FILTERS: dict[str, Filter] = {
     "default": "lanczos",
@@ -186,8 +191,8 @@ def _several(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]
 
 def _tile(value: str) -> int:
     tile = _whole("tilesize", 0, 2**30)(value)
-    if 0 < tile < _MIN_TILE:
-        raise BadArgument(f"invalid tilesize argument {value!r}: 0, or at least {_MIN_TILE}")
+    if 0 < tile < SMALLEST_TILE:
+        raise BadArgument(f"invalid tilesize argument {value!r}: 0, or at least {SMALLEST_TILE}")
     return min(tile, MAX_INPUT_SIDE)  # no picture is larger
 
 

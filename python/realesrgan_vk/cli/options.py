@@ -22,6 +22,7 @@ from realesrgan_vk.options import (
     FACE_CHOICES,
     LIGHTS,
     PRECISIONS,
+    SMALLEST_TILE,
     FaceChoice,
     FaceOptions,
     Shard,
@@ -196,8 +197,8 @@ def network_options(default: str | None = DEFAULT_MODEL) -> Decorator:
                help="Average the results of eight orientations: 8 times the work."),
         option("--tile", type=Parsed(_tile), default="auto", group=NETWORK,
                metavar="auto|whole|N",
-               help="Side of tiles in pixels, at least 32. whole: no tiles. auto (default): tiles "
-               "only for networks that need them."),
+               help=f"Side of tiles in pixels, at least {SMALLEST_TILE}. whole: no tiles. auto "
+               "(default): tiles only for networks that need them."),
     )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from realesrgan_vk.options import (
     DEFAULT_FACE_MODEL,
     FACE_CHOICES,
     LIGHTS,
-    MIN_TILE,
     PRECISIONS,
+    SMALLEST_TILE,
     SUBSAMPLINGS,
     FaceOptions,
     Request,
@@ -135,7 +135,7 @@ _NETWORK = (
     Parameter("tta", "Average eight orientations: 8 times the work.", _FLAG, _boolean),
     Parameter(
         "tile", "`auto`, `whole`, or a tile's side in pixels.",
-        {"anyOf": [{"enum": ["auto", "whole"]}, {"type": "integer", "minimum": MIN_TILE}],
+        {"anyOf": [{"enum": ["auto", "whole"]}, {"type": "integer", "minimum": SMALLEST_TILE}],
          "default": "auto"},
         _tile,
     ),
