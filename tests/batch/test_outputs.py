@@ -143,6 +143,30 @@ def test_a_file_of_two_names_keeps_both(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("nameless", [True, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_durable_file_is_on_the_disk_before_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, nameless: bool
+) -> None:
+    if not nameless:
+        monkeypatch.setattr(atomic, "_open_nameless", lambda *_: None)
+    path = tmp_path / "record.json"
+    if there:
+        path.write_bytes(b"old")
+    seen: list[tuple[bool, bytes | None]] = []
+
+    def synced(handle: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+        seen.append((is_folder, path.read_bytes() if path.exists() else None))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    write_whole(path, b"new", durable=True)
+    assert seen == [(False, b"old" if there else None), (True, b"new")]
+    write_whole(path, b"newer")
+    assert len(seen) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("nameless", [True, False])
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
 def test_the_mode_of_a_replaced_file_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, nameless: bool

@@ -10,16 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import skimage
 import video_files
+from av.video.codeccontext import VideoCodecContext
 from command import COMMAND, run
 from compact_network import write_compact
 
 from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.options import Request, Shard, UpscalerOptions
 from realesrgan_vk.video import VideoOptions, WorkError, segments
+from realesrgan_vk.video.encoders import Encoding
 from realesrgan_vk.video.run import VideoProgress, VideoRun
 
 SEGMENT = 0.4  # seconds: ten frames
@@ -124,6 +127,68 @@ def test_kills_at_random_times_lose_nothing(
         assert killed < 100
     assert target.read_bytes() == expected
     assert leftovers(target) == []
+
+
+def frames_made(
+    clip: Path, network: Path, target: Path, options: VideoOptions, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """Make the rest of a video in this process; how many frames went through the network."""
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    upscale_yuv = upscalers[0].upscale_yuv
+    made = 0
+
+    def counted(*given: Any) -> None:  # noqa: ANN401 - whatever it takes
+        nonlocal made
+        made += 1
+        upscale_yuv(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upscalers[0], "upscale_yuv", counted)
+        VideoRun(clip, target, upscalers, Request(), options).run()
+    return made
+
+
+@pytest.mark.parametrize("stopped", [7, 17])  # within the first and the second segment
+def test_what_a_slow_network_made_of_a_segment_is_not_made_again(
+    stopped: int, clip: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = VideoOptions(segment_seconds=SEGMENT, encoder_threads=2)
+    expected = whole(clip, network, tmp_path / "b.mkv")
+    monkeypatch.setattr("realesrgan_vk.video.run._MOST_LOST", 0)
+    target = tmp_path / "a.mkv"
+    stop_after(clip, network, target, stopped, options)
+    stop_after(clip, network, target, stopped + 2, options)  # goes on, and is stopped again
+    frames = target.with_name("a.mkv.realesrgan") / "frames"
+    content = bytearray(frames.read_bytes())
+    content[100] ^= 1  # of the segment's first frame, which is made again
+    frames.write_bytes(content + b"half a frame")
+    assert frames_made(clip, network, target, options, monkeypatch) == 30 - (stopped + 1) + 1
+    assert target.read_bytes() == expected
+    assert leftovers(target) == ["b.mkv"]
+
+
+def test_a_plan_opens_the_encoder_once(
+    clip: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    apply = Encoding.apply
+
+    def counted(encoding: Encoding, context: VideoCodecContext) -> None:
+        opened.append(encoding.encoder)
+        apply(encoding, context)
+
+    monkeypatch.setattr(Encoding, "apply", counted)
+    upscalers = load_upscalers(network, UpscalerOptions(), ["cpu"], pictures=2)
+    for suffix in ("mkv", "mp4", "mov"):
+        VideoRun(clip, tmp_path / f"a.{suffix}", upscalers, Request(), VideoOptions())
+    assert len(opened) == 3
+
+
+def test_a_fast_network_stores_no_frames(clip: Path, network: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.mkv"
+    options = VideoOptions(segment_seconds=SEGMENT, encoder_threads=2)
+    stop_after(clip, network, target, 17, options)
+    assert not (target.with_name("a.mkv.realesrgan") / "frames").exists()
 
 
 def test_ctrl_c_keeps_what_is_finished(clip: Path, network: Path, tmp_path: Path) -> None:
@@ -368,7 +433,9 @@ def test_a_run_that_was_killed_as_it_named_its_result_ends(
     assert not work.exists()
 
 
-@pytest.mark.parametrize("names", [[], ["lock"], ["record.json.part", "lock"], ["segment.part"]])
+@pytest.mark.parametrize(
+    "names", [[], ["lock"], [".realesrgan-vk-host_name-7-0a.part", "lock"], ["segment.part"]]
+)
 def test_what_a_kill_leaves_of_an_empty_folder_is_no_hindrance(
     names: list[str], clip: Path, network: Path, tmp_path: Path
 ) -> None:
@@ -424,23 +491,34 @@ def test_a_run_makes_what_shards_left_out(clip: Path, network: Path, tmp_path: P
 def test_shards_run_at_the_same_time_and_go_on_after_kills(
     clip: Path, network: Path, tmp_path: Path
 ) -> None:
+    """Each is killed whenever it has finished a segment more, however long that takes."""
     expected = whole(clip, network, tmp_path / "b.mkv", *SHORT)
     target = tmp_path / "a.mkv"
-    chance = random.Random(1)
+    work = target.with_name(f"{target.name}.realesrgan")
     words = [str(clip), "-o", str(target), *options_of(network, *SHORT)]
-    waiting = {f"{number}/3" for number in range(3)}
+    waiting = set(range(3))
+    kills = 0
+
+    def finished(number: int) -> int:
+        return sum(int(path.stem) % 3 == number for path in work.glob("[0-9]*.json"))
+
     while waiting:
+        before = {number: finished(number) for number in waiting}
         running = {
-            which: subprocess.Popen([*COMMAND, "video", *words, "--shard", which])
-            for which in waiting
+            number: subprocess.Popen([*COMMAND, "video", *words, "--shard", f"{number}/3"])
+            for number in waiting
         }
-        for which, process in running.items():
-            try:
-                if process.wait(chance.uniform(0.5, 3)) == 0:
-                    waiting.discard(which)
-            except subprocess.TimeoutExpired:
+        for number, process in running.items():
+            while process.poll() is None and finished(number) == before[number]:
+                time.sleep(0.01)
+            if process.poll() is None:
                 process.kill()
                 process.wait(TIMEOUT)
+                kills += 1
+            else:
+                assert process.returncode == 0
+                waiting.discard(number)
+    assert kills
     assert whole(clip, network, target, *SHORT) == expected
     assert leftovers(target) == ["b.mkv"]
 

@@ -94,8 +94,8 @@ def _pair(text: str) -> tuple[str, str]:
     option("--plan", is_flag=True, group=_OUTPUT,
            help="Show time, memory and disk space, after a few frames; nothing is written."),
     option("--segment-seconds", type=float, default=10.0, metavar="N", group=_OUTPUT,
-           help="What an interruption loses at most, in seconds of video. Default: 10; less is "
-           "better on a slow device."),
+           help="What is encoded again at most after an interruption, in seconds of video. "
+           "Default: 10. What the network made is kept where it takes long."),
     option("--codec", default="auto", metavar="NAME", group=_ENCODER,
            help="x264 (default), x265, av1, vp9 (default for webm), ffv1, prores, or one of "
            "FFmpeg's encoders, such as hevc_nvenc."),

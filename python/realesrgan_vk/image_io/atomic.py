@@ -17,9 +17,10 @@ from realesrgan_vk.image_io.urls import UrlPath
 
 _HERE = re.sub(r"[^A-Za-z0-9]", "_", platform.node())[:64]
 _PART = re.compile(rf"\.realesrgan-vk-{_HERE}-(\d+)-[0-9a-f]+\.part")
+_ANY_PART = re.compile(r"\.realesrgan-vk-\w*-\d+-[0-9a-f]+\.part", re.ASCII)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write all of a file's content; see `whole_file`. To a URL it is uploaded.
 
     Raises:
@@ -28,12 +29,41 @@ def write_whole(path: Path, content: bytes) -> None:
     if isinstance(path, UrlPath):
         path.write_whole(content)
         return
-    with whole_file(path) as file:
+    with whole_file(path, durable=durable) as file:
         file.write(content)
 
 
+def appear(part: Path, path: Path) -> None:
+    """Give a complete file its name, once its content is on the disk itself.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    to_disk(part)
+    part.replace(path)
+    to_disk(path.parent)
+
+
+def to_disk(path: Path) -> None:
+    """Have the system write a file, or the names of a folder, to the disk itself.
+
+    Raises:
+        OSError: It cannot.
+    """
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+    elif path.is_dir():  # which Windows cannot write out
+        return
+    else:
+        handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which appears under its name at the end of the context.
 
     An existing file is replaced; its mode is kept, and its owner and group where that is allowed.
@@ -44,6 +74,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Where the system has files without a name (Linux), the content gets a name only when it is
     complete, so that a killed process leaves nothing behind. Elsewhere it is written under another
     name, which holds the process id, and renamed; `remove_leftovers` removes those of killed ones.
+
+    With `durable` it is on the disk itself when it appears, and does not vanish with the power.
 
     Raises:
         OSError: The file cannot be written; nothing is left of it.
@@ -64,16 +96,26 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             _keep_access(file, before)
             yield file
             file.flush()
-            if before is not None and before.st_nlink > 1:
+            if durable:
+                os.fsync(file.fileno())
+            in_place = before is not None and before.st_nlink > 1
+            if in_place:
                 _copy_into(file, target)
-                return
-            if nameless and before is None and _link(file, target):
-                return
-            if nameless and not _link(file, temporary):
+            elif nameless and before is None and _link(file, target):
+                in_place = True
+            elif nameless and not _link(file, temporary):
                 _copy_to(file, temporary, before)
-        _replace(temporary, target)
+        if not in_place:
+            _replace(temporary, target)
+        if durable:
+            to_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name is that of an unfinished file of `whole_file`, on any machine."""
+    return _ANY_PART.fullmatch(name) is not None
 
 
 def folder_of(path: Path) -> Path | None:

@@ -78,8 +78,9 @@ class VideoOptions:
         audio: Whether audio streams are copied, left out, or encoded as AAC or Opus.
         start: Seconds from the beginning at which the result begins.
         end: Seconds from the beginning at which it ends.
-        segment_seconds: Seconds of video that are encoded on their own, and are repeated at most
-            after an interruption.
+        segment_seconds: Seconds of video that are encoded on their own, and are encoded again at
+            most after an interruption. Where the network takes more than a minute for as many, what
+            it made is kept, too.
         deinterlace: Make a whole frame of each pair of fields.
         reuse: Which frames take the result of the one before: those equal in all samples, those
             within `NEAR` of it, or none.

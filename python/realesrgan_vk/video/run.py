@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
@@ -35,7 +35,8 @@ from realesrgan_vk.processing.ordered_map import ordered_map
 from realesrgan_vk.video.completeness import declared_bytes
 from realesrgan_vk.video.encoders import Encoding, kept_shape, plan_encoding
 from realesrgan_vk.video.faces import RADIUS, Window, find_all, windows
-from realesrgan_vk.video.frames import VideoFrame
+from realesrgan_vk.video.frames import Plane, VideoFrame, planes_of
+from realesrgan_vk.video.kept_frames import KeptFrames
 from realesrgan_vk.video.options import NEAR, VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
 from realesrgan_vk.video.segments import (
@@ -58,6 +59,7 @@ _NOT_OF_FRAMES = frozenset(
     {"codec", "crf", "preset", "encoder_options", "encoder_threads", "audio"}
 )
 _MANY = 1 << 20  # frames: more than are in work at a time
+_MOST_LOST = 60  # seconds of work: where a segment takes longer, its frames are kept, too
 GPU_RUNS = 2
 """Frames that a GPU has in work at a time."""
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
@@ -143,11 +145,13 @@ class Made:
         number: Of the frame, from 0.
         image: The result; None: the one before again.
         source: The frame.
+        seconds: In which the network made it; 0: it did not.
     """
 
     number: int
     image: av.VideoFrame | None
     source: VideoFrame
+    seconds: float = 0.0
 
 
 class VideoRun:
@@ -246,6 +250,8 @@ class VideoRun:
         )
         self.segment_frames = max(1, round(options.segment_seconds * info.rate))
         self.reused = 0
+        self._spare: list[av.VideoFrame] = []  # encoded ones, which are filled again
+        self._kept_frames: KeptFrames | None = None
         self._seen = 0  # frames of the source, so far, from its beginning
         self._end: int | None = None  # a number of frames that the video does not exceed
         self._share: Shard | Claims | None = None
@@ -296,7 +302,8 @@ class VideoRun:
             report: Called with progress, in this thread. What it raises stops the run.
             retired: Called, in this thread, with the error of a device that gets no more frames;
                 others go on.
-            preview: Called with each frame and its result, in this thread.
+            preview: Called with each frame and its result, which is filled anew later, in this
+                thread.
             stop: Called often, in the upscalers' threads, within frames, too. What it raises stops
                 the run, and what is finished is kept.
 
@@ -323,7 +330,7 @@ class VideoRun:
                     self._encode(work, report, retired, preview)
                 part = self._join(work, report)
         except BaseException:
-            if work.finished:
+            if work.finished or work.kept_frames.exists():
                 work.close()
             else:  # there is nothing to go on from
                 work.remove()
@@ -438,30 +445,29 @@ class VideoRun:
         retired: Callable[[DeviceError], object],
         preview: Callable[[VideoFrame, av.VideoFrame], object] | None,
     ) -> None:
+        if not isinstance(self._share, Claims):  # whose names end with their process
+            image, planes, alpha = self._empty_frame()
+            self._spare.append(image)
+            size = sum(plane.nbytes for plane in _all_planes(planes, alpha))
+            self._kept_frames = KeptFrames(work.kept_frames, size)
         frames = self.upscaled(work, retired)
         written = sum(segment.path.stat().st_size for segment in work.finished.values())
         done = work.frames
         current = -1  # the number of the writer's segment
-        image: av.VideoFrame | None = None
         source: VideoFrame | None = None
         writer: SegmentWriter | None = None
         part = work.part("segment")
         reused = 0
         try:
             with closing(frames):
-                for made in frames:
+                for made, image in self._with_images(frames):
                     number = made.number // self.segment_frames
                     if writer is not None and number != current:
                         written += self._finish(work, current, writer, reused, source)
                         writer, reused = None, 0
                     if writer is None:
                         writer, current = SegmentWriter(part, self.encoding), number
-                    if made.image is None:
-                        reused += 1
-                        self.reused += 1
-                    else:
-                        image = made.image
-                    assert image is not None
+                    reused += made.image is None
                     source = made.source
                     writer.write(image, source.pts, source.duration)
                     if preview is not None:
@@ -481,6 +487,39 @@ class VideoRun:
             self._finish(work, current, writer, reused, source, last=current == last)
         if last is not None:
             work.mark_last(last)
+
+    def _with_images(self, frames: Iterable[Made]) -> Iterator[tuple[Made, av.VideoFrame]]:
+        """Each with the image that stands for it; that of another one before is filled again."""
+        image: av.VideoFrame | None = None
+        for made in frames:
+            if made.image is None:
+                self.reused += 1
+            else:
+                if image is not None:
+                    self._spare.append(image)
+                image = made.image
+            assert image is not None
+            yield made, image
+            self._keep(made, image)
+
+    def _keep(self, made: Made, image: av.VideoFrame) -> None:
+        """Store a frame that was encoded where a whole segment takes long to make again."""
+        all_seconds = made.seconds * self.segment_frames / max(1, len(self.upscalers))
+        if self._kept_frames is not None and all_seconds > _MOST_LOST:
+            planes, alpha = planes_of(image, self.encoding.form)
+            self._kept_frames.add(made.number, _all_planes(planes, alpha))
+
+    def _empty_frame(self) -> tuple[av.VideoFrame, tuple[Plane, ...], Plane | None]:
+        """A frame to fill, as `Encoding.new_frame`; one that was encoded where there is one.
+
+        The system then need not give the memory, which takes it longer than a copy of as much.
+        """
+        try:
+            image = self._spare.pop()
+        except IndexError:
+            return self.encoding.new_frame()
+        image.make_writable()  # an encoder with a thread for each frame may still read it
+        return image, *planes_of(image, self.encoding.form)
 
     def _progress(self, done: int, written: int) -> VideoProgress:
         total = self.info.frames
@@ -512,6 +551,8 @@ class VideoRun:
         damaged = self._reader.damaged
         about = {"reused": reused, "damaged": damaged, "checksum": checksum, "last": last}
         work.add(number, part, writer, **about)
+        if self._kept_frames is not None:
+            self._kept_frames.clear()
         self._made(number)
         return size
 
@@ -579,7 +620,11 @@ class VideoRun:
             self._stop()
             progress(fraction)
 
-        image, planes, alpha = self.encoding.new_frame()
+        image, planes, alpha = self._empty_frame()
+        kept = self._kept_frames
+        if kept is not None and kept.load(item.number, _all_planes(planes, alpha)):
+            return Made(item.number, image, item.frame)
+        started = time.perf_counter()
         upscale_into(
             upscaler,
             item.frame,
@@ -590,7 +635,7 @@ class VideoRun:
             progress=checked,
             enhance=self._enhance(upscaler, item.window),
         )
-        return Made(item.number, image, item.frame)
+        return Made(item.number, image, item.frame, time.perf_counter() - started)
 
     def _enhance(self, upscaler: Upscaler, window: Window | None) -> Enhance | None:
         """What restores a frame's faces; None: there are none."""
@@ -683,6 +728,10 @@ class VideoRun:
             self.notes.append(f"{' and '.join(info.dynamic)} cannot be kept")
         if info.rotation_matrix is not None and not can_rotate(self._format):
             self.notes.append(f"the rotation is left out: a file of format {self._format} has none")
+
+
+def _all_planes(planes: Sequence[Plane], alpha: Plane | None) -> list[Plane]:
+    return [*planes] if alpha is None else [*planes, alpha]
 
 
 def _frames_of(shard: Shard, frames: int, each: int) -> int:

@@ -28,6 +28,13 @@ from zlib import crc32
 import av
 
 from realesrgan_vk.errors import RealesrganError, printable
+from realesrgan_vk.image_io.atomic import (
+    appear,
+    is_unfinished,
+    remove_leftovers,
+    to_disk,
+    write_whole,
+)
 from realesrgan_vk.models.checksums import file_sha256
 from realesrgan_vk.options import Shard
 from realesrgan_vk.video.encoders import Encoding
@@ -47,11 +54,9 @@ SEGMENT_FORMAT = "matroska"
 _RECORD = "record.json"
 _RESULT = "result"
 _LOCK = "lock"
+_FRAMES = "frames"
 _OF_SHARD = r"-[0-9]{1,7}-[0-9]{1,7}"
-_UNFINISHED = re.compile(
-    rf"(record\.json|segment|result|[0-9]{{6}}\.json|(record\.json|segment){_OF_SHARD})\.part"
-    rf"|lock{_OF_SHARD}"
-)
+_UNFINISHED = re.compile(rf"(segment|result|segment{_OF_SHARD})\.part|lock{_OF_SHARD}")
 _SEGMENT = re.compile(r"[0-9]{6}\.(mkv|json)")
 _DELAY = 1000  # of a packet's number as a time stamp over its place in the order of decoding
 _MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time
@@ -164,7 +169,7 @@ class SegmentWriter:
                 f"the encoder made {self._packets} packets of {len(self.times)} frames; choose "
                 "another codec"
             )
-        _to_disk(self._path)
+        to_disk(self._path)
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
@@ -205,7 +210,7 @@ def start_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
     Raises:
         ValueError: The container cannot hold it, or the encoder refuses its settings.
     """
-    cannot = f"a file of format {container.format.name} cannot hold {encoding.encoder}'s video"
+    cannot = cannot_hold(container.format.name, encoding)
     try:
         stream = container.add_stream(encoding.encoder, rate=encoding.rate)
     except ValueError as error:
@@ -227,6 +232,11 @@ def start_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
     if unknown := list(stream.codec_context.options):  # FFmpeg leaves what it does not know
         raise ValueError(f"encoder {encoding.encoder} has no option {unknown[0]!r}")
     return stream
+
+
+def cannot_hold(target_format: str, encoding: Encoding) -> str:
+    """Words for a format of FFmpeg's that does not take an encoder's stream."""
+    return f"a file of format {target_format} cannot hold {encoding.encoder}'s video"
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -387,7 +397,7 @@ class Workspace:
             if not self._locks:
                 self._locks.append(_locked(self.folder / _LOCK))
             self._clear()
-            write_whole(record, json.dumps(wanted, indent=1).encode())
+            write_whole(record, json.dumps(wanted, indent=1).encode(), durable=True)
         else:
             raise self._in_the_way()
 
@@ -419,11 +429,10 @@ class Workspace:
         own = self._name
         self._locks.append(_locked(self.folder / f"{_LOCK}-{own}"))
         if not record.exists():  # of several that write it at once, all write the same
-            content = json.dumps(wanted, indent=1).encode()
-            write_whole(record, content, self.folder / f"{_RECORD}-{own}.part")
+            write_whole(record, json.dumps(wanted, indent=1).encode(), durable=True)
         self._check(record, wanted)
-        for name in ("segment", _RECORD):
-            (self.folder / f"{name}-{own}.part").unlink(missing_ok=True)
+        self.part("segment").unlink(missing_ok=True)
+        remove_leftovers([self.folder])
         self._find()
 
     def takes(self, number: int) -> bool:
@@ -454,7 +463,8 @@ class Workspace:
         if not self.folder.exists():
             return True
         return all(
-            path.name == _LOCK or _UNFINISHED.fullmatch(path.name) for path in self.folder.iterdir()
+            path.name == _LOCK or _UNFINISHED.fullmatch(path.name) or is_unfinished(path.name)
+            for path in self.folder.iterdir()
         )
 
     @property
@@ -477,6 +487,11 @@ class Workspace:
         """The path of an unfinished file, which the next run removes."""
         share = f"-{self._name}" if self._name else ""
         return self.folder / f"{name}{share}.part"
+
+    @property
+    def kept_frames(self) -> Path:
+        """The path of the results of a segment in work, which the next run takes."""
+        return self.folder / (f"{_FRAMES}-{self._name}" if self._name else _FRAMES)
 
     def add(
         self,
@@ -511,7 +526,8 @@ class Workspace:
         record = {key: value for key, value in asdict(segment).items() if key != "path"}
         record["sha256"] = file_sha256(segment.path)
         record["record_checksum"] = _record_checksum(record)
-        write_whole(segment.path.with_suffix(".json"), json.dumps(record).encode())
+        content = json.dumps(record).encode()
+        write_whole(segment.path.with_suffix(".json"), content, durable=True)
 
     @property
     def result(self) -> Path | None:
@@ -695,42 +711,3 @@ def fingerprint(path: Path) -> dict[str, Any]:
         file.seek(max(0, size - _FINGERPRINT_BYTES))
         digest.update(file.read(_FINGERPRINT_BYTES))
     return {"bytes": size, "sha256": digest.hexdigest()}
-
-
-def write_whole(path: Path, content: bytes, part: Path | None = None) -> None:
-    """Write a small file that appears whole, on the disk itself; by this unfinished name.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    part = part or path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(content)
-        appear(part, path)
-    except BaseException:  # also Ctrl-C
-        part.unlink(missing_ok=True)
-        raise
-
-
-def appear(part: Path, path: Path) -> None:
-    """Give a complete file its name, once its content is on the disk.
-
-    Raises:
-        OSError: It cannot be renamed.
-    """
-    _to_disk(part)
-    part.replace(path)
-    _to_disk(path.parent)
-
-
-def _to_disk(path: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(path, os.O_RDONLY)
-    elif path.is_dir():  # which Windows cannot write out
-        return
-    else:
-        handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,7 +9,7 @@ import re
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -35,6 +35,7 @@ from realesrgan_vk.video.segments import (
     SEGMENT_FORMAT,
     Segment,
     WorkError,
+    cannot_hold,
     encoder_header,
     packets_of,
     start_video,
@@ -131,21 +132,16 @@ def holds(target_format: str, encoder: Encoder) -> bool:
     """
     try:
         codec = av.codec.Codec(encoder.name, "w")
-        container = av.open(BytesIO(), "w", format=target_format)
     except ValueError:
         return False
-    try:
+
+    def add(container: OutputContainer) -> None:
         video: Any = container.add_stream(encoder.name, rate=25)
         video.width = video.height = 64
         video.pix_fmt = codec.video_formats[0].name if codec.video_formats else "yuv420p"
         video.options = dict(encoder.fixed)
-        container.start_encoding()
-    except (ValueError, av.error.FFmpegError):
-        return False
-    finally:
-        with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
-            container.close()
-    return True
+
+    return _takes(target_format, add, {})
 
 
 def plan_streams(
@@ -160,9 +156,11 @@ def plan_streams(
     Raises:
         ValueError: The container cannot hold the encoder's streams.
     """
-    _check_video(target_format, encoding)
+    _check_codec(target_format, encoding)
     kept = []
-    with open_input(source) as container:
+    with open_input(source) as container, _only_header(SEGMENT_FORMAT) as segment:
+        video = start_video(segment, encoding)
+        _check_video(target_format, encoding, video)
         main = video_index(container, source)
         for stream in container.streams:
             if stream.index == main:
@@ -193,45 +191,75 @@ def plan_streams(
                 "the time code is left out: it drops frames, as only codes of 30000/1001 or "
                 "60000/1001 frames a second do"
             )
-        _check_together(container, main, kept, target_format, encoding)
+        _check_together(
+            container, main, kept, video, target_format=target_format, rate=encoding.rate
+        )
     return kept
 
 
-def _check_video(target_format: str, encoding: Encoding) -> None:
-    for name in dict.fromkeys((target_format, SEGMENT_FORMAT)):
-        container = av.open(BytesIO(), "w", format=name)
+@contextmanager
+def _only_header(
+    target_format: str, options: dict[str, str] | None = None
+) -> Iterator[OutputContainer]:
+    """A file in memory, of which no more than the header is written.
+
+    Raises:
+        ValueError: FFmpeg has no such format.
+    """
+    container = av.open(BytesIO(), "w", format=target_format, container_options=options or {})
+    try:
+        yield container
+    finally:
+        with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
+            container.close()
+
+
+def _check_codec(target_format: str, encoding: Encoding) -> None:
+    with _only_header(target_format) as container:
         try:
-            codec = start_video(container, encoding).codec_context.codec.canonical_name
-            if name == "mpegts" and codec not in _HEADERS_IN_TS:
-                raise ValueError(f"a file of format mpegts cannot hold {encoding.encoder}'s video")
-        finally:
-            with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
-                container.close()
+            stream = container.add_stream(encoding.encoder, rate=encoding.rate)
+        except ValueError as error:
+            raise ValueError(cannot_hold(target_format, encoding)) from error
+        if target_format == "mpegts" and _codec(stream) not in _HEADERS_IN_TS:
+            raise ValueError(cannot_hold(target_format, encoding))
+
+
+def _check_video(target_format: str, encoding: Encoding, video: Stream) -> None:
+    """Write a header with what `join` copies from the segments, one of whose streams is given."""
+    with _only_header(target_format) as container:
+        container.add_stream_from_template(video, opaque=True)
+        try:
+            container.start_encoding()
+        except av.error.FFmpegError as error:
+            words = f"{cannot_hold(target_format, encoding)} in {encoding.pixel_format}"
+            raise ValueError(words) from error
 
 
 def _check_together(
-    given: InputContainer, main: int, kept: list[Kept], target_format: str, encoding: Encoding
+    given: InputContainer,
+    main: int,
+    kept: list[Kept],
+    video: Stream,
+    *,
+    target_format: str,
+    rate: Fraction,
 ) -> None:
     """Write the result's header, so that what the container refuses is known before the work."""
     by_index = {each.index: each.how for each in kept}
-    result = av.open(BytesIO(), "w", format=target_format)
-    try:
-        for stream in given.streams:
-            if stream.index == main:
-                video: Any = result.add_stream(encoding.encoder, rate=encoding.rate)
-                encoding.apply(video.codec_context)
-                _copy_video_tags(stream, video, encoding.rate, target_format)
-            elif stream.index in by_index:
-                _output(result, given, stream, by_index[stream.index])
-        result.start_encoding()
-    except av.error.FFmpegError as error:
-        raise ValueError(
-            f"a file of format {target_format} cannot hold these streams together "
-            f"({error.strerror}); another container, such as mkv, may"
-        ) from error
-    finally:
-        with suppress(ValueError, OSError, av.error.FFmpegError):
-            result.close()
+    with _only_header(target_format) as result:
+        try:
+            for stream in given.streams:
+                if stream.index == main:
+                    output = result.add_stream_from_template(video, opaque=True)
+                    _copy_video_tags(stream, output, rate, target_format)
+                elif stream.index in by_index:
+                    _output(result, given, stream, by_index[stream.index])
+            result.start_encoding()
+        except av.error.FFmpegError as error:
+            raise ValueError(
+                f"a file of format {target_format} cannot hold these streams together "
+                f"({error.strerror}); another container, such as mkv, may"
+            ) from error
 
 
 def _how(stream: Stream, target_format: str, options: VideoOptions) -> How | None:
@@ -291,15 +319,12 @@ def _takes(
     target_format: str, add: Callable[[OutputContainer], object], options: dict[str, str]
 ) -> bool:
     """Whether a header can be written with the stream that `add` makes."""
-    container = av.open(BytesIO(), "w", format=target_format, container_options=options)
     try:
-        add(container)
-        container.start_encoding()
+        with _only_header(target_format, options) as container:
+            add(container)
+            container.start_encoding()
     except (ValueError, OSError, av.error.FFmpegError):
         return False
-    finally:
-        with suppress(ValueError, OSError, av.error.FFmpegError):  # it is empty
-            container.close()
     return True
 
 

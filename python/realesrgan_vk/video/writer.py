@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from realesrgan_vk._core import rgb_to_yuv
 from realesrgan_vk.batch.jobs import refuse_unwritable_file
 from realesrgan_vk.checks import file_path, instance_of, picture_size
+from realesrgan_vk.image_io.atomic import appear
 from realesrgan_vk.video.encoders import kept_shape, plan_encoding
 from realesrgan_vk.video.options import VideoOptions
 from realesrgan_vk.video.reader import VideoInfo, VideoReader
-from realesrgan_vk.video.segments import Segment, SegmentWriter, appear
+from realesrgan_vk.video.segments import Segment, SegmentWriter
 from realesrgan_vk.video.streams import container_of, join, plan_streams
 from realesrgan_vk.video.upscaling import fill_opaque
 
