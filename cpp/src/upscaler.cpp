@@ -37,8 +37,8 @@ void check_options(const Options& options) {
             "fp16 is for Vulkan devices; the CPU computes in fp32");
     require(
         options.tile == kTileAuto || options.tile == kTileWhole || options.tile >= kSmallestTile,
-        number("tile ", options.tile) +
-            "at least 32 pixels, 0 for auto, or -1 for the whole picture at once");
+        number("tile ", options.tile) + "at least " + std::to_string(kSmallestTile) +
+            " pixels, 0 for auto, or -1 for the whole picture at once");
     require(options.band >= 0,
             number("band ", options.band) + "a number of rows, or 0 for what fits best");
     require(options.runs_at_once >= 1,

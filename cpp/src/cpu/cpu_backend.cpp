@@ -96,7 +96,7 @@ class CpuBackend final : public Backend {
         for_each_in_parallel(ops.size(), kernels_.threads, [&](std::size_t i) {
             ConvolutionWeights weights = network.weights(static_cast<int>(i), false);
             if (ops[i]->kind == OpKind::layer_norm) {
-                kernels_.norms[i] = std::move(weights);
+                kernels_.norms[i] = cpu::NormNumbers(weights);
                 return;
             }
             kernels_.convolutions[i] = std::make_unique<cpu::FusedConvolution>(
@@ -105,9 +105,7 @@ class CpuBackend final : public Backend {
         for (const auto& made : kernels_.convolutions) {
             if (made) storage_.weight_bytes += made->weight_bytes();
         }
-        for (const ConvolutionWeights& norm : kernels_.norms) {
-            storage_.weight_bytes += (norm.kernel.size() + norm.bias.size()) * sizeof(float);
-        }
+        for (const cpu::NormNumbers& norm : kernels_.norms) storage_.weight_bytes += norm.bytes();
     }
 
     cpu::Kernels kernels_;

@@ -50,19 +50,6 @@ void shuffle_row(const Op& op, const RowBand& band, int channel, int y) {
     copy_row(op, band, channel, y, to);
 }
 
-// A layer norm's numbers in whole groups, zeros in lanes without a channel.
-struct NormNumbers {
-    std::vector<float> used;  // 1 for each channel
-    std::vector<float> scale;
-    std::vector<float> bias;
-
-    NormNumbers(const ConvolutionWeights& weights, int channels)
-        : used(idx(channels), 1.0F), scale(weights.kernel), bias(weights.bias) {
-        for (std::vector<float>* numbers : {&used, &scale, &bias})
-            numbers->resize(idx(round_up(channels, kGroup)), 0.0F);
-    }
-};
-
 // Of the first pixel of some rows, one for each group: the mean of their channels, or of the
 // squares of what is off it.
 float mean_of(const std::vector<const float*>& pixel, const NormNumbers& numbers, int channels) {
@@ -176,8 +163,13 @@ void pixel_shuffle(const Op& op, const RowBand& band, int threads) {
     });
 }
 
-void layer_norm(const Op& op, const ConvolutionWeights& weights, const RowBand& band, int threads) {
-    const NormNumbers numbers(weights, op.input.channels);
+NormNumbers::NormNumbers(const ConvolutionWeights& weights)
+    : used(idx(weights.outputs), 1.0F), scale(weights.kernel), bias(weights.bias) {
+    for (std::vector<float>* numbers : {&used, &scale, &bias})
+        numbers->resize(idx(round_up(weights.outputs, kGroup)), 0.0F);
+}
+
+void layer_norm(const Op& op, const NormNumbers& numbers, const RowBand& band, int threads) {
     ThreadPool::shared().run(band.count, threads,
                              [&](int i, int) { normalize_row(op, numbers, band, band.first + i); });
 }

@@ -7,6 +7,7 @@
 #include "cpu/buffer.hpp"
 #include "cpu/convolution.hpp"
 #include "cpu/line_buffer.hpp"
+#include "cpu/pointwise.hpp"
 #include "stream/backend.hpp"
 
 namespace realesrgan::cpu {
@@ -15,7 +16,7 @@ namespace realesrgan::cpu {
 struct Kernels {
     // By Op::convolution, one of the two:
     std::vector<std::unique_ptr<FusedConvolution>> convolutions;
-    std::vector<ConvolutionWeights> norms;
+    std::vector<NormNumbers> norms;
     int threads = 1;
 };
 

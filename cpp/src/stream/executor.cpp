@@ -14,6 +14,7 @@
 #include "image/image_view.hpp"
 #include "image/result_check.hpp"
 #include "plan/plane_window.hpp"
+#include "program/flops.hpp"
 
 namespace realesrgan {
 
@@ -193,8 +194,8 @@ class StepTimer {
         const Op& op = plan_.program().ops[idx(command.index)];
         if (op.convolution < 0) return 0.0;
         const ConvolutionShape& shape = plan_.program().convolutions[idx(op.convolution)];
-        return 2.0 * shape.weights() * static_cast<double>(command.rows.count) *
-               plan_.tensor_width(op.output.tensor);
+        return convolution_flops(
+            shape, static_cast<double>(command.rows.count) * plan_.tensor_width(op.output.tensor));
     }
 
     RunProfile* profile_;

@@ -8,6 +8,7 @@
 #include "base/integers.hpp"
 #include "base/memory_budget.hpp"
 #include "base/thread_count.hpp"
+#include "program/flops.hpp"
 #include "realesrgan/errors.hpp"
 #include "vulkan/cache/cache_file.hpp"
 #include "vulkan/kernel_store.hpp"
@@ -41,7 +42,7 @@ double flops_per_pixel(const Program& program) {
         const ConvolutionShape& shape = program.convolutions[idx(op.convolution)];
         const double zoom =
             static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
-        flops += 2.0 * shape.weights() * zoom * zoom;
+        flops += convolution_flops(shape, zoom * zoom);
     }
     return flops;
 }
