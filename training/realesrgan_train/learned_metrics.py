@@ -23,6 +23,7 @@ from realesrgan_train.config.schema import LearnedMetricConfig, ValidationConfig
 from realesrgan_train.errors import CheckpointError, ConfigError
 from realesrgan_train.files import file_sha256
 from realesrgan_train.metrics import to_eight_bit
+from realesrgan_train.niqe import Niqe, load_niqe
 
 LEAST_EDGE = 64
 """Pixels of the smallest picture that both networks can take."""
@@ -225,15 +226,22 @@ def load_metric(
     return metric.to(device)
 
 
-def configured_metrics(config: ValidationConfig, device: torch.device) -> dict[str, LearnedMetric]:
-    """The metrics that a validation asks for, by name; see `load_metric`."""
+def configured_metrics(
+    config: ValidationConfig, device: torch.device
+) -> dict[str, LearnedMetric | Niqe]:
+    """The metrics that a validation asks for, by name; see `load_metric` and `load_niqe`."""
     wanted = {name: getattr(config, name) for name in METRICS}
-    return {name: load_metric(name, part, device) for name, part in wanted.items() if part}
+    found: dict[str, LearnedMetric | Niqe] = {
+        name: load_metric(name, part, device) for name, part in wanted.items() if part
+    }
+    if config.niqe is not None:
+        found["niqe"] = load_niqe(config.niqe)
+    return found
 
 
 @torch.no_grad()
 def learned_figures(
-    metrics: Mapping[str, LearnedMetric], output: Tensor, target: Tensor
+    metrics: Mapping[str, LearnedMetric | Niqe], output: Tensor, target: Tensor
 ) -> dict[str, float]:
     """Measure one [1, 3 or 1, H, W] picture in 0..1, whole, clamped and rounded to 8 bits."""
     a, b = (to_eight_bit(each).float() / 255 for each in (output, target))

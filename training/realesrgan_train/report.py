@@ -72,6 +72,7 @@ _NAMES = {
     "ssim_rgb": "SSIM of RGB",
     "lpips": "LPIPS, lower is better",
     "dists": "DISTS, lower is better",
+    "niqe": "NIQE, lower is better",
     "steps_per_second": "steps a second",
 }
 _HEADS = {
@@ -171,7 +172,7 @@ def _facts(run_dir: Path, events: list[Event], validations: list[Event]) -> str:
         end = validations[-1]
         facts += [
             (_HEADS.get(key, key.upper()), f"{end[key]:.4g}")
-            for key in ("psnr_y", "ssim_y", "lpips", "dists")
+            for key in ("psnr_y", "ssim_y", "lpips", "dists", "niqe")
             if _is_number(end.get(key))
         ]
     best = read_best(run_dir)
@@ -203,7 +204,7 @@ def _curve(events: Iterable[Event], key: str) -> Curve:
 
 def _measure_plots(validations: list[Event]) -> str:
     plots = []
-    for key in ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips", "dists"):
+    for key in ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips", "dists", "niqe"):
         curve = _curve(validations, key)
         if curve:
             plots.append(_plot(_NAMES[key], curve, _curve(validations, f"bicubic_{key}")))
@@ -309,7 +310,9 @@ def _pictures(run_dir: Path) -> str:
     ]
 
     def row(name: str, figures: dict[str, float], style: str = "") -> str:
-        cells = "".join(f"<td>{figures[key]:.{2 if 'psnr' in key else 4}f}</td>" for key in keys)
+        places = {key: 2 if "psnr" in key else 4 for key in keys}
+        shown = [f"{figures[k]:.{n}f}" if _is_number(figures[k]) else "" for k, n in places.items()]
+        cells = "".join(f"<td>{value}</td>" for value in shown)
         return f"<tr{style}><td>{html.escape(name)}</td>{cells}</tr>"
 
     names = _short(list(last["pictures"]))

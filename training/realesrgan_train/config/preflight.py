@@ -15,6 +15,7 @@ from realesrgan_train.config.schema import (
     SourceConfig,
 )
 from realesrgan_train.errors import CheckpointError, ConfigError, DataError, TrainError
+from realesrgan_train.niqe import packaged_file as niqe_parameters
 
 
 def check_ready(config: RunConfig) -> None:
@@ -89,6 +90,25 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         found.append(
             CheckpointError(f"{vgg}: no VGG19 weights there (stages.gan.perceptual.weights)")
         )
+    found += missing_metrics(config)
+    for key, source in _sources(config):
+        if (
+            isinstance(source, FolderSourceConfig | LmdbSourceConfig)
+            and not source.path.expanduser().exists()
+        ):
+            what = "picture folder" if isinstance(source, FolderSourceConfig) else "LMDB"
+            found.append(
+                DataError(
+                    f"{what} {source.path} does not exist ({key}): check the path in the "
+                    "configuration"
+                )
+            )
+    return found
+
+
+def missing_metrics(config: RunConfig) -> list[TrainError]:
+    """Files and packages that measures, and DISTS as a loss, need and that are not there."""
+    found: list[TrainError] = []
     metrics: dict[str, LearnedMetricConfig | None] = {}
     if config.validation.every:
         metrics["validation.lpips"] = config.validation.lpips
@@ -104,18 +124,14 @@ def missing_files(config: RunConfig) -> list[TrainError]:
         for file in (metric.backbone, metric.fitted) if metric else ():
             if isinstance(file, Path) and not file.exists():
                 found.append(CheckpointError(f"{file}: no such file ({key})"))
-    for key, source in _sources(config):
-        if (
-            isinstance(source, FolderSourceConfig | LmdbSourceConfig)
-            and not source.path.expanduser().exists()
-        ):
-            what = "picture folder" if isinstance(source, FolderSourceConfig) else "LMDB"
-            found.append(
-                DataError(
-                    f"{what} {source.path} does not exist ({key}): check the path in the "
-                    "configuration"
-                )
-            )
+    niqe = config.validation.niqe if config.validation.every else None
+    if isinstance(niqe, Path) and not niqe.exists():
+        found.append(CheckpointError(f"{niqe}: no such file (validation.niqe)"))
+    elif niqe is not None and not isinstance(niqe, Path):
+        try:
+            niqe_parameters("validation.niqe")
+        except ConfigError as error:
+            found.append(error)
     return found
 
 

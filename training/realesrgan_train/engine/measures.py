@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from realesrgan_train.engine.validation import Measured
 
 _BEST = Path("weights") / "best.json"
-_LOWER_IS_BETTER = ("lpips", "dists")
+_LOWER_IS_BETTER = ("lpips", "dists", "niqe")
 
 
 def sheet_path(run_dir: Path, step: int) -> Path:
@@ -28,11 +29,17 @@ def _write(path: Path, values: dict[str, Any]) -> None:
         partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
+def without_nan(figures: dict[str, float]) -> dict[str, float | None]:
+    """Figures for JSON, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in figures.items()}
+
+
 def write_measures(
     run_dir: Path, step: int, means: dict[str, float], each: Sequence[Measured]
 ) -> None:
-    """Write means and the table of all pictures as `measures/step-NNNNNNNNN.json`."""
-    values = {"step": step, "mean": means, "pictures": dict(each)}
+    """Write means and the table of all pictures as `measures/step-NNNNNNNNN.json`, NaN as null."""
+    pictures = {name: without_nan(figures) for name, figures in each}
+    values = {"step": step, "mean": without_nan(means), "pictures": pictures}
     _write(run_dir / "measures" / f"step-{step:09d}.json", values)
 
 
@@ -54,8 +61,11 @@ def read_best(run_dir: Path) -> dict[str, Any]:
 def is_better(run_dir: Path, measure: Measure, step: int, value: float) -> bool:
     """Whether a validation beats the best one of earlier steps by this measure.
 
-    A run that goes on from before its best step measures it again.
+    A run that goes on from before its best step measures it again. NaN, NIQE's of flat pictures, is
+    never better.
     """
+    if math.isnan(value):
+        return False
     best = read_best(run_dir)
     if best.get("measure") != measure or best["step"] >= step:
         return True

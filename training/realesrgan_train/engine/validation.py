@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from realesrgan_train.errors import ConfigError, DataError
 from realesrgan_train.files import replacing
 from realesrgan_train.learned_metrics import LEAST_EDGE, LearnedMetric, learned_figures
 from realesrgan_train.metrics import picture_metrics
+from realesrgan_train.niqe import LEAST_EDGE as LEAST_EDGE_OF_NIQE
+from realesrgan_train.niqe import Niqe
 from realesrgan_train.sheet import CELL, Cell, compose
 
 _VALIDATION_SEED = 20_240_229  # fixed: the same pictures are degraded alike in every run
@@ -79,9 +82,11 @@ def _centre(picture: Picture, edge: int, multiple: int) -> Picture:
 def smallest_edge(config: ValidationConfig, scale: int) -> int:
     """The least edge of a target, in pixels.
 
-    Without its border it must hold SSIM's window; LPIPS and DISTS take no less than 64 pixels.
+    Without its border it must hold SSIM's window; LPIPS and DISTS take no less than 64 pixels, NIQE
+    no less than 192.
     """
-    return max(16 * scale, LEAST_EDGE if config.lpips or config.dists else 0)
+    learned = LEAST_EDGE if config.lpips or config.dists else 0
+    return max(16 * scale, learned, LEAST_EDGE_OF_NIQE if config.niqe is not None else 0)
 
 
 def check_crop(config: ValidationConfig, scale: int) -> None:
@@ -320,7 +325,7 @@ def _measure(
     samples: Path | None,
     warn: Callable[[str], None],
     *,
-    metrics: Mapping[str, LearnedMetric],
+    metrics: Mapping[str, LearnedMetric | Niqe],
     shown: list[Shown],
 ) -> Iterator[tuple[int, Measured]]:
     config, scale = pictures.config, pictures.scale
@@ -344,6 +349,12 @@ def _measure(
         yield index, (pair.name, figures)
 
 
+def _mean(values: Sequence[float]) -> float:
+    """The mean of those that are numbers; NaN without any."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
 def validate(
     network: nn.Module,
     pictures: ValidationSet,
@@ -351,7 +362,7 @@ def validate(
     samples: Path | None = None,
     warn: Callable[[str], None] = warnings.warn,
     *,
-    metrics: Mapping[str, LearnedMetric] | None = None,
+    metrics: Mapping[str, LearnedMetric | Niqe] | None = None,
     sheet: tuple[Path, str] | None = None,
 ) -> tuple[dict[str, float], list[Measured]]:
     """Measure a generator; every process measures its share and gets the figures of all.
@@ -362,14 +373,15 @@ def validate(
         group: This process among the others.
         samples: Folder for sample pictures (bicubic, output, target), None for none.
         warn: Called with a message about each picture that cannot be read.
-        metrics: LPIPS and DISTS, as `configured_metrics` makes them.
+        metrics: LPIPS, DISTS and NIQE, as `configured_metrics` makes them.
         sheet: File and title of a contact sheet of the sample pictures, written by the main
             process.
 
     Returns:
-        Means of `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb`, of the metrics (`lpips`, `dists`) and
-        the same of bicubic enlargement (`bicubic_psnr_y`, ...), and all pictures with their
-        figures, in order. How many processes there were makes no difference.
+        Means of `psnr_y`, `ssim_y`, `psnr_rgb`, `ssim_rgb`, of the metrics (`lpips`, `dists`,
+        `niqe`; pictures without NIQE left out) and the same of bicubic enlargement
+        (`bicubic_psnr_y`, ...), and all pictures with their figures, in order. How many processes
+        there were makes no difference.
 
     Raises:
         DataError: Not one picture could be read.
@@ -384,7 +396,7 @@ def validate(
     if not each:
         raise DataError(f"none of the {len(pictures)} validation pictures can be used")
     names = list(each[0][1])
-    means = {name: sum(figures[name] for _, figures in each) / len(each) for name in names}
+    means = {name: _mean([figures[name] for _, figures in each]) for name in names}
     if sheet is not None and shown and group.is_main:
         path, title = sheet
         path.parent.mkdir(parents=True, exist_ok=True)

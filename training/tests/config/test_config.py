@@ -153,8 +153,8 @@ def test_the_published_presets_have_the_published_figures(
     assert config.degradation.model_dump(exclude={"video"}) == DEGRADATION
     assert config.degradation.video.probability == 0
     assert config.stages.model_dump() == stages
-    rrdbnet = {"architecture": "rrdbnet", "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
-    assert config.network.model_dump() == rrdbnet
+    sizes = {"channels": 3, "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
+    assert config.network.model_dump() == {"architecture": "rrdbnet", **sizes}
     assert config.discriminator.model_dump() == {"num_feat": 64, "skip_connection": True}
     data, execution = config.data, config.execution
     assert (data.batch_size, data.horizontal_flip, data.rotate) == (12, True, False)
@@ -227,6 +227,7 @@ def test_another_architecture_replaces_the_network_section() -> None:
     config = load_config("x1", ["network={architecture: compact, num_conv: 8}"])
     assert config.network.model_dump() == {
         "architecture": "compact",
+        "channels": 3,
         "num_feat": 64,
         "num_conv": 8,
         "act_type": "prelu",
