@@ -220,7 +220,7 @@ def configure_command(
         *("-G", "Ninja", "-S", str(ROOT), "-B", str(build)),
         f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}",
         "-DCMAKE_BUILD_TYPE=Release",
-        f"-DCMAKE_CXX_FLAGS=-ffile-prefix-map={ROOT}=.",
+        f'-DCMAKE_CXX_FLAGS="-ffile-prefix-map={ROOT}=."',  # the shell's quotes: for spaces
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-DREALESRGAN_VK_PYTHON_HEADERS={headers}",
         f"-DREALESRGAN_VK_PYTHON_SUFFIX={python.suffix(processor)}",

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import importlib.util
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -128,12 +129,23 @@ def test_the_compiler_is_told_the_processor_and_the_oldest_glibc(
     assert wheels.platform_tag(processor) == f"manylinux_2_28_{processor}"
 
 
-def test_one_configuration_builds_for_one_python(wheels: ModuleType, tmp_path: Path) -> None:
+def test_one_configuration_builds_for_one_python(
+    wheels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = wheels.Python("3.13", headers(tmp_path / "include", "3.13"))
     command = wheels.configure_command(tmp_path / "b", tmp_path / "t.cmake", python, "x86_64")
     assert f"-DCMAKE_TOOLCHAIN_FILE={tmp_path / 't.cmake'}" in command
     assert f"-DREALESRGAN_VK_PYTHON_HEADERS={tmp_path / 'include'}" in command
     assert "-DREALESRGAN_VK_PYTHON_SUFFIX=.cpython-313-x86_64-linux-gnu.so" in command
+    monkeypatch.setattr(
+        wheels, "ROOT", Path("/a folder")
+    )  # one option of the compiler, for a shell
+    (flags,) = (
+        option.partition("=")[2]
+        for option in wheels.configure_command(tmp_path, tmp_path, python, "x86_64")
+        if option.startswith("-DCMAKE_CXX_FLAGS=")
+    )
+    assert shlex.split(flags) == ["-ffile-prefix-map=/a folder=."]
 
 
 def test_the_same_files_give_the_same_wheel_and_a_true_record(
