@@ -1,4 +1,4 @@
-"""One network x4 on the CPU: the row stream against stock ncnn, and memory over the height.
+"""One network on the CPU: the row stream against stock ncnn, and memory over the height.
 
     python benchmarks/networks.py [--network span] [--rounds 5] [--threads 2] [--json results.json]
 
@@ -30,9 +30,10 @@ from realesrgan_train.networks import SPAN
 
 SIDE = 512
 HEIGHTS = (512, 2048)
-TIME_LIMITS = {"span": 0.5, "mosr": 1.0, "plksr": 1.0}  # of ncnn's processor time
+TIME_LIMITS = {"span": 0.5, "mosr": 1.0, "plksr": 1.0, "upconv7": 1.0}  # of ncnn's processor time
 HEIGHT_LIMIT = 1.15  # peak memory of the high picture over the low one's, the pictures taken off
 SCALE = 4
+UPCONV_SCALE = 2
 
 
 def spandrels(family: str, **sizes: int) -> nn.Module:
@@ -47,6 +48,16 @@ def spandrels(family: str, **sizes: int) -> nn.Module:
     return network
 
 
+def upconv7() -> nn.Module:
+    """Return waifu2x' network of this name. Stock ncnn gets the picture without the border."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for features in (16, 32, 64, 128, 128, 256):
+        layers += [nn.Conv2d(channels, features, 3), nn.LeakyReLU(0.1)]
+        channels = features
+    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, 3, 4, 2, 3)).eval()
+
+
 def random_network(architecture: str, folder: Path) -> Path:
     """Export one; the path of its `.param`."""
     torch.manual_seed(0)
@@ -55,6 +66,8 @@ def random_network(architecture: str, folder: Path) -> Path:
         network = spandrels("MoSR", upscale=SCALE)
     elif architecture == "plksr":
         network = spandrels("PLKSR", upscaling_factor=SCALE)
+    elif architecture == "upconv7":
+        network = upconv7()
     param, weights = convert(folded(network), 3, folder)
     weights.rename(folder / "net.bin")  # engines look for them beside the graph, under its name
     return param.rename(folder / "net.param")
@@ -73,12 +86,12 @@ def engine_times(
     return {engine: statistics.median(found) for engine, found in seconds.items()}
 
 
-def own_memory(param: Path, folder: Path, height: int, threads: int) -> int:
+def own_memory(param: Path, folder: Path, height: int, threads: int, scale: int) -> int:
     """Peak bytes of a run in 8 bits, less both pictures."""
     pixels = (photograph(SIDE, height) * 255 + 0.5).astype(np.uint8)
     np.save(folder / "picture.npy", pixels)
     peak: int = run_once("ours", param, folder, threads)["peak_bytes"]
-    return peak - pixels.nbytes * (1 + SCALE**2)
+    return peak - pixels.nbytes * (1 + scale**2)
 
 
 def main() -> int:
@@ -94,7 +107,10 @@ def main() -> int:
         folder = Path(name)
         param = random_network(options.network, folder)
         times = engine_times(param, folder, options.side, options.rounds, options.threads)
-        memory = {height: own_memory(param, folder, height, options.threads) for height in HEIGHTS}
+        scale = UPCONV_SCALE if options.network == "upconv7" else SCALE
+        memory = {
+            height: own_memory(param, folder, height, options.threads, scale) for height in HEIGHTS
+        }
     ratio = times["ours"] / times["ncnn"]
     growth = memory[HEIGHTS[1]] / memory[HEIGHTS[0]]
     print(f"ours / ncnn at {options.side}x{options.side}: {ratio:.2f} of the processor time")

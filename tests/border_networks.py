@@ -166,6 +166,58 @@ def unet(stem: Path, *, crops_like: bool, pools: bool) -> BorderNetwork:
     return BorderNetwork(writer.save(stem), 2, 5, 2)
 
 
+def _unet(writer: _Writer, source: str, depth: int, width: int, inputs: int = 3) -> str:
+    """One of the two U-nets of Real-CUGAN up to its last convolution, of 2 * width channels."""
+
+    def valid(blob: str, from_: int, to: int, params: str = "") -> str:
+        kernel = 2 if params else 3
+        return writer.convolution(blob, from_, to, kernel, f"{params} {LEAKY}")
+
+    def halved(blob: str, channels: int, levels: int) -> str:
+        skip, down = writer.layer("Split", [blob], "", 2)
+        low = valid(down, channels, channels, "3=2")
+        middle = channels if levels == 2 else 2 * channels
+        low = valid(valid(low, channels, middle), middle, channels * levels)
+        if levels == 2:
+            low = halved(low, 2 * channels, 1)
+            low = valid(valid(low, 2 * channels, channels), channels, channels)
+        up = deconvolution(writer, low, channels, channels, "2 2 0")
+        lost = 16 if levels == 2 else 4
+        writer.lines[-1] += f" {LEAKY}"
+        return writer.layer("Eltwise", [crop(writer, skip, lost), up], "0=1")[0]
+
+    blob = valid(valid(source, inputs, width), width, 2 * width)
+    return valid(halved(blob, 2 * width, depth), 2 * width, 2 * width)
+
+
+def crop(writer: _Writer, source: str, lost: int) -> str:
+    """As many rows and columns off each side."""
+    numbers = f"-23309=2,{lost},{lost} -23310=2,-{lost},-{lost} -23311=2,-2,-1"
+    return writer.layer("Crop", [source], numbers)[0]
+
+
+def nose(stem: Path, scale: int, width: int) -> BorderNetwork:
+    """Real-CUGAN's network of these names without squeeze and excitation ("nose"); 32 wide there.
+
+    UpCunet2x, UpCunet3x and UpCunet4x of its upcunet_v3.py. Of 4x it is what comes before the
+    addition of the source, which is the program's.
+    """
+    writer = _Writer(scale * 100 + width)
+    first = _unet(writer, "data", 1, width)
+    channels = 3 if scale < 4 else 2 * width
+    numbers = {2: "4 2 3", 3: "5 3 2", 4: "4 2 3"}[scale]
+    first = deconvolution(writer, first, 2 * width, channels, numbers)
+    first, kept = writer.layer("Split", [first], "", 2)
+    last = _unet(writer, first, 2, width, channels)
+    last = writer.convolution(last, 2 * width, channels, 3)
+    (last,) = writer.layer("BinaryOp", [last, crop(writer, kept, 20)], "0=0")
+    if scale == 4:
+        last = crop(writer, writer.convolution(last, channels, 12, 3), 1)
+        writer.layer("PixelShuffle", [last], "0=2")
+    border, multiple = {2: (18, 2), 3: (14, 4), 4: (19, 2)}[scale]
+    return BorderNetwork(writer.save(stem), scale, border, multiple)
+
+
 WAIFU2X = [
     *(f"CUNET_UP{x}X_DENOISE{n}X" for x in (1, 2) for n in range(4)),
     *(f"{kind}_UP2X_DENOISE{n}X" for kind in ("ANIME", "PHOTO") for n in range(4)),

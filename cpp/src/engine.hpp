@@ -24,6 +24,13 @@ inline Progress monotone(const Progress& progress) {
     };
 }
 
+// Of a plan's reason: what is read beyond the picture. Empty without a border.
+inline std::string border_note(int border) {
+    if (border == 0) return {};
+    return "; its result lacks " + std::to_string(border) +
+           " pixels on each side, by which the picture is mirrored beyond its edges";
+}
+
 // One way to run one network on one device: the row stream, or tiles. The views are checked and fit
 // the network; any number of threads call `run` at once. Errors as Upscaler::run gives them.
 class Engine {

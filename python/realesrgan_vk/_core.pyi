@@ -137,7 +137,14 @@ class PlanReport(TypedDict):
     bytes_moved_per_input_pixel: float
 
 class ProfiledLayer(TypedDict):
-    kind: Literal["convolution", "depthwise_convolution", "layer_norm", "pixel_shuffle", "resize"]
+    kind: Literal[
+        "convolution",
+        "depthwise_convolution",
+        "layer_norm",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "resize",
+    ]
     names: list[str]
     inputs: int
     outputs: int

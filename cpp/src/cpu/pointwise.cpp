@@ -40,11 +40,31 @@ void copy_row(const Op& op, const RowBand& band, int channel, int y, const float
 
 void shuffle_row(const Op& op, const RowBand& band, int channel, int y) {
     float* to = band.output->channel_row(op.output.channel + channel, y);
-    const int width = band.input->layout().width;
-    for (int dx = 0; dx < op.factor; ++dx) {
-        const int source = (channel * op.factor + y % op.factor) * op.factor + dx;
-        const float* from = band.input->channel_row(op.input.channel + source, y / op.factor);
-        for (int x = 0; x < width; ++x) to[(x * op.factor + dx) * kGroup] = from[x * kGroup];
+    const int width = band.output->layout().width;
+    const int row = y - op.phase;
+    for (int x = 0; x < (row < 0 ? width : op.phase); ++x) to[x * kGroup] = 0.0F;
+    for (int dx = 0; dx < op.factor && row >= 0; ++dx) {
+        const int source = (channel * op.factor + row % op.factor) * op.factor + dx;
+        const float* from = band.input->channel_row(op.input.channel + source, row / op.factor);
+        for (int x = op.phase + dx; x < width; x += op.factor, from += kGroup)
+            to[x * kGroup] = *from;
+    }
+    add_skips(op, band, channel, y, to);
+    copy_row(op, band, channel, y, to);
+}
+
+void unshuffle_row(const Op& op, const RowBand& band, int channel, int y) {
+    float* to = band.output->channel_row(op.output.channel + channel, y);
+    const int f = op.factor;
+    const int row = y * f + op.phase + channel / f % f;
+    const int first = op.phase + channel % f;
+    const bool inside = row < band.input->height();
+    const float* from =
+        inside ? band.input->channel_row(op.input.channel + channel / (f * f), row) : nullptr;
+    for (int x = 0; x < band.output->layout().width; ++x) {
+        const int column = x * f + first;
+        to[x * kGroup] =
+            inside && column < band.input->layout().width ? from[column * kGroup] : 0.0F;
     }
     add_skips(op, band, channel, y, to);
     copy_row(op, band, channel, y, to);
@@ -157,9 +177,10 @@ class ChannelResizer {
 }  // namespace
 
 void pixel_shuffle(const Op& op, const RowBand& band, int threads) {
+    const auto row = op.kind == OpKind::pixel_shuffle ? shuffle_row : unshuffle_row;
     const int tasks = op.output.channels * band.count;
     ThreadPool::shared().run(tasks, threads, [&](int i, int) {
-        shuffle_row(op, band, i % op.output.channels, band.first + i / op.output.channels);
+        row(op, band, i % op.output.channels, band.first + i / op.output.channels);
     });
 }
 

@@ -23,6 +23,7 @@ struct NormNumbers {
 
 // What is no convolution, with its skips, on bands as convolutions run on them.
 void layer_norm(const Op& op, const NormNumbers& numbers, const RowBand& band, int threads);
+// And unshuffle.
 void pixel_shuffle(const Op& op, const RowBand& band, int threads);
 void resize(const Op& op, const RowBand& band, int threads);
 

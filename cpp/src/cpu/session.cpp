@@ -177,6 +177,7 @@ void CpuSession::run_op(const Command& command) {
             layer_norm(op, kernels_.norms[idx(op.convolution)], band, kernels_.threads);
             break;
         case OpKind::pixel_shuffle:
+        case OpKind::pixel_unshuffle:
             pixel_shuffle(op, band, kernels_.threads);
             break;
         case OpKind::resize:

@@ -45,14 +45,18 @@ void copy_row(const std::byte* from, const ImageView& like, std::byte* to,
 }  // namespace
 
 void ArraySource::read(int first_row, int first_column, const MutableImageView& rows) {
-    const int inside = std::clamp(picture_.width - first_column, 0, rows.width);
+    const int left = std::clamp(-first_column, 0, rows.width);
+    const int end = std::clamp(picture_.width - first_column, left, rows.width);
     const std::size_t size = sample_size(picture_.type);
     for (int y = 0; y < rows.height; ++y) {
         const std::byte* from =
             picture_.data + mirrored(first_row + y, picture_.height) * picture_.row_stride;
         std::byte* to = rows.data + y * rows.row_stride;
-        copy_row(from + first_column * picture_.pixel_stride, picture_, to, rows, inside);
-        for (int x = inside; x < rows.width; ++x) {
+        copy_row(from + (first_column + left) * picture_.pixel_stride, picture_,
+                 to + left * rows.pixel_stride, rows, end - left);
+        for (int x = 0; x < rows.width; ++x) {
+            if (x == left) x = end;
+            if (x == rows.width) break;
             const std::byte* pixel =
                 from + mirrored(first_column + x, picture_.width) * picture_.pixel_stride;
             for (int c = 0; c < picture_.channels; ++c) {
@@ -64,12 +68,14 @@ void ArraySource::read(int first_row, int first_column, const MutableImageView& 
 }
 
 void ArraySink::write(int first_row, int first_column, const ImageView& rows) {
-    const int width = std::min(rows.width, picture_.width - first_column);
+    const int left = std::max(-first_column, 0);
+    const int width = std::min(rows.width, picture_.width - first_column) - left;
     const int height = std::min(rows.height, picture_.height - first_row);
-    for (int y = 0; y < height; ++y) {
+    for (int y = std::max(-first_row, 0); y < height; ++y) {
         std::byte* to = picture_.data + (first_row + y) * picture_.row_stride +
-                        first_column * picture_.pixel_stride;
-        copy_row(rows.data + y * rows.row_stride, rows, to, picture_, width);
+                        (first_column + left) * picture_.pixel_stride;
+        copy_row(rows.data + y * rows.row_stride + left * rows.pixel_stride, rows, to, picture_,
+                 width);
     }
 }
 

@@ -4,7 +4,7 @@
 
 namespace realesrgan {
 
-// A picture in memory, as a source of rows.
+// A picture in memory, as a source of rows, which is mirrored beyond all ends.
 class ArraySource final : public RowSource {
   public:
     explicit ArraySource(const ImageView& picture) : picture_(picture) {}
@@ -19,7 +19,7 @@ class ArraySource final : public RowSource {
     ImageView picture_;
 };
 
-// Rows of the picture's own type, stored as they are.
+// Rows of the picture's own type, stored as they are; what lies beyond it is dropped.
 class ArraySink final : public RowSink {
   public:
     explicit ArraySink(const MutableImageView& picture) : picture_(picture) {}

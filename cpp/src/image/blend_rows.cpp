@@ -38,7 +38,7 @@ void FeatherSink::write(int first_row, int first_column, const ImageView& rows) 
     const std::size_t done = weights_.columns.size() - kept;
     std::vector<float> blended(done * channels);
     const int height = std::min(rows.height, picture_.height - first_row);
-    for (int y = 0; y < height; ++y) {
+    for (int y = std::max(-first_row, 0); y < height; ++y) {
         const auto row = static_cast<std::size_t>(first_row + y);
         for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
             const std::ptrdiff_t x = weights_.begin + static_cast<std::ptrdiff_t>(i) - first_column;
@@ -80,7 +80,7 @@ void MeanSink::begin_pass(const Orientation& orientation, ColumnWeights weights)
 
 void MeanSink::write(int first_row, int first_column, const ImageView& rows) {
     const int height = std::min(rows.height, oriented_.height - first_row);
-    for (int y = 0; y < height; ++y) {
+    for (int y = std::max(-first_row, 0); y < height; ++y) {
         for (std::size_t i = 0; i < weights_.columns.size(); ++i) {
             const std::ptrdiff_t column = weights_.begin + static_cast<std::ptrdiff_t>(i);
             const std::byte* from =

@@ -10,43 +10,59 @@ namespace realesrgan {
 
 void PaddedSource::read(int first_row, int first_column, const MutableImageView& rows) {
     started_ = true;
-    const int own_rows = std::clamp(height() - first_row, 0, rows.height);
-    if (own_rows > 0) {
-        MutableImageView own = rows;
-        own.height = own_rows;
-        own.width = std::min(rows.width, width() - first_column);
-        source_.read(first_row, first_column, own);
-        const auto pixel = static_cast<std::size_t>(rows.pixel_stride);
-        for (int y = 0; y < own_rows; ++y) {
-            std::byte* row = rows.data + y * rows.row_stride;
-            for (int x = own.width; x < rows.width; ++x) {
-                const std::ptrdiff_t from = mirrored(first_column + x, width()) - first_column;
-                std::memcpy(row + x * rows.pixel_stride, row + from * rows.pixel_stride, pixel);
-            }
+    for (int y = 0; y < rows.height;) {
+        MutableImageView part = rows;
+        part.data += y * rows.row_stride;
+        if (first_row + y == next_ && next_ < height()) {
+            part.height = std::min(rows.height - y, height() - next_);
+            read_next(first_column, part);
+            y += part.height;
+            continue;
         }
-        keep(first_row, own_rows, rows);
-    }
-    for (int y = own_rows; y < rows.height; ++y) {
-        const std::vector<std::byte>& from =
-            kept_[idx(mirrored(first_row + y, height()) % alignment_)];
-        std::memcpy(rows.data + y * rows.row_stride, from.data(), from.size());
+        const int row = static_cast<int>(mirrored(first_row + y, height()));
+        while (next_ <= row) {  // rows before the first mirror what comes after it
+            part.height = 1;
+            read_next(first_column, part);
+        }
+        std::memcpy(part.data, kept(row).data(), kept(row).size());
+        ++y;
     }
 }
 
-void PaddedSource::keep(int first_row, int count, const MutableImageView& rows) {
-    if (alignment_ == 1) return;
-    kept_.resize(static_cast<std::size_t>(alignment_));
-    for (int y = std::max(0, count - alignment_); y < count; ++y) {
-        const std::byte* row = rows.data + y * rows.row_stride;
-        kept_[idx((first_row + y) % alignment_)].assign(row, row + rows.width * rows.pixel_stride);
+void PaddedSource::read_next(int first_column, const MutableImageView& rows) {
+    const int left = std::max(-first_column, 0);
+    MutableImageView own = rows;
+    own.data += left * rows.pixel_stride;
+    own.width = std::min(rows.width - left, width() - first_column - left);
+    source_.read(next_, first_column + left, own);
+    const auto pixel = static_cast<std::size_t>(rows.pixel_stride);
+    for (int y = 0; y < rows.height; ++y) {
+        std::byte* row = rows.data + y * rows.row_stride;
+        for (int x = 0; x < rows.width; ++x) {
+            if (x == left) x += own.width;
+            if (x == rows.width) break;
+            const std::ptrdiff_t from = mirrored(first_column + x, width()) - first_column;
+            std::memcpy(row + x * rows.pixel_stride, row + from * rows.pixel_stride, pixel);
+        }
     }
+    if (reach_ > 1) {
+        kept_.resize(idx(reach_));
+        for (int y = std::max(0, rows.height - reach_); y < rows.height; ++y) {
+            const std::byte* row = rows.data + y * rows.row_stride;
+            kept(next_ + y).assign(row, row + rows.width * rows.pixel_stride);
+        }
+    }
+    next_ += rows.height;
 }
 
 void CroppedSink::write(int first_row, int first_column, const ImageView& rows) {
+    const int above = std::max(-first_row, 0);
+    const int left = std::max(-first_column, 0);
     ImageView own = rows;
-    own.width = std::min(rows.width, width_ - first_column);
-    own.height = std::min(rows.height, height_ - first_row);
-    if (own.height > 0) sink_.write(first_row, first_column, own);
+    own.data += above * rows.row_stride + left * rows.pixel_stride;
+    own.width = std::min(rows.width - left, width_ - first_column - left);
+    own.height = std::min(rows.height - above, height_ - first_row - above);
+    if (own.height > 0) sink_.write(first_row + above, first_column + left, own);
 }
 
 }  // namespace realesrgan

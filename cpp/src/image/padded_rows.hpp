@@ -3,16 +3,19 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/integers.hpp"
 #include "realesrgan/rows.hpp"
 
 namespace realesrgan {
 
-// Mirror padding (without repeating the edge) beyond the right and lower end of a source whose rows
-// are read once.
+// Mirror padding (without repeating the edge) beyond the ends of a source whose rows are read once:
+// rows of the whole width are asked for in order, from row -border on.
 class PaddedSource final : public RowSource {
   public:
-    // `alignment`: more than the padding rows and columns.
-    PaddedSource(RowSource& source, int alignment) : source_(source), alignment_(alignment) {}
+    // `border`: padding rows before the source; behind it there are at most this and what makes the
+    // source's and all rows multiples of `alignment`.
+    PaddedSource(RowSource& source, int border, int alignment)
+        : source_(source), reach_(border + 2 * alignment - 1) {}
 
     int width() const override { return source_.width(); }
     int height() const override { return source_.height(); }
@@ -24,12 +27,15 @@ class PaddedSource final : public RowSource {
     bool started() const { return started_; }
 
   private:
-    void keep(int first_row, int count, const MutableImageView& rows);
+    // `rows`: their first pixel is in column `first_column`.
+    void read_next(int first_column, const MutableImageView& rows);
+    std::vector<std::byte>& kept(int row) { return kept_[idx(row % reach_)]; }
 
     RowSource& source_;
-    int alignment_;
+    int reach_;
     bool started_ = false;
-    std::vector<std::vector<std::byte>> kept_;  // row y at y % alignment: the last ones
+    int next_ = 0;                              // of the source's rows, the first not yet read
+    std::vector<std::vector<std::byte>> kept_;  // the last `reach` that were read, padded
 };
 
 // Drops the padding rows and columns.

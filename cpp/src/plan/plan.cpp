@@ -41,7 +41,7 @@ RowCounts::RowCounts(const Program& program, const BandConfig& config, const Sto
         return Schedule(program, alias_groups, height, rows_fed, config.tail_band,
                         storage.border_rows, rows_kept(config.format));
     };
-    const Row height = config.height / program.unshuffle;
+    const Row height = config.height / program.alignment;
     // A picture that one band holds is one step: the rows that operations lag behind are fed with
     // it.
     if (config.band >= height) rows_fed = schedule(height).rows_to_finish();
@@ -53,7 +53,7 @@ RowCounts::RowCounts(const Program& program, const BandConfig& config, const Sto
 // Measures the largest distance of rows of a tensor that are in use at one time.
 void RowCounts::count_runs(const Program& program, const BandConfig& config,
                            const StorageModel& storage, const Schedule& endless) {
-    const Row height = config.height / program.unshuffle;
+    const Row height = config.height / program.alignment;
     std::vector<Row> acquired(program.tensors.size(), std::numeric_limits<Row>::max());
     std::vector<Row> most(program.tensors.size(), 0);
     const auto reach = [&](const ChannelSlice& slice, Row end, Row first_live_row) {
@@ -122,7 +122,7 @@ ExecutionPlan::ExecutionPlan(const Program& program, const BandConfig& config,
       rings_(rows_->rings) {
     check_sides();
     place_rings();
-    schedule_ = std::make_shared<const Schedule>(schedule(config.height / program.unshuffle));
+    schedule_ = std::make_shared<const Schedule>(schedule(config.height / program.alignment));
     count_bytes();
 }
 
@@ -148,15 +148,15 @@ bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
 }
 
 int ExecutionPlan::tensor_width(int tensor) const {
-    return config_.width / program_->unshuffle * program_->tensors[idx(tensor)].scale;
+    return config_.width / program_->alignment * program_->tensors[idx(tensor)].scale;
 }
 
 int ExecutionPlan::tensor_height(int tensor) const {
-    return config_.height / program_->unshuffle * program_->tensors[idx(tensor)].scale;
+    return config_.height / program_->alignment * program_->tensors[idx(tensor)].scale;
 }
 
 void ExecutionPlan::check_sides() const {
-    const Row longer = std::max(config_.width, config_.height) / program_->unshuffle;
+    const Row longer = std::max(config_.width, config_.height) / program_->alignment;
     Row scale = 1;
     for (const Tensor& tensor : program_->tensors) scale = std::max<Row>(scale, tensor.scale);
     if (longer * scale <= kMostTensorSide) return;
@@ -269,7 +269,7 @@ void ExecutionPlan::count_bytes() {
         }
     }
     for (const SharedBuffer& buffer : shared_buffers_) {
-        const int width = config_.width / program_->unshuffle * buffer.scale;
+        const int width = config_.width / program_->alignment * buffer.scale;
         memory_.shared_buffers +=
             product(buffer.rows, stored_channels(buffer.channels, storage_),
                     width + storage_.padding_columns, value_bytes(buffer.full_precision));
@@ -323,7 +323,7 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     if (command.kind == CommandKind::halo) return moved;
     const Op& op = program_->ops[idx(command.index)];
     const Row rows = command.rows.count;
-    const Row height = Row{config_.height / program_->unshuffle} * program_->tensor(op.input).scale;
+    const Row height = Row{config_.height / program_->alignment} * program_->tensor(op.input).scale;
     const RowDependency reads = row_dependency(op);
     const Row rows_read = reads.rows_end(command.rows.end()) - reads.first_row(command.rows.first);
     moved += bytes(op.input, std::min(rows_read, height)) + bytes(op.output, rows);

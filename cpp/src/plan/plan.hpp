@@ -147,9 +147,9 @@ struct SessionFormat {
 };
 
 struct BandConfig {
-    int width = 0;  // of the picture, a multiple of Program::unshuffle
+    int width = 0;  // of the picture with its borders, a multiple of Program::alignment
     int height = 0;
-    int band = 16;      // rows of the input tensor a step takes
+    int band = 16;      // a step takes so many times Program::alignment rows of the picture
     int tail_band = 0;  // 0: the same
     SessionFormat format{};
 

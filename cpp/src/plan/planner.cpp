@@ -66,10 +66,21 @@ class Planner {
 
     AxisTiling column_tiles(int count, int halo) const {
         const int feather = halo < constraints_.receptive_field ? kFeather : 0;
-        const int tile = round_up(ceil_div(constraints_.shape.width, count), program_.unshuffle);
+        const int tile = round_up(ceil_div(constraints_.shape.width, count), program_.alignment);
+        const int beside = count > 1 ? std::max(halo - program_.border, 0) : 0;
         return tile_axis(constraints_.shape.width,
-                         TileRequest{tile, count > 1 ? halo : 0, program_.unshuffle, feather});
+                         TileRequest{tile, beside, program_.alignment, feather, program_.border});
     }
+
+    // Rows that are read of the picture and its borders.
+    int height() const {
+        const int height = constraints_.shape.height;
+        const TileRequest whole{height, 0, program_.alignment, 0, program_.border};
+        return static_cast<int>(tile_axis(height, whole).longest_read());
+    }
+
+    // From rows of the input tensor to those of scale 1, which bands are counted in.
+    int in_band_rows(int rows) const { return std::max(1, rows / program_.tensors[0].scale); }
 
     int most_column_tiles() const {
         return ceil_div(constraints_.shape.width, kSmallestColumnTile);
@@ -89,11 +100,11 @@ class Planner {
     BandConfig band_config(int width, int band, bool floats) const {
         BandConfig config;
         config.width = width;
-        config.height = round_up(constraints_.shape.height, program_.unshuffle);
+        config.height = height();
         config.band = band;
         if (storage_.tail_band > 0) {
-            const int higher = std::max(1, band / storage_.band);
-            config.tail_band = std::min(storage_.tail_band * higher, band);
+            const int higher = std::max(1, band / in_band_rows(storage_.band));
+            config.tail_band = std::min(in_band_rows(storage_.tail_band) * higher, band);
         }
         config.format.input = constraints_.shape.input;
         config.format.output = floats ? SampleType::f32 : constraints_.shape.output;
@@ -160,21 +171,24 @@ class Planner {
     }
 
     int useful_band(const AxisTiling& tiles) const {
-        const std::int64_t columns = tiles.longest_read() / program_.unshuffle;
+        const int lowest = in_band_rows(storage_.band);
+        const int scale = program_.tensors[0].scale;
+        const std::int64_t columns = tiles.longest_read() / program_.alignment * scale;
         const auto rows =
-            static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1));
-        const int height = ceil_div(constraints_.shape.height, program_.unshuffle);
-        if (rows >= height) return std::max(storage_.band, height);
-        if (rows <= storage_.band) return storage_.band;
+            static_cast<int>(storage_.band_pixels / std::max<std::int64_t>(columns, 1) / scale);
+        const int height = this->height() / program_.alignment;
+        if (rows >= height) return std::max(lowest, height);
+        if (rows <= lowest) return lowest;
         // As high as each other, with what the last op lags behind: a low last band leaves a device
         // idle, and the others cost memory.
         const int rows_fed = Schedule(program_, {}, height, 1, 0, false).rows_to_finish();
         const int bands = ceil_div(rows_fed, rows);
-        return std::max(storage_.band, in_steps(ceil_div(rows_fed, bands)));
+        return std::max(lowest, in_steps(ceil_div(rows_fed, bands)));
     }
 
     int in_steps(int band) const {
-        return band < storage_.band_step ? band : band - band % storage_.band_step;
+        const int step = in_band_rows(storage_.band_step);
+        return band < step ? band : band - band % step;
     }
 
     // Bands that take less memory than the next lower one, the highest first: band 1, and each from

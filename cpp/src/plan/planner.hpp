@@ -19,7 +19,7 @@ struct PlanConstraints {
     int receptive_field = 0;
     std::uint64_t budget = 0;  // bytes in all, weights included
     std::uint64_t most = 0;    // what the smallest plan may take where nothing fits the budget
-    int band = 0;              // rows a step takes; 0: the largest useful one that fits
+    int band = 0;              // as BandConfig::band; 0: the largest useful one that fits
 
     bool same_but_budget(const PlanConstraints& other) const {
         return std::tie(shape, sums, receptive_field, band) ==

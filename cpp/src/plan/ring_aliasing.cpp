@@ -35,6 +35,7 @@ std::vector<TensorUse> tensor_uses(const Program& program) {
 }
 
 std::vector<bool> tail_ops(const Program& program) {
+    if (program.tensors[0].scale > 1) return std::vector<bool>(program.ops.size(), false);
     std::vector<bool> tail_tensor(program.tensors.size(), false);
     std::vector<bool> tail;
     const auto in_tail = [&](const ChannelSlice& slice) { return tail_tensor[idx(slice.tensor)]; };
@@ -53,17 +54,20 @@ namespace {
 // A residual block has three dense blocks; larger turns would only cost memory.
 constexpr int kMostTensorsPerTurn = 4;
 
-// Tensors of one shape and use: equal slices, and whether only additions read them.
+// Tensors of one shape and use: equal slices and scale, and whether only additions read them.
 struct TensorKind {
+    int scale = 1;
     std::vector<std::pair<int, int>> slices;  // channel and channels
     bool skip_only = false;
     bool operator<(const TensorKind& other) const {
-        return std::tie(slices, skip_only) < std::tie(other.slices, other.skip_only);
+        return std::tie(scale, slices, skip_only) <
+               std::tie(other.scale, other.slices, other.skip_only);
     }
 };
 
-TensorKind kind_of(const TensorUse& use) {
+TensorKind kind_of(const TensorUse& use, int scale) {
     TensorKind kind;
+    kind.scale = scale;
     for (const TensorUse::Written& written : use.written) {
         kind.slices.emplace_back(written.slice.channel, written.slice.channels);
     }
@@ -125,7 +129,8 @@ std::vector<AliasGroup> find_alias_groups(const Program& program, int tensors_pe
     std::map<TensorKind, std::vector<int>> alike;
     for (int tensor = 0; tensor < ssize(uses); ++tensor) {
         const TensorUse& use = uses[idx(tensor)];
-        if (can_share(program, use, tensor, tail, skips)) alike[kind_of(use)].push_back(tensor);
+        if (can_share(program, use, tensor, tail, skips))
+            alike[kind_of(use, program.tensors[idx(tensor)].scale)].push_back(tensor);
     }
     std::vector<AliasGroup> alias_groups;
     for (auto& [kind, tensors] : alike) {

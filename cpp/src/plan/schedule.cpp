@@ -35,7 +35,7 @@ Row Schedule::tensor_height(int tensor) const {
 }
 
 std::vector<Row> Schedule::rows_ready(Row rows_fed) const {
-    std::vector<Row> rows_ready{rows_fed};
+    std::vector<Row> rows_ready{rows_fed * program_.tensors[0].scale};
     const auto end_of = [&](const ChannelSlice& slice) {
         Row end = std::numeric_limits<Row>::max();
         for (const TensorUse::Written& written : uses_[idx(slice.tensor)].written) {

@@ -14,19 +14,19 @@ namespace realesrgan {
 // band.
 class Schedule {
   public:
-    // `band`: rows that a step feeds. `rows_kept`: of the result, below those that a step sends,
-    // which its sending still reads.
+    // `height`, `band`: rows of scale 1, of the picture and those that a step feeds. `rows_kept`:
+    // of the result, below those that a step sends, which its sending still reads.
     Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height, Row band,
              int tail_band, bool border_rows, Row rows_kept = 0);
 
     Row steps() const;
     Step step(Row index) const;
-    // Rows of the infinitely tall picture after which the real one is finished: its own and those
-    // that the last op lags behind.
+    // Rows of scale 1 of the infinitely tall picture after which the real one is finished: its own
+    // and those that the last op lags behind.
     Row rows_to_finish() const;
 
-    // Rows finished by the input ([0]) and every op ([i + 1]) after `rows_fed` rows, beyond the
-    // picture's.
+    // Rows finished by the input ([0]) and every op ([i + 1]) after `rows_fed` rows of scale 1,
+    // beyond the picture's.
     std::vector<Row> rows_ready(Row rows_fed) const;
     Row tensor_height(int tensor) const;
 
@@ -47,7 +47,7 @@ class Schedule {
     std::vector<AliasGroup> alias_groups_;
     std::vector<TensorUse> uses_;
     std::vector<bool> tail_;
-    Row height_;  // rows of the input tensor
+    Row height_;
     Row band_;
     Row tail_band_;
     bool border_rows_;

@@ -20,7 +20,7 @@ struct ConvolutionSource {
     std::size_t layer = 0;
     int first_output = 0;  // of the layer's channels, the op's first
     std::optional<std::size_t> prelu;
-    int unshuffle = 1;             // folded into the layer's kernel
+    KernelFold fold;
     std::vector<int> input_parts;  // channels of the tensors read, in order, each starting aligned
 };
 
@@ -42,7 +42,7 @@ class BufferAssigner {
             throw NotStreamable("it computes tensors that the output does not depend on");
         }
         program_.output = places_[lowered_.output];
-        if (program_.tensor(program_.output).scale % program_.unshuffle != 0) {
+        if (program_.tensor(program_.output).scale % program_.alignment != 0) {
             throw NotStreamable("its result is not a whole number of times the picture's size");
         }
         return std::move(program_);
@@ -50,9 +50,11 @@ class BufferAssigner {
 
   private:
     void place_input() {
-        append(0, new_tensor(1));
+        append(0, new_tensor(lowered_.nodes[0].scale));
         program_.input = places_[0];
         program_.unshuffle = lowered_.unshuffle;
+        program_.alignment = lowered_.alignment;
+        program_.border = lowered_.border;
         program_.picture_channels = places_[0].channels / (lowered_.unshuffle * lowered_.unshuffle);
     }
 
@@ -151,6 +153,7 @@ class BufferAssigner {
         op.slope = node.slope;
         op.gate = node.gate;
         op.factor = node.factor;
+        op.phase = node.phase;
         op.resize = node.resize;
         op.layers = node.layers;
         for (const LoweredSkip& skip : node.skips) {
@@ -175,7 +178,7 @@ class BufferAssigner {
         source.layer = node.layer;
         source.first_output = node.first_output;
         source.prelu = node.prelu;
-        source.unshuffle = node.unshuffle;
+        source.fold = node.fold;
         for (const std::size_t part : node.input.parts) {
             source.input_parts.push_back(lowered_.nodes[part].channels);
         }
@@ -215,14 +218,23 @@ std::vector<InputTransform> input_transform(const LoweredGraph& lowered, const W
     return transform;
 }
 
-// Tap (ky, kx) of a kernel on the unshuffled input from the layer's own kernel, of side 3 * r.
+// Of an op's kernel, the tap at row `y` and column `x` from its middle; `inputs`: the layer's.
 template <typename Value>
-Value unfolded_tap(const std::vector<Value>& kernel, std::size_t output, int inputs, int input,
-                   int r, int ky, int kx) {
-    const std::size_t side = idx(3 * r);
-    const std::size_t plane = output * idx(inputs / (r * r)) + idx(input / (r * r));
-    const std::size_t y = idx(ky * r + input / r % r);
-    return kernel[(plane * side + y) * side + idx(kx * r + input % r)];
+Value folded_tap(const std::vector<Value>& kernel, const KernelFold& fold, int inputs, int output,
+                 int input, int y, int x) {
+    const int s = fold.stride;
+    const int part = fold.transposed ? output : input;
+    const auto tap = [&](int at, int part_of_axis) {
+        return fold.transposed ? part_of_axis + fold.shift - s * at
+                               : s * at + part_of_axis - fold.shift;
+    };
+    const int row = tap(y, part / s % s);
+    const int column = tap(x, part % s);
+    if (row < 0 || row >= fold.side || column < 0 || column >= fold.side) return Value{0};
+    const int to = fold.transposed ? output / (s * s) : output;
+    const int from = fold.transposed ? input : input / (s * s);
+    const std::size_t plane = idx(to) * idx(inputs) + idx(from);
+    return kernel[(plane * idx(fold.side) + idx(row)) * idx(fold.side) + idx(column)];
 }
 
 // From the order of the file to that of the op, which has gaps between what it reads.
@@ -236,25 +248,30 @@ std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& 
     const std::size_t outputs = idx(shape.outputs);
     const std::size_t inputs = idx(shape.inputs);
     const std::size_t before = idx(source.first_output);
-    if (source.unshuffle == 1 && total == shape.inputs) {
+    const KernelFold& fold = source.fold;
+    if (fold.side == 0 && total == shape.inputs) {
         const std::size_t each = inputs * taps;
         if (kernel.size() == outputs * each) return kernel;  // as the file has it
         const auto first = kernel.begin() + static_cast<std::ptrdiff_t>(before * each);
         return {first, first + static_cast<std::ptrdiff_t>(outputs * each)};
     }
+    const int half = shape.kernel / 2;
+    const int layer_inputs = fold.transposed ? total : total / (fold.stride * fold.stride);
     std::vector<Value> placed(outputs * inputs * taps, Value{0});
     for (std::size_t o = 0; o < outputs; ++o) {
         int read = 0;
         int place = 0;
         for (const int part : source.input_parts) {
             Value* to = &placed[(o * inputs + idx(place)) * taps];
-            if (source.unshuffle == 1) {
+            if (fold.side == 0) {
                 const std::size_t from = (before + o) * idx(total) + idx(read);
                 std::copy_n(&kernel[from * taps], idx(part) * taps, to);
             } else {
-                for (int t = 0; t < part * 9; ++t) {
-                    to[t] = unfolded_tap(kernel, before + o, total, read + t / 9, source.unshuffle,
-                                         t % 9 / 3, t % 3);
+                for (std::size_t t = 0; t < idx(part) * taps; ++t) {
+                    const int tap = static_cast<int>(t % taps);
+                    to[t] = folded_tap(kernel, fold, layer_inputs, static_cast<int>(before + o),
+                                       read + static_cast<int>(t / taps), tap / shape.kernel - half,
+                                       tap % shape.kernel - half);
                 }
             }
             read += part;
@@ -265,8 +282,14 @@ std::vector<Value> arranged(std::vector<Value> kernel, const ConvolutionSource& 
 }
 
 // An op's part of what a layer has one number an output channel of.
-std::vector<float> own_part(const std::vector<float>& all, const ConvolutionSource& source,
+std::vector<float> own_part(const std::vector<float>& layer, const ConvolutionSource& source,
                             const ConvolutionShape& shape) {
+    std::vector<float> all = layer;
+    if (source.fold.transposed) {
+        const std::size_t each = idx(source.fold.stride) * idx(source.fold.stride);
+        all.resize(layer.size() * each);
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = layer[i / each];
+    }
     std::vector<float> part(idx(shape.outputs), 0.0F);
     const std::size_t first = std::min(all.size(), idx(source.first_output));
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first),
@@ -293,8 +316,9 @@ ConvolutionWeights load_convolution(const WeightFile& file, const ConvolutionSou
     weights.bias = own_part(file.bias(source.layer), source, shape);
     if (source.prelu) {
         weights.slopes = file.slopes(*source.prelu);
-        // one slope serves all channels
-        weights.slopes.resize(idx(shape.outputs), weights.slopes.front());
+        const bool one = weights.slopes.size() == 1;  // it serves all channels
+        weights.slopes = one ? std::vector<float>(idx(shape.outputs), weights.slopes[0])
+                             : own_part(weights.slopes, source, shape);
     }
     return weights;
 }

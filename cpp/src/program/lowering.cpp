@@ -1,11 +1,14 @@
 #include "program/lowering.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "base/escape.hpp"
+#include "base/integers.hpp"
 #include "model/layer_kinds.hpp"
 #include "model/shape_inference.hpp"
 
@@ -26,6 +29,22 @@ struct PendingGate {
     std::size_t steps = 0;  // of the node's epilogue that the sigmoid's argument comes after
     float offset = 0.0F;
 };
+
+constexpr int kMostOrigin = 1 << 20;  // rows that a blob lacks on each side
+// How many times as many weights a convolution may have as the strided one that it stands for.
+constexpr std::int64_t kMostWeights = 16;
+
+// Where a layer with a stride lies in the tensors of the row stream, along each axis.
+struct Placement {
+    int kernel = 0;  // of the convolution with stride 1 that stands for it
+    int phase = 0;   // of the shuffle or unshuffle
+    int shift = 0;   // KernelFold::shift
+};
+
+// The smallest odd kernel whose taps lie from row `first` to row `last` around its middle.
+int odd_kernel(std::int64_t first, std::int64_t last) {
+    return static_cast<int>(2 * std::max<std::int64_t>({-first, last, 0}) + 1);
+}
 
 [[noreturn]] void refuse(const Layer& layer, const std::string& why) {
     throw NotStreamable(layer_title(layer) + " " + why);
@@ -84,23 +103,43 @@ class GraphLowering {
         for (const Layer& layer : graph.layers) {
             for (const int blob : layer.inputs) readers_[blob].push_back(&layer);
             for (const int blob : layer.outputs) makers_[blob] = &layer;
-            // A sigmoid becomes a part of the operation that makes its argument.
+            // A sigmoid becomes a part of the operation that makes its argument; of a second input
+            // of a crop only the size is read.
             if (layer.type == "Sigmoid") continue;
-            for (const int blob : layer.inputs) ++uses_[blob];
+            const std::size_t read = layer.type == "Crop" ? 1 : layer.inputs.size();
+            for (std::size_t i = 0; i < std::min(read, layer.inputs.size()); ++i)
+                ++uses_[layer.inputs[i]];
         }
     }
 
     LoweredGraph lower() {
+        // Layers that are refused are named first.
+        const bool aligned = sizes_.alignment <= kMostFactor && sizes_.rest == 0;
+        lowered_.alignment = aligned ? static_cast<int>(sizes_.alignment) : 1;
+        lowered_.border = sizes_.border.value_or(0);
         lowered_.nodes.emplace_back();
+        lowered_.nodes[0].scale = lowered_.alignment;
+        lowered_.nodes[0].channels = sizes_.input_channels;
         values_[graph_.input] = Value{{0}};
-        for (std::size_t i = 0; i < graph_.layers.size(); ++i) add(i);
+        for (std::size_t i = 0; i < graph_.layers.size(); ++i) {
+            const int origin = common_origin(graph_.layers[i], sizes_.rules[i]);
+            add(i);
+            place_outputs(graph_.layers[i], sizes_.rules[i], origin);
+        }
+        if (!sizes_.border)
+            throw NotStreamable(
+                "what its result lacks on each side does not follow from its layers");
+        if (!aligned) {
+            throw NotStreamable("it takes no picture whose sides are multiples of a number up to " +
+                                std::to_string(kMostFactor));
+        }
         const Value& output = value(graph_.output);
         if (output.parts.size() != 1 || !output.plain() || output.parts[0] == 0) {
             throw NotStreamable("the output is not a convolution, pixel shuffle or resize");
         }
         lowered_.output = output.parts[0];
-        lowered_.nodes[0].channels =
-            sizes_.input_channels * lowered_.unshuffle * lowered_.unshuffle;
+        if (origins_[graph_.output] != lowered_.border * size_of(graph_.output).zoom.numerator)
+            throw NotStreamable("its result does not lie in the middle of what it reads");
         return std::move(lowered_);
     }
 
@@ -109,6 +148,15 @@ class GraphLowering {
         const Layer& layer = graph_.layers[index];
         const LayerRule& rule = sizes_.rules[index];
         if (layer.type == "Input") return;
+        if (layer.type == "Crop") {
+            if (!rule.known) refuse(layer, "does not cut as much off each side");
+            if (rule.rows.first / 2 > kMostOrigin) refuse(layer, "cuts too much off");
+            const auto cut = static_cast<int>(rule.rows.first / 2);
+            origins_[layer.outputs[0]] = origins_[layer.inputs[0]] + cut;
+            Layer first = layer;  // a second input tells the size alone
+            first.inputs.resize(1);
+            return alias(first, value(layer.inputs[0]));
+        }
         if (layer.type == "MemoryData") {
             constants_[layer.outputs[0]] = index;
             return fold(layer);
@@ -121,6 +169,8 @@ class GraphLowering {
             copy(layer);
         } else if (layer.type == "Convolution") {
             add_convolution(index);
+        } else if (layer.type == "Deconvolution") {
+            add_deconvolution(index);
         } else if (layer.type == "ConvolutionDepthWise") {
             add_depthwise(index);
         } else if (sizes_.pixel_norms.count(index) != 0) {
@@ -213,26 +263,68 @@ class GraphLowering {
         return lowered_.nodes[source.parts[0]];
     }
 
-    // Whether the layer reads the picture, nothing else does, and it is not unshuffled yet.
+    // Whether the layer reads the picture, nothing else does, and it is not cropped or unshuffled
+    // yet.
     bool takes_input_alone(int blob) {
         const auto found = values_.find(blob);
         if (found == values_.end()) return false;
         const Value& source = found->second;
         return source.parts.size() == 1 && source.parts[0] == 0 && source.plain() &&
-               uses_[blob] == 1 && lowered_.unshuffle == 1;
+               uses_[blob] == 1 && is_whole(blob) && lowered_.unshuffle == 1;
     }
 
     const BlobSize& size_of(int blob) const { return sizes_.blobs[idx(blob)]; }
 
-    // Of the layer's output over the input tensor.
+    // Of the layer's output over the alignment.
     int scale_of(const Layer& layer) const {
         const Ratio& zoom = size_of(layer.outputs[0]).zoom;
-        const std::int64_t scaled = zoom.numerator * lowered_.unshuffle;
-        if (!zoom.known() || scaled % zoom.denominator != 0) {
+        if (!zoom.known()) {
             refuse(layer, "makes a result that is not a whole number of times the input's size");
         }
-        if (scaled / zoom.denominator > kMostScale) refuse(layer, "enlarges the picture too much");
-        return static_cast<int>(scaled / zoom.denominator);
+        const std::int64_t scaled = zoom.numerator * lowered_.alignment / zoom.denominator;
+        if (scaled > kMostScale) refuse(layer, "enlarges the picture too much");
+        return static_cast<int>(scaled);
+    }
+
+    // Tensors are as large as if no layer lost a border: a blob that lacks some lies inside its
+    // tensor, whose other rows and columns hold nothing of the network's. The blob begins at row
+    // and column `origin` of it.
+
+    // Rows and columns that a blob lacks, on both sides together.
+    int lost(int blob) const { return -static_cast<int>(std::lround(size_of(blob).offset)); }
+
+    bool is_whole(int blob) { return lost(blob) == 0 && origins_[blob] == 0; }
+
+    // Where a layer's result is put as far as there is a choice: in the middle, so that tensors
+    // that meet lie alike.
+    int middle(const Layer& layer) const {
+        const int both = lost(layer.outputs[0]);
+        if (both < 0) refuse(layer, "makes more rows than it reads");
+        return both / 2;
+    }
+
+    // Of all inputs that are pictures of one size.
+    int common_origin(const Layer& layer, const LayerRule& rule) {
+        std::optional<int> first;
+        for (const int blob : layer.inputs) {
+            if (!size_of(blob).zoom.known()) continue;
+            if (!first) {
+                first = blob;
+            } else if (!rule.as_second && size_of(blob).zoom == size_of(*first).zoom &&
+                       origins_[blob] != origins_[*first]) {
+                refuse(layer, "joins tensors that do not lie at the same rows of the picture");
+            }
+        }
+        return first ? origins_[*first] : 0;
+    }
+
+    // Of a layer that has not told where its result lies.
+    void place_outputs(const Layer& layer, const LayerRule& rule, int origin) {
+        const bool moves = layer.type == "Interp" || layer.type == "PixelShuffle";
+        const int up = moves ? static_cast<int>(rule.rows.up) : 1;
+        for (const int blob : layer.outputs) origins_.emplace(blob, origin * up);
+        if (!layer.outputs.empty() && origins_[layer.outputs[0]] > kMostOrigin)
+            refuse(layer, "lacks too many rows and columns");
     }
 
     void define(const Layer& layer, Node node) {
@@ -247,47 +339,166 @@ class GraphLowering {
     void add_convolution(std::size_t index) {
         const Layer& layer = graph_.layers[index];
         const KernelAxis axis = kernel_rows(layer);
-        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 ||
+        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 || axis.pad_before < 0 ||
             axis.pad_before != axis.pad_after || layer.number(18, 0.0F) != 0.0F) {
             refuse(layer, "is dilated or padded unevenly");
         }
+        if (!value(layer.inputs[0]).as_computed()) refuse(layer, "reads a scaled tensor");
         Node node;
-        node.input = value(layer.inputs[0]);
-        if (!node.input.as_computed()) refuse(layer, "reads a scaled tensor");
         node.layer = index;
-        if (keeps_size(axis)) {
-            node.kernel = static_cast<int>(axis.kernel);
-        } else {
-            fold_unshuffle(layer, axis);
-            node.unshuffle = lowered_.unshuffle;
-        }
         read_activation(layer, node);
+        const bool folds = axis.stride > 1 && axis.stride <= kMostFactor &&
+                           axis.kernel == 3 * axis.stride && axis.pad_before == axis.stride &&
+                           takes_input_alone(layer.inputs[0]);
+        if (folds) {
+            const auto stride = static_cast<int>(axis.stride);
+            unshuffle_input(stride);
+            node.fold = {static_cast<int>(axis.kernel), stride, -stride, false};
+            node.input = value(layer.inputs[0]);
+        } else {
+            const Placement place = place_convolution(layer, axis);
+            const auto stride = static_cast<int>(axis.stride);
+            node.input =
+                stride > 1 ? unshuffled(layer, stride, place.phase) : value(layer.inputs[0]);
+            node.kernel = place.kernel;
+            if (!keeps_kernel(axis, place))
+                node.fold = {static_cast<int>(axis.kernel), stride, place.shift, false};
+        }
         define(layer, std::move(node));
     }
 
-    static bool keeps_size(const KernelAxis& axis) {
-        return axis.stride == 1 && axis.kernel % 2 == 1 && axis.kernel <= kMostKernel &&
-               axis.pad_before == axis.kernel / 2;
+    void unshuffle_input(int factor) {
+        lowered_.unshuffle = factor;
+        lowered_.nodes[0].scale /= factor;
+        lowered_.nodes[0].channels *= factor * factor;
     }
 
-    void fold_unshuffle(const Layer& layer, const KernelAxis& axis) {
-        if (!takes_input_alone(layer.inputs[0]) || axis.stride < 2 || axis.stride > kMostFactor ||
-            axis.kernel != 3 * axis.stride || axis.pad_before != axis.stride) {
-            refuse(layer, "is not a convolution with stride 1, an odd kernel of at most " +
-                              std::to_string(kMostKernel) +
-                              " and a padding that keeps the size, nor one that a pixel-unshuffle "
-                              "was folded into");
+    static bool keeps_kernel(const KernelAxis& axis, const Placement& place) {
+        return axis.stride == 1 && place.kernel == axis.kernel &&
+               place.shift == -(place.kernel / 2);
+    }
+
+    // Also tells where the result lies.
+    Placement place_convolution(const Layer& layer, const KernelAxis& axis) {
+        const int blob = layer.inputs[0];
+        if (axis.stride > kMostFactor || axis.kernel > std::int64_t{kMostKernel} * axis.stride)
+            refuse(layer, kernel_limit());
+        if (axis.pad_before > 0 && !is_whole(blob))
+            refuse(layer, "pads with zeros what has lost a border");
+        const int result = middle(layer);
+        Placement best;
+        // A row before the phase is in no unshuffled row.
+        for (int phase = 0; phase < std::min<int>(origins_[blob] + 1, axis.stride); ++phase) {
+            const std::int64_t shift =
+                origins_[blob] - axis.pad_before - axis.stride * result - phase;
+            const int kernel = odd_kernel(floor_div(shift, axis.stride),
+                                          floor_div(axis.kernel - 1 + shift, axis.stride));
+            if (best.kernel == 0 || kernel < best.kernel)
+                best = {kernel, phase, static_cast<int>(shift)};
         }
-        lowered_.unshuffle = static_cast<int>(axis.stride);
+        check_kernel(layer, axis, best);
+        origins_[layer.outputs[0]] = result;
+        return best;
+    }
+
+    static std::string kernel_limit() {
+        return "has a kernel of more than " + std::to_string(kMostKernel) +
+               " rows for each row that it makes or a stride of more than " +
+               std::to_string(kMostFactor) + ", or leaves most rows out";
+    }
+
+    static void check_kernel(const Layer& layer, const KernelAxis& axis, const Placement& place) {
+        const std::int64_t side = axis.stride * place.kernel;
+        if (place.kernel > kMostKernel || side * side > kMostWeights * axis.kernel * axis.kernel)
+            refuse(layer, kernel_limit());
+    }
+
+    // The input of a layer with a stride, unshuffled by it.
+    Value unshuffled(const Layer& layer, int factor, int phase) {
+        const Node& source = plain_input(layer);
+        if (source.scale % factor != 0) refuse(layer, "divides rows that do not come in pairs");
+        Node node;
+        node.kind = OpKind::pixel_unshuffle;
+        node.input = value(layer.inputs[0]);
+        node.channels = source.channels * factor * factor;
+        node.scale = source.scale / factor;
+        node.factor = factor;
+        node.phase = phase;
+        node.layers = {layer.name};
+        lowered_.nodes.push_back(std::move(node));
+        return Value{{lowered_.nodes.size() - 1}};
+    }
+
+    // A convolution that makes stride * stride times the channels, and their shuffle.
+    void add_deconvolution(std::size_t index) {
+        const Layer& layer = graph_.layers[index];
+        const KernelAxis axis = kernel_rows(layer);
+        bool more = false;  // rows beyond those, or a size of its own
+        for (const int id : {18, 19, 20, 21, 28}) more = more || layer.integer(id, 0) != 0;
+        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 || axis.pad_before < 0 ||
+            axis.pad_before != axis.pad_after || more) {
+            refuse(layer, "is dilated or padded unevenly, or has an output padding");
+        }
+        if (!value(layer.inputs[0]).as_computed()) refuse(layer, "reads a scaled tensor");
+        const Placement place = place_deconvolution(layer, axis);
+        const auto stride = static_cast<int>(axis.stride);
+        Node node;
+        node.layer = index;
+        node.input = value(layer.inputs[0]);
+        node.kernel = place.kernel;
+        node.fold = {static_cast<int>(axis.kernel), stride, place.shift, true};
+        read_activation(layer, node);
+        if (stride == 1) return define(layer, std::move(node));
+        const int channels = size_of(layer.outputs[0]).channels;
+        node.channels = channels * stride * stride;
+        node.scale = scale_of(layer) / stride;
+        name_layers(layer, node);
+        lowered_.nodes.push_back(std::move(node));
+        Node shuffle;
+        shuffle.kind = OpKind::pixel_shuffle;
+        shuffle.input = Value{{lowered_.nodes.size() - 1}};
+        shuffle.factor = stride;
+        shuffle.phase = place.phase;
+        define(layer, std::move(shuffle));
+        transposed_.insert(lowered_.nodes.size() - 1);
+    }
+
+    // Also tells where the result lies.
+    Placement place_deconvolution(const Layer& layer, const KernelAxis& axis) {
+        const int blob = layer.inputs[0];
+        if (axis.stride > kMostFactor || axis.kernel > std::int64_t{kMostKernel} * axis.stride)
+            refuse(layer, kernel_limit());
+        if (axis.pad_before < axis.kernel - axis.stride && !is_whole(blob))
+            refuse(layer, "reads beyond the end of what has lost a border");
+        const int result = middle(layer);
+        Placement best;
+        // A row before the phase is in no row of the convolution.
+        for (int phase = 0; phase < std::min<int>(result + 1, axis.stride); ++phase) {
+            const std::int64_t shift =
+                phase + axis.pad_before + axis.stride * origins_[blob] - result;
+            const int kernel = odd_kernel(-floor_div(axis.kernel - 1 - shift, axis.stride),
+                                          floor_div(axis.stride - 1 + shift, axis.stride));
+            if (best.kernel == 0 || kernel < best.kernel)
+                best = {kernel, phase, static_cast<int>(shift)};
+        }
+        check_kernel(layer, axis, best);
+        origins_[layer.outputs[0]] = result;
+        return best;
     }
 
     void add_depthwise(std::size_t index) {
         const Layer& layer = graph_.layers[index];
         const KernelAxis axis = kernel_rows(layer);
-        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 || !keeps_size(axis) ||
+        if (!(axis == kernel_columns(layer)) || axis.dilation != 1 || axis.stride != 1 ||
+            axis.kernel % 2 == 0 || axis.kernel > kMostKernel || axis.pad_before < 0 ||
             axis.pad_before != axis.pad_after || layer.number(18, 0.0F) != 0.0F) {
             refuse(layer, "is dilated, or has a stride, an even kernel or an uneven padding");
         }
+        if (axis.pad_before > 0 && !is_whole(layer.inputs[0]))
+            refuse(layer, "pads with zeros what has lost a border");
+        origins_[layer.outputs[0]] =
+            origins_[layer.inputs[0]] + static_cast<int>(axis.kernel / 2 - axis.pad_before);
+        if (origins_[layer.outputs[0]] < 0) refuse(layer, "makes more rows than it reads");
         const int channels = size_of(layer.inputs[0]).channels;
         if (channels != layer.integer(0, 0) || channels != layer.integer(7, 1))
             refuse(layer, "is a convolution in groups of several channels");
@@ -341,9 +552,17 @@ class GraphLowering {
         const Value& source = value(blob);
         return open_parts(blob) && source.as_computed() &&
                std::all_of(source.parts.begin(), source.parts.end(), [&](std::size_t part) {
-                   return has_weights(lowered_.nodes[part].kind) &&
-                          lowered_.nodes[part].steps() == 0;
+                   return lowered_.nodes[part].steps() == 0 &&
+                          has_weights(convolution_behind(part).kind) &&
+                          convolution_behind(part).steps() == 0;
                });
+    }
+
+    // The convolution whose activation is that of the node's result: of a transposed convolution's
+    // shuffle it is the one before.
+    Node& convolution_behind(std::size_t node) {
+        const bool shuffled = transposed_.count(node) != 0;
+        return lowered_.nodes[shuffled ? lowered_.nodes[node].input.parts[0] : node];
     }
 
     void add_activation(std::size_t index) {
@@ -356,7 +575,7 @@ class GraphLowering {
         if (layer.type == "GELU" && layer.integer(0, 0) != 0)
             refuse(layer, "is an approximation of GELU");
         for (const std::size_t part : source.parts) {
-            Node& node = lowered_.nodes[part];
+            Node& node = convolution_behind(part);
             node.activation = *activation_of(layer);
             if (layer.type == "PReLU") node.prelu = index;
             if (layer.type == "ReLU") node.slope = layer.number(0, 0.0F);
@@ -365,16 +584,16 @@ class GraphLowering {
     }
 
     void activated(const Layer& layer, const Value& source) {
-        name_layers(layer, lowered_.nodes[source.parts[0]]);
+        name_layers(layer, convolution_behind(source.parts[0]));
         values_[layer.outputs[0]] = source;
-        values_[layer.outputs[0]].steps = 1;
+        values_[layer.outputs[0]].steps = lowered_.nodes[source.parts[0]].steps();
     }
 
     void add_sigmoid(const Layer& layer) {
         const Value source = value(layer.inputs[0]);
         if (uses_[layer.inputs[0]] == 0 && bare_parts(layer.inputs[0])) {
             for (const std::size_t part : source.parts)
-                lowered_.nodes[part].activation = Activation::sigmoid;
+                convolution_behind(part).activation = Activation::sigmoid;
             return activated(layer, source);
         }
         const bool plain = source.parts.size() == 1 && source.plain() && source.parts[0] != 0;
@@ -694,6 +913,7 @@ class GraphLowering {
             alias(layer, enlarged);
             return fold(layer);
         }
+        if (!is_whole(layer.inputs[0])) refuse(layer, "resizes what has lost a border");
         Node node;
         node.kind = OpKind::resize;
         node.input = value(layer.inputs[0]);
@@ -721,19 +941,24 @@ class GraphLowering {
         const auto factor = static_cast<int>(rule.rows.down);
         const Value source = value(layer.inputs[0]);
         if (factor == 1) return alias(layer, source);
-        if (layer.integer(1, 0) != 0 || factor > kMostFactor ||
-            !takes_input_alone(layer.inputs[0])) {
-            refuse(layer, "is not a pixel-unshuffle of the input alone");
+        if (layer.integer(1, 0) != 0 || factor > kMostFactor)
+            refuse(layer, "unshuffles in an unusual order");
+        if (takes_input_alone(layer.inputs[0])) {
+            unshuffle_input(factor);
+            values_[layer.outputs[0]] = source;
+            return fold(layer);
         }
-        lowered_.unshuffle = factor;
-        values_[layer.outputs[0]] = source;
-        fold(layer);
+        const int origin = origins_[layer.inputs[0]];
+        origins_[layer.outputs[0]] = origin / factor;
+        values_[layer.outputs[0]] = unshuffled(layer, factor, origin % factor);
     }
 
     const Graph& graph_;
     const Trace sizes_;
     LoweredGraph lowered_;
     std::map<int, Value> values_;                       // by blob
+    std::map<int, int> origins_;                        // by blob, of its tensor's rows the first
+    std::set<std::size_t> transposed_;                  // shuffles of transposed convolutions
     std::map<int, std::size_t> constants_;              // by blob, the layer that has the numbers
     std::map<int, PendingGate> gates_;                  // by blob
     std::map<int, std::vector<const Layer*>> readers_;  // by blob

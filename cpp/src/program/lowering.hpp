@@ -40,6 +40,17 @@ struct LoweredSkip {
     bool product = false;
 };
 
+// How a layer's kernel becomes one with stride 1 on unshuffled rows, or one before a shuffle. Along
+// each axis, with s the stride: tap t of a convolution reads unshuffled row floor((t + shift) / s)
+// from the result's own, and of it the part (t + shift) mod s. Tap t of a transposed convolution
+// belongs to part r of the result and reads row (r + shift - t) / s, if that is whole.
+struct KernelFold {
+    int side = 0;  // of the layer's kernel; 0: the op's kernel is the layer's
+    int stride = 1;
+    int shift = 0;
+    bool transposed = false;
+};
+
 // A tensor that is really computed, with everything that was folded into its epilogue.
 struct Node {
     OpKind kind = OpKind::convolution;  // not of node 0, the input
@@ -50,13 +61,14 @@ struct Node {
     int first_output = 0;              // of the layer's channels, the node's first
     std::optional<std::size_t> prelu;  // the layer its slopes belong to
     int kernel = 3;                    // side
-    int unshuffle = 1;                 // folded into the layer's kernel, of side kernel * unshuffle
+    KernelFold fold;
     float epsilon = 0.0F;
     Activation activation = Activation::none;
     float slope = 0.0F;
     std::vector<LoweredSkip> skips;
     std::optional<float> gate;
     int factor = 1;
+    int phase = 0;
     Resize resize;
     std::vector<std::string> layers;  // as Op::layers
 
@@ -80,6 +92,8 @@ struct LoweredGraph {
     std::vector<Node> nodes;
     std::size_t output = 0;
     int unshuffle = 1;
+    int alignment = 1;
+    int border = 0;                      // Program::border
     std::vector<InputStep> input_steps;  // of the picture, before the unshuffle
 };
 

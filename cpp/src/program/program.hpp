@@ -18,8 +18,9 @@ namespace realesrgan {
 // vectors.
 inline constexpr int kChannelAlignment = 16;
 
-// A feature map, or several concatenated along the channels (a dense block), `scale` times as wide
-// and high as the input tensor. Channels that belong to no slice are padding and hold zero.
+// A feature map, or several concatenated along the channels (a dense block), with `scale` rows and
+// columns for so many of the picture as Program::alignment says. Channels that belong to no slice
+// are padding and hold zero.
 struct Tensor {
     int channels = 0;
     int scale = 1;
@@ -41,8 +42,10 @@ enum class OpKind {
     layer_norm,     // a pixel's channels less their mean, over their deviation, then times a weight
                     // and plus a bias of each channel
     pixel_shuffle,  // channel c*f*f + dy*f + dx of pixel (x, y) becomes channel c of (x*f + dx, y*f
-                    // + dy)
-    resize,         // rows and columns resampled by `resize`
+                    // + dy), of a result that begins `phase` rows and columns further on
+    pixel_unshuffle,  // channel c of (x*f + dx, y*f + dy) becomes channel c*f*f + dy*f + dx of
+                      // pixel (x, y), of an input that begins at row and column `phase`
+    resize,           // rows and columns resampled by `resize`
 };
 
 // ReLU is leaky_relu with slope 0; SiLU (Swish) is value * sigmoid(value), Mish value *
@@ -89,15 +92,17 @@ struct Op {
     // comes before them.
     std::optional<float> gate;
     float epsilon = 0.0F;  // of layer_norm, added to the variance
-    int factor = 1;        // of pixel_shuffle
+    int factor = 1;        // of pixel_shuffle and pixel_unshuffle
+    // Of both, less than the factor: positions before the first and after the last pixel are zero.
+    int phase = 0;
     Resize resize;
     // The names of the graph's layers that it computes, the one that gives it its kind first.
     std::vector<std::string> layers;
 };
 
-// Rows of the endless picture that plans are made for: so many that no step near its middle reads
-// beyond an end. The largest product of a dependency is twice a row of the largest tensor times a
-// scale.
+// Rows of scale 1 of the endless picture that plans are made for: so many that no step near its
+// middle reads beyond an end. The largest product of a dependency is twice a row of the largest
+// tensor times a scale.
 inline constexpr Row kEndlessRows = Row{1} << 40;
 static_assert(kEndlessRows <= std::numeric_limits<Row>::max() / (4 * kMostScale * kMostScale));
 
@@ -110,7 +115,9 @@ inline RowDependency row_dependency(const Op& op) {
         case OpKind::layer_norm:
             break;
         case OpKind::pixel_shuffle:
-            return {op.factor};
+            return {op.factor, 1, -2 * op.phase, -2 * op.phase};
+        case OpKind::pixel_unshuffle:
+            return {1, op.factor, 2 * op.phase, 2 * (op.phase + op.factor - 1)};
         case OpKind::resize: {
             const bool bicubic = op.resize.filter == ResizeFilter::bicubic;
             return RowDependency::resampling(op.resize.numerator, op.resize.denominator,
@@ -157,13 +164,18 @@ struct InputTransform {
 
 // A row-local network as fused operations in execution order. The input tensor is tensors[0]; with
 // unshuffle r its channel c*r*r + dy*r + dx of pixel (x, y) is the picture's channel c of
-// (x*r + dx, y*r + dy), and the picture's size is a multiple of r. Nothing writes a slice twice.
+// (x*r + dx, y*r + dy). The picture's sides are multiples of the alignment. Nothing writes a slice
+// twice.
 struct Program {
     std::vector<Tensor> tensors;
     std::vector<Op> ops;
     std::vector<ConvolutionShape> convolutions;
     ChannelSlice input;  // of tensor 0: all its channels
     int unshuffle = 1;
+    int alignment = 1;  // rows of the picture for each row of a tensor of scale 1
+    // Of pixels on each side, by which the picture is extended before and the result, times the
+    // scale, cut off after: what is computed there is not the network's.
+    int border = 0;
     int picture_channels = 0;
     // One for each of the picture's channels; empty: samples are taken as they are. It is no part
     // of the first convolution, whose zero padding lies around the transformed picture.
@@ -172,7 +184,11 @@ struct Program {
 
     const Tensor& tensor(const ChannelSlice& slice) const { return tensors[idx(slice.tensor)]; }
     // The result's size over the picture's.
-    int scale() const { return tensor(output).scale / unshuffle; }
+    int scale() const { return tensor(output).scale / alignment; }
+    // A tensor's over the picture's.
+    double zoom(const ChannelSlice& slice) const {
+        return static_cast<double>(tensor(slice).scale) / alignment;
+    }
 };
 
 // The op of each of Program::convolutions.

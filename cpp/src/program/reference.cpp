@@ -76,9 +76,21 @@ void normalize(const Op& op, const ConvolutionWeights& weights, const FeatureMap
 
 void shuffle(const Op& op, const FeatureMap& input, int x, int y, double* output) {
     const int f = op.factor;
+    x -= op.phase;
+    y -= op.phase;
     for (int c = 0; c < op.output.channels; ++c) {
         const int from = op.input.channel + (c * f + y % f) * f + x % f;
-        output[c] = input.pixel(x / f, y / f)[from];
+        output[c] = x < 0 || y < 0 ? 0.0 : input.pixel(x / f, y / f)[from];
+    }
+}
+
+void unshuffle(const Op& op, const FeatureMap& input, int x, int y, double* output) {
+    const int f = op.factor;
+    for (int c = 0; c < op.output.channels; ++c) {
+        const int from_x = x * f + op.phase + c % f;
+        const int from_y = y * f + op.phase + c / f % f;
+        const bool inside = from_x < input.width && from_y < input.height;
+        output[c] = inside ? input.pixel(from_x, from_y)[op.input.channel + c / (f * f)] : 0.0;
     }
 }
 
@@ -130,6 +142,9 @@ void compute_reference(const Op& op, const ConvolutionWeights& weights,
                 case OpKind::pixel_shuffle:
                     shuffle(op, map(op.input), x, y, output);
                     break;
+                case OpKind::pixel_unshuffle:
+                    unshuffle(op, map(op.input), x, y, output);
+                    break;
                 case OpKind::resize:
                     resample(op, map(op.input), x, y, output);
                     break;
@@ -159,8 +174,8 @@ FeatureMap compute_reference(const FusedNetwork& network, const FeatureMap& pict
     const int r = program.unshuffle;
     std::vector<FeatureMap> maps;
     for (const Tensor& tensor : program.tensors) {
-        maps.emplace_back(picture.width / r * tensor.scale, picture.height / r * tensor.scale,
-                          tensor.channels);
+        maps.emplace_back(picture.width / program.alignment * tensor.scale,
+                          picture.height / program.alignment * tensor.scale, tensor.channels);
     }
     for (int y = 0; y < picture.height; ++y) {
         for (int x = 0; x < picture.width; ++x) {

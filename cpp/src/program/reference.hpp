@@ -32,7 +32,7 @@ void compute_reference(const Op& op, const ConvolutionWeights& weights,
                        std::vector<FeatureMap>& maps);
 
 // The network's result for a picture, which has the same layout and is not clamped either. Sides
-// are multiples of Program::unshuffle.
+// are multiples of Program::alignment; nothing is cut off (Program::border).
 FeatureMap compute_reference(const FusedNetwork& network, const FeatureMap& picture);
 
 }  // namespace realesrgan

@@ -31,12 +31,13 @@ class SampleTransfer {
 
 class RowTransfer final : public SampleTransfer {
   public:
-    RowTransfer(RowSource& source, int column, RowSink& sink, int scale, StreamRecord& record)
-        : source_(source), column_(column), sink_(sink), scale_(scale), record_(record) {}
+    RowTransfer(RowSource& source, int column, RowSink& sink, const Program& program,
+                StreamRecord& record)
+        : source_(source), column_(column), sink_(sink), program_(program), record_(record) {}
 
     void fill(Session& session, RowRange rows) override {
         const MutableImageView view = session.input_rows(static_cast<int>(rows.count));
-        source_.read(static_cast<int>(rows.first), column_, view);
+        source_.read(static_cast<int>(rows.first) - program_.border, column_, view);
         record_.input_sum += sum_of_samples(as_const(view));
         record_.input_samples += product(view.width, view.height, view.channels);
     }
@@ -45,7 +46,8 @@ class RowTransfer final : public SampleTransfer {
         const ImageView view = session.output_rows();
         if (rows.count == 0) return;
         see(view);
-        sink_.write(static_cast<int>(rows.first), column_ * scale_, view);
+        const int scale = program_.scale();
+        sink_.write(static_cast<int>(rows.first) - program_.border * scale, column_ * scale, view);
     }
 
   private:
@@ -62,7 +64,7 @@ class RowTransfer final : public SampleTransfer {
     RowSource& source_;
     int column_;
     RowSink& sink_;
-    int scale_;
+    const Program& program_;
     StreamRecord& record_;
 };
 
@@ -249,7 +251,7 @@ void run_steps(const Backend& backend, const std::shared_ptr<const ExecutionPlan
 void run_plan(const Backend& backend, const std::shared_ptr<const ExecutionPlan>& plan,
               RowSource& source, int column, RowSink& sink, const Progress& progress,
               StreamRecord& record) {
-    RowTransfer transfer(source, column, sink, plan->program().scale(), record);
+    RowTransfer transfer(source, column, sink, plan->program(), record);
     run_steps(backend, plan, transfer, progress, record);
 }
 

@@ -80,12 +80,13 @@ Progress part_of(const Progress& progress, int part, int parts) {
     return [&progress, part, parts](double fraction) { progress((part + fraction) / parts); };
 }
 
-// Throws BadResult for a result that is no picture. `scale`: of the result's rows to the picture's;
-// 0: they are not in the same order.
-void check_result(const StreamRecord& record, int scale) {
+// Throws BadResult for a result that is no picture. `in_order`: its rows are in the picture's
+// order.
+void check_result(const StreamRecord& record, const Program& program, bool in_order) {
     Region region = BadResult::everything();
-    if (scale > 0 && record.first_not_finite.count > 0) {
-        region.y = {record.first_not_finite.first / scale,
+    if (in_order && record.first_not_finite.count > 0) {
+        const Row scale = program.scale();
+        region.y = {std::max<Row>(record.first_not_finite.first / scale - program.border, 0),
                     (record.first_not_finite.end() - 1) / scale + 1};
     }
     ResultCheck check;
@@ -109,6 +110,9 @@ ProfiledLayer layer_of(const Op& op, const Program& program) {
         case OpKind::pixel_shuffle:
             layer.kind = "pixel_shuffle";
             break;
+        case OpKind::pixel_unshuffle:
+            layer.kind = "pixel_unshuffle";
+            break;
         case OpKind::resize:
             layer.kind = "resize";
             break;
@@ -116,7 +120,7 @@ ProfiledLayer layer_of(const Op& op, const Program& program) {
     layer.names = op.layers;
     layer.inputs = op.input.channels;
     layer.outputs = op.output.channels;
-    layer.zoom = static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
+    layer.zoom = program.zoom(op.output);
     return layer;
 }
 
@@ -151,9 +155,8 @@ PlanConstraints StreamEngine::constraints(const RunShape& shape) const {
     constraints.shape = shape;
     constraints.sums = options_.tta;
     constraints.receptive_field = info_.receptive_field;
-    // The shape's are rows of the picture, the plan's of the input tensor.
     constraints.band = shape.band_rows > 0
-                           ? ceil_div(std::min(shape.band_rows, shape.height), program().unshuffle)
+                           ? ceil_div(std::min(shape.band_rows, shape.height), program().alignment)
                            : options_.band;
     if (options_.memory_limit > 0) {
         constraints.budget = constraints.most = options_.memory_limit;
@@ -276,7 +279,7 @@ void StreamEngine::run(const ImageView& input, const MutableImageView& output, i
                      *sink, part_of(whole, i, ssize(passes)), record);
         }
         sink->end();
-        check_result(record, options_.tta ? 0 : program().scale());
+        check_result(record, program(), !options_.tta);
     });
 }
 
@@ -285,15 +288,16 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     if (options_.tta) return false;
     const RunShape shape{source.width(), source.height(), source.type(), output};
     const int scale = program().scale();
-    PaddedSource padded(source, program().unshuffle);
+    PaddedSource padded(source, program().border, program().alignment);
     CroppedSink cropped(sink, shape.width * scale, shape.height * scale);
     const Progress whole = monotone(progress);
     return run_with_less_memory(shape, &padded, [&](const std::vector<RunStrategy>& strategies) {
         const RunStrategy& strategy = strategies.front();
         if (strategy.plans.size() > 1) return false;
         StreamRecord record;
-        run_plan(*backend_, strategy.plans.front(), padded, 0, cropped, whole, record);
-        check_result(record, scale);
+        run_plan(*backend_, strategy.plans.front(), padded, strategy.first_column(0), cropped,
+                 whole, record);
+        check_result(record, program(), true);
         return true;
     });
 }
@@ -301,7 +305,8 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
 bool StreamEngine::run_planes(const YuvView& source, const MutableYuvView& target,
                               const Progress& progress) const {
     const bool colours = program().picture_channels == 3 && program().output.channels == 3;
-    if (options_.tta || !backend_->storage().planes || !colours) return false;
+    const bool padded = program().border > 0 || program().alignment != program().unshuffle;
+    if (options_.tta || !backend_->storage().planes || !colours || padded) return false;
     const RunShape shape{source.width,    source.height,         SampleType::f32,
                          SampleType::f32, source.plane_format(), target.plane_format()};
     const Progress whole = monotone(progress);
@@ -310,7 +315,7 @@ bool StreamEngine::run_planes(const YuvView& source, const MutableYuvView& targe
         if (strategy.plans.size() > 1) return false;
         StreamRecord record;
         run_plan(*backend_, strategy.plans.front(), source, target, whole, record);
-        check_result(record, program().scale());
+        check_result(record, program(), true);
         return true;
     });
 }
@@ -354,9 +359,9 @@ PlanReport StreamEngine::plan(const RunShape& shape) const {
     report.path = "stream";
     report.column_tiles = ssize(chosen.plans);
     report.halo = chosen.halo;
-    report.reason = "every layer is local in rows";
+    report.reason = "every layer is local in rows" + border_note(program().border);
     if (report.column_tiles > 1) report.reason += column_tiles_reason(chosen.shortage);
-    report.band_rows = plan.config().band * program().unshuffle;
+    report.band_rows = plan.config().band * program().alignment;
     report.memory_bytes = {{"weights", memory.weights},
                            {"rings", memory.rings},
                            {"shared_buffers", memory.shared_buffers},

@@ -193,11 +193,7 @@ void TileEngine::run(const ImageView& input, const MutableImageView& output,
 
 // What is to be known of the result beside the path, each note begun by a semicolon.
 std::string TileEngine::notes(const Tiles& tiles, bool cut) const {
-    std::string notes;
-    if (info_.border > 0) {
-        notes += "; its result lacks " + std::to_string(info_.border) +
-                 " pixels on each side, by which the picture is mirrored beyond its edges";
-    }
+    std::string notes = border_note(info_.border);
     if (info_.adds_source) notes += "; the source, enlarged by nearest, is added to its result";
     const std::int64_t read = tiles.reach.halo + info_.border;
     if (cut && field_known_ && read < info_.receptive_field) {

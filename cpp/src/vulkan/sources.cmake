@@ -3,7 +3,8 @@
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl load.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
-             convolution_matrix.comp depthwise.comp layer_norm.comp pixel_shuffle.comp resize.comp load_input.comp store_output.comp
+             convolution_matrix.comp depthwise.comp layer_norm.comp pixel_shuffle.comp
+             pixel_unshuffle.comp resize.comp load_input.comp store_output.comp
              load_planes.comp store_planes.comp
              roofline_copy.comp roofline_fma.comp roofline_matrix.comp)
     list(APPEND vulkan_shaders "${vulkan_dir}/shaders/${name}")

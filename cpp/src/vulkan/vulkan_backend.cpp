@@ -40,8 +40,7 @@ double flops_per_pixel(const Program& program) {
     for (const Op& op : program.ops) {
         if (op.convolution < 0) continue;
         const ConvolutionShape& shape = program.convolutions[idx(op.convolution)];
-        const double zoom =
-            static_cast<double>(program.tensor(op.output).scale) / program.unshuffle;
+        const double zoom = program.zoom(op.output);
         flops += convolution_flops(shape, zoom * zoom);
     }
     return flops;

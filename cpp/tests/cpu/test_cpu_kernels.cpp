@@ -56,8 +56,9 @@ double check_against_reference(const FusedNetwork& network, unsigned seed, int m
 TEST_CASE("random networks give the reference's result") {
     const TemporaryFolder folder;
     double largest = 0.0;
-    for (unsigned seed = 0; seed < 58; ++seed) {
+    for (unsigned seed = 0; seed < 66; ++seed) {
         const auto [param, bin] = (seed < 30   ? random_network(seed)
+                                   : seed > 57 ? random_unet(seed)
                                    : seed < 42 ? random_span(seed)
                                    : seed < 50 ? random_mosr(seed)
                                                : random_plksr(seed))
@@ -72,14 +73,17 @@ TEST_CASE("random networks give the reference's result") {
 TEST_CASE("random programs give the reference's result") {
     double largest = 0.0;
     std::map<std::string, int> seen;
-    for (unsigned seed = 0; seed < 200; ++seed) {
+    for (unsigned seed = 0; seed < 260; ++seed) {
         const int tile = seed % 2 == 0 ? winograd::kSmallTile : winograd::kLargeTile;
         const FusedNetwork network = random_program::random_program(seed);
         largest = std::max(largest, check_against_reference(network, seed, 14, tile));
         seen["transformed picture"] += network.program.input_transform.empty() ? 0 : 1;
-        seen["unshuffle"] += network.program.unshuffle - 1;
+        seen["unshuffled picture"] += network.program.unshuffle - 1;
+        seen["input above scale 1"] += network.program.tensors[0].scale - 1;
         for (const Op& op : network.program.ops) {
             seen["shuffle"] += op.kind == OpKind::pixel_shuffle ? 1 : 0;
+            seen["unshuffle"] += op.kind == OpKind::pixel_unshuffle ? 1 : 0;
+            seen["phase"] += op.phase > 0 ? 1 : 0;
             seen["resize"] += op.kind == OpKind::resize ? 1 : 0;
             seen["enlarged thrice"] += op.upsample == 3 ? 1 : 0;
             seen["part of a tensor"] += op.input.channel > 0 ? 1 : 0;

@@ -103,10 +103,13 @@ TEST_CASE("layers that look beyond rows, or are unknown, go to the tile path") {
     const Graph mystery = read("7767517\n2 2\nInput in 0 1 data\nMystery m 1 1 data out\n");
     CHECK(!is_row_local(mystery));
     CHECK_EQUAL(inspect(mystery).scale, 0);
+}
+
+TEST_CASE("a transposed convolution has its stride for a scale, and runs in the row stream") {
     const Graph deconvolution = read(
         "7767517\n2 2\nInput in 0 1 data\nDeconvolution d 1 1 data out 0=3 1=4 3=2 4=1 6=144\n");
     const NetworkInfo transposed = inspect(deconvolution);
-    CHECK(!is_row_local(deconvolution));
+    CHECK(is_row_local(deconvolution));
     CHECK_EQUAL(transposed.scale, 2);
     CHECK_EQUAL(transposed.receptive_field, 1);
 }

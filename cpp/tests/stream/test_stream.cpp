@@ -70,7 +70,8 @@ TEST_CASE("a fused network gives what ncnn gives layer by layer") {
         return std::uniform_int_distribution<int>(low, high)(random);
     };
     for (unsigned seed = 0; seed < 40; ++seed) {
-        const Files files = random_network(seed).save(folder.file("net"));
+        const Files files =
+            (seed % 4 == 3 ? random_unet(seed) : random_network(seed)).save(folder.file("net"));
         Picture picture = noise(pick(1, 40), pick(1, 40), seed);
         const Picture whole = run(files, options(0, kTileWhole), picture);
         const Upscaler stream(files.first, files.second, options(pick(1, 20)));
@@ -139,8 +140,9 @@ TEST_CASE("all orientations give the mean that the tile path gives") {
 
 TEST_CASE("rows are read and written one band at a time, with the bits of the whole picture") {
     const TemporaryFolder folder;
-    for (const unsigned seed : {0U, 1U, 2U, 3U, 8U}) {  // some with an unshuffle
-        const Files files = random_network(seed).save(folder.file("net"));
+    for (const unsigned seed : {0U, 1U, 2U, 3U, 8U, 11U, 15U, 22U}) {  // some with an unshuffle
+        const Files files =
+            (seed > 8 ? random_unet(seed) : random_network(seed)).save(folder.file("net"));
         for (const bool tta : {false, true}) {
             Options made = options(3);
             made.tta = tta;

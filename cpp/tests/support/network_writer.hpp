@@ -26,14 +26,27 @@ class NetworkWriter {
     // weights: uniform, small enough that a deep network stays within a few units.
     std::string convolution(const std::string& from, int inputs, int outputs,
                             const std::string& more = "", int kernel = 3, int stride = 1) {
+        return kernel_layer("Convolution", from, inputs, outputs,
+                            {kernel, stride, stride > 1 ? stride : kernel / 2}, more);
+    }
+
+    // Of a convolution, or a transposed one.
+    struct Window {
+        int kernel = 3;
+        int stride = 1;
+        int pad = 0;
+    };
+
+    std::string kernel_layer(const std::string& type, const std::string& from, int inputs,
+                             int outputs, const Window& window, const std::string& more) {
         std::ostringstream parameters;
-        const int count = inputs * outputs * kernel * kernel;
-        parameters << "0=" << outputs << " 1=" << kernel << " 3=" << stride
-                   << " 4=" << (stride > 1 ? stride : kernel / 2) << " 5=1 6=" << count << ' '
-                   << more;
-        weights(count, 1.5F / std::sqrt(static_cast<float>(inputs * kernel * kernel)), true);
+        const int count = inputs * outputs * window.kernel * window.kernel;
+        parameters << "0=" << outputs << " 1=" << window.kernel << " 3=" << window.stride
+                   << " 4=" << window.pad << " 5=1 6=" << count << ' ' << more;
+        const int taps = type == "Deconvolution" ? window.kernel / window.stride : window.kernel;
+        weights(count, 1.5F / std::sqrt(static_cast<float>(inputs * taps * taps)), true);
         weights(outputs, 0.1F, false);
-        return line("Convolution", {from}, parameters.str());
+        return line(type, {from}, parameters.str());
     }
 
     std::string linear(const std::string& from, int inputs, int outputs) {

@@ -58,6 +58,13 @@ struct PlksrConfig {
     bool fused = true;  // the sigmoid as a part of its convolution
 };
 
+struct UnetConfig {
+    int width = 32;     // of the first convolution; the others have up to eight times as many
+    int scale = 2;      // of the result: 1, 2, 3
+    bool lists = true;  // crops by numbers, or to the size of another blob
+    bool fused = true;  // activations as parts of convolutions
+};
+
 class NetworkBuilder {
   public:
     explicit NetworkBuilder(unsigned seed) : writer_(seed) {}
@@ -181,6 +188,36 @@ class NetworkBuilder {
         writer_.layer("PixelShuffle", {x}, "0=" + std::to_string(config.factor));
     }
 
+    // Convolutions without padding and a transposed one, as in waifu2x' upconv7.
+    void upconv(int width, int scale) {
+        std::string x = writer_.input();
+        int channels = 3;
+        for (const int more : {width, width, 2 * width}) {
+            x = valid(x, channels, more, true);
+            channels = more;
+        }
+        if (scale == 1) {
+            writer_.kernel_layer("Convolution", x, channels, 3, {3, 1, 0}, "");
+        } else {
+            enlarge(x, channels, 3, {scale + 2, scale, scale + 1}, "");
+        }
+    }
+
+    // Two in a row without padding and squeeze and excitation, as in Real-CUGAN's networks.
+    void unets(const UnetConfig& config) {
+        const int width = config.width;
+        std::string x = unet(writer_.input(), 3, config, 1);
+        const NetworkWriter::Window last = config.scale == 3   ? NetworkWriter::Window{5, 3, 2}
+                                           : config.scale == 2 ? NetworkWriter::Window{4, 2, 3}
+                                                               : NetworkWriter::Window{3, 1, 0};
+        const std::string first = x =
+            config.scale == 1 ? writer_.kernel_layer("Convolution", x, 2 * width, 3, last, "")
+                              : enlarge(x, 2 * width, 3, last, "");
+        x = unet(x, 3, config, 2);
+        x = writer_.kernel_layer("Convolution", x, 2 * width, 3, {3, 1, 0}, "");
+        writer_.layer("BinaryOp", {x, crop(first, 20, x, config)}, "0=0");
+    }
+
     // A shuffle by `factor`, then a resize to `scale` times the picture's size. Interp's filter: 2
     // (bilinear), 3 (bicubic).
     void shuffled(int factor, int filter, int scale) {
@@ -192,6 +229,58 @@ class NetworkBuilder {
     }
 
   private:
+    static std::string slightly_leaky() { return "9=2 -23310=1,1.000000e-01"; }
+
+    // A convolution without padding, and its activation.
+    std::string valid(const std::string& x, int inputs, int outputs, bool fused,
+                      const NetworkWriter::Window& window = {}) {
+        if (fused)
+            return writer_.kernel_layer("Convolution", x, inputs, outputs, window,
+                                        slightly_leaky());
+        return writer_.prelu(writer_.kernel_layer("Convolution", x, inputs, outputs, window, ""),
+                             outputs);
+    }
+
+    std::string enlarge(const std::string& x, int inputs, int outputs,
+                        const NetworkWriter::Window& window, const std::string& more) {
+        return writer_.kernel_layer("Deconvolution", x, inputs, outputs, window, more);
+    }
+
+    std::string crop(const std::string& x, int lost, const std::string& like,
+                     const UnetConfig& config) {
+        const std::string n = std::to_string(lost);
+        if (!config.lists) return writer_.layer("Crop", {x, like}, "0=" + n + " 1=" + n);
+        return writer_.layer(
+            "Crop", {x},
+            "-23309=2," + n + "," + n + " -23310=2,-" + n + ",-" + n + " -23311=2,-2,-1");
+    }
+
+    // One that halves `depth` times; what comes out has twice the width's channels.
+    std::string unet(const std::string& data, int inputs, const UnetConfig& config, int depth) {
+        const int width = config.width;
+        std::string x = valid(data, inputs, width, config.fused);
+        x = valid(x, width, 2 * width, config.fused);
+        x = halved(x, 2 * width, config, depth);
+        return valid(x, 2 * width, 2 * width, config.fused);
+    }
+
+    // Half as large, convolved, as large again, plus what of the blob is left.
+    std::string halved(const std::string& x, int width, const UnetConfig& config, int depth) {
+        std::string low = valid(x, width, width, config.fused, {2, 2, 0});
+        low = valid(low, width, 2 * width, config.fused);
+        low = valid(low, 2 * width, depth > 1 ? 2 * width : width, config.fused);
+        if (depth > 1) {
+            low = halved(low, 2 * width, config, depth - 1);
+            low = valid(low, 2 * width, width, config.fused);
+            low = valid(low, width, width, config.fused);
+        }
+        const std::string up =
+            config.fused ? enlarge(low, width, width, {2, 2, 0}, slightly_leaky())
+                         : writer_.prelu(enlarge(low, width, width, {2, 2, 0}, ""), width);
+        const int lost = depth > 1 ? 16 : 4;
+        return writer_.layer("BinaryOp", {crop(x, lost, up, config), up}, "0=0");
+    }
+
     std::string silu(const std::string& x) { return writer_.layer("Swish", {x}, ""); }
 
     std::string mish(const std::string& x, int inputs, int outputs, const MosrConfig& config) {
@@ -285,6 +374,23 @@ inline NetworkBuilder random_plksr(unsigned seed) {
     config.fused = seed % 2 == 0;
     NetworkBuilder builder(seed);
     builder.plksr(config);
+    return builder;
+}
+
+// Networks without padding, of random shape: two U-nets, or a few convolutions and a transposed
+// one.
+inline NetworkBuilder random_unet(unsigned seed) {
+    NetworkBuilder builder(seed);
+    if (seed % 3 == 0) {
+        builder.upconv(static_cast<int>(3 + seed * 7 % 20), static_cast<int>(1 + seed / 3 % 4));
+        return builder;
+    }
+    UnetConfig config;
+    config.width = static_cast<int>(2 + seed * 5 % 7);
+    config.scale = static_cast<int>(1 + seed % 4 % 3);
+    config.lists = seed % 2 == 0;
+    config.fused = seed % 4 < 2;
+    builder.unets(config);
     return builder;
 }
 

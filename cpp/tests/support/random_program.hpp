@@ -28,9 +28,10 @@ class ProgramBuilder {
 
     FusedNetwork build() {
         program_.unshuffle = pick(1, 2);
+        program_.alignment = program_.unshuffle * (one_in(3) ? 2 : 1);
         program_.picture_channels = pick(1, 4);
         const int r = program_.unshuffle;
-        program_.tensors.push_back({program_.picture_channels * r * r, 1});
+        program_.tensors.push_back({program_.picture_channels * r * r, program_.alignment / r});
         program_.input = {0, 0, program_.tensors[0].channels};
         parts_.push_back(program_.input);
         for (int c = one_in(3) ? program_.picture_channels : 0; c > 0; --c) {
@@ -84,12 +85,19 @@ class ProgramBuilder {
         int channels = op.input.channels;
         int out_scale = scale(op.input);
         const int factor = pick(2, 3);
-        const int kind = pick(0, 6);
+        const int kind = pick(0, 9);
         if (kind == 0 && channels % (factor * factor) == 0 && out_scale * factor <= kMostScale) {
             op.kind = OpKind::pixel_shuffle;
             op.factor = factor;
+            op.phase = pick(0, factor - 1);
             channels /= factor * factor;
             out_scale *= factor;
+        } else if (kind >= 8 && out_scale % factor == 0 && channels <= 12) {
+            op.kind = OpKind::pixel_unshuffle;
+            op.factor = factor;
+            op.phase = pick(0, factor - 1);
+            channels *= factor * factor;
+            out_scale /= factor;
         } else if (kind == 1) {
             op.kind = OpKind::resize;
             op.resize.filter = one_in(2) ? ResizeFilter::bilinear : ResizeFilter::bicubic;
@@ -148,7 +156,7 @@ class ProgramBuilder {
     void add_last() {
         Op op;
         op.input = any_range();
-        op.upsample = scale(op.input) % program_.unshuffle == 0 ? pick(1, 2) : program_.unshuffle;
+        op.upsample = scale(op.input) % program_.alignment == 0 ? pick(1, 2) : program_.alignment;
         const int channels = pick(1, 4);
         add_activation(op);
         add_skips(op, channels, scale(op.input) * op.upsample);
@@ -223,7 +231,10 @@ class ProgramBuilder {
     FusedNetwork with_weights() {
         std::vector<ConvolutionWeights> all;
         for (Op& op : program_.ops) {
-            if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::resize) continue;
+            if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::pixel_unshuffle ||
+                op.kind == OpKind::resize) {
+                continue;
+            }
             const bool depthwise = op.kind != OpKind::convolution;
             op.convolution = static_cast<int>(all.size());
             program_.convolutions.push_back(
@@ -263,7 +274,9 @@ inline FusedNetwork random_program(unsigned seed) {
 inline FeatureMap random_picture(const Program& program, unsigned seed, int most_side) {
     std::mt19937 random(seed);
     const auto side = [&] {
-        return program.unshuffle * std::uniform_int_distribution<int>(1, most_side)(random);
+        const int inside =
+            program.alignment * std::uniform_int_distribution<int>(1, most_side)(random);
+        return inside + round_up(2 * program.border, program.alignment);
     };
     const int width = side();
     FeatureMap picture(width, side(), program.picture_channels);
@@ -288,7 +301,9 @@ inline StreamResult run_stream(const Backend& backend, const Program& program,
     request.band = band;
     request.tail_band = tail_band;
     request.format = {SampleType::f32, SampleType::f32, false};
-    const auto plan = std::make_shared<const ExecutionPlan>(program, request, storage);
+    Program whole = program;  // the picture is what is read, its borders included
+    whole.border = 0;
+    const auto plan = std::make_shared<const ExecutionPlan>(whole, request, storage);
     const std::vector<float> samples(picture.values.begin(), picture.values.end());
     const int width = picture.width * program.scale();
     const int height = picture.height * program.scale();

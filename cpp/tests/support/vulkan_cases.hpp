@@ -162,6 +162,27 @@ inline std::vector<Case> pointwise_cases() {
                          factor + 1,
                          {round_up(3 * factor * factor, 16), 16, 16, 16}});
     }
+    for (const int factor : {2, 3}) {
+        for (const bool back : {false, true}) {
+            const ChannelSlice few{back ? 0 : 1, 0, 3};
+            const ChannelSlice many{back ? 1 : 0, 16, 3 * factor * factor};
+            Op op;
+            op.kind = back ? OpKind::pixel_unshuffle : OpKind::pixel_shuffle;
+            op.input = back ? few : many;
+            op.output = back ? many : few;
+            op.factor = factor;
+            op.phase = factor - 1;
+            const int unit = back ? 1 : factor;
+            const int wide = round_up(16 + many.channels, 16);
+            cases.push_back({std::string("pixel ") + (back ? "unshuffle" : "shuffle") +
+                                 " with a phase, x" + std::to_string(factor),
+                             op,
+                             7 * unit,
+                             5 * unit,
+                             2,
+                             {back ? 16 : wide, back ? wide : 16}});
+        }
+    }
     for (const ResizeFilter filter : {ResizeFilter::bicubic, ResizeFilter::bilinear}) {
         for (const Resize ratio :
              {Resize{filter, 1, 2}, Resize{filter, 3, 4}, Resize{filter, 2, 1}}) {

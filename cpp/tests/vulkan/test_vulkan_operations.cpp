@@ -87,6 +87,10 @@ class Runner {
                 width = width * test_.op.resize.denominator / test_.op.resize.numerator;
             if (i == 0 && resized)
                 height = height * test_.op.resize.denominator / test_.op.resize.numerator;
+            if (i == 0 && test_.op.kind == OpKind::pixel_unshuffle) {
+                width *= test_.op.factor;
+                height *= test_.op.factor;
+            }
             tensors_.push_back(fixture::random_map(width, height, test_.channels[i], storage_,
                                                    static_cast<unsigned>(i + 1)));
             const int rows = std::min(height, most_rows(i, height));

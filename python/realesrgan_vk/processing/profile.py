@@ -47,8 +47,8 @@ class LayerTime:
     Attributes:
         names: Names of the network's layers that one dispatch computes, that of the kind `kind`
             first; none of what is no layer.
-        kind: "convolution", "depthwise_convolution", "layer_norm", "pixel_shuffle", "resize"; or
-            "load", "halo", "store".
+        kind: "convolution", "depthwise_convolution", "layer_norm", "pixel_shuffle",
+            "pixel_unshuffle", "resize"; or "load", "halo", "store".
         kernel: The shader, "copy", or "cpu".
         inputs: Channels read; 0 of what is no layer.
         outputs: Channels written; 0 of what is no layer.

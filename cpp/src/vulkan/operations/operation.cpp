@@ -100,7 +100,8 @@ Operation::Operation(Context& context, Storage storage, const KernelConfig& choi
     }
     const bool pushed = is_blocked(choice, op) && !choice.unroll;
     Constants constants = common_constants(op, rings, pushed);
-    if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::resize) {
+    if (op.kind == OpKind::pixel_shuffle || op.kind == OpKind::pixel_unshuffle ||
+        op.kind == OpKind::resize) {
         choose_pointwise(context, std::move(constants), op);
         find_limits(context);
         return;
@@ -193,7 +194,12 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     const char* shader = "pixel_shuffle";
     if (op.kind == OpKind::pixel_shuffle) {
         enlarge_ = op.factor;
-        constants << op.factor << op.output.channels;
+        constants << op.factor << op.output.channels << op.phase;
+    } else if (op.kind == OpKind::pixel_unshuffle) {
+        shader = "pixel_unshuffle";
+        reduce_ = op.factor;
+        first_row_ = op.phase;
+        constants << op.factor << op.output.channels << op.phase;
     } else {
         shader = "resize";
         enlarge_ = op.resize.numerator;
@@ -285,7 +291,7 @@ void Operation::record_part(CommandBuffer& commands, const Weights& weights, Row
                  dst_.height,
                  first,
                  count,
-                 src_.slot(rows.first * reduce_ / enlarge_),
+                 src_.slot(rows.first * reduce_ / enlarge_ + first_row_),
                  src_.rows,
                  dst.row,
                  dst.rows,

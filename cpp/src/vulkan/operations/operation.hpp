@@ -51,8 +51,9 @@ class Operation {
     Storage storage_;
     int in_channels_ = 0, out_offset_ = 0;
     std::size_t skip_count_ = 0, duplicate_count_ = 0;
-    int halo_ = 0;                  // source rows read beyond those of the result
-    int enlarge_ = 1, reduce_ = 1;  // source row of output row y: y * reduce / enlarge
+    int halo_ = 0;  // source rows read beyond those of the result
+    // source row of output row y: y * reduce / enlarge + first_row
+    int enlarge_ = 1, reduce_ = 1, first_row_ = 0;
 
     Pipeline* pipeline_ = nullptr;
     // what a workgroup makes; the plain convolution's first axis runs over channels, the others'

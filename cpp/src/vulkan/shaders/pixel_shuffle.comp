@@ -1,13 +1,16 @@
-// Channel c * FACTOR^2 + dy * FACTOR + dx of pixel (x, y) becomes channel c of (x * FACTOR + dx, y * FACTOR + dy).
-// One invocation makes four channels of one output pixel.
+// Channel c * FACTOR^2 + dy * FACTOR + dx of pixel (x, y) becomes channel c of (x * FACTOR + dx, y * FACTOR + dy),
+// counted from row and column PHASE on. One invocation makes four channels of one output pixel.
 layout(constant_id = 30) const int FACTOR = 2;
 layout(constant_id = 31) const int REAL_CHANNELS = 3;  // of the output; the ring's others are zero
+layout(constant_id = 32) const int PHASE = 0;
 
 float source(int x, int y, int c)
 {
-    const int below = (p.y0 + y) / FACTOR - p.y0 / FACTOR, width = p.width / FACTOR;
-    const int from = IN_OFFSET + (c * FACTOR + (p.y0 + y) % FACTOR) * FACTOR + x % FACTOR;
-    const int at = pixel4(ring_row(p.src_row + below, p.src_rows), x / FACTOR, width, SRC_PITCH);
+    const int row = p.y0 + y - PHASE, column = x - PHASE;
+    if (row < 0 || column < 0) return 0;
+    const int below = row / FACTOR - p.y0 / FACTOR, width = p.width / FACTOR;
+    const int from = IN_OFFSET + (c * FACTOR + row % FACTOR) * FACTOR + column % FACTOR;
+    const int at = pixel4(ring_row(p.src_row + below, p.src_rows), column / FACTOR, width, SRC_PITCH);
     return source4((at + channel4(from, width)))[from % 4];
 }
 
