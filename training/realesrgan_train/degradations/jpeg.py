@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from realesrgan_train.degradations.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
+from realesrgan_train.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
 from realesrgan_train.degradations.extent import Extent, indicator, pad, to_device
 
 _EPSILON = 1e-4

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from realesrgan_train.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
 from realesrgan_train.config.degradation import VIDEO_CODECS, VideoConfig
-from realesrgan_train.degradations.colour import BLUE, GREEN, MOST_BLUENESS, MOST_REDNESS, RED
 from realesrgan_train.degradations.draw import DrawnVideo
 from realesrgan_train.errors import ConfigError
 
