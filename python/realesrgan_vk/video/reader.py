@@ -220,10 +220,9 @@ class VideoReader:
                 _seek(container, stream, seeking)
             for raw in self._progressive(self._decoded(container, stream)):
                 pts = clock.time_of(raw)
-                time = pts * clock.time_base
-                if first is not None and time < first:
+                if first is not None and pts * clock.time_base < first:
                     continue
-                if last is not None and time >= last:
+                if last is not None and pts * clock.time_base >= last:
                     return
                 yield self._frame(raw, pts, clock)
 
@@ -477,17 +476,21 @@ class _Clock:
         self._by_decoding = _is_avi(container)
         self.is_stored = not (self._by_decoding or _has_no_time(stream))
         self._unit = (self.time_base.numerator, self.time_base.denominator)
+        self._factor: Fraction | None = None  # of the last frame's unit; None: it is the stream's
         self._offset: int | None = None
         self._last: int | None = None
 
     def time_of(self, frame: av.VideoFrame) -> int:
+        unit = frame.time_base  # a filter has another unit than the stream
+        is_own = not unit or (unit.numerator, unit.denominator) == self._unit
+        self._factor = None if is_own else (exact(unit) or Fraction(1)) / self.time_base
         pts = frame.pts
         if self._by_decoding:
             if self._offset is None:
                 self._offset = frame.dts
             both = frame.dts is not None and self._offset is not None
             pts = (frame.dts or 0) - (self._offset or 0) if both else None
-        pts = None if pts is None else self._in_own_unit(frame, pts)
+        pts = None if pts is None else self._in_own_unit(pts)
         if pts is None:
             pts = 0 if self._last is None else self._last + self._step
         elif self._last is not None and pts <= self._last:
@@ -496,15 +499,11 @@ class _Clock:
         return pts
 
     def duration_of(self, frame: av.VideoFrame) -> int:
-        """0 is unknown."""
-        return self._in_own_unit(frame, frame.duration) if frame.duration else 0
+        """Of the frame that `time_of` was asked for last; 0 is unknown."""
+        return self._in_own_unit(frame.duration) if frame.duration else 0
 
-    def _in_own_unit(self, frame: av.VideoFrame, time: int) -> int:
-        """A frame's number of its own unit; a filter has another unit than the stream."""
-        unit = frame.time_base
-        if not unit or (unit.numerator, unit.denominator) == self._unit:
-            return time
-        return round(time * Fraction(unit.numerator, unit.denominator) / self.time_base)
+    def _in_own_unit(self, time: int) -> int:
+        return time if self._factor is None else round(time * self._factor)
 
 
 def file_url(path: Path) -> str:

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from hashlib import sha256
 from itertools import pairwise
@@ -523,7 +523,8 @@ class Workspace:
             self._record(self.finished[number])
 
     def _record(self, segment: Segment) -> None:
-        record = {key: value for key, value in asdict(segment).items() if key != "path"}
+        about = (field.name for field in fields(segment) if field.name != "path")
+        record = {name: getattr(segment, name) for name in about}  # asdict copies all times
         record["sha256"] = file_sha256(segment.path)
         record["record_checksum"] = _record_checksum(record)
         content = json.dumps(record).encode()
