@@ -30,7 +30,7 @@ from realesrgan_train.networks import SPAN
 
 SIDE = 512
 HEIGHTS = (512, 2048)
-TIME_LIMITS = {"span": 0.5, "mosr": 1.0, "plksr": 1.0, "upconv7": 1.0}  # of ncnn's processor time
+TIME_LIMITS = {"span": 0.5, "mosr": 1.0, "plksr": 1.0, "upconv7": 0.6}  # of ncnn's processor time
 HEIGHT_LIMIT = 1.15  # peak memory of the high picture over the low one's, the pictures taken off
 SCALE = 4
 UPCONV_SCALE = 2

@@ -237,6 +237,12 @@ def test_offline_the_last_list_is_used(
     monkeypatch.setenv(openmodeldb.VARIABLE, f"{server.url}none.json")
     with pytest.raises(ModelError, match=r"cannot be had.*HTTP 404.*copy of it can be named in"):
         load_catalogue()
+    for scheme in ("http", "HTTPS", "ftp"):
+        monkeypatch.setenv(openmodeldb.VARIABLE, f"{scheme}://me:secret@127.0.0.1:1/a.json")
+        with pytest.raises(ModelError, match=r"//127\.0\.0\.1:1/a\.json") as refused:
+            load_catalogue()
+        assert "secret" not in str(refused.value)
+        assert "me:" not in str(refused.value)
     with pytest.raises(ModelError, match=r"cannot be had.*Invalid IPv6"):
         load_catalogue("https://[::1/models.json")
     monkeypatch.setenv(openmodeldb.VARIABLE, str(tmp_path / "list.json"))

@@ -149,6 +149,7 @@ def _fetch_in_parts(
     url: str, partial: Path, progress: Progress | None, max_bytes: int | None
 ) -> None:
     """Resume after each connection that broke off but brought some bytes."""
+    _refuse_user(url)
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(partial)
         try:
@@ -159,6 +160,25 @@ def _fetch_in_parts(
             final = isinstance(error, (urllib.error.HTTPError, TimeoutError))
             if attempt == ATTEMPTS or not moved or final:
                 raise ModelError(_failure(url, error, _size(partial))) from error
+
+
+def without_user(url: str) -> str:
+    """An address as messages show it: without a user's name and password."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", url, count=1)
+
+
+def _refuse_user(url: str) -> None:
+    """Refuse an address with a user's name and password, which urllib takes for a part of the host.
+
+    Raises:
+        ModelError: It has them; the message does not.
+    """
+    shown = without_user(url)
+    if shown != url:
+        raise ModelError(
+            f"the address of {shown} has a user's name in it, which cannot be used; fetch the "
+            "file by other means and name the copy"
+        )
 
 
 def _fetch(url: str, partial: Path, progress: Progress | None, max_bytes: int | None) -> None:

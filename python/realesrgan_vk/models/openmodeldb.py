@@ -19,7 +19,7 @@ from typing import Any
 
 from realesrgan_vk.errors import ModelError, printable
 from realesrgan_vk.models.bounded_json import read_json
-from realesrgan_vk.models.download import fetch
+from realesrgan_vk.models.download import fetch, without_user
 from realesrgan_vk.models.names import checked_name, escaped, name_key, shortened
 from realesrgan_vk.models.user_store import own_cache_folder
 
@@ -216,6 +216,7 @@ def parse_catalogue(content: object) -> Catalogue:
 
 
 def _read(path: Path, source: str) -> Catalogue:
+    source = without_user(source)
     try:
         found = parse_catalogue(read_json(path, MAX_BYTES))
     except OSError as error:
