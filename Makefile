@@ -15,7 +15,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-export test-export-page test-export-slow test-trixie compile-macos bench wheels bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-training-slow test-export test-export-page test-export-slow test-trixie compile-macos bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -160,6 +160,10 @@ test-python-slow: $(VENV)/.test
 
 test-training: $(VENV)/.training
 	cd training && OMP_NUM_THREADS=1 $(PYTEST) tests
+
+# The recipes' twins at the length that shows more: minutes.
+test-training-slow: $(VENV)/.training
+	cd training && OMP_NUM_THREADS=1 ../$(BIN)/python -m pytest tests -m slow
 
 test-export: $(VENV)/.export
 	cd tools/export && OMP_NUM_THREADS=1 $(PYTEST) tests

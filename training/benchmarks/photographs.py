@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,19 @@ def _crops(image: Image.Image, left: int) -> list[Image.Image]:
     return crops
 
 
-def write_photographs(folder: Path) -> tuple[Path, Path]:
+def write_photographs(
+    folder: Path,
+    whole: Sequence[str] = TRAINED_WHOLE,
+    split: Sequence[str] = SPLIT,
+    held_out_whole: Sequence[str] = HELD_OUT_WHOLE,
+) -> tuple[Path, Path]:
     """Write training pictures and held-out crops as PNG.
+
+    Args:
+        folder: Made; gets two folders.
+        whole: Pictures that are trained on whole.
+        split: Those that are trained on their left part and measured on their right part.
+        held_out_whole: Those that are only measured on.
 
     Returns:
         The two folders.
@@ -55,11 +67,11 @@ def write_photographs(folder: Path) -> tuple[Path, Path]:
     train, held_out = folder / "train", folder / "held_out"
     train.mkdir(parents=True)
     held_out.mkdir(parents=True)
-    for name in TRAINED_WHOLE:
+    for name in whole:
         _open(name).save(train / f"{Path(name).stem}.png")
-    for name in (*SPLIT, *HELD_OUT_WHOLE):
+    for name in (*split, *held_out_whole):
         image, stem = _open(name), Path(name).stem
-        left = round(image.width * TRAINED_SHARE) if name in SPLIT else 0
+        left = round(image.width * TRAINED_SHARE) if name in split else 0
         if left:
             image.crop((0, 0, left, image.height)).save(train / f"{stem}.png")
         for number, crop in enumerate(_crops(image, left)):

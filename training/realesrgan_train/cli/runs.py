@@ -165,7 +165,7 @@ def prepare(
     help="Pictures to examine of each source, evenly spread; 0 for all.",
 )
 def doctor(config: str, overrides: tuple[str, ...], limit: int) -> None:
-    """Check configuration, pictures, pairs, start weights and memory.
+    """Check configuration, pictures, pairs, start weights, memory and work.
 
     Exit codes: 0 no problems; 10 warnings only; 2 configuration; 3 pictures; 4 start weights.
     """
@@ -176,7 +176,7 @@ def doctor(config: str, overrides: tuple[str, ...], limit: int) -> None:
     report = examine(load_config(config, overrides), limit, click.echo)
     for finding in report.findings:
         click.echo(f"{'error' if finding.exit_code else 'warning'}: {finding.message}")
-    for line in report.memory:
+    for line in report.needs:
         click.echo(line)
     if not report.findings:
         click.echo("no problems found")

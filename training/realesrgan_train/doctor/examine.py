@@ -9,6 +9,7 @@ from realesrgan_train.config.preflight import cautions, obstructed_folder, unfil
 from realesrgan_train.doctor.memory import available_bytes, estimate
 from realesrgan_train.doctor.pictures import DataExamination
 from realesrgan_train.doctor.report import Report
+from realesrgan_train.doctor.work import step_work
 from realesrgan_train.engine.building import (
     build_discriminator,
     build_generator,
@@ -28,6 +29,7 @@ def examine(config: RunConfig, limit: int, tell: Callable[[str], None]) -> Repor
     DataExamination(config, limit, report, tell).run()
     _check_start(config, report, tell)
     _check_memory(config, report)
+    report.needs += _work_lines(config)
     return report
 
 
@@ -61,14 +63,22 @@ def _check_start(config: RunConfig, report: Report, tell: Callable[[str], None])
             report.error(error)
 
 
+def _work_lines(config: RunConfig) -> list[str]:
+    """What a step of each stage costs, and the whole stage, as lines."""
+    stages = dict(config.stages)
+    return [
+        f"work: a step of {name} {flops / 1e12:,.3g} TFLOP, {stages[name].steps:,} steps "
+        f"{flops * stages[name].steps / 1e18:,.3g} EFLOP"
+        for name, flops in step_work(config).items()
+    ]
+
+
 def _check_memory(config: RunConfig, report: Report) -> None:
     needs = estimate(config)
     total = sum(needs.values())
     place, free = available_bytes(config.execution.device)
-    report.memory = [f"memory: {name:30} {size / 2**20:10,.0f} MB" for name, size in needs.items()]
-    report.memory.append(
-        f"memory: about {total / 2**20:,.0f} MB, free {place}: {free / 2**20:,.0f}"
-    )
+    report.needs = [f"memory: {name:30} {size / 2**20:10,.0f} MB" for name, size in needs.items()]
+    report.needs.append(f"memory: about {total / 2**20:,.0f} MB, free {place}: {free / 2**20:,.0f}")
     if total > free:
         report.warn(
             f"a step needs about {total / 2**30:.1f} GB, but {place} has {free / 2**30:.1f} GB "

@@ -19,10 +19,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """Everything found, and the memory estimate as lines."""
+    """Everything found, and what a step needs, memory and work, as lines."""
 
     findings: list[Finding] = field(default_factory=list)
-    memory: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
 
     def error(self, error: TrainError) -> None:
         """Add an error that would stop the run."""
