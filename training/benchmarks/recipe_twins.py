@@ -114,7 +114,7 @@ TWINS = {
     "span-x4": Twin(
         ("network.feature_channels=16", *_RANDOM),
         Length(50, 5, {("psnr_rgb", "start"): 2.5, ("lpips", "start"): 0.05}),
-        Length(160, 16, {}),
+        Length(160, 16, {("psnr_rgb", "start"): 11.0, ("lpips", "start"): 0.4}),
     ),
     # It continues x4plus's twin, on pictures of one kind: textures.
     "fine-tune-own-photos": Twin(
