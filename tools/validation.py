@@ -31,6 +31,7 @@ CPP_TESTS = (
     "vulkan_kernels",
     "vulkan_limits",
     "vulkan_operations",
+    "vulkan_pairs",
     "vulkan_planes",
     "vulkan_profile",
     "vulkan_rings",

@@ -12,7 +12,7 @@ namespace {
 using namespace py::literals;  // NOLINT(google-build-using-namespace)
 
 py::dict dict_of(const vulkan::KernelRecord& record) {
-    return py::dict("narrow"_a = record.narrow, "wide"_a = record.wide,
+    return py::dict("narrow"_a = record.narrow, "wide"_a = record.wide, "pairs"_a = record.pairs,
                     "band_pixels"_a = record.band_pixels, "tuned"_a = record.tuned,
                     "notes"_a = record.notes);
 }
@@ -34,6 +34,8 @@ py::dict tune(int device, bool fp16, double seconds) {
     }
     py::dict result = dict_of(report.chosen);
     result["kernels"] = kernels;
+    result["pair"] = py::dict("together_seconds"_a = report.pair.together,
+                              "apart_seconds"_a = report.pair.apart);
     result["bands"] = bands;
     return result;
 }
@@ -54,10 +56,11 @@ void bind_kernels(py::module_& module) {
                py::arg("seconds") = vulkan::kTuningSeconds,
                "Time the convolution kernels of a Vulkan device for about so many seconds, test "
                "the fastest against the CPU and store the choice. A dict with narrow and wide (the "
-               "kernels of layers of up to 32 output channels, and of more), band_pixels, tuned, "
-               "notes (on kernels that were dropped), kernels and bands (their times, in seconds "
-               "an output pixel of a dense block, and of bands its operations; None where the time "
-               "was up).");
+               "kernels of layers of up to 32 output channels, and of more), pairs (whether "
+               "convolutions of dense blocks are computed two at a time), band_pixels, tuned, "
+               "notes (on kernels that were dropped), kernels, pair and bands (their times, in "
+               "seconds an output pixel of a dense block, and of bands its operations; None where "
+               "the time was up, or the device computes no pairs).");
     module.def("stored_kernels", &stored_kernels, py::arg("device"),
                "The choices stored for a Vulkan device with this driver and version, by precision "
                "('fp32', 'fp16'); none before its first use.");

@@ -66,6 +66,7 @@ class Roofline(TypedDict):
 class StoredKernels(TypedDict):
     narrow: str
     wide: str
+    pairs: bool
     band_pixels: int
     tuned: bool
     notes: list[str]
@@ -75,6 +76,10 @@ class KernelTiming(TypedDict):
     narrow_seconds: float | None
     wide_seconds: float | None
 
+class PairTiming(TypedDict):
+    together_seconds: float | None
+    apart_seconds: float | None
+
 class BandTiming(TypedDict):
     pixels: int
     seconds: float
@@ -82,6 +87,7 @@ class BandTiming(TypedDict):
 
 class TunedKernels(StoredKernels):
     kernels: list[KernelTiming]
+    pair: PairTiming
     bands: list[BandTiming]
 
 def tune(device: int, *, fp16: bool, seconds: float = ...) -> TunedKernels: ...

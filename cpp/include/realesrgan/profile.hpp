@@ -6,7 +6,9 @@
 
 namespace realesrgan {
 
-// One fused operation of the row stream.
+// One fused operation of the row stream, or two convolutions of a dense block that are computed in
+// one dispatch: it then has the names and outputs of both, and the second one is empty of
+// intervals.
 struct ProfiledLayer {
     std::string kind;  // "convolution", "pixel_shuffle", ...
     // Names of the network's layers that it computes, the one that gives it its kind first.

@@ -7,6 +7,7 @@
 
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
+#include "plan/convolution_pairs.hpp"
 #include "plan/schedule.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -37,9 +38,12 @@ Row middle_step(Row rows_fed) {
 RowCounts::RowCounts(const Program& program, const BandConfig& config, const StorageModel& storage)
     : alias_groups(find_alias_groups(program, storage.tensors_per_turn, storage.share_skips)),
       rows_fed(config.band) {
+    if (storage.pair_outputs > 0 && config.band >= storage.pair_from_band) {
+        pairs = find_pairs(program, storage.pair_outputs);
+    }
     const auto schedule = [&](Row height) {
         return Schedule(program, alias_groups, height, rows_fed, config.tail_band,
-                        storage.border_rows, rows_kept(config.format));
+                        storage.border_rows, rows_kept(config.format), pairs);
     };
     const Row height = config.height / program.alignment;
     // A picture that one band holds is one step: the rows that operations lag behind are fed with
@@ -74,8 +78,9 @@ void RowCounts::count_runs(const Program& program, const BandConfig& config,
         reach(op.output, command.rows.end(), command.first_live_row);
         if (op.duplicate_output)
             reach(*op.duplicate_output, command.rows.end(), command.duplicate_first_live_row);
-        Row& rows = run_rows[idx(command.index)];
-        rows = std::max(rows, command.rows.count);
+        for (int index = command.index; index <= command.index + int{command.pair}; ++index) {
+            run_rows[idx(index)] = std::max(run_rows[idx(index)], command.rows.count);
+        }
     }
     input = at_most(step.input.count, config.height);
     output = at_most(step.output.count, Row{config.height} * program.scale());
@@ -133,7 +138,8 @@ Schedule ExecutionPlan::schedule(Row height) const {
             rows_->rows_fed,
             config_.tail_band,
             storage_.border_rows,
-            rows_kept(config_.format)};
+            rows_kept(config_.format),
+            rows_->pairs};
 }
 
 bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
@@ -143,6 +149,7 @@ bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
     return program_ == other.program_ && config_ == other.config_ &&
            storage_.bytes_per_value == other.storage_.bytes_per_value &&
            storage_.max_binding_bytes == other.storage_.max_binding_bytes &&
+           pairs() == other.pairs() &&
            std::equal(rings_.begin(), rings_.end(), other.rings_.begin(), other.rings_.end(),
                       same_ring);
 }
@@ -324,9 +331,10 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     const Op& op = program_->ops[idx(command.index)];
     const Row rows = command.rows.count;
     const Row height = Row{config_.height / program_->alignment} * program_->tensor(op.input).scale;
-    const RowDependency reads = row_dependency(op);
+    const RowDependency reads = input_read(*program_, rows_->pairs, command.index).rows;
     const Row rows_read = reads.rows_end(command.rows.end()) - reads.first_row(command.rows.first);
     moved += bytes(op.input, std::min(rows_read, height)) + bytes(op.output, rows);
+    if (command.pair) moved += bytes(program_->ops[idx(command.index + 1)].output, rows);
     if (op.duplicate_output) moved += bytes(*op.duplicate_output, rows);
     for (const Skip& skip : op.skips) {
         moved += bytes(skip.from, ceil_div(rows, skip.upsample));

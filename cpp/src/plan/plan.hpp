@@ -33,12 +33,16 @@ struct StorageModel {
     int tensors_per_turn = 1;
     std::uint64_t share_above = 0;  // bytes up to which the tensors of an alias group do not share
     int share_from_band = 1;        // lower bands would copy more than they compute
-    bool share_skips = false;       // tensors that only additions read share, too
-    int band = 16;                  // the largest useful band, in rows of the input tensor
-    int band_step = 1;              // higher bands are best multiples of this
-    int band_pixels = 0;            // narrow pictures take a higher one, up to so many pixels
-    int tail_band = 0;              // band of the operations above scale 1; 0: the same
-    int bands_in_flight = 1;        // staging buffers for input and output
+    // The most output channels of convolutions that are computed in pairs (convolution_pairs.hpp).
+    // 0: none are.
+    int pair_outputs = 0;
+    int pair_from_band = 1;    // lower bands would compute too many rows of the first one again
+    bool share_skips = false;  // tensors that only additions read share, too
+    int band = 16;             // the largest useful band, in rows of the input tensor
+    int band_step = 1;         // higher bands are best multiples of this
+    int band_pixels = 0;       // narrow pictures take a higher one, up to so many pixels
+    int tail_band = 0;         // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;   // staging buffers for input and output
     // The largest binding of a buffer, 0: no limit. Ring buffers that only additions read may be
     // larger: they are bound in parts.
     std::uint64_t max_binding_bytes = 0;
@@ -95,8 +99,9 @@ struct AcquiredBuffer {
 
 struct Command {
     CommandKind kind = CommandKind::run;
-    int index = -1;  // run: the op
-    RowRange rows;   // input: of tensor 0; run: of the op's output; output: of the output tensor
+    int index = -1;     // run: the op
+    bool pair = false;  // run: the op after it computes the same rows in the same dispatch
+    RowRange rows;      // input: of tensor 0; run: of the op's output; output: of the output tensor
     // The lowest row still needed, border rows (-1) included where they are stored, of the tensor
     // written (input, run) and of the duplicate output (run).
     Row first_live_row = 0;
@@ -164,6 +169,7 @@ struct RowCounts {
     RowCounts(const Program& program, const BandConfig& config, const StorageModel& storage);
 
     std::vector<AliasGroup> alias_groups;
+    std::vector<bool> pairs;         // by op: the first of a pair; empty where there are none
     Row rows_fed = 0;                // in a step: the band, or more where one step is all
     int input = 0;                   // most picture rows of one step
     int output = 0;                  // most result rows of one step
@@ -216,7 +222,9 @@ class ExecutionPlan {
 
     int max_input_rows() const { return rows_->input; }    // most picture rows of one step
     int max_output_rows() const { return rows_->output; }  // most result rows of one step
-    int max_run_rows(int op) const {                       // most output rows of one run of this op
+    // By op: whether it is computed together with the one after it; empty where none is.
+    const std::vector<bool>& pairs() const { return rows_->pairs; }
+    int max_run_rows(int op) const {  // most output rows of one run of this op
         return rows_->runs[idx(op)];
     }
 

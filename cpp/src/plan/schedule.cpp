@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/integers.hpp"
+#include "plan/convolution_pairs.hpp"
 
 namespace realesrgan {
 
@@ -19,7 +20,8 @@ bool overlap(const ChannelSlice& a, const ChannelSlice& b) {
 }  // namespace
 
 Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height,
-                   Row band, int tail_band, bool border_rows, Row rows_kept)
+                   Row band, int tail_band, bool border_rows, Row rows_kept,
+                   std::vector<bool> pairs)
     : program_(program),
       alias_groups_(std::move(alias_groups)),
       uses_(tensor_uses(program)),
@@ -28,7 +30,8 @@ Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups,
       band_(band),
       tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
       border_rows_(border_rows),
-      rows_kept_(rows_kept) {}
+      rows_kept_(rows_kept),
+      pairs_(std::move(pairs)) {}
 
 Row Schedule::tensor_height(int tensor) const {
     return height_ * program_.tensors[idx(tensor)].scale;
@@ -44,8 +47,10 @@ std::vector<Row> Schedule::rows_ready(Row rows_fed) const {
         }
         return end;
     };
-    for (const Op& op : program_.ops) {
-        Row end = row_dependency(op).rows_possible(end_of(op.input));
+    for (int i = 0; i < ssize(program_.ops); ++i) {
+        const Op& op = program_.ops[idx(i)];
+        const InputRead read = input_read(program_, pairs_, i);
+        Row end = read.rows.rows_possible(end_of(read.slice));
         for (const Skip& skip : op.skips)
             end = std::min(end, row_dependency(skip).rows_possible(end_of(skip.from)));
         rows_ready.push_back(end);
@@ -86,9 +91,9 @@ Row Schedule::first_read_row(const ChannelSlice& slice, const std::vector<Row>& 
     const TensorUse& use = uses_[idx(slice.tensor)];
     Row row = std::numeric_limits<Row>::max();
     for (const int reader : use.readers) {
-        const Op& op = program_.ops[idx(reader)];
-        if (overlap(op.input, slice))
-            row = std::min(row, row_dependency(op).first_row(done[idx(reader + 1)]));
+        const InputRead read = input_read(program_, pairs_, reader);
+        if (overlap(read.slice, slice))
+            row = std::min(row, read.rows.first_row(done[idx(reader + 1)]));
     }
     for (const int reader : use.skip_readers) {
         for (const Skip& skip : program_.ops[idx(reader)].skips) {
@@ -161,6 +166,7 @@ class Schedule::Builder {
     }
 
     void run(int index, Row end) {
+        if (is_second(schedule_.pairs_, index)) return;
         const Op& op = program_.ops[idx(index)];
         Row& done = done_[idx(index + 1)];
         const RowRange rows{done, schedule_.clamp(op.output.tensor, end) - done};
@@ -173,6 +179,8 @@ class Schedule::Builder {
             command.duplicate_first_live_row =
                 schedule_.first_live_row(op.duplicate_output->tensor, done_);
         }
+        command.pair = is_first(schedule_.pairs_, index);
+        if (command.pair) done_[idx(index + 2)] = rows.end();
         step_.commands.push_back(std::move(command));
         done = rows.end();
     }

@@ -15,9 +15,10 @@ namespace realesrgan {
 class Schedule {
   public:
     // `height`, `band`: rows of scale 1, of the picture and those that a step feeds. `rows_kept`:
-    // of the result, below those that a step sends, which its sending still reads.
+    // of the result, below those that a step sends, which its sending still reads. `pairs`:
+    // convolution_pairs.hpp.
     Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height, Row band,
-             int tail_band, bool border_rows, Row rows_kept = 0);
+             int tail_band, bool border_rows, Row rows_kept = 0, std::vector<bool> pairs = {});
 
     Row steps() const;
     Step step(Row index) const;
@@ -52,6 +53,7 @@ class Schedule {
     Row tail_band_;
     bool border_rows_;
     Row rows_kept_;
+    std::vector<bool> pairs_;
 };
 
 }  // namespace realesrgan

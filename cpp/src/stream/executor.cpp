@@ -193,7 +193,12 @@ class StepTimer {
 
     double flops_of(const Command& command) const {
         if (command.kind != CommandKind::run) return 0.0;
-        const Op& op = plan_.program().ops[idx(command.index)];
+        const double second = command.pair ? flops_of(command, command.index + 1) : 0.0;
+        return flops_of(command, command.index) + second;
+    }
+
+    double flops_of(const Command& command, int index) const {
+        const Op& op = plan_.program().ops[idx(index)];
         if (op.convolution < 0) return 0.0;
         const ConvolutionShape& shape = plan_.program().convolutions[idx(op.convolution)];
         return convolution_flops(

@@ -15,6 +15,7 @@
 #include "image/orientation.hpp"
 #include "image/padded_rows.hpp"
 #include "image/result_check.hpp"
+#include "plan/convolution_pairs.hpp"
 #include "program/residual_precision.hpp"
 #include "realesrgan/errors.hpp"
 #include "stream/executor.hpp"
@@ -124,9 +125,18 @@ ProfiledLayer layer_of(const Op& op, const Program& program) {
     return layer;
 }
 
-std::vector<ProfiledLayer> layers_of(const Program& program) {
+// A pair is one layer, at its first op's place.
+std::vector<ProfiledLayer> layers_of(const ExecutionPlan& plan) {
+    const Program& program = plan.program();
     std::vector<ProfiledLayer> layers;
-    for (const Op& op : program.ops) layers.push_back(layer_of(op, program));
+    for (int i = 0; i < ssize(program.ops); ++i) {
+        layers.push_back(layer_of(program.ops[idx(i)], program));
+        if (!is_second(plan.pairs(), i)) continue;
+        const ProfiledLayer& second = layers[idx(i)];
+        ProfiledLayer& first = layers[idx(i - 1)];
+        first.names.insert(first.names.end(), second.names.begin(), second.names.end());
+        first.outputs += second.outputs;
+    }
     return layers;
 }
 
@@ -267,7 +277,8 @@ void StreamEngine::run(const ImageView& input, const MutableImageView& output, i
     run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
         StreamRecord record;
         record.profile = profile;
-        if (profile != nullptr) *profile = {layers_of(program()), {}, 0, 0.0};
+        if (profile != nullptr)
+            *profile = {layers_of(strategies.front().widest_plan()), {}, 0, 0.0};
         const auto sink = make_sink(output, ssize(orientations), ssize(strategies.front().plans));
         const std::vector<TilePass> passes = passes_of(strategies, orientations);
         for (int i = 0; i < ssize(passes); ++i) {

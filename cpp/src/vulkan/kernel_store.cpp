@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "realesrgan/errors.hpp"
+#include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/self_test.hpp"
 
 namespace realesrgan::vulkan {
@@ -34,6 +35,17 @@ void drop(std::vector<KernelConfig>& choices, const KernelConfig& choice) {
     choices.erase(std::remove_if(choices.begin(), choices.end(),
                                  [&](const auto& one) { return one.text() == choice.text(); }),
                   choices.end());
+}
+
+// Whether pairs are the fault of a set that failed its test; then they are left out.
+bool pairs_faulty(const Context& context, Storage storage, KernelSet set, const std::string& fault,
+                  std::vector<std::string>& notes) {
+    if (!set.pairs) return false;
+    set.pairs = false;
+    if (fault_of(context, storage, set)) return false;
+    notes.push_back("convolutions are not computed in pairs (fp16) on " + context.name() + ": " +
+                    fault);
+    return true;
 }
 
 // Removes the faulty kernels of a set that failed its test: each that also fails alone, or both if
@@ -68,8 +80,11 @@ KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage s
         timings = time_kernels(context, storage, choices, seconds);
     }
     std::vector<std::string> notes;
+    bool pairs = true;
     while (!choices.empty()) {
         KernelSet set = seconds > 0.0 ? fastest(timings, choices) : alone(choices.front());
+        if (seconds == 0.0) set.pairs = can_pair(*context, storage, set.narrow);
+        set.pairs = set.pairs && pairs;
         const std::optional<std::string> fault = fault_of(*context, storage, set);
         if (!fault) {
             set.notes = notes;
@@ -77,7 +92,11 @@ KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage s
             write_kernel_record(context->ncnn_device().info, storage, record_of(set));
             return set;
         }
-        drop_faulty(*context, storage, set, *fault, choices, notes);
+        if (pairs_faulty(*context, storage, set, *fault, notes)) {
+            pairs = false;
+        } else {
+            drop_faulty(*context, storage, set, *fault, choices, notes);
+        }
     }
     throw DeviceError("Vulkan device " + context->name() +
                       " computes wrong results with all kernels; update its driver, or "

@@ -50,11 +50,11 @@ Op convolution(Program& program, ChannelSlice input, ChannelSlice output, Activa
     return op;
 }
 
-// The kinds of layers of a residual dense network: first layer, growth layer, layer with a skip,
-// upsampling layer, last layer.
+// The kinds of layers of a residual dense network: first layer, two growth layers, layer with a
+// skip, upsampling layer, last layer.
 Program test_program() {
     Program program;
-    program.tensors = {{3, 1}, {96, 1}, {64, 1}, {64, 1}, {64, kScale}, {3, kScale}};
+    program.tensors = {{3, 1}, {128, 1}, {64, 1}, {64, 1}, {64, kScale}, {3, kScale}};
     program.input = {0, 0, 3};
     program.picture_channels = 3;
     program.output = {5, 0, 3};
@@ -62,7 +62,8 @@ Program test_program() {
     first.duplicate_output = ChannelSlice{2, 0, 64};
     program.ops.push_back(first);
     program.ops.push_back(convolution(program, {1, 0, 64}, {1, 64, 32}, Activation::leaky_relu));
-    Op block = convolution(program, {1, 0, 96}, {3, 0, 64}, Activation::none);
+    program.ops.push_back(convolution(program, {1, 0, 96}, {1, 96, 32}, Activation::leaky_relu));
+    Op block = convolution(program, {1, 0, 128}, {3, 0, 64}, Activation::none);
     block.skips = {{{2, 0, 64}, 0.5F, 1.0F, 1}};
     program.ops.push_back(block);
     Op enlarged = convolution(program, {3, 0, 64}, {4, 0, 64}, Activation::leaky_relu);
@@ -114,7 +115,9 @@ std::vector<float> result_of(const Backend& backend, const Program& program,
     config.height = kHeight;
     config.band = kBand;
     config.format = {SampleType::f32, SampleType::f32, false};
-    const auto plan = std::make_shared<const ExecutionPlan>(program, config, backend.storage());
+    StorageModel storage = backend.storage();
+    storage.pair_from_band = 1;
+    const auto plan = std::make_shared<const ExecutionPlan>(program, config, storage);
     ArraySource source(view_of<const std::byte>(samples, kWidth, kHeight));
     ArraySink sink(view_of<std::byte>(result, kWidth * kScale, kHeight * kScale));
     StreamRecord record;

@@ -10,12 +10,12 @@
 #include "base/host_clock.hpp"
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
+#include "plan/convolution_pairs.hpp"
 
 namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kInvocations = 64;
 constexpr int kHeaderBytes =
     16;  // of a download buffer; store_output.comp counts non-finite samples in the first word
 
@@ -116,14 +116,22 @@ void VulkanSession::make_rings() {
 
 void VulkanSession::make_operations() {
     const Program& program = plan_->program();
-    operations_.reserve(program.ops.size());
-    for (std::size_t i = 0; i < program.ops.size(); i++) {
-        const Op& op = program.ops[i];
-        const LayerWeights* layer =
-            op.convolution < 0 ? nullptr : &network_->layers[idx(op.convolution)];
-        operations_.emplace_back(*network_->context, network_->storage,
-                                 network_->kernels.of(op.output.channels), op, rings_, layer,
-                                 plan_->max_run_rows(static_cast<int>(i)));
+    const std::vector<LayerWeights>& layers = network_->layers;
+    for (int i = 0; i < ssize(program.ops); i++) {
+        if (is_second(plan_->pairs(), i)) continue;
+        const Op& op = program.ops[idx(i)];
+        const KernelConfig& choice = network_->kernels.of(op.output.channels);
+        const int most_rows = plan_->max_run_rows(i);
+        if (is_first(plan_->pairs(), i)) {
+            const Op& second = program.ops[idx(i + 1)];
+            pairs_.try_emplace(i, *network_->context, choice, op, second,
+                               rings_[idx(op.output.tensor)], layers[idx(op.convolution)],
+                               layers[idx(second.convolution)], most_rows);
+            continue;
+        }
+        const LayerWeights* layer = op.convolution < 0 ? nullptr : &layers[idx(op.convolution)];
+        operations_.try_emplace(i, *network_->context, network_->storage, choice, op, rings_, layer,
+                                most_rows);
     }
     make_ends();
     std::vector<Pipeline*> wanted;
@@ -132,7 +140,8 @@ void VulkanSession::make_operations() {
     } else {
         wanted = {load_input_, store_output_};
     }
-    for (const Operation& operation : operations_) wanted.push_back(&operation.pipeline());
+    for (const auto& [op, operation] : operations_) wanted.push_back(&operation.pipeline());
+    for (const auto& [op, pair] : pairs_) wanted.push_back(&pair.pipeline());
     PipelineRegistry& pipelines = network_->context->pipelines();
     pipelines.compile(wanted, network_->threads);
     pipelines.save();
@@ -230,8 +239,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 record_input(flight, command.rows);
                 break;
             case CommandKind::run:
-                operations_[idx(command.index)].record(flight.commands, *network_->weights,
-                                                       command.rows);
+                record_run(flight, command);
                 break;
             case CommandKind::output:
                 record_output(flight, command.rows);
@@ -241,6 +249,15 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 break;
         }
         flight.command.resize(flight.commands.timed(), i);
+    }
+}
+
+void VulkanSession::record_run(Flight& flight, const Command& command) {
+    const Weights& weights = *network_->weights;
+    if (command.pair) {
+        pairs_.at(command.index).record(flight.commands, weights, command.rows);
+    } else {
+        operations_.at(command.index).record(flight.commands, weights, command.rows);
     }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "stream/backend.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/operations/halo_rows.hpp"
 #include "vulkan/operations/operation.hpp"
 #include "vulkan/operations/planes.hpp"
@@ -77,6 +79,7 @@ class VulkanSession : public Session {
     void submit(Flight& flight);
     const Flight& take_oldest();
     void record(Flight& flight, const Step& step);
+    void record_run(Flight& flight, const Command& command);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
 
@@ -86,7 +89,9 @@ class VulkanSession : public Session {
     std::vector<std::unique_ptr<Buffer>> buffers_;
     std::vector<RingBuffer> rings_;
     std::unique_ptr<HaloRows> halo_rows_;
-    std::vector<Operation> operations_;
+    // By op; of a pair (ExecutionPlan::pairs) by its first one.
+    std::map<int, Operation> operations_;
+    std::map<int, DensePair> pairs_;
     Pipeline* load_input_ = nullptr;
     Pipeline* store_output_ = nullptr;
     // Instead of these two, where the format has planes.

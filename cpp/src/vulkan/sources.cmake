@@ -3,7 +3,7 @@
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
 foreach(name ring.glsl load.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
-             convolution_matrix.comp depthwise.comp layer_norm.comp pixel_shuffle.comp
+             convolution_matrix.comp dense_pair.comp depthwise.comp layer_norm.comp pixel_shuffle.comp
              pixel_unshuffle.comp resize.comp load_input.comp store_output.comp
              load_planes.comp store_planes.comp
              roofline_copy.comp roofline_fma.comp roofline_matrix.comp)
@@ -31,6 +31,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/device/pipeline_registry.cpp"
     "${vulkan_dir}/device/shader_cache.cpp"
     "${vulkan_dir}/operations/convolution_kernels.cpp"
+    "${vulkan_dir}/operations/dense_pair.cpp"
     "${vulkan_dir}/operations/halo_rows.cpp"
     "${vulkan_dir}/operations/operation.cpp"
     "${vulkan_dir}/operations/planes.cpp"

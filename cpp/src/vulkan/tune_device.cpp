@@ -43,6 +43,7 @@ TuningReport tune(int device, bool fp16, double seconds) {
         report.kernels.push_back(
             {timing.choice.text(), finite(timing.narrow), finite(timing.wide)});
     }
+    report.pair = {finite(timings.pair.together), finite(timings.pair.apart)};
     report.bands = timings.bands;
     return report;
 }

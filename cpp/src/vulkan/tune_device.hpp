@@ -15,9 +15,15 @@ struct KernelTime {
     std::optional<double> narrow, wide;  // to up to 32 output channels, and to more
 };
 
+// The same of two layers in one dispatch and in two; nothing if the device computes no pairs.
+struct PairTimes {
+    std::optional<double> together, apart;
+};
+
 struct TuningReport {
     KernelRecord chosen;
     std::vector<KernelTime> kernels;
+    PairTimes pair;
     std::vector<BandTime> bands;
 };
 

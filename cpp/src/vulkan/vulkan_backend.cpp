@@ -12,6 +12,7 @@
 #include "realesrgan/errors.hpp"
 #include "vulkan/cache/cache_file.hpp"
 #include "vulkan/kernel_store.hpp"
+#include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/session.hpp"
 #include "vulkan/session_pool.hpp"
 #include "vulkan/tuning/kernel_record.hpp"
@@ -24,6 +25,9 @@ namespace {
 // moved a pixel in bands of 1; 464 and 208 MiB, 157 and 207 KB in bands of 16; 1667 and 446 MiB,
 // 148 and 158 KB in bands of 80.
 constexpr int kShareFromBand = 16;
+
+// Lower bands compute many rows of a pair's first convolution twice.
+constexpr int kPairFromBand = kShareFromBand;
 
 // Alias groups smaller than this keep a buffer for each tensor: for small networks the copies would
 // cost more than the saved memory is worth.
@@ -86,6 +90,11 @@ class VulkanBackend : public Backend {
         model_.share_above = kShareAbove;
         model_.share_from_band = kShareFromBand;
         model_.share_skips = true;
+        if (network_.kernels.pairs &&
+            can_pair(*network_.context, storage, network_.kernels.narrow)) {
+            model_.pair_outputs = kMostPairOutputs;
+            model_.pair_from_band = kPairFromBand;
+        }
         model_.planes = true;
         model_.own_memory = !shares_host_memory(network_.context->ncnn_device());
         model_.weight_bytes = network_.weights->bytes();

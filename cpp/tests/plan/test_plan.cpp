@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <random>
 #include <set>
@@ -84,6 +85,8 @@ class Simulator {
         CHECK_EQUAL(result, plan_.config().height * program_.scale());
     }
 
+    int pairs() const { return pairs_; }
+
   private:
     void note(const ChannelSlice& slice) { slices_[slice.tensor].push_back(slice); }
 
@@ -145,6 +148,7 @@ class Simulator {
     }
 
     void run(const Command& command) {
+        if (command.pair) return run_pair(command);
         const Op& op = program_.ops[idx(command.index)];
         CHECK(command.rows.count <= plan_.max_run_rows(command.index));
         const int input_height = plan_.tensor_height(op.input.tensor);
@@ -164,6 +168,27 @@ class Simulator {
             write(op.output, y);
             if (op.duplicate_output) write(*op.duplicate_output, y);
         }
+    }
+
+    // The first one's rows that the second one reads are computed again from its own input.
+    void run_pair(const Command& command) {
+        const Op& first = program_.ops[idx(command.index)];
+        const Op& second = program_.ops[idx(command.index + 1)];
+        const int height = plan_.tensor_height(first.input.tensor);
+        CHECK(command.rows.count <= plan_.max_run_rows(command.index));
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
+            CHECK(computed_.insert({command.index, y}).second);
+            CHECK(computed_.insert({command.index + 1, y}).second);
+            for (const Row middle : rows_read(second, y, height)) {
+                for (const Row row : rows_read(first, middle, height)) read(first.input, row);
+            }
+        }
+        reach(first.output.tensor, command.rows.end(), command.first_live_row);
+        for (Row y = command.rows.first; y < command.rows.end(); ++y) {
+            write(first.output, y);
+            write(second.output, y);
+        }
+        ++pairs_;
     }
 
     void copy_halo_rows(const Command& command) {
@@ -208,17 +233,19 @@ class Simulator {
     bool borders_ = false;
     Row rows_fed_ = 0;
     Row sent_ = 0;
+    int pairs_ = 0;
 };
 
 // Of every fourth seed so deep that the sums along its trunk can share shared buffers.
 NetworkBuilder random_builder(unsigned seed) {
     if (seed % 4 != 3) return seed % 5 == 1 ? random_unet(seed) : random_network(seed);
+    const bool dense = seed % 8 == 3;  // has pairs of convolutions
     RrdbConfig config;
-    config.width = 16 + static_cast<int>(seed % 20);
-    config.growth = 4;
+    config.width = dense ? 32 : 16 + static_cast<int>(seed % 20);
+    config.growth = dense ? 16 : 4;
     config.blocks = 8 + static_cast<int>(seed / 4 % 5);
     config.inner = 1 + static_cast<int>(seed / 4 % 3);
-    config.depth = 1 + static_cast<int>(seed / 4 % 2);
+    config.depth = 1 + static_cast<int>(seed / 4 % 2) + (dense ? 2 : 0);
     config.enlarge = {2};
     NetworkBuilder builder(seed);
     builder.rrdbnet(config);
@@ -243,6 +270,7 @@ TEST_CASE("rows are written once, before they are read, and kept until the last 
     };
     int shared = 0;
     int shared_skips = 0;
+    int pairs = 0;
     for (unsigned seed = 0; seed < 150; ++seed) {
         Program program = random_program(seed, (folder.path / "net").string());
         if (seed % 2 == 1) keep_skips_apart(program);
@@ -257,13 +285,16 @@ TEST_CASE("rows are written once, before they are read, and kept until the last 
             storage.tensors_per_turn = pick(1, 3);
             storage.share_above = pick(0, 1) == 0 ? 0 : std::uint64_t{1} << 40U;
             storage.share_skips = pick(0, 1) == 1;
+            storage.pair_outputs = 16 * pick(0, 2);
             const ExecutionPlan plan(program, config, storage);
             for (const RingStorage& tensor : plan.rings()) {
                 shared_skips += tensor.shared_buffer >= 0 && tensor.skip_only ? 1 : 0;
             }
             shared += plan.shared_buffers().empty() ? 0 : 1;
             try {
-                Simulator(plan).play(storage.border_rows);
+                Simulator simulator(plan);
+                simulator.play(storage.border_rows);
+                pairs += simulator.pairs();
             } catch (const check::Failure& failure) {
                 throw check::Failure(
                     std::string(failure.what()) + " (seed " + std::to_string(seed) + ", height " +
@@ -273,6 +304,7 @@ TEST_CASE("rows are written once, before they are read, and kept until the last 
     }
     CHECK(shared > 100);  // shared buffers were really tried
     CHECK(shared_skips > 100);
+    CHECK(pairs > 100);
 }
 
 TEST_CASE("rows are kept where a resize follows a shuffle, for all factors") {
@@ -347,6 +379,43 @@ TEST_CASE("a picture with more rows in a tensor than 32 bits count is refused") 
     config.height = (1 << 26) + 1;
     CHECK_THROWS(ImageError, (std::vector<std::string>{"8x67108865", "2^30"}),
                  ExecutionPlan(program, config, StorageModel()));
+}
+
+// As in design.md and gpu.md.
+TEST_CASE("x4plus in pairs: 215 dispatches a band, and at most 140 KB a pixel from 80 rows on") {
+    const TemporaryFolder folder;
+    NetworkBuilder builder(1);
+    RrdbConfig x4plus;
+    x4plus.blocks = 23;
+    x4plus.enlarge = {2, 2};
+    builder.rrdbnet(x4plus);
+    const auto [param, bin] = builder.save((folder.path / "net").string());
+    Program program = fuse(read_graph(param), bin).network->program;
+    keep_skips_apart(program);
+    StorageModel storage;
+    storage.bytes_per_value = 2;
+    storage.full_precision_bytes_per_value = 4;
+    storage.share_skips = true;
+    for (const bool pairs : {false, true}) {
+        storage.pair_outputs = pairs ? 32 : 0;
+        for (const bool share : {false, true}) {
+            storage.share_above = share ? 0 : ~std::uint64_t{0};
+            for (const int band : {80, 240, 2000}) {
+                BandConfig config;
+                config.width = 512;
+                config.height = 2000;
+                config.band = band;
+                const ExecutionPlan plan(program, config, storage);
+                const BandTraffic traffic = plan.traffic();
+                std::cout << "    " << (pairs ? "pairs, " : "") << (share ? "shared" : "own")
+                          << " buffers, band " << band << ": " << traffic.dispatches << ", "
+                          << traffic.bytes_per_input_pixel / 1000 << " KB, "
+                          << ((plan.memory().total()) >> 20U) << " MiB\n";
+                CHECK_EQUAL(traffic.dispatches, pairs ? 215 : 353);
+                CHECK((traffic.bytes_per_input_pixel <= 140e3) == pairs);
+            }
+        }
+    }
 }
 
 TEST_CASE("bytes do not depend on the height of a high picture") {

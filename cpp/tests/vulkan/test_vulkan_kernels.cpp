@@ -1,6 +1,7 @@
 // The choice of kernels: tested against the reference, timed, stored, dropped when wrong.
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "support/vulkan_fixture.hpp"
 #include "vulkan/cache/cache_file.hpp"
 #include "vulkan/kernel_store.hpp"
+#include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/self_test.hpp"
 #include "vulkan/tuning/benchmark_block.hpp"
 
@@ -77,12 +79,14 @@ TEST_CASE("a choice is remembered; a record that is cut, foreign or damaged is i
     for (const vk::Storage storage : kStorages) {
         forget();
         CHECK(!vk::read_kernel_record(info(), storage));
-        vk::KernelRecord record{"plain", "blocked", 32, 1.25e-9, true, {"one note", "another"}};
+        vk::KernelRecord record{
+            "plain", "blocked", true, 32, 1.25e-9, true, {"one note", "another"}};
         vk::write_kernel_record(info(), storage, record);
         const auto again = vk::read_kernel_record(info(), storage);
         CHECK(again.has_value());
         CHECK_EQUAL(again->narrow, "plain");
         CHECK_EQUAL(again->wide, "blocked");
+        CHECK(again->pairs);
         CHECK_EQUAL(again->band_pixels, 32);
         CHECK_EQUAL(again->pixel_seconds, 1.25e-9);
         CHECK(again->tuned);
@@ -112,9 +116,13 @@ TEST_CASE("a kernel with wrong results is dropped, reported once and recorded") 
         realesrgan::faults().self_test.arm(1);
         const vk::KernelSet set = store.get(context, storage);
         CHECK(!realesrgan::faults().self_test.armed());
-        CHECK(set.wide.text() != choices[0].text());
         CHECK_EQUAL(set.notes.size(), std::size_t{1});
-        CHECK(set.notes[0].find("'" + choices[0].text() + "'") != std::string::npos);
+        // A device that computes pairs is tried without them first, and passes.
+        const bool pairs = vk::can_pair(*context, storage, choices[0]);
+        CHECK(!set.pairs);
+        CHECK((set.wide.text() == choices[0].text()) == pairs);
+        const std::string dropped = pairs ? "in pairs" : "'" + choices[0].text() + "'";
+        CHECK(set.notes[0].find(dropped) != std::string::npos);
         CHECK(set.notes[0].find(context->name()) != std::string::npos);
         CHECK(store.take_notices() == set.notes);
         CHECK(store.take_notices().empty());
@@ -122,6 +130,7 @@ TEST_CASE("a kernel with wrong results is dropped, reported once and recorded") 
         vk::KernelStore later;  // as in another process
         const vk::KernelSet read = later.get(context, storage);
         CHECK_EQUAL(read.wide.text(), set.wide.text());
+        CHECK_EQUAL(read.pairs, set.pairs);
         CHECK(read.notes == set.notes);
         CHECK(later.take_notices().empty());
     }
@@ -153,7 +162,13 @@ TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the
     CHECK_EQUAL(set.band_pixels, 32);
     CHECK(set.tuned);
     CHECK_EQUAL(vk::fastest(timings, {plain}).narrow.text(), "plain");  // blocked was dropped
-    timings.bands.resize(1);                                            // the time was up
+    CHECK(!set.pairs);                                                  // not timed
+    timings.pair = {blocked, 1.0, 1.5};
+    CHECK(vk::fastest(timings, {blocked, plain}).pairs);
+    CHECK(!vk::fastest(timings, {plain}).pairs);  // that was another kernel
+    timings.pair.together = 2.0;
+    CHECK(!vk::fastest(timings, {blocked, plain}).pairs);
+    timings.bands.resize(1);  // the time was up
     timings.kernels[1].narrow = timings.kernels[1].wide = std::numeric_limits<double>::infinity();
     CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).band_pixels, vk::kBandPixels);
     CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).wide.text(), "blocked");
@@ -181,6 +196,10 @@ TEST_CASE("tuning times what it can in its time, and its choice is stored") {
         CHECK(timings.kernels[0].narrow > 0.0 && timings.kernels[0].wide > 0.0);
         CHECK(timings.kernels[0].wide < 1.0);  // seconds a pixel
         CHECK(timings.bands.size() > 0);
+        CHECK_EQUAL(std::isfinite(timings.pair.together),
+                    vk::can_pair(*context, storage, timings.pair.choice));
+        CHECK_EQUAL(set.pairs, timings.pair.together <= timings.pair.apart &&
+                                   std::isfinite(timings.pair.together));
         double wide = timings.kernels[0].wide;
         for (const vk::KernelTiming& each : timings.kernels) wide = std::min(wide, each.wide);
         CHECK(timings.bands[0].seconds > wide);  // that is one of its five layers

@@ -46,6 +46,7 @@ def _kernels(device: int) -> list[str]:
     for precision, stored in stored_kernels(device).items():
         names = " and ".join(dict.fromkeys((stored["narrow"], stored["wide"])))
         how = "fastest, and tested" if stored["tuned"] else "tested"
+        names += ", dense blocks' layers two at a time" if stored["pairs"] else ""
         lines.append(f"{precision}: {names}; bands of {stored['band_pixels']} pixels ({how})")
         lines += stored["notes"]
     return lines

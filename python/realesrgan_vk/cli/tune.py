@@ -60,13 +60,20 @@ def _report(found: "TunedKernels", precision: str) -> list[str]:
         f"{_nanoseconds(one['narrow_seconds'])}{_nanoseconds(one['wide_seconds'])}  {one['kernel']}"
         for one in found["kernels"]
     ]
+    pair = found["pair"]
+    if pair["together_seconds"] is not None:
+        lines += [
+            f"{_nanoseconds(pair['apart_seconds'])}{'':>14}  two of them one after the other",
+            f"{_nanoseconds(pair['together_seconds'])}{'':>14}  two of them in one dispatch",
+        ]
     lines += [
         f"{_nanoseconds(one['seconds'])}{'':>14}  a dense block in bands of {one['pixels']} pixels"
         for one in found["bands"]
     ]
+    two = ", two at a time in dense blocks" if found["pairs"] else ""
     lines += [
-        f"stored: {found['narrow']} for layers of up to 32 channels, {found['wide']} for others, "
-        f"bands of {found['band_pixels']} pixels",
+        f"stored: {found['narrow']} for layers of up to 32 channels{two}, {found['wide']} for "
+        f"others, bands of {found['band_pixels']} pixels",
         *found["notes"],
     ]
     return lines

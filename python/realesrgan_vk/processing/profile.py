@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 1000
 _HOST_WORK = ("fill", "submit", "wait", "take")
 _FORMAT = 1  # of `RunProfile.as_dict`; raised when a field changes its meaning
+_MATRIX_KERNELS = ("convolution_matrix", "dense_pair")
 _WARM_UP = 0.25  # seconds that a GPU runs before it is timed: it lowers its clock in a pause
 _DEVICE, _HOST = 1, 2  # the threads of the trace
 _WORDS = {
@@ -357,7 +358,7 @@ def _layer_time(  # noqa: PLR0917
 def _of_roofline(amounts: _Amounts, kernel: str, rates: Roofline | None) -> float | None:
     if rates is None or amounts.seconds <= 0:
         return None
-    on_matrices = kernel == "convolution_matrix" and rates["matrix_flops"] > 0
+    on_matrices = kernel in _MATRIX_KERNELS and rates["matrix_flops"] > 0
     arithmetic = rates["matrix_flops"] if on_matrices else rates["fma_flops"]
     least = max(amounts.flops / arithmetic, amounts.bytes_moved / rates["copy_bytes_per_second"])
     return least / amounts.seconds

@@ -45,8 +45,11 @@ class Constants {
     std::vector<ncnn::vk_specialization_type> values_;
 };
 
+// Of a workgroup of most shaders.
+inline constexpr int kInvocations = 64;
+
 struct LocalSize {
-    int x = 64, y = 1, z = 1;
+    int x = kInvocations, y = 1, z = 1;
 };
 
 // Compile-time variant of a shader, besides its specialization constants.

@@ -148,6 +148,7 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
                 choice.fragments = size.fragments;
                 choice.subgroups = size.subgroups;
                 choice.prefetch = size.prefetch;
+                choice.unroll = !context.is_software();
                 if (static_cast<std::uint32_t>(size.subgroups * shape.subgroup_size) <=
                     context.limits().maxComputeWorkGroupInvocations) {
                     choices.push_back(choice);

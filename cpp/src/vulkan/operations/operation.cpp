@@ -11,7 +11,6 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kInvocations = 64;
 constexpr int kBlockedChannels = 32;
 
 // The push constants of operation.glsl.

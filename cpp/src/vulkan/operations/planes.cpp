@@ -10,7 +10,6 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kInvocations = 64;
 constexpr int kChannels = 3;
 constexpr int kMostAcross = 32768;  // workgroups of one row of store_planes.comp's dispatch
 

@@ -91,14 +91,38 @@ std::vector<Operation> DenseBlock::layers(const KernelSet& kernels, int first, i
     return operations;
 }
 
+DensePair DenseBlock::pair(const KernelConfig& choice, int first) const {
+    return {*context_,
+            choice,
+            layer_op(first),
+            layer_op(first + 1),
+            rings_[0],
+            layers_[idx(first)],
+            layers_[idx(first + 1)],
+            rows_};
+}
+
 double DenseBlock::time(const std::vector<Operation>& layers, int rows, double seconds) const {
+    const auto record = [&](CommandBuffer& commands) {
+        for (const Operation& layer : layers) layer.record(commands, weights_, {1, rows});
+    };
+    return time(record, rows, seconds);
+}
+
+double DenseBlock::time(const DensePair& pair, int rows, double seconds) const {
+    const auto record = [&](CommandBuffer& commands) {
+        pair.record(commands, weights_, {1, rows});
+    };
+    return time(record, rows, seconds);
+}
+
+double DenseBlock::time(const std::function<void(CommandBuffer&)>& record, int rows,
+                        double seconds) const {
     CommandBuffer commands(context_);
     const double pixels = static_cast<double>(width_) * rows;
     const double rate = best_rate(seconds, pixels, [&](int rounds) {
         commands.begin();
-        for (int i = 0; i < rounds; i++) {
-            for (const Operation& layer : layers) layer.record(commands, weights_, {1, rows});
-        }
+        for (int i = 0; i < rounds; i++) record(commands);
         commands.submit(QueueLease(*context_));
         commands.wait();
     });

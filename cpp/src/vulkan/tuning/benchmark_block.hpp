@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "vulkan/device/buffer.hpp"
+#include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/operations/operation.hpp"
 #include "vulkan/operations/weights.hpp"
 #include "vulkan/tuning/kernel_set.hpp"
@@ -22,8 +24,11 @@ class DenseBlock {
 
     // Layers [first, end), with pipelines that are not compiled yet.
     std::vector<Operation> layers(const KernelSet& kernels, int first, int end) const;
+    // Layers `first` and first + 1 in one dispatch; its pipeline is not compiled yet.
+    DensePair pair(const KernelConfig& choice, int first) const;
     // Seconds of an output pixel of these layers in bands of so many rows.
     double time(const std::vector<Operation>& layers, int rows, double seconds) const;
+    double time(const DensePair& pair, int rows, double seconds) const;
 
     // Bytes of its buffers for each pixel.
     static std::uint64_t bytes_per_pixel(Storage storage);
@@ -33,6 +38,7 @@ class DenseBlock {
 
   private:
     void add_ring(int channels);
+    double time(const std::function<void(CommandBuffer&)>& record, int rows, double seconds) const;
 
     std::shared_ptr<Context> context_;
     Storage storage_;

@@ -25,6 +25,7 @@ inline constexpr double kBandFlops = 2.0 * 9 * (4 * 128 * 32 + 192 * 64);
 // this library.
 struct KernelRecord {
     std::string narrow, wide;  // KernelConfig::text()
+    bool pairs = false;        // convolutions of dense blocks are computed in pairs
     int band_pixels = kBandPixels;
     double pixel_seconds = 0.0;  // of a dense block's pixel in such bands; 0: not measured
     bool tuned = false;

@@ -15,7 +15,7 @@ namespace {
 std::string version_line() {
     std::string text;
     for (const char* shader : {"ring", "operation", "convolution", "convolution_plain",
-                               "convolution_blocked", "convolution_matrix"}) {
+                               "convolution_blocked", "convolution_matrix", "dense_pair"}) {
         text += shader_source(shader);
     }
     const auto* data = reinterpret_cast<const unsigned char*>(text.data());
@@ -72,7 +72,7 @@ KernelSet alone(const KernelConfig& choice) {
 }
 
 KernelRecord record_of(const KernelSet& set) {
-    return {set.narrow.text(), set.wide.text(), set.band_pixels,
+    return {set.narrow.text(), set.wide.text(), set.pairs, set.band_pixels,
             set.pixel_seconds, set.tuned,       set.notes};
 }
 
@@ -81,8 +81,9 @@ std::optional<KernelSet> set_of(const KernelRecord& record,
     const auto narrow = find(record.narrow, choices);
     const auto wide = find(record.wide, choices);
     if (!narrow || !wide) return std::nullopt;
-    return KernelSet{*narrow,      *wide,       record.band_pixels, record.pixel_seconds,
-                     record.tuned, record.notes};
+    return KernelSet{
+        *narrow,      *wide,       record.pairs, record.band_pixels, record.pixel_seconds,
+        record.tuned, record.notes};
 }
 
 std::string kernel_record_path(const ncnn::GpuInfo& info, Storage storage) {
@@ -99,6 +100,7 @@ std::optional<KernelRecord> read_kernel_record(const ncnn::GpuInfo& info, Storag
     while (std::getline(lines, line) && line != kEnd) {
         if (const auto narrow = after(line, "narrow")) record.narrow = *narrow;
         if (const auto wide = after(line, "wide")) record.wide = *wide;
+        if (const auto pairs = after(line, "pairs")) record.pairs = *pairs == "yes";
         if (const auto pixels = after(line, "band")) record.band_pixels = pixels_of(*pixels);
         if (const auto time = after(line, "pixel")) record.pixel_seconds = seconds_of_text(*time);
         if (const auto how = after(line, "chosen")) record.tuned = *how == "by time";
@@ -110,7 +112,8 @@ std::optional<KernelRecord> read_kernel_record(const ncnn::GpuInfo& info, Storag
 
 void write_kernel_record(const ncnn::GpuInfo& info, Storage storage, const KernelRecord& record) {
     std::string text = version_line() + "\nnarrow " + record.narrow + "\nwide " + record.wide +
-                       "\nband " + std::to_string(record.band_pixels) + "\npixel " +
+                       "\npairs " + (record.pairs ? "yes" : "no") + "\nband " +
+                       std::to_string(record.band_pixels) + "\npixel " +
                        text_of(record.pixel_seconds) + "\nchosen by " +
                        (record.tuned ? "time" : "expectation") + "\n";
     for (const std::string& note : record.notes) text += "note " + note + "\n";

@@ -13,6 +13,7 @@ namespace realesrgan::vulkan {
 struct KernelSet {
     KernelConfig narrow;             // layers of up to kNarrowOutputs
     KernelConfig wide;               // all others
+    bool pairs = false;              // convolutions of dense blocks are computed in pairs
     int band_pixels = kBandPixels;   // of the input ring: more at a time would gain nothing
     double pixel_seconds = 0.0;      // of a dense block's pixel in such bands; 0: not measured
     bool tuned = false;              // chosen by time, not by expectation

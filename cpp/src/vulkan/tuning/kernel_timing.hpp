@@ -17,8 +17,17 @@ struct KernelTiming {
     double wide = std::numeric_limits<double>::infinity();    // 192 to 64 channels, and a skip
 };
 
+// Of two layers, from 128 and from 160 channels to 32, with the kernel that was the fastest for
+// them: in one dispatch and in two.
+struct PairTime {
+    KernelConfig choice;
+    double together = std::numeric_limits<double>::infinity();
+    double apart = std::numeric_limits<double>::infinity();
+};
+
 struct Timings {
     std::vector<KernelTiming> kernels;  // as the choices were given
+    PairTime pair;                      // infinite where the device computes none
     std::vector<BandTime> bands;
 };
 
