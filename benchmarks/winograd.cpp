@@ -96,10 +96,10 @@ void measure(const Settings& s, int in, int out, int skips, WeightForm form) {
     OutputRows band;
     band.width = s.width;
     band.height = s.rows;
-    band.input = {input.rows.data(), input.stride};
-    band.output = {output.rows.data(), output.stride};
+    band.input = {input.rows.data(), {input.stride}};
+    band.output = {output.rows.data(), {output.stride}};
     band.epilogue.skip_count = skips;
-    for (auto& each : band.epilogue.skips) each = {{skip.rows.data(), skip.stride}, 0.2f};
+    for (auto& each : band.epilogue.skips) each = {{skip.rows.data(), {skip.stride}}, 0.2f};
 
     const double pixels = static_cast<double>(s.width) * s.rows;
     const double useful =
