@@ -209,8 +209,8 @@ def test_from_grey_crops_to_weights_and_on_after_a_kill(
     assert assert_same_bits(straight.run_dir / last, killed.run_dir / last) > 20
     found = load_network(straight.run_dir / "weights" / "gan.safetensors")
     assert str(found.architecture).startswith(f"a grey {found.architecture.name} x2 with ")
-    sample = Image.open(straight.run_dir / "samples" / "step-000000006" / "000.png")
-    assert (sample.mode, sample.size) == ("L", (3 * 64, 64))
+    with Image.open(straight.run_dir / "samples" / "step-000000006" / "000.png") as sample:
+        assert (sample.mode, sample.size) == ("L", (3 * 64, 64))
     text = (straight.run_dir / "log.jsonl").read_text()
     assert '"colour_grey"' in text
     assert '"loss_perceptual"' in text
@@ -226,9 +226,14 @@ def test_commands_take_grey_networks(micro: Overrides, tmp_path: Path, pictures:
     assert result.exit_code == 0, result.output
     sheet = tmp_path / "sheet.png"
     assert call("preview", "tiny", *options, "--count", "2", "--out", sheet).exit_code == 0
-    pixels = np.asarray(Image.open(sheet).convert("RGB"), np.int16)
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image.convert("RGB"), np.int16)
     assert np.ptp(pixels, axis=2).max() == 0
     cut = tmp_path / "cut"
     assert call("prepare", "tiny", *options, "data.workers=0", "--out", cut).exit_code == 0
-    assert {Image.open(path).mode for path in cut.rglob("*.png")} == {"L"}
+    modes = set()
+    for path in cut.rglob("*.png"):
+        with Image.open(path) as image:
+            modes.add(image.mode)
+    assert modes == {"L"}
     assert call("report", tmp_path / "runs" / "micro").exit_code == 0
