@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -97,6 +98,11 @@ def convert(
     log = (done.stdout + done.stderr).strip()
     if done.returncode or not param.is_file() or not weights.is_file():
         check_space(folder, 0)
+        if done.returncode == -signal.SIGKILL:
+            raise ExportError(
+                "pnnx was killed, most likely because the memory was full: a network of "
+                "realesrgan-x4plus' size takes 14 GB; close other programs and try again"
+            )
         said = (log.splitlines() or ["it says nothing"])[-1].removeprefix("RuntimeError: ")
         raise ExportError(f"pnnx failed with exit code {done.returncode}: {said}")
     strange = [line.split()[0] for line in param.read_text().splitlines() if _is_foreign(line)]

@@ -163,7 +163,7 @@ def nn_of_a_megabyte() -> nn.Module:
     return type(network)(num_feat=64, num_conv=8, upscale=2)
 
 
-def test_a_disk_that_fills_up_while_pnnx_runs_is_named(
+def test_why_pnnx_ended_is_named(
     save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "pnnx"
@@ -173,6 +173,10 @@ def test_a_disk_that_fills_up_while_pnnx_runs_is_named(
     checkpoint = save(small_compact(2), "net")
     with pytest.raises(ExportError, match="pnnx failed with exit code 3"):
         export_checkpoint(checkpoint, tmp_path / "out")
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    with pytest.raises(ExportError, match=r"pnnx was killed.*the memory was full"):
+        export_checkpoint(checkpoint, tmp_path / "out")
+    program.write_text("#!/bin/sh\nexit 3\n")
     free = iter([1 << 40, 0])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     with pytest.raises(ExportError, match="0 MB free"):
