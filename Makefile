@@ -105,10 +105,11 @@ test-cpp: $(VENV)/.test $(VAPOURSYNTH)/.installed
 	tools/second-driver build/default/cpp/tests
 
 # The same under AddressSanitizer: it takes as long as half of the other tests together, so not part of `make test`.
+# Mutated networks are those of `make test-fuzz`.
 test-asan: $(VENV)/.test $(VAPOURSYNTH)/.installed
 	$(call ctest,asan)
 
-# What several threads do at once, under ThreadSanitizer.
+# What several threads do at once, under ThreadSanitizer. Only the tests that the preset runs are built.
 test-tsan: $(VENV)/.test
 	$(call ctest,tsan)
 
