@@ -165,14 +165,17 @@ def _sampled(pixels: Floats, x: Points, y: Points) -> Floats:
     left, top = np.floor(x), np.floor(y)
     across, down = _cubic((x - left).astype(np.float32)), _cubic((y - top).astype(np.float32))
     columns, rows = left.astype(np.int64), top.astype(np.int64)
-    flat = pixels.reshape(-1, channels)
-    out = np.zeros((*x.shape, channels), np.float32)
+    planes = np.ascontiguousarray(pixels.reshape(-1, channels).T)
+    out = np.zeros((channels, *x.shape), np.float32)
+    places = [np.clip(columns + (column - 1), 0, width - 1) for column in range(4)]
     for row in range(4):
         line = np.clip(rows + (row - 1), 0, height - 1) * width
-        for column in range(4):
-            index = line + np.clip(columns + (column - 1), 0, width - 1)
-            out += (down[row] * across[column])[..., None] * flat[index]
-    return out
+        for place, share in zip(places, across, strict=True):
+            index = line + place
+            weight = down[row] * share
+            for channel, plane in enumerate(planes):
+                out[channel] += weight * plane.take(index)
+    return out.transpose(1, 2, 0)
 
 
 def _continued(pixels: Floats) -> Floats:
