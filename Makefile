@@ -15,7 +15,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-python test-python-slow test-training test-training-slow test-export test-export-page test-export-slow test-trixie wine-pictures compile-macos bench wheels bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-validation-matrix test-python test-python-slow test-training test-training-slow test-export test-export-page test-export-slow test-trixie wine-pictures compile-macos bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -143,12 +143,21 @@ fuzz-pictures:
 test-neon: $(VENV)/.test
 	PATH="$(abspath $(BIN)):$$PATH" tools/neon-tests build/neon
 
-# The Vulkan tests under the validation layers: minutes, so not part of `make test`.
+# The Vulkan tests under the validation layers: minutes, so not part of `make test`. On the second driver, too, where there is
+# one: only newer layers know cooperative matrices, and only such a driver runs the kernels that use them.
 VALIDATED := $(addprefix tests/core/test_,kernels.py stream_vulkan.py core_tiles.py core_binding.py roofline.py) \
 	tests/test_upscaler_vulkan.py
 test-validation: $(VENV)/.test
 	$(call build-cpp,default)
 	$(BIN)/python tools/validation.py build/default $(VALIDATED)
+	$(if $(REALESRGAN_VK_SOFTGPU),$(BIN)/python tools/validation.py --runner $(REALESRGAN_VK_SOFTGPU) build/default $(VALIDATED),\
+	    @echo 'REALESRGAN_VK_SOFTGPU names no program: the first driver only')
+
+# The C++ tests on the second driver only: two and a half minutes of processor time.
+test-validation-matrix: $(VENV)/.test
+	$(if $(REALESRGAN_VK_SOFTGPU),,$(error REALESRGAN_VK_SOFTGPU names no program that runs another on a second driver))
+	$(call build-cpp,default)
+	$(BIN)/python tools/validation.py --runner $(REALESRGAN_VK_SOFTGPU) build/default
 
 test-python: $(VENV)/.test
 	$(PYTEST) tests

@@ -1,13 +1,14 @@
 """Run Vulkan tests under Khronos' validation layers, and fail on anything the layers say.
 
-    python tools/validation.py BUILD_FOLDER [PYTEST_ARGUMENT ...]
+    python tools/validation.py [--runner PROGRAM] BUILD_FOLDER [PYTEST_ARGUMENT ...]
 
 BUILD_FOLDER holds the C++ tests; the pytest arguments choose Python tests. Core and synchronization
 validation are on. First a program that does wrong on purpose has to be caught, and every program
 has to report that the layers were active in it, so silence means something.
 
 Needs `vulkan-validationlayers` (Debian's name); without it, or without a Vulkan device, the lane is
-skipped with the reason.
+skipped with the reason. PROGRAM runs another program on another driver with layers of its own, as
+`tools/newer-lavapipe` does: layers that know cooperative matrices check the kernels that use them.
 """
 
 import argparse
@@ -146,24 +147,39 @@ def main() -> int:
     """Run the lane; 0 when everything was silent, or skipped with the reason."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("build", type=Path, help="folder of a build with the C++ tests")
+    parser.add_argument(
+        "--runner",
+        type=lambda name: [str(Path(name).resolve())],
+        default=[],
+        help="program that runs another one on another driver, with layers of its own",
+    )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest: Python tests to run")
     arguments = parser.parse_args()
-    programs = arguments.build / "cpp" / "tests"
-    if layer_folder() is None:
+    programs = (arguments.build / "cpp" / "tests").resolve()
+    if not arguments.runner and layer_folder() is None:
         print("skipped: no validation layers here (Debian: vulkan-validationlayers)")
         return 0
-    code, report = run([str(programs / "provoke_validation")])
+    runner = arguments.runner
+    code, report = run([*runner, str(programs / "provoke_validation")])
     if code == SKIPPED:
         print("skipped: no Vulkan device on this machine")
+        return 0
+    if runner and code == 0 and not report.active:
+        print(f"skipped: {runner[0]} runs programs without validation layers")
         return 0
     if code or not report.active or not any("SYNC-HAZARD" in said for said in report.complaints):
         print(f"a hazard made on purpose was not reported (exit code {code}): {report}")
         return 1
-    sound = [judge(name, *run([str(programs / f"test_{name}")])) for name in CPP_TESTS]
+    sound = [judge(name, *run([*runner, str(programs / f"test_{name}")])) for name in CPP_TESTS]
     if arguments.pytest:
-        command = [sys.executable, "-m", "pytest", *arguments.pytest]
-        # The second driver is given to ncnn by name, past the loader: nothing would watch there.
-        sound.append(judge("pytest", *run(command, {"REALESRGAN_VK_SOFTGPU": ""})))
+        # A runner needs a real executable: the interpreter behind a virtual environment's.
+        python = os.path.realpath(sys.executable) if runner else sys.executable
+        command = [*runner, python, "-m", "pytest", *arguments.pytest]
+        # What tests would run on a second driver by themselves is what --runner is for.
+        extra = {"REALESRGAN_VK_SOFTGPU": ""}
+        if runner:
+            extra["PYTHONPATH"] = os.pathsep.join(sys.path[1:])
+        sound.append(judge("pytest", *run(command, extra)))
     return 0 if all(sound) else 1
 
 

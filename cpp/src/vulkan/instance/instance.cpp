@@ -101,7 +101,8 @@ void create() {
     }
     all.count = ncnn::get_gpu_count();
     all.devices.resize(static_cast<std::size_t>(all.count));
-    // Registered after ncnn's own, hence run before it, and both before the driver's.
+    // Registered after ncnn's own, hence run before it, and both before the driver's. Run again, it
+    // finds nothing to do.
     std::atexit(close_at_exit);
     if (all.count > 0) skip_exit_handlers_in_child();
 }
@@ -151,6 +152,9 @@ const ncnn::VulkanDevice& gpu_device(int index) {
                               ") cannot be opened; update its driver, or use another device");
         }
         slot = std::move(device);
+        // Again, to come before the destructors of what layers have made for this device meanwhile
+        // (the validation layers' tables of stages).
+        std::atexit(close_at_exit);
     }
     return *slot;
 }
