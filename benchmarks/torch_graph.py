@@ -63,6 +63,10 @@ class TorchGraph(nn.Module):
         """One convolution; a subclass may compute it in another form."""
         return functional.conv2d(picture, weight, bias, stride, padding)
 
+    def combine(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
+        """A sum or product of two tensors or of one with a number; as `conv2d`, to be replaced."""
+        return _combine(layer, inputs)
+
     def _run(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         first = inputs[0]
         runs: dict[str, Callable[[], Tensor]] = {
@@ -74,8 +78,8 @@ class TorchGraph(nn.Module):
             "Concat": lambda: torch.cat(inputs, 1),
             "PixelShuffle": lambda: functional.pixel_shuffle(first, layer.integer(0)),
             "Interp": lambda: _resize(layer, first),
-            "Eltwise": lambda: _combine(layer, inputs),
-            "BinaryOp": lambda: _combine(layer, inputs),
+            "Eltwise": lambda: self.combine(layer, inputs),
+            "BinaryOp": lambda: self.combine(layer, inputs),
         }
         if layer.type not in runs:
             raise ValueError(f"layer {layer.name}: type {layer.type} is not known here")

@@ -26,11 +26,12 @@ from torch_graph import TorchGraph
 from realesrgan_vk.models import find_model
 
 POINTS = {
+    2: (0.0, 1.0, -1.0),
     4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2)),
     6: (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0),
 }
 """Finite interpolation points of F(m, 3), as in cpp/src/cpu/winograd/transforms.hpp: our own of
-F(4, 3), the usual ones of F(6, 3). Infinity comes on top."""
+F(4, 3), the usual ones of F(2, 3) and F(6, 3). Infinity comes on top."""
 
 Rounding = Callable[[Tensor], Tensor]
 
@@ -57,6 +58,10 @@ class Winograd:
         collect = np.vstack([np.vander(points, m, increasing=True), np.eye(m)[-1]])
         self.outputs = torch.from_numpy(collect.T.copy())
 
+    def transform(self, tiles: Tensor) -> Tensor:
+        """A tile's pixels [..., n, n] at the interpolation points."""
+        return _both_sides(self.data.to(tiles.dtype), tiles)
+
     def convolve(self, picture: Tensor, weight: Tensor, rounding: Rounding) -> Tensor:
         """Padding 1, stride 1; `rounding` is applied to the operands of the products."""
         height, width = picture.shape[2:]
@@ -65,7 +70,7 @@ class Winograd:
         padded = functional.pad(picture, (1, 1 + across, 1, 1 + down))
         tiles = padded.unfold(2, n, m).unfold(3, n, m)  # [1, in, rows, columns, n, n]
         kind = picture.dtype
-        data = rounding(_both_sides(self.data.to(kind), tiles))
+        data = rounding(self.transform(tiles))
         taps = rounding(_both_sides(self.weights.to(kind), weight))
         products = torch.einsum("bityuv,oiuv->botyuv", data, taps)
         results = _both_sides(self.outputs.to(kind), products)

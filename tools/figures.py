@@ -1,4 +1,4 @@
-"""Write the tables of figures in the documents from `benchmarks/results/*.json`.
+"""Write the tables of figures in the documents, from `benchmarks/results/*.json` or computed here.
 
 Usage: figures.py [--check]. A table is between `<!-- figures: NAME -->` and `<!-- /figures -->`.
 With `--check` nothing is written, and the exit code is 1 where a table is not that of the results.
@@ -225,6 +225,141 @@ def dense_block() -> str:
     return _rows(["pixels of a row band", "time a pixel", "of the matrices' rate"], rows)
 
 
+def candidates() -> str:
+    """What emulated forms of a convolution give, on all pictures that a form was computed for.
+
+    The largest difference in 8-bit steps, before rounding, and the mean one in today's.
+    """
+    networks: dict[str, dict[str, Any]] = _results("matrix-accuracy.json")
+    whole = [found for pictures in networks.values() for found in pictures.values()]
+    forms = dict.fromkeys(form for found in sorted(whole, key=len, reverse=True) for form in found)
+    rows = []
+    for form in forms:
+        cells = [form]
+        for pictures in networks.values():
+            pairs = [(found[form], found["fp16"]) for found in pictures.values() if form in found]
+            if not pairs:
+                cells.append("")
+                continue
+            steps = max(found["max_steps"] for found, _ in pairs)
+            largest = max(found["max_before_rounding"] for found, _ in pairs)
+            means = [
+                sum(each["mean_before_rounding"] for each in column)
+                for column in zip(*pairs, strict=True)
+            ]
+            cells.append(f"{steps}, {largest:.2f}, {means[0] / means[1]:.1f}")
+        rows.append(cells)
+    header = ["form", *(name.partition("-")[2] for name in networks)]
+    return _rows(header, rows)
+
+
+def matrix_loads() -> str:
+    """What a subgroup of 3x3 forms multiplies and loads, in matrices for 100 of today's products.
+
+    Rows of pixels, matrices of them in a row and of output channels are those of a subgroup; a
+    matrix of pixels serves all taps or points of its rows, as in `convolution_matrix.comp`.
+    """
+    rows = []
+    for name, across, down, columns, tall in (
+        ("today's", 1, 4, 1, 2),
+        ("today's", 1, 4, 2, 2),
+        ("F(2x1)", 2, 4, 1, 1),
+        ("F(2x2)", 4, 1, 1, 1),
+    ):
+        # Points in a row, and rows of taps, that a matrix of weights stands for.
+        points, taps = {1: (3, 3), 2: (4, 3), 4: (16, 1)}[across]
+        lines = down + taps - 1
+        loads = points * (lines * columns + taps * tall)
+        products = points * taps * down * columns * tall
+        direct = 9 * across * down * columns * tall
+        sums = down * columns * tall * (1 if across == 1 else points)
+        rows.append(
+            [name, str(sums), f"{100 * products / direct:.0f}", f"{100 * loads / direct:.0f}"]
+        )
+    return _rows(["form", "matrices of sums a subgroup", "products", "loads"], rows)
+
+
+_OUTPUTS = (32, 32, 32, 32, 64)
+"""Channels of a dense block's convolutions."""
+_SLICES = (64, *_OUTPUTS[:-1])
+"""Channels of what they read: the block's input, then the results of those before."""
+_BLOCKS = 69
+_HALF, _FLOAT = 2, 4  # bytes
+
+
+def _at_once(groups: tuple[int, ...]) -> tuple[int, float]:
+    """Channels read, and the extra share of arithmetic, with so many convolutions a dispatch.
+
+    Those of a dispatch read the first one's input once. A workgroup makes 8 rows of 32 columns, of
+    which each convolution behind another leaves two columns out and needs two rows more of the one
+    before, as `dense_pair.comp` does.
+    """
+    read, extra, first = 0, 0.0, 0
+    for count in groups:
+        read += sum(_SLICES[: first + 1])
+        for later in range(count):
+            behind = count - 1 - later  # rows and columns of a border on each side
+            more = (8 + 2 * behind) / 8 * 32 / (32 - 2 * (count - 1)) - 1
+            extra += more * sum(_SLICES[: first + later + 1]) * _OUTPUTS[first + later]
+        first += count
+    whole = sum(sum(_SLICES[: i + 1]) * outputs for i, outputs in enumerate(_OUTPUTS))
+    return read, extra / whole
+
+
+def _by_slices(most: int) -> tuple[int, int, int]:
+    """Dispatches, channels read and partial sums read and written, one slice at a time.
+
+    A dispatch multiplies a slice with the weights of later convolutions, of `most` outputs at most.
+    """
+    dispatches, read = 0, 0
+    for i, channels in enumerate(_SLICES):
+        room = 0
+        for outputs in _OUTPUTS[i:]:
+            if outputs > room:
+                dispatches, read, room = dispatches + 1, read + channels, most
+            room -= outputs
+    return dispatches, read, sum(2 * i * outputs for i, outputs in enumerate(_OUTPUTS))
+
+
+def block_orders() -> str:
+    """Bytes that x4plus' dense blocks move an input pixel, by the order of the arithmetic."""
+    kilobytes = _BLOCKS / 1000
+    written = sum(_OUTPUTS) * _HALF * kilobytes
+    rows = []
+    for name, groups in (
+        ("one by one", (1, 1, 1, 1, 1)),
+        ("pairs (today)", (2, 2, 1)),
+        ("three, one, one", (3, 1, 1)),
+        ("three, two", (3, 2)),
+        ("all five", (5,)),
+    ):
+        channels, extra = _at_once(groups)
+        read = channels * _HALF * kilobytes
+        cells = [
+            f"{read:.1f}",
+            f"{written:.1f}",
+            "0",
+            f"{read + written:.1f}",
+            f"{100 * extra:.0f} %",
+        ]
+        rows.append([name, str(len(groups)), *cells])
+    for most in (64, 96, 128):
+        dispatches, channels, sums = _by_slices(most)
+        read = channels * _HALF * kilobytes
+        kinds = [sums * size * kilobytes for size in (_FLOAT, _HALF)]
+        whole = [read + written + each for each in kinds]
+        cells = [
+            f"{read:.1f}",
+            f"{written:.1f}",
+            *(f"{a:.0f}, {b:.0f}" for a, b in (kinds, whole)),
+            "0 %",
+        ]
+        rows.append([f"a slice against {most} outputs", str(dispatches), *cells])
+    header = ["order", "dispatches a block", "KB read", "written", "partial sums in fp32, fp16",
+              "together", "more arithmetic"]  # fmt: skip
+    return _rows(header, rows)
+
+
 def prefetch() -> str:
     """The matrix kernel of 4 subgroups with and without loading the next operands ahead."""
     kernels = {each["kernel"]: each for each in _results(_BANDS)["kernels"]}
@@ -353,6 +488,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "bands": bands,
     "targets": targets,
     "dense-block": dense_block,
+    "block-orders": block_orders,
+    "candidates": candidates,
+    "matrix-loads": matrix_loads,
     "prefetch": prefetch,
     "cold-start": cold_start,
     "networks": networks,
