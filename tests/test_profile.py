@@ -127,7 +127,8 @@ def test_the_table_has_every_kind_and_the_slowest_layers(network: Path, device: 
         "dispatches",
         "what",
     ]
-    assert slowest - kinds == 1 + 5 + 1, "two convolutions, a shuffle, loading and storing"
+    rows = 5 if device == "cpu" else 4  # on Vulkan the shuffle stores the result
+    assert slowest - kinds == 1 + rows + 1, "two convolutions, a shuffle, loading and storing"
     assert lines[slowest].endswith("the 2 slowest layers")
     assert len(lines) == slowest + 3
     none = run_here("profile", "9x7", "-m", network, "-d", device, "--rounds", "1", "--layers", "0")
@@ -172,7 +173,8 @@ def test_the_trace_is_written_whole_and_has_both_threads(
     assert (done.returncode, done.stderr) == (0, "")
     events = events_of(path)
     device_events = [one for one in events if one["tid"] == 1]
-    assert {one["cat"] for one in device_events} == {"load", "operation", "store"}
+    store = {"store"} if device == "cpu" else set()  # on Vulkan the last layer stores the result
+    assert {one["cat"] for one in device_events} == {"load", "operation"} | store
     assert in_order(device_events)
     assert in_order(one for one in events if one["tid"] == 2)
     assert {one["args"]["band"] for one in events} == set(range(4))

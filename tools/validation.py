@@ -37,6 +37,7 @@ CPP_TESTS = (
     "vulkan_profile",
     "vulkan_rings",
     "vulkan_session",
+    "vulkan_store",
     "vulkan_tiles",
 )
 """Those that open a device."""

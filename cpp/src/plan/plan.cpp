@@ -8,6 +8,7 @@
 #include "base/integers.hpp"
 #include "image/image_view.hpp"
 #include "plan/convolution_pairs.hpp"
+#include "plan/fused_store.hpp"
 #include "plan/schedule.hpp"
 #include "realesrgan/errors.hpp"
 
@@ -37,13 +38,14 @@ Row middle_step(Row rows_fed) {
 
 RowCounts::RowCounts(const Program& program, const BandConfig& config, const StorageModel& storage)
     : alias_groups(find_alias_groups(program, storage.tensors_per_turn, storage.share_skips)),
+      fused_store(storage.fused_store && can_fuse_store(program, config.format)),
       rows_fed(config.band) {
     if (storage.pair_outputs > 0 && config.band >= storage.pair_from_band) {
         pairs = find_pairs(program, storage.pair_outputs);
     }
     const auto schedule = [&](Row height) {
         return Schedule(program, alias_groups, height, rows_fed, config.tail_band,
-                        storage.border_rows, rows_kept(config.format), pairs);
+                        storage.border_rows, rows_kept(config.format), pairs, fused_store);
     };
     const Row height = config.height / program.alignment;
     // A picture that one band holds is one step: the rows that operations lag behind are fed with
@@ -91,6 +93,7 @@ void RowCounts::count_runs(const Program& program, const BandConfig& config,
         ring.skip_only = endless.uses()[i].readers.empty();
         rings.push_back(ring);
     }
+    if (fused_store) rings[idx(program.output.tensor)].rows = 0;
     for (std::size_t i = 0; i < run_rows.size(); ++i) {
         runs.push_back(at_most(run_rows[i], height * program.tensor(program.ops[i].output).scale));
     }
@@ -139,7 +142,8 @@ Schedule ExecutionPlan::schedule(Row height) const {
             config_.tail_band,
             storage_.border_rows,
             rows_kept(config_.format),
-            rows_->pairs};
+            rows_->pairs,
+            rows_->fused_store};
 }
 
 bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
@@ -295,6 +299,13 @@ void ExecutionPlan::count_scratch() {
     }
 }
 
+std::uint64_t ExecutionPlan::output_row_bytes() const {
+    const std::uint64_t packed =
+        product(config_.width, program_->scale(), program_->output.channels,
+                sample_size(config_.format.output));
+    return round_up(packed, static_cast<std::uint64_t>(storage_.staged_row_multiple));
+}
+
 void ExecutionPlan::count_staging() {
     const SessionFormat& format = config_.format;
     input_bytes_ = format.input_planes
@@ -303,8 +314,7 @@ void ExecutionPlan::count_staging() {
                                  sample_size(format.input));
     output_bytes_ = format.output_planes
                         ? most_bytes_to_store(*format.output_planes, max_output_rows())
-                        : product(max_output_rows(), config_.width, program_->scale(),
-                                  program_->output.channels, sample_size(format.output));
+                        : product(max_output_rows(), output_row_bytes());
     memory_.largest_staging = std::max(input_bytes_, output_bytes_);
     memory_.staging = product(input_bytes_ + output_bytes_, storage_.bands_in_flight);
     if (format.input_planes) memory_.staging += input_bytes_;
@@ -333,7 +343,8 @@ double ExecutionPlan::bytes_of(const Command& command) const {
     const Row height = Row{config_.height / program_->alignment} * program_->tensor(op.input).scale;
     const RowDependency reads = input_read(*program_, rows_->pairs, command.index).rows;
     const Row rows_read = reads.rows_end(command.rows.end()) - reads.first_row(command.rows.first);
-    moved += bytes(op.input, std::min(rows_read, height)) + bytes(op.output, rows);
+    moved += bytes(op.input, std::min(rows_read, height));
+    if (!command.store) moved += bytes(op.output, rows);
     if (command.pair) moved += bytes(program_->ops[idx(command.index + 1)].output, rows);
     if (op.duplicate_output) moved += bytes(*op.duplicate_output, rows);
     for (const Skip& skip : op.skips) {

@@ -36,13 +36,16 @@ struct StorageModel {
     // The most output channels of convolutions that are computed in pairs (convolution_pairs.hpp).
     // 0: none are.
     int pair_outputs = 0;
-    int pair_from_band = 1;    // lower bands would compute too many rows of the first one again
-    bool share_skips = false;  // tensors that only additions read share, too
-    int band = 16;             // the largest useful band, in rows of the input tensor
-    int band_step = 1;         // higher bands are best multiples of this
-    int band_pixels = 0;       // narrow pictures take a higher one, up to so many pixels
-    int tail_band = 0;         // band of the operations above scale 1; 0: the same
-    int bands_in_flight = 1;   // staging buffers for input and output
+    int pair_from_band = 1;       // lower bands would compute too many rows of the first one again
+    bool share_skips = false;     // tensors that only additions read share, too
+    int band = 16;                // the largest useful band, in rows of the input tensor
+    int band_step = 1;            // higher bands are best multiples of this
+    int band_pixels = 0;          // narrow pictures take a higher one, up to so many pixels
+    int tail_band = 0;            // band of the operations above scale 1; 0: the same
+    int bands_in_flight = 1;      // staging buffers for input and output
+    int staged_row_multiple = 1;  // of bytes, to which a packed row of the result is rounded up
+    // The last operation writes the result's samples where it can (fused_store.hpp).
+    bool fused_store = false;
     // The largest binding of a buffer, 0: no limit. Ring buffers that only additions read may be
     // larger: they are bound in parts.
     std::uint64_t max_binding_bytes = 0;
@@ -80,7 +83,7 @@ struct SharedBuffer {
 enum class CommandKind {
     input,   // picture rows are loaded into tensor 0
     run,     // op `index` computes rows of its output
-    output,  // rows of Program::output are stored
+    output,  // rows of Program::output are stored; none where the last op does so (Command::store)
     halo,    // halo rows are saved, buffers acquired, halo rows loaded
 };
 
@@ -101,7 +104,9 @@ struct Command {
     CommandKind kind = CommandKind::run;
     int index = -1;     // run: the op
     bool pair = false;  // run: the op after it computes the same rows in the same dispatch
-    RowRange rows;      // input: of tensor 0; run: of the op's output; output: of the output tensor
+    // run: the op writes samples of Step::output instead of its output tensor
+    bool store = false;
+    RowRange rows;  // input: of tensor 0; run: of the op's output; output: of the output tensor
     // The lowest row still needed, border rows (-1) included where they are stored, of the tensor
     // written (input, run) and of the duplicate output (run).
     Row first_live_row = 0;
@@ -170,6 +175,7 @@ struct RowCounts {
 
     std::vector<AliasGroup> alias_groups;
     std::vector<bool> pairs;         // by op: the first of a pair; empty where there are none
+    bool fused_store = false;        // the last op stores the result, whose tensor has no rows
     Row rows_fed = 0;                // in a step: the band, or more where one step is all
     int input = 0;                   // most picture rows of one step
     int output = 0;                  // most result rows of one step
@@ -230,6 +236,10 @@ class ExecutionPlan {
 
     std::uint64_t input_bytes() const { return input_bytes_; }    // staged for a step, at most
     std::uint64_t output_bytes() const { return output_bytes_; }  // the same of its result
+    // From one row of the staged result to the next, where it is packed.
+    std::uint64_t output_row_bytes() const;
+    // Whether the last op writes the result's samples, so that nothing holds its output tensor.
+    bool fused_store() const { return rows_->fused_store; }
 
     BandTraffic traffic() const;
     // Bytes of buffers that a command reads and writes, as traffic() counts them.

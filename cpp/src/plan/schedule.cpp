@@ -21,7 +21,7 @@ bool overlap(const ChannelSlice& a, const ChannelSlice& b) {
 
 Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height,
                    Row band, int tail_band, bool border_rows, Row rows_kept,
-                   std::vector<bool> pairs)
+                   std::vector<bool> pairs, bool fused_store)
     : program_(program),
       alias_groups_(std::move(alias_groups)),
       uses_(tensor_uses(program)),
@@ -31,7 +31,8 @@ Schedule::Schedule(const Program& program, std::vector<AliasGroup> alias_groups,
       tail_band_(tail_band > 0 ? std::min<Row>(tail_band, band) : band),
       border_rows_(border_rows),
       rows_kept_(rows_kept),
-      pairs_(std::move(pairs)) {}
+      pairs_(std::move(pairs)),
+      fused_store_(fused_store) {}
 
 Row Schedule::tensor_height(int tensor) const {
     return height_ * program_.tensors[idx(tensor)].scale;
@@ -180,6 +181,7 @@ class Schedule::Builder {
                 schedule_.first_live_row(op.duplicate_output->tensor, done_);
         }
         command.pair = is_first(schedule_.pairs_, index);
+        command.store = schedule_.fused_store_ && index + 1 == ssize(program_.ops);
         if (command.pair) done_[idx(index + 2)] = rows.end();
         step_.commands.push_back(std::move(command));
         done = rows.end();
@@ -193,7 +195,7 @@ class Schedule::Builder {
         command.rows = RowRange{sent(), row - sent()};
         step_.output.first = step_.output.count == 0 ? command.rows.first : step_.output.first;
         step_.output.count += command.rows.count;
-        step_.commands.push_back(std::move(command));
+        if (!schedule_.fused_store_) step_.commands.push_back(std::move(command));
     }
 
     Row sent() const {

@@ -16,9 +16,10 @@ class Schedule {
   public:
     // `height`, `band`: rows of scale 1, of the picture and those that a step feeds. `rows_kept`:
     // of the result, below those that a step sends, which its sending still reads. `pairs`:
-    // convolution_pairs.hpp.
+    // convolution_pairs.hpp. `fused_store`: fused_store.hpp.
     Schedule(const Program& program, std::vector<AliasGroup> alias_groups, Row height, Row band,
-             int tail_band, bool border_rows, Row rows_kept = 0, std::vector<bool> pairs = {});
+             int tail_band, bool border_rows, Row rows_kept = 0, std::vector<bool> pairs = {},
+             bool fused_store = false);
 
     Row steps() const;
     Step step(Row index) const;
@@ -54,6 +55,7 @@ class Schedule {
     bool border_rows_;
     Row rows_kept_;
     std::vector<bool> pairs_;
+    bool fused_store_;
 };
 
 }  // namespace realesrgan

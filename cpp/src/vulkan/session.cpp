@@ -16,9 +16,6 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr int kHeaderBytes =
-    16;  // of a download buffer; store_output.comp counts non-finite samples in the first word
-
 constexpr int kMostAcross = 32768;  // workgroups of one row of store_output.comp's dispatch
 
 // The push constants of load_input.comp and store_output.comp.
@@ -29,13 +26,9 @@ struct StoreOutputPush {
     int width, rows, src_row, src_rows, stride, first;
 };
 
-int sample_bytes(SampleType type) {
-    return static_cast<int>(sample_size(type));
-}
-
 // Rounded up to whole words, because shaders write whole words.
 std::uint64_t staging_bytes(std::uint64_t bytes) {
-    return kHeaderBytes + round_up(bytes, std::uint64_t{16});
+    return kResultHeaderBytes + round_up(bytes, std::uint64_t{16});
 }
 
 }  // namespace
@@ -102,7 +95,7 @@ void VulkanSession::make_rings() {
         const int shared_buffer = plan_->rings()[i].shared_buffer;
         const Buffer*& buffer =
             shared_buffer >= 0 ? shared_buffers[idx(shared_buffer)] : ring.buffer;
-        if (buffer == nullptr) {
+        if (buffer == nullptr && ring.rows > 0) {
             buffers_.push_back(allocate(BufferKind::device, ring_bytes(ring, network_->storage)));
             buffer = buffers_.back().get();
         }
@@ -130,15 +123,19 @@ void VulkanSession::make_operations() {
             continue;
         }
         const LayerWeights* layer = op.convolution < 0 ? nullptr : &layers[idx(op.convolution)];
-        operations_.try_emplace(i, *network_->context, network_->storage, choice, op, rings_, layer,
-                                most_rows);
+        const bool last = i + 1 == ssize(program.ops);
+        operations_.try_emplace(
+            i, *network_->context, network_->storage, choice, op, rings_, layer, most_rows,
+            last && plan_->fused_store() ? std::optional<ResultSamples>(result_samples(*plan_))
+                                         : std::nullopt);
     }
     make_ends();
     std::vector<Pipeline*> wanted;
     if (load_planes_) {
         wanted = {&load_planes_->pipeline(), &store_planes_->pipeline()};
     } else {
-        wanted = {load_input_, store_output_};
+        wanted = {load_input_};
+        if (store_output_ != nullptr) wanted.push_back(store_output_);
     }
     for (const auto& [op, operation] : operations_) wanted.push_back(&operation.pipeline());
     for (const auto& [op, pair] : pairs_) wanted.push_back(&pair.pipeline());
@@ -159,16 +156,17 @@ void VulkanSession::make_ends() {
     }
     PipelineRegistry& pipelines = context.pipelines();
     Constants load_input = transform_constants(program.input_transform);
-    load_input << sample_bytes(format_.input) << program.picture_channels << program.unshuffle
-               << rings_[0].channels << int{rings_[0].full_precision};
+    load_input << static_cast<int>(sample_size(format_.input)) << program.picture_channels
+               << program.unshuffle << rings_[0].channels << int{rings_[0].full_precision};
     load_input_ =
         &pipelines.get_or_create({"load_input", network_->storage, load_input, {kInvocations}, {}});
+    if (plan_->fused_store()) return;
     Constants store_output;
-    store_output << sample_bytes(format_.output) << program.output.channels
-                 << program.output.channel << result.channels << int{format_.clamp}
-                 << int{result.full_precision};
+    store_output << program.output.channel << result.channels << int{result.full_precision};
+    ShaderVariant variant;
+    write_samples(variant, result_samples(*plan_));
     store_output_ = &pipelines.get_or_create(
-        {"store_output", network_->storage, store_output, {kInvocations}, {}});
+        {"store_output", network_->storage, store_output, {kInvocations}, variant});
 }
 
 void VulkanSession::make_flights() {
@@ -199,7 +197,7 @@ void VulkanSession::run(const Step& step) {
     }
     Flight& flight = *flights_[next_];
     flight.upload->flush();
-    std::memset(flight.download->data(), 0, kHeaderBytes);
+    std::memset(flight.download->data(), 0, kResultHeaderBytes);
     flight.download->flush();
     flight.commands.begin();
     record(flight, step);
@@ -239,7 +237,7 @@ void VulkanSession::record(Flight& flight, const Step& step) {
                 record_input(flight, command.rows);
                 break;
             case CommandKind::run:
-                record_run(flight, command);
+                record_run(flight, step, command);
                 break;
             case CommandKind::output:
                 record_output(flight, command.rows);
@@ -252,13 +250,18 @@ void VulkanSession::record(Flight& flight, const Step& step) {
     }
 }
 
-void VulkanSession::record_run(Flight& flight, const Command& command) {
+void VulkanSession::record_run(Flight& flight, const Step& step, const Command& command) {
     const Weights& weights = *network_->weights;
     if (command.pair) {
         pairs_.at(command.index).record(flight.commands, weights, command.rows);
-    } else {
-        operations_.at(command.index).record(flight.commands, weights, command.rows);
+        return;
     }
+    ResultRows result;
+    if (command.store) {
+        flight.output_rows = static_cast<int>(step.output.count);
+        result = {flight.download.get(), step.output.first};
+    }
+    operations_.at(command.index).record(flight.commands, weights, command.rows, result);
 }
 
 void VulkanSession::record_input(Flight& flight, RowRange rows) {
@@ -301,8 +304,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     }
     const ChannelSlice& output = plan_->program().output;
     const RingBuffer& ring = rings_[idx(output.tensor)];
-    const int each = 4 / sample_bytes(format_.output);
-    const int words = ceil_div(count * ring.width * output.channels, each);
+    const int words = count * static_cast<int>(plan_->output_row_bytes() / kResultRowMultiple);
     const int local = store_output_->local_size().x;
     const Context& context = *network_->context;
     const int across = std::min({ceil_div(words, local), context.most_groups(0), kMostAcross});
@@ -341,7 +343,7 @@ const VulkanSession::Flight& VulkanSession::take_oldest() {
 
 const std::byte* VulkanSession::output_planes() {
     if (running_.empty()) throw std::logic_error("no step is running");
-    return take_oldest().download->data() + kHeaderBytes;
+    return take_oldest().download->data() + kResultHeaderBytes;
 }
 
 ImageView VulkanSession::output_rows() {
@@ -351,8 +353,11 @@ ImageView VulkanSession::output_rows() {
         return packed_view<const std::byte>(nullptr, format_.output, width, 0,
                                             program.output.channels);
     const Flight& flight = take_oldest();
-    return packed_view<const std::byte>(flight.download->data() + kHeaderBytes, format_.output,
-                                        width, flight.output_rows, program.output.channels);
+    ImageView rows =
+        packed_view<const std::byte>(flight.download->data() + kResultHeaderBytes, format_.output,
+                                     width, flight.output_rows, program.output.channels);
+    rows.row_stride = static_cast<std::ptrdiff_t>(plan_->output_row_bytes());
+    return rows;
 }
 
 }  // namespace realesrgan::vulkan

@@ -79,7 +79,7 @@ class VulkanSession : public Session {
     void submit(Flight& flight);
     const Flight& take_oldest();
     void record(Flight& flight, const Step& step);
-    void record_run(Flight& flight, const Command& command);
+    void record_run(Flight& flight, const Step& step, const Command& command);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
 
@@ -93,7 +93,7 @@ class VulkanSession : public Session {
     std::map<int, Operation> operations_;
     std::map<int, DensePair> pairs_;
     Pipeline* load_input_ = nullptr;
-    Pipeline* store_output_ = nullptr;
+    Pipeline* store_output_ = nullptr;  // null where the last op stores the result
     // Instead of these two, where the format has planes.
     std::optional<PlaneLoader> load_planes_;
     std::optional<PlaneWriter> store_planes_;

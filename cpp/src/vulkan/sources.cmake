@@ -2,7 +2,7 @@
 # a generated file must be in the directory of the target that compiles it.
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
-foreach(name ring.glsl load.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
+foreach(name ring.glsl load.glsl samples.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
              convolution_matrix.comp dense_pair.comp depthwise.comp layer_norm.comp pixel_shuffle.comp
              pixel_unshuffle.comp resize.comp load_input.comp store_output.comp
              load_planes.comp store_planes.comp
@@ -35,6 +35,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/operations/halo_rows.cpp"
     "${vulkan_dir}/operations/operation.cpp"
     "${vulkan_dir}/operations/planes.cpp"
+    "${vulkan_dir}/operations/result_samples.cpp"
     "${vulkan_dir}/operations/ring_buffer.cpp"
     "${vulkan_dir}/operations/weights.cpp"
     "${vulkan_dir}/tuning/benchmark_block.cpp"

@@ -21,8 +21,8 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// x4plus in fp16 on 512 columns, own rings against shared buffers: 182 and 152 MiB, 326 and 1123 KB
-// moved a pixel in bands of 1; 464 and 208 MiB, 157 and 207 KB in bands of 16; 1667 and 446 MiB,
+// x4plus in fp16 on 512 columns, own rings against shared buffers: 181 and 151 MiB, 325 and 1122 KB
+// moved a pixel in bands of 1; 456 and 199 MiB, 157 and 206 KB in bands of 16; 1626 and 406 MiB,
 // 148 and 158 KB in bands of 80.
 constexpr int kShareFromBand = 16;
 
@@ -86,6 +86,8 @@ class VulkanBackend : public Backend {
         model_.band_pixels =
             useful_pixels(network.program, network_.kernels, network_.context->is_software());
         model_.bands_in_flight = kBandsInFlight;
+        model_.staged_row_multiple = kResultRowMultiple;
+        model_.fused_store = true;
         model_.max_binding_bytes = network_.context->max_buffer_bytes();
         model_.share_above = kShareAbove;
         model_.share_from_band = kShareFromBand;

@@ -49,7 +49,8 @@ class LayerTime:
         names: Names of the network's layers that one dispatch computes, that of the kind `kind`
             first; none of what is no layer.
         kind: "convolution", "depthwise_convolution", "layer_norm", "pixel_shuffle",
-            "pixel_unshuffle", "resize"; or "load", "halo", "store".
+            "pixel_unshuffle", "resize"; or "load", "halo", "store". Nothing stores where the last
+            layer writes the result's samples itself, as it does on Vulkan if it can.
         kernel: The shader, "copy", or "cpu".
         inputs: Channels read; 0 of what is no layer.
         outputs: Channels written; 0 of what is no layer.

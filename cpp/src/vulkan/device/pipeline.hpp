@@ -57,6 +57,7 @@ struct ShaderVariant {
     std::string defines;    // lines before the source
     int subgroup_size = 0;  // 0: the device's own choice
     bool cooperative_matrix = false;
+    bool samples = false;  // writes the result's: with samples.glsl
 };
 
 struct PipelineSpec {

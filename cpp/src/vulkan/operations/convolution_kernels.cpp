@@ -18,10 +18,11 @@ constexpr int kUnitBytes = 16;
 constexpr int kMostTileRows = 4;
 constexpr int kMostRows = 16;  // of a workgroup
 
-// The shader cuts chunks of 16 channels into K, and rows of weights into units of eight.
+// The shader cuts chunks of 16 channels into K, and rows of weights into units of eight. Samples of
+// four pixels are whole words.
 bool fits(const MatrixShape& shape) {
-    return shape.m > 0 && shape.m <= 32 && shape.n % 8 == 0 && shape.n > 0 && shape.n <= 32 &&
-           shape.k % 8 == 0 && shape.k > 0 && kChunk % shape.k == 0;
+    return shape.m > 0 && shape.m <= 32 && shape.m % 4 == 0 && shape.n % 8 == 0 && shape.n > 0 &&
+           shape.n <= 32 && shape.k % 8 == 0 && shape.k > 0 && kChunk % shape.k == 0;
 }
 
 std::vector<MatrixShape> matrix_shapes(const Context& context) {

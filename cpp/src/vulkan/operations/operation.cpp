@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "base/integers.hpp"
@@ -12,6 +13,10 @@ namespace realesrgan::vulkan {
 namespace {
 
 constexpr int kBlockedChannels = 32;
+
+// Pixels of a row that a workgroup stores where the shader makes one an invocation: whole subgroups
+// of every size, and words.
+constexpr int kRowPixels = 128;
 
 // The push constants of operation.glsl.
 struct Push {
@@ -81,7 +86,8 @@ int activation_constant(Activation activation) {
 }  // namespace
 
 Operation::Operation(Context& context, Storage storage, const KernelConfig& choice, const Op& op,
-                     const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows)
+                     const std::vector<RingBuffer>& rings, const LayerWeights* layer, int most_rows,
+                     const std::optional<ResultSamples>& result)
     : src_(ring_of(rings, op.input)),
       dst_(ring_of(rings, op.output)),
       duplicate_(ring_of(rings, op.duplicate_output.value_or(op.output))),
@@ -90,6 +96,7 @@ Operation::Operation(Context& context, Storage storage, const KernelConfig& choi
       out_offset_(op.output.channel),
       skip_count_(op.skips.size()),
       duplicate_count_(op.duplicate_output.has_value() ? 1 : 0),
+      result_(result),
       out_channels_(round_up(op.output.channels, 4)) {
     // A binding must name a buffer even where the pipeline does not use it.
     skips_.fill(src_);
@@ -144,9 +151,10 @@ void Operation::choose_convolution(Context& context, const KernelConfig& choice,
         return;
     }
     const int channel_groups = std::min(8, out_channels_ / 4);
-    const LocalSize local = {channel_groups, kInvocations / channel_groups, 1};
-    pipeline_ =
-        &context.pipelines().get_or_create({"convolution_plain", storage_, constants, local, {}});
+    const int invocations = result_ ? kRowPixels : kInvocations;
+    const LocalSize local = {channel_groups, invocations / channel_groups, 1};
+    pipeline_ = &context.pipelines().get_or_create(
+        {"convolution_plain", storage_, constants, local, row_variant()});
     channels_first_ = true;
     // rounded up to whole subgroups
     tile_channels_ = pipeline_->local_size().x * 4;
@@ -185,8 +193,10 @@ void Operation::choose_matrix(Context& context, const KernelConfig& choice, Cons
     tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;
     const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
+    ShaderVariant variant = matrix_variant(shape);
+    if (result_) write_samples(variant, *result_);
     pipeline_ = &context.pipelines().get_or_create(
-        {"convolution_matrix", storage_, constants, {invocations}, matrix_variant(shape)});
+        {"convolution_matrix", storage_, constants, {invocations}, variant});
 }
 
 void Operation::choose_pointwise(Context& context, Constants constants, const Op& op) {
@@ -208,7 +218,9 @@ void Operation::choose_pointwise(Context& context, Constants constants, const Op
     if (op.activation != Activation::none || op.gate) {
         throw std::logic_error("an activation or a gate without a convolution in the program");
     }
-    use(context.pipelines().get_or_create({shader, storage_, constants, {kInvocations}, {}}));
+    const int invocations = result_ ? kRowPixels : kInvocations;
+    use(context.pipelines().get_or_create(
+        {shader, storage_, constants, {invocations}, row_variant()}));
 }
 
 // A depthwise convolution or a layer norm.
@@ -226,6 +238,15 @@ void Operation::choose_channelwise(Context& context, Constants constants, const 
     if (norm) tile_channels_ = out_channels_;
 }
 
+// Of a shader that makes one pixel an invocation.
+ShaderVariant Operation::row_variant() const {
+    ShaderVariant variant;
+    if (!result_) return variant;
+    write_samples(variant, *result_);
+    variant.defines += "#define ROW_PIXELS " + std::to_string(kRowPixels) + "\n";
+    return variant;
+}
+
 void Operation::use(Pipeline& pipeline) {
     pipeline_ = &pipeline;
     tile_width_ = pipeline_->local_size().x;
@@ -240,7 +261,7 @@ std::uint64_t Operation::ring_bytes(int rows) const {
     };
     const int source_rows = ceil_div(rows * reduce_, enlarge_) + halo_;
     std::uint64_t total = bytes(src_, std::min(source_rows, src_.height), in_channels_);
-    total += bytes(dst_, rows, out_channels_);
+    if (!result_) total += bytes(dst_, rows, out_channels_);
     if (duplicate_count_ > 0) total += bytes(duplicate_, rows, out_channels_);
     for (std::size_t i = 0; i < skip_count_; i++) {
         total += bytes(skips_.at(i), ceil_div(rows, skip_upsample_.at(i)), out_channels_);
@@ -248,10 +269,11 @@ std::uint64_t Operation::ring_bytes(int rows) const {
     return total;
 }
 
-void Operation::record(CommandBuffer& commands, const Weights& weights, RowRange rows) const {
+void Operation::record(CommandBuffer& commands, const Weights& weights, RowRange rows,
+                       const ResultRows& result) const {
     while (rows.count > 0) {
         const RowRange part{rows.first, rows_at_once(rows)};
-        record_part(commands, weights, part);
+        record_part(commands, weights, part, result);
         rows = {part.end(), rows.count - part.count};
     }
 }
@@ -280,11 +302,14 @@ RingWindow Operation::skip_window(std::size_t index, RowRange rows) const {
     return window(skips_.at(index), storage_, first, static_cast<int>(count), false);
 }
 
-void Operation::record_part(CommandBuffer& commands, const Weights& weights, RowRange rows) const {
+void Operation::record_part(CommandBuffer& commands, const Weights& weights, RowRange rows,
+                            const ResultRows& result) const {
     const int first = static_cast<int>(rows.first);  // a plan's rows fit the shaders' 32 bits
     const int count = static_cast<int>(rows.count);
-    const RingWindow dst = window(dst_, storage_, first, count, true);
-    const RingWindow duplicate = window(duplicate_, storage_, first, count, true);
+    const RingWindow dst =
+        result_ ? RingWindow{{result.buffer, 0, 0, true}, static_cast<int>(first - result.first), 0}
+                : window(dst_, storage_, first, count, true);
+    const RingWindow duplicate = result_ ? dst : window(duplicate_, storage_, first, count, true);
     const RingWindow skip0 = skip_window(0, rows), skip1 = skip_window(1, rows);
     Push push = {dst_.width,
                  dst_.height,

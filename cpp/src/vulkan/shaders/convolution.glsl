@@ -24,6 +24,7 @@ int source_pixel(int x, int y)
     return pixel4(ring_row(p.src_row + below, p.src_rows), x / UPSAMPLE, source_width(), SRC_PITCH);
 }
 
+#if !defined(SAMPLE_BYTES) || defined(ROW_PIXELS)
 void finish_sum(vec4 sum, int x, int y, int oc4)
 {
     vec4 v = sum + bias[oc4];
@@ -32,3 +33,4 @@ void finish_sum(vec4 sum, int x, int y, int oc4)
         for (int i = 0; i < 4; i++) v[i] = curved(v[i], ACTIVATION);
     finish(v, x, y, oc4 * 4);
 }
+#endif

@@ -19,8 +19,10 @@ layout(constant_id = 42) const int PREFETCH = 0;   // 1: the next channels are f
 
 // The same memory in units of eight channels (16 bytes), or as matrices are loaded and stored.
 layout(binding = 0) readonly buffer src_units_blob { uvec4 src_units[]; };
+#ifndef SAMPLE_BYTES
 layout(binding = 1) writeonly buffer dst_fp16_blob { float16_t dst_fp16[]; };
 layout(binding = 1) writeonly buffer dst_floats_blob { float dst_floats[]; };
+#endif
 layout(binding = 2) writeonly buffer duplicate_fp16_blob { float16_t duplicate_fp16[]; };
 layout(binding = 2) writeonly buffer duplicate_floats_blob { float duplicate_floats[]; };
 layout(binding = 3) readonly buffer skip0_fp16_blob { float16_t skip0_fp16[]; };
@@ -75,6 +77,21 @@ void put_taps(int i, uvec4 unit)
 
 // Which invocation holds which element is implementation-defined, so elements go through shared memory: a matrix at a
 // time, in the subgroup's own part of what was the tile.
+#ifdef SAMPLE_BYTES
+void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
+{
+    coopMatStore(v, tile, own, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
+    subgroupBarrier();
+    for (int e = lane; e < MATRIX_M; e += LANES)
+    {
+        const int at = own + e * (MATRIX_N / 4);
+        if (x0 + e < p.width && y < p.rows) tile[at] = samples(finished(uintBitsToFloat(tile[at]), x0 + e, y, oc));
+    }
+    subgroupBarrier();
+    if (y < p.rows) STORE_SAMPLES(tile, own, MATRIX_N / 4, MATRIX_M, x0, y, lane, LANES)
+    subgroupBarrier();
+}
+#else
 void finish_elements(SUMS v, int own, int lane, int x0, int y, int oc)
 {
     coopMatStore(v, tile, own, MATRIX_N / 4, gl_CooperativeMatrixLayoutRowMajor);
@@ -131,6 +148,7 @@ void finish_matrix(SUMS v, int x, int y, int c)
         STORE(duplicate, duplicate_at * 4, DUPLICATE_FP32, v)
     }
 }
+#endif
 
 // From channel `first` on, into main's own registers: a macro, so that they stay that.
 #define FETCH(first) \
@@ -153,6 +171,9 @@ void main()
     [[unroll]] for (int i = 0; i < R_TILES * M_TILES * N_TILES; i++)
         coopMatLoad(sum[i], bias_floats, oc0 + i % N_TILES * MATRIX_N, 0, gl_CooperativeMatrixLayoutRowMajor);
 
+#ifdef SAMPLE_BYTES
+    if (t == 0) not_finite = 0;  // before the barriers of the loop
+#endif
     uvec4 next_tile[TILE_LOADS], next_taps[TAP_LOADS];
     if (PREFETCH != 0) FETCH(0)
     for (int c = 0; c < WEIGHT_ROWS; c += GROUP)
@@ -198,8 +219,10 @@ void main()
         barrier();
     }
 
+#ifndef SAMPLE_BYTES
     // The same for all of the workgroup: a subgroup must not wait at a barrier that others never reach.
     const bool inside = WHOLE != 0 && x0 + SPAN - 2 <= p.width && oc0 + CHANNELS <= OUT_CHANNELS;
+#endif
     [[unroll]] for (int n = 0; n < N_TILES; n++)
     {
         const int oc = oc0 + n * MATRIX_N;
@@ -213,8 +236,17 @@ void main()
             if (ACTIVATION > 1)
                 for (int e = 0; e < v.length(); e++) v[e] = curved(v[e], ACTIVATION);
             const int x = x0 + px + i % M_TILES * MATRIX_M, y = y0 + row + i / M_TILES;
-            if (!inside) finish_elements(v, subgroup * (MATRIX_M * MATRIX_N / 4), lane, x, y, oc);
-            else if (y < p.rows) finish_matrix(v, x, y, oc);
+#ifndef SAMPLE_BYTES
+            if (inside)
+            {
+                if (y < p.rows) finish_matrix(v, x, y, oc);
+                continue;
+            }
+#endif
+            finish_elements(v, subgroup * (MATRIX_M * MATRIX_N / 4), lane, x, y, oc);
         }
     }
+#ifdef SAMPLE_BYTES
+    count_not_finite(t == 0);
+#endif
 }

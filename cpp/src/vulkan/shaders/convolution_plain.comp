@@ -2,11 +2,8 @@
 // of output channels, pixels, 1), so that neighbours share a source pixel.
 const int SIDE = KERNEL < 3 ? 3 : KERNEL, MARGIN = (SIDE - KERNEL) / 2;  // of the weights as they are stored
 
-void main()
+void make(int x, int y, int oc4)
 {
-    const int oc4 = int(gl_GlobalInvocationID.x), x = p.x0 + int(gl_GlobalInvocationID.y), y = int(gl_GlobalInvocationID.z);
-    if (oc4 * 4 >= OUT_CHANNELS || x >= p.width || y >= p.rows) return;
-
     const int width = source_width();
     vec4 sum = vec4(0);
     for (int tap = 0; tap < KERNEL * KERNEL; tap++)
@@ -22,4 +19,12 @@ void main()
         }
     }
     finish_sum(sum, x, y, oc4);
+}
+
+void main()
+{
+    const int oc4 = int(gl_GlobalInvocationID.x), x = p.x0 + int(gl_GlobalInvocationID.y), y = int(gl_GlobalInvocationID.z);
+    begin_row();
+    if (oc4 * 4 < OUT_CHANNELS && x < p.width && y < p.rows) make(x, y, oc4);
+    end_row(x - int(gl_LocalInvocationID.y), y);
 }

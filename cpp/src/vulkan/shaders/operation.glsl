@@ -33,7 +33,12 @@ layout(constant_id = 28) const float SHIFT0 = 0.0;   // added with the skips
 layout(constant_id = 29) const float SHIFT1 = 0.0;
 
 layout(binding = 0) readonly buffer src_blob { sfpvec4 src[]; };
+#ifdef SAMPLE_BYTES
+// The last operation writes samples of the result, not a ring. dst_row is the row of y0 there.
+layout(binding = 1) buffer result_blob { uint result[]; };
+#else
 layout(binding = 1) writeonly buffer dst_blob { sfpvec4 dst[]; };
+#endif
 layout(binding = 2) writeonly buffer duplicate_blob { sfpvec4 duplicate[]; };
 layout(binding = 3) readonly buffer skip0_blob { sfpvec4 skip0[]; };
 layout(binding = 4) readonly buffer skip1_blob { sfpvec4 skip1[]; };
@@ -99,8 +104,8 @@ float curved(float v, int activation)
     return activation == 2 ? v * share : share;
 }
 
-// The skips, the gate, and out: four channels, from `c` on, of output pixel (x, y0 + y)
-void finish(vec4 v, int x, int y, int c)
+// The skips and the gate: four channels, from `c` on, of output pixel (x, y0 + y)
+vec4 finished(vec4 v, int x, int y, int c)
 {
     const vec4 before = v;
     if (SKIPS > 0)
@@ -115,7 +120,78 @@ void finish(vec4 v, int x, int y, int c)
         const vec4 term = SKIP1_FP32 != 0 ? ld4_fp32(skip1, at) : vec4(buffer_ld4(skip1, at));
         v = v * VALUE1_SCALE + term * SKIP1_SCALE + SHIFT1;
     }
-    if (GATE != 0) v *= sigmoid(before) + GATE_OFFSET;
+    return GATE != 0 ? v * (sigmoid(before) + GATE_OFFSET) : v;
+}
+
+#ifdef SAMPLE_BYTES
+
+// A workgroup's samples that are not finite: one atomic operation on the result for all of them.
+shared uint not_finite;
+
+void count_not_finite(bool first_lane)
+{
+    barrier();
+    if (first_lane && not_finite != 0) atomicAdd(result[0], not_finite);
+}
+
+// The samples of one pixel
+uvec4 samples(vec4 v)
+{
+    uint bad = 0;
+    uvec4 bits = uvec4(0);
+    for (int c = 0; c < SAMPLE_CHANNELS; c++) bits[c] = sample_bits(v[c], bad);
+    if (bad != 0) atomicAdd(not_finite, bad);
+    return bits;
+}
+
+// Samples of pixels next to each other, of row y0 + y from column x0 on, a multiple of four: so they begin with a whole
+// word. Those of pixel i are cells[first + i * stride]; `lanes` invocations write their words, this one being `lane`.
+#define STORE_SAMPLES(cells, first, stride, pixels, x0, y, lane, lanes) \
+    { \
+        const int count = min(pixels, p.width - x0) * SAMPLE_CHANNELS; \
+        const int at = HEADER + (p.dst_row + y) * row_words(p.width) + x0 * SAMPLE_CHANNELS / EACH; \
+        for (int word = lane; word * EACH < count; word += lanes) \
+        { \
+            uint bits = 0; \
+            for (int k = 0; k < EACH && word * EACH + k < count; k++) \
+            { \
+                const int i = word * EACH + k; \
+                bits |= cells[first + i / SAMPLE_CHANNELS * (stride)][i % SAMPLE_CHANNELS] << (k * 8 * SAMPLE_BYTES); \
+            } \
+            result[at + word] = bits; \
+        } \
+    }
+
+#ifdef ROW_PIXELS
+// A workgroup of ROW_PIXELS invocations that makes as many pixels of a row
+shared uvec4 cells[ROW_PIXELS];
+
+int row_lane() { return int(gl_LocalInvocationID.x + gl_LocalInvocationID.y); }
+
+void begin_row()
+{
+    if (row_lane() == 0) not_finite = 0;
+    barrier();
+}
+
+void finish(vec4 v, int x, int y, int c) { cells[row_lane()] = samples(finished(v, x, y, c)); }
+
+void end_row(int x0, int y)
+{
+    count_not_finite(row_lane() == 0);
+    STORE_SAMPLES(cells, 0, 1, ROW_PIXELS, x0, y, row_lane(), ROW_PIXELS)
+}
+#endif
+
+#else
+
+void begin_row() {}
+void end_row(int x0, int y) {}
+
+// The skips, the gate, and out
+void finish(vec4 v, int x, int y, int c)
+{
+    v = finished(v, x, y, c);
     const int at = pixel4(ring_row(p.dst_row + y, p.dst_rows), x, p.width, DST_PITCH);
     store4(dst, DST_FP32, at + channel4(out_offset() + c, p.width), v);
     if (COPIES > 0)
@@ -124,3 +200,5 @@ void finish(vec4 v, int x, int y, int c)
         store4(duplicate, DUPLICATE_FP32, duplicate_at + channel4(DUPLICATE_OFFSET + c, p.width), v);
     }
 }
+
+#endif

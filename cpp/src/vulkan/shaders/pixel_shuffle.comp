@@ -17,9 +17,13 @@ float source(int x, int y, int c)
 void main()
 {
     const int x = p.x0 + int(gl_GlobalInvocationID.x), y = int(gl_GlobalInvocationID.y), c = int(gl_GlobalInvocationID.z) * 4;
-    if (x >= p.width || y >= p.rows || c >= OUT_CHANNELS) return;
-    vec4 v = vec4(0);
-    for (int k = 0; k < 4; k++)
-        if (c + k < REAL_CHANNELS) v[k] = source(x, y, c + k);
-    finish(v, x, y, c);
+    begin_row();
+    if (x < p.width && y < p.rows && c < OUT_CHANNELS)
+    {
+        vec4 v = vec4(0);
+        for (int k = 0; k < 4; k++)
+            if (c + k < REAL_CHANNELS) v[k] = source(x, y, c + k);
+        finish(v, x, y, c);
+    }
+    end_row(x - int(gl_LocalInvocationID.x), y);
 }
