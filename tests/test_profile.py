@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import second_driver
-from command import run_here
+from command import COMMAND, run_here
 from compact_network import compact_graph, write_compact
 
 from realesrgan_vk import RunProfile, Upscaler, list_devices
@@ -48,7 +51,8 @@ def computing_layers() -> set[str]:
 def check(found: dict[str, Any], *, on_cpu: bool) -> None:
     """The form of the JSON object, and that its times fit together."""
     layers = found["layers"]
-    assert {*found} == {*NUMBERS, *TEXTS, "host", "roofline", "layers"}
+    assert {*found} == {*NUMBERS, *TEXTS, "host", "roofline", "layers", "download_seconds"}
+    assert found["download_seconds"] == 0  # a software driver's shaders write the result
     assert all(isinstance(found[name], kind) for name, kind in NUMBERS.items())
     assert all(isinstance(found[name], str) for name in TEXTS)
     assert {*found["host"]} == {"fill", "submit", "wait", "take"}
@@ -183,6 +187,29 @@ def test_the_trace_is_written_whole_and_has_both_threads(
     submitted = {one["args"]["band"]: one["ts"] for one in events if one["cat"] == "submit"}
     assert all(one["ts"] >= submitted[one["args"]["band"]] for one in device_events)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["net.bin", "net.param", "run.json"]
+
+
+def test_downloads_by_a_queue_of_their_own_are_beside_the_dispatches(
+    network: Path, tmp_path: Path
+) -> None:
+    if not list_devices():
+        pytest.skip("no Vulkan device")
+    path = tmp_path / "run.json"
+    words = ["profile", "23x37", "-m", str(network), "-d", "0", "--rounds", "1", "--band-rows", "5"]
+    limits = {"REALESRGAN_VK_LIMITS": "own_memory=1 transfer_queue=1"}
+    done = subprocess.run([*COMMAND, *words, "--trace", path], check=True, text=True,
+                          capture_output=True, timeout=300, env=os.environ | limits)  # fmt: skip
+    assert re.search(r"^download      \S+ ms, by a queue of its own", done.stdout, re.MULTILINE)
+    events = events_of(path)
+    downloads = [one for one in events if one["tid"] == 3]
+    assert {one["cat"] for one in downloads} == {"download"}
+    assert [one["args"]["band"] for one in downloads] == list(range(8))
+    assert in_order(downloads)
+    computed = [one for one in events if one["tid"] == 1]
+    for one in downloads:
+        band = one["args"]["band"]
+        ends = [each["ts"] + each["dur"] for each in computed if each["args"]["band"] == band]
+        assert one["ts"] >= max(ends) - 1e-3
 
 
 def test_a_trace_that_cannot_be_written_leaves_nothing(network: Path, tmp_path: Path) -> None:

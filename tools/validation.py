@@ -28,6 +28,7 @@ LAYER = "VK_LAYER_KHRONOS_validation"
 CPP_TESTS = (
     "devices",
     "vulkan_caches",
+    "vulkan_downloads",
     "vulkan_kept",
     "vulkan_kernels",
     "vulkan_limits",
@@ -39,6 +40,7 @@ CPP_TESTS = (
     "vulkan_session",
     "vulkan_store",
     "vulkan_tiles",
+    "vulkan_turns",
 )
 """Those that open a device."""
 MESSAGE = re.compile(r"^.*\bValidation (?P<kind>[A-Z][A-Za-z ]+): \[ (?P<id>\S+) \]", re.MULTILINE)

@@ -114,9 +114,11 @@ const char* name_of(ProfiledWork work) {
         case ProfiledWork::halo:
             return "halo";
         case ProfiledWork::store:
+            return "store";
+        case ProfiledWork::download:
             break;
     }
-    return "store";
+    return "download";
 }
 
 py::dict profile(const Upscaler& upscaler, const py::array& image, py::array& output, int band_rows,
@@ -143,7 +145,8 @@ py::dict profile(const Upscaler& upscaler, const py::array& image, py::array& ou
                                   "begin"_a = one.begin, "end"_a = one.end, "flops"_a = one.flops,
                                   "bytes"_a = one.bytes));
     }
-    return py::dict("seconds"_a = found.seconds, "bands"_a = found.bands, "layers"_a = layers,
+    return py::dict("seconds"_a = found.seconds, "bands"_a = found.bands,
+                    "untimed_downloads"_a = found.untimed_downloads, "layers"_a = layers,
                     "intervals"_a = intervals);
 }
 

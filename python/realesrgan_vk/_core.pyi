@@ -157,7 +157,9 @@ class ProfiledLayer(TypedDict):
     zoom: float
 
 class ProfiledInterval(TypedDict):
-    work: Literal["fill", "submit", "wait", "take", "load", "operation", "halo", "store"]
+    work: Literal[
+        "fill", "submit", "wait", "take", "load", "operation", "halo", "store", "download"
+    ]
     band: int
     layer: int
     kernel: str
@@ -169,6 +171,7 @@ class ProfiledInterval(TypedDict):
 class ProfileReport(TypedDict):
     seconds: float
     bands: int
+    untimed_downloads: bool
     layers: list[ProfiledLayer]
     intervals: list[ProfiledInterval]
 

@@ -125,7 +125,8 @@ class Upscaler:
             memory_limit: Bytes a run may use on the device, or text such as "2GiB"; None: a share
                 of what is free.
             runs_at_once: How many runs divide that share. Where a part is too small for a picture,
-                a run takes more.
+                a run takes more. On a Vulkan device a run that would be in lower row bands than
+                without the others takes two parts, and they wait for it.
 
         Raises:
             TypeError: An argument of the wrong type.

@@ -8,16 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+from compact_network import write_compact
 from conftest import Photo
 from PIL import Image
 
-from realesrgan_vk import Upscaler
-from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progress, Retired
+from realesrgan_vk import Upscaler, list_devices
+from realesrgan_vk.batch import Batch, BatchOptions, Done, Event, Failed, Progress, Retired, workers
 from realesrgan_vk.batch.jobs import Job
 from realesrgan_vk.cli.reports import JsonReport, Report
 from realesrgan_vk.errors import DeviceError
 from realesrgan_vk.image_io.formats import GIF, JPEG, PNG
-from realesrgan_vk.options import Request, TargetSize
+from realesrgan_vk.options import Request, TargetSize, UpscalerOptions
 from realesrgan_vk.processing.work_queue import WorkQueue
 
 PICTURES = 12
@@ -164,6 +165,75 @@ def test_a_free_upscaler_takes_the_next_picture(
     assert len(quick.taken) > 2 * len(slow.taken) > 0
     ends = [event.job.target for event in events if isinstance(event, Done)]
     assert sorted(ends) == sorted(job.target for job in jobs)
+
+
+class Device:
+    def __init__(self, index: int, kind: str) -> None:
+        self.index, self.type, self.name = index, kind, f"device {index}"
+
+
+def test_a_gpu_works_on_two_pictures_at_a_time(
+    fast: Upscaler, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of many; not with a limit of the memory of each, and not on a software driver."""
+    both = threading.Barrier(2, timeout=30)
+    told: list[object] = []
+
+    class Meeting(Fake):
+        def upscale_picture(self, *arguments: object) -> object:  # type: ignore[override]
+            both.wait()
+            return super().upscale_picture(*arguments)
+
+    def upscaler(*_: object, runs_at_once: int, **__: object) -> Upscaler:
+        told.append(runs_at_once)
+        return Meeting(fast)
+
+    known = [Device(0, "discrete"), Device(1, "integrated"), Device(2, "cpu")]
+    monkeypatch.setattr(workers, "list_devices", lambda: known)
+    monkeypatch.setattr(workers, "Upscaler", upscaler)
+    limited = UpscalerOptions(memory_limit=2**30)
+    for device, options, pictures, runs in (
+        (0, UpscalerOptions(), PICTURES, 2),
+        (1, UpscalerOptions(), PICTURES, 2),
+        (0, UpscalerOptions(), 1, 1),
+        (0, limited, PICTURES, 1),
+        (2, UpscalerOptions(), PICTURES, 1),
+    ):
+        found = workers.load_upscalers("net", options, [device], pictures=pictures)
+        assert len(found) == runs
+        assert len({id(one) for one in found}) == 1, "one network on the device"
+        assert told.pop() == runs
+    two = workers.load_upscalers("net", UpscalerOptions(), [0], pictures=PICTURES)
+    summary = Batch(two, BatchOptions(), lambda _: None).run(jobs)
+    assert (summary.done, summary.failed) == (PICTURES, 0), "each met another one"
+
+
+def test_two_pictures_at_a_time_have_the_bytes_of_one_by_one(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = list_devices()
+    if not devices:
+        pytest.skip("no Vulkan device")
+    write_compact(tmp_path, "net")
+    sizes = [(8, 8), (40, 25), (9, 60), (8, 8), (40, 25)]
+    for i, size in enumerate(sizes):
+        Image.fromarray(photo(*size)).save(tmp_path / f"{i}.png")
+
+    def run(folder: str, kind: str) -> list[bytes]:
+        known = [Device(devices[0].index, kind)]
+        monkeypatch.setattr(workers, "list_devices", lambda: known)
+        found = workers.load_upscalers(
+            tmp_path / "net.param", UpscalerOptions(), [0], pictures=len(sizes)
+        )
+        assert len(found) == (1 if kind == "cpu" else 2)
+        jobs = [
+            Job(tmp_path / f"{i}.png", tmp_path / folder / f"{i}.png", PNG)
+            for i in range(len(sizes))
+        ]
+        assert Batch(found, BatchOptions(), lambda _: None).run(jobs).done == len(sizes)
+        return [job.target.read_bytes() for job in jobs]
+
+    assert run("two", "discrete") == run("one", "cpu")
 
 
 def test_a_report_that_raises_stops_the_batch(photo: Photo, fast: Upscaler, tmp_path: Path) -> None:

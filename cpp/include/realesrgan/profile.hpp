@@ -28,10 +28,12 @@ enum class ProfiledWork {
     operation,  // of the layer
     halo,       // rows that the next band needs were copied
     store,      // values were converted to the result's samples
+    download,   // a queue of its own copied the result, while others went on
 };
 
 // Seconds are counted from the run's begin on the host's clock. A device's clock is placed beside
-// it so that no band begins before it was submitted and at least one begins at that moment.
+// it so that no band begins before it was submitted and at least one begins at that moment. Of a
+// download only the duration is known: it is placed behind its band and the download before it.
 struct ProfiledInterval {
     ProfiledWork work = ProfiledWork::fill;
     int band = 0;        // of all bands of the run, from 0
@@ -40,14 +42,15 @@ struct ProfiledInterval {
     double begin = 0.0;
     double end = 0.0;
     double flops = 0.0;  // multiplications and additions of a convolution, direct
-    double bytes = 0.0;  // of ring buffers, read and written, each once
+    double bytes = 0.0;  // of ring buffers, read and written, each once; of a download, its own
 };
 
 struct RunProfile {
     std::vector<ProfiledLayer> layers;
     std::vector<ProfiledInterval> intervals;  // those of the host and of the device by begin
     int bands = 0;
-    double seconds = 0.0;  // of the run, as the host saw it
+    bool untimed_downloads = false;  // the queue that downloads has no timestamps
+    double seconds = 0.0;            // of the run, as the host saw it
 };
 
 }  // namespace realesrgan

@@ -47,7 +47,10 @@ struct Options {
     int threads = 0;  // CPU threads, at most the usable cores; 0: one for each physical core, as
                       // always when a Vulkan device is used for the first time
     std::uint64_t memory_limit = 0;  // bytes a run may use; 0: a share of what is free
-    int runs_at_once = 1;  // that the share is divided by, as far as a run is possible with less
+    // That the share is divided by, as far as a run is possible with less. On a Vulkan device a run
+    // that would be in lower row bands takes two parts, and other runs of this Upscaler wait for
+    // it.
+    int runs_at_once = 1;
     // The instruction set of the stream's convolutions on the CPU ("avx512", "avx2", "neon",
     // "baseline"), for comparison; empty: the fastest.
     std::string backend;

@@ -40,6 +40,7 @@ EmulatedLimits parse_limits(const std::string& text) {
         {"fp16", &limits.fp16},
         {"matrices", &limits.matrices},
         {"own_memory", &limits.own_memory},
+        {"transfer_queue", &limits.transfer_queue},
     };
     std::istringstream words(text);
     for (std::string word; words >> word;) {

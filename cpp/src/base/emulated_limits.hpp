@@ -20,6 +20,9 @@ struct EmulatedLimits {
     std::optional<std::uint64_t> fp16;        // 16-bit storage: 0 or 1
     std::optional<std::uint64_t> matrices;    // cooperative matrices: 0 or 1
     std::optional<std::uint64_t> own_memory;  // memory apart from the host's: 0 or 1
+    // Least bytes of a row band's result that a queue of its own copies to the host, emulated by
+    // the compute queue where there is no other. 0: none does.
+    std::optional<std::uint64_t> transfer_queue;
 };
 
 // From a text such as "groups=65535 binding=134217728 fp16=0". Throws DeviceError.

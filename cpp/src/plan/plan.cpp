@@ -153,7 +153,7 @@ bool ExecutionPlan::same_as(const ExecutionPlan& other) const {
     return program_ == other.program_ && config_ == other.config_ &&
            storage_.bytes_per_value == other.storage_.bytes_per_value &&
            storage_.max_binding_bytes == other.storage_.max_binding_bytes &&
-           pairs() == other.pairs() &&
+           pairs() == other.pairs() && copies_results() == other.copies_results() &&
            std::equal(rings_.begin(), rings_.end(), other.rings_.begin(), other.rings_.end(),
                       same_ring);
 }
@@ -318,6 +318,14 @@ void ExecutionPlan::count_staging() {
     memory_.largest_staging = std::max(input_bytes_, output_bytes_);
     memory_.staging = product(input_bytes_ + output_bytes_, storage_.bands_in_flight);
     if (format.input_planes) memory_.staging += input_bytes_;
+    if (copies_results()) memory_.staging += product(output_bytes_, storage_.bands_in_flight);
+}
+
+std::uint64_t ExecutionPlan::output_bytes(RowRange rows) const {
+    if (config_.format.output_planes) {
+        return window_to_store(*config_.format.output_planes, rows).bytes;
+    }
+    return output_row_bytes() * static_cast<std::uint64_t>(rows.count);
 }
 
 // Counts each byte once for each command, without the padding channels that kernels skip.

@@ -49,6 +49,9 @@ struct StorageModel {
     // The largest binding of a buffer, 0: no limit. Ring buffers that only additions read may be
     // larger: they are bound in parts.
     std::uint64_t max_binding_bytes = 0;
+    // Least bytes of a row band's result that kernels write to memory of the device, from which it
+    // is copied to the staging buffer. 0: they always write to the staging buffer.
+    std::uint64_t copy_results_from = 0;
     bool planes = false;      // sessions take and give planes of YUV
     bool own_memory = false;  // the device has memory of its own; the host's sums do not count
     std::uint64_t weight_bytes = 0;
@@ -130,7 +133,7 @@ struct MemoryBytes {
     std::uint64_t shared_buffers = 0;
     std::uint64_t halo_rows = 0;
     std::uint64_t scratch = 0;
-    std::uint64_t staging = 0;          // and the device's copy of staged planes
+    std::uint64_t staging = 0;          // and the device's copies of it
     std::uint64_t largest_staging = 0;  // of one band's input or output; part of `staging`
     std::uint64_t total() const {
         return weights + rings + shared_buffers + halo_rows + scratch + staging;
@@ -240,6 +243,11 @@ class ExecutionPlan {
     std::uint64_t output_row_bytes() const;
     // Whether the last op writes the result's samples, so that nothing holds its output tensor.
     bool fused_store() const { return rows_->fused_store; }
+    // Staged for so many rows of the result, the first of a step.
+    std::uint64_t output_bytes(RowRange rows) const;
+    bool copies_results() const {
+        return storage_.copy_results_from > 0 && output_bytes_ >= storage_.copy_results_from;
+    }
 
     BandTraffic traffic() const;
     // Bytes of buffers that a command reads and writes, as traffic() counts them.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -21,12 +22,19 @@ struct TimedCommand {
     double end = 0.0;
 };
 
+// The copy of a step's result to the host by a queue of its own, beside the commands.
+struct TimedCopy {
+    std::uint64_t bytes = 0;
+    std::optional<double> seconds;  // nothing: that queue has no timestamps
+};
+
 // The times of one step; `host_seconds()` unless said otherwise.
 struct StepTimes {
     double submitted = 0.0;
     double wait_end = 0.0;    // of the host's wait for it
     bool host_clock = false;  // of the commands; otherwise a clock of the device
     std::vector<TimedCommand> commands;
+    std::optional<TimedCopy> copy;
 };
 
 // One run of one plan: its buffers and the steps in flight. Used by one thread at a time.

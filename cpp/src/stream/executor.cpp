@@ -134,7 +134,11 @@ class StepTimer {
     void end() {
         if (profile_ == nullptr) return;
         const double offset = clock_offset();
-        for (const TimedStep& step : steps_) add_commands(step, offset);
+        double free = 0.0;  // the queue that downloads
+        for (const TimedStep& step : steps_) {
+            const double computed = add_commands(step, offset);
+            if (step.times.copy) free = add_download(step, std::max(computed, free));
+        }
     }
 
   private:
@@ -157,8 +161,22 @@ class StepTimer {
         return offset;
     }
 
-    // What a command computes and moves is counted with its first part.
-    void add_commands(const TimedStep& step, double offset) {
+    // Returns its end.
+    double add_download(const TimedStep& step, double begin) {
+        const TimedCopy& copy = *step.times.copy;
+        if (!copy.seconds) {
+            profile_->untimed_downloads = true;
+            return begin;
+        }
+        const double end = begin + *copy.seconds;
+        add({ProfiledWork::download, step.band, -1, "copy", begin, end, 0.0,
+             static_cast<double>(copy.bytes)});
+        return end;
+    }
+
+    // What a command computes and moves is counted with its first part. Returns the last one's end.
+    double add_commands(const TimedStep& step, double offset) {
+        double end = 0.0;
         std::size_t next = 0;  // command that has no part yet
         for (const TimedCommand& part : step.times.commands) {
             const Command& command = step.commands[part.command];
@@ -173,8 +191,10 @@ class StepTimer {
                 interval.flops = flops_of(command);
                 interval.bytes = plan_.bytes_of(command);
             }
+            end = std::max(end, interval.end);
             add(std::move(interval));
         }
+        return end;
     }
 
     static ProfiledWork work_of(const Command& command) {

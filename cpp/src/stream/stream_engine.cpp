@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/host_clock.hpp"
 #include "base/integers.hpp"
+#include "base/interruption.hpp"
 #include "base/thread_count.hpp"
 #include "image/blend_rows.hpp"
 #include "image/orientation.hpp"
@@ -140,6 +142,10 @@ std::vector<ProfiledLayer> layers_of(const ExecutionPlan& plan) {
     return layers;
 }
 
+// Of those that runs at once divide the memory into. Others may belong to other devices of the
+// machine's memory, or to other processes.
+constexpr std::uint64_t kPartsAlone = 2;
+
 const char* column_tiles_reason(Shortage shortage) {
     return shortage == Shortage::binding
                ? "; at the whole width a buffer would be larger than the device can bind, so the "
@@ -177,6 +183,31 @@ PlanConstraints StreamEngine::constraints(const RunShape& shape) const {
     constraints.budget = all / static_cast<std::uint64_t>(options_.runs_at_once) + weights;
     constraints.most = all + weights;
     return constraints;
+}
+
+// Of the CPU one run less at a time would leave cores idle.
+bool StreamEngine::takes_turns() const {
+    return options_.device != kCpuDevice && options_.runs_at_once > 1 && options_.memory_limit == 0;
+}
+
+bool StreamEngine::runs_alone(const PlanConstraints& constraints) const {
+    if (!takes_turns()) return false;
+    try {
+        const std::vector<RunStrategy> strategies = choose(constraints);
+        return std::any_of(strategies.begin(), strategies.end(), [&](const RunStrategy& one) {
+            return one.bytes > constraints.budget || (constraints.band == 0 && !one.largest);
+        });
+    } catch (const OutOfMemoryError&) {
+        return true;  // until other runs have ended
+    }
+}
+
+PlanConstraints StreamEngine::constraints(const RunShape& shape, bool alone) const {
+    PlanConstraints limits = constraints(shape);
+    if (!alone) return limits;
+    const std::uint64_t weights = backend_->storage().weight_bytes;
+    limits.budget = std::min(limits.most, (limits.budget - weights) * kPartsAlone + weights);
+    return limits;
 }
 
 std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints) const {
@@ -233,8 +264,17 @@ std::uint64_t StreamEngine::smallest(const PlanConstraints& constraints) const {
 
 template <typename Run>
 auto StreamEngine::run_with_less_memory(const RunShape& shape, const PaddedSource* source,
-                                        const Run& run) const {
-    for (PlanConstraints limits = constraints(shape);;) {
+                                        const Progress& progress, const Run& run) const {
+    PlanConstraints limits = constraints(shape);
+    std::optional<RunTurns::Turn> turn;
+    if (takes_turns()) {
+        const Interruptible interruptible([&] {
+            if (progress) progress(0.0);
+        });
+        turn.emplace(turns_, runs_alone(limits));
+        limits = constraints(shape, turn->alone());  // with what is free by now
+    }
+    for (;;) {
         const std::vector<RunStrategy> strategies = choose(limits);
         std::string failure;
         try {
@@ -274,11 +314,11 @@ void StreamEngine::run(const ImageView& input, const MutableImageView& output, i
     shape.band_rows = band_rows;
     const std::vector<Orientation> orientations = realesrgan::orientations(options_.tta);
     const Progress whole = monotone(progress);
-    run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
+    run_with_less_memory(shape, nullptr, whole, [&](const std::vector<RunStrategy>& strategies) {
         StreamRecord record;
         record.profile = profile;
         if (profile != nullptr)
-            *profile = {layers_of(strategies.front().widest_plan()), {}, 0, 0.0};
+            *profile = {layers_of(strategies.front().widest_plan()), {}, 0, false, 0.0};
         const auto sink = make_sink(output, ssize(orientations), ssize(strategies.front().plans));
         const std::vector<TilePass> passes = passes_of(strategies, orientations);
         for (int i = 0; i < ssize(passes); ++i) {
@@ -302,15 +342,16 @@ bool StreamEngine::run_rows(RowSource& source, RowSink& sink, SampleType output,
     PaddedSource padded(source, program().border, program().alignment);
     CroppedSink cropped(sink, shape.width * scale, shape.height * scale);
     const Progress whole = monotone(progress);
-    return run_with_less_memory(shape, &padded, [&](const std::vector<RunStrategy>& strategies) {
-        const RunStrategy& strategy = strategies.front();
-        if (strategy.plans.size() > 1) return false;
-        StreamRecord record;
-        run_plan(*backend_, strategy.plans.front(), padded, strategy.first_column(0), cropped,
-                 whole, record);
-        check_result(record, program(), true);
-        return true;
-    });
+    return run_with_less_memory(shape, &padded, whole,
+                                [&](const std::vector<RunStrategy>& strategies) {
+                                    const RunStrategy& strategy = strategies.front();
+                                    if (strategy.plans.size() > 1) return false;
+                                    StreamRecord record;
+                                    run_plan(*backend_, strategy.plans.front(), padded,
+                                             strategy.first_column(0), cropped, whole, record);
+                                    check_result(record, program(), true);
+                                    return true;
+                                });
 }
 
 bool StreamEngine::run_planes(const YuvView& source, const MutableYuvView& target,
@@ -321,14 +362,15 @@ bool StreamEngine::run_planes(const YuvView& source, const MutableYuvView& targe
     const RunShape shape{source.width,    source.height,         SampleType::f32,
                          SampleType::f32, source.plane_format(), target.plane_format()};
     const Progress whole = monotone(progress);
-    return run_with_less_memory(shape, nullptr, [&](const std::vector<RunStrategy>& strategies) {
-        const RunStrategy& strategy = strategies.front();
-        if (strategy.plans.size() > 1) return false;
-        StreamRecord record;
-        run_plan(*backend_, strategy.plans.front(), source, target, whole, record);
-        check_result(record, program(), true);
-        return true;
-    });
+    return run_with_less_memory(
+        shape, nullptr, whole, [&](const std::vector<RunStrategy>& strategies) {
+            const RunStrategy& strategy = strategies.front();
+            if (strategy.plans.size() > 1) return false;
+            StreamRecord record;
+            run_plan(*backend_, strategy.plans.front(), source, target, whole, record);
+            check_result(record, program(), true);
+            return true;
+        });
 }
 
 // An allocation within the budget failed: the next budget is three quarters of it, or the smallest
@@ -350,7 +392,8 @@ void StreamEngine::reduce_budget(PlanConstraints& constraints,
 
 std::uint64_t StreamEngine::prepare(int width, int height) const {
     std::uint64_t most = 0;
-    for (const RunStrategy& strategy : choose(constraints({width, height}))) {
+    const RunShape shape{width, height};
+    for (const RunStrategy& strategy : choose(constraints(shape, runs_alone(constraints(shape))))) {
         const auto session = backend_->start(strategy.plans[strategy.widest]);
         most = std::max(most, session->allocated_bytes());
     }
@@ -359,7 +402,8 @@ std::uint64_t StreamEngine::prepare(int width, int height) const {
 
 // Reports the larger of the two plans of all orientations.
 PlanReport StreamEngine::plan(const RunShape& shape) const {
-    const std::vector<RunStrategy> strategies = choose(constraints(shape));
+    const std::vector<RunStrategy> strategies =
+        choose(constraints(shape, runs_alone(constraints(shape))));
     const RunStrategy& chosen = strategies.front().bytes >= strategies.back().bytes
                                     ? strategies.front()
                                     : strategies.back();

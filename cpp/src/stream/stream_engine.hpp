@@ -15,6 +15,7 @@
 #include "realesrgan/plan_report.hpp"
 #include "realesrgan/upscaler.hpp"
 #include "stream/backend.hpp"
+#include "stream/run_turns.hpp"
 
 namespace realesrgan {
 
@@ -44,6 +45,12 @@ class StreamEngine final : public Engine {
     void run(const ImageView& input, const MutableImageView& output, int band_rows,
              const Progress& progress, RunProfile* profile) const;
     PlanConstraints constraints(const RunShape& shape) const;
+    // Whether runs that divide the memory wait for one that is computed in lower row bands, or in
+    // more column tiles, with its part alone: two such runs at a time take longer than in turns.
+    bool takes_turns() const;
+    bool runs_alone(const PlanConstraints& constraints) const;
+    // What a run may use whose turn it is, of those that go on at a time.
+    PlanConstraints constraints(const RunShape& shape, bool alone) const;
     // One strategy, and a second one for the transposed picture where all orientations are run.
     std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;
     RunStrategy choose_one(const PlanConstraints& constraints) const;
@@ -52,7 +59,7 @@ class StreamEngine final : public Engine {
     // as long as there are any and `source` was not read. A null `source` can be read again.
     template <typename Run>
     auto run_with_less_memory(const RunShape& shape, const PaddedSource* source,
-                              const Run& run) const;
+                              const Progress& progress, const Run& run) const;
     void reduce_budget(PlanConstraints& constraints, const std::vector<RunStrategy>& failed,
                        const std::string& failure) const;
 
@@ -60,6 +67,7 @@ class StreamEngine final : public Engine {
     NetworkInfo info_;
     Options options_;
     std::unique_ptr<Backend> backend_;
+    mutable RunTurns turns_;
     // Pictures often have one size, and planning a deep network takes milliseconds.
     mutable std::mutex mutex_;
     mutable std::optional<std::pair<PlanConstraints, std::vector<RunStrategy>>> last_;

@@ -63,9 +63,13 @@ void VulkanSession::begin_run() {
 
 void VulkanSession::time_steps(bool timed) {
     const GpuActivityGuard use;
-    for (const auto& flight : flights_) flight->commands.time_dispatches(timed);
+    for (const auto& flight : flights_) {
+        flight->commands.time_dispatches(timed);
+        if (flight->copy) flight->copy->commands.time_dispatches(timed);
+    }
     timed_ = timed;
     clock_ = DeviceClock{};
+    copy_clock_ = DeviceClock{};
     times_ = StepTimes{};
 }
 
@@ -177,6 +181,9 @@ void VulkanSession::make_flights() {
         flights_.push_back(std::make_unique<Flight>(network_->context));
         flights_.back()->upload = allocate(BufferKind::upload, in);
         flights_.back()->download = allocate(BufferKind::download, out);
+        if (!plan_->copies_results()) continue;
+        flights_.back()->copy =
+            std::make_unique<ResultCopy>(network_->context, allocate(BufferKind::result, out));
     }
 }
 
@@ -203,6 +210,7 @@ void VulkanSession::run(const Step& step) {
     record(flight, step);
     if (timed_) flight.submitted = host_seconds();
     submit(flight);
+    if (flight.copy && flight.copy->bytes > 0) submit_copy(flight);
     dispatches_ += static_cast<std::uint64_t>(flight.commands.recorded().dispatches);
     running_.push_back(next_);
     next_ = (next_ + 1) % flights_.size();
@@ -224,12 +232,31 @@ void VulkanSession::submit(Flight& flight) {
         for (const std::size_t running : running_) flights_[running]->commands.wait();
         queue_ = queue.handle();
     }
-    flight.commands.submit(queue);
+    const bool copied = flight.copy && flight.copy->bytes > 0;
+    flight.commands.submit(queue, {nullptr, copied ? &flight.copy->computed : nullptr});
+}
+
+void VulkanSession::submit_copy(Flight& flight) {
+    ResultCopy& copy = *flight.copy;
+    copy.commands.begin();
+    copy.commands.copy(*copy.result, *flight.download, {{0, 0, copy.bytes}});
+    copy.commands.submit(QueueLease(*network_->context, QueueKind::transfer),
+                         {&copy.computed, nullptr});
+}
+
+// Before anything else is recorded, so that no barrier is needed for it.
+void VulkanSession::prepare_copy(Flight& flight, RowRange rows) {
+    ResultCopy& copy = *flight.copy;
+    copy.bytes = rows.count > 0 ? staging_bytes(plan_->output_bytes(rows)) : 0;
+    if (copy.bytes == 0) return;
+    flight.commands.fill_zero(*copy.result, kResultHeaderBytes);
+    flight.commands.reset_times(copy.commands);
 }
 
 void VulkanSession::record(Flight& flight, const Step& step) {
     flight.output_rows = 0;
     flight.command.clear();
+    if (flight.copy) prepare_copy(flight, step.output);
     for (std::size_t i = 0; i < step.commands.size(); i++) {
         const Command& command = step.commands[i];
         switch (command.kind) {
@@ -259,7 +286,7 @@ void VulkanSession::record_run(Flight& flight, const Step& step, const Command& 
     ResultRows result;
     if (command.store) {
         flight.output_rows = static_cast<int>(step.output.count);
-        result = {flight.download.get(), step.output.first};
+        result = {&flight.result(), step.output.first};
     }
     operations_.at(command.index).record(flight.commands, weights, command.rows, result);
 }
@@ -299,7 +326,7 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     const int count = static_cast<int>(rows.count);
     flight.output_rows = count;
     if (store_planes_) {
-        store_planes_->record(flight.commands, *flight.download, rows);
+        store_planes_->record(flight.commands, flight.result(), rows);
         return;
     }
     const ChannelSlice& output = plan_->program().output;
@@ -314,20 +341,32 @@ void VulkanSession::record_output(Flight& flight, RowRange rows) {
     StoreOutputPush push = {ring.width, count, ring.slot(rows.first), ring.rows, stride, 0};
     for (; push.first < words; push.first += most) {
         flight.commands.dispatch(
-            *store_output_, {{ring.buffer, 0, 0, false}, {flight.download.get(), 0, 0, true}},
-            &push, sizeof(push), {across, ceil_div(std::min(words - push.first, most), stride), 1},
+            *store_output_, {{ring.buffer, 0, 0, false}, {&flight.result(), 0, 0, true}}, &push,
+            sizeof(push), {across, ceil_div(std::min(words - push.first, most), stride), 1},
             std::exchange(bytes, 0));
     }
+}
+
+std::optional<TimedCopy> VulkanSession::time_of_copy(const Flight& flight) {
+    if (!flight.copy || flight.copy->bytes == 0) return std::nullopt;
+    TimedCopy copy{flight.copy->bytes, std::nullopt};
+    if (flight.copy->commands.is_timed()) {
+        const TimedDispatch time = flight.copy->commands.times(copy_clock_).front();
+        copy.seconds = time.end - time.begin;
+    }
+    return copy;
 }
 
 const VulkanSession::Flight& VulkanSession::take_oldest() {
     const GpuActivityGuard use;
     Flight& flight = *flights_[running_.front()];
     running_.pop_front();
-    if (timed_) times_ = {flight.submitted, 0.0, false, {}};
+    if (timed_) times_ = {flight.submitted, 0.0, false, {}, {}};
     flight.commands.wait();
+    if (flight.copy) flight.copy->commands.wait();
     if (timed_) {
         times_.wait_end = host_seconds();
+        times_.copy = time_of_copy(flight);
         const std::vector<TimedDispatch> found = flight.commands.times(clock_);
         for (std::size_t i = 0; i < found.size(); i++) {
             times_.commands.push_back(

@@ -4,11 +4,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "stream/backend.hpp"
 #include "vulkan/device/command_buffer.hpp"
 #include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/device/semaphore.hpp"
 #include "vulkan/operations/dense_pair.hpp"
 #include "vulkan/operations/halo_rows.hpp"
 #include "vulkan/operations/operation.hpp"
@@ -59,10 +61,26 @@ class VulkanSession : public Session {
     Recorded count(const Step& step);
 
   private:
+    // The way of a band's result by the transfer queue, while the compute queue goes on.
+    struct ResultCopy {
+        ResultCopy(const std::shared_ptr<Context>& context, std::unique_ptr<Buffer> memory)
+            : result(std::move(memory)),
+              computed(context),
+              commands(context, QueueKind::transfer) {}
+        std::unique_ptr<Buffer> result;
+        Semaphore computed;
+        CommandBuffer commands;
+        std::uint64_t bytes = 0;  // of this band; 0: it has no result
+    };
+
     // One band's staging memory and commands.
     struct Flight {
         explicit Flight(std::shared_ptr<Context> context) : commands(std::move(context)) {}
+        // What kernels write the result to.
+        const Buffer& result() const { return copy ? *copy->result : *download; }
+
         std::unique_ptr<Buffer> upload, download;
+        std::unique_ptr<ResultCopy> copy;  // null: kernels write to `download`
         CommandBuffer commands;
         int output_rows = 0;
         double submitted = 0.0;            // host_seconds()
@@ -77,8 +95,11 @@ class VulkanSession : public Session {
     void make_ends();
     void time_steps(bool timed);
     void submit(Flight& flight);
+    void submit_copy(Flight& flight);
     const Flight& take_oldest();
+    std::optional<TimedCopy> time_of_copy(const Flight& flight);
     void record(Flight& flight, const Step& step);
+    void prepare_copy(Flight& flight, RowRange rows);
     void record_run(Flight& flight, const Step& step, const Command& command);
     void record_input(Flight& flight, RowRange rows);
     void record_output(Flight& flight, RowRange rows);
@@ -107,8 +128,9 @@ class VulkanSession : public Session {
     std::uint64_t allocated_ = 0;
     std::uint64_t dispatches_ = 0;
     bool timed_ = false;
-    DeviceClock clock_;  // of the run
-    StepTimes times_;    // of the step taken last
+    DeviceClock clock_;       // of the run
+    DeviceClock copy_clock_;  // the same of transfer queues
+    StepTimes times_;         // of the step taken last
 };
 
 }  // namespace realesrgan::vulkan

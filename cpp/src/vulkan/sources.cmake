@@ -28,6 +28,7 @@ target_sources(realesrgan PRIVATE
     "${vulkan_dir}/device/command_buffer.cpp"
     "${vulkan_dir}/device/context.cpp"
     "${vulkan_dir}/device/pipeline.cpp"
+    "${vulkan_dir}/device/semaphore.cpp"
     "${vulkan_dir}/device/pipeline_registry.cpp"
     "${vulkan_dir}/device/shader_cache.cpp"
     "${vulkan_dir}/operations/convolution_kernels.cpp"

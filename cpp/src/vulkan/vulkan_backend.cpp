@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/emulated_limits.hpp"
 #include "base/integers.hpp"
 #include "base/memory_budget.hpp"
 #include "base/thread_count.hpp"
@@ -38,6 +39,15 @@ constexpr std::uint64_t kShareAbove = std::uint64_t{128} << 20;
 // the next one, than from few bands that fill the device.
 constexpr double kLeavingRate = 5e9;
 constexpr int kBandsForCopies = 8;
+
+// Bytes of a row band's result that a transfer queue needs some 50 microseconds for, which is about
+// what its submission and the wait for the compute queue cost. Estimated, not measured.
+constexpr std::uint64_t kCopyResultsFrom = std::uint64_t{1} << 20;
+
+std::uint64_t copy_results_from(const Context& context) {
+    if (!context.has_transfer_queue()) return 0;
+    return emulated_limits().transfer_queue.value_or(kCopyResultsFrom);
+}
 
 double flops_per_pixel(const Program& program) {
     double flops = 0.0;
@@ -97,6 +107,7 @@ class VulkanBackend : public Backend {
             model_.pair_outputs = kMostPairOutputs;
             model_.pair_from_band = kPairFromBand;
         }
+        model_.copy_results_from = copy_results_from(*network_.context);
         model_.planes = true;
         model_.own_memory = !shares_host_memory(network_.context->ncnn_device());
         model_.weight_bytes = network_.weights->bytes();

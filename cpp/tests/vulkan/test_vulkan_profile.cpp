@@ -61,7 +61,8 @@ TEST_CASE("a timed run has the same bits, and times every layer once a band") {
                 for (const ProfiledInterval& one : profile.intervals) {
                     CHECK(one.begin >= 0.0 && one.end >= one.begin);
                     CHECK(one.end <= profile.seconds * 1.01 + 1e-3);
-                    if (on_host(one)) continue;
+                    // Of a device with a queue for copies these are beside what it computes.
+                    if (on_host(one) || one.work == ProfiledWork::download) continue;
                     CHECK(one.begin >= end - 1e-6);  // the device runs one after the other
                     end = one.end;
                     busy += one.end - one.begin;

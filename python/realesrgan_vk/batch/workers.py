@@ -11,6 +11,7 @@ from realesrgan_vk.upscaler import Upscaler
 
 # Each picture in work takes the memory of a run, so more cores work on fewer pictures.
 _MOST_AT_ONCE = 4
+_GPU_RUNS = 2
 
 
 def load_upscalers(
@@ -19,21 +20,23 @@ def load_upscalers(
     devices: Sequence[str | int],
     *,
     pictures: int,
-    gpu_runs: int = 1,
+    gpu_runs: int | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Upscaler]:
     """One upscaler a device, repeated for each picture that it works on at a time.
 
     On the CPU several pictures at a time with fewer threads each are faster than one with all:
-    small pictures do not keep many threads busy.
+    small pictures do not keep many threads busy. A GPU works on two: it computes one while the
+    other one's rows are copied from and to it. Two that need the memory of both are run in turns.
 
     Args:
         model: As `Upscaler` takes it.
         options: Of all of them; the device and how many runs share it are set here.
         devices: As `Upscaler` takes one.
         pictures: How many there are in all.
-        gpu_runs: How many a GPU works on at a time; with two, one is loaded and stored while the
-            other is computed.
+        gpu_runs: How many a GPU works on at a time. None: two, or one where there is a memory
+            limit, which is that of a run. A software driver, which computes on the host's cores,
+            works on one.
         note: Called, before anything takes long, with what to know of a device.
 
     Raises:
@@ -48,7 +51,13 @@ def load_upscalers(
                 "may take minutes; --device cpu is faster"
             )
     cpu_runs = max(1, min(usable_cores(), pictures, _MOST_AT_ONCE))
-    runs = [(index, cpu_runs if index == CPU_DEVICE else gpu_runs) for index in indexes]
+    if gpu_runs is None:
+        gpu_runs = 1 if options.memory_limit else min(_GPU_RUNS, max(1, pictures))
+    software = {device.index for device in known if device.type == "cpu"}
+    runs = [
+        (index, cpu_runs if index == CPU_DEVICE else 1 if index in software else gpu_runs)
+        for index in indexes
+    ]
     return load_for_runs(model, [options] * len(runs), runs)
 
 

@@ -107,6 +107,7 @@ def _report(found: "RunProfile", most: int) -> list[str]:
                        " of the timed run"),
         ("between them", f"{_ms(found.gap_seconds)} ms in {found.gaps} gaps, the longest "
                          f"{_ms(found.longest_gap)} ms"),
+        *_download(found),
         ("host, ms", host),
     ]  # fmt: skip
     if found.roofline is not None:
@@ -124,6 +125,14 @@ def _report(found: "RunProfile", most: int) -> list[str]:
         *(["", _heading(f"the {len(slowest)} slowest layers")] if slowest else []),
         *(_line(one, one.title) for one in slowest),
     ]
+
+
+def _download(found: "RunProfile") -> list[tuple[str, str]]:
+    if found.download_seconds is None:
+        return [("download", "by a queue of its own, which has no timestamps")]
+    if found.download_seconds == 0:
+        return []
+    return [("download", f"{_ms(found.download_seconds)} ms, by a queue of its own beside them")]
 
 
 def _heading(last: str) -> str:

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 1000
 _HOST_WORK = ("fill", "submit", "wait", "take")
+_DOWNLOAD = "download"  # by a queue of its own, beside the dispatches
+_NO_DISPATCHES = (*_HOST_WORK, _DOWNLOAD)
 _FORMAT = 1  # of `RunProfile.as_dict`; raised when a field changes its meaning
 _MATRIX_KERNELS = ("convolution_matrix", "dense_pair")
 _WARM_UP = 0.25  # seconds that a GPU runs before it is timed: it lowers its clock in a pause
-_DEVICE, _HOST = 1, 2  # the threads of the trace
+_DEVICE, _HOST, _COPIES = 1, 2, 3  # the threads of the trace
 _WORDS = {
     "fill": "copy the picture's rows",
     "submit": "record and submit",
@@ -38,6 +40,7 @@ _WORDS = {
     "load": "samples to values",
     "halo": "copies of halo rows",
     "store": "values to samples",
+    _DOWNLOAD: "copy the result to the host",
 }
 
 
@@ -105,6 +108,8 @@ class RunProfile:
         gap_seconds: Sum of the times between a dispatch's end and the begin of the next one.
         gaps: How many of them there are.
         longest_gap: The longest one.
+        download_seconds: Of copies of the result to the host by a queue of their own, beside the
+            dispatches: 0 where dispatches write it there; None where that queue has no timestamps.
         host: What the host did: "fill" (copying the picture's rows to where the device reads
             them), "submit", "wait" (for the device) and "take" (copying the result's rows).
         roofline: The device's rates, measured after the runs; None for the CPU.
@@ -126,6 +131,7 @@ class RunProfile:
     gap_seconds: float
     gaps: int
     longest_gap: float
+    download_seconds: float | None
     host: dict[str, float]
     roofline: Roofline | None
     layers: tuple[LayerTime, ...]
@@ -163,7 +169,11 @@ class RunProfile:
         """The run as Chrome's trace format (for https://ui.perfetto.dev), as plain data."""
         events: list[dict[str, Any]] = [
             {"ph": "M", "pid": 1, "tid": thread, "name": "thread_name", "args": {"name": name}}
-            for thread, name in ((_DEVICE, self.device), (_HOST, "host"))
+            for thread, name in (
+                (_DEVICE, self.device),
+                (_HOST, "host"),
+                (_COPIES, f"{self.device}, downloads"),
+            )
         ]
         layers = self._report["layers"]
         for one in self._report["intervals"]:
@@ -176,7 +186,7 @@ class RunProfile:
                 {
                     "ph": "X",
                     "pid": 1,
-                    "tid": _HOST if on_host else _DEVICE,
+                    "tid": _HOST if on_host else _COPIES if one["work"] == _DOWNLOAD else _DEVICE,
                     "name": name or _WORDS.get(one["work"], one["work"]),
                     "cat": one["work"],
                     "ts": one["begin"] * 1e6,
@@ -276,6 +286,9 @@ def profile(
         gap_seconds=sum(gaps),
         gaps=len(gaps),
         longest_gap=max(gaps, default=0.0),
+        download_seconds=None
+        if report["untimed_downloads"]
+        else _seconds(report["intervals"], _DOWNLOAD),
         host={work: _seconds(report["intervals"], work) for work in _HOST_WORK},
         roofline=roofline,
         layers=layers,
@@ -289,7 +302,7 @@ def _seconds(intervals: Iterable[ProfiledInterval], work: str) -> float:
 
 def _gaps(intervals: Iterable[ProfiledInterval]) -> list[float]:
     found, end = [], None
-    on_device = (one for one in intervals if one["work"] not in _HOST_WORK)
+    on_device = (one for one in intervals if one["work"] not in _NO_DISPATCHES)
     for one in sorted(on_device, key=lambda one: one["begin"]):
         if end is not None and one["begin"] > end:
             found.append(one["begin"] - end)
@@ -300,7 +313,7 @@ def _gaps(intervals: Iterable[ProfiledInterval]) -> list[float]:
 def _layers(report: ProfileReport, roofline: Roofline | None) -> tuple[LayerTime, ...]:
     parts: defaultdict[tuple[str, int, str], list[ProfiledInterval]] = defaultdict(list)
     for one in report["intervals"]:
-        if one["work"] not in _HOST_WORK:
+        if one["work"] not in _NO_DISPATCHES:
             parts[one["work"], one["layer"], one["kernel"]].append(one)
     whole = sum(one["end"] - one["begin"] for members in parts.values() for one in members)
     order = {"load": 0, "operation": 1, "halo": 2, "store": 3}

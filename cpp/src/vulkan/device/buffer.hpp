@@ -8,10 +8,11 @@
 
 namespace realesrgan::vulkan {
 
-// device: read and written by shaders only. upload: the host writes, shaders read.
-// download: shaders write, the host reads (from cached memory where there is any: other kinds of
-// mapped memory are tens of times slower to read).
-enum class BufferKind { device, upload, download };
+// device: read and written by shaders only. result: the device's, too; shaders write, the transfer
+// queue reads. upload: the host writes, shaders read. download: shaders or the transfer queue
+// write, the host reads (from cached memory where there is any: other kinds of mapped memory are
+// tens of times slower to read).
+enum class BufferKind { device, result, upload, download };
 
 // Index of the memory type that buffers of this kind come from, of those in `allowed`. Device-local
 // types are compared by the size of their heap: some integrated GPUs list a 256 MB one first.

@@ -11,17 +11,22 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-constexpr VkPipelineStageFlags kStages =
-    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+// What a queue of a kind has.
+struct QueueAccess {
+    VkPipelineStageFlags stages;
+    VkAccessFlags writes;
+    VkAccessFlags reads;
+};
 
-void memory_barrier(VkCommandBuffer commands, VkPipelineStageFlags to, VkAccessFlags access) {
-    VkMemoryBarrier barrier = {};
-    barrier.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
-    barrier.srcAccessMask = kWrites;
-    barrier.dstAccessMask = access;
-    ncnn::vkCmdPipelineBarrier(commands, kStages, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
+constexpr QueueAccess kComputeAccess = {
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+    VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT};
+constexpr QueueAccess kTransferAccess = {VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                         VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_TRANSFER_READ_BIT};
+
+const QueueAccess& access_of(QueueKind kind) {
+    return kind == QueueKind::compute ? kComputeAccess : kTransferAccess;
 }
 
 // A submission is polled every tenth of a second. After an error it is abandoned after half a
@@ -41,7 +46,8 @@ bool contains(const std::vector<const Buffer*>& buffers, const Buffer* buffer) {
 
 }  // namespace
 
-CommandBuffer::CommandBuffer(std::shared_ptr<Context> context) : context_(std::move(context)) {
+CommandBuffer::CommandBuffer(std::shared_ptr<Context> context, QueueKind kind)
+    : context_(std::move(context)), kind_(kind) {
     try {
         make();
         register_object();
@@ -54,7 +60,7 @@ CommandBuffer::CommandBuffer(std::shared_ptr<Context> context) : context_(std::m
 void CommandBuffer::make() {
     VkCommandPoolCreateInfo pool = {};
     pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-    pool.queueFamilyIndex = context_->ncnn_device().info.compute_queue_family_index();
+    pool.queueFamilyIndex = context_->queue_family(kind_);
     context_->check(
         created(
             [&] { return ncnn::vkCreateCommandPool(context_->handle(), &pool, nullptr, &pool_); }),
@@ -81,7 +87,7 @@ CommandBuffer::~CommandBuffer() {
 
 void CommandBuffer::release() noexcept {
     // An exception can leave a submission running; its buffers must outlive it.
-    if (in_flight_ && !is_over()) context_->abandon();
+    if (in_flight_ && !context_->abandoned() && !is_over()) context_->abandon();
     if (context_->abandoned()) return;
     if (fence_) ncnn::vkDestroyFence(context_->handle(), fence_, nullptr);
     if (pool_) ncnn::vkDestroyCommandPool(context_->handle(), pool_, nullptr);
@@ -103,8 +109,19 @@ void CommandBuffer::begin() {
     barrier();  // after the submissions before this one
 }
 
+// Of all writes before.
+void CommandBuffer::memory_barrier(VkPipelineStageFlags to, VkAccessFlags access) {
+    VkMemoryBarrier barrier = {};
+    barrier.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    barrier.srcAccessMask = access_of(kind_).writes;
+    barrier.dstAccessMask = access;
+    ncnn::vkCmdPipelineBarrier(commands_, access_of(kind_).stages, to, 0, 1, &barrier, 0, nullptr,
+                               0, nullptr);
+}
+
 void CommandBuffer::barrier() {
-    memory_barrier(commands_, kStages, kReads | kWrites);
+    const QueueAccess& own = access_of(kind_);
+    memory_barrier(own.stages, own.reads | own.writes);
     recorded_.barriers++;
     read_.clear();
     written_.clear();
@@ -169,7 +186,12 @@ void CommandBuffer::copy(const Buffer& from, const Buffer& to,
 void CommandBuffer::time_dispatches(bool timed) {
     wait();
     if (timed == (timestamps_ != nullptr)) return;
-    timestamps_ = timed ? std::make_unique<Timestamps>(context_) : nullptr;
+    const bool needed = kind_ == QueueKind::compute || context_->timestamp_bits(kind_) > 0;
+    timestamps_ = timed && needed ? std::make_unique<Timestamps>(context_, kind_) : nullptr;
+}
+
+void CommandBuffer::reset_times(const CommandBuffer& copies) {
+    if (copies.timestamps_) copies.timestamps_->reset_pool(commands_);
 }
 
 void CommandBuffer::write_time() {
@@ -192,18 +214,30 @@ std::vector<TimedDispatch> CommandBuffer::times(DeviceClock& clock) const {
     return found;
 }
 
-void CommandBuffer::fill_zero(const Buffer& buffer) {
+void CommandBuffer::fill_zero(const Buffer& buffer, std::uint64_t bytes) {
     order({{&buffer, 0, 0, true}});
-    ncnn::vkCmdFillBuffer(commands_, buffer.handle(), 0, VK_WHOLE_SIZE, 0);
+    ncnn::vkCmdFillBuffer(commands_, buffer.handle(), 0, bytes, 0);
 }
 
-void CommandBuffer::submit(const QueueLease& queue) {
-    memory_barrier(commands_, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+void CommandBuffer::submit(const QueueLease& queue, const SubmitOrder& order) {
+    memory_barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     context_->check(ncnn::vkEndCommandBuffer(commands_), "recording commands");
     VkSubmitInfo info = {};
     info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
     info.commandBufferCount = 1;
     info.pCommandBuffers = &commands_;
+    const VkSemaphore after = order.after != nullptr ? order.after->handle() : 0;
+    const VkSemaphore before = order.before != nullptr ? order.before->handle() : 0;
+    const VkPipelineStageFlags all = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;  // timestamps wait, too
+    if (after) {
+        info.waitSemaphoreCount = 1;
+        info.pWaitSemaphores = &after;
+        info.pWaitDstStageMask = &all;
+    }
+    if (before) {
+        info.signalSemaphoreCount = 1;
+        info.pSignalSemaphores = &before;
+    }
     const VkResult result = faults().submission.due()
                                 ? VK_ERROR_DEVICE_LOST
                                 : ncnn::vkQueueSubmit(queue.handle(), 1, &info, fence_);

@@ -10,6 +10,7 @@
 #include "vulkan/device/buffer.hpp"
 #include "vulkan/device/context.hpp"
 #include "vulkan/device/pipeline.hpp"
+#include "vulkan/device/semaphore.hpp"
 #include "vulkan/device/timestamps.hpp"
 
 namespace realesrgan::vulkan {
@@ -36,6 +37,12 @@ struct Binding {
     bool written = false;
 };
 
+// What a submission waits for, and what it signals at its end; null: nothing.
+struct SubmitOrder {
+    const Semaphore* after = nullptr;
+    const Semaphore* before = nullptr;
+};
+
 struct Groups {
     int x = 1, y = 1, z = 1;
 };
@@ -54,7 +61,8 @@ inline int most_items(int most_groups, int each) {
 // after every submission, and cannot have two in flight.
 class CommandBuffer final : public GpuOwned {
   public:
-    explicit CommandBuffer(std::shared_ptr<Context> context);
+    // Of a transfer queue it can only copy.
+    explicit CommandBuffer(std::shared_ptr<Context> context, QueueKind kind = QueueKind::compute);
     ~CommandBuffer();
     void release() noexcept override;
 
@@ -65,24 +73,30 @@ class CommandBuffer final : public GpuOwned {
     // `ring_bytes`: bytes of ring buffers among those read and written.
     void copy(const Buffer& from, const Buffer& to, const std::vector<VkBufferCopy>& regions,
               std::uint64_t ring_bytes = 0);
-    void fill_zero(const Buffer& buffer);
+    void fill_zero(const Buffer& buffer, std::uint64_t bytes = VK_WHOLE_SIZE);
 
     // Ends the recording and submits it; its results are visible to the host after `wait`.
-    void submit(const QueueLease& queue);
+    void submit(const QueueLease& queue, const SubmitOrder& order = {});
     // Can be interrupted (interruption.hpp); still in flight after it has thrown.
     void wait();
     bool in_flight() const { return in_flight_; }
     const Recorded& recorded() const { return recorded_; }
 
     // Whether the device writes the time before and after every dispatch and copy, from the next
-    // recording on. Throws DeviceError if it has no timestamps.
+    // recording on. Throws DeviceError if it has no timestamps; those of a transfer queue that has
+    // none are not timed.
     void time_dispatches(bool timed);
+    bool is_timed() const { return timestamps_ != nullptr; }
+    // To be recorded before each submission of `copies`, if it is timed: a transfer queue cannot
+    // reset its queries.
+    void reset_times(const CommandBuffer& copies);
     // Those recorded so far, in order, and their times once they have ended; none if not timed.
     std::size_t timed() const { return kernels_.size(); }
     std::vector<TimedDispatch> times(DeviceClock& clock) const;
 
   private:
     void make();
+    void memory_barrier(VkPipelineStageFlags to, VkAccessFlags access);
     void order(const std::vector<Binding>& bindings);
     void barrier();
     VkResult wait_a_while() const;
@@ -92,6 +106,7 @@ class CommandBuffer final : public GpuOwned {
     void end_timed(const std::string& kernel);
 
     std::shared_ptr<Context> context_;
+    QueueKind kind_;
     VkCommandPool pool_ = 0;
     VkCommandBuffer commands_ = nullptr;
     VkFence fence_ = 0;

@@ -42,6 +42,11 @@ bool has_what_we_need(const ncnn::GpuInfo& info) {
            limits.maxPerStageDescriptorStorageBuffers >= kStorageBuffers;
 }
 
+// Other families may copy, too, but by the units that compute.
+bool copies_only(const VkQueueFamilyProperties& family) {
+    return (family.queueFlags & (VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT)) == 0;
+}
+
 }  // namespace
 
 std::shared_ptr<Context> Context::open(int device_index) {
@@ -67,12 +72,17 @@ std::shared_ptr<Context> Context::open(int device_index) {
 }
 
 Context::Context(const ncnn::VulkanDevice& device, std::shared_ptr<PipelineRegistry> pipelines)
-    : device_(&device), limits_(limits_of(device.info)), pipelines_(std::move(pipelines)) {
+    : device_(&device),
+      limits_(limits_of(device.info)),
+      transfer_family_(device.info.compute_queue_family_index()),
+      pipelines_(std::move(pipelines)) {
     if (!has_what_we_need(device_->info)) {
         throw DeviceError("Vulkan device " + name() +
                           " has no push descriptors or too few storage buffers; update its driver, "
                           "or use another device");
     }
+    const std::uint32_t transfer = device_->info.transfer_queue_family_index();
+    if (copies_only(queue_families().at(transfer))) transfer_family_ = transfer;
 }
 
 Context::~Context() = default;
@@ -101,17 +111,33 @@ int Context::most_groups(int axis) const {
     return lowered > 0 ? lowered : static_cast<int>(most);
 }
 
-std::uint32_t Context::timestamp_bits() const {
-    if (faults().no_timestamps) return 0;
-    if (emulated_limits().timestamp_bits) {
-        return static_cast<std::uint32_t>(*emulated_limits().timestamp_bits);
-    }
+std::vector<VkQueueFamilyProperties> Context::queue_families() const {
     const VkPhysicalDevice device = device_->info.physicalDevice();
     std::uint32_t count = 0;
     ncnn::vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
     std::vector<VkQueueFamilyProperties> families(count);
     ncnn::vkGetPhysicalDeviceQueueFamilyProperties(device, &count, families.data());
-    return families.at(device_->info.compute_queue_family_index()).timestampValidBits;
+    return families;
+}
+
+bool Context::has_transfer_queue() const {
+    if (shares_host_memory(*device_)) return false;
+    if (emulated_limits().transfer_queue) return *emulated_limits().transfer_queue > 0;
+    return queue_family(QueueKind::transfer) != queue_family(QueueKind::compute);
+}
+
+std::uint32_t Context::queue_family(QueueKind kind) const {
+    return kind == QueueKind::compute ? device_->info.compute_queue_family_index()
+                                      : transfer_family_;
+}
+
+std::uint32_t Context::timestamp_bits(QueueKind kind) const {
+    if (faults().no_timestamps) return 0;
+    if (kind == QueueKind::transfer && faults().no_copy_timestamps) return 0;
+    if (emulated_limits().timestamp_bits) {
+        return static_cast<std::uint32_t>(*emulated_limits().timestamp_bits);
+    }
+    return queue_families().at(queue_family(kind)).timestampValidBits;
 }
 
 void Context::abandon() noexcept {
@@ -141,14 +167,13 @@ void Context::check(VkResult result, const char* doing) const {
                       "); update the driver or use another device");
 }
 
-QueueLease::QueueLease(const Context& context)
+QueueLease::QueueLease(const Context& context, QueueKind kind)
     : context_(&context),
-      queue_(context.ncnn_device().acquire_queue(
-          context.ncnn_device().info.compute_queue_family_index())) {}
+      family_(context.queue_family(kind)),
+      queue_(context.ncnn_device().acquire_queue(family_)) {}
 
 QueueLease::~QueueLease() {
-    const ncnn::VulkanDevice& device = context_->ncnn_device();
-    device.reclaim_queue(device.info.compute_queue_family_index(), queue_);
+    context_->ncnn_device().reclaim_queue(family_, queue_);
 }
 
 }  // namespace realesrgan::vulkan

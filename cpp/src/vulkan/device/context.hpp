@@ -9,12 +9,16 @@
 #include <mutex>
 #include <string>
 #include <typeindex>
+#include <vector>
 
 #include "vulkan/instance/instance.hpp"
 
 namespace realesrgan::vulkan {
 
 class PipelineRegistry;
+
+// transfer: copies what shaders have computed, while the compute queue goes on.
+enum class QueueKind { compute, transfer };
 
 // A Vulkan device of the row stream, shared by all Upscalers on it.
 class Context {
@@ -58,8 +62,13 @@ class Context {
     // Workgroups that a dispatch may have along an axis (0 to 2): 65535 at least.
     int most_groups(int axis) const;
 
-    // Bits of a timestamp of the compute queues that count; 0: there are no timestamps.
-    std::uint32_t timestamp_bits() const;
+    // Whether the device has memory of its own and a queue family that does nothing but copy.
+    bool has_transfer_queue() const;
+    // Without such a family, the compute queue's copies.
+    std::uint32_t queue_family(QueueKind kind) const;
+
+    // Bits of a timestamp of these queues that count; 0: there are no timestamps.
+    std::uint32_t timestamp_bits(QueueKind kind) const;
 
     // Bytes this process can still take from the heap that device-local buffers really come from.
     std::uint64_t free_bytes() const;
@@ -74,19 +83,23 @@ class Context {
     bool abandoned() const { return abandoned_; }
 
   private:
+    std::vector<VkQueueFamilyProperties> queue_families() const;
+
     const ncnn::VulkanDevice* device_;
     VkPhysicalDeviceLimits limits_;
+    std::uint32_t transfer_family_;
     std::shared_ptr<PipelineRegistry> pipelines_;
     std::atomic<bool> abandoned_{false};
     std::mutex shared_mutex_;
     std::map<std::type_index, std::shared_ptr<void>> shared_;  // destroyed before the pipelines
 };
 
-// Exclusive use of a compute queue. ncnn returns any free one, so consecutive leases may get
-// different queues, which are not ordered with each other.
+// Exclusive use of a queue. ncnn returns any free one of the family, so consecutive leases may get
+// different queues, which are not ordered with each other. A thread holds one at a time: both kinds
+// may be the device's one queue.
 class QueueLease {
   public:
-    explicit QueueLease(const Context& context);
+    explicit QueueLease(const Context& context, QueueKind kind = QueueKind::compute);
     QueueLease(const QueueLease&) = delete;
     QueueLease& operator=(const QueueLease&) = delete;
     ~QueueLease();
@@ -95,6 +108,7 @@ class QueueLease {
 
   private:
     const Context* context_;
+    std::uint32_t family_;
     VkQueue queue_;
 };
 

@@ -1,6 +1,7 @@
 #include "vulkan/device/timestamps.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "realesrgan/errors.hpp"
@@ -18,8 +19,9 @@ std::int64_t DeviceClock::elapsed(std::uint64_t ticks, std::uint64_t mask) {
     return elapsed_;
 }
 
-Timestamps::Timestamps(std::shared_ptr<Context> context) : context_(std::move(context)) {
-    const std::uint32_t bits = context_->timestamp_bits();
+Timestamps::Timestamps(std::shared_ptr<Context> context, QueueKind kind)
+    : context_(std::move(context)), kind_(kind) {
+    const std::uint32_t bits = context_->timestamp_bits(kind);
     if (bits == 0) {
         throw DeviceError("Vulkan device " + context_->name() +
                           " has no timestamps (timestampValidBits is 0), so what it does cannot be "
@@ -51,11 +53,18 @@ void Timestamps::add_pool() {
     pools_.push_back(pool);
 }
 
+void Timestamps::reset_pool(VkCommandBuffer commands) {
+    if (pools_.empty()) add_pool();
+    ncnn::vkCmdResetQueryPool(commands, pools_[0], 0, kPoolSize);
+}
+
 void Timestamps::write(VkCommandBuffer commands) {
     const std::uint32_t query = count_ % kPoolSize;
     const std::size_t index = count_ / kPoolSize;
+    const bool resets = kind_ == QueueKind::compute;
+    if (!resets && index > 0) throw std::logic_error("too many times of a transfer queue");
     if (index == pools_.size()) add_pool();
-    if (query == 0) ncnn::vkCmdResetQueryPool(commands, pools_[index], 0, kPoolSize);
+    if (query == 0 && resets) ncnn::vkCmdResetQueryPool(commands, pools_[index], 0, kPoolSize);
     ncnn::vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pools_[index], query);
     ++count_;
 }

@@ -24,13 +24,17 @@ class DeviceClock {
 // Times that the device writes between the commands of one command buffer.
 class Timestamps final : public GpuOwned {
   public:
-    // Throws DeviceError if the device's compute queues have no timestamps.
-    explicit Timestamps(std::shared_ptr<Context> context);
+    // Throws DeviceError if the queues have no timestamps.
+    Timestamps(std::shared_ptr<Context> context, QueueKind kind);
     ~Timestamps();
     void release() noexcept override;
 
     // Forgets the times of the recording before.
     void begin() { count_ = 0; }
+    // Records what has to come before all times of a recording for a transfer queue, which cannot
+    // do it: in commands for a compute queue, that end before those begin. They are one pool at
+    // most.
+    void reset_pool(VkCommandBuffer commands);
     // Records that the device writes the time at which all commands before this one have ended.
     void write(VkCommandBuffer commands);
     // The times written, in seconds on that clock. To be called when the commands have ended.
@@ -42,6 +46,7 @@ class Timestamps final : public GpuOwned {
     void add_pool();
 
     std::shared_ptr<Context> context_;
+    QueueKind kind_;
     std::uint64_t mask_ = 0;  // the bits of a timestamp that count
     double tick_ = 0.0;       // seconds
     std::vector<VkQueryPool> pools_;
