@@ -11,7 +11,8 @@ from realesrgan_vk.upscaler import Upscaler
 
 # Each picture in work takes the memory of a run, so more cores work on fewer pictures.
 _MOST_AT_ONCE = 4
-_GPU_RUNS = 2
+GPU_RUNS = 2
+"""Runs that a GPU has in work at a time: pictures, or frames of a video."""
 
 
 def load_upscalers(
@@ -52,7 +53,7 @@ def load_upscalers(
             )
     cpu_runs = max(1, min(usable_cores(), pictures, _MOST_AT_ONCE))
     if gpu_runs is None:
-        gpu_runs = 1 if options.memory_limit else min(_GPU_RUNS, max(1, pictures))
+        gpu_runs = 1 if options.memory_limit else min(GPU_RUNS, max(1, pictures))
     software = {device.index for device in known if device.type == "cpu"}
     runs = [
         (index, cpu_runs if index == CPU_DEVICE else 1 if index in software else gpu_runs)

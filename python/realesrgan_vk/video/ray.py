@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from realesrgan_vk.batch.cluster import Driver, Order, Process, require_ray
+from realesrgan_vk.batch.workers import GPU_RUNS
 from realesrgan_vk.errors import DeviceError, OutOfMemoryError, RealesrganError, printable
 from realesrgan_vk.options import Request
 from realesrgan_vk.video.options import VideoOptions
-from realesrgan_vk.video.run import GPU_RUNS, VideoProgress, VideoRun, VideoSummary
+from realesrgan_vk.video.run import VideoProgress, VideoRun, VideoSummary
 from realesrgan_vk.video.segments import BusyError, Claims, Segment, WorkError, Workspace
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import av
 
 from realesrgan_vk._core import __version__
 from realesrgan_vk.batch.jobs import refuse_overwrite
-from realesrgan_vk.batch.workers import load_upscalers
+from realesrgan_vk.batch.workers import GPU_RUNS, load_upscalers
 from realesrgan_vk.checks import format_bytes
 from realesrgan_vk.errors import DeviceError, printable
 from realesrgan_vk.faces.detect import require_detector
@@ -60,8 +60,6 @@ _NOT_OF_FRAMES = frozenset(
 )
 _MANY = 1 << 20  # frames: more than are in work at a time
 _MOST_LOST = 60  # seconds of work: where a segment takes longer, its frames are kept, too
-GPU_RUNS = 2
-"""Frames that a GPU has in work at a time."""
 _SPARE_FRAMES = 2  # in work beside one for each upscaler, so that none waits
 _BITS_A_PIXEL = {"ffv1": 12.0, "prores_ks": 3.0}  # of encoders that hardly lose anything
 _USUAL_BITS_A_PIXEL = 0.12
