@@ -210,6 +210,10 @@ PlanConstraints StreamEngine::constraints(const RunShape& shape, bool alone) con
     return limits;
 }
 
+std::vector<RunStrategy> StreamEngine::choose(const RunShape& shape) const {
+    return choose(constraints(shape, runs_alone(constraints(shape))));
+}
+
 std::vector<RunStrategy> StreamEngine::choose(const PlanConstraints& constraints) const {
     // A plan with the largest useful row band stays optimal for every budget that it fits.
     const auto still_fits = [&](const RunStrategy& strategy) {
@@ -392,8 +396,7 @@ void StreamEngine::reduce_budget(PlanConstraints& constraints,
 
 std::uint64_t StreamEngine::prepare(int width, int height) const {
     std::uint64_t most = 0;
-    const RunShape shape{width, height};
-    for (const RunStrategy& strategy : choose(constraints(shape, runs_alone(constraints(shape))))) {
+    for (const RunStrategy& strategy : choose(RunShape{width, height})) {
         const auto session = backend_->start(strategy.plans[strategy.widest]);
         most = std::max(most, session->allocated_bytes());
     }
@@ -402,8 +405,7 @@ std::uint64_t StreamEngine::prepare(int width, int height) const {
 
 // Reports the larger of the two plans of all orientations.
 PlanReport StreamEngine::plan(const RunShape& shape) const {
-    const std::vector<RunStrategy> strategies =
-        choose(constraints(shape, runs_alone(constraints(shape))));
+    const std::vector<RunStrategy> strategies = choose(shape);
     const RunStrategy& chosen = strategies.front().bytes >= strategies.back().bytes
                                     ? strategies.front()
                                     : strategies.back();

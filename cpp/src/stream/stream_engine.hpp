@@ -53,6 +53,8 @@ class StreamEngine final : public Engine {
     PlanConstraints constraints(const RunShape& shape, bool alone) const;
     // One strategy, and a second one for the transposed picture where all orientations are run.
     std::vector<RunStrategy> choose(const PlanConstraints& constraints) const;
+    // For a run that has its turn at once.
+    std::vector<RunStrategy> choose(const RunShape& shape) const;
     RunStrategy choose_one(const PlanConstraints& constraints) const;
     std::uint64_t smallest(const PlanConstraints& constraints) const;
     // Calls `run(strategies)` with strategies that take less memory after each failed allocation,
