@@ -10,6 +10,7 @@
 #include "realesrgan/errors.hpp"
 #include "stream/executor.hpp"
 #include "support/check.hpp"
+#include "support/disarm_at_end.hpp"
 #include "support/stream_fixture.hpp"
 
 using namespace realesrgan;
@@ -19,13 +20,7 @@ namespace {
 
 // Small, and of a receptive field that column tiles can have.
 Files narrow(const TemporaryFolder& folder) {
-    NetworkBuilder builder(3);
-    CompactConfig config;
-    config.width = 12;
-    config.depth = 3;
-    config.factor = 2;
-    builder.compact(config);
-    return builder.save(folder.file("narrow"));
+    return compact_network(3, 12, 3).save(folder.file("narrow"));
 }
 
 std::uint64_t total_bytes(const PlanReport& plan) {
@@ -44,10 +39,6 @@ Upscaler in_column_tiles(const Files& files, const Picture& picture) {
     CHECK(upscaler.plan(size).halo >= 64);
     return upscaler;
 }
-
-struct DisarmAtEnd {
-    ~DisarmAtEnd() { faults().host_allocation.disarm(); }
-};
 
 }  // namespace
 

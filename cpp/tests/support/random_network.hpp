@@ -395,6 +395,16 @@ inline NetworkBuilder random_unet(unsigned seed) {
 }
 
 // Small ones of random shapes.
+inline NetworkBuilder compact_network(unsigned seed, int width, int depth, int factor = 2) {
+    NetworkBuilder builder(seed);
+    CompactConfig config;
+    config.width = width;
+    config.depth = depth;
+    config.factor = factor;
+    builder.compact(config);
+    return builder;
+}
+
 inline NetworkBuilder random_network(unsigned seed) {
     std::mt19937 random(seed);
     const auto pick = [&](int low, int high) {

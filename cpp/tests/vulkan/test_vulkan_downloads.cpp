@@ -19,6 +19,7 @@
 #include "stream/backend.hpp"
 #include "stream/executor.hpp"
 #include "support/check.hpp"
+#include "support/disarm_at_end.hpp"
 #include "support/emulated_device.hpp"
 #include "support/random_network.hpp"
 #include "support/sample_picture.hpp"
@@ -38,17 +39,6 @@ using vulkan_runs::run;
 using yuv_picture::YuvPicture;
 
 namespace {
-
-struct DisarmAtEnd {
-    ~DisarmAtEnd() {
-        Faults& all = faults();
-        for (Fault* fault :
-             {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang, &all.result}) {
-            fault->disarm();
-        }
-        all.no_copy_timestamps = false;
-    }
-};
 
 struct Prepared {
     FusedNetwork network;
@@ -112,13 +102,7 @@ TEST_CASE("copied results have the bits of those that kernels write to the host"
 
 TEST_CASE("copied planes have the bits of those that kernels write to the host") {
     const TemporaryFolder folder;
-    NetworkBuilder builder(5);
-    CompactConfig network;
-    network.width = 16;
-    network.depth = 3;
-    network.factor = 2;
-    builder.compact(network);
-    const Prepared prepared(builder.save(folder.file("compact")), false);
+    const Prepared prepared(compact_network(5, 16, 3).save(folder.file("compact")), false);
     for (const YuvFormat& format : yuv_picture::formats()) {
         const YuvPicture picture = yuv_picture::noise(format, 21, 34, 3);
         for (const int band : {3, 64}) {

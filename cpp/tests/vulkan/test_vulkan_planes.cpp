@@ -13,6 +13,7 @@
 #include "stream/backend.hpp"
 #include "stream/executor.hpp"
 #include "support/check.hpp"
+#include "support/disarm_at_end.hpp"
 #include "support/random_network.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tiny_network.hpp"
@@ -70,13 +71,7 @@ std::uint64_t memory_of(const PlanReport& plan, const std::string& kind) {
 }
 
 Files compact(const TemporaryFolder& folder, int factor = 2) {
-    NetworkBuilder builder(5);
-    CompactConfig config;
-    config.width = 16;
-    config.depth = 3;
-    config.factor = factor;
-    builder.compact(config);
-    return builder.save(folder.file("compact"));
+    return compact_network(5, 16, 3, factor).save(folder.file("compact"));
 }
 
 Files unshuffled(const TemporaryFolder& folder, int unshuffle) {
@@ -92,13 +87,6 @@ Files unshuffled(const TemporaryFolder& folder, int unshuffle) {
     builder.rrdbnet(config);
     return builder.save(folder.file("unshuffled"));
 }
-
-struct DisarmAtEnd {
-    ~DisarmAtEnd() {
-        faults().result.disarm();
-        faults().most_groups = 0;
-    }
-};
 
 }  // namespace
 

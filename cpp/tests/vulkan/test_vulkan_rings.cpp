@@ -63,13 +63,7 @@ RrdbConfig slender() {
 }
 
 Files compact(const TemporaryFolder& folder) {
-    NetworkBuilder builder(5);
-    CompactConfig config;
-    config.width = 16;
-    config.depth = 6;
-    config.factor = 2;
-    builder.compact(config);
-    return builder.save(folder.file("compact"));
+    return compact_network(5, 16, 6).save(folder.file("compact"));
 }
 
 Picture<float> run(const Prepared& prepared, const StorageModel& storage,

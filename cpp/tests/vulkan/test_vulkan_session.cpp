@@ -20,6 +20,7 @@
 #include "realesrgan/upscaler.hpp"
 #include "stream/backend.hpp"
 #include "support/check.hpp"
+#include "support/disarm_at_end.hpp"
 #include "support/random_network.hpp"
 #include "support/random_program.hpp"
 #include "support/sample_picture.hpp"
@@ -66,17 +67,6 @@ Picture<float> reference_picture(const Files& files, const Picture<float>& pictu
     }
     return clamped;
 }
-
-struct DisarmAtEnd {
-    ~DisarmAtEnd() {
-        realesrgan::Faults& all = realesrgan::faults();
-        for (realesrgan::Fault* fault :
-             {&all.allocation, &all.creation, &all.submission, &all.wait, &all.hang, &all.result}) {
-            fault->disarm();
-        }
-        all.most_groups = 0;
-    }
-};
 
 // The session kept for the next run of the same plan: with it gone, a run allocates anew.
 void forget_session(const Upscaler& upscaler) {

@@ -31,13 +31,7 @@ constexpr int kHeight = 20;
 constexpr auto kPatience = std::chrono::seconds(20);
 
 Files compact(const TemporaryFolder& folder) {
-    NetworkBuilder builder(5);
-    CompactConfig config;
-    config.width = 16;
-    config.depth = 2;
-    config.factor = 2;
-    builder.compact(config);
-    return builder.save(folder.file("compact"));
+    return compact_network(5, 16, 2).save(folder.file("compact"));
 }
 
 Options for_runs(int runs) {
