@@ -38,7 +38,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torch_graph import TorchGraph
-from winograd_accuracy import Emulated, Winograd, direct
+from winograd_accuracy import Emulated, Winograd, direct, same
 
 from realesrgan_vk import Upscaler
 from realesrgan_vk.models import find_model
@@ -88,11 +88,6 @@ class Halves(Emulated):
         if layer.name in self._inside_block:
             inputs = [inputs[0], to_half(inputs[1])]
         return super().combine(layer, inputs)
-
-
-def same(values: Tensor) -> Tensor:
-    """No rounding."""
-    return values
 
 
 class RoundedTransform(Winograd):

@@ -36,6 +36,11 @@ F(4, 3), the usual ones of F(2, 3) and F(6, 3). Infinity comes on top."""
 Rounding = Callable[[Tensor], Tensor]
 
 
+def same(values: Tensor) -> Tensor:
+    """No rounding."""
+    return values
+
+
 def to_bf16(values: Tensor) -> Tensor:
     """Round to bfloat16 and back."""
     return values.to(torch.bfloat16).to(values.dtype)
@@ -107,10 +112,6 @@ def direct(picture: Tensor, weight: Tensor, rounding: Rounding) -> Tensor:
 
 def forms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """What is compared."""
-
-    def same(values: Tensor) -> Tensor:
-        return values
-
     small, large = Winograd(4), Winograd(6)
     return {
         "direct, fp32": lambda x, w: direct(x, w, same),
