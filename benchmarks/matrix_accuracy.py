@@ -1,8 +1,8 @@
 """What candidates for faster fp16 convolutions on a GPU cost in accuracy, network by network.
 
     python benchmarks/matrix_accuracy.py [--model realesrgan-x4plus | --model FILE.param]
-        [--size 128] [--photographs 2] [--picture FILE] [--form NAME] [--device INDEX]
-        [--json benchmarks/results/matrix-accuracy.json]
+        [--size 128] [--photographs 2] [--picture FILE] [--form NAME]
+        [--device INDEX [--half-products 3]] [--json benchmarks/results/matrix-accuracy.json]
 
 Emulates them in PyTorch, on crops of scikit-image's photographs, and compares with the fp32 picture
 in 8-bit steps. All forms have what the Vulkan engine does in fp16: convolutions read values rounded
@@ -20,11 +20,14 @@ forms:
   fp32
 
 With `--device` the engine's own fp16 result on a Vulkan device is compared, too: it should be like
-"fp16". Needs torch and scikit-image.
+"fp16", and with `--half-products` (products of matrices that are summed in fp16) like "sums of N".
+Needs torch and scikit-image.
 """
 
 import argparse
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -189,7 +192,7 @@ def forms(width: int) -> dict[str, Convolve]:
         "F(2x1)": along_rows,
         "F(4x4)": partial(large.convolve, rounding=to_half),
     }
-    for length in (16, 32, 64):
+    for length in (16, 32, 48, 64):
         for rounded_by in (GROUP, 1):
             strip = partial(chunks, length, rounded_by)
             found[f"sums of {length}, rounded by {rounded_by}"] = partial(by_strips, strip)
@@ -245,8 +248,11 @@ def compare(
     pixels = crop(picture, given.size)
     truth = run(TorchGraph(param), pixels)
     if given.device is not None:
-        found["engine"] = judge(engine(param, pixels, given.device), truth)
-        yield "engine"
+        name = "engine"
+        if given.half_products is not None:
+            name += f", {given.half_products} matrix products in fp16"
+        found[name] = judge(engine(param, pixels, given.device), truth)
+        yield name
     for name, convolve in forms(given.size).items():
         if given.form and name not in given.form:
             continue
@@ -264,9 +270,14 @@ def main() -> None:
     parser.add_argument("--form", action="append", choices=list(forms(0)), help="default: all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", type=int, help="compare the engine's result on it, too")
+    parser.add_argument("--half-products", type=int, choices=(0, 1, 3), help="for --device")
     parser.add_argument("--json", type=Path, help="add all numbers to those that are here")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    cache = tempfile.TemporaryDirectory()  # without a choice of kernels
+    if given.half_products is not None:  # the core reads both at its first use
+        os.environ["REALESRGAN_VK_LIMITS"] = f"half_products={given.half_products}"
+        os.environ["REALESRGAN_VK_CACHE"] = cache.name
     data = Path(skimage.__file__).parent / "data"
     pictures = [data / name for name in PHOTOGRAPHS[: given.photographs]] + given.picture
     kept = given.json is not None and given.json.exists()

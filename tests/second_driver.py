@@ -15,7 +15,7 @@ def require() -> None:
         pytest.skip("REALESRGAN_VK_SOFTGPU names no program that runs another on a newer driver")
 
 
-def run_python(*words: str, seconds: int = 300) -> str:
+def run_python(*words: str, seconds: int = 300, **environment: str) -> str:
     """What Python prints with these arguments; it must end well, within so many seconds."""
     # The runner needs a real executable: the interpreter behind a virtual environment's.
     done = subprocess.run(
@@ -23,7 +23,7 @@ def run_python(*words: str, seconds: int = 300) -> str:
         check=False,
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
         timeout=seconds,
     )
     assert done.returncode == 0, done.stderr

@@ -96,19 +96,22 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
             pytest.skip("no Vulkan device on this machine")
         return lambda jobs, picture: [stream_vulkan_run.run_job(job, picture) for job in jobs]
     second_driver.require()
+    return lambda jobs, picture: run_elsewhere(tmp_path, jobs, picture)
 
-    def elsewhere(jobs: list[Job], picture: Picture) -> list[Result]:
-        paths = [tmp_path / name for name in ("jobs.json", "picture.npy", "results.npz")]
-        paths[0].write_text(json.dumps(jobs))
-        np.save(paths[1], picture)
-        program = str(Path(stream_vulkan_run.__file__))
-        second_driver.run_python(program, *map(str, paths), seconds=600)
-        with np.load(paths[2]) as results:
-            here = [device.driver for device in _core.list_devices()]
-            assert str(results["driver"]) not in here, "the second driver is not another one"
-            return [results[f"arr_{index}"] for index in range(len(jobs))]
 
-    return elsewhere
+def run_elsewhere(
+    folder: Path, jobs: list[Job], picture: Picture, **environment: str
+) -> list[Result]:
+    """Run jobs on the newer driver; `folder` is empty."""
+    paths = [folder / name for name in ("jobs.json", "picture.npy", "results.npz")]
+    paths[0].write_text(json.dumps(jobs))
+    np.save(paths[1], picture)
+    program = str(Path(stream_vulkan_run.__file__))
+    second_driver.run_python(program, *map(str, paths), seconds=600, **environment)
+    with np.load(paths[2]) as results:
+        here = [device.driver for device in _core.list_devices()]
+        assert str(results["driver"]) not in here, "the second driver is not another one"
+        return [results[f"arr_{index}"] for index in range(len(jobs))]
 
 
 @pytest.mark.parametrize("model", SIZES)
@@ -120,6 +123,33 @@ def test_the_contract(model: str, run: Run, photo: Photo) -> None:
         assert np.abs(result - right).max() <= LIMITS[fp16]
         assert np.abs(steps(result) - steps(right)).max() <= 1
         assert fp16 or (steps(result) != steps(right)).mean() <= 1e-3
+
+
+@pytest.mark.parametrize(
+    ("model", "products"),
+    [
+        ("realesr-animevideov3-x2", 1),
+        ("realesr-animevideov3-x2", 3),
+        ("realesrgan-x4plus-anime", 3),
+        pytest.param("realesrgan-x4plus", 3, marks=pytest.mark.slow),
+    ],
+)
+def test_the_contract_with_sums_in_fp16(
+    model: str, products: int, photo: Photo, tmp_path: Path
+) -> None:
+    second_driver.require()
+    picture = photo(*(24, 16) if model == "realesrgan-x4plus-anime" else SIZES[model])
+    right = oracle(model, picture.tobytes(), picture.shape)
+    cache = tmp_path / "cache"  # with a choice of its own
+    limits = {
+        "REALESRGAN_VK_LIMITS": f"half_products={products}",
+        "REALESRGAN_VK_CACHE": str(cache),
+    }
+    (result,) = run_elsewhere(tmp_path, [job(model, fp16=True)], picture, **limits)
+    (kernels,) = cache.glob("kernels-fp16-*")
+    assert f"fp16 sums of {8 * products}\n" in kernels.read_text()
+    assert np.abs(result - right).max() <= LIMITS[True]
+    assert np.abs(steps(result) - steps(right)).max() <= 1
 
 
 @pytest.mark.parametrize("model", SIZES)

@@ -39,6 +39,7 @@ EmulatedLimits parse_limits(const std::string& text) {
         {"timestamp_bits", &limits.timestamp_bits},
         {"fp16", &limits.fp16},
         {"matrices", &limits.matrices},
+        {"half_products", &limits.half_products},
         {"own_memory", &limits.own_memory},
         {"transfer_queue", &limits.transfer_queue},
     };

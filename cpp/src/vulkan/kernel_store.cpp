@@ -16,8 +16,8 @@ namespace {
 std::optional<std::string> fault_of(const Context& context, Storage storage,
                                     const KernelSet& kernels) {
     try {
-        const double error = self_test_error(context.index(), storage, kernels);
-        if (error <= self_test_limit(storage)) return std::nullopt;
+        const SelfTestError error = self_test_error(context.index(), storage, kernels);
+        if (passes(error, storage, kernels)) return std::nullopt;
         return "its results differ from the CPU's";
     } catch (const ShaderError&) {
         return "the driver cannot build it";

@@ -24,6 +24,16 @@ namespace {
 // leaves a partial last band.
 constexpr int kWidth = 37, kHeight = 21, kBand = 8, kScale = 2;
 
+// The mean error of kernels with fp16 storage and fp32 sums: 1.29e-4 with all of them, on both
+// software drivers.
+constexpr double kMeanError = 1.3e-4;
+// How much larger it may be with sums in fp16. Official networks on photographs
+// (docs/explanation/gpu.md) are within one step of 8 bits where their mean error is up to 3.7 times
+// as large, and not where it is 4.3 times. Their factor f grows faster than this test's t: of the
+// same kernels they are 2.5 and 2.9 against 1.7 and 1.9, so that f^2 - 1 is about 2.7 (t^2 - 1). It
+// follows that t is 2.4 and 2.7 there.
+constexpr double kMostRounding = 2.4;
+
 // Deterministic numbers in -1..1: https://en.wikipedia.org/wiki/Xorshift
 class Noise {
   public:
@@ -132,21 +142,35 @@ double self_test_limit(Storage storage) {
     return storage == Storage::fp16 ? 2e-2 : 1e-4;
 }
 
-double self_test_error(int device, Storage storage, const KernelSet& kernels) {
+double fp16_sums_limit() {
+    return kMeanError * kMostRounding;
+}
+
+bool passes(const SelfTestError& error, Storage storage, const KernelSet& kernels) {
+    const bool fp16_sums = kernels.narrow.half_products > 0 || kernels.wide.half_products > 0;
+    return error.largest <= self_test_limit(storage) &&
+           !(fp16_sums && error.mean > fp16_sums_limit());
+}
+
+SelfTestError self_test_error(int device, Storage storage, const KernelSet& kernels) {
     const FusedNetwork network = test_network();
     const FeatureMap picture = test_picture();
     static const FeatureMap expected = compute_reference(network, picture);
     std::vector<float> result = result_of(*make_vulkan_backend(network, device, storage, kernels),
                                           network.program, picture);
     if (faults().self_test.due()) result[result.size() / 2] += 1.0F;
-    double worst = 0.0;
+    SelfTestError error;
     for (std::size_t i = 0; i < result.size(); i++) {
         const double off =
             std::abs(double{result[i]} - expected.values[i]) / (1.0 + std::abs(expected.values[i]));
-        if (!std::isfinite(off)) return std::numeric_limits<double>::infinity();
-        worst = std::max(worst, off);
+        if (!std::isfinite(off)) {
+            constexpr double kInfinite = std::numeric_limits<double>::infinity();
+            return {kInfinite, kInfinite};
+        }
+        error.largest = std::max(error.largest, off);
+        error.mean += off / static_cast<double>(result.size());
     }
-    return worst;
+    return error;
 }
 
 }  // namespace realesrgan::vulkan

@@ -4,12 +4,24 @@
 
 namespace realesrgan::vulkan {
 
-// Runs a small picture through a network of every kind of convolution, with these kernels and
-// through the reference (program/reference.hpp), and gives the largest difference over (1 +
-// |value|); NaN and infinities count as infinite. Throws DeviceError, OutOfMemoryError.
-double self_test_error(int device, Storage storage, const KernelSet& kernels);
+// Differences from the reference (program/reference.hpp), each over (1 + |value|). NaN and
+// infinities count as infinite.
+struct SelfTestError {
+    double largest = 0.0, mean = 0.0;
+};
+
+// Runs a small picture through a network of every kind of convolution with these kernels. Throws
+// DeviceError, OutOfMemoryError.
+SelfTestError self_test_error(int device, Storage storage, const KernelSet& kernels);
 
 // The largest error that rounding can explain.
 double self_test_limit(Storage storage);
+
+// The largest mean error of kernels with sums in fp16 with which official networks keep within one
+// step of 8 bits.
+double fp16_sums_limit();
+
+// Whether these kernels can be used.
+bool passes(const SelfTestError& error, Storage storage, const KernelSet& kernels);
 
 }  // namespace realesrgan::vulkan

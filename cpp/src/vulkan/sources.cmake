@@ -2,7 +2,7 @@
 # a generated file must be in the directory of the target that compiles it.
 set(vulkan_dir "${CMAKE_CURRENT_LIST_DIR}")
 set(vulkan_shaders "")
-foreach(name ring.glsl load.glsl samples.glsl operation.glsl convolution.glsl convolution_plain.comp convolution_blocked.comp
+foreach(name ring.glsl load.glsl samples.glsl operation.glsl convolution.glsl matrices.glsl convolution_plain.comp convolution_blocked.comp
              convolution_matrix.comp dense_pair.comp depthwise.comp layer_norm.comp pixel_shuffle.comp
              pixel_unshuffle.comp resize.comp load_input.comp store_output.comp
              load_planes.comp store_planes.comp

@@ -52,13 +52,49 @@ TEST_CASE("every kernel passes the test against the reference, with room to the 
     const auto context = fixture::context();
     for (const vk::Storage storage : kStorages) {
         for (const auto& choice : vk::kernel_configs(*context, storage)) {
-            const double error = vk::self_test_error(0, storage, vk::alone(choice));
+            const auto error = vk::self_test_error(0, storage, vk::alone(choice));
             std::cout << choice.text() << (storage == vk::Storage::fp16 ? " fp16: " : " fp32: ")
-                      << error << "\n";
-            CHECK(error > 0.0);  // the two really are different programs
-            CHECK_BELOW(error, vk::self_test_limit(storage) / 4);
+                      << error.largest << ", mean " << error.mean << "\n";
+            CHECK(error.largest > 0.0);  // the two really are different programs
+            CHECK_BELOW(error.largest, vk::self_test_limit(storage) / 4);
+            CHECK(vk::passes(error, storage, vk::alone(choice)));
         }
     }
+}
+
+TEST_CASE("kernels with sums in fp16 come after those without, and round more often") {
+    const auto context = fixture::context();
+    std::vector<vk::KernelConfig> matrices;
+    for (const auto& choice : vk::kernel_configs(*context, vk::Storage::fp16)) {
+        if (choice.kernel == vk::KernelKind::matrix) matrices.push_back(choice);
+    }
+    const auto first = std::find_if(matrices.begin(), matrices.end(),
+                                    [](const auto& choice) { return choice.half_products > 0; });
+    if (first == matrices.end()) throw check::Skip("the device lists no matrices with fp16 sums");
+    CHECK_EQUAL(matrices.front().half_products, 0);
+    const auto mean_of = [](int half_products, const std::vector<vk::KernelConfig>& choices) {
+        for (const auto& choice : choices) {
+            if (choice.half_products != half_products) continue;
+            return vk::self_test_error(0, vk::Storage::fp16, vk::alone(choice)).mean;
+        }
+        throw std::logic_error("no kernel with such sums");
+    };
+    const double in_fp32 = mean_of(0, matrices), of_one = mean_of(1, matrices);
+    CHECK_BELOW(in_fp32, of_one);
+    CHECK_BELOW(of_one, mean_of(3, matrices));
+    CHECK_BELOW(mean_of(3, matrices), vk::fp16_sums_limit());
+}
+
+TEST_CASE("a kernel with sums in fp16 that rounds too often is not used") {
+    vk::KernelConfig choice(vk::KernelKind::matrix);
+    const vk::SelfTestError rounded = {vk::self_test_limit(vk::Storage::fp16) / 4,
+                                       vk::fp16_sums_limit() * 1.01};
+    CHECK(vk::passes(rounded, vk::Storage::fp16, vk::alone(choice)));
+    vk::KernelSet set = vk::alone(choice);
+    set.wide.half_products = 3;
+    CHECK(!vk::passes(rounded, vk::Storage::fp16, set));
+    CHECK(vk::passes({rounded.largest, vk::fp16_sums_limit()}, vk::Storage::fp16, set));
+    CHECK(!vk::passes({1.0, 0.0}, vk::Storage::fp16, set));
 }
 
 TEST_CASE("without unrolling, layers that differ in their channels only share one pipeline") {
@@ -168,6 +204,12 @@ TEST_CASE("the fastest of each kind is taken, and the lowest band as good as the
     CHECK(!vk::fastest(timings, {plain}).pairs);  // that was another kernel
     timings.pair.together = 2.0;
     CHECK(!vk::fastest(timings, {blocked, plain}).pairs);
+    vk::KernelConfig half_sums(vk::KernelKind::matrix);
+    half_sums.half_products = 3;
+    timings.kernels.push_back({half_sums, 1.95, 3.7});  // rounding for 2.5 % is no gain
+    CHECK_EQUAL(vk::fastest(timings, {blocked, plain, half_sums}).narrow.text(), "blocked");
+    CHECK_EQUAL(vk::fastest(timings, {blocked, plain, half_sums}).wide.half_products, 3);
+    timings.kernels.pop_back();
     timings.bands.resize(1);  // the time was up
     timings.kernels[1].narrow = timings.kernels[1].wide = std::numeric_limits<double>::infinity();
     CHECK_EQUAL(vk::fastest(timings, {blocked, plain}).band_pixels, vk::kBandPixels);

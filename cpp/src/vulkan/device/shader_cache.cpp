@@ -31,6 +31,7 @@ std::string source_of(const PipelineSpec& spec) {
     if (!alone) text += shader_source("ring");
     if (begins("load")) text += shader_source("load");
     if (spec.variant.samples) text += shader_source("samples");
+    if (spec.variant.cooperative_matrix) text += shader_source("matrices");
     const bool operation = !alone && !begins("load") && !begins("store") && shader != "dense_pair";
     if (operation) text += shader_source("operation");
     const bool weighted = begins("convolution") || begins("depthwise") || begins("layer_norm");

@@ -25,6 +25,12 @@ bool fits(const MatrixShape& shape) {
            shape.n <= 32 && shape.k % 8 == 0 && shape.k > 0 && kChunk % shape.k == 0;
 }
 
+bool takes_halves(const VkCooperativeMatrixPropertiesKHR& listed, VkComponentTypeKHR sums) {
+    return listed.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+           listed.BType == VK_COMPONENT_TYPE_FLOAT16_KHR && listed.CType == sums &&
+           listed.ResultType == sums && listed.scope == VK_SCOPE_SUBGROUP_KHR;
+}
+
 std::vector<MatrixShape> matrix_shapes(const Context& context) {
     const ncnn::GpuInfo& info = context.ncnn_device().info;
     std::vector<MatrixShape> shapes;
@@ -34,16 +40,17 @@ std::vector<MatrixShape> matrix_shapes(const Context& context) {
         !info.support_fp16_arithmetic() || emulated_limits().matrices == 0U) {
         return shapes;
     }
-    for (const VkCooperativeMatrixPropertiesKHR& listed :
-         info.queryCooperativeMatrixSubProperties()) {
-        const bool fp16 = listed.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                          listed.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                          listed.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-                          listed.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
+    const auto& all = info.queryCooperativeMatrixSubProperties();
+    for (const VkCooperativeMatrixPropertiesKHR& listed : all) {
+        const bool fp16_sums = std::any_of(all.begin(), all.end(), [&](const auto& other) {
+            return takes_halves(other, VK_COMPONENT_TYPE_FLOAT16_KHR) &&
+                   other.MSize == listed.MSize && other.NSize == listed.NSize &&
+                   other.KSize == listed.KSize;
+        });
         const MatrixShape shape = {static_cast<int>(listed.MSize), static_cast<int>(listed.NSize),
                                    static_cast<int>(listed.KSize),
-                                   static_cast<int>(info.subgroup_size())};
-        if (fp16 && listed.scope == VK_SCOPE_SUBGROUP_KHR && fits(shape) &&
+                                   static_cast<int>(info.subgroup_size()), fp16_sums};
+        if (takes_halves(listed, VK_COMPONENT_TYPE_FLOAT32_KHR) && fits(shape) &&
             shared_bytes(shape, MatrixTiling()) <= context.limits().maxComputeSharedMemorySize) {
             shapes.push_back(shape);
         }
@@ -53,6 +60,17 @@ std::vector<MatrixShape> matrix_shapes(const Context& context) {
         return a.m * a.n * a.k > b.m * b.n * b.k;
     });
     return shapes;
+}
+
+// As REALESRGAN_VK_LIMITS says: without kernels that sum in fp16, or with some of them first.
+void prefer_emulated_sums(std::vector<KernelConfig>& choices) {
+    const auto wanted = emulated_limits().half_products;
+    if (!wanted) return;
+    const auto rest =
+        std::stable_partition(choices.begin(), choices.end(), [&](const auto& choice) {
+            return static_cast<std::uint64_t>(choice.half_products) == *wanted;
+        });
+    if (*wanted == 0) choices.erase(rest, choices.end());
 }
 
 int halved(int& value) {
@@ -68,7 +86,8 @@ std::string KernelConfig::text() const {
     return "matrix " + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
            std::to_string(shape.k) + " subgroup " + std::to_string(shape.subgroup_size) + ", " +
            std::to_string(fragments) + " fragments, " + std::to_string(subgroups) + " subgroups" +
-           (prefetch ? ", ahead" : "");
+           (prefetch ? ", ahead" : "") +
+           (half_products > 0 ? ", fp16 sums of " + std::to_string(half_products * shape.k) : "");
 }
 
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling) {
@@ -112,11 +131,15 @@ MatrixTiling matrix_tiling(const KernelConfig& choice, int outputs, int most_row
     return tiling;
 }
 
-ShaderVariant matrix_variant(const MatrixShape& shape) {
+ShaderVariant matrix_variant(const KernelConfig& choice) {
+    const MatrixShape& shape = choice.shape;
     ShaderVariant variant;
     variant.defines = "#define MATRIX_M " + std::to_string(shape.m) + "\n#define MATRIX_N " +
                       std::to_string(shape.n) + "\n#define MATRIX_K " + std::to_string(shape.k) +
                       "\n";
+    if (choice.half_products > 0) {
+        variant.defines += "#define HALF_PRODUCTS " + std::to_string(choice.half_products) + "\n";
+    }
     variant.subgroup_size = shape.subgroup_size;
     variant.cooperative_matrix = true;
     return variant;
@@ -133,22 +156,30 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
     struct Size {
         int fragments, subgroups;
         bool prefetch;
+        int half_products;
     };
     // A software driver takes seconds to compile large tiles, without gain. On a GPU the gain
     // depends on its registers and on the workgroups that it can run at once.
     const std::vector<Size> sizes =
         context.is_software()
-            ? std::vector<Size>{{2, 4, false}, {8, 2, true}}
-            : std::vector<Size>{
-                  {8, 4, false}, {16, 4, true}, {16, 4, false}, {16, 8, true}, {4, 4, false}};
+            ? std::vector<Size>{{2, 4, false, 0},
+                                {8, 2, true, 0},
+                                {2, 4, false, 3},
+                                {2, 4, true, 1}}
+            : std::vector<Size>{{8, 4, false, 0},  {16, 4, true, 0}, {16, 4, false, 0},
+                                {16, 8, true, 0},  {4, 4, false, 0}, {16, 4, true, 3},
+                                {16, 4, false, 3}, {8, 4, false, 3}, {16, 4, true, 1},
+                                {8, 4, false, 1}};
     if (storage == Storage::fp16) {
         for (const MatrixShape& shape : matrix_shapes(context)) {
             for (const Size& size : sizes) {
+                if (size.half_products > 0 && !shape.fp16_sums) continue;
                 KernelConfig choice(KernelKind::matrix);
                 choice.shape = shape;
                 choice.fragments = size.fragments;
                 choice.subgroups = size.subgroups;
                 choice.prefetch = size.prefetch;
+                choice.half_products = size.half_products;
                 choice.unroll = !context.is_software();
                 if (static_cast<std::uint32_t>(size.subgroups * shape.subgroup_size) <=
                     context.limits().maxComputeWorkGroupInvocations) {
@@ -157,6 +188,7 @@ std::vector<KernelConfig> kernel_configs(const Context& context, Storage storage
             }
         }
     }
+    prefer_emulated_sums(choices);
     // It is written for workgroups of exactly 64, which ncnn rounds up to whole subgroups.
     if (context.subgroup_size() <= 64) {
         KernelConfig blocked(KernelKind::blocked);

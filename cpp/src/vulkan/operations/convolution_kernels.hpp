@@ -17,6 +17,7 @@ enum class KernelKind { plain, blocked, matrix };
 struct MatrixShape {
     int m = 0, n = 0, k = 0;
     int subgroup_size = 0;
+    bool fp16_sums = false;  // the device lists the shape with sums in fp16, too
 };
 
 // Which kernel computes a convolution, and its tile parameters.
@@ -28,6 +29,9 @@ struct KernelConfig {
     int fragments = 8;      // of `matrix`: most accumulators of a subgroup
     int subgroups = 4;      // of `matrix`: subgroups of a workgroup
     bool prefetch = false;  // of `matrix`: fetches the next channels while it multiplies
+    // Of `matrix`: so many products of matrices (1 or 3, a column of taps) are summed in fp16, and
+    // these sums in fp32. 0: all in fp32.
+    int half_products = 0;
     // Of `blocked`: without, a third of the code, a tenth slower. Of a pair by `matrix`: without, a
     // quarter of the time that a software driver compiles.
     bool unroll = true;
@@ -51,8 +55,8 @@ MatrixTiling matrix_tiling(const KernelConfig& choice, int outputs, int most_row
                            std::uint64_t shared_bytes);
 std::uint64_t shared_bytes(const MatrixShape& shape, const MatrixTiling& tiling);
 
-// The shader variant for matrices of this shape.
-ShaderVariant matrix_variant(const MatrixShape& shape);
+// The shader variant for its matrices and sums.
+ShaderVariant matrix_variant(const KernelConfig& choice);
 ShaderVariant blocked_variant(const KernelConfig& choice);
 
 // The configurations that the device supports, in order of expected speed; `plain` is always the

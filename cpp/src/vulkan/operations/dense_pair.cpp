@@ -111,7 +111,7 @@ DensePair::DensePair(Context& context, const KernelConfig& choice, const Op& fir
               << tiling->r_tiles << tiling->columns << choice.shape.subgroup_size
               << tile_units(choice.shape, *tiling);
     const int invocations = 2 * tiling->columns * choice.shape.subgroup_size;
-    ShaderVariant variant = matrix_variant(choice.shape);
+    ShaderVariant variant = matrix_variant(choice);
     if (!choice.unroll) variant.defines += "#define NO_UNROLL 1\n";
     pipeline_ = &context.pipelines().get_or_create(
         {"dense_pair", Storage::fp16, constants, {invocations}, variant});

@@ -193,7 +193,7 @@ void Operation::choose_matrix(Context& context, const KernelConfig& choice, Cons
     tile_height_ = tiling.rows * tiling.r_tiles;
     tile_channels_ = tiling.n_tiles * shape.n;
     const int invocations = tiling.columns * tiling.rows * shape.subgroup_size;
-    ShaderVariant variant = matrix_variant(shape);
+    ShaderVariant variant = matrix_variant(choice);
     if (result_) write_samples(variant, *result_);
     pipeline_ = &context.pipelines().get_or_create(
         {"convolution_matrix", storage_, constants, {invocations}, variant});

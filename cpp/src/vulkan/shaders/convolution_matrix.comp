@@ -1,13 +1,7 @@
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_KHR_cooperative_matrix : require
-// An implicit matrix product on cooperative matrices (fp16 in, fp32 sums): rows are pixels next to each other,
+// An implicit matrix product on cooperative matrices: rows are pixels next to each other,
 // columns output channels. A tap only moves the address of the pixels in shared memory, so they are staged
 // once for all nine. A subgroup makes R_TILES rows of M_TILES * MATRIX_M pixels x N_TILES * MATRIX_N channels, and
 // pixels that it has loaded serve all rows whose taps they are; a workgroup is ROWS x COLUMNS subgroups.
-// MATRIX_M, _N and _K are macros: MoltenVK wants literal shapes.
 layout(constant_id = 35) const int M_TILES = 1;
 layout(constant_id = 36) const int N_TILES = 2;
 layout(constant_id = 37) const int R_TILES = 4;
@@ -45,10 +39,6 @@ const int TAP_LOADS = (9 * GROUP * (CHANNELS / 8) + THREADS - 1) / THREADS;
 shared uvec4 tile[(HEIGHT + 2) * SPAN * PIXEL_UNITS];
 shared uvec4 taps[9 * GROUP * TAP_UNITS];
 
-#define A_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
-#define B_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
-#define SUMS coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
-#define HALVES coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
 
 // Unit i of the tile: where its group 0 lies, or -1 for zeros
 int tile_source(int i, int x0, int y0)
@@ -201,6 +191,7 @@ void main()
             [[unroll]] for (int i = 0; i < 3 * N_TILES; i++)
                 coopMatLoad(b[i], taps, ((i / N_TILES * 3 + kx) * GROUP + k) * TAP_UNITS + i % N_TILES * MATRIX_N / 8,
                             TAP_UNITS, gl_CooperativeMatrixLayoutRowMajor);
+            HALF_SUMS(half_sum, R_TILES * M_TILES * N_TILES)
             [[unroll]] for (int r = 0; r < R_TILES + 2; r++)
                 [[unroll]] for (int m = 0; m < M_TILES; m++)
                 {
@@ -212,7 +203,7 @@ void main()
                             [[unroll]] for (int n = 0; n < N_TILES; n++)
                             {
                                 const int i = ((r - ky) * M_TILES + m) * N_TILES + n;
-                                sum[i] = coopMatMulAdd(a, b[ky * N_TILES + n], sum[i]);
+                                ADD_PRODUCT(sum[i], half_sum[i], a, b[ky * N_TILES + n], ky)
                             }
                 }
         }

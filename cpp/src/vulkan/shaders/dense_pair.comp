@@ -1,8 +1,3 @@
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_KHR_cooperative_matrix : require
 #ifdef NO_UNROLL
 #define UNROLL [[dont_unroll]]
 #else
@@ -60,10 +55,6 @@ const int TILE_LOADS = (TILE + THREADS - 1) / THREADS;
 shared uvec4 tile[TILE_UNITS];
 shared uvec4 taps[9 * GROUP * TAP_UNITS];
 
-#define A_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
-#define B_MATRIX coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
-#define SUMS coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
-#define HALVES coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
 
 // Unit of group 0 of pixel (x, y0 + y)
 int pixel_unit(int x, int y) { return pixel4(ring_row(p.row + y, p.ring_rows), x, p.width, PITCH) / 2; }
@@ -103,16 +94,18 @@ int tile_source(int i, int x0, int y0)
         LOAD_TAPS(b, kx, k) \
         [[dont_unroll]] for (int r = 0; r < rows * M_TILES; r++) \
         { \
-            SUMS part[N_TILES]; \
-            [[unroll]] for (int n = 0; n < N_TILES; n++) part[n] = sum[r * N_TILES + n]; \
+            SUMS row_sum[N_TILES]; \
+            HALF_SUMS(half_sum, N_TILES) \
+            [[unroll]] for (int n = 0; n < N_TILES; n++) row_sum[n] = sum[r * N_TILES + n]; \
             [[unroll]] for (int ky = 0; ky < 3; ky++) \
             { \
                 A_MATRIX a; \
                 coopMatLoad(a, tile, at + ((r / M_TILES + ky) * span + r % M_TILES * MATRIX_M + kx) * pitch + k / 8, \
                             pitch, gl_CooperativeMatrixLayoutRowMajor); \
-                [[unroll]] for (int n = 0; n < N_TILES; n++) part[n] = coopMatMulAdd(a, b[ky * N_TILES + n], part[n]); \
+                [[unroll]] for (int n = 0; n < N_TILES; n++) \
+                    ADD_PRODUCT(row_sum[n], half_sum[n], a, b[ky * N_TILES + n], ky) \
             } \
-            [[unroll]] for (int n = 0; n < N_TILES; n++) sum[r * N_TILES + n] = part[n]; \
+            [[unroll]] for (int n = 0; n < N_TILES; n++) sum[r * N_TILES + n] = row_sum[n]; \
         } \
     }
 #else
@@ -121,6 +114,7 @@ int tile_source(int i, int x0, int y0)
     for (int k = 0; k < GROUP; k += MATRIX_K) \
     { \
         LOAD_TAPS(b, kx, k) \
+        HALF_SUMS(half_sum, rows * M_TILES * N_TILES) \
         [[unroll]] for (int r = 0; r < rows + 2; r++) \
             [[unroll]] for (int m = 0; m < M_TILES; m++) \
             { \
@@ -132,7 +126,7 @@ int tile_source(int i, int x0, int y0)
                         [[unroll]] for (int n = 0; n < N_TILES; n++) \
                         { \
                             const int i = ((r - ky) * M_TILES + m) * N_TILES + n; \
-                            sum[i] = coopMatMulAdd(a, b[ky * N_TILES + n], sum[i]); \
+                            ADD_PRODUCT(sum[i], half_sum[i], a, b[ky * N_TILES + n], ky) \
                         } \
             } \
     }

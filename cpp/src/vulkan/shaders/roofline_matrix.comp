@@ -1,10 +1,10 @@
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_KHR_cooperative_matrix : require
-// How fast the device multiplies cooperative matrices (fp16 in, fp32 sums) that are in registers already.
-// MATRIX_M, _N and _K are macros, as in convolution_matrix.comp.
+// How fast the device multiplies cooperative matrices that are in registers already; with HALF_PRODUCTS the sums are
+// fp16, else fp32.
+#ifdef HALF_PRODUCTS
+#define TOTALS HALVES
+#else
+#define TOTALS SUMS
+#endif
 layout(constant_id = 0) const int LANES = 32;     // of a subgroup; gl_SubgroupSize is no constant
 layout(constant_id = 1) const int THREADS = 128;  // of a workgroup; never gl_WorkGroupSize here
 
@@ -31,9 +31,9 @@ void main()
     for (int i = int(gl_LocalInvocationID.x); i < UNITS; i += THREADS)
         numbers[i] = uvec4(halves(i * 4), halves(i * 4 + 1), halves(i * 4 + 2), halves(i * 4 + 3));
     barrier();
-    coopmat<float16_t, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> a[A];
-    coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> b[B];
-    coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> sums[A * B];
+    A_MATRIX a[A];
+    B_MATRIX b[B];
+    TOTALS sums[A * B];
     [[unroll]] for (int i = 0; i < A; i++)
     {
         coopMatLoad(a[i], numbers, 0, MATRIX_K / 8, gl_CooperativeMatrixLayoutRowMajor);
@@ -44,11 +44,13 @@ void main()
         coopMatLoad(b[i], numbers, 0, MATRIX_N / 8, gl_CooperativeMatrixLayoutRowMajor);
         b[i] = b[i] * float16_t(i + 1);
     }
-    [[unroll]] for (int i = 0; i < A * B; i++)
-        sums[i] = coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>(0.0);
+    [[unroll]] for (int i = 0; i < A * B; i++) sums[i] = TOTALS(0.0);
     for (int r = 0; r < p.rounds; r++)
+    {
         [[unroll]] for (int i = 0; i < A * B; i++) sums[i] = coopMatMulAdd(a[i / B], b[i % B], sums[i]);
+        [[unroll]] for (int i = 0; i < A; i++) a[i] = -a[i];  // fp16 sums stay finite
+    }
     [[unroll]] for (int i = 1; i < A * B; i++) sums[0] += sums[i];
     const int subgroup = int(gl_WorkGroupID.x) * THREADS / LANES + int(gl_SubgroupID);
-    coopMatStore(sums[0], result, subgroup * MATRIX_M * MATRIX_N, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+    coopMatStore(SUMS(sums[0]), result, subgroup * MATRIX_M * MATRIX_N, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
 }

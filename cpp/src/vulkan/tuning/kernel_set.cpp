@@ -14,8 +14,9 @@ namespace {
 // Other versions, and other shaders during development, may compute differently.
 std::string version_line() {
     std::string text;
-    for (const char* shader : {"ring", "operation", "convolution", "convolution_plain",
-                               "convolution_blocked", "convolution_matrix", "dense_pair"}) {
+    for (const char* shader :
+         {"ring", "operation", "convolution", "convolution_plain", "convolution_blocked",
+          "matrices", "convolution_matrix", "dense_pair"}) {
         text += shader_source(shader);
     }
     const auto* data = reinterpret_cast<const unsigned char*>(text.data());

@@ -22,6 +22,7 @@ constexpr double kBuildingShare = 0.65;  // of the time, at most; the first choi
 constexpr double kWarmUpShare = 0.2;     // at most
 constexpr double kTimingShare = 0.012;   // each kernel and layer, and each band
 constexpr double kAsGood = 1.04;         // of the best band's time: less memory is worth that
+constexpr double kWorthRounding = 1.05;  // of a time with sums in fp16, which round more often
 constexpr double kSteady = 0.97;
 
 // The layers that represent those of up to 32 output channels, and all others; a block has four of
@@ -190,7 +191,8 @@ using Seconds = double KernelTiming::*;
 
 double cost(const Timings& timings, const KernelConfig& choice, Seconds part) {
     for (const KernelTiming& timing : timings.kernels) {
-        if (timing.choice.text() == choice.text()) return timing.*part;
+        if (timing.choice.text() != choice.text()) continue;
+        return timing.*part * (choice.half_products > 0 ? kWorthRounding : 1.0);
     }
     return std::numeric_limits<double>::infinity();
 }
