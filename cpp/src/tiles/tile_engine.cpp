@@ -43,6 +43,8 @@ TileEngine::TileEngine(const Graph& graph, std::unique_ptr<const NcnnNetwork> ne
     const Trace sizes = trace(graph);
     alignment_ = static_cast<int>(sizes.alignment);
     rest_ = sizes.rest;
+    // A flipped tile reads as much less at one end as it is padded at the other (tile_run.cpp).
+    if (options.tta) whole_.halo += alignment_ - 1;
     field_known_ = is_field_known(graph, sizes);
     if (!field_known_) short_.feather = whole_.feather = kFeather;
     if (info.border > 0 && info.pools_all) {

@@ -27,10 +27,23 @@ ConstPlanes cut(const ConstPlanes& planes, const Span& columns, const Span& rows
     return part;
 }
 
-// What is used of a tile's result, in result pixels from where the result begins.
-Span used(const AxisTile& tile, int border, int scale) {
-    const std::int64_t begin = tile.read.begin + border;
-    return {(tile.write.begin - begin) * scale, (tile.write.end - begin) * scale};
+// What is used of the result of what was read, in result pixels from where the result begins.
+Span used(const Span& read, const Span& write, int border, int scale) {
+    const std::int64_t begin = read.begin + border;
+    return {(write.begin - begin) * scale, (write.end - begin) * scale};
+}
+
+// What a tile reads of an axis. A network that needs whole multiples of its alignment gets them by
+// padding at the end of what it sees: of an axis that is flipped this is the beginning.
+Span span_read(const AxisTiling& axis, std::size_t tile, int border, bool flipped) {
+    const Span& read = axis.tiles[tile].read;
+    const std::int64_t padding =
+        flipped ? axis.tiles.back().read.end - border - axis.length : std::int64_t{0};
+    return {read.begin - padding, read.end - padding};
+}
+
+bool equal(const Span& a, const Span& b) {
+    return a.begin == b.begin && a.end == b.end;
 }
 
 }  // namespace
@@ -62,8 +75,35 @@ void TileRun::run(const Progress& progress) {
 }
 
 void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& progress) {
-    const Span& x = columns_.tiles[column].read;
-    const Span& y = rows_.tiles[row].read;
+    Region region = region_read(column, row, settings_.orientations.front());
+    Planes tile = load_tile(region);
+    const double passes = static_cast<double>(columns_.tiles.size()) *
+                          static_cast<double>(rows_.tiles.size()) *
+                          static_cast<double>(settings_.orientations.size());
+    for (const Orientation& orientation : settings_.orientations) {
+        const Region wanted = region_read(column, row, orientation);
+        if (!equal(wanted.x, region.x) || !equal(wanted.y, region.y)) tile = load_tile(wanted);
+        region = wanted;
+        Progress within;
+        if (progress) {
+            within = [&](double fraction) { progress((done_ + fraction) / passes); };
+        }
+        blend(pass(tile, region, orientation, within), region, orientation, column, row);
+        done_ += 1;
+        if (progress) {
+            progress(done_ / passes);
+        }
+    }
+}
+
+Region TileRun::region_read(std::size_t column, std::size_t row,
+                            const Orientation& orientation) const {
+    return {span_read(columns_, column, settings_.border, orientation.flip_x),
+            span_read(rows_, row, settings_.border, orientation.flip_y)};
+}
+
+Planes TileRun::load_tile(const Region& region) {
+    const auto& [x, y] = region;
     tile_.resize(static_cast<std::size_t>(x.size() * y.size() * input_.channels));
     const Planes tile{tile_.data(),
                       x.size(),
@@ -73,20 +113,7 @@ void TileRun::run_tile(std::size_t column, std::size_t row, const Progress& prog
                       x.size(),
                       static_cast<std::ptrdiff_t>(x.size() * y.size())};
     check_.saw_input(load_samples(input_, x.begin, y.begin, tile), tile_.size());
-    const double passes = static_cast<double>(columns_.tiles.size()) *
-                          static_cast<double>(rows_.tiles.size()) *
-                          static_cast<double>(settings_.orientations.size());
-    for (const Orientation& orientation : settings_.orientations) {
-        Progress within;
-        if (progress) {
-            within = [&](double fraction) { progress((done_ + fraction) / passes); };
-        }
-        blend(pass(tile, {x, y}, orientation, within), orientation, column, row);
-        done_ += 1;
-        if (progress) {
-            progress(done_ / passes);
-        }
-    }
+    return tile;
 }
 
 ncnn::Mat TileRun::pass(const Planes& tile, const Region& region, const Orientation& orientation,
@@ -127,13 +154,14 @@ void TileRun::add_source(const Planes& result, const ConstPlanes& source) const 
     }
 }
 
-void TileRun::blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
-                    std::size_t row) {
+void TileRun::blend(const ncnn::Mat& result, const Region& region, const Orientation& orientation,
+                    std::size_t column, std::size_t row) {
     const int scale = settings_.scale;
     const AxisTile& x = columns_.tiles[column];
     const AxisTile& y = rows_.tiles[row];
     const ConstPlanes upright = inverse_oriented_view(as_const(planes_of(result)), orientation);
-    sums_.add(cut(upright, used(x, settings_.border, scale), used(y, settings_.border, scale)),
+    sums_.add(cut(upright, used(region.x, x.write, settings_.border, scale),
+                  used(region.y, y.write, settings_.border, scale)),
               x.write.begin * scale, y.write.begin * scale, columns_.weights(column, scale),
               rows_.weights(row, scale), 1.0F / static_cast<float>(settings_.orientations.size()));
 }

@@ -32,11 +32,13 @@ class TileRun {
 
   private:
     void run_tile(std::size_t column, std::size_t row, const Progress& progress);
+    Region region_read(std::size_t column, std::size_t row, const Orientation& orientation) const;
+    Planes load_tile(const Region& region);
     ncnn::Mat pass(const Planes& tile, const Region& region, const Orientation& orientation,
                    const Progress& progress);
     void add_source(const Planes& result, const ConstPlanes& source) const;
-    void blend(const ncnn::Mat& result, const Orientation& orientation, std::size_t column,
-               std::size_t row);
+    void blend(const ncnn::Mat& result, const Region& region, const Orientation& orientation,
+               std::size_t column, std::size_t row);
 
     const Settings& settings_;
     const AxisTiling& columns_;
@@ -45,7 +47,7 @@ class TileRun {
     MutableImageView output_;
     TileBlend sums_;
     ResultCheck check_;
-    std::vector<float> tile_;  // the tile being run, not oriented
+    std::vector<float> tile_;  // what the network reads of the picture, not oriented
     double done_ = 0;          // passes
 };
 
