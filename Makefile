@@ -15,7 +15,7 @@ SOURCES := $(shell find cpp cmake python models -type f -not -name '*.pyc') CMak
 TRAINING := $(shell find training/realesrgan_train -type f -not -name '*.pyc') training/pyproject.toml
 EXPORT := $(shell find tools/export/realesrgan_export -type f -not -name '*.pyc') tools/export/pyproject.toml
 
-.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-validation-matrix test-python test-python-slow test-training test-training-slow test-export test-export-page test-export-slow test-trixie wine-pictures compile-macos bench wheels bundle docs clean
+.PHONY: demo dev check test lint lock test-cpp test-asan test-tsan test-neon test-fuzz fuzz-networks fuzz-pictures test-validation test-validation-matrix test-python test-python-slow test-training test-training-slow test-export test-export-page test-export-slow test-trixie test-wine compile-macos bench wheels bundle docs clean
 
 demo: $(VENV)/.core
 	$(PIP) install scikit-image
@@ -192,10 +192,11 @@ wheels: $(VENV)/.created
 	$(PIP) install auditwheel check-wheel-contents cmake ninja packaging pybind11 scikit-build-core twine unearth $(ZIG)
 	$(BIN)/python tools/wheels.py $(PYTHONS)
 
-# Two pictures by the core for 64-bit Windows, compiled by Zig, under Wine (Debian: wine64), against the installed package's.
-wine-pictures: $(VENV)/.test
+# The C++ tests, and two pictures against the installed package's, by the core for 64-bit Windows, compiled by Zig, under
+# Wine (Debian: wine64). Half an hour of processor time from nothing.
+test-wine: $(VENV)/.test
 	$(PIP) install cmake ninja unearth $(ZIG)
-	$(BIN)/python tools/wine_pictures.py
+	$(BIN)/python tools/wine_tests.py
 
 # The core and the extension compiled for macOS on both processors; nothing is linked or run.
 compile-macos: $(VENV)/.core
