@@ -38,11 +38,16 @@ int inputs_of(const Layer& layer) {
     return layer.integer(6, 0) / kTaps / layer.integer(0, 1);
 }
 
-// The channels that ncnn keeps side by side on this processor where there are enough of them.
+// The channels that ncnn, as it was built, keeps side by side on this processor where there are
+// enough of them.
 int packed_channels() {
 #if defined(__x86_64__) || defined(_M_X64)
+#if NCNN_AVX512
     if (ncnn::cpu_support_x86_avx512() != 0) return kMostPixel;
+#endif
+#if NCNN_AVX
     if (ncnn::cpu_support_x86_avx() != 0) return kGroup;
+#endif
 #endif
     return 1;
 }

@@ -22,6 +22,16 @@ namespace random_program {
 
 using namespace realesrgan;
 
+// Of the same values with every standard library, which may choose how distributions work.
+inline int random_whole(std::mt19937& random, int low, int high) {
+    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+}
+
+// In 0..1, 1 left out.
+inline float random_unit(std::mt19937& random) {
+    return static_cast<float>(random() >> 8U) / static_cast<float>(1U << 24U);
+}
+
 class ProgramBuilder {
   public:
     explicit ProgramBuilder(unsigned seed) : random_(seed) {}
@@ -46,9 +56,9 @@ class ProgramBuilder {
   private:
     static constexpr int kMostScale = 4;
 
-    int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+    int pick(int low, int high) { return random_whole(random_, low, high); }
     bool one_in(int count) { return pick(1, count) == 1; }
-    float number() { return std::uniform_real_distribution<float>(-1.0F, 1.0F)(random_); }
+    float number() { return 2.0F * random_unit(random_) - 1.0F; }
     const ChannelSlice& any_part() {
         return parts_[index(pick(0, static_cast<int>(parts_.size()) - 1))];
     }
@@ -274,14 +284,12 @@ inline FusedNetwork random_program(unsigned seed) {
 inline FeatureMap random_picture(const Program& program, unsigned seed, int most_side) {
     std::mt19937 random(seed);
     const auto side = [&] {
-        const int inside =
-            program.alignment * std::uniform_int_distribution<int>(1, most_side)(random);
+        const int inside = program.alignment * random_whole(random, 1, most_side);
         return inside + round_up(2 * program.border, program.alignment);
     };
     const int width = side();
     FeatureMap picture(width, side(), program.picture_channels);
-    std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
-    for (double& value : picture.values) value = uniform(random);
+    for (double& value : picture.values) value = random_unit(random);
     return picture;
 }
 

@@ -213,8 +213,10 @@ TEST_CASE("a matrix is read from its file in every run, and a changed file is no
     std::ofstream(files.second, std::ios::app) << "more";
     CHECK_EQUAL(loaded.run(input, result), CheckedNet::kFault);
     CHECK(CheckedNet::last_fault().find("were changed or removed") != std::string::npos);
+#ifndef _WIN32  // which does not remove a file that is open
     std::filesystem::remove(files.second);
     CHECK_EQUAL(loaded.run(input, result), CheckedNet::kFault);
+#endif
 }
 
 int main() {

@@ -72,11 +72,12 @@ TEST_CASE("values that are not numbers do not stay in a pooled session") {
 }
 
 TEST_CASE("a stopped run keeps no session, and a destroyed network releases its own") {
+    const Options options = on_gpu();
     const TemporaryFolder folder;
     const auto files = random_network(3).save(folder.file("net"));
     const auto picture = noise<float>(19, 23, 1);
     const std::uint64_t before = kept_bytes();
-    auto upscaler = std::make_unique<Upscaler>(files.first, files.second, on_gpu());
+    auto upscaler = std::make_unique<Upscaler>(files.first, files.second, options);
     const auto stop = [](double) { throw std::runtime_error("stopped"); };
     CHECK_THROWS(std::runtime_error, std::vector<std::string>{"stopped"},
                  run<float>(*upscaler, picture, stop));
