@@ -34,6 +34,7 @@ struct Faults {
     Fault hang;        // as if a submission did not end: each time that it is looked at
     Fault result;      // as if a band's result had a sample that is not a number
     Fault self_test;   // as if a kernel computed something else
+    Fault rounding;    // as if a device rounded every sum
     std::atomic<bool> no_timestamps{false};       // as if the device's queues had none
     std::atomic<bool> no_copy_timestamps{false};  // as if those that copy results had none
     std::atomic<int> most_groups{

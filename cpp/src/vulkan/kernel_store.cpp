@@ -12,15 +12,25 @@ namespace realesrgan::vulkan {
 
 namespace {
 
-// Why these kernels cannot be used; nothing if they can.
-std::optional<std::string> fault_of(const Context& context, Storage storage,
-                                    const KernelSet& kernels) {
+// Why kernels cannot be used.
+struct Rejection {
+    std::string why;
+    bool rounding = false;  // of sums in fp16: the device is as it may be
+};
+
+// Nothing if these kernels can be used.
+std::optional<Rejection> fault_of(const Context& context, Storage storage,
+                                  const KernelSet& kernels) {
     try {
         const SelfTestError error = self_test_error(context.index(), storage, kernels);
-        if (passes(error, storage, kernels)) return std::nullopt;
-        return "its results differ from the CPU's";
+        if (!(error.largest <= self_test_limit(storage))) {
+            return Rejection{"its results differ from the CPU's"};
+        }
+        if (rounds_too_often(error, kernels))
+            return Rejection{"it rounds its sums too often", true};
+        return std::nullopt;
     } catch (const ShaderError&) {
-        return "the driver cannot build it";
+        return Rejection{"the driver cannot build it"};
     }
 }
 
@@ -37,23 +47,35 @@ void drop(std::vector<KernelConfig>& choices, const KernelConfig& choice) {
                   choices.end());
 }
 
+// With all that sum as many products or more of the same matrices in fp16, which round no less.
+void drop_rounding(std::vector<KernelConfig>& choices, const KernelConfig& choice) {
+    choices.erase(std::remove_if(choices.begin(), choices.end(),
+                                 [&](const auto& one) {
+                                     return one.half_products >= choice.half_products &&
+                                            one.shape.m == choice.shape.m &&
+                                            one.shape.n == choice.shape.n &&
+                                            one.shape.k == choice.shape.k;
+                                 }),
+                  choices.end());
+}
+
 // Whether pairs are the fault of a set that failed its test; then they are left out.
-bool pairs_faulty(const Context& context, Storage storage, KernelSet set, const std::string& fault,
+bool pairs_faulty(const Context& context, Storage storage, KernelSet set, const Rejection& fault,
                   std::vector<std::string>& notes) {
-    if (!set.pairs) return false;
+    if (!set.pairs || fault.rounding) return false;
     set.pairs = false;
     if (fault_of(context, storage, set)) return false;
     notes.push_back("convolutions are not computed in pairs (fp16) on " + context.name() + ": " +
-                    fault);
+                    fault.why);
     return true;
 }
 
 // Removes the faulty kernels of a set that failed its test: each that also fails alone, or both if
 // only their combination fails.
 void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
-                 const std::string& fault, std::vector<KernelConfig>& choices,
+                 const Rejection& fault, std::vector<KernelConfig>& choices,
                  std::vector<std::string>& notes) {
-    using Faulty = std::vector<std::pair<KernelConfig, std::string>>;
+    using Faulty = std::vector<std::pair<KernelConfig, Rejection>>;
     Faulty faulty;
     if (set.narrow.text() == set.wide.text()) {
         faulty = {{set.wide, fault}};
@@ -65,9 +87,13 @@ void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
         }
         if (faulty.empty()) faulty = {{set.narrow, fault}, {set.wide, fault}};
     }
-    for (const auto& [choice, why] : faulty) {
-        notes.push_back(note_on(context, choice, storage, why));
-        drop(choices, choice);
+    for (const auto& [choice, found] : faulty) {
+        if (found.rounding) {
+            if (choice.half_products > 0) drop_rounding(choices, choice);
+        } else {
+            notes.push_back(note_on(context, choice, storage, found.why));
+            drop(choices, choice);
+        }
     }
 }
 
@@ -85,7 +111,7 @@ KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage s
         KernelSet set = seconds > 0.0 ? fastest(timings, choices) : alone(choices.front());
         if (seconds == 0.0) set.pairs = can_pair(*context, storage, set.narrow);
         set.pairs = set.pairs && pairs;
-        const std::optional<std::string> fault = fault_of(*context, storage, set);
+        const std::optional<Rejection> fault = fault_of(*context, storage, set);
         if (!fault) {
             set.notes = notes;
             notices_.insert(notices_.end(), notes.begin(), notes.end());

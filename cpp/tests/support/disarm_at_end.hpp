@@ -12,7 +12,7 @@ struct DisarmAtEnd {
         realesrgan::Faults& all = realesrgan::faults();
         for (realesrgan::Fault* fault :
              {&all.host_allocation, &all.allocation, &all.creation, &all.submission, &all.wait,
-              &all.hang, &all.result, &all.self_test}) {
+              &all.hang, &all.result, &all.self_test, &all.rounding}) {
             fault->disarm();
         }
         all.no_timestamps = false;

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/emulated_limits.hpp"
+#include "base/fault_injection.hpp"
 #include "model/graph.hpp"
 #include "program/reference.hpp"
 #include "realesrgan/errors.hpp"
@@ -17,6 +18,7 @@
 #include "support/vulkan_runs.hpp"
 #include "vulkan/device/context.hpp"
 #include "vulkan/device/pipeline_registry.hpp"
+#include "vulkan/kernel_store.hpp"
 #include "vulkan/operations/convolution_kernels.hpp"
 
 using namespace realesrgan;
@@ -117,6 +119,27 @@ TEST_CASE("the device has these limits, and kernels fit them") {
         CHECK(!device.fp16_storage || emulated.fp16 != 0U);
         CHECK(!device.cooperative_matrix || emulated.matrices != 0U);
     }
+}
+
+TEST_CASE("a device that rounds sums in fp16 too often gets other kernels, without a note") {
+    static_cast<void>(on_gpu());
+    const auto context = vulkan::Context::open(0);
+    const auto first = vulkan::kernel_configs(*context, vulkan::Storage::fp16).front();
+    if (first.half_products == 0) throw check::Skip("no kernel with sums in fp16 comes first");
+    const ncnn::GpuInfo& info = context->ncnn_device().info;
+    vulkan::remove_kernel_record(info, vulkan::Storage::fp16);
+    vulkan::KernelStore store;
+    faults().rounding.arm(1);
+    const vulkan::KernelSet set = store.get(context, vulkan::Storage::fp16);
+    CHECK(!faults().rounding.armed());
+    CHECK_EQUAL(set.narrow.half_products, 0);
+    CHECK_EQUAL(set.wide.half_products, 0);
+    CHECK_EQUAL(set.wide.shape.m, first.shape.m);
+    CHECK(set.notes.empty());
+    CHECK(store.take_notices().empty());
+    const auto record = vulkan::read_kernel_record(info, vulkan::Storage::fp16);
+    CHECK(record && record->wide == set.wide.text());
+    vulkan::remove_kernel_record(info, vulkan::Storage::fp16);
 }
 
 TEST_CASE("a large picture's plan keeps to one binding and to the memory that is counted") {
