@@ -195,7 +195,7 @@ TEST_CASE(
 
 TEST_CASE("pairs pass the test of a device's first use, with room to the limit") {
     const vk::KernelConfig first = pair_kernel();
-    for (const int half_products : {0, 1, 3}) {
+    for (const int half_products : {0, 3}) {  // drivers take long to compile a pair
         if (half_products > 0 && !first.shape.fp16_sums) continue;
         vk::KernelSet kernels = vk::alone(first);
         kernels.narrow.half_products = kernels.wide.half_products = half_products;
