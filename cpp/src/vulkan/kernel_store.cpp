@@ -10,29 +10,29 @@
 
 namespace realesrgan::vulkan {
 
-namespace {
-
-// Why kernels cannot be used.
-struct Rejection {
-    std::string why;
-    bool rounding = false;  // of sums in fp16: the device is as it may be
-};
-
-// Nothing if these kernels can be used.
-std::optional<Rejection> fault_of(const Context& context, Storage storage,
-                                  const KernelSet& kernels) {
-    try {
-        const SelfTestError error = self_test_error(context.index(), storage, kernels);
-        if (!(error.largest <= self_test_limit(storage))) {
-            return Rejection{"its results differ from the CPU's"};
+std::optional<Rejection> rejection_of(const Context& context, Storage storage,
+                                      const KernelSet& kernels) {
+    std::vector<KernelSet> sets = {kernels};
+    if (kernels.narrow.text() != kernels.wide.text()) {
+        for (const KernelConfig& choice : {kernels.narrow, kernels.wide}) {
+            if (choice.half_products > 0) sets.push_back(alone(choice));
         }
-        if (rounds_too_often(error, kernels))
-            return Rejection{"it rounds its sums too often", true};
+    }
+    try {
+        for (const KernelSet& set : sets) {
+            const SelfTestError error = self_test_error(context.index(), storage, set);
+            if (!(error.largest <= self_test_limit(storage))) {
+                return Rejection{"its results differ from the CPU's"};
+            }
+            if (rounds_too_often(error, set)) return Rejection{"", true};
+        }
         return std::nullopt;
     } catch (const ShaderError&) {
         return Rejection{"the driver cannot build it"};
     }
 }
+
+namespace {
 
 std::string note_on(const Context& context, const KernelConfig& choice, Storage storage,
                     const std::string& fault) {
@@ -64,7 +64,7 @@ bool pairs_faulty(const Context& context, Storage storage, KernelSet set, const 
                   std::vector<std::string>& notes) {
     if (!set.pairs || fault.rounding) return false;
     set.pairs = false;
-    if (fault_of(context, storage, set)) return false;
+    if (rejection_of(context, storage, set)) return false;
     notes.push_back("convolutions are not computed in pairs (fp16) on " + context.name() + ": " +
                     fault.why);
     return true;
@@ -81,7 +81,7 @@ void drop_faulty(const Context& context, Storage storage, const KernelSet& set,
         faulty = {{set.wide, fault}};
     } else {
         for (const KernelConfig& choice : {set.narrow, set.wide}) {
-            if (auto own = fault_of(context, storage, alone(choice))) {
+            if (auto own = rejection_of(context, storage, alone(choice))) {
                 faulty.emplace_back(choice, *own);
             }
         }
@@ -111,7 +111,7 @@ KernelSet KernelStore::choose(const std::shared_ptr<Context>& context, Storage s
         KernelSet set = seconds > 0.0 ? fastest(timings, choices) : alone(choices.front());
         if (seconds == 0.0) set.pairs = can_pair(*context, storage, set.narrow);
         set.pairs = set.pairs && pairs;
-        const std::optional<Rejection> fault = fault_of(*context, storage, set);
+        const std::optional<Rejection> fault = rejection_of(*context, storage, set);
         if (!fault) {
             set.notes = notes;
             notices_.insert(notices_.end(), notes.begin(), notes.end());

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,17 @@
 #include "vulkan/tuning/kernel_timing.hpp"
 
 namespace realesrgan::vulkan {
+
+// Why kernels cannot be used.
+struct Rejection {
+    std::string why;
+    bool rounding = false;  // it rounds sums in fp16 too often, which is no fault of the driver
+};
+
+// Nothing if these kernels can be used. Of two the one with sums in fp16 is tested alone, too: the
+// other one's layers would reduce the mean error. Throws DeviceError, OutOfMemoryError.
+std::optional<Rejection> rejection_of(const Context& context, Storage storage,
+                                      const KernelSet& kernels);
 
 // The kernels of one device: read from its record, or chosen and tested on first use. Thread-safe.
 class KernelStore {

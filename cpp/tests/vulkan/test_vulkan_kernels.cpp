@@ -83,6 +83,14 @@ TEST_CASE("kernels with sums in fp16 come after those without, and round more of
     CHECK_BELOW(in_fp32, of_one);
     CHECK_BELOW(of_one, mean_of(3, matrices));
     CHECK_BELOW(mean_of(3, matrices), vk::fp16_sums_limit());
+
+    vk::KernelSet set = vk::alone(matrices.front());
+    set.narrow = *first;
+    realesrgan::faults().rounding.arm(2);  // not the set's test, but that of the narrow one alone
+    const auto rejection = vk::rejection_of(*context, vk::Storage::fp16, set);
+    CHECK(rejection && rejection->rounding);
+    CHECK(!realesrgan::faults().rounding.armed());
+    CHECK(!vk::rejection_of(*context, vk::Storage::fp16, set));
 }
 
 TEST_CASE("only kernels with sums in fp16 can round too often") {
