@@ -256,6 +256,39 @@ start.run(lambda: program, not_loaded=2)
     assert (done.returncode, done.stderr) == (SIGNALS[signal.Signals(number)], "")
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_finalizer_is_not_lost(number: int) -> None:
+    """Python ignores the exceptions of finalizers, and of callbacks that imports have."""
+    script = """
+import signal, sys, time
+from realesrgan_vk.cli import start
+class Held:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+def program():
+    Held()
+    time.sleep(10)
+start.run(lambda: program)
+"""
+    command = [sys.executable, "-c", script, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (SIGNALS[signal.Signals(number)], "")
+
+
+def test_other_errors_in_finalizers_are_told() -> None:
+    script = """
+from realesrgan_vk.cli import start
+class Held:
+    def __del__(self):
+        raise ValueError("of a finalizer")
+start.run(lambda: Held)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert "ValueError: of a finalizer" in done.stderr
+
+
 def test_a_shells_background_job_ignores_ctrl_c(tmp_path: Path) -> None:
     """What is ignored when the process starts stays so."""
     program = (

@@ -5,6 +5,7 @@ the process at once, with 130 and 143; then they raise, so that what runs can be
 module imports only what the interpreter has loaded by then, and so does the package itself.
 """
 
+import _thread
 import io
 import os
 import signal
@@ -59,6 +60,7 @@ def run(load: "Callable[[], Callable[[], object]]", *, not_loaded: int = 1) -> "
     """
     _on_signals(_exit_at_once)
     _open_standard_streams()
+    sys.unraisablehook = _interrupt_again
     code: object = 0
     try:
         program = load()
@@ -101,6 +103,25 @@ def _exit_at_once(number: int, _: "FrameType | None") -> None:
 def _interrupt(number: int, _: "FrameType | None") -> None:
     _arrived.append(number)
     raise Interrupted(number)
+
+
+def _interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
+    """Send a signal once more whose exception was raised where Python ignores exceptions.
+
+    Such places are finalizers and the callbacks of weak references; imports have some.
+    """
+    if _arrived and issubclass(ignored.exc_type, KeyboardInterrupt):
+        # Not at once: the exception would be raised in this function, and be ignored, too.
+        _thread.start_new_thread(_send_soon, (_arrived[-1],))
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def _send_soon(number: int) -> None:
+    from time import sleep  # noqa: PLC0415 - see above
+
+    sleep(0.01)
+    signal.raise_signal(number)
 
 
 class _Messages(io.FileIO):
