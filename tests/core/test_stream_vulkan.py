@@ -130,6 +130,8 @@ def test_the_contract(model: str, run: Run, photo: Photo) -> None:
     [
         ("realesr-animevideov3-x2", 1),
         ("realesr-animevideov3-x2", 3),
+        ("realesr-animevideov3-x3", 3),
+        ("realesr-animevideov3", 3),
         ("realesrgan-x4plus-anime", 3),
         pytest.param("realesrgan-x4plus", 3, marks=pytest.mark.slow),
     ],
