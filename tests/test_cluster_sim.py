@@ -1,24 +1,17 @@
 """The simulation of a cluster where the result can be computed by hand."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import script_modules
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "cluster_sim.py"
 
 
 @pytest.fixture(scope="module")
 def sim() -> Any:  # noqa: ANN401 - a script
-    spec = importlib.util.spec_from_file_location("cluster_sim", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cluster_sim"] = module  # its data classes look there
-    spec.loader.exec_module(module)
-    return module
+    return script_modules.load(SCRIPT)
 
 
 def model(sim: Any, **options: float) -> Any:  # noqa: ANN401 - a script's class

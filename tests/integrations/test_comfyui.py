@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import script_modules
 from compact_network import write_compact
 from conftest import Photo
 from numpy.typing import NDArray
@@ -146,12 +147,7 @@ def comfy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Comfy:
 def node(comfy: Comfy) -> Iterator[Any]:
     """The node, loaded as ComfyUI loads a folder of `custom_nodes`."""
     name = "custom_nodes_realesrgan_vk"
-    spec = importlib.util.spec_from_file_location(name, FOLDER / "__init__.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = script_modules.load(FOLDER / "__init__.py", name)
     (found,) = asyncio.run(nodes_of(module))
     yield found
     for loaded in (name, f"{name}.nodes"):

@@ -1,6 +1,5 @@
 """The portable folder (`tools/bundle`): what goes into it, and the programs that start it."""
 
-import importlib.util
 import json
 import os
 import re
@@ -11,9 +10,9 @@ import zipfile
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import script_modules
 
 from realesrgan_vk._core import __file__ as core_file
 from realesrgan_vk.models.manifest import manifest_entries
@@ -25,17 +24,7 @@ if sys.platform != "linux":
     pytest.skip("the portable folder is made on Linux only", allow_module_level=True)
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bundle", TOOL / "bundle.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bundle"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
-
-
-bundle = loaded()
+bundle = script_modules.load(TOOL / "bundle.py")
 
 
 def test_what_is_needed_goes_in_and_nothing_else() -> None:

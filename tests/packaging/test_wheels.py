@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import platform
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import script_modules
 
 ROOT = Path(__file__).parents[2]
 CMAKE = shutil.which("cmake") or shutil.which("cmake", path=sysconfig.get_path("scripts"))
@@ -27,15 +27,7 @@ COMPILER = shutil.which("cc")
 
 @pytest.fixture(scope="module")
 def wheels() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "tools"))  # of its own imports
-    spec = importlib.util.spec_from_file_location("wheels", ROOT / "tools" / "wheels.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["wheels"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(ROOT / "tools"))
+    yield from script_modules.load_tool("wheels")
 
 
 def headers(folder: Path, version: str) -> Path:

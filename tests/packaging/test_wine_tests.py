@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import script_modules
 
 ROOT = Path(__file__).parents[2]
 REPORT = """<testsuite>
@@ -30,15 +29,7 @@ FAILED  two: 3 is not 4
 
 @pytest.fixture(scope="module")
 def wine_tests() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "tools"))  # of its own imports
-    spec = importlib.util.spec_from_file_location("wine_tests", ROOT / "tools" / "wine_tests.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["wine_tests"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(ROOT / "tools"))
+    yield from script_modules.load_tool("wine_tests")
 
 
 def test_a_report_gives_each_test_with_its_reasons(wine_tests: ModuleType, tmp_path: Path) -> None:
