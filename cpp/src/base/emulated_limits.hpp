@@ -20,7 +20,8 @@ struct EmulatedLimits {
     std::optional<std::uint64_t> fp16;      // 16-bit storage: 0 or 1
     std::optional<std::uint64_t> matrices;  // cooperative matrices: 0 or 1
     // Products of matrices that are summed in fp16: no kernels with such sums, or those with sums
-    // of so many products (1 or 3) first. Nothing: last, for tuning to choose.
+    // of so many products (1 or 3) first. Nothing: after those of the same matrices with sums in
+    // fp32, for tuning to choose.
     std::optional<std::uint64_t> half_products;
     std::optional<std::uint64_t> own_memory;  // memory apart from the host's: 0 or 1
     // Least bytes of a row band's result that a queue of its own copies to the host, emulated by

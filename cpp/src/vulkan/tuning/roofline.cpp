@@ -70,8 +70,8 @@ struct Bench {
 
     double best_matrix_flops() const {
         double best = 0.0;
-        std::set<std::string>
-            known;  // a shape and its sums come for each tiling of the convolution
+        // A shape and its sums come once for each tiling of the convolution.
+        std::set<std::string> known;
         for (KernelConfig choice : kernel_configs(*context, Storage::fp16)) {
             if (choice.kernel != KernelKind::matrix) continue;
             choice.half_products = std::min(choice.half_products, 1);
