@@ -54,12 +54,14 @@ Sizes sizes_for(const Context& context, Storage storage) {
 
 class Timer {
   public:
-    Timer(const std::shared_ptr<Context>& context, Storage storage, double seconds)
+    Timer(const std::shared_ptr<Context>& context, Storage storage, double seconds,
+          const MeasureLayers& measure)
         : sizes_(sizes_for(*context, storage)),
           block_(context, storage, sizes_.width, sizes_.most_pixels / sizes_.width),
           context_(context),
           storage_(storage),
-          seconds_(seconds) {}
+          seconds_(seconds),
+          measure_(measure) {}
 
     void time_kernels(const std::vector<KernelConfig>& choices, Timings& timings) {
         build_all(choices, timings);
@@ -87,7 +89,7 @@ class Timer {
         }
         const int rows = warm_up();
         spent_ += seconds_of([&] {
-            timing.apart = block_.time(layers, rows, seconds_ * kTimingShare);
+            timing.apart = measure_(block_, layers, rows, seconds_ * kTimingShare);
             timing.together = block_.time(pair, rows, seconds_ * kTimingShare);
         });
     }
@@ -118,7 +120,8 @@ class Timer {
 
     double time(const std::vector<Operation>& layers, int rows) {
         double pixel = 0.0;
-        spent_ += seconds_of([&] { pixel = block_.time(layers, rows, seconds_ * kTimingShare); });
+        spent_ +=
+            seconds_of([&] { pixel = measure_(block_, layers, rows, seconds_ * kTimingShare); });
         return pixel;
     }
 
@@ -182,6 +185,7 @@ class Timer {
     std::shared_ptr<Context> context_;
     Storage storage_;
     double seconds_;
+    const MeasureLayers& measure_;
     int threads_ = thread_count(0);
     double spent_ = 0.0;
     std::vector<Candidate> candidates_;  // of the first choices
@@ -207,9 +211,10 @@ KernelConfig best_choice(const Timings& timings, const std::vector<KernelConfig>
 }  // namespace
 
 Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
-                     const std::vector<KernelConfig>& choices, double seconds) {
+                     const std::vector<KernelConfig>& choices, double seconds,
+                     const MeasureLayers& measure) {
     Timings timings;
-    Timer timer(context, storage, seconds);
+    Timer timer(context, storage, seconds, measure);
     timer.time_kernels(choices, timings);
     timer.time_pair(fastest(timings, choices).narrow, timings.pair);
     timer.time_bands(fastest(timings, choices), timings);

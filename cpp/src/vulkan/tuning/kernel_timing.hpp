@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "vulkan/tuning/benchmark_block.hpp"
 #include "vulkan/tuning/kernel_record.hpp"
 #include "vulkan/tuning/kernel_set.hpp"
 
@@ -31,10 +33,18 @@ struct Timings {
     std::vector<BandTime> bands;
 };
 
+// Seconds of an output pixel of layers of the block in bands of so many rows, measured for about so
+// many seconds. Tests replace DenseBlock's, whose result depends on what else the machine does.
+using MeasureLayers = std::function<double(
+    const DenseBlock& block, const std::vector<Operation>& layers, int rows, double seconds)>;
+
 // Times the configurations in order until the time is used up; the first is always timed, and may
 // take longer. One that cannot be compiled stays infinite. Throws DeviceError, OutOfMemoryError.
-Timings time_kernels(const std::shared_ptr<Context>& context, Storage storage,
-                     const std::vector<KernelConfig>& choices, double seconds);
+Timings time_kernels(
+    const std::shared_ptr<Context>& context, Storage storage,
+    const std::vector<KernelConfig>& choices, double seconds,
+    const MeasureLayers& measure = [](const auto& block, const auto& layers, int rows,
+                                      double limit) { return block.time(layers, rows, limit); });
 
 // The fastest of `choices`, and the smallest row band that is about as fast as the best.
 // Configurations that were not timed come last, in their order.
