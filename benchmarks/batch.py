@@ -25,9 +25,10 @@ import skimage
 from PIL import Image
 
 from realesrgan_vk import Upscaler, image_io
+from realesrgan_vk._core import usable_cores
 from realesrgan_vk.batch import Batch, BatchOptions
 from realesrgan_vk.batch.jobs import Job, Naming, find_sources, plan_jobs
-from realesrgan_vk.batch.workers import load_upscalers, usable_cores
+from realesrgan_vk.batch.workers import load_upscalers
 from realesrgan_vk.options import Request, UpscalerOptions
 
 MODEL = "realesr-animevideov3"

@@ -76,7 +76,7 @@ def photograph(width: int, height: int) -> NDArray[np.float32]:
     factor = max(1.0, width / image.width, height / image.height)
     size = (round(image.width * factor), round(image.height * factor))
     crop = image.resize(size, Image.Resampling.LANCZOS).crop((0, 0, width, height))
-    return np.asarray(crop, np.float32) / 255
+    return np.asarray(crop, np.float32) / np.float32(255)
 
 
 def run_once(
@@ -125,9 +125,10 @@ def eight_bit_steps(result: NDArray[np.floating], truth: NDArray[np.floating]) -
     """How far two results are apart in 255ths, clamped to 0..1 and rounded."""
 
     def to_bytes(values: NDArray[np.floating]) -> NDArray[np.int32]:
-        return np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.int32)
+        return np.asarray(np.floor(np.clip(values, 0, 1) * 255 + 0.5), np.int32)
 
-    return np.abs(to_bytes(result) - to_bytes(truth))
+    difference: NDArray[np.int32] = np.abs(to_bytes(result) - to_bytes(truth))
+    return difference
 
 
 def judge(measured: Measured, result: NDArray[np.float32], truth: NDArray[np.float32]) -> None:

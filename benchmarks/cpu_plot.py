@@ -51,7 +51,7 @@ def measure(model: str, rounds: int, most_threads: int) -> dict[str, Any]:
             print(f"round {turn + 1} of {rounds}", file=sys.stderr)
 
     def seconds(case: tuple[int, int]) -> float:
-        return statistics.median(run["seconds"] for run in runs[case])
+        return float(statistics.median(run["seconds"] for run in runs[case]))
 
     by_height = [
         {

@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def measure(model: str, size: tuple[int, int], rounds: int, part: int) -> None:
             plain.append(timed(without))
             both.append(timed(with_search))
         searches = {
-            name: min(timed(lambda pixels=pixels: find(pixels))[1] for _ in range(rounds))
+            name: min(timed(partial(find, pixels))[1] for _ in range(rounds))
             for name, pixels in pictures.items()
         }
     wall, processor = (statistics.median(one[n] for one in plain) for n in (0, 1))

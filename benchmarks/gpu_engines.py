@@ -112,7 +112,7 @@ def ncnn(task: Task, _: Picture) -> Engine:
         return seconds, np.array(result)
 
     def run(given: Picture) -> tuple[float, Picture]:
-        planes = given.transpose(2, 0, 1).astype(np.float32) / 255
+        planes = given.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         seconds, result = tiles(planes, infer)
         return seconds, to_bytes(result.transpose(1, 2, 0))
 

@@ -133,7 +133,7 @@ def by_strips(strip: Convolve, picture: Tensor, weight: Tensor) -> Tensor:
     padded = functional.pad(picture, (1, 1, 1, 1))
     count = max(1, STRIP // width)
     parts = [
-        strip(padded[:, :, y : min(y + count, height) + 2], weight).unflatten(1, (-1, width))
+        torch.unflatten(strip(padded[:, :, y : min(y + count, height) + 2], weight), 1, (-1, width))
         for y in range(0, height, count)
     ]
     return torch.cat(parts, 1)[None]

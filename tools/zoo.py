@@ -97,7 +97,7 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """The installed official networks, then those that can be pulled."""
-    others = {item.name for item in (*PUBLISHED, *PACKAGED)}
+    others = {item.name for item in PUBLISHED} | {item.name for item in PACKAGED}
     for model in list_models():
         if model.origin and model.name not in others:
             yield Row(model.name, (model.name,), model.made_for, model.scale, model.licence)
