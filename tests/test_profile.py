@@ -145,6 +145,11 @@ def events_of(path: Path) -> list[dict[str, Any]]:
     return [one for one in trace["traceEvents"] if one["ph"] == "X"]
 
 
+def threads_of(path: Path) -> dict[int, str]:
+    named = [one for one in json.loads(path.read_bytes())["traceEvents"] if one["ph"] == "M"]
+    return {one["tid"]: one["args"]["name"] for one in named}
+
+
 def in_order(events: Iterable[dict[str, Any]]) -> bool:
     """Whether none begins before the one before it has ended, to a nanosecond."""
     end = 0.0
@@ -175,6 +180,7 @@ def test_the_trace_is_written_whole_and_has_both_threads(
     ]
     done = run_here(*words, "--trace", path)
     assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(threads_of(path)) == [1, 2]  # no downloads beside the dispatches
     events = events_of(path)
     device_events = [one for one in events if one["tid"] == 1]
     store = {"store"} if device == "cpu" else set()  # on Vulkan the last layer stores the result
@@ -200,6 +206,7 @@ def test_downloads_by_a_queue_of_their_own_are_beside_the_dispatches(
     done = subprocess.run([*COMMAND, *words, "--trace", path], check=True, text=True,
                           capture_output=True, timeout=300, env=os.environ | limits)  # fmt: skip
     assert re.search(r"^download      \S+ ms, by a queue of its own", done.stdout, re.MULTILINE)
+    assert threads_of(path)[3].endswith("downloads")
     events = events_of(path)
     downloads = [one for one in events if one["tid"] == 3]
     assert {one["cat"] for one in downloads} == {"download"}

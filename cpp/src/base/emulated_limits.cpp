@@ -1,8 +1,10 @@
 #include "base/emulated_limits.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <sstream>
+#include <vector>
 
 #include "realesrgan/errors.hpp"
 
@@ -25,6 +27,25 @@ std::uint64_t number_of(const std::string& word, const std::string& digits) {
     return std::stoull(digits);
 }
 
+// A number that may be missing, and the values that it may have: any if none is listed.
+struct Choice {
+    std::optional<std::uint64_t>* value;
+    std::vector<std::uint64_t> allowed;
+};
+
+void set(const Choice& choice, const std::string& word, std::uint64_t value) {
+    const auto& allowed = choice.allowed;
+    if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+        std::string expected;
+        for (const std::uint64_t each : allowed) {
+            expected += (expected.empty() ? "" : " or ") + std::to_string(each);
+        }
+        throw DeviceError("REALESRGAN_VK_LIMITS has '" + word + "'; expected " +
+                          word.substr(0, word.find('=') + 1) + expected);
+    }
+    *choice.value = value;
+}
+
 }  // namespace
 
 EmulatedLimits parse_limits(const std::string& text) {
@@ -35,13 +56,13 @@ EmulatedLimits parse_limits(const std::string& text) {
         {"alignment", &limits.alignment}, {"memory", &limits.memory},
         {"subgroup", &limits.subgroup},
     };
-    const std::map<std::string, std::optional<std::uint64_t>*> choices = {
-        {"timestamp_bits", &limits.timestamp_bits},
-        {"fp16", &limits.fp16},
-        {"matrices", &limits.matrices},
-        {"half_products", &limits.half_products},
-        {"own_memory", &limits.own_memory},
-        {"transfer_queue", &limits.transfer_queue},
+    const std::map<std::string, Choice> choices = {
+        {"timestamp_bits", {&limits.timestamp_bits, {}}},
+        {"fp16", {&limits.fp16, {0, 1}}},
+        {"matrices", {&limits.matrices, {0, 1}}},
+        {"half_products", {&limits.half_products, {0, 1, 3}}},
+        {"own_memory", {&limits.own_memory, {0, 1}}},
+        {"transfer_queue", {&limits.transfer_queue, {}}},
     };
     std::istringstream words(text);
     for (std::string word; words >> word;) {
@@ -54,7 +75,7 @@ EmulatedLimits parse_limits(const std::string& text) {
         if (number != numbers.end()) {
             *number->second = value;
         } else if (choice != choices.end()) {
-            *choice->second = value;
+            set(choice->second, word, value);
         } else {
             refuse(word);
         }

@@ -69,10 +69,14 @@ TEST_CASE("limits are read from a text, and other words are refused") {
     CHECK_EQUAL(lowered(std::uint32_t{9}, 7), 7U);
     CHECK_EQUAL(lowered(std::uint32_t{9}, std::uint64_t{1} << 40U), 9U);
     for (const char* text : {"groups", "groups=", "groups=-1", "groups=1e3", "groups=0x7", "heap=1",
-                             "groups=7,fp16=0", "groups=1000000000000000000000"}) {
+                             "groups=7,fp16=0", "groups=1000000000000000000000", "fp16=2"}) {
         CHECK_THROWS(DeviceError, (std::vector<std::string>{"REALESRGAN_VK_LIMITS"}),
                      parse_limits(text));
     }
+    CHECK(parse_limits("half_products=3").half_products == 3U);
+    CHECK_THROWS(DeviceError,
+                 (std::vector<std::string>{"'half_products=2'", "half_products=0 or 1 or 3"}),
+                 parse_limits("half_products=2"));
 }
 
 TEST_CASE("networks give the CPU's picture, and the same bits for every band") {

@@ -174,6 +174,7 @@ class RunProfile:
                 (_HOST, "host"),
                 (_COPIES, f"{self.device}, downloads"),
             )
+            if thread != _COPIES or self.download_seconds
         ]
         layers = self._report["layers"]
         for one in self._report["intervals"]:
