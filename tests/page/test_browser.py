@@ -74,9 +74,13 @@ class Tab:
         self.page.locator(".status-done").nth(count - 1).wait_for(timeout=_SECONDS)
 
     def planned(self) -> str:
-        """The plan in words, once it is known."""
-        self.page.locator("#plan", has_text=re.compile(r"\d")).wait_for(timeout=_SECONDS)
-        return self.page.locator("#plan").inner_text()
+        """The plan of the chosen options in words, once it is known."""
+        words = self.page.wait_for_function(
+            r"() => { const said = document.getElementById('plan').innerText;"
+            r" return /\d/.test(said) && said; }",
+            timeout=_SECONDS,
+        )
+        return str(words.json_value())
 
 
 class Tabs:

@@ -57,6 +57,7 @@ const [{ models, faces }, { devices, limits }] = await Promise.all(["/api/models
 let wait = 0;
 settings.setUp(models, faces, devices, () => {
   clearTimeout(wait);
+  pending.outdate();
   wait = setTimeout(pending.replan, 300);
 });
 settings.setVideos(fetched("/api/codecs")); // opens every encoder once, which takes a moment

@@ -169,28 +169,34 @@ export function redraw() {
   showPlan();
 }
 
-// Asks for the plan of every picture with the options as they are; equal ones once.
-export async function replan() {
+// Forgets the plans, which are of other options than those chosen now.
+export function outdate() {
   planned += 1;
-  const turn = planned;
-  const query = planQuery().toString();
   for (const item of items) item.plan = undefined;
   showPlan();
+}
+
+// Asks for the plan of every picture with the options as they are; equal ones once.
+export async function replan() {
+  outdate();
+  const turn = planned;
+  const query = planQuery().toString();
   for (const item of [...items]) {
     if (!item.width) continue;
     const key = `of_width=${item.width}&of_height=${item.height}&${query}`;
     try {
       if (!plans.has(key)) plans.set(key, json(`/api/plan?${key}`));
       const plan = await plans.get(key);
+      if (plan.seconds === null) plans.delete(key); // known once the device is free
+      if (turn !== planned) return;
       // Of a video as often as it has frames, as far as its file says how many.
       item.plan = { ...plan, seconds: plan.seconds && item.frames ? plan.seconds * item.frames : null };
       item.problem = undefined;
-      if (plan.seconds === null) plans.delete(key); // known once the device is free
     } catch (error) {
       plans.delete(key);
+      if (turn !== planned) return;
       item.problem = error.message;
     }
-    if (turn !== planned) return;
     item.words();
     showPlan();
   }
