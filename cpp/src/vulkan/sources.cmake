@@ -19,6 +19,7 @@ add_custom_command(
     VERBATIM)
 target_sources(realesrgan PRIVATE
     "${shader_sources}"
+    "${vulkan_dir}/instance/bundled_driver.cpp"
     "${vulkan_dir}/instance/device_list.cpp"
     "${vulkan_dir}/instance/instance.cpp"
     "${vulkan_dir}/cache/cache_file.cpp"

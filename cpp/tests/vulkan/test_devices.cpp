@@ -1,9 +1,11 @@
+#include <cstdlib>
 #include <iostream>
 #include <thread>
 
 #include "realesrgan/device.hpp"
 #include "realesrgan/errors.hpp"
 #include "support/check.hpp"
+#include "vulkan/instance/bundled_driver.hpp"
 #include "vulkan/instance/instance.hpp"
 
 using realesrgan::DeviceError;
@@ -57,6 +59,22 @@ TEST_CASE("threads share one object for a device") {
     realesrgan::retire_gpu_device(*devices.front());
     CHECK(&realesrgan::gpu_device(0) != devices.front());  // opened anew after a loss
 }
+
+#if !defined(_WIN32)
+TEST_CASE("a driver beside the program is found, unless the environment names one") {
+    for (const char* variable : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES", "NCNN_VULKAN_DRIVER"}) {
+        if (std::getenv(variable) != nullptr) {
+            throw check::Skip(std::string("the environment has ") + variable);
+        }
+    }
+    const std::string found = realesrgan::bundled_driver("test_devices");  // this very program
+    CHECK(found.substr(found.find_last_of('/') + 1) == "test_devices");
+    CHECK_EQUAL(realesrgan::bundled_driver("libMoltenVK.dylib"), std::string());
+    setenv("VK_DRIVER_FILES", "a driver", 1);
+    CHECK_EQUAL(realesrgan::bundled_driver("test_devices"), std::string());
+    unsetenv("VK_DRIVER_FILES");
+}
+#endif
 
 int main() {
     return check::run_all();

@@ -17,6 +17,7 @@
 #include "base/forks.hpp"
 #include "base/integers.hpp"
 #include "realesrgan/errors.hpp"
+#include "vulkan/instance/bundled_driver.hpp"
 
 #if defined(__GLIBC__)
 #include <pthread.h>
@@ -96,7 +97,12 @@ void close_at_exit() {
 
 void create() {
     Registry& all = registry();
-    if (ncnn::create_gpu_instance() != 0) {
+#if defined(__APPLE__)
+    const std::string driver = bundled_driver("libMoltenVK.dylib");
+#else
+    const std::string driver;
+#endif
+    if (ncnn::create_gpu_instance(driver.empty() ? nullptr : driver.c_str()) != 0) {
         return;
     }
     all.count = ncnn::get_gpu_count();
