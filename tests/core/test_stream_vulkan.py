@@ -96,22 +96,27 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
             pytest.skip("no Vulkan device on this machine")
         return lambda jobs, picture: [stream_vulkan_run.run_job(job, picture) for job in jobs]
     second_driver.require()
-    return lambda jobs, picture: run_elsewhere(tmp_path, jobs, picture)
+
+    def elsewhere(jobs: list[Job], picture: Picture) -> list[Result]:
+        driver, results = run_elsewhere(tmp_path, jobs, picture)
+        here = [device.driver for device in _core.list_devices()]
+        assert driver not in here, "the second driver is not another one"
+        return results
+
+    return elsewhere
 
 
 def run_elsewhere(
     folder: Path, jobs: list[Job], picture: Picture, **environment: str
-) -> list[Result]:
-    """Run jobs on the newer driver; `folder` is empty."""
+) -> tuple[str, list[Result]]:
+    """Run jobs on the newer driver, and return its name, too; `folder` is empty."""
     paths = [folder / name for name in ("jobs.json", "picture.npy", "results.npz")]
     paths[0].write_text(json.dumps(jobs))
     np.save(paths[1], picture)
     program = str(Path(stream_vulkan_run.__file__))
     second_driver.run_python(program, *map(str, paths), seconds=600, **environment)
     with np.load(paths[2]) as results:
-        here = [device.driver for device in _core.list_devices()]
-        assert str(results["driver"]) not in here, "the second driver is not another one"
-        return [results[f"arr_{index}"] for index in range(len(jobs))]
+        return str(results["driver"]), [results[f"arr_{index}"] for index in range(len(jobs))]
 
 
 @pytest.mark.parametrize("model", SIZES)
@@ -147,7 +152,7 @@ def test_the_contract_with_sums_in_fp16(
         "REALESRGAN_VK_LIMITS": f"half_products={products}",
         "REALESRGAN_VK_CACHE": str(cache),
     }
-    (result,) = run_elsewhere(tmp_path, [job(model, fp16=True)], picture, **limits)
+    _, (result,) = run_elsewhere(tmp_path, [job(model, fp16=True)], picture, **limits)
     (kernels,) = cache.glob("kernels-fp16-*")
     assert f"fp16 sums of {8 * products}\n" in kernels.read_text()
     assert np.abs(result - right).max() <= LIMITS[True]
