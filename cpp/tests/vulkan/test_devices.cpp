@@ -68,7 +68,7 @@ TEST_CASE("a driver beside the program is found, unless the environment names on
         }
     }
     const std::string found = realesrgan::bundled_driver("test_devices");  // this very program
-    CHECK(found.substr(found.find_last_of('/') + 1) == "test_devices");
+    CHECK_EQUAL(found.substr(found.find_last_of('/') + 1), std::string("test_devices"));
     CHECK_EQUAL(realesrgan::bundled_driver("libMoltenVK.dylib"), std::string());
     setenv("VK_DRIVER_FILES", "a driver", 1);
     CHECK_EQUAL(realesrgan::bundled_driver("test_devices"), std::string());
